@@ -1,0 +1,104 @@
+"""Every named scheme, one entry each, with its source and its claims.
+
+To add a sampler, add one line. `order` is the claimed order of the global error (weak order for
+an SDE, at lambda_s = 1); the tests derive it from the word and demand equality, not >=.
+"""
+
+from __future__ import annotations
+
+from splitting_analysis.models import MODEL_NAMES, Dynamics
+from splitting_analysis.notation import parse
+from splitting_analysis.scheme import Scheme, Source
+
+CONJUGATE = "Pandey & Mandt et al., ICLR 2024, arXiv 2310.07894"
+REDUCED = "Pandey, Rudolph & Mandt, arXiv 2402.07211"
+PSLD = "Pandey & Mandt, ICCV 2023 (PSLD)"
+CLD = "Dockhorn, Vahdat & Kreis, ICLR 2022 (CLD)"
+SONG = "Song et al., ICLR 2021, arXiv 2011.13456"
+DDPM = "Ho, Jain & Abbeel, NeurIPS 2020, arXiv 2006.11239"
+GAUSSIAN = "Pierret & Galerne, ICML 2025, arXiv 2405.14250"
+EDM = "Karras et al., NeurIPS 2022, arXiv 2206.00364"
+MD = "Leimkuhler & Matthews, Appl. Math. Res. Express 2013"
+OBABO = "Bussi & Parrinello, Phys. Rev. E 75, 056707 (2007)"
+BAOA = "Kieninger & Keller, J. Chem. Theory Comput. 18 (2022)"
+VERLET = "Hairer, Lubich & Wanner, Acta Numerica 12 (2003)"
+TEXTBOOK = "Hairer, Norsett & Wanner, Solving Ordinary Differential Equations I (1993)"
+KLOEDEN = "Kloeden & Platen, Numerical Solution of SDEs (1992)"
+
+
+def _entry(
+    name: str, word: str, model: str, dynamics: Dynamics, order: int, nfe: int, cite: str,
+    place: str = "", erratum: str = "",
+) -> Scheme:  # fmt: skip
+    source = Source(cite, place, erratum)
+    return Scheme(name, parse(word), model, dynamics, source, order, nfe)
+
+
+_RK4 = "S E[1/2] S@1/2 E[0,1/2] S@1/2 E[0,0,1] S@1 E[1/6,1/3,1/3,1/6]"
+_DOPRI5 = (
+    "S E[1/5] S@1/5 E[3/40,9/40] S@3/10 E[44/45,-56/15,32/9] "
+    "S@4/5 E[19372/6561,-25360/2187,64448/6561,-212/729] "
+    "S@8/9 E[9017/3168,-355/33,46732/5247,49/176,-5103/18656] "
+    "S@1 E[35/384,0,500/1113,125/192,-2187/6784,11/84]"
+)
+_SSCS_ERRATUM = (
+    "The released code conditions both half steps L/2 on the same time; they agree only for "
+    "constant beta. Here each half covers its own half of the step."
+)
+
+# fmt: off
+CATALOGUE: tuple[Scheme, ...] = (
+    _entry("Euler", "S E",                   "psld", "ode", 1, 1, TEXTBOOK, "I.7"),
+    _entry("NSE",   "S B S A",               "psld", "ode", 1, 2, CONJUGATE, "naive symplectic Euler"),
+    _entry("RSE",   "S B A",                 "psld", "ode", 1, 1, CONJUGATE, "reduced symplectic Euler"),
+    _entry("NVV",   "S B/2 S A S B/2",       "psld", "ode", 1, 3, CONJUGATE, "naive velocity Verlet"),
+    _entry("RVV",   "S B/2 A S@1 B/2",       "psld", "ode", 1, 2, CONJUGATE, "reduced velocity Verlet"),
+    _entry("RK45",  _DOPRI5,                 "psld", "ode", 5, 6, TEXTBOOK, "II.5, table 5.2",
+           "The step of the adaptive solver in the released code, taken at fixed size: "
+           "its step-size control is not part of a word."),
+    _entry("EM",    "S E",                   "psld", "sde", 1, 1, KLOEDEN, "9.1, 14.1"),
+    _entry("SSCS",  "L/2 S K L/2",           "psld", "sde", 1, 1, CLD, "section 3.3", _SSCS_ERRATUM),
+    _entry("NOBA",  "O S B S A",             "psld", "sde", 1, 2, REDUCED, "naive"),
+    _entry("ROBA",  "O S B A",               "psld", "sde", 1, 1, REDUCED, "reduced"),
+    _entry("NBAO",  "S B S A O",             "psld", "sde", 1, 2, REDUCED, "naive"),
+    _entry("RBAO",  "S B A O",               "psld", "sde", 1, 1, REDUCED, "reduced"),
+    _entry("NOBAB", "O S B/2 S A S B/2",     "psld", "sde", 1, 3, REDUCED, "naive"),
+    _entry("ROBAB", "O S B/2 A S@1 B/2",     "psld", "sde", 1, 2, REDUCED, "reduced"),
+
+    _entry("Euler", "S E",                   "vp", "ode", 1, 1, SONG, "probability flow"),
+    _entry("Heun",  "S E[1] S@1 E[1/2,1/2]", "vp", "ode", 2, 2, EDM, "algorithm 1"),
+    _entry("RK4",   _RK4,                    "vp", "ode", 4, 4, TEXTBOOK, "II.1"),
+    _entry("EM",    "S E",                   "vp", "sde", 1, 1, SONG, "appendix D"),
+    _entry("EI",    "S E:exp",               "vp", "sde", 1, 1, GAUSSIAN, "section 4"),
+    _entry("DDPM",  "S E:ddpm",              "vp", "sde", 1, 1, DDPM, "algorithm 2"),
+    _entry("SSCS",  "L/2 S K L/2",           "vp", "sde", 1, 1, CLD, "without a momentum"),
+
+    _entry("SE",    "S B A",                 "langevin", "ode", 1, 1, VERLET, "symplectic Euler"),
+    _entry("VV",    "B/2 A S B/2",           "langevin", "ode", 2, 1, VERLET, "velocity Verlet"),
+    _entry("EM",    "S E",                   "langevin", "sde", 1, 1, KLOEDEN, "14.1"),
+    _entry("BAOAB", "B/2 A/2 O A/2 S B/2",   "langevin", "sde", 2, 1, MD),
+    _entry("ABOBA", "A/2 S B/2 O B/2 A/2",   "langevin", "sde", 2, 1, MD),
+    _entry("OBABO", "O/2 B/2 A S B/2 O/2",   "langevin", "sde", 2, 1, OBABO),
+    _entry("BAOA",  "S B A/2 O A/2",         "langevin", "sde", 1, 1, BAOA),
+)
+# fmt: on
+
+
+def entries(model: str | None = None, dynamics: str | None = None) -> tuple[Scheme, ...]:
+    """The catalogue, or its part with the given model and dynamics."""
+    return tuple(
+        s
+        for s in CATALOGUE
+        if model in (None, s.model_name) and dynamics in (None, s.dynamics)
+    )
+
+
+def find(name: str, model: str = "psld") -> Scheme:
+    """The scheme `name` of `model`. Raises KeyError with the names there are."""
+    if model not in MODEL_NAMES:
+        raise KeyError(f"no model {model!r}; there are: {', '.join(MODEL_NAMES)}")
+    for scheme in entries(model):
+        if scheme.name == name:
+            return scheme
+    names = ", ".join(s.name for s in entries(model))
+    raise KeyError(f"no scheme {name!r} for model {model}; there are: {names}")

@@ -1,0 +1,185 @@
+"""What a letter means, stated once per model, for symbols and numbers alike.
+
+Every model is a time-changed linear SDE plus score, in reverse time t with clock rate beta:
+
+    dz = beta(T - t) (linear z + score * s) dt + sqrt(beta(T - t) noise) dW
+
+`E` is the full reverse drift, the other letters are pieces of it, and the letters of a splitting
+add up to `E` (a test holds this). The coefficients are functions of a namespace of parameters,
+so that the same line serves SymPy rings, floats, arrays, mpmath numbers and SymPy expressions.
+Standard library only.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from fractions import Fraction
+from types import SimpleNamespace
+from typing import Any, Literal
+
+_ONES = SimpleNamespace(Gamma=1, nu=1, M=1, iM=1, half=Fraction(1, 2), gamma=1)
+"""Parameters at which a coefficient vanishes only if it vanishes identically."""
+
+Rule = Literal["euler", "exponential", "ancestral"]
+Dynamics = Literal["ode", "sde"]
+Coefficients = tuple[Any, ...]
+Matrix = tuple[Coefficients, ...]
+
+
+@dataclass(frozen=True)
+class Piece:
+    """One term of the reverse drift, and the rule that advances it over a fraction c of h.
+
+    euler        z += c h beta(T-t) (linear z + score * s) + sqrt(c h beta(T-t) noise) xi,
+                 everything frozen at the step's start (z and s at their current values)
+    exponential  the exact flow over the piece's own part of the step, s frozen; without a score
+                 part it is the exact flow of the piece. In the clock delta = integral of beta:
+                 z <- exp(delta linear) z + (integral of exp) score * s + N(0, Q(delta))
+    ancestral    DDPM: x <- (x + b score * s) / sqrt(1 - b) + sqrt(b noise) xi,  b = c h beta(T-t)
+    """
+
+    rule: Rule
+    linear: Callable[[Any], Matrix]
+    score: Callable[[Any], Coefficients]
+    noise: Callable[[Any], Coefficients]
+    tunable_noise: bool = False
+    """Whether lambda_s scales the position noise of this piece (theory: the letter O)."""
+
+    @property
+    def uses_score(self) -> bool:
+        return any(self.score(_ONES))
+
+    @property
+    def has_noise(self) -> bool:
+        return any(self.noise(_ONES))
+
+
+@dataclass(frozen=True)
+class Model:
+    """A process family: its state, its score and its letters.
+
+    `scores` names the score that acts on each component ("" for none), `score_arguments` the
+    components it depends on. `pieces` is keyed by letter, or `letter:rule` for another rule.
+    """
+
+    name: str
+    dynamics: Dynamics
+    components: tuple[str, ...]
+    scores: tuple[str, ...]
+    score_arguments: tuple[str, ...]
+    time_dependent: bool
+    parameters: tuple[str, ...]
+    pieces: Mapping[str, Piece]
+    splittings: tuple[str, ...]
+    """Sets of letters that add up to the full drift E."""
+
+    @property
+    def drift(self) -> Piece:
+        return self.pieces["E"]
+
+    @property
+    def has_tunable_noise(self) -> bool:
+        return any(piece.tunable_noise for piece in self.pieces.values())
+
+
+def _psld_ode(p: Any) -> Matrix:
+    return ((p.Gamma / 2, -p.iM / 2), (p.half, p.nu / 2))
+
+
+def _psld_noise(p: Any) -> Coefficients:
+    return (p.Gamma, p.M * p.nu)
+
+
+def _psld_half_score(p: Any) -> Coefficients:
+    return (p.Gamma / 2, p.M * p.nu / 2)
+
+
+def _none(p: Any) -> Coefficients:
+    return (0, 0)
+
+
+# Parameters: Gamma, nu, M, and iM = 1/M, half = 1/2 in the arithmetic at hand.
+_PSLD_ODE = {
+    "E": Piece("euler", _psld_ode, _psld_half_score, _none),
+    "A": Piece(
+        "euler", lambda p: ((p.Gamma / 2, -p.iM / 2), (0, 0)), lambda p: (p.Gamma / 2, 0), _none
+    ),
+    "B": Piece(
+        "euler", lambda p: ((0, 0), (p.half, p.nu / 2)), lambda p: (0, p.M * p.nu / 2), _none
+    ),
+}
+_PSLD_SDE = {
+    "E": Piece("euler", _psld_ode, _psld_noise, _psld_noise),
+    "A": Piece("euler", lambda p: ((p.Gamma, -p.iM / 2), (0, 0)), lambda p: (p.Gamma, 0), _none),
+    "B": Piece("euler", lambda p: ((0, 0), (p.half, p.nu)), lambda p: (0, p.M * p.nu), _none),
+    "O": Piece(
+        "exponential",
+        lambda p: ((-p.Gamma / 2, 0), (0, -p.nu / 2)),
+        _none,
+        _psld_noise,
+        tunable_noise=True,
+    ),
+    "L": Piece(
+        "exponential",
+        lambda p: ((-p.Gamma / 2, -p.iM / 2), (p.half, -p.nu / 2)),
+        _none,
+        _psld_noise,
+    ),
+    "K": Piece("euler", lambda p: ((p.Gamma, 0), (0, p.nu)), _psld_noise, _none),
+}
+_VP_ODE = {
+    "E": Piece("euler", lambda p: ((p.half,),), lambda p: (p.half,), lambda p: (0,)),
+    "E:exp": Piece("exponential", lambda p: ((p.half,),), lambda p: (p.half,), lambda p: (0,)),
+}
+_VP_SDE = {
+    "E": Piece("euler", lambda p: ((p.half,),), lambda p: (1,), lambda p: (1,)),
+    "E:exp": Piece("exponential", lambda p: ((p.half,),), lambda p: (1,), lambda p: (1,)),
+    "E:ddpm": Piece("ancestral", lambda p: ((p.half,),), lambda p: (1,), lambda p: (1,)),
+    "L": Piece("exponential", lambda p: ((-p.half,),), lambda p: (0,), lambda p: (1,)),
+    "K": Piece("euler", lambda p: ((1,),), lambda p: (1,), lambda p: (0,)),
+}
+_HAMILTON = {
+    "E": Piece("euler", lambda p: ((0, 1), (0, 0)), lambda p: (0, 1), _none),
+    "A": Piece("euler", lambda p: ((0, 1), (0, 0)), _none, _none),
+    "B": Piece("euler", lambda p: ((0, 0), (0, 0)), lambda p: (0, 1), _none),
+}
+_LANGEVIN = {
+    "E": Piece(
+        "euler", lambda p: ((0, 1), (0, -p.gamma)), lambda p: (0, 1), lambda p: (0, 2 * p.gamma)
+    ),
+    "A": _HAMILTON["A"],
+    "B": _HAMILTON["B"],
+    "O": Piece(
+        "exponential", lambda p: ((0, 0), (0, -p.gamma)), _none, lambda p: (0, 2 * p.gamma)
+    ),
+}
+
+_XM, _QP = ("x", "m"), ("q", "p")
+_PSLD_PARAMETERS = ("Gamma", "nu", "M")
+MODELS: dict[tuple[str, Dynamics], Model] = {
+    (model.name, model.dynamics): model
+    for model in (
+        Model("psld", "ode", _XM, ("sx", "sm"), _XM, True, _PSLD_PARAMETERS, _PSLD_ODE, ("E", "AB")),
+        Model(
+            "psld", "sde", _XM, ("sx", "sm"), _XM, True, _PSLD_PARAMETERS, _PSLD_SDE,
+            ("E", "ABO", "KL"),
+        ),
+        Model("vp", "ode", ("x",), ("s",), ("x",), True, (), _VP_ODE, ("E",)),
+        Model("vp", "sde", ("x",), ("s",), ("x",), True, (), _VP_SDE, ("E", "KL")),
+        Model("langevin", "ode", _QP, ("", "s"), ("q",), False, (), _HAMILTON, ("E", "AB")),
+        Model(
+            "langevin", "sde", _QP, ("", "s"), ("q",), False, ("gamma",), _LANGEVIN, ("E", "ABO")
+        ),
+    )
+}  # fmt: skip
+MODEL_NAMES = ("psld", "vp", "langevin")
+
+
+def model_of(name: str, dynamics: str) -> Model:
+    """The model `name` with `dynamics` "ode" or "sde". Raises ValueError naming what exists."""
+    for key, model in MODELS.items():
+        if key == (name, dynamics):
+            return model
+    known = ", ".join(f"{n} {d}" for n, d in MODELS)
+    raise ValueError(f"no model {name!r} with dynamics {dynamics!r}; there are: {known}")

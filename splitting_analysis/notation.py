@@ -1,0 +1,156 @@
+"""Words: the one-line text that *is* a sampler, parsed to exact data and printed back.
+
+A word is a row of tokens, carried out left to right within one step of size h:
+
+    S         evaluate the score at the current state, conditioned on the step's start
+    S@1       the same, conditioned on the step's end (S@1/2 on its middle)
+    A  B/2    advance piece A over the whole step, piece B over half of it
+    B*2/3     two thirds of it; B*-1/3 backwards over a third (deterministic pieces only)
+    E:exp     piece E advanced by another rule than its default (here the exponential one)
+    E[0,1/2]  a Runge-Kutta row: from the step's start, h times the weighted drifts of the
+              last evaluations, oldest first; the row before S@c sums to c, the last to 1
+
+This module knows the grammar only. What a letter means is the model's business (models.py).
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from fractions import Fraction
+
+GRAMMAR = (
+    "S, S@1, S@1/2 (score), A, B/2, B*2/3, E:exp (pieces and fractions), E[1/2,1/2] (Runge-Kutta row)"
+)
+MAX_TOKENS = 400
+
+_NUMBER = r"-?[0-9]{1,9}(?:/[0-9]{1,9})?"
+_TOKEN = re.compile(
+    rf"(?P<letter>[A-Z])(?:@(?P<at>{_NUMBER}))?(?::(?P<rule>[a-z]{{1,20}}))?"
+    rf"(?:\*(?P<times>{_NUMBER})|/(?P<over>[0-9]{{1,9}})|\[(?P<row>{_NUMBER}(?:,{_NUMBER})*)\])?"
+)
+_CHUNK = re.compile(r"[^\s\[\]]*\[[^\]]*\]\S*|\S+")
+
+
+class WordError(ValueError):
+    """A word that is refused; the message shows the place and says what is allowed there."""
+
+    def __init__(self, text: str, start: int, length: int, problem: str, allowed: str) -> None:
+        self.problem, self.allowed, self.start = problem, allowed, start
+        shown = "".join(c if c.isprintable() else "?" for c in text)
+        left = max(0, start - 60)
+        shown = shown[left : left + 120]
+        marker = " " * (start - left) + "^" * max(1, min(length, 120 - (start - left)))
+        super().__init__(f"{problem}\n  {shown}\n  {marker}\n  allowed: {allowed}")
+
+
+@dataclass(frozen=True)
+class Op:
+    """One token. `S` has a score time `at`; every other letter has a fraction or a row."""
+
+    letter: str
+    fraction: Fraction = Fraction(1)
+    at: Fraction = Fraction(0)
+    rule: str = ""
+    """How the piece is advanced; "" is the letter's default rule in its model."""
+    row: tuple[Fraction, ...] = ()
+    """Weights of the last evaluations, oldest first. Evaluations older than the step's first
+    `S` (linear multistep methods) and other rules fit in here: no second kind of scheme."""
+
+    def __str__(self) -> str:
+        if self.letter == "S":
+            return "S" if self.at == 0 else f"S@{self.at}"
+        name = self.letter + (f":{self.rule}" if self.rule else "")
+        if self.row:
+            return f"{name}[{','.join(map(str, self.row))}]"
+        if self.fraction == 1:
+            return name
+        if self.fraction.numerator == 1:
+            return f"{name}/{self.fraction.denominator}"
+        return f"{name}*{self.fraction}"
+
+
+@dataclass(frozen=True)
+class Word:
+    """A parsed word: `ops` in order of application. `str(word)` is its canonical spelling."""
+
+    ops: tuple[Op, ...]
+
+    def __str__(self) -> str:
+        return " ".join(map(str, self.ops))
+
+    def __iter__(self) -> Iterator[Op]:
+        return iter(self.ops)
+
+    def _repr_latex_(self) -> str:
+        return r"$\mathtt{" + r"\;".join(map(str, self.ops)) + "}$"
+
+    @property
+    def nfe(self) -> int:
+        """Score evaluations per step."""
+        return sum(op.letter == "S" for op in self.ops)
+
+    @property
+    def letters(self) -> frozenset[str]:
+        """The pieces used, `S` left out."""
+        return frozenset(op.letter for op in self.ops) - {"S"}
+
+    @property
+    def is_runge_kutta(self) -> bool:
+        return any(op.row for op in self.ops)
+
+    def error(self, index: int, problem: str, allowed: str) -> WordError:
+        """A `WordError` pointing at token `index` of the canonical spelling."""
+        tokens = [str(op) for op in self.ops]
+        start = sum(len(token) + 1 for token in tokens[:index])
+        return WordError(str(self), start, len(tokens[index]), problem, allowed)
+
+
+def parse(text: str) -> Word:
+    """Read a word. Raises `WordError`, and nothing else, for any text that is not one."""
+    if not isinstance(text, str):
+        raise TypeError(f"a word is a string such as 'S B A', not {type(text).__name__}")
+    chunks = list(_CHUNK.finditer(text))
+    if not chunks:
+        raise WordError(text, 0, 1, "the word is empty", GRAMMAR)
+    if len(chunks) > MAX_TOKENS:
+        problem = f"the word has {len(chunks)} tokens"
+        raise WordError(text, chunks[MAX_TOKENS].start(), 1, problem, f"at most {MAX_TOKENS}")
+    return Word(tuple(_parse_token(text, chunk.group(), chunk.start()) for chunk in chunks))
+
+
+def _parse_token(text: str, token: str, start: int) -> Op:
+    def refuse(problem: str, allowed: str) -> WordError:
+        return WordError(text, start, len(token), problem, allowed)
+
+    match = _TOKEN.fullmatch("".join(token.split(" ")) if "[" in token else token)
+    if match is None:
+        raise refuse(f"cannot read {token[:40]!a}", GRAMMAR)
+    part = match.groupdict()
+    try:
+        numbers = {key: Fraction(part[key]) for key in ("at", "times") if part[key] is not None}
+        row = tuple(Fraction(number) for number in (part["row"] or "").split(",") if number)
+        over = Fraction(1, int(part["over"])) if part["over"] is not None else None
+    except ZeroDivisionError:
+        raise refuse(f"division by zero in {token!r}", "a non-zero denominator") from None
+    if part["letter"] == "S":
+        if part["rule"] or part["times"] or part["over"] or row:
+            raise refuse("a score evaluation has no fraction, rule or row", "S, S@1, S@1/2")
+        at = numbers.get("at", Fraction(0))
+        if not 0 <= at <= 1:
+            raise refuse(f"score time {at} lies outside the step", "S@c with 0 <= c <= 1")
+        return Op("S", at=at)
+    if "at" in numbers:
+        raise refuse("only the score S has a time", f"S@{numbers['at']} or {part['letter']}")
+    fraction = over if over is not None else numbers.get("times", Fraction(1))
+    if fraction == 0:
+        raise refuse("a piece over a zero fraction does nothing", "a non-zero fraction")
+    return Op(part["letter"], fraction, rule=part["rule"] or "", row=row)
+
+
+def as_word(word: str | Word | Sequence[Op]) -> Word:
+    """`word` itself, or its parse, or the word of the given ops."""
+    if isinstance(word, Word):
+        return word
+    return parse(word) if isinstance(word, str) else Word(tuple(word))

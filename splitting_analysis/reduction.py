@@ -1,0 +1,46 @@
+"""Naive and reduced score evaluation as rules on words (theory of arXiv 2402.07211, section 3).
+
+The skeleton of a splitting is its word without any `S`: "O B/2 A B/2". The two rules put the
+evaluations back in, each in its own way.
+"""
+
+from __future__ import annotations
+
+from fractions import Fraction
+
+from splitting_analysis.notation import Op, Word, as_word
+
+_SCORE = Op("S")
+_SCORED = frozenset("ABKE")
+
+
+def skeleton(word: str | Word) -> Word:
+    """The word without its score evaluations."""
+    return Word(tuple(op for op in as_word(word) if op.letter != "S"))
+
+
+def naive(word: str | Word) -> Word:
+    """A fresh score, conditioned on the step's start, before every piece that uses one."""
+    ops: list[Op] = []
+    for op in skeleton(word):
+        ops += [_SCORE, op] if op.letter in _SCORED else [op]
+    return Word(tuple(ops))
+
+
+def reduced(word: str | Word) -> Word:
+    """One score before the first piece that uses one, reused by all that follow; a closing
+    piece that finishes a letter begun earlier gets a second one, conditioned on the step's end.
+    """
+    ops: list[Op] = []
+    begun: set[str] = set()
+    pieces = skeleton(word).ops
+    last = max((i for i, op in enumerate(pieces) if op.letter in _SCORED), default=-1)
+    for i, op in enumerate(pieces):
+        if op.letter in _SCORED:
+            if not begun:
+                ops.append(_SCORE)
+            elif i == last and op.letter in begun:
+                ops.append(Op("S", at=Fraction(1)))
+            begun.add(op.letter)
+        ops.append(op)
+    return Word(tuple(ops))

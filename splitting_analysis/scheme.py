@@ -1,0 +1,187 @@
+"""Scheme: one sampler as frozen data (name, word, model, source, claims), refused if inconsistent."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from fractions import Fraction
+from typing import Literal
+
+from splitting_analysis.models import Dynamics, Model, model_of
+from splitting_analysis.notation import Word, as_word
+
+
+@dataclass(frozen=True)
+class Source:
+    """Where a scheme was published: a citation, the place in it, and errata found since."""
+
+    citation: str
+    place: str = ""
+    erratum: str = ""
+
+
+@dataclass(frozen=True)
+class LambdaS:
+    """How lambda_s enters the position noise of the letter O over a clock interval delta.
+
+    exponent   variance 1 - exp(-lambda_s delta Gamma)      (arXiv 2402.07211)
+    variance   variance lambda_s (1 - exp(-delta Gamma))
+    `value` fixes lambda_s; None leaves it a symbol in the closed forms and 1 in numbers.
+    """
+
+    rule: Literal["exponent", "variance"] = "exponent"
+    value: Fraction | None = None
+
+
+@dataclass(frozen=True)
+class Scheme:
+    """A named sampler. Raises WordError or ValueError when word, model and claims disagree.
+
+    `order` is the claimed order of the global error (weak, for an SDE), `nfe` the claimed score
+    evaluations per step; None claims nothing.
+    """
+
+    name: str
+    word: Word
+    model_name: str = "psld"
+    dynamics: Dynamics = "sde"
+    source: Source = field(default=Source("user"))
+    order: int | None = None
+    nfe: int | None = None
+    lambda_s: LambdaS = field(default=LambdaS())
+
+    def __post_init__(self) -> None:
+        check(self.word, self.model)
+        if self.nfe is not None and self.nfe != self.word.nfe:
+            raise ValueError(
+                f"{self.name}: claims {self.nfe} evaluations per step, "
+                f"but its word {self.word} makes {self.word.nfe}"
+            )
+
+    @property
+    def model(self) -> Model:
+        return model_of(self.model_name, self.dynamics)
+
+    @property
+    def carries_score(self) -> bool:
+        """Whether the first score used in a step was evaluated in the step before."""
+        return carries_score(self.word, self.model)
+
+
+def scheme(
+    word: str | Word,
+    model: str = "psld",
+    dynamics: Dynamics | None = None,
+    name: str | None = None,
+) -> Scheme:
+    """A scheme from a user's word. Words with noise in them are SDE words, others default to ODE."""
+    word = as_word(word)
+    if dynamics is None:
+        noisy = word.letters & set("OLK") or any(op.rule == "ddpm" for op in word)
+        dynamics = "sde" if noisy else "ode"
+    return Scheme(name or str(word), word, model, dynamics)
+
+
+def piece_key(letter: str, rule: str) -> str:
+    """The key of a piece in `Model.pieces`."""
+    return f"{letter}:{rule}" if rule else letter
+
+
+def _uses_score(word: Word, model: Model, index: int) -> bool:
+    op = word.ops[index]
+    if op.letter == "S":
+        return False
+    return model.pieces[piece_key(op.letter, op.rule)].uses_score
+
+
+def carries_score(word: Word, model: Model) -> bool:
+    """Whether a piece uses the score before the word's first `S`."""
+    for index, op in enumerate(word):
+        if op.letter == "S":
+            return False
+        if _uses_score(word, model, index):
+            return True
+    return False
+
+
+def check(word: Word, model: Model) -> None:
+    """Raise `WordError` at the first token that the model cannot make sense of."""
+    letters = ", ".join(["S", *model.pieces])
+    for index, op in enumerate(word):
+        if op.letter == "S":
+            if op.at != 0 and not model.time_dependent:
+                raise word.error(index, f"the {model.name} target does not depend on time", "S")
+            continue
+        if piece_key(op.letter, op.rule) not in model.pieces:
+            what = "an ODE has no noise" if op.letter in "OLK" and model.dynamics == "ode" else (
+                f"unknown piece {piece_key(op.letter, op.rule)!r}"
+            )  # fmt: skip
+            raise word.error(
+                index, f"{what} (model {model.name}, {model.dynamics.upper()})", letters
+            )
+        piece = model.pieces[piece_key(op.letter, op.rule)]
+        if op.fraction < 0 and (piece.has_noise or piece.rule != "euler"):
+            raise word.error(index, "noise cannot run backwards", "a positive fraction")
+        if op.row and (op.letter != "E" or op.rule or model.dynamics != "ode"):
+            raise word.error(
+                index, "a Runge-Kutta row belongs to the full drift of an ODE", "E[1/2,1/2]"
+            )
+    _check_sums(word, model)
+    _check_scores(word, model)
+
+
+def _check_sums(word: Word, model: Model) -> None:
+    if word.is_runge_kutta:
+        return _check_rows(word)
+    last = len(word.ops) - 1
+    if "".join(sorted(word.letters)) not in model.splittings:
+        sets = " or ".join(" ".join(letters) for letters in model.splittings)
+        used = " ".join(sorted(word.letters)) or "no piece"
+        raise word.error(
+            last, f"{used} does not add up to the {model.dynamics.upper()}'s drift", sets
+        )
+    for letter in sorted(word.letters):
+        total = sum(op.fraction for op in word if op.letter == letter)
+        if total != 1:
+            index = max(i for i, op in enumerate(word) if op.letter == letter)
+            raise word.error(
+                index, f"the fractions of {letter} add up to {total}", f"fractions of {letter} that add up to 1"
+            )  # fmt: skip
+    return None
+
+
+def _check_rows(word: Word) -> None:
+    """Rows and score times of a Runge-Kutta word: the row sums are the nodes c."""
+    evaluations, row_sum = 0, Fraction(0)
+    for index, op in enumerate(word):
+        if op.letter == "S":
+            if op.at != row_sum:
+                raise word.error(
+                    index, f"the state here stands at {row_sum} of the step", f"S@{row_sum}"
+                )
+            evaluations += 1
+            continue
+        if not op.row:
+            raise word.error(index, "every E of a Runge-Kutta word has a row", "E[1/2]")
+        if len(op.row) > evaluations:
+            raise word.error(
+                index,
+                f"{len(op.row)} weights, but {evaluations} evaluations so far in the step",
+                f"at most {evaluations} weights",
+            )
+        row_sum = sum(op.row, Fraction(0))
+    if row_sum != 1:
+        raise word.error(len(word.ops) - 1, f"the last row sums to {row_sum}", "weights that sum to 1")
+
+
+def _check_scores(word: Word, model: Model) -> None:
+    scores = [i for i, op in enumerate(word) if op.letter == "S"]
+    uses = [i for i in range(len(word.ops)) if _uses_score(word, model, i)]
+    if not scores:
+        raise word.error(
+            uses[0], "the score is used but never evaluated", "an S before it, or later in the word"
+        )
+    carried = uses[0] < scores[0]
+    for index, following in zip(scores, [*scores[1:], len(word.ops)], strict=True):
+        used = any(index < use < following for use in uses)
+        if not used and not (carried and following == len(word.ops)):
+            raise word.error(index, "this score is never used", "a piece that uses it, or no S")
