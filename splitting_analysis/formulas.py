@@ -1,0 +1,245 @@
+"""Closed forms for people and programs: text, LaTeX, MathML and JSON from one walk.
+
+A combination of elementary differentials is printed as a sum in which directions of the same
+Jacobian are gathered, so that d_x s[Gamma x] - d_x s[m/M] reads d_x s[Gamma x - m/M]. The walk
+is one; a `Style` says how its few shapes are spelled.
+
+Reading the shapes: d_x s[v] is the Jacobian of s in x applied to v, Lap_x s the sum of second
+derivatives over coordinates (the trace term of Ito's formula), d_tau the derivative in forward
+time. Second moments are d x d matrices: u (x) v is u v^T, I the identity, and on a diagonal
+block ("xx") a product stands for its symmetric part; in one dimension it is the plain product.
+"""
+
+from __future__ import annotations
+
+from fractions import Fraction
+from math import gcd
+from typing import Any
+
+from sympy.polys.rings import PolyElement
+
+from splitting_analysis.algebra import algebra
+from splitting_analysis.styles import LATEX, MATHML, STYLES, TEXT, Style
+from splitting_analysis.trees import PHI, Combination, Tree, gather, is_contraction
+
+
+def coefficient_parts(element: PolyElement) -> tuple[str, Fraction, dict[str, int], list[Any]]:
+    """Sign, rational content, powers of symbols and remaining polynomial factors of a coefficient.
+
+    M and 1/M are merged into one signed power of M.
+    """
+    constant, factors = element.factor_list()
+    content = Fraction(int(constant.numerator), int(constant.denominator))
+    powers: dict[str, int] = {}
+    rest: list[Any] = []
+    for factor, exponent in factors:
+        if len(factor) == 1:
+            name = str(factor.leading_expv() and factor.ring.symbols[factor.leading_expv().index(1)])
+            powers[name] = powers.get(name, 0) + exponent
+        else:
+            if _leading_sign(factor) < 0:
+                factor, content = -factor, content * (-1) ** exponent
+            rest.append((factor, exponent))
+    if content < 0:
+        # Spend the sign inside a bracket, 1 - lambda_s rather than -(lambda_s - 1), if one gains.
+        odd_factor = next(
+            (i for i, (f, k) in enumerate(rest) if k % 2 and min(f.coeffs()) < 0), None
+        )
+        if odd_factor is not None:
+            rest[odd_factor] = (-rest[odd_factor][0], rest[odd_factor][1])
+            content = -content
+    for inverse, name in (("iM", "M"), ("ibeta", "beta0")):
+        if inverse in powers:
+            powers[name] = powers.get(name, 0) - powers.pop(inverse)
+    sign = "-" if content < 0 else "+"
+    return sign, abs(content), {k: v for k, v in powers.items() if v}, rest
+
+
+def _leading_sign(element: PolyElement) -> int:
+    _, coefficient = _ordered_terms(element)[0]
+    return 1 if coefficient > 0 else -1
+
+
+def _ordered_terms(element: PolyElement) -> list[tuple[Any, Any]]:
+    """Terms with positive coefficients first, so that a bracket opens without a minus."""
+    return sorted(element.terms(), key=lambda term: (term[1] < 0, [-k for k in term[0]]))
+
+
+_ORDER = ["beta0", "beta1", "beta2", "beta3", "Gamma", "nu", "M", "gamma", "lambda_s", "root_lambda"]
+
+
+def spell_coefficient(element: PolyElement, style: Style) -> tuple[str, str]:
+    """Sign and spelling of a coefficient; the spelling of 1 is empty."""
+    sign, content, powers, rest = coefficient_parts(element)
+    top = [_power(name, powers[name], style) for name in _sorted(powers) if powers[name] > 0]
+    bottom = [_power(name, -powers[name], style) for name in _sorted(powers) if powers[name] < 0]
+    for factor, exponent in rest:
+        inside = style.bracket("(", _polynomial(factor, style), ")")
+        top.append(inside if exponent == 1 else style.power(inside, exponent))
+    if content.numerator != 1 or (not top and (bottom or content.denominator != 1)):
+        top.insert(0, style.number(content.numerator))
+    if content.denominator != 1:
+        bottom.insert(0, style.number(content.denominator))
+    above = style.product(top)
+    return sign, style.fraction(above, style.product(bottom)) if bottom else above
+
+
+def _sorted(powers: dict[str, int]) -> list[str]:
+    return sorted(powers, key=lambda name: _ORDER.index(name) if name in _ORDER else len(_ORDER))
+
+
+def _power(name: str, k: int, style: Style) -> str:
+    return style.symbol(name) if k == 1 else style.power(style.symbol(name), k)
+
+
+def _polynomial(element: PolyElement, style: Style) -> str:
+    terms = []
+    for monomial, coefficient in _ordered_terms(element):
+        sign, text = spell_coefficient(element.ring({monomial: coefficient}), style)
+        terms.append((sign, text or style.number(1)))
+    return style.total(terms)
+
+
+def spell(combination: Combination, style: Style) -> str:
+    """The combination as a sum, directions of equal Jacobians gathered, common factor outside."""
+    if not combination:
+        return style.number(0)
+    common = _common_factor(list(combination.values()))
+    reduced = {t: c.quo(common) for t, c in combination.items()}
+    sign, factor = spell_coefficient(common, style)
+    terms = _terms(reduced, style)
+    if len(terms) == 1:
+        inner_sign, text = terms[0]
+        both = "+" if inner_sign == sign else "-"
+        return style.total([(both, style.product([factor, text]))])
+    if terms[0][0] == "-" and all(s == "-" for s, _ in terms):
+        sign, terms = "-" if sign == "+" else "+", [("+", t) for _, t in terms]
+    body = style.total(terms)
+    if not factor and sign == "+":
+        return body
+    return style.total([(sign, style.product([factor, style.bracket("(", body, ")")]))])
+
+
+def _common_factor(coefficients: list[PolyElement]) -> PolyElement:
+    """Largest monomial with a rational content that divides all, positive."""
+    ring = coefficients[0].ring
+    monomials = [m for c in coefficients for m in c.monoms()]
+    numbers = [q for c in coefficients for q in c.coeffs()]
+    exponents = tuple(min(column) for column in zip(*monomials, strict=True))
+    top = gcd(*(int(q.numerator) for q in numbers))
+    bottom = 1
+    for q in numbers:
+        bottom = bottom * int(q.denominator) // gcd(bottom, int(q.denominator))
+    return ring({exponents: ring.domain(top) / ring.domain(bottom)})
+
+
+def _terms(combination: Combination, style: Style) -> list[tuple[str, str]]:
+    """(sign, spelling) of every term, plain ones first, Jacobian directions gathered."""
+    plain, gathered = gather(combination)
+    result = [_term(coefficient, _spell_tree(tree, style), style)
+              for tree, coefficient in sorted(plain.items(), key=lambda item: _simplicity(item[0]))]  # fmt: skip
+    for (name, j, others, component), direction in sorted(
+        gathered.items(), key=lambda item: (len(item[0][2]), item[0])
+    ):
+        outside = _common_factor(list(direction.values()))
+        inner = {tree: c.quo(outside) for tree, c in direction.items()}
+        terms = _terms(inner, style)
+        flip = all(s == "-" for s, _ in terms)
+        if flip:
+            terms = [("+", text) for _, text in terms]
+        head = _spell_derivative(name, j, [*(c for c, _ in others), component], style)
+        arguments = [_spell_tree(child, style) for _, child in others] + [style.total(terms)]
+        comma = _mo(",") if style is MATHML else ", "
+        text = style.product([head]) + style.bracket("[", comma.join(arguments), "]")
+        result.append(_term(-outside if flip else outside, text, style))
+    return result
+
+
+def _term(coefficient: PolyElement, text: str, style: Style) -> tuple[str, str]:
+    sign, factor = spell_coefficient(coefficient, style)
+    return sign, style.product([factor, text])
+
+
+def _simplicity(tree: Tree) -> Any:
+    order = ["x", "q", "m", "p", "z", "sx", "sm", "s", "f"]
+    name = tree[0]
+    return (len(tree[2]), tree[1], order.index(name) if name in order else len(order), tree)
+
+
+def _spell_derivative(name: str, j: int, components: list[str], style: Style) -> str:
+    """d_tau^j d_x^a d_m^b s, without its arguments."""
+    if name in ("f", PHI):
+        bare = style.symbol(name)
+        primes = style.symbol(f"{name}{len(components)}")
+        return bare + "′" * len(components) if style is TEXT else _primed(bare, components, primes, style)
+    parts = [style.partial(style.symbol("tau"), j)] if j else []
+    for c in sorted(set(components), reverse=True):
+        parts.append(style.partial(style.symbol(c), components.count(c)))
+    joiner = "" if style is MATHML else " "
+    return joiner.join([*parts, style.symbol(name)])
+
+
+def _primed(bare: str, components: list[str], _: str, style: Style) -> str:
+    if style is LATEX:
+        return bare + "'" * len(components)
+    return _msup(bare, _mo("′" * len(components)))
+
+
+def _spell_tree(tree: Tree, style: Style) -> str:
+    name, j, children = tree
+    if name == PHI:
+        return _spell_root(tree, style)
+    if not children:
+        return (style.partial(style.symbol("tau"), j) + " " if j else "") + style.symbol(name)
+    contracted = [(c, child) for c, child in children if is_contraction(child)]
+    others = [(c, child) for c, child in children if not is_contraction(child)]
+    laplacians = []
+    if len(contracted) == 2 and contracted[0][1] == contracted[1][1]:
+        c = contracted[0][0]
+        sub = style.symbol(c)
+        laplacians = [_laplace(sub, style)]
+    elif contracted:
+        others = list(children)
+    head = _spell_derivative(name, j, [c for c, _ in others], style)
+    text = ("" if style is MATHML else " ").join([*laplacians, head])
+    if others:
+        comma = _mo(",") if style is MATHML else ", "
+        inside = comma.join(_spell_tree(child, style) for _, child in others)
+        text += style.bracket("[", inside, "]")
+    return text
+
+
+def _laplace(sub: str, style: Style) -> str:
+    if style is MATHML:
+        return f"<msub>{_mi('Δ')}{sub}</msub>"
+    return f"{style.symbol('laplace')}_{sub}"
+
+
+def _spell_root(tree: Tree, style: Style) -> str:
+    """A phi tree: a second moment (two children) as a matrix, otherwise phi's derivative."""
+    children = tree[2]
+    if len(children) == 2:
+        (_, u), (_, v) = sorted(children, key=lambda item: "xmqpz".index(item[0]))
+        if is_contraction(u) and is_contraction(v):
+            return style.symbol("identity")
+        if is_contraction(v) and _is_jacobian(u):
+            return _spell_derivative(u[0], u[1], [u[2][0][0]], style)
+        if is_contraction(u) and _is_jacobian(v):
+            # On a diagonal block only the symmetric part counts: no transpose to show there.
+            inner = _spell_derivative(v[0], v[1], [v[2][0][0]], style)
+            return inner if children[0][0] == children[1][0] else _transposed(inner, style)
+        return _spell_tree(u, style) + style.symbol("outer") + _spell_tree(v, style)
+    components = [c for c, _ in children]
+    inside = (_mo(",") if style is MATHML else ", ").join(_spell_tree(v, style) for _, v in children)
+    return _spell_derivative(PHI, 0, components, style) + style.bracket("[", inside, "]")
+
+
+def _is_jacobian(tree: Tree) -> bool:
+    return len(tree[2]) == 1 and is_contraction(tree[2][0][1])
+
+
+def _transposed(inner: str, style: Style) -> str:
+    bracket = style.bracket("(", inner, ")")
+    if style is TEXT:
+        return f"{bracket}ᵀ"
+    return f"{bracket}^{{T}}" if style is LATEX else _msup(bracket, _mi("T"))

@@ -1,0 +1,219 @@
+"""Local truncation error of any scheme: exact reverse flow minus one step, in closed form.
+
+Both sides are expanded by the same machinery from the same state, so the error is a difference
+of combinations of trees and the order is read off it, term by term.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from fractions import Fraction
+from functools import cache
+from itertools import combinations_with_replacement
+from typing import Literal
+
+from splitting_analysis.algebra import algebra
+from splitting_analysis.expansion import Flow, NoiseRule, begin, compose, exact, run
+from splitting_analysis.models import Model, Piece
+from splitting_analysis.noise import expectation, weak_noise
+from splitting_analysis.notation import Word
+from splitting_analysis.scheme import Scheme, piece_key
+from splitting_analysis.trees import PHI, Combination, Series, accumulate, leaf, linear, taylor
+
+Kind = Literal["ode", "weak", "strong"]
+
+
+@dataclass(frozen=True)
+class LocalError:
+    """Exact minus scheme, as combinations of elementary differentials by power of h.
+
+    terms[k][key] is the coefficient of h^k. Keys: a component ("x"), for the error of its mean
+    or, for an ODE, of the value itself; two components ("xm"), for the error of the second moment
+    of the increments; "phi" (weak), for the error of E phi(z) with any smooth phi.
+    """
+
+    name: str
+    word: str
+    model: Model
+    kind: Kind
+    terms: dict[int, dict[str, Combination]]
+
+    @property
+    def leading(self) -> int | None:
+        """Lowest power of h with a non-zero coefficient, None if all computed ones vanish."""
+        return min((k for k, by_key in self.terms.items() if any(by_key.values())), default=None)
+
+    def __sub__(self, other: LocalError) -> LocalError:
+        """The difference of two errors of one kind. Raises ValueError for incomparable ones."""
+        if (self.kind, self.model.components) != (other.kind, other.model.components):
+            raise ValueError(
+                f"{self.name} ({self.model.name}, {self.kind}) and {other.name} "
+                f"({other.model.name}, {other.kind}) have no common error to subtract"
+            )
+        terms = {
+            k: {
+                key: _difference(by_key[key], other.terms[k][key])
+                for key in by_key
+            }
+            for k, by_key in self.terms.items()
+            if k in other.terms
+        }  # fmt: skip
+        return LocalError(f"{self.name} - {other.name}", "", self.model, self.kind, terms)
+
+
+def local_error(scheme: Scheme, order: int | None = None) -> LocalError:
+    """The error of one step up to h^order (default: 3 for an ODE, 2 for an SDE).
+
+    For a Runge-Kutta word the differentials are those of the full drift f, in autonomous form
+    (time as one more component), which is what its order conditions are about. A word with a
+    carried score starts from the state at which that score was evaluated, one tail of ops back.
+    """
+    if scheme.word.is_runge_kutta:
+        return _expand_field(scheme, order or order_of(scheme) + 1)
+    if order is None:
+        order = 3 if scheme.dynamics == "ode" else 2
+    return _expand(scheme, order)
+
+
+def order_of(scheme: Scheme, highest: int = 6) -> int:
+    """Order of the global error (weak, for an SDE): one less than the leading power of h.
+
+    At lambda_s = 1 unless the scheme fixes it. Raises ValueError if the error vanishes through
+    h^(highest + 1), which no scheme of the catalogue's kind does.
+    """
+    scheme = at_lambda_one(scheme)
+    for power in range(1, highest + 2):
+        expand = _expand_field if scheme.word.is_runge_kutta else _expand
+        if expand(scheme, power).leading is not None:
+            return power - 1
+    raise ValueError(f"{scheme.name}: no error through h^{highest + 1}")
+
+
+def at_lambda_one(scheme: Scheme) -> Scheme:
+    """The scheme with a symbolic lambda_s fixed at 1, the exact Ornstein-Uhlenbeck noise."""
+    if scheme.lambda_s.value is not None or not scheme.model.has_tunable_noise:
+        return scheme
+    return replace(scheme, lambda_s=replace(scheme.lambda_s, value=Fraction(1)))
+
+
+@cache
+def _expand(scheme: Scheme, order: int) -> LocalError:
+    model, word = scheme.model, scheme.word
+    flow = begin(model, 2 * order)
+    rule = weak_noise(scheme.lambda_s)
+    carried, moved = carried_score(scheme, flow, rule)
+    before = {c: list(series) for c, series in flow.state.items()}
+    run(word, flow, rule, carried)
+    if model.dynamics == "ode":
+        return _ode(scheme, flow, order, before if moved else None)
+    return _weak(scheme, flow, order, before if moved else None)
+
+
+def carried_score(
+    scheme: Scheme, flow: Flow, rule: NoiseRule
+) -> tuple[dict[str, Series] | None, bool]:
+    """The score a word carries in from the step before, if any, and whether `flow` moved for it.
+
+    The base point is where that score was evaluated: the ops after it (the tail of the step
+    before) are carried out first, unless they leave the score's arguments alone.
+    """
+    if not scheme.carries_score:
+        return None, False
+    word = scheme.word
+    last = max(i for i, op in enumerate(word) if op.letter == "S")
+    if scores_unchanged(word, scheme.model, range(last + 1, len(word.ops))):
+        return flow.score(word.ops[last].at - 1), False
+    return run(word, flow, rule, origin=-1, ops=range(last, len(word.ops))), True
+
+
+def scores_unchanged(word: Word, model: Model, ops: range) -> bool:
+    """Whether the given ops leave every component alone that the score depends on."""
+    arguments = [i for i, c in enumerate(model.components) if c in model.score_arguments]
+    return not any(_moves(model.pieces[piece_key(word.ops[k].letter, word.ops[k].rule)], arguments)
+                   for k in ops)  # fmt: skip
+
+
+def _moves(piece: Piece, components: list[int]) -> bool:
+    p = algebra().p
+    matrix, score, noise = piece.linear(p), piece.score(p), piece.noise(p)
+    return any(any(matrix[i]) or bool(score[i]) or bool(noise[i]) for i in components)
+
+
+def _ode(
+    scheme: Scheme, flow: Flow, order: int, before: dict[str, Series] | None
+) -> LocalError:
+    model = flow.model
+    terms: dict[int, dict[str, Combination]] = {k: {} for k in range(1, order + 1)}
+    for c in model.components:
+        true = exact(model, {leaf(c): algebra().one}, order)
+        by_power = _compose_powers(true, flow, before, order)
+        for k in terms:
+            terms[k][c] = _difference(by_power[k], flow.state[c][2 * k])
+    return LocalError(scheme.name, str(scheme.word), model, "ode", terms)
+
+
+def _weak(
+    scheme: Scheme, flow: Flow, order: int, before: dict[str, Series] | None
+) -> LocalError:
+    model = flow.model
+    deltas = {c: [{}, *flow.state[c][1:]] for c in model.components}
+    phi = taylor(leaf(PHI), deltas, 2 * order, 0, algebra().one)
+    scheme_mean = expectation(phi, flow)
+    true = exact(model, {leaf(PHI): algebra().one}, order)
+    by_power = _compose_powers(true, flow, before, order)
+    terms = {}
+    for k in range(1, order + 1):
+        error = _difference(by_power[k], scheme_mean[2 * k])
+        terms[k] = {**moments(model, error), "phi": error}
+    return LocalError(scheme.name, str(scheme.word), model, "weak", terms)
+
+
+def _compose_powers(
+    true: list[Combination], flow: Flow, before: dict[str, Series] | None, order: int
+) -> list[Combination]:
+    """Coefficients of h^0..h^order of the exact flow, from the base point or from `before`."""
+    if before is None:
+        return true
+    total: Series = [{} for _ in range(2 * order + 1)]
+    for k, combination in enumerate(true):
+        for w, terms in enumerate(compose(combination, flow, before)[: 2 * (order - k) + 1]):
+            for tree, coefficient in terms.items():
+                accumulate(total[w + 2 * k], tree, coefficient)
+    return expectation(total, flow)[::2]
+
+
+def moments(model: Model, phi: Combination) -> dict[str, Combination]:
+    """Errors of the mean ("x") and of second moments of increments ("xm") contained in phi's.
+
+    E[dx dm^T] comes from phi = dx_i dm_j, so a tree phi[(x, u), (m, v)] stands for u v^T, and
+    twice phi[(x, u), (x, v)] for u v^T + v u^T, which in one dimension is 2 u v.
+    """
+    result: dict[str, Combination] = {c: {} for c in model.components}
+    pairs = [a + b for a, b in combinations_with_replacement(model.components, 2)]
+    result |= {pair: {} for pair in pairs}
+    for tree, coefficient in phi.items():
+        children = tree[2]
+        if len(children) == 1:
+            accumulate(result[children[0][0]], children[0][1], coefficient)
+        elif len(children) == 2:
+            a, b = sorted((children[0][0], children[1][0]), key=model.components.index)
+            accumulate(result[a + b], tree, coefficient * (2 if a == b else 1))
+    return result
+
+
+def _difference(left: Combination, right: Combination) -> Combination:
+    reduce = algebra().reduce
+    difference = linear([(1, left), (-1, right)])
+    return {tree: r for tree, c in difference.items() if (r := reduce(c))}
+
+
+@cache
+def _expand_field(scheme: Scheme, order: int) -> LocalError:
+    """A Runge-Kutta word on dz = f(z) dt, f unspecified: its Butcher series against the exact."""
+    field = Model(
+        "field", "ode", ("z",), ("f",), ("z",), False, (),
+        {"E": Piece("euler", lambda p: ((0,),), lambda p: (1,), lambda p: (0,))}, ("E",),
+    )  # fmt: skip
+    flow = begin(field, 2 * order)
+    run(scheme.word, flow, weak_noise(scheme.lambda_s))
+    return _ode(scheme, flow, order, None)

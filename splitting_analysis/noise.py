@@ -1,0 +1,111 @@
+"""Noise in the expansions: covariance blocks for weak errors, and their average (Wick)."""
+
+from __future__ import annotations
+
+from fractions import Fraction
+from math import comb, factorial
+from typing import Any
+
+from sympy.polys.rings import PolyElement
+
+from splitting_analysis.algebra import algebra
+from splitting_analysis.expansion import Flow, NoiseRule, Step, clock_of, matrix_power, multiply
+from splitting_analysis.models import Coefficients, Matrix, Piece
+from splitting_analysis.scheme import LambdaS
+from splitting_analysis.trees import Series, Tree, accumulate, canonical, is_noise, leaf, leaves, replace_leaves
+
+def scaled_noise(piece: Piece, policy: LambdaS) -> tuple[Matrix, Coefficients]:
+    """The linear part and the noise that make up the covariance of a piece, lambda_s included."""
+    a = algebra()
+    matrix, noise = piece.linear(a.p), piece.noise(a.p)
+    if not piece.tunable_noise:
+        return matrix, noise
+    value = a.lambda_s if policy.value is None else a.number(Fraction(policy.value))
+    if policy.rule == "exponent":
+        first = (matrix[0][0] * value, *matrix[0][1:])
+        matrix = (first, *matrix[1:])
+    return matrix, (noise[0] * value, *noise[1:])
+
+
+def weak_noise(policy: LambdaS) -> NoiseRule:
+    """Noise as one Gaussian block per op with its covariance expanded in h."""
+
+    def draw(flow: Flow, piece: Piece, step: Step) -> None:
+        a, terms = algebra(), flow.weight // 2
+        matrix, noise = scaled_noise(piece, policy)
+        components = flow.model.components
+        covariance = {}
+        powers: list[list[Any]] = [clock_of(flow.model, step, terms)]
+        for _ in range(terms - 1):
+            powers.append(multiply([0, *powers[-1]], powers[0], terms))
+        if not step.exact:
+            matrix = tuple(tuple(0 for _ in components) for _ in components)
+        n = range(len(components))
+        for i in n:
+            for j in n:
+                total = [a.ring.zero] * terms
+                for k in range(terms):
+                    factor = sum(
+                        comb(k, m) * matrix_power(matrix, m)[i][q] * noise[q]
+                        * matrix_power(matrix, k - m)[j][q]
+                        for m in range(k + 1)
+                        for q in n
+                    )  # fmt: skip
+                    if factor:
+                        scale = factor * a.number(Fraction(1, factorial(k + 1)))
+                        total = [t + scale * x for t, x in zip(total, powers[k], strict=True)]
+                if any(total):
+                    covariance[components[i], components[j]] = total
+        block = step.block
+        flow.noise[block] = covariance
+        for c in {c for pair in covariance for c in pair}:
+            accumulate(flow.state[c][1], leaf(block + c), a.one)
+
+    return draw
+
+
+def expectation(series: Series, flow: Flow) -> Series:
+    """Average a series over the noise blocks of `flow` (Wick's theorem)."""
+    result: Series = [{} for _ in series]
+    for weight, terms in enumerate(series):
+        for tree, coefficient in terms.items():
+            noisy = [end[0] for end in leaves(tree) if is_noise(end)]
+            for pairing in _pairings(tuple(range(len(noisy)))):
+                _contract(result, weight, tree, coefficient, noisy, pairing, flow)
+    return result
+
+
+def _pairings(items: tuple[int, ...]) -> list[list[tuple[int, int]]]:
+    if not items:
+        return [[]]
+    first, rest = items[0], items[1:]
+    return [
+        [(first, other), *more]
+        for i, other in enumerate(rest)
+        for more in _pairings(rest[:i] + rest[i + 1 :])
+    ]
+
+
+def _contract(
+    result: Series, weight: int, tree: Tree, coefficient: PolyElement, noisy: list[str],
+    pairing: list[tuple[int, int]], flow: Flow,
+) -> None:  # fmt: skip
+    factors = [coefficient]
+    name_of: dict[int, Tree] = {}
+    terms = (len(result) - 1 - weight) // 2 + 1
+    for number, (i, j) in enumerate(pairing):
+        block, other = noisy[i][:-1], noisy[j][:-1]
+        if block != other:
+            return
+        covariance = flow.noise[block].get((noisy[i][-1], noisy[j][-1]))
+        if covariance is None:
+            return
+        factors = multiply(factors, covariance, terms)
+        name_of[i] = name_of[j] = leaf(f"e{number + 1}")
+    position = iter(range(len(noisy)))
+    new = canonical(
+        replace_leaves(tree, lambda end: name_of[next(position)] if is_noise(end) else end)
+    )
+    for k, factor in enumerate(factors):
+        if factor and weight + 2 * k < len(result):
+            accumulate(result[weight + 2 * k], new, factor)

@@ -1,0 +1,227 @@
+"""Closed forms as numbers: for a SymPy score, a Gaussian's, or callables such as a network.
+
+Everything goes through one `evaluate`, which walks a combination and asks a *field* for
+derivatives of the score along directions. Directions are scalars, arrays of independent modes
+(d = 1 each) or vectors in R^d; the field alone knows which.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import sympy
+from sympy.polys.rings import PolyElement
+
+from splitting_analysis.algebra import SYMBOLS
+from splitting_analysis.local_error import LocalError
+from splitting_analysis.models import Model
+from splitting_analysis.trees import PHI, Combination, Tree, gather, is_contraction, leaves
+
+Directions = tuple[tuple[str, Any], ...]
+Field = Callable[[str, int, Directions], Any]
+"""field(name, j, ((c1, v1), ...)): d^j name / dtau^j differentiated along v_i in component c_i."""
+
+
+@dataclass(frozen=True)
+class Point:
+    """Where to evaluate: `state` by component, the score's `field`, and parameter values.
+
+    `parameters` holds what occurs of Gamma, nu, M, gamma, lambda_s, beta, dbeta, d2beta, ...
+    `basis` lists the unit vectors of R^d when directions are vectors; None means d = 1 (or
+    independent modes). `laplacian(name, component)` may supply the trace term of a vector score.
+    """
+
+    state: Mapping[str, Any]
+    field: Field
+    parameters: Mapping[str, Any]
+    basis: Sequence[Any] | None = None
+    laplacian: Callable[[str, str], Any] | None = None
+
+
+def evaluate(combination: Combination, point: Point) -> Any:
+    """The value of a combination; 0 for the empty one.
+
+    Second moments of a vector score come out as the trace of their d x d matrix. Raises KeyError
+    naming a parameter that is missing.
+    """
+    plain, gathered = gather(combination)
+    total: Any = 0
+    for tree, coefficient in plain.items():
+        total = total + coefficient_value(coefficient, point.parameters) * _tree(tree, point)
+    for (name, j, others, component), directions in gathered.items():
+        arguments = [(c, _tree(child, point)) for c, child in others]
+        arguments.append((component, evaluate(directions, point)))
+        total = total + point.field(name, j, tuple(arguments))
+    return total
+
+
+def coefficient_value(element: PolyElement, parameters: Mapping[str, Any]) -> Any:
+    """A coefficient at the given parameter values."""
+    total: Any = 0
+    for monomial, number in element.terms():
+        term: Any = int(number.numerator)
+        for name, exponent in zip(map(str, element.ring.symbols), monomial, strict=True):
+            if exponent:
+                term = term * _parameter(name, parameters) ** exponent
+        total = total + term / int(number.denominator)
+    return total
+
+
+def _parameter(name: str, parameters: Mapping[str, Any]) -> Any:
+    if name in ("iM", "ibeta"):
+        return 1 / _parameter({"iM": "M", "ibeta": "beta0"}[name], parameters)
+    if name == "root_lambda":
+        return _parameter("lambda_s", parameters) ** 0.5
+    if name.startswith("beta"):
+        order = int(name[4:])
+        name = {0: "beta", 1: "dbeta"}.get(order, f"d{order}beta")
+    if name not in parameters:
+        raise KeyError(f"the closed form needs a value for {name}")
+    return parameters[name]
+
+
+def _tree(tree: Tree, point: Point) -> Any:
+    labels = sorted({end[0] for end in leaves(tree) if is_contraction(end)})
+    if not labels or point.basis is None:
+        return _bound(tree, point, dict.fromkeys(labels, 1))
+    if point.laplacian is not None and _is_laplacian(tree):
+        return point.laplacian(tree[0], tree[2][0][0])
+    total: Any = 0
+    choices: list[dict[str, Any]] = [{}]
+    for label in labels:
+        choices = [{**bound, label: unit} for bound in choices for unit in point.basis]
+    for bound in choices:
+        total = total + _bound(tree, point, bound)
+    return total
+
+
+def _is_laplacian(tree: Tree) -> bool:
+    (name, j, children) = tree
+    return (
+        name != PHI and j == 0 and len(children) == 2
+        and is_contraction(children[0][1]) and children[0] == children[1]
+    )  # fmt: skip
+
+
+def _bound(tree: Tree, point: Point, units: Mapping[str, Any]) -> Any:
+    name, j, children = tree
+    if name in units:
+        return units[name]
+    if name in point.state:
+        return point.state[name]
+    arguments = tuple((c, _bound(child, point, units)) for c, child in children)
+    if name == PHI and len(children) == 2:
+        product = arguments[0][1] * arguments[1][1]
+        return product if point.basis is None else product.sum()
+    return point.field(name, j, arguments)
+
+
+def sympy_field(expressions: Mapping[str, sympy.Expr], at: Mapping[str, float]) -> Field:
+    """The field of scalar score expressions in the state's components and forward time `tau`.
+
+    `expressions` is keyed by score name ("sx", "sm"; "s"), and may hold "phi", a test function.
+    """
+    symbols = {name: sympy.Symbol(name) for name in at}
+    values = {symbols[name]: sympy.Float(value, 30) for name, value in at.items()}
+    cache: dict[tuple[Any, ...], float] = {}
+
+    def field(name: str, j: int, directions: Directions) -> Any:
+        key = (name, j, tuple(sorted(c for c, _ in directions)))
+        if key not in cache:
+            by = [symbols["tau"]] * j + [symbols[c] for c in key[2]]
+            expression = sympy.diff(expressions[name], *by) if by else expressions[name]
+            value = sympy.N(expression.subs(values), 25)
+            if not value.is_number or not value.is_finite or not value.is_real:
+                raise ValueError(f"the score {name} has no finite value at {dict(at)}: {value}")
+            cache[key] = float(value)
+        product: Any = cache[key]
+        for _, direction in directions:
+            product = product * direction
+        return product
+
+    return field
+
+
+def linear_field(
+    model: Model, jacobians: Sequence[Sequence[Sequence[Any]]], offsets: Sequence[Sequence[Any]],
+    state: Mapping[str, Any],
+) -> Field:  # fmt: skip
+    """The field of an affine score, a Gaussian target's: d^j s/dtau^j = jacobians[j] z + offsets[j].
+
+    Entries are scalars or arrays over independent modes, indexed by component. Second and higher
+    derivatives in the state vanish.
+    """
+    index = {c: i for i, c in enumerate(model.components)}
+    row = {name: i for i, name in enumerate(model.scores) if name}
+
+    def field(name: str, j: int, directions: Directions) -> Any:
+        i = row[name]
+        if not directions:
+            value = sum(jacobians[j][i][k] * state[c] for c, k in index.items())
+            return value + offsets[j][i]
+        if len(directions) > 1:
+            return 0 * state[model.components[0]]
+        component, direction = directions[0]
+        return jacobians[j][i][index[component]] * direction
+
+    return field
+
+
+def callable_field(
+    score: Callable[[str], Any],
+    jvp: Callable[[str, str, Any], Any],
+    dtau: Callable[[str], Any],
+) -> Field:
+    """The field of callables, a network's: enough for every h^2 coefficient.
+
+    score(name), jvp(name, component, v) and dtau(name) are taken at the point in question. Give
+    the trace term to `Point.laplacian`. Raises ValueError for a derivative they cannot supply.
+    """
+
+    def field(name: str, j: int, directions: Directions) -> Any:
+        if not directions and j == 0:
+            return score(name)
+        if not directions and j == 1:
+            return dtau(name)
+        if len(directions) == 1 and j == 0:
+            return jvp(name, *directions[0])
+        raise ValueError(
+            f"a derivative of {name} of order {len(directions)} in the state and {j} in time is "
+            "needed; these callables give s, its Jacobian-vector products and its time derivative"
+        )
+
+    return field
+
+
+def vector_field(drift: Sequence[sympy.Expr], at: Mapping[str, float], names: Sequence[str]) -> Field:
+    """The field of a full drift f for Runge-Kutta words: directions are SymPy column vectors.
+
+    `drift` are the components of dz/dt for the variables `names`, time appended with drift 1.
+    """
+    symbols = [sympy.Symbol(name) for name in names]
+    values = {sympy.Symbol(name): sympy.Float(value, 30) for name, value in at.items()}
+
+    def field(_: str, __: int, directions: Directions) -> Any:
+        value = sympy.Matrix(list(drift))
+        for _, direction in directions:
+            value = value.jacobian(symbols) * direction
+        return value.subs(values).evalf(25)
+
+    return field
+
+
+def error_numbers(error: LocalError, point: Point) -> dict[int, dict[str, float]]:
+    """All coefficients of a local error as floats, by power of h and key ("phi" left out)."""
+    return {
+        k: {key: float(evaluate(c, point)) for key, c in by_key.items() if key != PHI}
+        for k, by_key in error.terms.items()
+    }
+
+
+def beta_parameters(beta: sympy.Expr, tau: float, count: int = 4) -> dict[str, float]:
+    """beta, dbeta, d2beta, ... at forward time tau from an expression in `tau`."""
+    symbol = sympy.Symbol("tau")
+    names = [str(s) for s in list(SYMBOLS.values())[5 : 5 + count]]
+    return {n: float(sympy.diff(beta, symbol, k).subs(symbol, tau)) for k, n in enumerate(names)}

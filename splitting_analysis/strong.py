@@ -1,0 +1,178 @@
+"""Strong local error: the leading mean square of exact minus scheme on one Brownian path.
+
+Noise enters as integrals of kernels against the path over [t, t + h]: with u in [0, 1] the time
+within the step, a piece that covers [a, b] of it contributes g dW on [a, b], and the exact
+Ornstein-Uhlenbeck flow a correction with the kernel b - u. Products of such integrals average to
+integrals of products of kernels (Ito's isometry), which are rational numbers. lambda_s scales the
+path of the position by root lambda_s.
+"""
+
+from __future__ import annotations
+
+from fractions import Fraction
+from functools import cache
+from itertools import combinations_with_replacement
+from typing import NamedTuple
+
+from sympy.polys.rings import PolyElement
+
+from splitting_analysis.algebra import algebra
+from splitting_analysis.expansion import Flow, NoiseRule, Step, begin, compose, drift_terms, run
+from splitting_analysis.local_error import LocalError, carried_score
+from splitting_analysis.models import Piece
+from splitting_analysis.scheme import LambdaS, Scheme
+from splitting_analysis.trees import (
+    PHI,
+    Combination,
+    Tree,
+    accumulate,
+    derivative,
+    is_noise,
+    leaf,
+    leaves,
+    linear,
+    replace_leaves,
+)
+
+_WEIGHT = 3
+"""h^(3/2): the first order at which additive noise and a consistent drift can disagree."""
+
+
+class Kernel(NamedTuple):
+    """constant + slope * u on [start, stop], in units of the step."""
+
+    start: Fraction
+    stop: Fraction
+    constant: Fraction
+    slope: Fraction
+
+    def inner(self, other: Kernel) -> Fraction:
+        """The integral of the product."""
+        low, high = max(self.start, other.start), min(self.stop, other.stop)
+        if low >= high:
+            return Fraction(0)
+        c = (
+            self.constant * other.constant,
+            self.constant * other.slope + self.slope * other.constant,
+            self.slope * other.slope,
+        )
+        return sum(
+            (a * (high ** (k + 1) - low ** (k + 1)) / (k + 1) for k, a in enumerate(c)),
+            Fraction(0),
+        )
+
+
+def _path_noise(policy: LambdaS, kernels: dict[str, Kernel]) -> NoiseRule:
+    def draw(flow: Flow, piece: Piece, step: Step) -> None:
+        a, p = algebra(), algebra().p
+        matrix, noise = piece.linear(p), piece.noise(p)
+        kernels[step.block] = Kernel(step.start, step.stop, Fraction(1), Fraction(0))
+        kernels[step.block + "late"] = Kernel(step.start, step.stop, step.stop, Fraction(-1))
+        kernels[step.block + "drift"] = Kernel(
+            step.start, step.stop, Fraction(0), Fraction(1)
+        )  # fmt: skip
+        rate = a.betas[0] if flow.model.time_dependent else a.one
+        for q, c in enumerate(flow.model.components):
+            if not noise[q]:
+                continue
+            scale = a.root_lambda if piece.tunable_noise and q == 0 and policy.value != 1 else a.one
+            accumulate(flow.state[c][1], leaf(step.block + c), scale)
+            if not step.exact:
+                continue
+            for i, d in enumerate(flow.model.components):
+                if matrix[i][q]:
+                    late = leaf(step.block + "late" + c)
+                    accumulate(flow.state[d][3], late, scale * rate * matrix[i][q])
+            if flow.model.time_dependent:
+                growth = scale * a.betas[1] * a.ibeta * a.number(Fraction(-1, 2))
+                accumulate(flow.state[c][3], leaf(step.block + "drift" + c), growth)
+
+    return draw
+
+
+@cache
+def strong_error(scheme: Scheme) -> LocalError:
+    """E[err_a . err_b] to leading order, err = exact - scheme with the Brownian path shared.
+
+    Keys "xx", "xm", "mm" (traces of d x d matrices in R^d): terms[1] vanishes unless lambda_s
+    or missing noise makes the scheme inconsistent, terms[3] is the usual leading coefficient
+    (then the strong global order is 1). Where terms[1] does not vanish, only it is meaningful.
+    Raises ValueError for a scheme without noise.
+    """
+    model = scheme.model
+    if model.dynamics != "sde":
+        raise ValueError(f"{scheme.name} is deterministic: it has no strong error, only an ODE one")
+    kernels: dict[str, Kernel] = {}
+    rule = _path_noise(scheme.lambda_s, kernels)
+    flow = begin(model, _WEIGHT)
+    carried, _ = carried_score(scheme, flow, rule)
+    before = {c: list(series) for c, series in flow.state.items()}
+    run(scheme.word, flow, rule, carried)
+    errors = {
+        c: [
+            linear([(1, _exact(c, flow, before, kernels)[w]), (-1, flow.state[c][w])])
+            for w in range(_WEIGHT + 1)
+        ]
+        for c in model.components
+    }
+    terms: dict[int, dict[str, Combination]] = {1: {}, 3: {}}
+    for a, b in combinations_with_replacement(model.components, 2):
+        for power in terms:
+            terms[power][a + b] = _mean_square(scheme, kernels, a, errors[a][power], b, errors[b][power])
+    return LocalError(scheme.name, str(scheme.word), model, "strong", terms)
+
+
+def _exact(
+    component: str, flow: Flow, before: dict[str, list[Combination]], kernels: dict[str, Kernel]
+) -> list[Combination]:
+    """z + g W + h f + (integral of f'[g W]) through h^(3/2), from the state `before`."""
+    a, model = algebra(), flow.model
+    whole = "~exact"
+    kernels[whole] = Kernel(Fraction(0), Fraction(1), Fraction(1), Fraction(0))
+    kernels[whole + "late"] = Kernel(Fraction(0), Fraction(1), Fraction(1), Fraction(-1))
+    kernels[whole + "drift"] = Kernel(Fraction(0), Fraction(1), Fraction(0), Fraction(1))
+    result = [dict(terms) for terms in before[component]]
+    drift = drift_terms(model)[component]
+    for w, terms in enumerate(compose(drift, flow, before)[:2]):
+        for tree, coefficient in terms.items():
+            accumulate(result[w + 2], tree, coefficient)
+    noise = model.drift.noise(a.p)
+    for q, c in enumerate(model.components):
+        if not noise[q]:
+            continue
+        for tree, coefficient in drift.items():
+            for new in derivative(tree, c, leaf(whole + "late" + c), flow.arguments()):
+                accumulate(result[3], new, coefficient)
+        if c == component:
+            accumulate(result[1], leaf(whole + c), a.one)
+            if model.time_dependent:
+                growth = a.betas[1] * a.ibeta * a.number(Fraction(-1, 2))
+                accumulate(result[3], leaf(whole + "drift" + c), growth)
+    return result
+
+
+def _mean_square(
+    scheme: Scheme, kernels: dict[str, Kernel], a: str, left: Combination, b: str, right: Combination
+) -> Combination:
+    model, ring = scheme.model, algebra()
+    noise = dict(zip(model.components, model.drift.noise(ring.p), strict=True))
+    rate = ring.betas[0] if model.time_dependent else ring.one
+    result: Combination = {}
+    for tree, coefficient in left.items():
+        u, path = _split(tree)
+        for other, factor in right.items():
+            v, path_too = _split(other)
+            if path[-1] != path_too[-1]:
+                continue
+            overlap = kernels[path[:-1]].inner(kernels[path_too[:-1]])
+            if overlap:
+                weight: PolyElement = rate * noise[path[-1]] * ring.number(overlap)
+                key: Tree = (PHI, 0, tuple(sorted(((a, u), (b, v)))))
+                accumulate(result, key, coefficient * factor * weight)
+    return {tree: r for tree, c in result.items() if (r := ring.reduce(c))}
+
+
+def _split(tree: Tree) -> tuple[Tree, str]:
+    """The tree with a unit vector in place of its one noise leaf, and that leaf's name."""
+    (name,) = [end[0] for end in leaves(tree) if is_noise(end)]
+    return replace_leaves(tree, lambda end: leaf("e1") if is_noise(end) else end), name

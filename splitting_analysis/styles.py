@@ -1,0 +1,134 @@
+"""How text, LaTeX and MathML spell the few shapes a formula is made of."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from splitting_analysis.trees import PHI
+
+
+@dataclass(frozen=True)
+class Style:
+    """How one output format spells the shapes of a formula."""
+
+    symbols: dict[str, str]
+    power: Callable[[str, int], str]
+    fraction: Callable[[str, str], str]
+    product: Callable[[Sequence[str]], str]
+    total: Callable[[Sequence[tuple[str, str]]], str]
+    bracket: Callable[[str, str, str], str]
+    partial: Callable[[str, int], str]
+    number: Callable[[int], str]
+
+    def symbol(self, name: str) -> str:
+        return self.symbols.get(name, name)
+
+
+def _plus_minus(terms: Sequence[tuple[str, str]], plus: str, minus: str, lead: str) -> str:
+    text = ""
+    for i, (sign, term) in enumerate(terms):
+        if i == 0:
+            text = (lead if sign == "-" else "") + term
+        else:
+            text += (minus if sign == "-" else plus) + term
+    return text or "0"
+
+
+_SUPER = str.maketrans("0123456789", "⁰¹²³⁴⁵⁶⁷⁸⁹")
+
+
+def _text_fraction(top: str, bottom: str) -> str:
+    def shield(part: str) -> str:
+        return f"({part})" if any(c in part for c in " /·") and not _closed(part) else part
+
+    return f"{shield(top) if ' + ' in top or ' − ' in top else top}/{shield(bottom)}"
+
+
+def _text_product(parts: Sequence[str]) -> str:
+    """Factors side by side; a quotient by symbols is shielded from what follows it."""
+    parts = [part for part in parts if part]
+    shown = [f"({p})" if "/" in p and not p[-1].isdigit() and not _closed(p) else p
+             for p in parts[:-1]]  # fmt: skip
+    return " ".join([*shown, *parts[-1:]])
+
+
+def _closed(part: str) -> bool:
+    return part.startswith("(") and part.endswith(")") and part.count("(") == 1
+
+
+TEXT = Style(
+    symbols={
+        "Gamma": "Γ", "nu": "ν", "gamma": "γ", "tau": "τ", "sx": "s^x", "sm": "s^m", PHI: "φ",
+        "beta0": "β", "beta1": "β′", "beta2": "β″", "beta3": "β‴", "root_lambda": "√λ_s",
+        "lambda_s": "λ_s", "laplace": "Δ", "identity": "I", "outer": " ⊗ ",
+        **{f"beta{k}": f"β^({k})" for k in range(4, 8)},
+    },
+    power=lambda base, k: f"{base}{str(k).translate(_SUPER)}",
+    fraction=_text_fraction,
+    product=_text_product,
+    total=lambda terms: _plus_minus(terms, " + ", " − ", "−"),
+    bracket=lambda left, inside, right: f"{left}{inside}{right}",
+    partial=lambda c, k: f"∂_{c}" + (str(k).translate(_SUPER) if k > 1 else ""),
+    number=str,
+)  # fmt: skip
+
+LATEX = Style(
+    symbols={
+        "Gamma": r"\Gamma", "nu": r"\nu", "gamma": r"\gamma", "tau": r"\tau", "sx": "s^{x}",
+        "sm": "s^{m}", PHI: r"\varphi", "beta0": r"\beta", "beta1": r"\beta'",
+        "beta2": r"\beta''", "beta3": r"\beta'''", "root_lambda": r"\sqrt{\lambda_s}",
+        "lambda_s": r"\lambda_s", "laplace": r"\Delta", "identity": "I", "outer": r" \otimes ",
+        **{f"beta{k}": rf"\beta^{{({k})}}" for k in range(4, 8)},
+    },
+    power=lambda base, k: rf"{{{base}}}^{{{k}}}" if "'" in base or "^" in base else f"{base}^{{{k}}}",
+    fraction=lambda top, bottom: rf"\frac{{{top}}}{{{bottom}}}",
+    product=lambda parts: r" \, ".join(p for p in parts if p),
+    total=lambda terms: _plus_minus(terms, " + ", " - ", "-"),
+    bracket=lambda left, inside, right: rf"\left{left} {inside} \right{right}",
+    partial=lambda c, k: rf"\partial_{{{c}}}" + (f"^{{{k}}}" if k > 1 else ""),
+    number=str,
+)  # fmt: skip
+
+
+def _mi(name: str) -> str:
+    return f"<mi>{name}</mi>"
+
+
+def _mo(sign: str) -> str:
+    return f"<mo>{sign}</mo>"
+
+
+def _row(inside: str) -> str:
+    return f"<mrow>{inside}</mrow>"
+
+
+def _msup(base: str, top: str) -> str:
+    return f"<msup>{base}{top}</msup>"
+
+
+MATHML = Style(
+    symbols={
+        **{c: _mi(c) for c in ("x", "m", "q", "p", "z", "s", "f", "M")},
+        "Gamma": _mi("Γ"), "nu": _mi("ν"), "gamma": _mi("γ"), "tau": _mi("τ"),
+        "sx": _msup(_mi("s"), _mi("x")), "sm": _msup(_mi("s"), _mi("m")), PHI: _mi("φ"),
+        "beta0": _mi("β"), "beta1": _msup(_mi("β"), _mo("′")), "beta2": _msup(_mi("β"), _mo("″")),
+        "beta3": _msup(_mi("β"), _mo("‴")),
+        "root_lambda": f"<msqrt><msub>{_mi('λ')}{_mi('s')}</msub></msqrt>",
+        "lambda_s": f"<msub>{_mi('λ')}{_mi('s')}</msub>",
+        "laplace": _mi("Δ"), "identity": _mi("I"), "outer": _mo("⊗"),
+        **{f"beta{k}": _msup(_mi("β"), _row(_mo("(") + f"<mn>{k}</mn>" + _mo(")")))
+           for k in range(4, 8)},
+    },
+    power=lambda base, k: _msup(_row(base), f"<mn>{k}</mn>"),
+    fraction=lambda top, bottom: f"<mfrac>{_row(top)}{_row(bottom)}</mfrac>",
+    product=lambda parts: '<mspace width="0.15em"/>'.join(p for p in parts if p),
+    total=lambda terms: _plus_minus(terms, _mo("+"), _mo("−"), _mo("−")),
+    bracket=lambda left, inside, right: _row(_mo(left) + inside + _mo(right)),
+    partial=lambda c, k: (
+        f"<msubsup>{_mo('∂')}{c}<mn>{k}</mn></msubsup>" if k > 1 else f"<msub>{_mo('∂')}{c}</msub>"
+    ),
+    number=lambda n: f"<mn>{n}</mn>",
+)  # fmt: skip
+
+STYLES = {"text": TEXT, "latex": LATEX, "mathml": MATHML}
