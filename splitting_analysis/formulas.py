@@ -19,8 +19,55 @@ from typing import Any
 from sympy.polys.rings import PolyElement
 
 from splitting_analysis.algebra import algebra
+from splitting_analysis.local_error import LocalError
 from splitting_analysis.styles import LATEX, MATHML, STYLES, TEXT, Style
 from splitting_analysis.trees import PHI, Combination, Tree, gather, is_contraction
+
+
+def keys_of(error: LocalError, power: int) -> list[str]:
+    """The keys to show for a power of h: all but the general test function."""
+    return [key for key in error.terms[power] if key != PHI]
+
+
+def spell_error(error: LocalError, power: int, key: str, style: Style = TEXT) -> str:
+    """The coefficient of h^power of one entry of a local error, as text, LaTeX or MathML."""
+    return spell(error.terms[power][key], style)
+
+
+def to_json(error: LocalError) -> dict[str, Any]:
+    """The error as plain data: name, word, kind and terms as coefficient (SymPy syntax) and tree.
+
+    A tree is {"node", "d_tau", "along": [[component, tree], ...]}; nodes e1, e2 are unit vectors
+    summed over, two children of "phi" the factors of a second moment.
+    """
+
+    def tree_json(tree: Tree) -> dict[str, Any]:
+        name, j, children = tree
+        return {"node": name, "d_tau": j, "along": [[c, tree_json(v)] for c, v in children]}
+
+    to_sympy = algebra().to_sympy
+    return {
+        "scheme": error.name,
+        "word": error.word,
+        "model": error.model.name,
+        "kind": error.kind,
+        "leading_power": error.leading,
+        "terms": {
+            f"h{k}": {
+                key: {
+                    "text": spell(combination, TEXT),
+                    "latex": spell(combination, LATEX),
+                    "sum": [
+                        {"coefficient": str(to_sympy(c)), "differential": tree_json(tree)}
+                        for tree, c in combination.items()
+                    ],
+                }
+                for key, combination in by_key.items()
+                if key != PHI
+            }
+            for k, by_key in error.terms.items()
+        },
+    }
 
 
 def coefficient_parts(element: PolyElement) -> tuple[str, Fraction, dict[str, int], list[Any]]:
@@ -222,6 +269,10 @@ def _spell_root(tree: Tree, style: Style) -> str:
         (_, u), (_, v) = sorted(children, key=lambda item: "xmqpz".index(item[0]))
         if is_contraction(u) and is_contraction(v):
             return style.symbol("identity")
+        if _is_jacobian(u) and _is_jacobian(v):
+            left = _spell_derivative(u[0], u[1], [u[2][0][0]], style)
+            right = _spell_derivative(v[0], v[1], [v[2][0][0]], style)
+            return style.product([left, _transposed(right, style)])
         if is_contraction(v) and _is_jacobian(u):
             return _spell_derivative(u[0], u[1], [u[2][0][0]], style)
         if is_contraction(u) and _is_jacobian(v):

@@ -43,6 +43,18 @@ class LocalError:
         """Lowest power of h with a non-zero coefficient, None if all computed ones vanish."""
         return min((k for k, by_key in self.terms.items() if any(by_key.values())), default=None)
 
+    def _repr_latex_(self) -> str:
+        """Displays as formulas in a notebook."""
+        from splitting_analysis.formulas import LATEX, keys_of, spell_error
+
+        lines = [
+            rf"h^{{{k}}} \;\; {key}: \quad & {spell_error(self, k, key, LATEX)}"
+            for k in self.terms
+            for key in keys_of(self, k)
+            if self.terms[k][key]
+        ]
+        return "$$\\begin{aligned}" + r" \\ ".join(lines or ["0"]) + r"\end{aligned}$$"
+
     def __sub__(self, other: LocalError) -> LocalError:
         """The difference of two errors of one kind. Raises ValueError for incomparable ones."""
         if (self.kind, self.model.components) != (other.kind, other.model.components):

@@ -94,9 +94,9 @@ def _path_noise(policy: LambdaS, kernels: dict[str, Kernel]) -> NoiseRule:
 def strong_error(scheme: Scheme) -> LocalError:
     """E[err_a . err_b] to leading order, err = exact - scheme with the Brownian path shared.
 
-    Keys "xx", "xm", "mm" (traces of d x d matrices in R^d): terms[1] vanishes unless lambda_s
-    or missing noise makes the scheme inconsistent, terms[3] is the usual leading coefficient
-    (then the strong global order is 1). Where terms[1] does not vanish, only it is meaningful.
+    Keys "xx", "xm", "mm" (d x d matrices in R^d). terms[3] is the usual leading coefficient, and
+    the strong global order is then 1. Where a free lambda_s or missing noise makes the scheme
+    inconsistent, terms[1] is the leading one and nothing else is returned.
     Raises ValueError for a scheme without noise.
     """
     model = scheme.model
@@ -119,6 +119,7 @@ def strong_error(scheme: Scheme) -> LocalError:
     for a, b in combinations_with_replacement(model.components, 2):
         for power in terms:
             terms[power][a + b] = _mean_square(scheme, kernels, a, errors[a][power], b, errors[b][power])
+    terms = {1: terms[1]} if any(terms[1].values()) else {3: terms[3]}
     return LocalError(scheme.name, str(scheme.word), model, "strong", terms)
 
 
