@@ -64,10 +64,7 @@ _NAMES = ["Gamma", "nu", "M", "iM", "gamma", "lambda_s", "root_lambda", "ibeta"]
 _NAMES += [f"beta{k}" for k in range(MAX_BETA)]
 SYMBOLS: dict[str, Symbol] = {
     name: Symbol(name, positive=True) for name in ("Gamma", "nu", "M", "gamma", "lambda_s")
-} | {
-    name: Symbol(name)
-    for name in ["beta", "dbeta"] + [f"d{k}beta" for k in range(2, MAX_BETA)]
-}
+} | {name: Symbol(name) for name in ["beta", "dbeta"] + [f"d{k}beta" for k in range(2, MAX_BETA)]}
 """Symbols of the closed forms; `dbeta`, `d2beta`, ... are derivatives in forward time tau."""
 _MEANING: list[Expr] = [
     SYMBOLS["Gamma"], SYMBOLS["nu"], SYMBOLS["M"], 1 / SYMBOLS["M"], SYMBOLS["gamma"],

@@ -86,11 +86,7 @@ CATALOGUE: tuple[Scheme, ...] = (
 
 def entries(model: str | None = None, dynamics: str | None = None) -> tuple[Scheme, ...]:
     """The catalogue, or its part with the given model and dynamics."""
-    return tuple(
-        s
-        for s in CATALOGUE
-        if model in (None, s.model_name) and dynamics in (None, s.dynamics)
-    )
+    return tuple(s for s in CATALOGUE if model in (None, s.model_name) and dynamics in (None, s.dynamics))
 
 
 def find(name: str, model: str = "psld") -> Scheme:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from fractions import Fraction
+from itertools import pairwise
 from math import factorial
 from typing import Any
 
@@ -34,6 +35,7 @@ from splitting_analysis.trees import (
     time_derivative,
 )
 
+
 @dataclass
 class Flow:
     """A state under expansion: one series per component, and the noise blocks drawn so far."""
@@ -57,9 +59,7 @@ class Flow:
         deltas = {c: [{}, *self.state[c][1:]] for c in self.model.score_arguments}
         move = a.number(-shift) if self.model.time_dependent else 0
         return {
-            name: taylor(leaf(name), deltas, self.weight, move, a.one)
-            for name in self.model.scores
-            if name
+            name: taylor(leaf(name), deltas, self.weight, move, a.one) for name in self.model.scores if name
         }
 
 
@@ -100,9 +100,7 @@ def clock(model: Model, step: Step, terms: int) -> list[PolyElement]:
         return [a.number(step.stop - step.start)] + [a.ring.zero] * (terms - 1)
     return [
         a.betas[k]
-        * a.number(
-            Fraction((-1) ** k) * (step.stop ** (k + 1) - step.start ** (k + 1)) / factorial(k + 1)
-        )
+        * a.number(Fraction((-1) ** k) * (step.stop ** (k + 1) - step.start ** (k + 1)) / factorial(k + 1))
         for k in range(terms)
     ]
 
@@ -132,8 +130,12 @@ def clock_of(model: Model, step: Step, terms: int) -> list[Any]:
 
 
 def run(
-    word: Word, flow: Flow, noise: NoiseRule, carried: dict[str, Series] | None = None,
-    origin: int = 0, ops: range | None = None,
+    word: Word,
+    flow: Flow,
+    noise: NoiseRule,
+    carried: dict[str, Series] | None = None,
+    origin: int = 0,
+    ops: range | None = None,
 ) -> dict[str, Series] | None:
     """Carry out ops of a word on `flow` (all by default); returns the last score held."""  # fmt: skip
     clocks: dict[str, Fraction] = {}
@@ -219,9 +221,7 @@ def _drift(flow: Flow, score: dict[str, Series], at: Fraction) -> dict[str, Seri
     return result
 
 
-def _runge_kutta(
-    flow: Flow, op: Op, start: dict[str, Series], stages: list[dict[str, Series]]
-) -> None:
+def _runge_kutta(flow: Flow, op: Op, start: dict[str, Series], stages: list[dict[str, Series]]) -> None:
     a = algebra()
     for c in flow.model.components:
         parts: list[tuple[list[Any], Series]] = [([a.one], start[c])]
@@ -288,7 +288,7 @@ def _minus_d_tau(element: PolyElement) -> PolyElement:
     """-d/dtau of a coefficient: each beta^(k) gives beta^(k+1)."""
     betas = algebra().betas
     result = algebra().ring.zero
-    for low, high in zip(betas, betas[1:], strict=False):
+    for low, high in pairwise(betas):
         result -= element.diff(low) * high
     return result
 

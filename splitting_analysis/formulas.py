@@ -20,7 +20,7 @@ from sympy.polys.rings import PolyElement
 
 from splitting_analysis.algebra import algebra
 from splitting_analysis.local_error import LocalError
-from splitting_analysis.styles import LATEX, MATHML, STYLES, TEXT, Style
+from splitting_analysis.styles import LATEX, TEXT, Style
 from splitting_analysis.trees import PHI, Combination, Tree, gather, is_contraction
 
 
@@ -89,9 +89,7 @@ def coefficient_parts(element: PolyElement) -> tuple[str, Fraction, dict[str, in
             rest.append((factor, exponent))
     if content < 0:
         # Spend the sign inside a bracket, 1 - lambda_s rather than -(lambda_s - 1), if one gains.
-        odd_factor = next(
-            (i for i, (f, k) in enumerate(rest) if k % 2 and min(f.coeffs()) < 0), None
-        )
+        odd_factor = next((i for i, (f, k) in enumerate(rest) if k % 2 and min(f.coeffs()) < 0), None)
         if odd_factor is not None:
             rest[odd_factor] = (-rest[odd_factor][0], rest[odd_factor][1])
             content = -content
@@ -183,8 +181,8 @@ def _common_factor(coefficients: list[PolyElement]) -> PolyElement:
 def _terms(combination: Combination, style: Style) -> list[tuple[str, str]]:
     """(sign, spelling) of every term, plain ones first, Jacobian directions gathered."""
     plain, gathered = gather(combination)
-    result = [_term(coefficient, _spell_tree(tree, style), style)
-              for tree, coefficient in sorted(plain.items(), key=lambda item: _simplicity(item[0]))]  # fmt: skip
+    ordered = sorted(plain.items(), key=lambda item: _simplicity(item[0]))
+    result = [_term(coefficient, _spell_tree(tree, style), style) for tree, coefficient in ordered]
     for (name, j, others, component), direction in sorted(
         gathered.items(), key=lambda item: (len(item[0][2]), item[0])
     ):
@@ -196,8 +194,7 @@ def _terms(combination: Combination, style: Style) -> list[tuple[str, str]]:
             terms = [("+", text) for _, text in terms]
         head = _spell_derivative(name, j, [*(c for c, _ in others), component], style)
         arguments = [_spell_tree(child, style) for _, child in others] + [style.total(terms)]
-        comma = _mo(",") if style is MATHML else ", "
-        text = style.product([head]) + style.bracket("[", comma.join(arguments), "]")
+        text = head + style.bracket("[", style.comma.join(arguments), "]")
         result.append(_term(-outside if flip else outside, text, style))
     return result
 
@@ -216,50 +213,29 @@ def _simplicity(tree: Tree) -> Any:
 def _spell_derivative(name: str, j: int, components: list[str], style: Style) -> str:
     """d_tau^j d_x^a d_m^b s, without its arguments."""
     if name in ("f", PHI):
-        bare = style.symbol(name)
-        primes = style.symbol(f"{name}{len(components)}")
-        return bare + "′" * len(components) if style is TEXT else _primed(bare, components, primes, style)
+        return style.primed(style.symbol(name), len(components))
     parts = [style.partial(style.symbol("tau"), j)] if j else []
-    for c in sorted(set(components), reverse=True):
-        parts.append(style.partial(style.symbol(c), components.count(c)))
-    joiner = "" if style is MATHML else " "
-    return joiner.join([*parts, style.symbol(name)])
-
-
-def _primed(bare: str, components: list[str], _: str, style: Style) -> str:
-    if style is LATEX:
-        return bare + "'" * len(components)
-    return _msup(bare, _mo("′" * len(components)))
+    parts += [
+        style.partial(style.symbol(c), components.count(c)) for c in sorted(set(components), reverse=True)
+    ]
+    return style.gap.join([*parts, style.symbol(name)])
 
 
 def _spell_tree(tree: Tree, style: Style) -> str:
     name, j, children = tree
     if name == PHI:
         return _spell_root(tree, style)
-    if not children:
-        return (style.partial(style.symbol("tau"), j) + " " if j else "") + style.symbol(name)
-    contracted = [(c, child) for c, child in children if is_contraction(child)]
-    others = [(c, child) for c, child in children if not is_contraction(child)]
-    laplacians = []
-    if len(contracted) == 2 and contracted[0][1] == contracted[1][1]:
-        c = contracted[0][0]
-        sub = style.symbol(c)
-        laplacians = [_laplace(sub, style)]
-    elif contracted:
-        others = list(children)
+    contracted = [c for c, child in children if is_contraction(child)]
+    others = list(children)
+    operators = []
+    if len(contracted) == 2 and contracted[0] == contracted[1]:
+        operators = [style.laplace(style.symbol(contracted[0]))]
+        others = [(c, child) for c, child in children if not is_contraction(child)]
     head = _spell_derivative(name, j, [c for c, _ in others], style)
-    text = ("" if style is MATHML else " ").join([*laplacians, head])
+    text = style.gap.join([*operators, head])
     if others:
-        comma = _mo(",") if style is MATHML else ", "
-        inside = comma.join(_spell_tree(child, style) for _, child in others)
-        text += style.bracket("[", inside, "]")
+        text += style.bracket("[", style.comma.join(_spell_tree(child, style) for _, child in others), "]")
     return text
-
-
-def _laplace(sub: str, style: Style) -> str:
-    if style is MATHML:
-        return f"<msub>{_mi('Δ')}{sub}</msub>"
-    return f"{style.symbol('laplace')}_{sub}"
 
 
 def _spell_root(tree: Tree, style: Style) -> str:
@@ -272,25 +248,22 @@ def _spell_root(tree: Tree, style: Style) -> str:
         if _is_jacobian(u) and _is_jacobian(v):
             left = _spell_derivative(u[0], u[1], [u[2][0][0]], style)
             right = _spell_derivative(v[0], v[1], [v[2][0][0]], style)
-            return style.product([left, _transposed(right, style)])
+            return style.product([left, style.transposed(style.bracket("(", right, ")"))])
         if is_contraction(v) and _is_jacobian(u):
             return _spell_derivative(u[0], u[1], [u[2][0][0]], style)
         if is_contraction(u) and _is_jacobian(v):
             # On a diagonal block only the symmetric part counts: no transpose to show there.
             inner = _spell_derivative(v[0], v[1], [v[2][0][0]], style)
-            return inner if children[0][0] == children[1][0] else _transposed(inner, style)
+            return (
+                inner
+                if children[0][0] == children[1][0]
+                else style.transposed(style.bracket("(", inner, ")"))
+            )
         return _spell_tree(u, style) + style.symbol("outer") + _spell_tree(v, style)
     components = [c for c, _ in children]
-    inside = (_mo(",") if style is MATHML else ", ").join(_spell_tree(v, style) for _, v in children)
+    inside = style.comma.join(_spell_tree(v, style) for _, v in children)
     return _spell_derivative(PHI, 0, components, style) + style.bracket("[", inside, "]")
 
 
 def _is_jacobian(tree: Tree) -> bool:
     return len(tree[2]) == 1 and is_contraction(tree[2][0][1])
-
-
-def _transposed(inner: str, style: Style) -> str:
-    bracket = style.bracket("(", inner, ")")
-    if style is TEXT:
-        return f"{bracket}ᵀ"
-    return f"{bracket}^{{T}}" if style is LATEX else _msup(bracket, _mi("T"))

@@ -45,7 +45,8 @@ class LocalError:
 
     def _repr_latex_(self) -> str:
         """Displays as formulas in a notebook."""
-        from splitting_analysis.formulas import LATEX, keys_of, spell_error
+        from splitting_analysis.formulas import keys_of, spell_error
+        from splitting_analysis.styles import LATEX
 
         lines = [
             rf"h^{{{k}}} \;\; {key}: \quad & {spell_error(self, k, key, LATEX)}"
@@ -121,9 +122,7 @@ def _expand(scheme: Scheme, order: int) -> LocalError:
     return _weak(scheme, flow, order, before if moved else None)
 
 
-def carried_score(
-    scheme: Scheme, flow: Flow, rule: NoiseRule
-) -> tuple[dict[str, Series] | None, bool]:
+def carried_score(scheme: Scheme, flow: Flow, rule: NoiseRule) -> tuple[dict[str, Series] | None, bool]:
     """The score a word carries in from the step before, if any, and whether `flow` moved for it.
 
     The base point is where that score was evaluated: the ops after it (the tail of the step
@@ -151,22 +150,18 @@ def _moves(piece: Piece, components: list[int]) -> bool:
     return any(any(matrix[i]) or bool(score[i]) or bool(noise[i]) for i in components)
 
 
-def _ode(
-    scheme: Scheme, flow: Flow, order: int, before: dict[str, Series] | None
-) -> LocalError:
+def _ode(scheme: Scheme, flow: Flow, order: int, before: dict[str, Series] | None) -> LocalError:
     model = flow.model
     terms: dict[int, dict[str, Combination]] = {k: {} for k in range(1, order + 1)}
     for c in model.components:
         true = exact(model, {leaf(c): algebra().one}, order)
         by_power = _compose_powers(true, flow, before, order)
-        for k in terms:
-            terms[k][c] = _difference(by_power[k], flow.state[c][2 * k])
+        for k, by_key in terms.items():
+            by_key[c] = _difference(by_power[k], flow.state[c][2 * k])
     return LocalError(scheme.name, str(scheme.word), model, "ode", terms)
 
 
-def _weak(
-    scheme: Scheme, flow: Flow, order: int, before: dict[str, Series] | None
-) -> LocalError:
+def _weak(scheme: Scheme, flow: Flow, order: int, before: dict[str, Series] | None) -> LocalError:
     model = flow.model
     deltas = {c: [{}, *flow.state[c][1:]] for c in model.components}
     phi = taylor(leaf(PHI), deltas, 2 * order, 0, algebra().one)

@@ -95,19 +95,15 @@ def _psld_half_score(p: Any) -> Coefficients:
     return (p.Gamma / 2, p.M * p.nu / 2)
 
 
-def _none(p: Any) -> Coefficients:
+def _none(_: Any) -> Coefficients:
     return (0, 0)
 
 
 # Parameters: Gamma, nu, M, and iM = 1/M, half = 1/2 in the arithmetic at hand.
 _PSLD_ODE = {
     "E": Piece("euler", _psld_ode, _psld_half_score, _none),
-    "A": Piece(
-        "euler", lambda p: ((p.Gamma / 2, -p.iM / 2), (0, 0)), lambda p: (p.Gamma / 2, 0), _none
-    ),
-    "B": Piece(
-        "euler", lambda p: ((0, 0), (p.half, p.nu / 2)), lambda p: (0, p.M * p.nu / 2), _none
-    ),
+    "A": Piece("euler", lambda p: ((p.Gamma / 2, -p.iM / 2), (0, 0)), lambda p: (p.Gamma / 2, 0), _none),
+    "B": Piece("euler", lambda p: ((0, 0), (p.half, p.nu / 2)), lambda p: (0, p.M * p.nu / 2), _none),
 }
 _PSLD_SDE = {
     "E": Piece("euler", _psld_ode, _psld_noise, _psld_noise),
@@ -145,14 +141,10 @@ _HAMILTON = {
     "B": Piece("euler", lambda p: ((0, 0), (0, 0)), lambda p: (0, 1), _none),
 }
 _LANGEVIN = {
-    "E": Piece(
-        "euler", lambda p: ((0, 1), (0, -p.gamma)), lambda p: (0, 1), lambda p: (0, 2 * p.gamma)
-    ),
+    "E": Piece("euler", lambda p: ((0, 1), (0, -p.gamma)), lambda p: (0, 1), lambda p: (0, 2 * p.gamma)),
     "A": _HAMILTON["A"],
     "B": _HAMILTON["B"],
-    "O": Piece(
-        "exponential", lambda p: ((0, 0), (0, -p.gamma)), _none, lambda p: (0, 2 * p.gamma)
-    ),
+    "O": Piece("exponential", lambda p: ((0, 0), (0, -p.gamma)), _none, lambda p: (0, 2 * p.gamma)),
 }
 
 _XM, _QP = ("x", "m"), ("q", "p")

@@ -12,7 +12,17 @@ from splitting_analysis.algebra import algebra
 from splitting_analysis.expansion import Flow, NoiseRule, Step, clock_of, matrix_power, multiply
 from splitting_analysis.models import Coefficients, Matrix, Piece
 from splitting_analysis.scheme import LambdaS
-from splitting_analysis.trees import Series, Tree, accumulate, canonical, is_noise, leaf, leaves, replace_leaves
+from splitting_analysis.trees import (
+    Series,
+    Tree,
+    accumulate,
+    canonical,
+    is_noise,
+    leaf,
+    leaves,
+    replace_leaves,
+)
+
 
 def scaled_noise(piece: Piece, policy: LambdaS) -> tuple[Matrix, Coefficients]:
     """The linear part and the noise that make up the covariance of a piece, lambda_s included."""
@@ -103,9 +113,7 @@ def _contract(
         factors = multiply(factors, covariance, terms)
         name_of[i] = name_of[j] = leaf(f"e{number + 1}")
     position = iter(range(len(noisy)))
-    new = canonical(
-        replace_leaves(tree, lambda end: name_of[next(position)] if is_noise(end) else end)
-    )
+    new = canonical(replace_leaves(tree, lambda end: name_of[next(position)] if is_noise(end) else end))
     for k, factor in enumerate(factors):
         if factor and weight + 2 * k < len(result):
             accumulate(result[weight + 2 * k], new, factor)

@@ -20,9 +20,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 
-GRAMMAR = (
-    "S, S@1, S@1/2 (score), A, B/2, B*2/3, E:exp (pieces and fractions), E[1/2,1/2] (Runge-Kutta row)"
-)
+GRAMMAR = "S, S@1, S@1/2 (score), A, B/2, B*2/3, E:exp (pieces and fractions), E[1/2,1/2] (Runge-Kutta row)"
 MAX_TOKENS = 400
 
 _NUMBER = r"-?[0-9]{1,9}(?:/[0-9]{1,9})?"

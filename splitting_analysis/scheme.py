@@ -115,16 +115,12 @@ def check(word: Word, model: Model) -> None:
             what = "an ODE has no noise" if op.letter in "OLK" and model.dynamics == "ode" else (
                 f"unknown piece {piece_key(op.letter, op.rule)!r}"
             )  # fmt: skip
-            raise word.error(
-                index, f"{what} (model {model.name}, {model.dynamics.upper()})", letters
-            )
+            raise word.error(index, f"{what} (model {model.name}, {model.dynamics.upper()})", letters)
         piece = model.pieces[piece_key(op.letter, op.rule)]
         if op.fraction < 0 and (piece.has_noise or piece.rule != "euler"):
             raise word.error(index, "noise cannot run backwards", "a positive fraction")
         if op.row and (op.letter != "E" or op.rule or model.dynamics != "ode"):
-            raise word.error(
-                index, "a Runge-Kutta row belongs to the full drift of an ODE", "E[1/2,1/2]"
-            )
+            raise word.error(index, "a Runge-Kutta row belongs to the full drift of an ODE", "E[1/2,1/2]")
     _check_sums(word, model)
     _check_scores(word, model)
 
@@ -136,15 +132,13 @@ def _check_sums(word: Word, model: Model) -> None:
     if "".join(sorted(word.letters)) not in model.splittings:
         sets = " or ".join(" ".join(letters) for letters in model.splittings)
         used = " ".join(sorted(word.letters)) or "no piece"
-        raise word.error(
-            last, f"{used} does not add up to the {model.dynamics.upper()}'s drift", sets
-        )
+        raise word.error(last, f"{used} does not add up to the {model.dynamics.upper()}'s drift", sets)
     for letter in sorted(word.letters):
         total = sum(op.fraction for op in word if op.letter == letter)
         if total != 1:
             index = max(i for i, op in enumerate(word) if op.letter == letter)
             raise word.error(
-                index, f"the fractions of {letter} add up to {total}", f"fractions of {letter} that add up to 1"
+                index, f"the fractions of {letter} add up to {total}", f"a sum of 1 over all {letter}"
             )  # fmt: skip
     return None
 
@@ -155,9 +149,7 @@ def _check_rows(word: Word) -> None:
     for index, op in enumerate(word):
         if op.letter == "S":
             if op.at != row_sum:
-                raise word.error(
-                    index, f"the state here stands at {row_sum} of the step", f"S@{row_sum}"
-                )
+                raise word.error(index, f"the state here stands at {row_sum} of the step", f"S@{row_sum}")
             evaluations += 1
             continue
         if not op.row:

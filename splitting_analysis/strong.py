@@ -117,8 +117,8 @@ def strong_error(scheme: Scheme) -> LocalError:
     }
     terms: dict[int, dict[str, Combination]] = {1: {}, 3: {}}
     for a, b in combinations_with_replacement(model.components, 2):
-        for power in terms:
-            terms[power][a + b] = _mean_square(scheme, kernels, a, errors[a][power], b, errors[b][power])
+        for power, by_key in terms.items():
+            by_key[a + b] = _mean_square(scheme, kernels, a, errors[a][power], b, errors[b][power])
     terms = {1: terms[1]} if any(terms[1].values()) else {3: terms[3]}
     return LocalError(scheme.name, str(scheme.word), model, "strong", terms)
 

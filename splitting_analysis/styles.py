@@ -20,6 +20,12 @@ class Style:
     bracket: Callable[[str, str, str], str]
     partial: Callable[[str, int], str]
     number: Callable[[int], str]
+    laplace: Callable[[str], str]
+    primed: Callable[[str, int], str]
+    transposed: Callable[[str], str]
+    comma: str
+    gap: str
+    """What stands between an operator and its operand."""
 
     def symbol(self, name: str) -> str:
         return self.symbols.get(name, name)
@@ -61,7 +67,7 @@ TEXT = Style(
     symbols={
         "Gamma": "Γ", "nu": "ν", "gamma": "γ", "tau": "τ", "sx": "s^x", "sm": "s^m", PHI: "φ",
         "beta0": "β", "beta1": "β′", "beta2": "β″", "beta3": "β‴", "root_lambda": "√λ_s",
-        "lambda_s": "λ_s", "laplace": "Δ", "identity": "I", "outer": " ⊗ ",
+        "lambda_s": "λ_s", "identity": "I", "outer": " ⊗ ",
         **{f"beta{k}": f"β^({k})" for k in range(4, 8)},
     },
     power=lambda base, k: f"{base}{str(k).translate(_SUPER)}",
@@ -71,6 +77,10 @@ TEXT = Style(
     bracket=lambda left, inside, right: f"{left}{inside}{right}",
     partial=lambda c, k: f"∂_{c}" + (str(k).translate(_SUPER) if k > 1 else ""),
     number=str,
+    laplace=lambda c: f"Δ_{c}",
+    primed=lambda base, n: base + "′" * n,
+    transposed=lambda inner: f"{inner}ᵀ",
+    comma=", ", gap=" ",
 )  # fmt: skip
 
 LATEX = Style(
@@ -78,7 +88,7 @@ LATEX = Style(
         "Gamma": r"\Gamma", "nu": r"\nu", "gamma": r"\gamma", "tau": r"\tau", "sx": "s^{x}",
         "sm": "s^{m}", PHI: r"\varphi", "beta0": r"\beta", "beta1": r"\beta'",
         "beta2": r"\beta''", "beta3": r"\beta'''", "root_lambda": r"\sqrt{\lambda_s}",
-        "lambda_s": r"\lambda_s", "laplace": r"\Delta", "identity": "I", "outer": r" \otimes ",
+        "lambda_s": r"\lambda_s", "identity": "I", "outer": r" \otimes ",
         **{f"beta{k}": rf"\beta^{{({k})}}" for k in range(4, 8)},
     },
     power=lambda base, k: rf"{{{base}}}^{{{k}}}" if "'" in base or "^" in base else f"{base}^{{{k}}}",
@@ -88,6 +98,10 @@ LATEX = Style(
     bracket=lambda left, inside, right: rf"\left{left} {inside} \right{right}",
     partial=lambda c, k: rf"\partial_{{{c}}}" + (f"^{{{k}}}" if k > 1 else ""),
     number=str,
+    laplace=lambda c: rf"\Delta_{{{c}}}",
+    primed=lambda base, n: base + "'" * n,
+    transposed=lambda inner: f"{inner}^{{T}}",
+    comma=", ", gap=" ",
 )  # fmt: skip
 
 
@@ -115,8 +129,7 @@ MATHML = Style(
         "beta0": _mi("β"), "beta1": _msup(_mi("β"), _mo("′")), "beta2": _msup(_mi("β"), _mo("″")),
         "beta3": _msup(_mi("β"), _mo("‴")),
         "root_lambda": f"<msqrt><msub>{_mi('λ')}{_mi('s')}</msub></msqrt>",
-        "lambda_s": f"<msub>{_mi('λ')}{_mi('s')}</msub>",
-        "laplace": _mi("Δ"), "identity": _mi("I"), "outer": _mo("⊗"),
+        "lambda_s": f"<msub>{_mi('λ')}{_mi('s')}</msub>", "identity": _mi("I"), "outer": _mo("⊗"),
         **{f"beta{k}": _msup(_mi("β"), _row(_mo("(") + f"<mn>{k}</mn>" + _mo(")")))
            for k in range(4, 8)},
     },
@@ -129,6 +142,10 @@ MATHML = Style(
         f"<msubsup>{_mo('∂')}{c}<mn>{k}</mn></msubsup>" if k > 1 else f"<msub>{_mo('∂')}{c}</msub>"
     ),
     number=lambda n: f"<mn>{n}</mn>",
+    laplace=lambda c: f"<msub>{_mi('Δ')}{c}</msub>",
+    primed=lambda base, n: _msup(base, _mo("′" * n)) if n else base,
+    transposed=lambda inner: _msup(inner, _mi("T")),
+    comma=_mo(","), gap="",
 )  # fmt: skip
 
 STYLES = {"text": TEXT, "latex": LATEX, "mathml": MATHML}

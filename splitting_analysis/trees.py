@@ -89,15 +89,12 @@ def canonical(tree: Tree) -> Tree:
     labels = sorted({end[0] for end in leaves(tree) if is_contraction(end)})
     if not labels:
         return tree
-    return min(
-        replace_leaves(
-            tree,
-            lambda end, name=dict(zip(labels, order, strict=True)): (  # type: ignore[misc]
-                leaf(name[end[0]]) if is_contraction(end) else end
-            ),
-        )
-        for order in permutations([f"e{i + 1}" for i in range(len(labels))])
-    )
+    numbers = permutations([f"e{i + 1}" for i in range(len(labels))])
+    return min(_renamed(tree, dict(zip(labels, order, strict=True))) for order in numbers)
+
+
+def _renamed(tree: Tree, names: dict[str, str]) -> Tree:
+    return replace_leaves(tree, lambda end: leaf(names.get(end[0], end[0])) if not end[1] else end)
 
 
 def derivative(
@@ -115,8 +112,7 @@ def derivative(
     result = [add_child(tree, component, direction)]
     for i, (c, child) in enumerate(children):
         rest = (name, j, children[:i] + children[i + 1 :])
-        for new in derivative(child, component, direction, arguments):
-            result.append(add_child(rest, c, new))
+        result += [add_child(rest, c, new) for new in derivative(child, component, direction, arguments)]
     return result
 
 
@@ -130,9 +126,7 @@ def time_derivative(tree: Tree, timed: frozenset[str]) -> list[Tree]:
     return result
 
 
-def taylor(
-    root: Tree, deltas: dict[str, Series], weight: int, time_shift: Any, one: Any
-) -> Series:
+def taylor(root: Tree, deltas: dict[str, Series], weight: int, time_shift: Any, one: Any) -> Series:
     """Expand a node at (state + delta, tau + time_shift * h), up to `weight`.
 
     `deltas` maps the components the node depends on to the series of their increments (no
