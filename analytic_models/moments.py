@@ -1,0 +1,359 @@
+"""Mean and covariance of any word on a Gaussian target, pushed exactly: no Monte Carlo, no asymptotics.
+
+The score is affine there, so every op is an affine map plus Gaussian noise. A step is run once on
+*forms*, sparse linear combinations of its inputs (state, carried score, the constant 1, fresh
+noise), which gives its matrices; the moments follow. Entries are scalars or arrays over modes, of
+NumPy floats, mpmath numbers or SymPy expressions alike.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any
+
+import numpy as np
+
+from analytic_models.arithmetic import expm1, exp, matrix_exponential
+from analytic_models.diffusions import Diffusion, clock, letter_parameters
+from analytic_models.targets import Block, Gaussian, Pair, initial, marginal, score
+from splitting_analysis.models import Piece
+from splitting_analysis.notation import Op
+from splitting_analysis.scheme import LambdaS, Scheme, piece_key
+
+Form = dict[Any, Any]
+"""{basis element: coefficient}; see `StepMap` for the basis."""
+Affine = tuple[Block, Pair]
+"""The score at one time, s = H z + g."""
+Lambda = Any
+"""lambda_s: a number, a function of reverse time, or None for the scheme's own (1 if symbolic)."""
+
+
+@dataclass(frozen=True)
+class StepMap:
+    """One step: component i becomes forms[i], over z_j = ("z", j), carried ("s", j), 1, and noise.
+
+    `score` are the forms of the score held at the end; noise element ("n", k, i) belongs to block
+    k with covariance noise[k]; blocks are independent.
+    """
+
+    forms: tuple[Form, ...]
+    score: tuple[Form, ...]
+    noise: tuple[Block, ...]
+    evaluations: int
+
+
+@dataclass(frozen=True)
+class Moments:
+    """Law of a sampler's output: mean[i], covariance[i][j] with entries (d,); evaluations counted."""
+
+    mean: Pair
+    covariance: Block
+    nfe: int
+    steps: int
+
+
+def add_scaled(into: Form, factor: Any, form: Form) -> None:
+    """into += factor * form. Exact zeros and ones cost nothing."""
+    if isinstance(factor, int | float) and factor == 0:
+        return
+    for key, value in form.items():
+        term = value if isinstance(factor, int | float) and factor == 1 else factor * value
+        into[key] = into[key] + term if key in into else term
+
+
+@dataclass(frozen=True)
+class Advance:
+    """An op with numbers in: z <- keep z + gain s + constant noise covariance (None without)."""
+
+    keep: Block
+    gain: Block
+    noise: Block | None
+
+
+def one_step(
+    scheme: Scheme, diffusion: Diffusion, t: Any, h: Any, score_at: Callable[[Any], Affine],
+    lambda_s: Lambda = None,
+) -> StepMap:  # fmt: skip
+    """The exact map of one step from reverse time t over h. `score_at(tau)` gives the affine score."""
+    model, n = scheme.model, len(scheme.model.components)
+    state: list[Form] = [{("z", i): 1} for i in range(n)]
+    start = [dict(form) for form in state]
+    held: tuple[Form, ...] = tuple({("s", i): 1} for i in range(n))
+    stages: list[list[Form]] = []
+    noise: list[Block] = []
+    elapsed: dict[str, Any] = {}
+    evaluations = 0
+    for op in scheme.word:
+        if op.letter == "S":
+            held = _evaluate(score_at(diffusion.T - t - op.at.numerator * h / op.at.denominator), state)
+            evaluations += 1
+            if scheme.word.is_runge_kutta:
+                stages.append(_drift(scheme, diffusion, t, h, op, state, held))
+            continue
+        if op.row:
+            state = [dict(form) for form in start]
+            for weight, stage in zip(op.row, stages[-len(op.row) :], strict=True):
+                for i in range(n):
+                    add_scaled(state[i], h * weight.numerator / weight.denominator, stage[i])
+            continue
+        begun = elapsed.get(op.letter, 0)
+        elapsed[op.letter] = begun + op.fraction
+        piece = model.pieces[piece_key(op.letter, op.rule)]
+        advance = _advance(scheme, diffusion, piece, op, t, h, begun, lambda_s)
+        new: list[Form] = []
+        for i in range(n):
+            form: Form = {}
+            for j in range(n):
+                add_scaled(form, advance.keep[i][j], state[j])
+                add_scaled(form, advance.gain[i][j], held[j])
+            if advance.noise is not None:
+                form["n", len(noise), i] = 1
+            new.append(form)
+        if advance.noise is not None:
+            noise.append(advance.noise)
+        state = new
+    return StepMap(tuple(state), held, tuple(noise), evaluations)
+
+
+def _evaluate(affine: Affine, state: Sequence[Form]) -> tuple[Form, ...]:
+    h, g = affine
+    forms = []
+    for row, constant in zip(h, g, strict=True):
+        form: Form = {}
+        for entry, component in zip(row, state, strict=True):
+            add_scaled(form, entry, component)
+        if not (isinstance(constant, int | float) and constant == 0):
+            form[1] = form[1] + constant if 1 in form else constant
+        forms.append(form)
+    return tuple(forms)
+
+
+def _drift(
+    scheme: Scheme, diffusion: Diffusion, t: Any, h: Any, op: Op, state: Sequence[Form], held: Sequence[Form]
+) -> list[Form]:
+    """A Runge-Kutta stage: the full drift at the current state and time t + c h."""
+    p, piece = letter_parameters(diffusion), scheme.model.drift
+    rate = diffusion.beta(diffusion.T - t - op.at.numerator * h / op.at.denominator)
+    result = []
+    for row, weight, own in zip(piece.linear(p), piece.score(p), held, strict=True):
+        form: Form = {}
+        for entry, component in zip(row, state, strict=True):
+            add_scaled(form, rate * entry, component)
+        add_scaled(form, rate * weight, own)
+        result.append(form)
+    return result
+
+
+def _advance(
+    scheme: Scheme, diffusion: Diffusion, piece: Piece, op: Op, t: Any, h: Any, begun: Any, lambda_s: Lambda
+) -> Advance:
+    p = letter_parameters(diffusion)
+    linear, weights, noise = piece.linear(p), piece.score(p), piece.noise(p)
+    n = range(len(linear))
+    if piece.rule == "exponential":
+        t0 = t + h * begun.numerator / begun.denominator if begun else t
+        t1 = t0 + h * op.fraction.numerator / op.fraction.denominator
+        delta = clock(diffusion, t0, t1)
+        value = lambda_at(scheme.lambda_s, lambda_s, t) if piece.tunable_noise else 1
+        return _flow(linear, weights, noise, delta, value, scheme.lambda_s.rule)
+    b = diffusion.beta(diffusion.T - t) * h * op.fraction.numerator / op.fraction.denominator
+    covariance = tuple(tuple(b * noise[i] if i == j else 0 for j in n) for i in n)
+    keep = tuple(tuple((1 if i == j else 0) + b * linear[i][j] for j in n) for i in n)
+    gain = tuple(tuple(b * weights[i] if i == j else 0 for j in n) for i in n)
+    if piece.rule == "ancestral":
+        if isinstance(b, float) and b >= 1:
+            raise ValueError(
+                f"{scheme.name}: beta h = {b:.3g} at t = {t:g}, but the ancestral step divides by "
+                "sqrt(1 - beta h): take more steps, so that beta h < 1"
+            )
+        root = (1 - b) ** 0.5
+        keep, gain = ((1 / root,),), ((b * weights[0] / root,),)
+    return Advance(keep, gain, covariance if piece.has_noise else None)
+
+
+def lambda_at(policy: LambdaS, override: Lambda, t: Any) -> Any:
+    """lambda_s at the step's start t: the override, else the scheme's value, else 1."""
+    if callable(override):
+        return override(t)
+    if override is not None:
+        return override
+    return 1 if policy.value is None else policy.value.numerator / policy.value.denominator
+
+
+def _flow(linear: Block, weights: Pair, noise: Pair, delta: Any, value: Any, rule: str) -> Advance:
+    """The exact flow over clock delta, score frozen, with lambda_s = `value` on component 0's noise."""
+    n = range(len(linear))
+    silent = not any(not _is_zero(q) for q in noise)
+    noise = (noise[0] * value, *noise[1:])
+    if all(_is_zero(linear[i][j]) for i in n for j in n if i != j):
+        rates = [linear[i][i] for i in n]
+        noise_rates = [rates[0] * value if rule == "exponent" else rates[0], *rates[1:]]
+        keep = tuple(tuple(exp(rates[i] * delta) if i == j else 0 for j in n) for i in n)
+        gain = tuple(
+            tuple(weights[i] * _ramp(rates[i], delta) if i == j else 0 for j in n) for i in n
+        )
+        covariance = tuple(
+            tuple(noise[i] * _ramp(2 * noise_rates[i], delta) if i == j else 0 for j in n) for i in n
+        )
+        return Advance(keep, gain, None if silent else covariance)
+    # Van Loan: exp of [[-A, D], [0, A^T]] delta holds exp(A delta) and the noise covariance.
+    size = len(linear)
+    big = [[0 * delta for _ in range(2 * size)] for _ in range(2 * size)]
+    for i in n:
+        for j in n:
+            big[i][j] = -linear[i][j] * delta
+            big[size + i][size + j] = linear[j][i] * delta
+        big[i][size + i] = noise[i] * delta
+    e = matrix_exponential(big)
+    keep = tuple(tuple(e[size + j][size + i] for j in n) for i in n)
+    covariance = tuple(tuple(sum(keep[i][k] * e[k][size + j] for k in n) for j in n) for i in n)
+    zero = tuple(tuple(0 for _ in n) for _ in n)
+    return Advance(keep, zero, covariance)
+
+
+def _ramp(rate: Any, delta: Any) -> Any:
+    """The integral of exp(rate u) over [0, delta]."""
+    return delta if _is_zero(rate) else expm1(rate * delta) / rate
+
+
+def _is_zero(value: Any) -> bool:
+    return bool(value == 0)
+
+
+def run(
+    scheme: Scheme, diffusion: Diffusion, target: Gaussian, times: Sequence[Any],
+    start: str | tuple[Pair, Block] = "prior", denoise: bool = True, lambda_s: Lambda = None,
+) -> Moments:  # fmt: skip
+    """Push mean and covariance through all steps of the grid `times` (n + 1 reverse times).
+
+    `start` is "prior" (stationary law), "pT" (the exact law at T), or a mean and covariance. With
+    `denoise`, one noiseless Euler step of the scheme's drift follows over what is left up to T, at
+    one more evaluation (nothing is left, and nothing done, where the grid ends at T). Raises
+    ValueError where a score does not exist or a step is too long for the scheme.
+    """
+    if scheme.model_name != diffusion.model_name:
+        raise ValueError(f"{scheme.name} is a {scheme.model_name} scheme, not one for {diffusion.model_name}")
+    counted = 0
+
+    def score_at(tau: Any) -> Affine:
+        nonlocal counted
+        counted += 1
+        return score(diffusion, target, tau)
+
+    mean, covariance = starting_law(diffusion, target, start)
+    keys: list[Any] = [("z", i) for i in range(len(mean))]
+    if scheme.carries_score:
+        keys += [("s", i) for i in range(len(mean))]
+        mean, covariance = _with_score(mean, covariance, score_at(diffusion.T - times[0]))
+    for t, after in zip(times, times[1:], strict=False):
+        step = one_step(scheme, diffusion, t, after - t, score_at, lambda_s)
+        forms = step.forms + (step.score if scheme.carries_score else ())
+        mean, covariance = push(forms, step.noise, keys, mean, covariance)
+    left = diffusion.T - times[-1]
+    n = range(len(scheme.model.components))
+    mean, covariance = mean[: len(n)], tuple(row[: len(n)] for row in covariance[: len(n)])
+    if denoise and left > 0 and scheme.model.time_dependent:
+        forms = _denoising_step(scheme, diffusion, times[-1], left, score_at)
+        mean, covariance = push(forms, (), keys[: len(n)], mean, covariance)
+    return Moments(mean, covariance, counted, len(times) - 1)
+
+
+def starting_law(
+    diffusion: Diffusion, target: Gaussian, start: str | tuple[Pair, Block]
+) -> tuple[Pair, Block]:
+    """Mean and covariance that a run begins with."""
+    if isinstance(start, tuple):
+        return start
+    if start == "pT":
+        return marginal(diffusion, target, diffusion.T)
+    if start != "prior":
+        raise ValueError(f"no start {start!r}; there are: prior, pT")
+    n = range(len(diffusion.stationary))
+    zero = 0 * target.variances
+    block = tuple(
+        tuple(zero + diffusion.stationary[i] if i == j else zero for j in n) for i in n
+    )
+    return tuple(0 for _ in n), block
+
+
+def push(
+    forms: Sequence[Form], noise: Sequence[Block], keys: Sequence[Any], mean: Pair, covariance: Block
+) -> tuple[Pair, Block]:
+    """Mean and covariance of the forms, whose inputs `keys` have the given law."""
+    n = range(len(forms))
+    new_mean = []
+    for form in forms:
+        total = form.get(1, 0)
+        for key, value in zip(keys, mean, strict=True):
+            if key in form and not (isinstance(value, int) and value == 0):
+                total = total + form[key] * value
+        new_mean.append(total)
+    half_pushed = [_row(form, keys, covariance) for form in forms]
+    block: list[list[Any]] = [[0] * len(forms) for _ in n]
+    for i in n:
+        for j in range(i, len(forms)):
+            total = None
+            for k, key in enumerate(keys):
+                if key in forms[j]:
+                    term = half_pushed[i][k] * forms[j][key]
+                    total = term if total is None else total + term
+            for b, q in enumerate(noise):
+                total = _add_noise(total, forms[i], forms[j], b, q)
+            block[i][j] = block[j][i] = 0 if total is None else total
+    return tuple(new_mean), tuple(tuple(row) for row in block)
+
+
+def _row(form: Form, keys: Sequence[Any], covariance: Block) -> list[Any]:
+    row = []
+    for k in range(len(keys)):
+        total: Any = 0
+        for j, key in enumerate(keys):
+            entry = covariance[j][k]
+            if key in form and not (isinstance(entry, int) and entry == 0):
+                total = total + form[key] * entry if not isinstance(total, int) else form[key] * entry
+        row.append(total)
+    return row
+
+
+def _add_noise(total: Any, left: Form, right: Form, block: int, covariance: Block) -> Any:
+    for a, row in enumerate(covariance):
+        for b, q in enumerate(row):
+            x, y = left.get(("n", block, a)), right.get(("n", block, b))
+            if x is None or y is None or _is_zero(q):
+                continue
+            term = (x * x if x is y else x * y) * q
+            total = term if total is None else total + term
+    return total
+
+
+def _with_score(mean: Pair, covariance: Block, affine: Affine) -> tuple[Pair, Block]:
+    n = len(mean)
+    state: list[Form] = [{("z", i): 1} for i in range(n)]
+    keys = [("z", i) for i in range(n)]
+    return push((*state, *_evaluate(affine, state)), (), keys, mean, covariance)
+
+
+def _denoising_step(
+    scheme: Scheme, diffusion: Diffusion, t: Any, left: Any, score_at: Callable[[Any], Affine]
+) -> tuple[Form, ...]:
+    n = len(scheme.model.components)
+    state: list[Form] = [{("z", i): 1} for i in range(n)]
+    held = _evaluate(score_at(diffusion.T - t), state)
+    drift = _drift(scheme, diffusion, t, left, Op("S"), state, held)
+    for i in range(n):
+        add_scaled(state[i], left, drift[i])
+    return tuple(state)
+
+
+def steps_for(nfe: int, scheme: Scheme, denoise: bool) -> int:
+    """Steps that a budget of score evaluations buys (theory section 7). Raises ValueError below 1."""
+    extra = int(denoise) + int(scheme.carries_score)
+    steps = (nfe - extra) // scheme.word.nfe
+    if steps < 1:
+        raise ValueError(
+            f"{nfe} evaluations buy no step of {scheme.name}: one step takes {scheme.word.nfe}"
+            + (f", and {extra} go to the start or the denoising step" if extra else "")
+        )
+    return steps

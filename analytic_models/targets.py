@@ -1,0 +1,153 @@
+"""Gaussian targets N(mu_0, C) in the eigenbasis of C: d independent modes, exact scores at every time."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from analytic_models.diffusions import PSLD, VP, Diffusion
+from analytic_models.arithmetic import exp
+
+Pair = tuple[Any, ...]
+Block = tuple[tuple[Any, ...], ...]
+
+
+@dataclass(frozen=True, eq=False)
+class Gaussian:
+    """The data law N(mean, diag(variances)); entries (d,), or scalars of any arithmetic.
+
+    Raises ValueError for a negative or non-finite variance, or mismatched lengths.
+    """
+
+    variances: Any
+    mean: Any = 0.0
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.variances, np.ndarray | list | tuple):
+            return
+        values = np.asarray(self.variances, dtype=np.float64)
+        if values.ndim != 1 or values.size == 0:
+            raise ValueError(f"variances form a list of d >= 1 numbers, not shape {values.shape}")
+        bad = np.flatnonzero(~np.isfinite(values) | (values < 0))
+        if bad.size:
+            raise ValueError(f"variance {values[bad[0]]} of mode {bad[0]}: variances are finite and >= 0")
+        mean = np.asarray(self.mean, dtype=np.float64)
+        if mean.ndim > 1 or (mean.ndim == 1 and mean.size != values.size) or not np.all(np.isfinite(mean)):
+            raise ValueError(f"the mean is one finite number or {values.size} of them, not shape {mean.shape}")
+        object.__setattr__(self, "variances", values)
+        object.__setattr__(self, "mean", mean if mean.ndim else float(mean))
+
+
+def initial(diffusion: Diffusion, target: Gaussian) -> tuple[Pair, Block]:
+    """Mean and covariance of the augmented law at forward time 0 (PSLD: m_0 ~ N(0, kappa M))."""
+    if isinstance(diffusion, PSLD):
+        return (target.mean, 0), ((target.variances, 0), (0, diffusion.kappa * diffusion.M))
+    if isinstance(diffusion, VP):
+        return (target.mean,), ((target.variances,),)
+    return (target.mean, 0), ((target.variances, 0), (0, 1))
+
+
+def marginal(diffusion: Diffusion, target: Gaussian, tau: Any) -> tuple[Pair, Block]:
+    """Mean and covariance blocks of the forward law at time tau (theory section 1).
+
+    `tau` may be a scalar, or an array shaped to broadcast against the modes.
+    """
+    if isinstance(diffusion, PSLD):
+        (a, b), (c, d) = diffusion.transition(tau)
+        mass = diffusion.M
+        u, v = target.variances - 1, diffusion.kappa * mass - mass
+        cross = a * c * u + b * d * v
+        covariance = ((1 + a * a * u + b * b * v, cross), (cross, mass + c * c * u + d * d * v))
+        return (a * target.mean, c * target.mean), covariance
+    if isinstance(diffusion, VP):
+        decay = exp(-diffusion.integral(tau))
+        variance = decay * target.variances + diffusion.noise_variance(tau)
+        return (diffusion.transition(tau)[0][0] * target.mean,), ((variance,),)
+    return initial(diffusion, target)  # a fixed target
+
+
+def inverse(block: Block) -> Block:
+    """Inverse of symmetric 1x1 or 2x2 blocks, entries of any arithmetic."""
+    if len(block) == 1:
+        return ((1 / block[0][0],),)
+    (p, q), (_, r) = block
+    det = p * r - q * q
+    return ((r / det, -q / det), (-q / det, p / det))
+
+
+def score(diffusion: Diffusion, target: Gaussian, tau: Any) -> tuple[Block, Pair]:
+    """The exact score as affine map s = H z + g: H = -Sigma^-1, g = Sigma^-1 mu, at forward time tau.
+
+    Langevin: s(q) = -(q - mu)/C acts on the momentum and depends on q alone. Raises ValueError
+    where the law is degenerate (a zero variance at tau = 0).
+    """
+    mean, covariance = marginal(diffusion, target, tau)
+    if diffusion.model_name == "langevin":
+        covariance, mean = ((covariance[0][0],),), mean[:1]
+    _refuse_degenerate(covariance, tau)
+    precision = inverse(covariance)
+    n = range(len(precision))
+    h = tuple(tuple(-entry for entry in row) for row in precision)
+    g = tuple(sum(precision[i][j] * mean[j] for j in n) for i in n)
+    if diffusion.model_name == "langevin":
+        return ((0, 0), (h[0][0], 0)), (0, g[0])
+    return h, g
+
+
+def _refuse_degenerate(covariance: Block, tau: Any) -> None:
+    det = covariance[0][0]
+    if len(covariance) == 2:
+        det = det * covariance[1][1] - covariance[0][1] * covariance[0][1]
+    if not isinstance(det, np.ndarray | float):
+        return
+    bad = np.argwhere(~(np.asarray(det) > 0))
+    if bad.size:
+        when = np.asarray(tau).reshape(-1)[bad[0][0] if np.ndim(det) > 1 else 0]
+        raise ValueError(
+            f"the score of mode {bad[0][-1]} at forward time {when:g} does not exist: its law is degenerate "
+            "there; end at eps > 0 or give the mode a positive variance"
+        )
+
+
+def digits_spectrum() -> NDArray[np.float64]:
+    """Covariance eigenvalues (64, descending) of scikit-learn's digits, pixels scaled to [-1, 1]."""
+    from sklearn.datasets import load_digits
+
+    images = load_digits().data / 8.0 - 1.0
+    values = np.linalg.eigvalsh(np.cov(images, rowvar=False, bias=True))[::-1]
+    return np.clip(values, 0.0, None)
+
+
+def load_spectrum(text: str) -> NDArray[np.float64]:
+    """`digits`, a .npy file of eigenvalues, or numbers "v1,v2,...". Raises ValueError saying what is wrong.
+
+    Negative values up to 1e-4 of the largest are rounding of an eigenvalue solver and are clipped to 0.
+    """
+    if text == "digits":
+        return digits_spectrum()
+    if text.endswith(".npy"):
+        if not Path(text).is_file():
+            raise ValueError(f"spectrum: there is no file {text}")
+        try:
+            values = np.load(text, allow_pickle=False)
+        except (ValueError, OSError, EOFError) as error:
+            raise ValueError(f"spectrum: {text} is not a readable .npy array ({error})") from None
+        if values.dtype.kind not in "fiu":
+            raise ValueError(f"spectrum: {text} holds {values.dtype}, not real numbers")
+    else:
+        try:
+            values = np.array([float(part) for part in text.split(",")])
+        except ValueError:
+            raise ValueError(f"spectrum {text!r}: give digits, FILE.npy or numbers v1,v2,...") from None
+    values = np.asarray(values, dtype=np.float64)
+    if values.ndim != 1 or values.size == 0:
+        raise ValueError(f"spectrum: a list of eigenvalues has one axis, not shape {values.shape}")
+    if not np.all(np.isfinite(values)):
+        raise ValueError(f"spectrum: eigenvalue {np.flatnonzero(~np.isfinite(values))[0]} is not finite")
+    if values.min() < -1e-4 * max(values.max(), 0.0) or values.max() < 0:
+        raise ValueError(f"spectrum: eigenvalue {values.argmin()} is {values.min():g}; a covariance has none below 0")
+    return np.clip(values, 0.0, None)
