@@ -27,14 +27,28 @@ def expm1(value: Any) -> Any:
     return np.expm1(value)
 
 
-def matrix_exponential(rows: list[list[Any]]) -> list[list[Any]]:
-    """exp of a small square matrix of scalars."""
-    import scipy.linalg
+def exp_2x2(matrix: tuple[tuple[Any, ...], ...], factor: Any) -> tuple[tuple[Any, ...], ...]:
+    """exp(factor * matrix) of a 2x2 matrix of scalars, in closed form.
 
-    entries = [entry for row in rows for entry in row]
-    if any(isinstance(entry, sympy.Basic) for entry in entries):
-        return sympy.Matrix(rows).exp().tolist()
-    if any(isinstance(entry, mpmath.mpf) for entry in entries):
-        result = mpmath.expm(mpmath.matrix(rows), method="taylor")
-        return [[result[i, j] for j in range(len(rows))] for i in range(len(rows))]
-    return scipy.linalg.expm(np.array(rows, dtype=np.float64)).tolist()
+    With A = a I + N, N traceless, N^2 = w I: exp(A) = e^a (cosh sqrt(w) I + sinh sqrt(w)/sqrt(w) N).
+    Both series in w are summed directly: no square root, no cancellation at w = 0, which is
+    critical damping.
+    """
+    (p, q), (r, s) = ((entry * factor for entry in row) for row in matrix)
+    mean, half = (p + s) / 2, (p - s) / 2
+    w = half * half + q * r
+    even, odd, term = 1 + 0 * w, 1 + 0 * w, 1 + 0 * w
+    if isinstance(w, sympy.Basic):
+        root = sympy.sqrt(w)
+        even, odd = (sympy.cosh(root), sympy.sinh(root) / root) if w != 0 else (even, odd)
+    else:
+        k = 0
+        while abs(term) > 0 and even + term != even or k == 0:
+            k += 2
+            term = term * w / (k * (k - 1))
+            even, odd = even + term, odd + term / (k + 1)
+    scale = exp(mean)
+    return (
+        (scale * (even + odd * half), scale * odd * q),
+        (scale * odd * r, scale * (even - odd * half)),
+    )

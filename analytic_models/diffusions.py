@@ -147,12 +147,13 @@ def letter_parameters(diffusion: Diffusion) -> SimpleNamespace:
     return space
 
 
-def clock(diffusion: Diffusion, t0: Any, t1: Any) -> Any:
-    """delta: the integral of beta over the reverse interval [t0, t1], without cancellation."""
-    if isinstance(diffusion, Langevin):
-        return t1 - t0
-    slope = (diffusion.beta_max - diffusion.beta_min) / diffusion.T
-    return (t1 - t0) * (diffusion.beta_min + slope * (diffusion.T - (t0 + t1) / 2))
+def clock(diffusion: Diffusion, start: Any, length: Any) -> Any:
+    """delta: the integral of beta over the reverse interval [start, start + length].
+
+    beta is linear, so the midpoint gives it exactly, and a constant beta gives equal intervals
+    equal clocks.
+    """
+    return length * diffusion.beta(diffusion.T - start - length / 2)
 
 
 def _beta(diffusion: PSLD | VP, tau: Any) -> Any:

@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from analytic_models.arithmetic import expm1, exp, matrix_exponential
+from analytic_models.arithmetic import exp, exp_2x2, expm1
 from analytic_models.diffusions import Diffusion, clock, letter_parameters
 from analytic_models.targets import Block, Gaussian, Pair, initial, marginal, score
 from splitting_analysis.models import Piece
@@ -134,10 +134,10 @@ def _drift(
     scheme: Scheme, diffusion: Diffusion, t: Any, h: Any, op: Op, state: Sequence[Form], held: Sequence[Form]
 ) -> list[Form]:
     """A Runge-Kutta stage: the full drift at the current state and time t + c h."""
-    p, piece = letter_parameters(diffusion), scheme.model.drift
+    linear, weights, _ = coefficients(scheme.model.drift, diffusion)
     rate = diffusion.beta(diffusion.T - t - op.at.numerator * h / op.at.denominator)
     result = []
-    for row, weight, own in zip(piece.linear(p), piece.score(p), held, strict=True):
+    for row, weight, own in zip(linear, weights, held, strict=True):
         form: Form = {}
         for entry, component in zip(row, state, strict=True):
             add_scaled(form, rate * entry, component)
@@ -149,13 +149,11 @@ def _drift(
 def _advance(
     scheme: Scheme, diffusion: Diffusion, piece: Piece, op: Op, t: Any, h: Any, begun: Any, lambda_s: Lambda
 ) -> Advance:
-    p = letter_parameters(diffusion)
-    linear, weights, noise = piece.linear(p), piece.score(p), piece.noise(p)
+    linear, weights, noise = coefficients(piece, diffusion)
     n = range(len(linear))
     if piece.rule == "exponential":
-        t0 = t + h * begun.numerator / begun.denominator if begun else t
-        t1 = t0 + h * op.fraction.numerator / op.fraction.denominator
-        delta = clock(diffusion, t0, t1)
+        begin = t + h * begun.numerator / begun.denominator if begun else t
+        delta = clock(diffusion, begin, h * op.fraction.numerator / op.fraction.denominator)
         value = lambda_at(scheme.lambda_s, lambda_s, t) if piece.tunable_noise else 1
         return _flow(linear, weights, noise, delta, value, scheme.lambda_s.rule)
     b = diffusion.beta(diffusion.T - t) * h * op.fraction.numerator / op.fraction.denominator
@@ -171,6 +169,21 @@ def _advance(
         root = (1 - b) ** 0.5
         keep, gain = ((1 / root,),), ((b * weights[0] / root,),)
     return Advance(keep, gain, covariance if piece.has_noise else None)
+
+
+def coefficients(piece: Piece, diffusion: Diffusion) -> tuple[Block, Pair, Pair]:
+    """Linear part, score part and noise of a piece as numbers."""
+    if isinstance(diffusion.T, float):
+        return _float_coefficients(piece, diffusion)
+    # Not cached: mpmath's precision may have changed since.
+    p = letter_parameters(diffusion)
+    return piece.linear(p), piece.score(p), piece.noise(p)
+
+
+@lru_cache(maxsize=256)
+def _float_coefficients(piece: Piece, diffusion: Diffusion) -> tuple[Block, Pair, Pair]:
+    p = letter_parameters(diffusion)
+    return piece.linear(p), piece.score(p), piece.noise(p)
 
 
 def lambda_at(policy: LambdaS, override: Lambda, t: Any) -> Any:
@@ -198,19 +211,27 @@ def _flow(linear: Block, weights: Pair, noise: Pair, delta: Any, value: Any, rul
             tuple(noise[i] * _ramp(2 * noise_rates[i], delta) if i == j else 0 for j in n) for i in n
         )
         return Advance(keep, gain, None if silent else covariance)
-    # Van Loan: exp of [[-A, D], [0, A^T]] delta holds exp(A delta) and the noise covariance.
-    size = len(linear)
-    big = [[0 * delta for _ in range(2 * size)] for _ in range(2 * size)]
-    for i in n:
-        for j in n:
-            big[i][j] = -linear[i][j] * delta
-            big[size + i][size + j] = linear[j][i] * delta
-        big[i][size + i] = noise[i] * delta
-    e = matrix_exponential(big)
-    keep = tuple(tuple(e[size + j][size + i] for j in n) for i in n)
-    covariance = tuple(tuple(sum(keep[i][k] * e[k][size + j] for k in n) for j in n) for i in n)
-    zero = tuple(tuple(0 for _ in n) for _ in n)
-    return Advance(keep, zero, covariance)
+    keep = exp_2x2(linear, delta)
+    return Advance(keep, ((0, 0), (0, 0)), _covariance_2x2(linear, noise, keep))
+
+
+def _covariance_2x2(linear: Block, noise: Pair, keep: Block) -> Block:
+    """Q = S - K S K^T of the flow K, S stationary: A S + S A^T + D = 0 for drift A, noise D.
+
+    S = (det A D + (A - tr A) D (A - tr A)^T) / (-2 tr A det A) (Gardiner, Stochastic Methods, 4.5.6).
+    """
+    (p, q), (r, s) = linear
+    (d, e), trace, det = noise, p + s, p * s - q * r
+    scale = -2 * trace * det
+    xx = (det * d + s * s * d + q * q * e) / scale
+    xm = -(r * s * d + p * q * e) / scale
+    mm = (det * e + r * r * d + p * p * e) / scale
+    (a, b), (c, f) = keep
+    cross = xm - (a * c * xx + (a * f + b * c) * xm + b * f * mm)
+    return (
+        (xx - (a * a * xx + 2 * a * b * xm + b * b * mm), cross),
+        (cross, mm - (c * c * xx + 2 * c * f * xm + f * f * mm)),
+    )
 
 
 def _ramp(rate: Any, delta: Any) -> Any:

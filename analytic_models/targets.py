@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import sympy
 from numpy.typing import NDArray
 
 from analytic_models.diffusions import PSLD, VP, Diffusion
@@ -70,47 +72,49 @@ def marginal(diffusion: Diffusion, target: Gaussian, tau: Any) -> tuple[Pair, Bl
     return initial(diffusion, target)  # a fixed target
 
 
-def inverse(block: Block) -> Block:
-    """Inverse of symmetric 1x1 or 2x2 blocks, entries of any arithmetic."""
-    if len(block) == 1:
-        return ((1 / block[0][0],),)
-    (p, q), (_, r) = block
-    det = p * r - q * q
-    return ((r / det, -q / det), (-q / det, p / det))
-
-
 def score(diffusion: Diffusion, target: Gaussian, tau: Any) -> tuple[Block, Pair]:
     """The exact score as affine map s = H z + g: H = -Sigma^-1, g = Sigma^-1 mu, at forward time tau.
 
     Langevin: s(q) = -(q - mu)/C acts on the momentum and depends on q alone. Raises ValueError
     where the law is degenerate (a zero variance at tau = 0).
     """
+    if isinstance(tau, float):
+        return _float_score(diffusion, target, tau)
+    return _score(diffusion, target, tau)  # mpmath's precision may change: not cached
+
+
+@lru_cache(maxsize=1024)
+def _float_score(diffusion: Diffusion, target: Gaussian, tau: float) -> tuple[Block, Pair]:
+    """Cached, since all schemes of a comparison meet the same times on the same grid."""
+    return _score(diffusion, target, tau)
+
+
+def _score(diffusion: Diffusion, target: Gaussian, tau: Any) -> tuple[Block, Pair]:
     mean, covariance = marginal(diffusion, target, tau)
-    if diffusion.model_name == "langevin":
-        covariance, mean = ((covariance[0][0],),), mean[:1]
-    _refuse_degenerate(covariance, tau)
-    precision = inverse(covariance)
-    n = range(len(precision))
-    h = tuple(tuple(-entry for entry in row) for row in precision)
-    g = tuple(sum(precision[i][j] * mean[j] for j in n) for i in n)
-    if diffusion.model_name == "langevin":
-        return ((0, 0), (h[0][0], 0)), (0, g[0])
-    return h, g
+    centred = isinstance(target.mean, int | float) and target.mean == 0
+    if len(covariance) == 1 or diffusion.model_name == "langevin":
+        _refuse_degenerate(covariance[0][0], tau)
+        h = -1 / covariance[0][0]
+        g = 0 if centred else -h * mean[0]
+        return (((h,),), (g,)) if len(covariance) == 1 else (((0, 0), (h, 0)), (0, g))
+    (p, q), (_, r) = covariance
+    det = p * r - q * q
+    _refuse_degenerate(det, tau)
+    scale = 1 / det
+    xx, xm, mm = -r * scale, q * scale, -p * scale
+    if centred:
+        return ((xx, xm), (xm, mm)), (0, 0)
+    return ((xx, xm), (xm, mm)), (-(xx * mean[0] + xm * mean[1]), -(xm * mean[0] + mm * mean[1]))
 
 
-def _refuse_degenerate(covariance: Block, tau: Any) -> None:
-    det = covariance[0][0]
-    if len(covariance) == 2:
-        det = det * covariance[1][1] - covariance[0][1] * covariance[0][1]
-    if not isinstance(det, np.ndarray | float):
+def _refuse_degenerate(determinant: Any, tau: Any) -> None:
+    if isinstance(determinant, sympy.Basic) or np.min(determinant) > 0:
         return
-    bad = np.argwhere(~(np.asarray(det) > 0))
-    if bad.size:
-        when = np.asarray(tau).reshape(-1)[bad[0][0] if np.ndim(det) > 1 else 0]
-        raise ValueError(
-            f"the score of mode {bad[0][-1]} at forward time {when:g} does not exist: its law is degenerate "
-            "there; end at eps > 0 or give the mode a positive variance"
-        )
+    mode = int(np.argmin(determinant))
+    raise ValueError(
+        f"the score of mode {mode} at forward time {float(tau):g} does not exist: its law is degenerate "
+        "there; end at eps > 0 or give the mode a positive variance"
+    )
 
 
 def digits_spectrum() -> NDArray[np.float64]:
