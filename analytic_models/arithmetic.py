@@ -43,7 +43,7 @@ def exp_2x2(matrix: tuple[tuple[Any, ...], ...], factor: Any) -> tuple[tuple[Any
         even, odd = (sympy.cosh(root), sympy.sinh(root) / root) if w != 0 else (even, odd)
     else:
         k = 0
-        while abs(term) > 0 and even + term != even or k == 0:
+        while k == 0 or even + term != even:
             k += 2
             term = term * w / (k * (k - 1))
             even, odd = even + term, odd + term / (k + 1)

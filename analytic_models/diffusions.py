@@ -34,7 +34,7 @@ class PSLD:
         _refuse_bad(self, non_negative=("Gamma", "nu", "kappa", "beta_min", "beta_max"))
         if self.Gamma == self.nu:
             raise ValueError(
-                f"Gamma = nu = {self.Gamma}: critical damping needs them to differ, since M = 4 / (Gamma - nu)^2"
+                f"Gamma = nu = {self.Gamma}: critical damping, M = 4 / (Gamma - nu)^2, needs them to differ"
             )
 
     @property
@@ -178,4 +178,4 @@ def _refuse_bad(diffusion: Any, non_negative: tuple[str, ...]) -> None:
     if values["T"] <= 0:
         raise ValueError(f"T = {values['T']}: the time span must be positive")
     if "beta_max" in values and values["beta_min"] == values["beta_max"] == 0:
-        raise ValueError("beta_min = beta_max = 0: the process would stand still; beta must be positive somewhere")
+        raise ValueError("beta_min = beta_max = 0: nothing would move; beta must be positive somewhere")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import pairwise
 from typing import Any, Literal
 
 import numpy as np
@@ -32,9 +33,9 @@ def given_grid(times: Sequence[Any], T: Any = 1.0) -> list[Any]:
     values = list(times)
     if len(values) < 2 or not np.all(np.isfinite(np.asarray(values, dtype=np.float64))):
         raise ValueError("a grid needs at least two finite times, t_0 = 0 < ... < t_n <= T")
-    for i, (a, b) in enumerate(zip(values, values[1:], strict=False)):
+    for i, (a, b) in enumerate(pairwise(values)):
         if not a < b:
             raise ValueError(f"the grid does not increase at index {i + 1}: {a} then {b}")
     if values[0] != 0 or values[-1] > T:
-        raise ValueError(f"the grid runs from {values[0]} to {values[-1]}; it must start at 0 and end by T = {T}")
+        raise ValueError(f"the grid runs from {values[0]} to {values[-1]}, not from 0 to at most T = {T}")
     return values

@@ -11,13 +11,12 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from itertools import pairwise
 from typing import Any
-
-import numpy as np
 
 from analytic_models.arithmetic import exp, exp_2x2, expm1
 from analytic_models.diffusions import Diffusion, clock, letter_parameters
-from analytic_models.targets import Block, Gaussian, Pair, initial, marginal, score
+from analytic_models.targets import Block, Gaussian, Pair, marginal, score
 from splitting_analysis.models import Piece
 from splitting_analysis.notation import Op
 from splitting_analysis.scheme import LambdaS, Scheme, piece_key
@@ -204,9 +203,7 @@ def _flow(linear: Block, weights: Pair, noise: Pair, delta: Any, value: Any, rul
         rates = [linear[i][i] for i in n]
         noise_rates = [rates[0] * value if rule == "exponent" else rates[0], *rates[1:]]
         keep = tuple(tuple(exp(rates[i] * delta) if i == j else 0 for j in n) for i in n)
-        gain = tuple(
-            tuple(weights[i] * _ramp(rates[i], delta) if i == j else 0 for j in n) for i in n
-        )
+        gain = tuple(tuple(weights[i] * _ramp(rates[i], delta) if i == j else 0 for j in n) for i in n)
         covariance = tuple(
             tuple(noise[i] * _ramp(2 * noise_rates[i], delta) if i == j else 0 for j in n) for i in n
         )
@@ -268,7 +265,7 @@ def run(
     if scheme.carries_score:
         keys += [("s", i) for i in range(len(mean))]
         mean, covariance = _with_score(mean, covariance, score_at(diffusion.T - times[0]))
-    for t, after in zip(times, times[1:], strict=False):
+    for t, after in pairwise(times):
         step = one_step(scheme, diffusion, t, after - t, score_at, lambda_s)
         forms = step.forms + (step.score if scheme.carries_score else ())
         mean, covariance = push(forms, step.noise, keys, mean, covariance)
@@ -293,9 +290,7 @@ def starting_law(
         raise ValueError(f"no start {start!r}; there are: prior, pT")
     n = range(len(diffusion.stationary))
     zero = 0 * target.variances
-    block = tuple(
-        tuple(zero + diffusion.stationary[i] if i == j else zero for j in n) for i in n
-    )
+    block = tuple(tuple(zero + diffusion.stationary[i] if i == j else zero for j in n) for i in n)
     return tuple(0 for _ in n), block
 
 

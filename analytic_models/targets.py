@@ -11,8 +11,8 @@ import numpy as np
 import sympy
 from numpy.typing import NDArray
 
-from analytic_models.diffusions import PSLD, VP, Diffusion
 from analytic_models.arithmetic import exp
+from analytic_models.diffusions import PSLD, VP, Diffusion
 
 Pair = tuple[Any, ...]
 Block = tuple[tuple[Any, ...], ...]
@@ -39,7 +39,7 @@ class Gaussian:
             raise ValueError(f"variance {values[bad[0]]} of mode {bad[0]}: variances are finite and >= 0")
         mean = np.asarray(self.mean, dtype=np.float64)
         if mean.ndim > 1 or (mean.ndim == 1 and mean.size != values.size) or not np.all(np.isfinite(mean)):
-            raise ValueError(f"the mean is one finite number or {values.size} of them, not shape {mean.shape}")
+            raise ValueError(f"the mean is one finite number or {values.size}, not shape {mean.shape}")
         object.__setattr__(self, "variances", values)
         object.__setattr__(self, "mean", mean if mean.ndim else float(mean))
 
@@ -153,5 +153,5 @@ def load_spectrum(text: str) -> NDArray[np.float64]:
     if not np.all(np.isfinite(values)):
         raise ValueError(f"spectrum: eigenvalue {np.flatnonzero(~np.isfinite(values))[0]} is not finite")
     if values.min() < -1e-4 * max(values.max(), 0.0) or values.max() < 0:
-        raise ValueError(f"spectrum: eigenvalue {values.argmin()} is {values.min():g}; a covariance has none below 0")
+        raise ValueError(f"spectrum: eigenvalue {values.argmin()} is {values.min():g}, below 0")
     return np.clip(values, 0.0, None)

@@ -1,0 +1,127 @@
+"""Figures: one Matplotlib style, SVG that reads on light and dark pages and is the same byte for byte."""
+
+from __future__ import annotations
+
+import io
+import re
+from typing import Any, Literal
+
+from reports.document import Figure, Line, Panel, rounded
+
+PALETTE = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#b58900", "#56a0d3", "#8f6bbd", "#7f7f7f")
+"""Okabe and Ito's colour-blind safe hues, darkened where needed to read on white and on black."""
+_MARKERS = "os^DvP*X"
+_INK = "#101418"
+"""Everything that is not a curve is drawn in this colour, then becomes the page's own."""
+_STYLE = {
+    "svg.hashsalt": "splitting-analysis",
+    "svg.fonttype": "path",
+    "font.family": "DejaVu Sans",
+    "font.size": 9.5,
+    "axes.titlesize": 10,
+    "axes.labelsize": 9.5,
+    "legend.fontsize": 9,
+    "legend.frameon": False,
+    "lines.linewidth": 1.6,
+    "lines.markersize": 4.2,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.grid": True,
+    "grid.alpha": 0.18,
+    "grid.linewidth": 0.7,
+    "axes.linewidth": 0.8,
+    "axes.edgecolor": _INK,
+    "axes.labelcolor": _INK,
+    "axes.titlecolor": _INK,
+    "text.color": _INK,
+    "xtick.color": _INK,
+    "ytick.color": _INK,
+    "grid.color": _INK,
+}
+_WIDTH, _HEIGHT = 4.4, 3.3
+
+
+def draw(figure: Figure, paper: Literal["page", "white"] = "page") -> str:
+    """The figure as SVG: on "page" transparent, ink in the page's text colour; or on white."""
+    from matplotlib import rc_context
+    from matplotlib.backends.backend_svg import FigureCanvasSVG
+    from matplotlib.figure import Figure as Canvas
+
+    labels = list(dict.fromkeys(line.label for panel in figure.panels for line in panel.lines if line.label))
+    look = {label: (PALETTE[i % 8], _MARKERS[i % 8]) for i, label in enumerate(labels)}
+    columns = min(len(figure.panels), 2)
+    rows = -(-len(figure.panels) // columns)
+    with rc_context(_STYLE):
+        size = (max(_WIDTH * columns, 5.6), _HEIGHT * rows + 0.5)
+        canvas = Canvas(figsize=size, layout="constrained")
+        FigureCanvasSVG(canvas)
+        axes = canvas.subplots(rows, columns, squeeze=False).flatten()
+        for panel, ax in zip(figure.panels, axes, strict=False):
+            _draw_panel(panel, ax, look)
+        for ax in axes[len(figure.panels) :]:
+            ax.set_axis_off()
+        handles: dict[str, Any] = {}
+        for ax in axes:
+            for handle, label in zip(*ax.get_legend_handles_labels(), strict=True):
+                handles.setdefault(label, handle)
+        if len(handles) > 1:
+            canvas.legend(
+                handles.values(), handles.keys(), loc="outside lower center", ncols=min(len(handles), 7)
+            )
+        out = io.StringIO()
+        canvas.savefig(
+            out, format="svg", transparent=paper == "page", metadata={"Date": None, "Creator": None}
+        )
+    return _clean(out.getvalue(), figure, paper)
+
+
+def _draw_panel(panel: Panel, ax: Any, look: dict[str, tuple[str, str]]) -> None:
+    for line in panel.lines:
+        line = rounded(line)
+        color, marker = look.get(line.label, (PALETTE[-1], ""))
+        ax.plot(line.x, line.y, color=color, label=line.label or None, **_line_style(line, marker))
+    for level in panel.marks:
+        ax.axhline(level, color=_INK, linewidth=0.9, linestyle=(0, (1, 2)))
+    ax.set_xscale(panel.x_scale)
+    ax.set_yscale(panel.y_scale)
+    ax.set_title(panel.title, loc="left")
+    ax.set_xlabel(panel.x_title)
+    ax.set_ylabel(panel.y_title)
+    _plain_ticks(panel, ax)
+
+
+def _line_style(line: Line, marker: str) -> dict[str, Any]:
+    marker = marker if len(line.x) <= 24 or line.style == "points" else ""
+    if line.style == "points":
+        return {"linestyle": "none", "marker": marker}
+    return {"linestyle": (0, (5, 2)) if line.style == "dashed" else "-", "marker": marker}
+
+
+def _plain_ticks(panel: Panel, ax: Any) -> None:
+    """On a short logarithmic axis (NFE 50 ... 1000), label the points that were computed."""
+    from matplotlib.ticker import NullFormatter, NullLocator
+
+    values = sorted({x for line in panel.lines for x in rounded(line).x if x == x})
+    if panel.x_scale == "log" and 1 < len(values) <= 8 and values[0] >= 1:
+        ax.xaxis.set_minor_locator(NullLocator())
+        ax.xaxis.set_minor_formatter(NullFormatter())
+        ax.set_xticks(values, [f"{x:g}" for x in values])
+
+
+def _clean(svg: str, figure: Figure, paper: str) -> str:
+    """The bare <svg> element, responsive, described, its ink that of the page."""
+    svg = svg[svg.index("<svg") :].strip()
+    svg = re.sub(r"<metadata>.*?</metadata>\s*", "", svg, flags=re.DOTALL)
+    svg = re.sub(r"\s*<!--.*?-->", "", svg, flags=re.DOTALL)
+    svg = re.sub(r"(-?\d+\.\d{2})\d+", r"\1", svg)
+    if paper == "page":
+        svg = svg.replace(_INK, "currentColor")
+    # Several figures share one page: their ids must not collide.
+    prefix = re.sub(r"[^a-z0-9]", "-", figure.key.lower())
+    svg = re.sub(r'\bid="([^"]+)"', rf'id="{prefix}-\1"', svg)
+    svg = re.sub(r'(xlink:href="#|url\(#)', rf"\1{prefix}-", svg)
+    width = re.search(r'width="([\d.]+)pt"', svg)
+    style = f' style="width:100%;max-width:{float(width[1]) * 4 / 3:.0f}px;height:auto"' if width else ""
+    svg = re.sub(r'(<svg[^>]*?) height="[\d.]+pt"', r"\1", svg, count=1)
+    svg = re.sub(r'(<svg[^>]*?) width="[\d.]+pt"', rf'\1{style} role="img"', svg, count=1)
+    return svg
