@@ -6,6 +6,7 @@ from typing import Any
 
 import mpmath
 import numpy as np
+import scipy.special
 import sympy
 
 
@@ -43,7 +44,7 @@ def exp_2x2(matrix: tuple[tuple[Any, ...], ...], factor: Any) -> tuple[tuple[Any
         even, odd = (sympy.cosh(root), sympy.sinh(root) / root) if w != 0 else (even, odd)
     else:
         k = 0
-        while k == 0 or even + term != even:
+        while k == 0 or np.any(even + term != even):
             k += 2
             term = term * w / (k * (k - 1))
             even, odd = even + term, odd + term / (k + 1)
@@ -52,3 +53,38 @@ def exp_2x2(matrix: tuple[tuple[Any, ...], ...], factor: Any) -> tuple[tuple[Any
         (scale * (even + odd * half), scale * odd * q),
         (scale * odd * r, scale * (even - odd * half)),
     )
+
+
+def noise_2x2(
+    matrix: tuple[tuple[Any, ...], ...], noise: tuple[Any, ...], delta: Any
+) -> tuple[tuple[Any, ...], ...]:
+    """The integral over [0, delta] of exp(u A) diag(noise) exp(u A)^T, for a critically damped 2x2 A.
+
+    A = -(k/2) I + N with N^2 = 0 gives J0 D + J1 (N D + D N^T) + J2 N D N^T, where J_n is the integral
+    of e^{-ku} u^n: small intervals and degenerate noise cost no digits, as S - exp(A) S exp(A)^T would.
+    """
+    (p, q), (r, s) = matrix
+    d, e = noise
+    k, half = -(p + s), (p - s) / 2
+    j0, j1, j2 = (value / k**n for n, value in enumerate(lower_gammas(k * delta), start=1))
+    xm = j1 * (r * d + q * e) + j2 * half * (r * d - q * e)
+    return (
+        (j0 * d + 2 * j1 * half * d + j2 * (half * half * d + q * q * e), xm),
+        (xm, j0 * e - 2 * j1 * half * e + j2 * (half * half * e + r * r * d)),
+    )
+
+
+def lower_gammas(x: Any) -> tuple[Any, Any, Any]:
+    """The integrals of e^{-u} u^n over [0, x], n = 0, 1, 2, each to full relative accuracy."""
+    decay = exp(-x)
+    if isinstance(x, sympy.Basic) or (isinstance(x, mpmath.mpf) and x > 1):
+        return 1 - decay, 1 - (1 + x) * decay, 2 - (2 + 2 * x + x * x) * decay
+    if isinstance(x, mpmath.mpf):
+        third, term, n = mpmath.mpf(0), x**3 * decay / 3, 3
+        while third + term != third:
+            third, n = third + term, n + 1
+            term = term * x / n
+    else:
+        third = 2 * scipy.special.gammainc(3, x)
+    second = (third + x * x * decay) / 2  # downwards only positive terms are added
+    return second + x * decay, second, third

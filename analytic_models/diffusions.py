@@ -12,7 +12,7 @@ from typing import Any, ClassVar
 import mpmath
 import sympy
 
-from analytic_models.arithmetic import exp, expm1
+from analytic_models.arithmetic import exp, expm1, noise_2x2
 
 
 @dataclass(frozen=True)
@@ -62,6 +62,11 @@ class PSLD:
             (scale * (1 + (n - g) * b / 4), scale * ((g - n) ** 2 * b / 8)),
             (scale * (-b / 2), scale * (1 + (g - n) * b / 4)),
         )
+
+    def noise(self, tau: Any) -> tuple[tuple[Any, Any], tuple[Any, Any]]:
+        """Covariance of z_tau given z_0: S - Phi S Phi^T, S = diag(1, M), without the cancellation."""
+        g, n, mass = self.Gamma, self.nu, self.M
+        return noise_2x2(((-g, 1 / mass), (-1, -n)), (2 * g, 2 * mass * n), self.integral(tau) / 2)
 
 
 @dataclass(frozen=True)

@@ -31,11 +31,18 @@ def grid(name: str, steps: int, T: Any = 1.0, eps: Any = 1e-3) -> list[Any]:
 def given_grid(times: Sequence[Any], T: Any = 1.0) -> list[Any]:
     """A user's grid. Raises ValueError unless it starts at 0, increases strictly and ends by T."""
     values = list(times)
-    if len(values) < 2 or not np.all(np.isfinite(np.asarray(values, dtype=np.float64))):
-        raise ValueError("a grid needs at least two finite times, t_0 = 0 < ... < t_n <= T")
-    for i, (a, b) in enumerate(pairwise(values)):
+    check_times(values, T)
+    if values[0] != 0:
+        raise ValueError(f"the grid starts at {values[0]}; it must start at 0")
+    return values
+
+
+def check_times(times: Sequence[Any], T: Any) -> None:
+    """Raise ValueError unless the times are finite, increase strictly and lie in [0, T]."""
+    if len(times) < 2 or not np.all(np.isfinite(np.asarray(times, dtype=np.float64))):
+        raise ValueError("a grid needs at least two finite times, t_0 < ... < t_n <= T")
+    for i, (a, b) in enumerate(pairwise(times)):
         if not a < b:
             raise ValueError(f"the grid does not increase at index {i + 1}: {a} then {b}")
-    if values[0] != 0 or values[-1] > T:
-        raise ValueError(f"the grid runs from {values[0]} to {values[-1]}, not from 0 to at most T = {T}")
-    return values
+    if times[0] < 0 or times[-1] > T:
+        raise ValueError(f"the grid runs from {times[0]} to {times[-1]}, outside [0, T], T = {T}")

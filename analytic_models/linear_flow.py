@@ -49,8 +49,9 @@ class Flow:
 def closed_flow(dynamics: Dynamics, diffusion: Diffusion, target: Gaussian, t0: Any, t1: Any) -> Flow:
     """Route 1: the exact reverse flow from reverse time t0 to t1 > t0 in closed form.
 
-    Raises ValueError for times out of order or beyond T, and where the score at the *start* does
-    not exist; a degenerate law at the end (a zero variance, t1 = T) is no obstacle.
+    Raises ValueError for times out of order or beyond T, and where the score at the start does not
+    exist. A zero variance at t1 = T is no obstacle to the SDE nor to VP; to the probability flow of
+    PSLD it is one in float64, where the determinant it needs is lost to round-off.
     """
     _refuse_bad_times(diffusion, t0, t1)
     if isinstance(diffusion, Langevin):
@@ -58,16 +59,14 @@ def closed_flow(dynamics: Dynamics, diffusion: Diffusion, target: Gaussian, t0: 
         return Flow(matrix, _shift(matrix, (target.mean, 0), (target.mean, 0)), noise)
     score(diffusion, target, diffusion.T - t0)  # refuses a degenerate start
     own = _unit_rate(diffusion)
-    delta = clock(diffusion, t0, t1 - t0)
-    late = diffusion.integral(diffusion.T - t0)
-    early = late - delta if diffusion.T - t1 > 0 else 0 * delta
+    early, late = diffusion.integral(diffusion.T - t1), diffusion.integral(diffusion.T - t0)
     mean0, sigma0 = marginal(own, target, early)
     mean1, sigma1 = marginal(own, target, late)
     if dynamics == "ode":
         matrix = _probability_flow(own, target, early, late, sigma0, sigma1)
         noise = tuple(tuple(0 * entry for entry in row) for row in sigma0)
     else:
-        matrix, noise = _bayes(own, delta, sigma0, sigma1)
+        matrix, noise = _bayes(own, clock(diffusion, t0, t1 - t0), sigma0, sigma1)
     return Flow(matrix, _shift(matrix, mean0, mean1), noise)
 
 
@@ -93,7 +92,7 @@ def _probability_flow(
     The flow maps marginals to marginals, so in the coordinates y = L^-1 z it is orthogonal, and in
     two dimensions rotations commute: only the integral of the angular velocity is needed.
     """
-    if len(sigma0) == 1:
+    if isinstance(own, VP):
         return ((_sqrt(sigma0[0][0] / sigma1[0][0]),),)
     angle = _integral(lambda u: _angular_velocity(own, target, u), early, late)
     cosine, sine = (mpmath.cos, mpmath.sin) if isinstance(angle, mpmath.mpf) else (np.cos, np.sin)
@@ -105,7 +104,13 @@ def _probability_flow(
 def _angular_velocity(own: PSLD, target: Gaussian, u: Any) -> Any:
     """-(L^-1 (K L - L'))_{xm} with K = F + D Sigma^-1 / 2; L' drops out, as L is lower triangular."""
     (p, q), (_, r) = marginal(own, target, u)[1]
-    root = _sqrt(p * r - q * q)
+    det = p * r - q * q
+    if not np.min(det) > 0:
+        raise ValueError(
+            f"the probability flow at clock {float(u):.3g} meets a law that is degenerate (mode "
+            f"{int(np.argmin(det))}): end earlier, or give the mode a positive variance"
+        )
+    root = _sqrt(det)
     return (own.Gamma * q / root - root / own.M) / (2 * p)
 
 
@@ -117,7 +122,8 @@ def _integral(f: Callable[[Any], Any], a: Any, b: Any) -> Any:
             return mpmath.quad(f, [a, b]) if a else mpmath.quad(lambda v: 2 * v * f(v * v), [low, high])
         points = [low + (high - low) * mpmath.mpf(2) ** -k for k in range(12, -1, -1)]
         return mpmath.quad(lambda v: 2 * v * f(v * v), [low, *points])
-    value, error, info = quad_vec(
+    adaptive: Any = quad_vec  # its stubs know no functions of one array
+    value, error, info = adaptive(
         lambda v: 2 * v * f(v * v), low, high, epsabs=1e-14, epsrel=1e-13, norm="max", full_output=True,
         limit=2000,
     )  # fmt: skip

@@ -8,14 +8,17 @@ NumPy floats, mpmath numbers or SymPy expressions alike.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
 from itertools import pairwise
 from typing import Any
 
-from analytic_models.arithmetic import exp, exp_2x2, expm1
+import numpy as np
+import sympy
+
+from analytic_models.arithmetic import exp, exp_2x2, expm1, noise_2x2
 from analytic_models.diffusions import Diffusion, clock, letter_parameters
+from analytic_models.grids import check_times
 from analytic_models.targets import Block, Gaussian, Pair, marginal, score
 from splitting_analysis.models import Piece
 from splitting_analysis.notation import Op
@@ -27,11 +30,15 @@ Affine = tuple[Block, Pair]
 """The score at one time, s = H z + g."""
 Lambda = Any
 """lambda_s: a number, a function of reverse time, or None for the scheme's own (1 if symbolic)."""
+CONSTANT = ("1", 0)
+"""The basis element 1 of a form."""
+CACHED = 3 * 2**12
+"""Numbers in an array over steps and modes: a step's arrays stay in the processor's cache."""
 
 
 @dataclass(frozen=True)
 class StepMap:
-    """One step: component i becomes forms[i], over z_j = ("z", j), carried ("s", j), 1, and noise.
+    """One step: component i becomes forms[i], over z_j = ("z", j), carried ("s", j), `CONSTANT`, and noise.
 
     `score` are the forms of the score held at the end; noise element ("n", k, i) belongs to block
     k with covariance noise[k]; blocks are independent.
@@ -124,7 +131,7 @@ def _evaluate(affine: Affine, state: Sequence[Form]) -> tuple[Form, ...]:
         for entry, component in zip(row, state, strict=True):
             add_scaled(form, entry, component)
         if not (isinstance(constant, int | float) and constant == 0):
-            form[1] = form[1] + constant if 1 in form else constant
+            add_scaled(form, constant, {CONSTANT: 1})
         forms.append(form)
     return tuple(forms)
 
@@ -139,8 +146,8 @@ def _drift(
     for row, weight, own in zip(linear, weights, held, strict=True):
         form: Form = {}
         for entry, component in zip(row, state, strict=True):
-            add_scaled(form, rate * entry, component)
-        add_scaled(form, rate * weight, own)
+            add_scaled(form, _product(entry, rate), component)
+        add_scaled(form, _product(weight, rate), own)
         result.append(form)
     return result
 
@@ -156,15 +163,12 @@ def _advance(
         value = lambda_at(scheme.lambda_s, lambda_s, t) if piece.tunable_noise else 1
         return _flow(linear, weights, noise, delta, value, scheme.lambda_s.rule)
     b = diffusion.beta(diffusion.T - t) * h * op.fraction.numerator / op.fraction.denominator
-    covariance = tuple(tuple(b * noise[i] if i == j else 0 for j in n) for i in n)
-    keep = tuple(tuple((1 if i == j else 0) + b * linear[i][j] for j in n) for i in n)
-    gain = tuple(tuple(b * weights[i] if i == j else 0 for j in n) for i in n)
+    covariance = _diagonal([_product(q, b) for q in noise])
+    keep = tuple(tuple(int(i == j) + _product(linear[i][j], b) for j in n) for i in n)
+    gain = _diagonal([_product(w, b) for w in weights])
     if piece.rule == "ancestral":
-        if isinstance(b, float) and b >= 1:
-            raise ValueError(
-                f"{scheme.name}: beta h = {b:.3g} at t = {t:g}, but the ancestral step divides by "
-                "sqrt(1 - beta h): take more steps, so that beta h < 1"
-            )
+        if not isinstance(b, np.ndarray):  # in arrays the steps that do not exist become nan
+            _refuse_long(scheme, diffusion, t, h)
         root = (1 - b) ** 0.5
         keep, gain = ((1 / root,),), ((b * weights[0] / root,),)
     return Advance(keep, gain, covariance if piece.has_noise else None)
@@ -172,26 +176,42 @@ def _advance(
 
 def coefficients(piece: Piece, diffusion: Diffusion) -> tuple[Block, Pair, Pair]:
     """Linear part, score part and noise of a piece as numbers."""
-    if isinstance(diffusion.T, float):
-        return _float_coefficients(piece, diffusion)
-    # Not cached: mpmath's precision may have changed since.
     p = letter_parameters(diffusion)
     return piece.linear(p), piece.score(p), piece.noise(p)
 
 
-@lru_cache(maxsize=256)
-def _float_coefficients(piece: Piece, diffusion: Diffusion) -> tuple[Block, Pair, Pair]:
-    p = letter_parameters(diffusion)
-    return piece.linear(p), piece.score(p), piece.noise(p)
+def _refuse_long(scheme: Scheme, diffusion: Diffusion, t: Any, h: Any) -> None:
+    """Raise ValueError where an ancestral op meets beta h >= 1; t and h alike, scalars or arrays."""
+    for op in scheme.word:
+        if op.letter == "S" or scheme.model.pieces[piece_key(op.letter, op.rule)].rule != "ancestral":
+            continue
+        b = diffusion.beta(diffusion.T - t) * h * op.fraction.numerator / op.fraction.denominator
+        if isinstance(b, sympy.Basic) or np.max(b) < 1:
+            continue
+        worst = int(np.argmax(b))
+        b, t, h = (float(np.ravel(value)[worst]) for value in (b, t, h))
+        raise ValueError(
+            f"{scheme.name}: beta h = {b:.3g} in the step at t = {t:g}, but the ancestral step divides by "
+            f"sqrt(1 - beta h): there h must be below {h / b:.3g}, not {h:.3g}"
+        )
 
 
 def lambda_at(policy: LambdaS, override: Lambda, t: Any) -> Any:
-    """lambda_s at the step's start t: the override, else the scheme's value, else 1."""
+    """lambda_s at the step's start t: the override, else the scheme's value, else 1.
+
+    Raises ValueError unless it is finite and not negative.
+    """
+    value = override
     if callable(override):
-        return override(t)
-    if override is not None:
-        return override
-    return 1 if policy.value is None else policy.value.numerator / policy.value.denominator
+        value = np.array([[override(float(u))] for u in t.flat]) if isinstance(t, np.ndarray) else override(t)
+    elif override is None:
+        value = policy.value
+        if value is None:
+            return 1
+        value = (1 + 0 * t) * value.numerator / value.denominator  # exact where t is
+    if not isinstance(value, sympy.Basic) and not np.all((np.asarray(value) >= 0) & (np.asarray(value) < np.inf)):
+        raise ValueError(f"lambda_s = {value}: it scales a variance, so it must be finite and >= 0")
+    return value
 
 
 def _flow(linear: Block, weights: Pair, noise: Pair, delta: Any, value: Any, rule: str) -> Advance:
@@ -202,42 +222,33 @@ def _flow(linear: Block, weights: Pair, noise: Pair, delta: Any, value: Any, rul
     if all(_is_zero(linear[i][j]) for i in n for j in n if i != j):
         rates = [linear[i][i] for i in n]
         noise_rates = [rates[0] * value if rule == "exponent" else rates[0], *rates[1:]]
-        keep = tuple(tuple(exp(rates[i] * delta) if i == j else 0 for j in n) for i in n)
-        gain = tuple(tuple(weights[i] * _ramp(rates[i], delta) if i == j else 0 for j in n) for i in n)
-        covariance = tuple(
-            tuple(noise[i] * _ramp(2 * noise_rates[i], delta) if i == j else 0 for j in n) for i in n
-        )
-        return Advance(keep, gain, None if silent else covariance)
+        keep = _diagonal([1 if _is_zero(rate) else exp(rate * delta) for rate in rates])
+        gain = _diagonal([_product(w, _ramp(r, delta)) for w, r in zip(weights, rates, strict=True)])
+        added = [_product(q, _ramp(2 * r, delta)) for q, r in zip(noise, noise_rates, strict=True)]
+        return Advance(keep, gain, None if silent else _diagonal(added))
     keep = exp_2x2(linear, delta)
-    return Advance(keep, ((0, 0), (0, 0)), _covariance_2x2(linear, noise, keep))
-
-
-def _covariance_2x2(linear: Block, noise: Pair, keep: Block) -> Block:
-    """Q = S - K S K^T of the flow K, S stationary: A S + S A^T + D = 0 for drift A, noise D.
-
-    S = (det A D + (A - tr A) D (A - tr A)^T) / (-2 tr A det A) (Gardiner, Stochastic Methods, 4.5.6).
-    """
-    (p, q), (r, s) = linear
-    (d, e), trace, det = noise, p + s, p * s - q * r
-    scale = -2 * trace * det
-    xx = (det * d + s * s * d + q * q * e) / scale
-    xm = -(r * s * d + p * q * e) / scale
-    mm = (det * e + r * r * d + p * p * e) / scale
-    (a, b), (c, f) = keep
-    cross = xm - (a * c * xx + (a * f + b * c) * xm + b * f * mm)
-    return (
-        (xx - (a * a * xx + 2 * a * b * xm + b * b * mm), cross),
-        (cross, mm - (c * c * xx + 2 * c * f * xm + f * f * mm)),
-    )
+    return Advance(keep, ((0, 0), (0, 0)), noise_2x2(linear, noise, delta))
 
 
 def _ramp(rate: Any, delta: Any) -> Any:
     """The integral of exp(rate u) over [0, delta]."""
+    if isinstance(rate, np.ndarray):
+        return np.where(rate == 0, delta, expm1(rate * delta) / np.where(rate == 0, 1, rate))
     return delta if _is_zero(rate) else expm1(rate * delta) / rate
 
 
+def _diagonal(entries: Sequence[Any]) -> Block:
+    return tuple(tuple(e if i == j else 0 for j in range(len(entries))) for i, e in enumerate(entries))
+
+
+def _product(coefficient: Any, factor: Any) -> Any:
+    """Their product, the integer 0 where the coefficient is 0: zeros cost nothing further on."""
+    return 0 if _is_zero(coefficient) else coefficient * factor
+
+
 def _is_zero(value: Any) -> bool:
-    return bool(value == 0)
+    """Whether a scalar is 0; an array over steps or modes is taken as it comes."""
+    return not isinstance(value, np.ndarray) and bool(value == 0)
 
 
 def run(
@@ -246,46 +257,71 @@ def run(
 ) -> Moments:  # fmt: skip
     """Push mean and covariance through all steps of the grid `times` (n + 1 reverse times).
 
-    `start` is "prior" (stationary law), "pT" (the exact law at T), or a mean and covariance. With
-    `denoise`, one noiseless Euler step of the scheme's drift follows over what is left up to T, at
-    one more evaluation (nothing is left, and nothing done, where the grid ends at T). Raises
-    ValueError where a score does not exist or a step is too long for the scheme.
+    `start` is "prior" (stationary law), "pT" (the exact law at the first time), or a mean and
+    covariance. With `denoise`, one noiseless Euler step of the scheme's drift follows over what is
+    left up to T, at one more evaluation (nothing is left, and nothing done, where the grid ends at
+    T). Raises ValueError where the grid is bad, a score does not exist, or a step is too long.
     """
     if scheme.model_name != diffusion.model_name:
         raise ValueError(f"{scheme.name} is a {scheme.model_name} scheme, not one for {diffusion.model_name}")
+    check_times(times, diffusion.T)
     counted = 0
 
     def score_at(tau: Any) -> Affine:
         nonlocal counted
-        counted += 1
+        counted += np.size(tau)
         return score(diffusion, target, tau)
 
-    mean, covariance = starting_law(diffusion, target, start)
-    keys: list[Any] = [("z", i) for i in range(len(mean))]
+    mean, covariance = starting_law(diffusion, target, start, times[0])
+    size = len(mean)
+    keys: list[Any] = [("z", i) for i in range(size)]
     if scheme.carries_score:
-        keys += [("s", i) for i in range(len(mean))]
+        keys += [("s", i) for i in range(size)]
         mean, covariance = _with_score(mean, covariance, score_at(diffusion.T - times[0]))
-    for t, after in pairwise(times):
-        step = one_step(scheme, diffusion, t, after - t, score_at, lambda_s)
+    for t, h in _stretches(times, target):
+        _refuse_long(scheme, diffusion, t, h)
+        step = one_step(scheme, diffusion, t, h, score_at, lambda_s)
         forms = step.forms + (step.score if scheme.carries_score else ())
-        mean, covariance = push(forms, step.noise, keys, mean, covariance)
+        added = collected(forms, step.noise)
+        for k in range(np.size(t)):
+            here = [{key: _at(value, k) for key, value in form.items() if key[0] != "n"} for form in forms]
+            noise = [[_at(value, k) for value in row] for row in added]
+            mean, covariance = _push(here, keys, mean, covariance, noise)
+    mean, covariance = mean[:size], tuple(row[:size] for row in covariance[:size])
     left = diffusion.T - times[-1]
-    n = range(len(scheme.model.components))
-    mean, covariance = mean[: len(n)], tuple(row[: len(n)] for row in covariance[: len(n)])
     if denoise and left > 0 and scheme.model.time_dependent:
         forms = _denoising_step(scheme, diffusion, times[-1], left, score_at)
-        mean, covariance = push(forms, (), keys[: len(n)], mean, covariance)
+        mean, covariance = push(forms, (), keys[:size], mean, covariance)
+    if isinstance(target.variances, np.ndarray):
+        mean = tuple(np.broadcast_to(value, target.variances.shape) for value in mean)
     return Moments(mean, covariance, counted, len(times) - 1)
 
 
+def _stretches(times: Sequence[Any], target: Gaussian) -> Iterator[tuple[Any, Any]]:
+    """Starts t and sizes h of the steps: many at once, shape (n, 1), for arrays of modes; else one by one."""
+    if not isinstance(target.variances, np.ndarray):
+        yield from ((t, after - t) for t, after in pairwise(times))
+        return
+    t = np.asarray(times, dtype=np.float64)[:, np.newaxis]
+    width = max(1, CACHED // target.variances.size)
+    for i in range(0, len(t) - 1, width):
+        piece = t[i : i + width + 1]
+        yield piece[:-1], np.diff(piece, axis=0)
+
+
+def _at(value: Any, k: int) -> Any:
+    """The entry of step k in a stretch."""
+    return value[k] if isinstance(value, np.ndarray) and value.ndim == 2 else value
+
+
 def starting_law(
-    diffusion: Diffusion, target: Gaussian, start: str | tuple[Pair, Block]
+    diffusion: Diffusion, target: Gaussian, start: str | tuple[Pair, Block], t: Any = 0
 ) -> tuple[Pair, Block]:
-    """Mean and covariance that a run begins with."""
+    """Mean and covariance that a run from reverse time t begins with."""
     if isinstance(start, tuple):
         return start
     if start == "pT":
-        return marginal(diffusion, target, diffusion.T)
+        return marginal(diffusion, target, diffusion.T - t)
     if start != "prior":
         raise ValueError(f"no start {start!r}; there are: prior, pT")
     n = range(len(diffusion.stationary))
@@ -298,26 +334,41 @@ def push(
     forms: Sequence[Form], noise: Sequence[Block], keys: Sequence[Any], mean: Pair, covariance: Block
 ) -> tuple[Pair, Block]:
     """Mean and covariance of the forms, whose inputs `keys` have the given law."""
-    n = range(len(forms))
+    return _push(forms, keys, mean, covariance, collected(forms, noise))
+
+
+def collected(forms: Sequence[Form], noise: Sequence[Block]) -> list[list[Any]]:
+    """Covariance of the noise in the forms; 0 where there is none."""
+    block: list[list[Any]] = [[0] * len(forms) for _ in forms]
+    for i, left in enumerate(forms):
+        for j in range(i, len(forms)):
+            total = None
+            for b, q in enumerate(noise):
+                total = _add_noise(total, left, forms[j], b, q)
+            block[i][j] = block[j][i] = 0 if total is None else total
+    return block
+
+
+def _push(
+    forms: Sequence[Form], keys: Sequence[Any], mean: Pair, covariance: Block, noise: Sequence[Sequence[Any]]
+) -> tuple[Pair, Block]:
     new_mean = []
     for form in forms:
-        total = form.get(1, 0)
+        total = form.get(CONSTANT, 0)
         for key, value in zip(keys, mean, strict=True):
             if key in form and not (isinstance(value, int) and value == 0):
                 total = total + form[key] * value
         new_mean.append(total)
     half_pushed = [_row(form, keys, covariance) for form in forms]
-    block: list[list[Any]] = [[0] * len(forms) for _ in n]
-    for i in n:
+    block: list[list[Any]] = [[0] * len(forms) for _ in forms]
+    for i, row in enumerate(half_pushed):
         for j in range(i, len(forms)):
-            total = None
+            total = noise[i][j]
             for k, key in enumerate(keys):
-                if key in forms[j]:
-                    term = half_pushed[i][k] * forms[j][key]
-                    total = term if total is None else total + term
-            for b, q in enumerate(noise):
-                total = _add_noise(total, forms[i], forms[j], b, q)
-            block[i][j] = block[j][i] = 0 if total is None else total
+                if key in forms[j] and not (isinstance(row[k], int) and row[k] == 0):
+                    term = row[k] * forms[j][key]
+                    total = term if isinstance(total, int) else total + term
+            block[i][j] = block[j][i] = total
     return tuple(new_mean), tuple(tuple(row) for row in block)
 
 

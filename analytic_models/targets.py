@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -60,10 +59,10 @@ def marginal(diffusion: Diffusion, target: Gaussian, tau: Any) -> tuple[Pair, Bl
     """
     if isinstance(diffusion, PSLD):
         (a, b), (c, d) = diffusion.transition(tau)
-        mass = diffusion.M
-        u, v = target.variances - 1, diffusion.kappa * mass - mass
-        cross = a * c * u + b * d * v
-        covariance = ((1 + a * a * u + b * b * v, cross), (cross, mass + c * c * u + d * d * v))
+        (xx, xm), (_, mm) = diffusion.noise(tau)
+        x, m = target.variances, diffusion.kappa * diffusion.M
+        cross = a * c * x + (b * d * m + xm)
+        covariance = ((a * a * x + (b * b * m + xx), cross), (cross, c * c * x + (d * d * m + mm)))
         return (a * target.mean, c * target.mean), covariance
     if isinstance(diffusion, VP):
         decay = exp(-diffusion.integral(tau))
@@ -75,21 +74,10 @@ def marginal(diffusion: Diffusion, target: Gaussian, tau: Any) -> tuple[Pair, Bl
 def score(diffusion: Diffusion, target: Gaussian, tau: Any) -> tuple[Block, Pair]:
     """The exact score as affine map s = H z + g: H = -Sigma^-1, g = Sigma^-1 mu, at forward time tau.
 
-    Langevin: s(q) = -(q - mu)/C acts on the momentum and depends on q alone. Raises ValueError
-    where the law is degenerate (a zero variance at tau = 0).
+    Langevin: s(q) = -(q - mu)/C acts on the momentum and depends on q alone. `tau` may be an array
+    of times, shape (n, 1), against modes (d,). Raises ValueError where the law is degenerate (a zero
+    variance at tau = 0).
     """
-    if isinstance(tau, float):
-        return _float_score(diffusion, target, tau)
-    return _score(diffusion, target, tau)  # mpmath's precision may change: not cached
-
-
-@lru_cache(maxsize=1024)
-def _float_score(diffusion: Diffusion, target: Gaussian, tau: float) -> tuple[Block, Pair]:
-    """Cached, since all schemes of a comparison meet the same times on the same grid."""
-    return _score(diffusion, target, tau)
-
-
-def _score(diffusion: Diffusion, target: Gaussian, tau: Any) -> tuple[Block, Pair]:
     mean, covariance = marginal(diffusion, target, tau)
     centred = isinstance(target.mean, int | float) and target.mean == 0
     if len(covariance) == 1 or diffusion.model_name == "langevin":
@@ -110,9 +98,11 @@ def _score(diffusion: Diffusion, target: Gaussian, tau: Any) -> tuple[Block, Pai
 def _refuse_degenerate(determinant: Any, tau: Any) -> None:
     if isinstance(determinant, sympy.Basic) or np.min(determinant) > 0:
         return
-    mode = int(np.argmin(determinant))
+    place = np.unravel_index(int(np.argmin(determinant)), np.shape(determinant))
+    when = np.reshape(tau, -1)[place[0] if len(place) == 2 else 0]
+    mode = place[-1] if place else 0
     raise ValueError(
-        f"the score of mode {mode} at forward time {float(tau):g} does not exist: its law is degenerate "
+        f"the score of mode {mode} at forward time {float(when):g} does not exist: its law is degenerate "
         "there; end at eps > 0 or give the mode a positive variance"
     )
 

@@ -1,6 +1,6 @@
 """A page as data: what every renderer (HTML, JSON, LaTeX, Markdown) shows, and how numbers print.
 
-Text may hold `code`, **bold**, *emphasis* and [text](page.html#anchor), nothing else. A number is
+Text may hold `code`, **bold**, *emphasis*, a_{b}, a^{b} and [text](page.html#anchor), nothing else. A number is
 printed once, by `printed`, and every renderer shows that string: HTML and JSON cannot disagree.
 """
 
@@ -67,7 +67,8 @@ class Column:
 class Table:
     """Rows of cells, one per column. `source` says where the numbers come from.
 
-    A table with `compared` False (software versions) may differ from machine to machine.
+    A table with `compared` False (software versions) may differ from machine to machine; a `folded`
+    one opens on a click (and in print).
     """
 
     key: str
@@ -76,6 +77,7 @@ class Table:
     rows: tuple[tuple[Cell, ...], ...]
     source: str = ""
     compared: bool = True
+    folded: bool = False
 
     def __post_init__(self) -> None:
         for row in self.rows:

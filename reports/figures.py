@@ -47,27 +47,24 @@ def draw(figure: Figure, paper: Literal["page", "white"] = "page") -> str:
     from matplotlib.backends.backend_svg import FigureCanvasSVG
     from matplotlib.figure import Figure as Canvas
 
-    labels = list(dict.fromkeys(line.label for panel in figure.panels for line in panel.lines if line.label))
-    look = {label: (PALETTE[i % 8], _MARKERS[i % 8]) for i, label in enumerate(labels)}
+    labels = [tuple(line.label for line in panel.lines if line.label) for panel in figure.panels]
+    shared = len(set(labels)) == 1
     columns = min(len(figure.panels), 2)
     rows = -(-len(figure.panels) // columns)
     with rc_context(_STYLE):
-        size = (max(_WIDTH * columns, 5.6), _HEIGHT * rows + 0.5)
+        size = (max(_WIDTH * columns, 5.6), (_HEIGHT + (0 if shared else 0.5)) * rows + 0.5 * shared)
         canvas = Canvas(figsize=size, layout="constrained")
         FigureCanvasSVG(canvas)
         axes = canvas.subplots(rows, columns, squeeze=False).flatten()
         for panel, ax in zip(figure.panels, axes, strict=False):
-            _draw_panel(panel, ax, look)
+            _draw_panel(panel, ax)
+            if not shared:
+                ax.legend(loc="upper center", bbox_to_anchor=(0.5, -0.2), ncols=4, columnspacing=1.2)
         for ax in axes[len(figure.panels) :]:
             ax.set_axis_off()
-        handles: dict[str, Any] = {}
-        for ax in axes:
-            for handle, label in zip(*ax.get_legend_handles_labels(), strict=True):
-                handles.setdefault(label, handle)
-        if len(handles) > 1:
-            canvas.legend(
-                handles.values(), handles.keys(), loc="outside lower center", ncols=min(len(handles), 7)
-            )
+        if shared and len(labels[0]) > 1:
+            handles, names = axes[0].get_legend_handles_labels()
+            canvas.legend(handles, names, loc="outside lower center", ncols=len(names) if len(names) <= 7 else 4)
         out = io.StringIO()
         canvas.savefig(
             out, format="svg", transparent=paper == "page", metadata={"Date": None, "Creator": None}
@@ -75,19 +72,25 @@ def draw(figure: Figure, paper: Literal["page", "white"] = "page") -> str:
     return _clean(out.getvalue(), figure, paper)
 
 
-def _draw_panel(panel: Panel, ax: Any, look: dict[str, tuple[str, str]]) -> None:
+def _draw_panel(panel: Panel, ax: Any) -> None:
+    names = list(dict.fromkeys(line.label for line in panel.lines if line.label))
     for line in panel.lines:
         line = rounded(line)
-        color, marker = look.get(line.label, (PALETTE[-1], ""))
-        ax.plot(line.x, line.y, color=color, label=line.label or None, **_line_style(line, marker))
+        i = names.index(line.label) % len(PALETTE) if line.label else len(PALETTE) - 1
+        ax.plot(line.x, line.y, color=PALETTE[i], label=line.label or None, **_line_style(line, _MARKERS[i]))
     for level in panel.marks:
         ax.axhline(level, color=_INK, linewidth=0.9, linestyle=(0, (1, 2)))
     ax.set_xscale(panel.x_scale)
     ax.set_yscale(panel.y_scale)
-    ax.set_title(panel.title, loc="left")
-    ax.set_xlabel(panel.x_title)
-    ax.set_ylabel(panel.y_title)
+    ax.set_title(_math(panel.title), loc="left")
+    ax.set_xlabel(_math(panel.x_title))
+    ax.set_ylabel(_math(panel.y_title))
     _plain_ticks(panel, ax)
+
+
+def _math(text: str) -> str:
+    """a_{b} of document.py in Matplotlib's spelling."""
+    return re.sub(r"([_^]\{[^}]+\})", r"$\1$", text)
 
 
 def _line_style(line: Line, marker: str) -> dict[str, Any]:
@@ -113,13 +116,17 @@ def _clean(svg: str, figure: Figure, paper: str) -> str:
     svg = svg[svg.index("<svg") :].strip()
     svg = re.sub(r"<metadata>.*?</metadata>\s*", "", svg, flags=re.DOTALL)
     svg = re.sub(r"\s*<!--.*?-->", "", svg, flags=re.DOTALL)
-    svg = re.sub(r"(-?\d+\.\d{2})\d+", r"\1", svg)
+    svg = re.sub(r"(\d\d\.\d\d)\d+", r"\1", svg)  # a hundredth of a point is enough
     if paper == "page":
         svg = svg.replace(_INK, "currentColor")
-    # Several figures share one page: their ids must not collide.
+    svg = re.sub(r">\s+<", "><", re.sub(r"\s*\n\s*", " ", svg))
+    # Several figures share one page: ids that are used get the figure's name, the others go.
+    used = set(re.findall(r"#([\w.-]+)", svg))
     prefix = re.sub(r"[^a-z0-9]", "-", figure.key.lower())
-    svg = re.sub(r'\bid="([^"]+)"', rf'id="{prefix}-\1"', svg)
+    svg = re.sub(r' id="([^"]+)"', lambda m: f' id="{prefix}-{m[1]}"' if m[1] in used else "", svg)
     svg = re.sub(r'(xlink:href="#|url\(#)', rf"\1{prefix}-", svg)
+    if paper == "white":
+        return svg
     width = re.search(r'width="([\d.]+)pt"', svg)
     style = f' style="width:100%;max-width:{float(width[1]) * 4 / 3:.0f}px;height:auto"' if width else ""
     svg = re.sub(r'(<svg[^>]*?) height="[\d.]+pt"', r"\1", svg, count=1)

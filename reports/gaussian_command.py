@@ -1,83 +1,65 @@
-"""`splitting-analysis gaussian`: exact errors on a Gaussian target, no Monte Carlo."""
+"""`splitting-analysis gaussian`: exact errors on a Gaussian target."""
 
 from __future__ import annotations
 
-import itertools
-from collections.abc import Iterator
-from dataclasses import dataclass
-from typing import Any
+from typing import Annotated
 
-import numpy as np
-from numpy.typing import NDArray
+import typer
 
-from analytic_models.diffusions import Diffusion, diffusion_of
-from analytic_models.distances import score_card
-from analytic_models.grids import grid
-from analytic_models.moments import run, steps_for
-from analytic_models.targets import Gaussian
-from splitting_analysis.scheme import Scheme
+from reports.terminal import print_json, print_table, progress
+
+COLUMNS = ("scheme", "steps", "nfe", "lambda_s", "w2_x", "w2", "kl_x", "worst_mode_x")
 
 
-@dataclass(frozen=True)
-class Setting:
-    """What all rows of a table share. `eps` and `denoise` do not apply to Langevin runs."""
+def gaussian(
+    names: Annotated[list[str], typer.Argument(help="Names from the catalogue, or words in quotes.")],
+    nfe: Annotated[str | None, typer.Option(help="Budgets of score evaluations: 50,100.")] = None,
+    steps: Annotated[str | None, typer.Option(help="Numbers of steps instead: 49,99.")] = None,
+    model: Annotated[str, typer.Option(help="psld, vp or langevin.")] = "psld",
+    spectrum: Annotated[
+        str, typer.Option(help="Variances of the target: digits, FILE.npy, or numbers v1,v2,...")
+    ] = "digits",
+    start: Annotated[str, typer.Option(help="prior (stationary law) or pT (exact law at T).")] = "prior",
+    grid: Annotated[str, typer.Option(help="uniform or quadratic.")] = "uniform",
+    eps: Annotated[float, typer.Option(help="The grid ends at T - eps.")] = 1e-3,
+    denoise: Annotated[
+        bool, typer.Option("--denoise/--no-denoise", help="End with a noiseless Euler step over eps (1 NFE).")
+    ] = True,
+    lambda_s: Annotated[
+        str | None, typer.Option(help="Position noise of the letter O: 1.2, several 1,1.1,1.2.")
+    ] = None,
+    param: Annotated[str, typer.Option(help="Parameters of the process: beta_min=0.1,beta_max=20.")] = "",
+    as_json: Annotated[bool, typer.Option("--json", help="A JSON array of rows.")] = False,
+) -> None:
+    """Exact error of samplers on a Gaussian target: no Monte Carlo, no network.
 
-    spectrum: NDArray[np.float64]
-    diffusion: Diffusion
-    start: str = "prior"
-    grid: str = "uniform"
-    eps: float = 1e-3
-    denoise: bool = True
+    Mean and covariance of every step are pushed exactly through the word, mode
+    by mode. w2_x is the 2-Wasserstein distance of the positions to the data
+    law, w2 that of positions and momenta, kl_x the Kullback-Leibler divergence
+    of data from sampler over the modes with positive variance.
 
-    def times(self, steps: int) -> list[float]:
-        if self.diffusion.model_name == "langevin":
-            return grid("uniform", steps, self.diffusion.T, 0.0)
-        return grid(self.grid, steps, self.diffusion.T, self.eps)
+    \b
+    Examples:
+      splitting-analysis gaussian NOBA ROBA EM --nfe 50,100
+      splitting-analysis gaussian "O S B A" --nfe 50 --lambda-s 1,1.1,1.2
+      splitting-analysis gaussian EM EI DDPM --model vp --steps 49 --start pT \\
+          --no-denoise --param beta_min=0.1,beta_max=20
+    """
+    from reports import gaussian_rows as g
+    from reports.lookup import resolve
 
-    @property
-    def denoises(self) -> bool:
-        """Whether a denoising step is taken: there is nothing to denoise from eps = 0."""
-        return self.denoise and self.eps > 0 and self.diffusion.model_name != "langevin"
-
-
-def rows(
-    schemes: list[Scheme], setting: Setting, steps: list[int] | None, nfe: list[int] | None,
-    lambdas: list[float | None],
-) -> Iterator[dict[str, Any]]:  # fmt: skip
-    """One row per scheme, count and lambda_s, as soon as it is computed."""
-    target = Gaussian(setting.spectrum)
-    for scheme, count, lambda_s in itertools.product(schemes, steps or nfe or [], lambdas):
-        if lambda_s is not None and not scheme.model.has_tunable_noise:
-            raise ValueError(f"--lambda-s: {scheme.name} has no letter O whose noise it could scale")
-        n = count if steps else steps_for(count, scheme, setting.denoises)
-        moments = run(
-            scheme, setting.diffusion, target, setting.times(n), setting.start, setting.denoises, lambda_s
-        )
-        yield {
-            "scheme": scheme.name,
-            "word": str(scheme.word),
-            "model": scheme.model_name,
-            "dynamics": scheme.dynamics,
-            "steps": moments.steps,
-            "nfe": moments.nfe,
-            "lambda_s": lambda_s,
-            "grid": setting.grid,
-            "start": setting.start,
-            "eps": setting.eps,
-            "denoise": setting.denoises,
-            **score_card(moments, setting.diffusion, target),
-        }
-
-
-def setting_of(
-    model: str, spectrum: NDArray[np.float64], parameters: dict[str, float], start: str, grid_name: str,
-    eps: float, denoise: bool,
-) -> Setting:  # fmt: skip
-    """The setting of the command's options. Raises ValueError for bad ones."""
-    if start not in ("prior", "pT"):
-        raise ValueError(f"--start {start}: there are prior (the stationary law) and pT (the exact law at T)")
-    if grid_name not in ("uniform", "quadratic"):
-        raise ValueError(f"--grid {grid_name}: there are uniform and quadratic")
-    if not 0 <= eps < 1:
-        raise ValueError(f"--eps {eps}: the last time is T - eps, 0 <= eps < T")
-    return Setting(spectrum, diffusion_of(model, **parameters), start, grid_name, eps, denoise)
+    if (nfe is None) == (steps is None):
+        raise ValueError("give either --nfe 50,100 (budgets) or --steps 49,99")
+    budgets = None if nfe is None else g.counts(nfe, "--nfe")
+    numbers = None if steps is None else g.counts(steps, "--steps")
+    schemes = [resolve(name, model) for name in names]
+    setting = g.setting_of(model, spectrum, param, start, grid, eps, denoise)
+    lambdas = g.lambdas(lambda_s)
+    total = len(schemes) * len(budgets or numbers or []) * len(lambdas)
+    rows = list(progress(g.rows(schemes, setting, numbers, budgets, lambdas), total))
+    if as_json:
+        print_json(rows)
+    else:
+        shown = [c for c in COLUMNS if c != "lambda_s" or lambda_s]
+        print_table(shown, [[g.shown(row[c]) for c in shown] for row in rows])
+        print(g.footnote(setting, rows))

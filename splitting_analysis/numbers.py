@@ -7,8 +7,10 @@ derivatives of the score along directions. Directions are scalars, arrays of ind
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import reduce
 from typing import Any
 
 import sympy
@@ -47,14 +49,12 @@ def evaluate(combination: Combination, point: Point) -> Any:
     naming a parameter that is missing.
     """
     plain, gathered = gather(combination)
-    total: Any = 0
-    for tree, coefficient in plain.items():
-        total = total + coefficient_value(coefficient, point.parameters) * _tree(tree, point)
+    terms = [coefficient_value(c, point.parameters) * _tree(tree, point) for tree, c in plain.items()]
     for (name, j, others, component), directions in gathered.items():
         arguments = [(c, _tree(child, point)) for c, child in others]
         arguments.append((component, evaluate(directions, point)))
-        total = total + point.field(name, j, tuple(arguments))
-    return total
+        terms.append(point.field(name, j, tuple(arguments)))
+    return reduce(operator.add, terms) if terms else 0  # sum() would start from 0, no vector
 
 
 def coefficient_value(element: PolyElement, parameters: Mapping[str, Any]) -> Any:

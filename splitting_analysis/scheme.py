@@ -108,7 +108,7 @@ def check(word: Word, model: Model) -> None:
     letters = ", ".join(["S", *model.pieces])
     for index, op in enumerate(word):
         if op.letter == "S":
-            if op.at != 0 and not model.time_dependent:
+            if op.at != 0 and not model.time_dependent and not word.is_runge_kutta:
                 raise word.error(index, f"the {model.name} target does not depend on time", "S")
             continue
         if piece_key(op.letter, op.rule) not in model.pieces:

@@ -105,11 +105,10 @@ def derivative(
     `arguments[name]` says which components a node depends on; leaves of the state are linear.
     """
     name, j, children = tree
-    if component not in arguments.get(name, frozenset()):
-        return []
     if not children and name == component:
         return [direction]
-    result = [add_child(tree, component, direction)]
+    depends = component in arguments.get(name, frozenset())
+    result = [add_child(tree, component, direction)] if depends else []
     for i, (c, child) in enumerate(children):
         rest = (name, j, children[:i] + children[i + 1 :])
         result += [add_child(rest, c, new) for new in derivative(child, component, direction, arguments)]

@@ -1,0 +1,130 @@
+"""Rows of `splitting-analysis gaussian`: exact errors on a Gaussian target, no Monte Carlo."""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass, fields
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from analytic_models.diffusions import Diffusion, diffusion_of
+from analytic_models.distances import score_card
+from analytic_models.grids import grid
+from analytic_models.moments import run, steps_for
+from analytic_models.targets import Gaussian, load_spectrum
+from reports.expressions import parse_settings
+from splitting_analysis.scheme import Scheme
+
+
+@dataclass(frozen=True)
+class Setting:
+    """What all rows of a table share. `eps` and `denoise` do not apply to Langevin runs."""
+
+    spectrum: NDArray[np.float64]
+    diffusion: Diffusion
+    start: str = "prior"
+    grid: str = "uniform"
+    eps: float = 1e-3
+    denoise: bool = True
+
+    def times(self, steps: int) -> list[float]:
+        if self.diffusion.model_name == "langevin":
+            return grid("uniform", steps, self.diffusion.T, 0.0)
+        return grid(self.grid, steps, self.diffusion.T, self.eps)
+
+    @property
+    def denoises(self) -> bool:
+        """Whether a denoising step is taken: there is nothing to denoise from eps = 0."""
+        return self.denoise and self.eps > 0 and self.diffusion.model_name != "langevin"
+
+
+def rows(
+    schemes: list[Scheme], setting: Setting, steps: list[int] | None, nfe: list[int] | None,
+    lambdas: list[float | None],
+) -> Iterator[dict[str, Any]]:  # fmt: skip
+    """One row per scheme, count and lambda_s, as soon as it is computed."""
+    target = Gaussian(setting.spectrum)
+    for scheme, count, lambda_s in itertools.product(schemes, steps or nfe or [], lambdas):
+        if lambda_s is not None and not scheme.model.has_tunable_noise:
+            raise ValueError(f"--lambda-s: {scheme.name} has no letter O whose noise it could scale")
+        n = count if steps else steps_for(count, scheme, setting.denoises)
+        moments = run(
+            scheme, setting.diffusion, target, setting.times(n), setting.start, setting.denoises, lambda_s
+        )
+        yield {
+            "scheme": scheme.name,
+            "word": str(scheme.word),
+            "model": scheme.model_name,
+            "dynamics": scheme.dynamics,
+            "steps": moments.steps,
+            "nfe": moments.nfe,
+            "lambda_s": lambda_s,
+            "grid": setting.grid,
+            "start": setting.start,
+            "eps": setting.eps,
+            "denoise": setting.denoises,
+            **_finite(score_card(moments, setting.diffusion, target)),
+        }
+
+
+def _finite(card: dict[str, float]) -> dict[str, float | None]:
+    """A sampler that diverged beyond float64 has no number: null in JSON, a dash in the table."""
+    return {key: value if math.isfinite(value) else None for key, value in card.items()}
+
+
+def setting_of(
+    model: str, spectrum: str, parameters: str, start: str, grid_name: str, eps: float, denoise: bool
+) -> Setting:
+    """The setting of the command's options. Raises ValueError for bad ones."""
+    if start not in ("prior", "pT"):
+        raise ValueError(f"--start {start}: there are prior (the stationary law) and pT (the exact law at T)")
+    if grid_name not in ("uniform", "quadratic"):
+        raise ValueError(f"--grid {grid_name}: there are uniform and quadratic")
+    kind = type(diffusion_of(model))
+    given = parse_settings(parameters, [field.name for field in fields(kind)]) if parameters else {}
+    diffusion = diffusion_of(model, **given)
+    if not 0 <= eps < diffusion.T:
+        raise ValueError(f"--eps {eps}: the last time is T - eps, 0 <= eps < T = {diffusion.T}")
+    return Setting(load_spectrum(spectrum), diffusion, start, grid_name, eps, denoise)
+
+
+def counts(text: str, option: str) -> list[int]:
+    """Positive integers from "50,100". Raises ValueError naming the option."""
+    for part in text.split(","):
+        if not (part.strip().isascii() and part.strip().isdigit() and 1 <= int(part.strip()[:9]) <= 10**7):
+            raise ValueError(f"{option} {text}: {part!r} is not a positive number, e.g. {option} 50,100")
+    return [int(part) for part in text.split(",")]
+
+
+def lambdas(text: str | None) -> list[float | None]:
+    """Values of lambda_s from "1,1.2"; [None] when not given. Raises ValueError."""
+    if text is None:
+        return [None]
+    try:
+        values = [float(part) for part in text.split(",")]
+    except ValueError:
+        raise ValueError(f"--lambda-s {text}: numbers such as 1 or 1,1.1,1.2") from None
+    if not all(0 <= value < float("inf") for value in values):
+        raise ValueError(f"--lambda-s {text}: lambda_s scales a variance, so it is finite and >= 0")
+    return list(values)
+
+
+def shown(value: Any) -> str:
+    """A cell of the table for a person."""
+    if value is None:
+        return "-"
+    return f"{value:.4g}" if isinstance(value, float) else str(value)
+
+
+def footnote(setting: Setting, rows: list[dict[str, Any]]) -> str:
+    """What the table's numbers refer to."""
+    modes = setting.spectrum.size
+    text = f"{modes} modes, start {setting.start}, {setting.grid} grid, eps {setting.eps:g}"
+    text += ", denoising step" if setting.denoises else ", no denoising step"
+    if rows and rows[0]["kl_modes"] < modes:
+        text += f"; kl_x over the {rows[0]['kl_modes']} modes with positive variance"
+    return text

@@ -1,0 +1,259 @@
+"""A page as self-contained HTML: inline CSS, SVG and a few lines of JavaScript, formulas as MathML."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from functools import cache
+from pathlib import Path
+from xml.etree import ElementTree
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from markupsafe import Markup, escape
+
+from reports.document import (
+    Block,
+    Cell,
+    Column,
+    Figure,
+    Formula,
+    Formulas,
+    Heading,
+    Inline,
+    Page,
+    Paragraph,
+    Table,
+    tables,
+)
+from reports.figures import draw
+
+TEMPLATES = Path(__file__).parent / "templates"
+MADE_BY = "Regenerate with `splitting-analysis report`; see [how to reproduce](reproduce.html)."
+
+
+def render(page: Page, site: Sequence[tuple[str, str]]) -> str:
+    """The page as one HTML file. `site` lists (slug, short title) of all pages, for navigation."""
+    contents = [block for block in page.blocks if isinstance(block, Heading)]
+    return _template().render(
+        page=page,
+        site=[{"slug": slug, "short": short} for slug, short in site],
+        contents=contents,
+        has_tables=any(tables(page)),
+        css=Markup(_read("page.css")),  # noqa: S704 - our own file
+        script=Markup(_read("page.js")),  # noqa: S704 - our own file
+        made_by=MADE_BY,
+    )
+
+
+@cache
+def _template():  # type: ignore[no-untyped-def]
+    environment = Environment(
+        loader=FileSystemLoader(TEMPLATES), autoescape=True, undefined=StrictUndefined, trim_blocks=True
+    )
+    environment.filters["inline"] = inline
+    environment.filters["show"] = show
+    return environment.get_template("page.html")
+
+
+def _read(name: str) -> str:
+    return (TEMPLATES / name).read_text(encoding="utf-8").strip()
+
+
+_INLINE = re.compile(
+    r"`(?P<code>[^`]+)`|\*\*(?P<bold>[^*]+)\*\*|\*(?P<em>[^*]+)\*|\[(?P<text>[^\]]+)\]\((?P<href>[^)\s]+)\)"
+    r"|_\{(?P<sub>[^}]+)\}|\^\{(?P<sup>[^}]+)\}"
+)
+
+
+def inline(source: str) -> Markup:
+    """The small markup of document.py as HTML, everything else escaped."""
+    result, position = Markup(), 0
+    for match in _INLINE.finditer(source):
+        result += escape(source[position : match.start()])
+        position = match.end()
+        part = match.groupdict()
+        if part["code"] is not None:
+            long = Markup(' class="long"') if len(part["code"]) > 34 else Markup()
+            result += Markup("<code{}>{}</code>").format(long, part["code"])
+        elif part["bold"] is not None:
+            result += Markup("<b>{}</b>").format(inline(part["bold"]))
+        elif part["em"] is not None:
+            result += Markup("<em>{}</em>").format(inline(part["em"]))
+        elif part["sub"] is not None:
+            result += Markup("<sub>{}</sub>").format(part["sub"])
+        elif part["sup"] is not None:
+            result += Markup("<sup>{}</sup>").format(part["sup"])
+        else:
+            result += Markup('<a href="{}">{}</a>').format(part["href"], inline(part["text"]))
+    return result + escape(source[position:])
+
+
+def show(block: Block) -> Markup:
+    """One block of a page."""
+    match block:
+        case Heading():
+            tag = f"h{block.level}"
+            return Markup(f'<{tag} id="{{}}">{{}}</{tag}>').format(block.anchor, inline(block.text))
+        case Paragraph():
+            return Markup("<p>{}</p>").format(Markup().join(_part(part) for part in block.parts))
+        case Formulas():
+            return _formulas(block)
+        case Table():
+            return _table(block)
+        case Figure():
+            return _figure(block)
+
+
+def _part(part: Inline) -> Markup:
+    return inline(part) if isinstance(part, str) else _math(part)
+
+
+def _formulas(block: Formulas) -> Markup:
+    rows = Markup("\n").join(
+        Markup(
+            '<div class="formula"><span class="label">{}</span><span class="math" tabindex="0">{}</span>'
+            '<button class="copy" type="button" data-latex="{}">copy LaTeX</button></div>'
+        ).format(inline(formula.label), _math(formula), formula.latex)
+        for formula in block.items
+    )
+    if block.folded:
+        return Markup(
+            '<details class="folded" id="{}"><summary>{}</summary><div class="formulas">{}</div></details>'
+        ).format(block.key, inline(block.title), rows)
+    return Markup('<div class="formulas" id="{}"><div class="title">{}</div>{}</div>').format(
+        block.key, inline(block.title), rows
+    )
+
+
+_BREAK = "\u200b"
+"""A place without width where a line may break."""
+
+
+def _math(formula: Formula) -> Markup:
+    """The formula as a row of <math> elements, so that a line can break between the terms of a sum."""
+    pieces = Markup(_BREAK).join(
+        Markup("<math>{}</math>").format(Markup(piece))  # noqa: S704 - spelled by formulas.py
+        for piece in breakable(formula.mathml)
+    )
+    return Markup('<span role="math" aria-label="{}">{}</span>').format(formula.text, pieces)
+
+
+def breakable(mathml: str) -> list[str]:
+    """Cut MathML before each + and - of its outermost sum, also within one bracket around it.
+
+    No browser breaks lines inside <math>; between two of them all do.
+    """
+    root = ElementTree.fromstring(f"<mrow>{mathml}</mrow>")  # noqa: S314 - spelled by formulas.py
+    children = list(root)
+    last = children[-1] if children else None
+    if last is not None and _is_bracket(last) and len(_cuts(list(last)[1:-1])) > 1:
+        inside = list(last)
+        for fence in (inside[0], inside[-1]):
+            fence.attrib |= {"minsize": "1.7em", "maxsize": "1.7em"}
+        children = children[:-1] + inside
+        opening = len(children) - len(inside)
+        starts = [0, *(opening + 1 + cut for cut in _cuts(inside[1:-1]) if cut)]
+    else:
+        starts = [0, *(cut for cut in _cuts(children) if cut)]
+    groups = [children[a:b] for a, b in zip(starts, [*starts[1:], len(children)], strict=True)]
+    return ["".join(_spell(element) for element in group) for group in groups]
+
+
+def _is_bracket(element: ElementTree.Element) -> bool:
+    children = list(element)
+    return element.tag == "mrow" and len(children) > 2 and children[0].text == "("
+
+
+def _cuts(children: Sequence[ElementTree.Element]) -> list[int]:
+    """Indices where a term starts: 0 and every sign."""
+    return [0, *(i for i, e in enumerate(children) if i and e.tag == "mo" and e.text in ("+", "−"))]
+
+
+def _spell(element: ElementTree.Element) -> str:
+    if element.tag == "mo" and element.text in ("+", "−"):
+        element.set("form", "infix")
+    return ElementTree.tostring(element, encoding="unicode")
+
+
+def _table(table: Table) -> Markup:
+    bold = table.boldest()
+    numeric = [_is_numeric(table, j) for j in range(len(table.columns))]
+    head = Markup().join(
+        Markup('<th scope="col"{}>{}{}</th>').format(
+            Markup(' class="number"') if number else "", inline(column.title), _unit(column)
+        )
+        for column, number in zip(table.columns, numeric, strict=True)
+    )
+    rows = []
+    for i, row in enumerate(table.rows):
+        cells = [
+            _cell(table, i, j, numeric[j], bold=(i, j) in bold) for j in range(len(row))
+        ]
+        rows.append(Markup("<tr>{}</tr>").format(Markup().join(cells)))
+    body = Markup(
+        '<div class="scroll" tabindex="0" role="region" aria-label="{}"><table>'
+        "<thead><tr>{}</tr></thead>\n<tbody>\n{}\n</tbody></table></div>"
+    ).format(bare(table.caption), head, Markup("\n").join(rows))
+    caption = _caption(table.caption, table.source)
+    if table.folded:
+        shape = '<details class="folded" id="{}"><summary>{}</summary><figure>{}{}</figure></details>'
+        return Markup(shape).format(table.key, bare(table.caption.split(".")[0]), body, caption)
+    return Markup('<figure id="{}">{}{}</figure>').format(table.key, body, caption)
+
+
+def _unit(column: Column) -> Markup:
+    return Markup('<span class="unit">{}</span>').format(column.unit) if column.unit else Markup()
+
+
+def _is_numeric(table: Table, column: int) -> bool:
+    cells: list[Cell] = [row[column] for row in table.rows]
+    return any(isinstance(c, int | float) for c in cells) and not any(
+        isinstance(c, Formula) or (isinstance(c, str) and len(c) > 14) for c in cells
+    )
+
+
+def _cell(table: Table, i: int, j: int, numeric: bool, bold: bool) -> Markup:
+    cell = table.rows[i][j]
+    if isinstance(cell, Formula):
+        content = _math(cell)
+    elif isinstance(cell, str):
+        content = inline(cell)
+    else:
+        content = _number(table.shown(i, j))
+    if j == 0:
+        return Markup('<th scope="row">{}</th>').format(content)
+    classes = [
+        *(["number"] if numeric else []),
+        *(["best"] if bold else []),
+        *(["prose"] if isinstance(cell, str) and len(cell) > 40 else []),
+    ]
+    attribute = Markup(' class="{}"').format(" ".join(classes)) if classes else Markup()
+    return Markup("<td{}>{}</td>").format(attribute, content)
+
+
+def _number(shown: str) -> Markup:
+    """1.23e-05 as 1.23 times a power of ten; the exact string stays in data-value for programs."""
+    mantissa, e, exponent = shown.partition("e")
+    if not e or not exponent.lstrip("−").isdigit():
+        return escape(shown)
+    power = str(int(exponent.replace("−", "-"))).replace("-", "−")
+    return Markup('<data value="{}">{}·10<sup>{}</sup></data>').format(
+        shown.replace("−", "-"), mantissa, power
+    )
+
+
+def _figure(figure: Figure) -> Markup:
+    wide = Markup(" wide") if len(figure.panels) > 1 else Markup()
+    return Markup('<figure id="{}"><div class="picture{}">{}</div>{}</figure>').format(
+        figure.key, wide, Markup(draw(figure)), _caption(figure.caption, figure.source)  # noqa: S704
+    )
+
+
+def _caption(caption: str, source: str) -> Markup:
+    note = Markup('<span class="source">Source: {}</span>').format(inline(source)) if source else Markup()
+    return Markup("<figcaption>{}{}</figcaption>").format(inline(caption), note)
+
+
+def bare(source: str) -> str:
+    """The text without its markup."""
+    return Markup(inline(source)).striptags()

@@ -1,0 +1,114 @@
+"""Page: every scheme of the catalogue with its local error in closed form."""
+
+from __future__ import annotations
+
+from reports.document import Block, Column, Heading, Page, Table, text
+from reports.pages.settings import Settings
+from reports.pages.spelling import anchor, blocks, count, link, listed, power
+from splitting_analysis.catalogue import CATALOGUE, entries
+from splitting_analysis.local_error import at_lambda_one, local_error, order_of
+from splitting_analysis.models import MODELS, Model
+from splitting_analysis.scheme import Scheme
+from splitting_analysis.strong import strong_error
+
+TITLES = {
+    ("psld", "ode"): "PSLD, probability flow",
+    ("psld", "sde"): "PSLD, reverse SDE",
+    ("vp", "ode"): "VP, probability flow",
+    ("vp", "sde"): "VP, reverse SDE",
+    ("langevin", "ode"): "Hamiltonian dynamics",
+    ("langevin", "sde"): "Kinetic Langevin dynamics",
+}
+FOLDED_FROM = 3
+"""Coefficients of a diffusion model from this power of h on are long: they open on a click."""
+
+
+def build(_: Settings) -> Page:
+    body: list[Block] = [
+        text(
+            "Read a word from left to right: `S` evaluates the score, the other letters advance the state with "
+            "the score last evaluated, `S@1` conditions it on the step’s end. The error is exact minus scheme "
+            "after one step h from the same state; β, its derivatives β′, β″ and the score are taken at forward "
+            "time τ = T − t. ∂_x s[v] is the Jacobian of s in x applied to the direction v, Δ_x s the sum of its "
+            "second derivatives over all coordinates, and every formula holds in R^d. Rows such as “x mᵀ” are second "
+            "moments of the increment, as matrices: I is the identity, ⊗ the outer product, and on the diagonal "
+            "blocks “x xᵀ”, “m mᵀ” the symmetric part of a product is meant."
+        )
+    ]
+    for key, title in TITLES.items():
+        model = MODELS[key]
+        schemes = entries(*key)
+        body += [Heading(title, "-".join(key)), _overview(model, schemes, title)]
+        for scheme in schemes:
+            body += _scheme(scheme)
+    return Page("catalogue", "Every sampler and its error in closed form", _lead(), tuple(body))
+
+
+def _lead() -> str:
+    right = [s for s in CATALOGUE if s.order == order_of(s)]
+    two_on_one = [
+        s for s in CATALOGUE if s.model_name == "langevin" and s.word.nfe == 1 and order_of(s) == 2
+    ]
+    best = max(CATALOGUE, key=order_of)
+    return (
+        f"{len(CATALOGUE)} samplers of {count(len({s.model_name for s in CATALOGUE}))} models; the order derived "
+        f"from the word equals the order claimed for {len(right)} of them. No splitting of a diffusion model "
+        f"exceeds order {max(order_of(s) for s in CATALOGUE if s.model_name != 'langevin' and not s.word.is_runge_kutta)}, "
+        f"however often it evaluates the score; {listed([s.name for s in two_on_one])} of molecular dynamics reach order "
+        f"{order_of(two_on_one[0])} on one evaluation per step, and {best.name} reaches {order_of(best)} on {best.word.nfe}."
+    )
+
+
+def _overview(model: Model, schemes: tuple[Scheme, ...], title: str) -> Table:
+    columns = [
+        Column("scheme", "scheme"),
+        Column("word", "word"),
+        Column("nfe", "score evaluations", "per step", "d"),
+        Column("claimed", "order", "claimed", "d"),
+        Column("derived", "order", "derived", "d"),
+    ]
+    if model.dynamics == "sde":
+        columns.append(Column("strong", "mean-square error", "of one step", "d"))
+    columns.append(Column("source", "source"))
+    rows = []
+    for s in schemes:
+        row = [link(s), f"`{s.word}`", s.word.nfe, s.order, order_of(s)]
+        if model.dynamics == "sde":
+            row.append(power(strong_error(at_lambda_one(s)).leading or 0))
+        rows.append((*row, f"{s.source.citation}, {s.source.place}".rstrip(", ")))
+    kind = "weak order at λ_s = 1" if model.has_tunable_noise else "weak order"
+    what = kind if model.dynamics == "sde" else "order"
+    return Table(
+        f"overview-{model.name}-{model.dynamics}",
+        f"**{title}.** Global {what} and cost. The derived order is read off the local error below, term by term.",
+        tuple(columns),
+        tuple(rows),
+    )
+
+
+def _scheme(scheme: Scheme) -> list[Block]:
+    name = anchor(scheme)
+    what = f"`{scheme.word}`, {count(scheme.word.nfe)} score evaluation{'s' * (scheme.word.nfe > 1)} per step"
+    if scheme.carries_score:
+        what += ", the first score carried over from the step before"
+    source = f"{scheme.source.citation}, {scheme.source.place}".rstrip(", ")
+    body: list[Block] = [Heading(scheme.name, name, 3), text(f"{what}. Source: {source}.")]
+    if scheme.source.erratum:
+        body.append(text(f"**Note.** {scheme.source.erratum}"))
+    highest = order_of(scheme) + 1
+    if scheme.dynamics == "ode" and not scheme.word.is_runge_kutta:
+        highest = max(highest, 3)
+    long = FOLDED_FROM if scheme.model_name != "langevin" and not scheme.word.is_runge_kutta else 99
+    body += blocks(local_error(scheme, highest), name, folded_from=long)
+    if scheme.word.is_runge_kutta:
+        body.append(
+            text(
+                "Here f is the whole drift, time included as one more component of the state z, "
+                "and f′[v], f″[u, v], … are its derivatives along directions."
+            )
+        )
+    if scheme.dynamics == "sde":
+        exact_noise = at_lambda_one(scheme)
+        note = " at λ_s = 1" if exact_noise is not scheme else ""
+        body += blocks(strong_error(exact_noise), name, note)
+    return body

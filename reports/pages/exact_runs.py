@@ -1,0 +1,79 @@
+"""Exact errors on the embedded spectrum, computed once per report and shared by its pages."""
+
+from __future__ import annotations
+
+from functools import cache
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from analytic_models.diffusions import PSLD, Diffusion, diffusion_of
+from analytic_models.distances import score_card
+from analytic_models.grids import grid
+from analytic_models.linear_flow import closed_flow
+from analytic_models.moments import Moments, run, starting_law, steps_for
+from analytic_models.targets import Gaussian, digits_spectrum
+from splitting_analysis.catalogue import entries
+from splitting_analysis.scheme import Scheme
+
+EPS = 1e-3
+SPECTRUM = "covariance spectrum of scikit-learn’s bundled 8×8 digits, pixels in [−1, 1]"
+LAMBDA_MODEL = PSLD(Gamma=0.02, nu=4.02)
+_ROUNDING = 1e-12
+"""Eigenvalues below this fraction of the largest are round-off of zero: pixels that never change."""
+
+
+@cache
+def target() -> Gaussian:
+    values = digits_spectrum()
+    return Gaussian(np.where(values < _ROUNDING * values.max(), 0.0, values))
+
+
+@cache
+def diffusion(model: str) -> Diffusion:
+    return diffusion_of(model)
+
+
+@cache
+def moments(
+    scheme: Scheme, steps: int, grid_name: str = "uniform", start: str = "prior", lambda_s: float | None = None,
+    process: Diffusion | None = None,
+) -> Moments:  # fmt: skip
+    """The sampler's exact law on the digits target, final denoising step included."""
+    process = process or diffusion(scheme.model_name)
+    times = grid(grid_name, steps, process.T, EPS)
+    return run(scheme, process, target(), times, start, denoise=True, lambda_s=lambda_s)
+
+
+def card(scheme: Scheme, steps: int, *options: Any) -> dict[str, float]:
+    """Distances to the data law; options as for `moments`."""
+    process = options[3] if len(options) > 3 else diffusion(scheme.model_name)
+    return score_card(moments(scheme, steps, *options), process, target())
+
+
+def at_budget(scheme: Scheme, nfe: int, *options: Any) -> dict[str, float] | None:
+    """`card` with the steps that `nfe` evaluations buy; None where they buy none, or too few for
+    the ancestral step to exist (it needs beta h < 1)."""
+    try:
+        return card(scheme, steps_for(nfe, scheme, denoise=True), *options)
+    except ValueError:
+        return None
+
+
+def per_mode(scheme: Scheme, steps: int, *options: Any) -> NDArray[np.float64]:
+    """Error of each mode's standard deviation in position, sampler minus data."""
+    law = moments(scheme, steps, *options)
+    variance = np.asarray(law.covariance[0][0], float)
+    return np.sqrt(np.maximum(variance, 0)) - np.sqrt(target().variances)
+
+
+@cache
+def limit(model: str, dynamics: str, start: str, denoise: bool = True) -> dict[str, float]:
+    """What remains for h -> 0: the law of the exact reverse flow, cut at T - eps, then denoised or not."""
+    process = diffusion(model)
+    almost, end = process.T - EPS * (1 + 1e-6), process.T - EPS
+    flow = closed_flow(dynamics, process, target(), 0.0, almost)  # type: ignore[arg-type]
+    law = flow.push(*starting_law(process, target(), start))
+    euler = entries(model, dynamics)[0]  # its one step has length 1e-6 eps: only the denoising step counts
+    return score_card(run(euler, process, target(), [almost, end], law, denoise), process, target())

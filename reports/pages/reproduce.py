@@ -1,0 +1,90 @@
+"""Page: how to get every number of the report again."""
+
+from __future__ import annotations
+
+import platform
+from dataclasses import fields
+from importlib.metadata import PackageNotFoundError, version
+
+from reports.document import FIGURE_DIGITS, Cell, Column, Heading, Page, Table, text
+from reports.pages.exact_runs import EPS, SPECTRUM, diffusion
+from reports.pages.settings import Settings
+from splitting_analysis.models import MODEL_NAMES
+
+PACKAGES = ("splitting-analysis", "numpy", "scipy", "sympy", "mpmath", "matplotlib", "scikit-learn")
+COMMANDS = (
+    ("splitting-analysis report", "the full report, into `report/`"),
+    ("splitting-analysis report --quick", "the same pages on fewer points; the committed copy is this one"),
+    ("splitting-analysis report --quick --check", "recompute, compare with the committed copy, list what differs"),
+    ("splitting-analysis report --quick --out reports/output", "renew the committed copy"),
+    ("splitting-analysis derive ROBA", "one sampler’s error in closed form"),
+    ('splitting-analysis derive "O S B A" --format latex', "the same for any word, as LaTeX"),
+    ("splitting-analysis derive NOBA --minus ROBA", "what score reuse changes"),
+    ("splitting-analysis gaussian ROBA EM --nfe 50,100", "exact errors on the digits spectrum"),
+)
+
+
+def build(settings: Settings) -> Page:
+    lead = (
+        f"This copy was made by `{settings.command}`; no random numbers enter, so every machine gets the same "
+        "printed digits."
+    )
+    body = (
+        Heading("Commands", "commands"),
+        Table(
+            "reproduce-commands",
+            "**Commands.** All run offline after `pip install splitting-analysis`.",
+            (Column("command", "command"), Column("what", "what it does")),
+            tuple((f"`{command}`", what) for command, what in COMMANDS),
+        ),
+        Heading("What is computed how", "how"),
+        text(
+            "Closed forms are derived from the words with exact rational coefficients. Exact errors push mean and covariance "
+            "of each sampler through all its steps in float64; observed orders use more digits, so that "
+            "round-off cannot pass for an order. Nothing is sampled: there is no seed."
+        ),
+        text(
+            f"Numbers in tables are rounded to the digits shown, those behind figures to {FIGURE_DIGITS[:-1]} significant "
+            "digits; the JSON files hold exactly these. On one machine the report is the same byte for byte."
+        ),
+        text(f"The spectrum is the {SPECTRUM}; eigenvalues that are round-off of zero are set to zero."),
+        Heading("Settings", "settings"),
+        _parameters(settings),
+        Heading("Software", "software"),
+        Table(
+            "reproduce-software",
+            "**Versions that made this copy.** The only table that `--check` does not compare.",
+            (Column("package", "package"), Column("version", "version")),
+            (("Python", platform.python_version()), *((name, _version(name)) for name in PACKAGES)),
+            compared=False,
+        ),
+    )
+    return Page("reproduce", "How to reproduce this report", lead, body)
+
+
+def _version(name: str) -> str:
+    try:
+        return version(name)
+    except PackageNotFoundError:
+        return "not installed"
+
+
+def _parameters(settings: Settings) -> Table:
+    rows: list[tuple[Cell, ...]] = []
+    for model in MODEL_NAMES:
+        process = diffusion(model)
+        values = ", ".join(f"{f.name} = {getattr(process, f.name):g}" for f in fields(process))
+        rows.append((model, values))
+    rows += [
+        ("ε", f"{EPS:g}, the time left to the denoising step"),
+        ("evaluations", ", ".join(map(str, settings.nfes))),
+        ("evaluations, λ_{s}", ", ".join(map(str, settings.lambda_nfes))),
+        ("steps, orders", ", ".join(map(str, settings.order_steps))),
+    ]
+    return Table(
+        "reproduce-settings",
+        "**Settings of this copy.**",
+        (Column("setting", "setting"), Column("value", "value")),
+        tuple(rows),
+        "defaults of the package",
+    )

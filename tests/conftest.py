@@ -1,0 +1,17 @@
+"""Settings shared by all tests. Shared strategies are in strategies.py: `from tests.strategies import ...`.
+
+Hypothesis draws the same examples on every run, so that a red test is red for everyone;
+HYPOTHESIS_PROFILE=explore draws fresh and more numerous ones.
+"""
+
+from __future__ import annotations
+
+import os
+
+from hypothesis import settings
+
+os.environ.setdefault("MPLBACKEND", "Agg")  # figures are files; no test opens a window
+
+settings.register_profile("fixed", deadline=None, derandomize=True)
+settings.register_profile("explore", deadline=None, max_examples=1000, print_blob=True)
+settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "fixed"))

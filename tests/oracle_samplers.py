@@ -1,0 +1,405 @@
+"""Samplers as the papers print them, run at complex step sizes: an oracle that expands nothing.
+
+One step of a sampler from a fixed state is an analytic function of h. Noise is replaced by the nodes
+of a Gauss-Hermite rule (n nodes per normal number average every power of h below n exactly: noise
+enters with sqrt(h), and the rule is exact through degree 2n - 1), the step is run at h on a small
+circle around 0, and a discrete Fourier transform over the circle gives the coefficient of every power
+of h to about machine precision (Cauchy's formula). No derivative of a score is taken for the scheme.
+
+The exact side is the reverse flow itself for an ODE (extrapolated midpoint rule, complex h), and the
+Ito-Taylor coefficients L^k phi / k! by plain differentiation in coordinates for an SDE.
+
+Nothing of the package is imported. States are arrays (circle, nodes, d), one per component.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from fractions import Fraction
+from functools import cache
+from itertools import product
+from math import factorial
+from typing import Any
+
+import numpy as np
+import sympy as sp
+from numpy.polynomial import Polynomial
+from numpy.polynomial.hermite_e import hermegauss
+
+COMPONENTS = {"psld": "xm", "vp": "x", "langevin": "qp"}
+SCORES = {"psld": {"x": "sx", "m": "sm"}, "vp": {"x": "s"}, "langevin": {"p": "s"}}
+CIRCLE = 32
+
+
+@dataclass(eq=False)
+class Problem:
+    """A process, a concrete score and the point where a step starts.
+
+    `scores` maps a score's name to d expressions in the coordinates ("x1", "m1", ...) and tau.
+    `beta` is a polynomial in forward time tau. The step starts at forward time `tau`.
+    """
+
+    model: str
+    dynamics: str
+    scores: Mapping[str, list[sp.Expr]]
+    state: Mapping[str, list[float]]
+    tau: float = 0.0
+    beta: Polynomial = field(default_factory=lambda: Polynomial([1.0]))
+    Gamma: float = 0.0
+    nu: float = 0.0
+    M: float = 1.0
+    gamma: float = 0.0
+    lambda_s: float = 1.0
+    lambda_rule: str = "exponent"
+    radius: float = 0.1
+
+    def __post_init__(self) -> None:
+        self.components = COMPONENTS[self.model]
+        self.d = len(self.state[self.components[0]])
+        self.symbols = [[sp.Symbol(f"{c}{i + 1}") for i in range(self.d)] for c in self.components]
+        flat = [s for row in self.symbols for s in row]
+        self.functions = {
+            name: sp.lambdify([*flat, sp.Symbol("tau")], list(rows), "numpy")
+            for name, rows in self.scores.items()
+        }
+        self.h = self.radius * np.exp(2j * np.pi * np.arange(CIRCLE) / CIRCLE)[:, None, None]
+
+    def score(self, z: dict[str, Any], tau: Any) -> dict[str, Any]:
+        """The score by component, at state z (..., d) and forward time tau."""
+        flat = [z[c][..., i] for c in self.components for i in range(self.d)]
+        shape = np.broadcast(*flat, tau[..., 0]).shape
+        result = {}
+        for c, name in SCORES[self.model].items():
+            rows = self.functions[name](*flat, tau[..., 0])
+            result[c] = np.stack([np.broadcast_to(row, shape) for row in rows], axis=-1)
+        return result
+
+    def clock(self, start: Any, stop: Any) -> Any:
+        """The integral of beta over reverse times t + start .. t + stop (start, stop complex)."""
+        b = self.beta.integ()
+        return b(self.tau - start) - b(self.tau - stop)
+
+
+@dataclass
+class Run:
+    """A state over circle and nodes, with the nodes' weights; `step` advances it by one word."""
+
+    problem: Problem
+    nodes: int
+    z: dict[str, Any]
+    weights: Any
+    held: dict[str, Any] | None = None
+
+    @classmethod
+    def start(cls, problem: Problem, nodes: int = 3) -> Run:
+        z = {
+            c: np.broadcast_to(np.asarray(problem.state[c], complex), (CIRCLE, 1, problem.d))
+            for c in problem.components
+        }
+        return cls(problem, nodes, z, np.ones(1))
+
+    def normal(self, count: int) -> list[Any]:
+        """`count` independent standard normal vectors in R^d; the nodes multiply."""
+        one, weight = hermegauss(self.nodes)
+        weight = weight / weight.sum()
+        grid = np.array(list(product(one, repeat=count * self.problem.d)))
+        weights = np.prod(np.array(list(product(weight, repeat=count * self.problem.d))), axis=1)
+        old, new = len(self.weights), len(weights)
+        self.z = {c: np.repeat(v, new, axis=1) for c, v in self.z.items()}
+        if self.held is not None:
+            self.held = {c: np.repeat(v, new, axis=1) for c, v in self.held.items()}
+        self.weights = np.outer(self.weights, weights).ravel()
+        tiled = np.tile(grid, (old, 1)).reshape(1, -1, count, self.problem.d)
+        return [tiled[:, :, k] for k in range(count)]
+
+    def step(self, word: str, origin: int = 0, after_last_score: bool = False) -> Run:
+        """One step of `word` over [origin h, (origin + 1) h], or its last score and what follows."""
+        tokens = word.split()
+        last = max(i for i, token in enumerate(tokens) if token[0] == "S")
+        p, h = self.problem, self.problem.h
+        clocks: dict[str, Fraction] = {}
+        z0, slopes = dict(self.z), []
+        for i, token in enumerate(tokens):
+            letter, rule, at, part, row = _read(token)
+            begun = clocks.get(letter, Fraction(0))
+            clocks[letter] = begun + part
+            if after_last_score and i < last:
+                continue
+            if letter == "S":
+                tau = p.tau - (origin + float(at)) * h
+                self.held = p.score(self.z, tau)
+                if "[" in word:
+                    drift = _drift(p, self.z, self.held)
+                    slopes.append({c: p.beta(tau) * drift[c] for c in p.components})
+            elif row:
+                used = slopes[-len(row) :]
+                self.z = {
+                    c: z0[c] + h * sum(float(w) * k[c] for w, k in zip(row, used, strict=True))
+                    for c in p.components
+                }
+            else:
+                interval = (origin + float(begun)) * h, (origin + float(begun + part)) * h
+                frozen = float(part) * h * p.beta(p.tau - origin * h)
+                _LETTERS[p.model, p.dynamics, letter + rule](self, frozen, p.clock(*interval))
+        return self
+
+    def average(self, values: Any) -> Any:
+        """The mean over the nodes of an array (circle, nodes, ...)."""
+        return np.tensordot(np.asarray(values), self.weights, axes=(1, 0))
+
+
+def _read(token: str) -> tuple[str, str, Fraction, Fraction, list[Fraction]]:
+    """letter, rule, score time, fraction, Runge-Kutta row of one token."""
+    match = re.fullmatch(r"([A-Z])(?:@([\d/]+))?(:[a-z]+)?(?:\*([-\d/]+)|/(\d+))?(?:\[(.*)\])?", token)
+    assert match, token
+    letter, at, rule, times, over, row = match.groups()
+    part = Fraction(times) if times else Fraction(1, int(over or 1))
+    return letter, rule or "", Fraction(at or 0), part, [Fraction(w) for w in row.split(",")] if row else []
+
+
+def _drift(p: Problem, z: dict[str, Any], s: dict[str, Any]) -> dict[str, Any]:
+    """The full reverse drift without its factor beta, as theory section 2 and 8 print it."""
+    k = 2 if p.dynamics == "sde" else 1
+    if p.model == "vp":
+        return {"x": (z["x"] + k * s["x"]) / 2}
+    if p.model == "langevin":
+        friction = p.gamma if p.dynamics == "sde" else 0
+        return {"q": z["p"], "p": s["p"] - friction * z["p"]}
+    return {
+        "x": (p.Gamma * z["x"] - z["m"] / p.M + k * p.Gamma * s["x"]) / 2,
+        "m": (z["x"] + p.nu * z["m"] + k * p.M * p.nu * s["m"]) / 2,
+    }
+
+
+def _strength(p: Problem) -> list[float]:
+    """Noise intensities by component, without their factor beta."""
+    if p.dynamics == "ode":
+        return [0.0] * len(p.components)
+    return {"psld": [p.Gamma, p.M * p.nu], "vp": [1.0], "langevin": [0.0, 2 * p.gamma]}[p.model]
+
+
+def _euler(run: Run, b: Any, _: Any) -> None:
+    p, z = run.problem, run.z
+    f = _drift(p, z, run.held)
+    run.z = {c: z[c] + b * f[c] for c in p.components}
+    active = [(c, g) for c, g in zip(p.components, _strength(p), strict=True) if g]
+    for (c, g), xi in zip(active, run.normal(len(active)) if active else [], strict=True):
+        run.z[c] = run.z[c] + np.sqrt(b * g) * xi
+
+
+def _psld_a(run: Run, b: Any, _: Any) -> None:
+    p, z, k = run.problem, run.z, 2 if run.problem.dynamics == "sde" else 1
+    run.z = z | {"x": z["x"] + b / 2 * (k * p.Gamma * z["x"] - z["m"] / p.M + k * p.Gamma * run.held["x"])}
+
+
+def _psld_b(run: Run, b: Any, _: Any) -> None:
+    p, z, k = run.problem, run.z, 2 if run.problem.dynamics == "sde" else 1
+    run.z = z | {"m": z["m"] + b / 2 * (z["x"] + k * p.nu * z["m"] + k * p.M * p.nu * run.held["m"])}
+
+
+def _psld_o(run: Run, _: Any, delta: Any) -> None:
+    p = run.problem
+    xi, eta = run.normal(2)
+    if p.lambda_rule == "exponent":
+        variance = 1 - np.exp(-p.lambda_s * delta * p.Gamma)
+    else:
+        variance = p.lambda_s * (1 - np.exp(-delta * p.Gamma))
+    run.z = {
+        "x": np.exp(-delta * p.Gamma / 2) * run.z["x"] + np.sqrt(variance) * xi,
+        "m": np.exp(-delta * p.nu / 2) * run.z["m"] + np.sqrt(p.M * (1 - np.exp(-delta * p.nu))) * eta,
+    }
+
+
+def exponential(matrix: Any, delta: Any) -> Any:
+    """exp(delta * matrix) of a 2 x 2 matrix, for an array of complex delta; shape (..., 2, 2).
+
+    Sylvester's formula around the mean eigenvalue, with the entire functions cosh(sqrt q) and
+    sinh(sqrt q) / sqrt q of q = delta^2 (discriminant), as their power series.
+    """
+    mean, delta = np.trace(matrix) / 2, np.asarray(delta)[..., None, None]
+    rest = matrix - mean * np.eye(2)
+    q = -np.linalg.det(rest) * delta**2
+    cosh = sum(q**k / factorial(2 * k) for k in range(12))
+    sinh = sum(q**k / factorial(2 * k + 1) for k in range(12))
+    return np.exp(mean * delta) * (cosh * np.eye(2) + sinh * delta * rest)
+
+
+def _psld_l(run: Run, _: Any, delta: Any) -> None:
+    """dz = [[-Gamma, -1/M], [1, -nu]]/2 z + noise, stationary at diag(1, M)."""
+    p = run.problem
+    flow = exponential(np.array([[-p.Gamma, -1 / p.M], [1, -p.nu]]) / 2, delta)
+    stationary = np.diag([1.0, p.M])
+    cov = stationary - flow @ stationary @ np.swapaxes(flow, -1, -2)  # no conjugate: analytic in h
+    xi, eta = run.normal(2)
+    corner = np.sqrt(cov[..., 0, 0])
+    below = cov[..., 0, 1] / corner
+    x, m = run.z["x"], run.z["m"]
+    run.z = {
+        "x": flow[..., 0, 0] * x + flow[..., 0, 1] * m + corner * xi,
+        "m": flow[..., 1, 0] * x + flow[..., 1, 1] * m
+        + below * xi + np.sqrt(cov[..., 1, 1] - below**2) * eta,
+    }  # fmt: skip
+
+
+def _psld_k(run: Run, b: Any, _: Any) -> None:
+    p, z, s = run.problem, run.z, run.held
+    run.z = {
+        "x": z["x"] + b * p.Gamma * (s["x"] + z["x"]),
+        "m": z["m"] + b * p.M * p.nu * (s["m"] + z["m"] / p.M),
+    }
+
+
+def _vp_exp(run: Run, _: Any, delta: Any) -> None:
+    """Exact flow of the linear part, score frozen; noise of dx = x/2 dt + dW over the clock delta."""
+    k = 2 if run.problem.dynamics == "sde" else 1
+    x = np.exp(delta / 2) * run.z["x"] + k * (np.exp(delta / 2) - 1) * run.held["x"]
+    run.z = {"x": x}
+    if run.problem.dynamics == "sde":
+        (xi,) = run.normal(1)
+        run.z = {"x": run.z["x"] + np.sqrt(np.exp(delta) - 1) * xi}
+
+
+def _vp_ddpm(run: Run, b: Any, _: Any) -> None:
+    run.z = {"x": (run.z["x"] + b * run.held["x"]) / np.sqrt(1 - b)}
+    (xi,) = run.normal(1)
+    run.z = {"x": run.z["x"] + np.sqrt(b) * xi}
+
+
+def _vp_l(run: Run, _: Any, delta: Any) -> None:
+    (xi,) = run.normal(1)
+    run.z = {"x": np.exp(-delta / 2) * run.z["x"] + np.sqrt(1 - np.exp(-delta)) * xi}
+
+
+def _vp_k(run: Run, b: Any, _: Any) -> None:
+    run.z = {"x": run.z["x"] + b * (run.held["x"] + run.z["x"])}
+
+
+def _langevin_a(run: Run, b: Any, _: Any) -> None:
+    run.z = run.z | {"q": run.z["q"] + b * run.z["p"]}
+
+
+def _langevin_b(run: Run, b: Any, _: Any) -> None:
+    run.z = run.z | {"p": run.z["p"] + b * run.held["p"]}
+
+
+def _langevin_o(run: Run, b: Any, _: Any) -> None:
+    (xi,), gamma = run.normal(1), run.problem.gamma
+    p = np.exp(-gamma * b) * run.z["p"] + np.sqrt(1 - np.exp(-2 * gamma * b)) * xi
+    run.z = run.z | {"p": p}
+
+
+_LETTERS: dict[tuple[str, str, str], Callable[[Run, Any, Any], None]] = {
+    (model, dynamics, "E"): _euler for model in COMPONENTS for dynamics in ("ode", "sde")
+} | {
+    ("psld", "ode", "A"): _psld_a, ("psld", "ode", "B"): _psld_b,
+    ("psld", "sde", "A"): _psld_a, ("psld", "sde", "B"): _psld_b,
+    ("psld", "sde", "O"): _psld_o, ("psld", "sde", "L"): _psld_l, ("psld", "sde", "K"): _psld_k,
+    ("vp", "ode", "E:exp"): _vp_exp, ("vp", "sde", "E:exp"): _vp_exp, ("vp", "sde", "E:ddpm"): _vp_ddpm,
+    ("vp", "sde", "L"): _vp_l, ("vp", "sde", "K"): _vp_k,
+    ("langevin", "ode", "A"): _langevin_a, ("langevin", "ode", "B"): _langevin_b,
+    ("langevin", "sde", "A"): _langevin_a, ("langevin", "sde", "B"): _langevin_b,
+    ("langevin", "sde", "O"): _langevin_o,
+}  # fmt: skip
+
+
+def coefficients(values: Any, radius: float, highest: int) -> list[Any]:
+    """Taylor coefficients in h of 0 .. highest from values on the circle (Cauchy's formula)."""
+    spectrum = np.fft.fft(values, axis=0) / CIRCLE
+    return [(spectrum[k] / radius**k).real for k in range(highest + 1)]
+
+
+def exact_flow(problem: Problem, z: dict[str, Any]) -> dict[str, Any]:
+    """The probability flow over one step h from z: modified midpoint rule, extrapolated."""
+    h = problem.h
+
+    def slope(y: dict[str, Any], t: Any) -> dict[str, Any]:
+        tau = problem.tau - t
+        f = _drift(problem, y, problem.score(y, tau))
+        return {c: problem.beta(tau) * f[c] for c in f}
+
+    counts = [2 * k for k in range(1, 11)]
+    table: list[dict[str, Any]] = []
+    for n in counts:
+        k = h / n
+        f = slope(z, 0 * h)
+        before, now = z, {c: z[c] + k * f[c] for c in z}
+        for i in range(1, n):
+            f = slope(now, i * k)
+            before, now = now, {c: before[c] + 2 * k * f[c] for c in z}
+        table.append(now)
+    for level in range(1, len(table)):
+        for j in range(len(table) - 1, level - 1, -1):
+            ratio = (counts[j] / counts[j - level]) ** 2
+            table[j] = {c: table[j][c] + (table[j][c] - table[j - 1][c]) / (ratio - 1) for c in z}
+    return table[-1]
+
+
+def ode_error(problem: Problem, word: str, highest: int) -> dict[int, dict[str, Any]]:
+    """Coefficients of h^1..h^highest of exact minus scheme, vectors by component.
+
+    A word that carries its first score starts where that score was evaluated: what followed it in the
+    step before is run first, for scheme and exact flow alike.
+    """
+    run = Run.start(problem)
+    if carries(problem, word):
+        run.step(word, origin=-1, after_last_score=True)
+    true = exact_flow(problem, run.z)
+    run.step(word)
+    by_component = {
+        c: coefficients((true[c] - run.z[c])[:, 0], problem.radius, highest) for c in problem.components
+    }
+    return {k: {c: v[k] for c, v in by_component.items()} for k in range(1, highest + 1)}
+
+
+def carries(problem: Problem, word: str) -> bool:
+    """Whether a piece that uses the score comes before the first S (A of Langevin uses none)."""
+    before = word[: word.index("S")]
+    return any(letter in before for letter in ("BKEA" if problem.model == "psld" else "BKE"))
+
+
+def generator(problem: Problem) -> Callable[[sp.Expr], sp.Expr]:
+    """L f = f_t + grad f . drift + 1/2 tr(D Hess f) in coordinates, with f_t = -df/dtau."""
+    p, tau = problem, sp.Symbol("tau")
+    beta = sum(sp.Float(c, 20) * tau**k for k, c in enumerate(p.beta.coef))
+    z = {c: np.array(row, dtype=object) for c, row in zip(p.components, p.symbols, strict=True)}
+    s = {c: np.array(list(p.scores[n]), dtype=object) for c, n in SCORES[p.model].items()}
+    f = _drift(p, z, s)
+    noise = dict(zip(p.components, _strength(p), strict=True))
+
+    def apply(phi: sp.Expr) -> sp.Expr:
+        total = -sp.diff(phi, tau)
+        for c, row in zip(p.components, p.symbols, strict=True):
+            for i, v in enumerate(row):
+                total += beta * (f[c][i] * sp.diff(phi, v) + noise[c] / 2 * sp.diff(phi, v, 2))
+        return total
+
+    return apply
+
+
+@cache
+def ito_taylor(problem: Problem, phi: sp.Expr, highest: int) -> list[Callable[..., Any]]:
+    """phi, L phi, ..., L^highest phi as functions of the coordinates and tau."""
+    arguments = [*(s for row in problem.symbols for s in row), sp.Symbol("tau")]
+    apply, terms = generator(problem), [phi]
+    for _ in range(highest):
+        terms.append(apply(terms[-1]))
+    return [sp.lambdify(arguments, term, "numpy") for term in terms]
+
+
+def weak_error(problem: Problem, word: str, phi: sp.Expr, highest: int = 2, nodes: int = 3) -> list[float]:
+    """Coefficients of h^0..h^highest of E phi(exact) - E phi(scheme); phi in the coordinates."""
+    p = problem
+    run = Run.start(p, nodes)
+    if carries(p, word):
+        run.step(word, origin=-1, after_last_score=True)
+
+    def mean(function: Callable[..., Any]) -> Any:
+        flat = [run.z[c][..., i] for c in p.components for i in range(p.d)]
+        return run.average(np.broadcast_to(function(*flat, p.tau), flat[0].shape))
+
+    terms = ito_taylor(p, phi, highest)
+    true = sum(p.h[:, 0, 0] ** k / factorial(k) * mean(term) for k, term in enumerate(terms))
+    run.step(word)
+    return [float(v) for v in coefficients(true - mean(terms[0]), p.radius, highest)]

@@ -1,0 +1,235 @@
+"""Words: printing and parsing are inverse, and every other text is refused at its place."""
+
+from __future__ import annotations
+
+import pickle
+import random
+import time
+from fractions import Fraction
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from splitting_analysis import CATALOGUE
+from splitting_analysis.notation import GRAMMAR, MAX_TOKENS, Op, Word, WordError, as_word, parse
+from tests.strategies import ops, words
+
+
+def pointed_at(error: WordError) -> str:
+    """What stands above the carets of a message."""
+    *_, shown, marker, _ = str(error).splitlines()
+    first = marker.index("^")
+    assert set(marker) <= {" ", "^"}
+    assert set(marker[first:]) == {"^"}
+    return shown[first : len(marker)]
+
+
+@settings(max_examples=60)
+@given(words())
+def test_parsing_a_printed_word_gives_the_word_back(word):
+    assert parse(str(word)) == word
+
+
+@given(ops())
+def test_parsing_a_printed_token_gives_the_token_back(op):
+    assert parse(str(op)).ops == (op,)
+
+
+@settings(max_examples=60)
+@given(words(), st.lists(st.sampled_from([" ", "  ", "\t", "\n", " \r\n "]), min_size=9, max_size=9))
+def test_the_space_between_tokens_says_nothing(word, gaps):
+    spread = "".join(gap + str(op) for gap, op in zip(gaps, word, strict=False)) + gaps[-1]
+    assert parse(spread) == word
+
+
+@pytest.mark.parametrize("scheme", CATALOGUE, ids=lambda s: f"{s.model_name}-{s.name}")
+def test_every_catalogue_word_is_printed_in_its_canonical_spelling(scheme):
+    assert parse(str(scheme.word)) == scheme.word
+
+
+@pytest.mark.parametrize(
+    ("spelling", "canonical"),
+    [
+        ("A/1", "A"),
+        ("B*2/4", "B/2"),
+        ("B*-1/3", "B*-1/3"),
+        ("S@0", "S"),
+        ("S@-0", "S"),
+        ("S@2/2", "S@1"),
+        ("S@2/4", "S@1/2"),
+        ("O*1", "O"),
+        ("E:exp*1/2", "E:exp/2"),
+        ("E[ 1/2 , 2/4 ]", "E[1/2,1/2]"),
+    ],
+)
+def test_one_meaning_has_one_canonical_spelling(spelling, canonical):
+    assert str(parse(spelling)) == canonical
+    assert str(parse(canonical)) == canonical
+
+
+def test_a_word_is_exact_data():
+    word = parse("B/2 E:exp*2/3 S@1/2 E[1/6,-1/3]")
+    assert word.ops == (
+        Op("B", Fraction(1, 2)),
+        Op("E", Fraction(2, 3), rule="exp"),
+        Op("S", at=Fraction(1, 2)),
+        Op("E", row=(Fraction(1, 6), Fraction(-1, 3))),
+    )
+    assert word.letters == {"B", "E"}
+    assert word.is_runge_kutta and not parse("S E").is_runge_kutta
+
+
+@settings(max_examples=60)
+@given(words())
+def test_the_evaluations_per_step_are_the_letters_s_of_the_text(word):
+    assert word.nfe == sum(token[0] == "S" for token in str(word).split())
+
+
+def test_a_word_is_taken_as_text_as_a_word_and_as_tokens():
+    word = parse("S B A")
+    assert as_word("S B A") == as_word(word) == as_word(word.ops) == word
+
+
+# text, what the caret points at, the problem, what the message allows there
+BAD = [
+    ("", " ", "the word is empty", GRAMMAR),
+    (" \t\n ", " ", "the word is empty", GRAMMAR),
+    ("S B a", "a", "cannot read 'a'", GRAMMAR),
+    ("S BA", "BA", "cannot read 'BA'", GRAMMAR),
+    ("S,B,A", "S,B,A", "cannot read", GRAMMAR),
+    ("S B/ A", "B/", "cannot read 'B/'", GRAMMAR),
+    ("S B/0 A", "B/0", "division by zero", "non-zero denominator"),
+    ("S B*1/0 A", "B*1/0", "division by zero", "non-zero denominator"),
+    ("S E[1/0]", "E[1/0]", "division by zero", "non-zero denominator"),
+    ("S B*0 A", "B*0", "zero fraction", "a non-zero fraction"),
+    ("S B/-2 A", "B/-2", "cannot read", GRAMMAR),
+    ("S B/2.5 A", "B/2.5", "cannot read", GRAMMAR),
+    ("S B*0.5 A", "B*0.5", "cannot read", GRAMMAR),
+    ("S B/2/2 A", "B/2/2", "cannot read", GRAMMAR),
+    ("S B/1000000000000 A", "B/1000000000000", "cannot read", GRAMMAR),
+    ("S B/٢ A", "B/٢", "cannot read", GRAMMAR),
+    ("S@2 B A", "S@2", "score time 2 lies outside the step", "0 <= c <= 1"),
+    ("S@-1/2 B A", "S@-1/2", "score time -1/2 lies outside the step", "0 <= c <= 1"),
+    ("S@ B A", "S@", "cannot read", GRAMMAR),
+    ("S@now B A", "S@now", "cannot read", GRAMMAR),
+    ("S@nan B A", "S@nan", "cannot read", GRAMMAR),
+    ("S/2 B A", "S/2", "no fraction, rule or row", "S, S@1, S@1/2"),
+    ("S*1/2 B A", "S*1/2", "no fraction, rule or row", "S, S@1, S@1/2"),
+    ("S:exp B A", "S:exp", "no fraction, rule or row", "S, S@1, S@1/2"),
+    ("S[1] B A", "S[1]", "no fraction, rule or row", "S, S@1, S@1/2"),
+    ("S B A@1", "A@1", "only the score S has a time", "S@1 or A"),
+    ("S E[1/2", "E[1/2", "cannot read", GRAMMAR),
+    ("S E[]", "E[]", "cannot read", GRAMMAR),
+    ("S E[1,,2]", "E[1,,2]", "cannot read", GRAMMAR),
+    ("S E:Exp", "E:Exp", "cannot read", GRAMMAR),
+    ("S E:exp[1]x", "E:exp[1]x", "cannot read", GRAMMAR),
+]
+
+
+@pytest.mark.parametrize(("text", "place", "problem", "allowed"), BAD)
+def test_a_bad_word_is_refused_with_its_place_and_what_is_allowed(text, place, problem, allowed):
+    with pytest.raises(WordError) as caught:
+        parse(text)
+    message = str(caught.value)
+    assert problem in message.splitlines()[0]
+    assert pointed_at(caught.value).ljust(1) == place
+    assert message.splitlines()[-1].startswith("  allowed: ")
+    assert allowed in message.splitlines()[-1]
+
+
+@pytest.mark.parametrize("index", [0, 1, 57, 399])
+def test_the_caret_stands_under_the_bad_token_of_a_long_word(index):
+    tokens = ["B/400"] * 400
+    tokens[index] = "b/400"
+    with pytest.raises(WordError) as caught:
+        parse(" ".join(tokens))
+    assert pointed_at(caught.value) == "b/400"
+    assert max(map(len, str(caught.value).splitlines())) < 140
+
+
+def test_a_word_of_too_many_tokens_is_refused_at_the_first_one_too_many():
+    assert len(parse("A " * MAX_TOKENS).ops) == MAX_TOKENS
+    with pytest.raises(WordError, match=f"{MAX_TOKENS + 1} tokens") as caught:
+        parse("A " * MAX_TOKENS + "B")
+    assert pointed_at(caught.value) == "B"
+
+
+@pytest.mark.parametrize("thing", [None, 3, b"S B A", ["S"]])
+def test_what_is_not_text_is_a_type_error(thing):
+    with pytest.raises(TypeError, match="a word is a string such as"):
+        parse(thing)
+
+
+def test_control_characters_do_not_reach_the_message():
+    with pytest.raises(WordError) as caught:
+        parse("S \x1b[31mB\x07 \ud800 A")
+    assert all(line.isprintable() for line in str(caught.value).splitlines())
+
+
+_VALID = [str(scheme.word) for scheme in CATALOGUE] + ["E:exp/2 S@1/2 B*-1/3 E[ 1/2 , 1/2 ]"]
+_JUNK = [*"@/*[]:,-. SBs10٣½Σ", "\0", "\x1b", "\u2028", "\u202e", "\ud800", "\U0001f600",
+         "/0", "1e9", "nan", "9" * 5000, "[" * 50]  # fmt: skip
+
+
+def _arbitrary_text(draw: random.Random) -> str:
+    kind = draw.randrange(4)
+    if kind == 0:  # a valid word, damaged at a few places
+        text = list(draw.choice(_VALID))
+        for _ in range(draw.randint(1, 4)):
+            place, action = draw.randrange(len(text) + 1), draw.randrange(3)
+            text[place : place + (action > 0)] = [draw.choice(_JUNK)] if action < 2 else []
+        return "".join(text)
+    if kind == 1:  # pieces of grammar and junk in any order
+        return "".join(draw.choices(_JUNK, k=draw.randint(0, 12)))
+    if kind == 2:  # any code points, surrogates included
+        return "".join(map(chr, draw.choices(range(0x110000), k=draw.randint(0, 20))))
+    return "".join(map(chr, draw.choices(range(0x80), k=draw.randint(0, 20))))
+
+
+def test_100_000_arbitrary_texts_are_words_or_word_errors_and_nothing_else():
+    draw = random.Random(20240211)
+    read = refused = 0
+    for _ in range(100_000):
+        text = _arbitrary_text(draw)
+        try:
+            word = parse(text)
+        except WordError as error:
+            refused += 1
+            pointed_at(error)
+        else:
+            read += 1
+            assert parse(str(word)) == word
+    assert read > 1000 and refused > 50_000
+
+
+@settings(max_examples=300)
+@given(st.text(st.characters(codec=None)))
+def test_any_unicode_text_is_a_word_or_a_word_error(text):
+    try:
+        word = parse(text)
+    except WordError:
+        return
+    assert isinstance(word, Word)
+
+
+def test_a_long_text_is_refused_in_time_linear_in_its_length():
+    def seconds(tokens: int) -> float:
+        start = time.perf_counter()
+        with pytest.raises(WordError):
+            parse("E[1 " * tokens)
+        return time.perf_counter() - start
+
+    assert seconds(40_000) < 1  # quadratic time would be 5 s
+
+
+def test_a_space_within_a_row_does_not_glue_two_numbers():
+    with pytest.raises(WordError, match="cannot read") as caught:
+        parse("S E[0 1]")
+    assert pointed_at(caught.value) == "E[0 1]"
+
+
+def test_a_word_error_survives_the_way_to_another_process():
+    with pytest.raises(WordError) as caught:
+        parse("S Bad")
+    assert str(pickle.loads(pickle.dumps(caught.value))) == str(caught.value)  # noqa: S301  our own bytes

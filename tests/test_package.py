@@ -1,0 +1,111 @@
+"""The distribution: what a user installs, reads and cites."""
+
+from __future__ import annotations
+
+import doctest
+import os
+import re
+import subprocess
+import sys
+import tomllib
+from importlib import metadata
+from pathlib import Path
+
+import pytest
+
+from splitting_analysis import CATALOGUE
+
+ROOT = Path(__file__).parents[1]
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+PAGES = ["README.md", "CONTRIBUTING.md", "CHANGELOG.md"]
+
+
+def packages():
+    """Every package that is there, as the build finds them: folders of the list that are packages."""
+    return [path.parent for path in sorted(ROOT.glob("*/__init__.py")) if path.parent.name != "tests"]
+
+
+def test_every_package_is_part_of_the_distribution_and_typed():
+    names = {path.name for path in packages()}
+    assert {"splitting_analysis", "analytic_models", "reports"} <= names
+    assert names <= {"splitting_analysis", "analytic_models", "gpu_samplers", "reports"}
+    assert [path.name for path in packages() if not (path / "py.typed").exists()] == []
+
+
+def test_the_installed_version_is_that_of_the_project():
+    try:
+        installed = metadata.distribution(PROJECT["name"])
+    except metadata.PackageNotFoundError:
+        pytest.skip("not installed: run through `make test`")
+    assert installed.version == PROJECT["version"]
+    (script,) = installed.entry_points
+    assert (script.name, script.value) == ("splitting-analysis", "reports.cli:main")
+    assert callable(script.load())
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_a_pages_links_lead_to_files_that_exist(page):
+    for link in re.findall(r"\]\(([^)#]+)[^)]*\)", (ROOT / page).read_text()):
+        if "://" not in link:
+            assert (ROOT / link).exists(), link
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_a_page_names_make_targets_that_exist(page):
+    targets = re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE)
+    text = (ROOT / page).read_text()
+    named = re.findall(r"(?:^    |`)(?:[A-Z_]+=\w+ )?make ([a-z ]*[a-z])", text, re.MULTILINE)
+    assert {target for names in named for target in names.split("  ")[0].split()} <= set(targets)
+
+
+def test_the_python_sessions_of_the_readme_are_true():
+    blocks = re.findall(r"```pycon\n(.*?)```", (ROOT / "README.md").read_text(), re.DOTALL)
+    session = doctest.DocTestParser().get_doctest("\n".join(blocks), {}, "README.md", None, 0)
+    result = doctest.DocTestRunner().run(session)
+    assert result.attempted >= 3
+    assert result.failed == 0
+
+
+def test_the_shell_sessions_of_the_readme_are_true():
+    sessions = re.findall(r"```console\n\$ (.+)\n((?:.*\n)*?)```", (ROOT / "README.md").read_text())
+    assert sessions
+    for command, shown in sessions:
+        ran = subprocess.run(
+            ["bash", "-c", command.replace("splitting-analysis", "run")],
+            env=os.environ | {"BASH_FUNC_run%%": f"() {{ {sys.executable} -m reports \"$@\"\n}}"},
+            cwd=ROOT, capture_output=True, text=True, check=True, timeout=120,
+        )  # fmt: skip
+        assert ran.stdout == shown
+
+
+def test_the_citation_names_the_papers_that_the_catalogue_cites():
+    cited = (ROOT / "CITATION.cff").read_text()
+    for number in (
+        "2402.07211",
+        "2310.07894",
+        "2303.01748",
+        "2112.07068",
+        "2405.14250",
+        "10.1093/amrx/abs010",
+    ):
+        assert number in cited
+    assert f"version: {PROJECT['version']}" in cited
+    in_catalogue = {n for s in CATALOGUE for n in re.findall(r"arXiv (\d{4}\.\d{5})", s.source.citation)}
+    assert {"2402.07211", "2310.07894", "2405.14250"} <= in_catalogue
+
+
+@pytest.mark.heavy
+def test_the_wheel_works_outside_the_checkout(tmp_path):
+    def run(*command):
+        return subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=True).stdout
+
+    run(sys.executable, "-m", "build", "--wheel", "--outdir", str(tmp_path), str(ROOT))
+    (wheel,) = tmp_path.glob("*.whl")
+    run(sys.executable, "-m", "venv", str(tmp_path / "venv"))
+    python, script = tmp_path / "venv/bin/python", tmp_path / "venv/bin/splitting-analysis"
+    run(str(python), "-m", "pip", "install", "--quiet", str(wheel))
+    assert len(run(str(script), "list").splitlines()) == len(CATALOGUE) + 1
+    where = run(str(python), "-c", "import splitting_analysis as s; print(s.__file__)")
+    assert Path(where.strip()).is_relative_to(tmp_path)
+    run(str(script), "report", "--quick", "--out", str(tmp_path / "report"))
+    assert (tmp_path / "report" / "index.html").exists()
