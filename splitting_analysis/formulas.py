@@ -118,6 +118,10 @@ def spell_coefficient(element: PolyElement, style: Style) -> tuple[str, str]:
     sign, content, powers, rest = coefficient_parts(element)
     top = [_power(name, powers[name], style) for name in _sorted(powers) if powers[name] > 0]
     bottom = [_power(name, -powers[name], style) for name in _sorted(powers) if powers[name] < 0]
+    if bottom and not top and content.numerator == 1 and [k for _, k in rest] == [1]:
+        if content.denominator != 1:
+            bottom.insert(0, style.number(content.denominator))
+        return sign, style.fraction(_polynomial(rest[0][0], style), style.product(bottom))
     for factor, exponent in rest:
         inside = style.bracket("(", _polynomial(factor, style), ")")
         top.append(inside if exponent == 1 else style.power(inside, exponent))

@@ -85,9 +85,7 @@ class ObservedOrder:
         return text + (f" ({self.reason})" if self.reason else "")
 
 
-def observed_order(
-    steps_or_h: Sequence[Any], errors: Sequence[Any], floor: Any = None
-) -> ObservedOrder:
+def observed_order(steps_or_h: Sequence[Any], errors: Sequence[Any], floor: Any = None) -> ObservedOrder:
     """The order of convergence that signed `errors` show.
 
     steps_or_h  numbers of steps (all integers, increasing; h = 1/n) or steps h > 0, decreasing
@@ -161,15 +159,11 @@ def _extrapolant(tail: list[Row], terms: int, floor: mpf) -> tuple[mpf, mpf]:
     points = tail[-(terms + 2) :]
     # Steps in units of the finest one: the system is then well scaled, and p is unchanged.
     unit = points[-1].h
-    system = matrix(
-        [[1, log(r.h / unit)] + [(r.h / unit) ** k for k in range(1, terms + 1)] for r in points]
-    )
+    system = matrix([[1, log(r.h / unit)] + [(r.h / unit) ** k for k in range(1, terms + 1)] for r in points])
     solve = inverse(system)
     weights = [solve[1, j] for j in range(len(points))]
     value = sum(w * log(abs(r.error)) for w, r in zip(weights, points, strict=True))
-    noise = sum(
-        abs(w) * (floor / abs(r.error) + ROUNDING) for w, r in zip(weights, points, strict=True)
-    )
+    noise = sum(abs(w) * (floor / abs(r.error) + ROUNDING) for w, r in zip(weights, points, strict=True))
     return value, noise
 
 
@@ -209,9 +203,7 @@ def _steps(values: Sequence[Any]) -> list[mpf]:
     counts = all(isinstance(value, Rational) and value.denominator == 1 for value in values)
     h = [1 / n for n in numbers] if counts else numbers
     if not all(coarse > fine for coarse, fine in pairwise(h)):
-        raise ValueError(
-            f"steps refine strictly (counts increase, h decreases), not {_listed(numbers)}"
-        )
+        raise ValueError(f"steps refine strictly (counts increase, h decreases), not {_listed(numbers)}")
     return h
 
 
