@@ -40,8 +40,9 @@ def exp_2x2(matrix: tuple[tuple[Any, ...], ...], factor: Any) -> tuple[tuple[Any
     w = half * half + q * r
     even, odd, term = 1 + 0 * w, 1 + 0 * w, 1 + 0 * w
     if isinstance(w, sympy.Basic):
+        w = sympy.cancel(w)  # critical damping makes it 0, though not at first sight
         root = sympy.sqrt(w)
-        even, odd = (sympy.cosh(root), sympy.sinh(root) / root) if w != 0 else (even, odd)
+        even, odd = (sympy.cosh(root), sympy.sinh(root) / root) if w != 0 else (w + 1, w + 1)
     else:
         k = 0
         while k == 0 or np.any(even + term != even):

@@ -55,7 +55,9 @@ def global_orders(
     Raises ValueError for a target of several modes: each has its own table.
     """
     if np.size(target.variances) != 1:
-        raise ValueError(f"an order is read off one mode at a time, the target has {np.size(target.variances)}")
+        raise ValueError(
+            f"an order is read off one mode at a time, the target has {np.size(target.variances)}"
+        )
     errors = global_errors(scheme, diffusion, target, steps, eps, start, name, lambda_s, limit)
     floor = 0 if isinstance(eps, mpmath.mpf) else 1e-15 * max(steps)
     scalars = {
@@ -76,7 +78,7 @@ def slowest(orders: dict[str, ObservedOrder]) -> ObservedOrder:
 
 def _named(scheme: Scheme, mean: Pair, covariance: Block) -> dict[str, Any]:
     names = scheme.model.components
-    entries = {name: value for name, value in zip(names, mean, strict=True)}
+    entries = dict(zip(names, mean, strict=True))
     for i, row in enumerate(covariance):
         entries |= {names[i] + names[j]: row[j] for j in range(i, len(row))}
     return entries

@@ -63,7 +63,7 @@ class PSLD:
             (scale * (-b / 2), scale * (1 + (g - n) * b / 4)),
         )
 
-    def noise(self, tau: Any) -> tuple[tuple[Any, Any], tuple[Any, Any]]:
+    def noise(self, tau: Any) -> tuple[tuple[Any, ...], ...]:
         """Covariance of z_tau given z_0: S - Phi S Phi^T, S = diag(1, M), without the cancellation."""
         g, n, mass = self.Gamma, self.nu, self.M
         return noise_2x2(((-g, 1 / mass), (-1, -n)), (2 * g, 2 * mass * n), self.integral(tau) / 2)

@@ -49,9 +49,8 @@ class Flow:
 def closed_flow(dynamics: Dynamics, diffusion: Diffusion, target: Gaussian, t0: Any, t1: Any) -> Flow:
     """Route 1: the exact reverse flow from reverse time t0 to t1 > t0 in closed form.
 
-    Raises ValueError for times out of order or beyond T, and where the score at the start does not
-    exist. A zero variance at t1 = T is no obstacle to the SDE nor to VP; to the probability flow of
-    PSLD it is one in float64, where the determinant it needs is lost to round-off.
+    A zero variance at t1 = T is no obstacle. Raises ValueError for times out of order or beyond T,
+    and where the score at the start does not exist, or a law on the way is lost to round-off.
     """
     _refuse_bad_times(diffusion, t0, t1)
     if isinstance(diffusion, Langevin):
@@ -118,10 +117,10 @@ def _integral(f: Callable[[Any], Any], a: Any, b: Any) -> Any:
     """The integral over [a, b], 0 <= a < b, to round-off; u = v^2 removes an u^-1/2 singularity at 0."""
     low, high = _sqrt(a), _sqrt(b)
     if isinstance(b, mpmath.mpf):
-        if b - a < 1:
-            return mpmath.quad(f, [a, b]) if a else mpmath.quad(lambda v: 2 * v * f(v * v), [low, high])
-        points = [low + (high - low) * mpmath.mpf(2) ** -k for k in range(12, -1, -1)]
-        return mpmath.quad(lambda v: 2 * v * f(v * v), [low, *points])
+        points = [high]  # panels that double in length: the integrand varies on the scale of v
+        while low < points[-1] / 2 and len(points) < 16:
+            points.append(points[-1] / 2)
+        return mpmath.quad(lambda v: 2 * v * f(v * v), [low, *reversed(points)])
     adaptive: Any = quad_vec  # its stubs know no functions of one array
     value, error, info = adaptive(
         lambda v: 2 * v * f(v * v), low, high, epsabs=1e-14, epsrel=1e-13, norm="max", full_output=True,

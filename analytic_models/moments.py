@@ -14,22 +14,19 @@ from itertools import pairwise
 from typing import Any
 
 import numpy as np
-import sympy
 
-from analytic_models.arithmetic import exp, exp_2x2, expm1, noise_2x2
-from analytic_models.diffusions import Diffusion, clock, letter_parameters
+from analytic_models.diffusions import Diffusion, letter_parameters
 from analytic_models.grids import check_times
+from analytic_models.pieces import Lambda, advance, is_zero, product, refuse_long
 from analytic_models.targets import Block, Gaussian, Pair, marginal, score
 from splitting_analysis.models import Piece
 from splitting_analysis.notation import Op
-from splitting_analysis.scheme import LambdaS, Scheme, piece_key
+from splitting_analysis.scheme import Scheme, piece_key
 
 Form = dict[Any, Any]
 """{basis element: coefficient}; see `StepMap` for the basis."""
 Affine = tuple[Block, Pair]
 """The score at one time, s = H z + g."""
-Lambda = Any
-"""lambda_s: a number, a function of reverse time, or None for the scheme's own (1 if symbolic)."""
 CONSTANT = ("1", 0)
 """The basis element 1 of a form."""
 CACHED = 3 * 2**12
@@ -64,18 +61,11 @@ def add_scaled(into: Form, factor: Any, form: Form) -> None:
     """into += factor * form. Exact zeros and ones cost nothing."""
     if isinstance(factor, int | float) and factor == 0:
         return
+    one = isinstance(factor, int | float) and factor == 1
     for key, value in form.items():
-        term = value if isinstance(factor, int | float) and factor == 1 else factor * value
+        unit = isinstance(value, int) and value == 1
+        term = factor if unit else value if one else factor * value
         into[key] = into[key] + term if key in into else term
-
-
-@dataclass(frozen=True)
-class Advance:
-    """An op with numbers in: z <- keep z + gain s + constant noise covariance (None without)."""
-
-    keep: Block
-    gain: Block
-    noise: Block | None
 
 
 def one_step(
@@ -106,19 +96,19 @@ def one_step(
             continue
         begun = elapsed.get(op.letter, 0)
         elapsed[op.letter] = begun + op.fraction
-        piece = model.pieces[piece_key(op.letter, op.rule)]
-        advance = _advance(scheme, diffusion, piece, op, t, h, begun, lambda_s)
+        numbers = coefficients(model.pieces[piece_key(op.letter, op.rule)], diffusion)
+        moved = advance(scheme, diffusion, op, numbers, t, h, begun, lambda_s)
         new: list[Form] = []
         for i in range(n):
             form: Form = {}
             for j in range(n):
-                add_scaled(form, advance.keep[i][j], state[j])
-                add_scaled(form, advance.gain[i][j], held[j])
-            if advance.noise is not None:
+                add_scaled(form, moved.keep[i][j], state[j])
+                add_scaled(form, moved.gain[i][j], held[j])
+            if moved.noise is not None:
                 form["n", len(noise), i] = 1
             new.append(form)
-        if advance.noise is not None:
-            noise.append(advance.noise)
+        if moved.noise is not None:
+            noise.append(moved.noise)
         state = new
     return StepMap(tuple(state), held, tuple(noise), evaluations)
 
@@ -146,109 +136,16 @@ def _drift(
     for row, weight, own in zip(linear, weights, held, strict=True):
         form: Form = {}
         for entry, component in zip(row, state, strict=True):
-            add_scaled(form, _product(entry, rate), component)
-        add_scaled(form, _product(weight, rate), own)
+            add_scaled(form, product(entry, rate), component)
+        add_scaled(form, product(weight, rate), own)
         result.append(form)
     return result
-
-
-def _advance(
-    scheme: Scheme, diffusion: Diffusion, piece: Piece, op: Op, t: Any, h: Any, begun: Any, lambda_s: Lambda
-) -> Advance:
-    linear, weights, noise = coefficients(piece, diffusion)
-    n = range(len(linear))
-    if piece.rule == "exponential":
-        begin = t + h * begun.numerator / begun.denominator if begun else t
-        delta = clock(diffusion, begin, h * op.fraction.numerator / op.fraction.denominator)
-        value = lambda_at(scheme.lambda_s, lambda_s, t) if piece.tunable_noise else 1
-        return _flow(linear, weights, noise, delta, value, scheme.lambda_s.rule)
-    b = diffusion.beta(diffusion.T - t) * h * op.fraction.numerator / op.fraction.denominator
-    covariance = _diagonal([_product(q, b) for q in noise])
-    keep = tuple(tuple(int(i == j) + _product(linear[i][j], b) for j in n) for i in n)
-    gain = _diagonal([_product(w, b) for w in weights])
-    if piece.rule == "ancestral":
-        if not isinstance(b, np.ndarray):  # in arrays the steps that do not exist become nan
-            _refuse_long(scheme, diffusion, t, h)
-        root = (1 - b) ** 0.5
-        keep, gain = ((1 / root,),), ((b * weights[0] / root,),)
-    return Advance(keep, gain, covariance if piece.has_noise else None)
 
 
 def coefficients(piece: Piece, diffusion: Diffusion) -> tuple[Block, Pair, Pair]:
     """Linear part, score part and noise of a piece as numbers."""
     p = letter_parameters(diffusion)
     return piece.linear(p), piece.score(p), piece.noise(p)
-
-
-def _refuse_long(scheme: Scheme, diffusion: Diffusion, t: Any, h: Any) -> None:
-    """Raise ValueError where an ancestral op meets beta h >= 1; t and h alike, scalars or arrays."""
-    for op in scheme.word:
-        if op.letter == "S" or scheme.model.pieces[piece_key(op.letter, op.rule)].rule != "ancestral":
-            continue
-        b = diffusion.beta(diffusion.T - t) * h * op.fraction.numerator / op.fraction.denominator
-        if isinstance(b, sympy.Basic) or np.max(b) < 1:
-            continue
-        worst = int(np.argmax(b))
-        b, t, h = (float(np.ravel(value)[worst]) for value in (b, t, h))
-        raise ValueError(
-            f"{scheme.name}: beta h = {b:.3g} in the step at t = {t:g}, but the ancestral step divides by "
-            f"sqrt(1 - beta h): there h must be below {h / b:.3g}, not {h:.3g}"
-        )
-
-
-def lambda_at(policy: LambdaS, override: Lambda, t: Any) -> Any:
-    """lambda_s at the step's start t: the override, else the scheme's value, else 1.
-
-    Raises ValueError unless it is finite and not negative.
-    """
-    value = override
-    if callable(override):
-        value = np.array([[override(float(u))] for u in t.flat]) if isinstance(t, np.ndarray) else override(t)
-    elif override is None:
-        value = policy.value
-        if value is None:
-            return 1
-        value = (1 + 0 * t) * value.numerator / value.denominator  # exact where t is
-    if not isinstance(value, sympy.Basic) and not np.all((np.asarray(value) >= 0) & (np.asarray(value) < np.inf)):
-        raise ValueError(f"lambda_s = {value}: it scales a variance, so it must be finite and >= 0")
-    return value
-
-
-def _flow(linear: Block, weights: Pair, noise: Pair, delta: Any, value: Any, rule: str) -> Advance:
-    """The exact flow over clock delta, score frozen, with lambda_s = `value` on component 0's noise."""
-    n = range(len(linear))
-    silent = not any(not _is_zero(q) for q in noise)
-    noise = (noise[0] * value, *noise[1:])
-    if all(_is_zero(linear[i][j]) for i in n for j in n if i != j):
-        rates = [linear[i][i] for i in n]
-        noise_rates = [rates[0] * value if rule == "exponent" else rates[0], *rates[1:]]
-        keep = _diagonal([1 if _is_zero(rate) else exp(rate * delta) for rate in rates])
-        gain = _diagonal([_product(w, _ramp(r, delta)) for w, r in zip(weights, rates, strict=True)])
-        added = [_product(q, _ramp(2 * r, delta)) for q, r in zip(noise, noise_rates, strict=True)]
-        return Advance(keep, gain, None if silent else _diagonal(added))
-    keep = exp_2x2(linear, delta)
-    return Advance(keep, ((0, 0), (0, 0)), noise_2x2(linear, noise, delta))
-
-
-def _ramp(rate: Any, delta: Any) -> Any:
-    """The integral of exp(rate u) over [0, delta]."""
-    if isinstance(rate, np.ndarray):
-        return np.where(rate == 0, delta, expm1(rate * delta) / np.where(rate == 0, 1, rate))
-    return delta if _is_zero(rate) else expm1(rate * delta) / rate
-
-
-def _diagonal(entries: Sequence[Any]) -> Block:
-    return tuple(tuple(e if i == j else 0 for j in range(len(entries))) for i, e in enumerate(entries))
-
-
-def _product(coefficient: Any, factor: Any) -> Any:
-    """Their product, the integer 0 where the coefficient is 0: zeros cost nothing further on."""
-    return 0 if _is_zero(coefficient) else coefficient * factor
-
-
-def _is_zero(value: Any) -> bool:
-    """Whether a scalar is 0; an array over steps or modes is taken as it comes."""
-    return not isinstance(value, np.ndarray) and bool(value == 0)
 
 
 def run(
@@ -278,20 +175,22 @@ def run(
     if scheme.carries_score:
         keys += [("s", i) for i in range(size)]
         mean, covariance = _with_score(mean, covariance, score_at(diffusion.T - times[0]))
-    for t, h in _stretches(times, target):
-        _refuse_long(scheme, diffusion, t, h)
-        step = one_step(scheme, diffusion, t, h, score_at, lambda_s)
-        forms = step.forms + (step.score if scheme.carries_score else ())
-        added = collected(forms, step.noise)
-        for k in range(np.size(t)):
-            here = [{key: _at(value, k) for key, value in form.items() if key[0] != "n"} for form in forms]
-            noise = [[_at(value, k) for value in row] for row in added]
-            mean, covariance = _push(here, keys, mean, covariance, noise)
-    mean, covariance = mean[:size], tuple(row[:size] for row in covariance[:size])
-    left = diffusion.T - times[-1]
-    if denoise and left > 0 and scheme.model.time_dependent:
-        forms = _denoising_step(scheme, diffusion, times[-1], left, score_at)
-        mean, covariance = push(forms, (), keys[:size], mean, covariance)
+    inputs = (*keys, CONSTANT)
+    with np.errstate(over="ignore", invalid="ignore"):  # a scheme beyond its stability ends at inf or nan
+        for t, h in _stretches(times, target):
+            refuse_long(scheme, diffusion, t, h)
+            step = one_step(scheme, diffusion, t, h, score_at, lambda_s)
+            forms = step.forms + (step.score if scheme.carries_score else ())
+            added = collected(forms, step.noise)
+            for k in range(np.size(t)):
+                here = [{key: _at(form[key], k) for key in inputs if key in form} for form in forms]
+                noise = [[_at(value, k) for value in row] for row in added]
+                mean, covariance = _push(here, keys, mean, covariance, noise)
+        mean, covariance = mean[:size], tuple(row[:size] for row in covariance[:size])
+        left = diffusion.T - times[-1]
+        if denoise and left > 0 and scheme.model.time_dependent:
+            forms = _denoising_step(scheme, diffusion, times[-1], left, score_at)
+            mean, covariance = push(forms, (), keys[:size], mean, covariance)
     if isinstance(target.variances, np.ndarray):
         mean = tuple(np.broadcast_to(value, target.variances.shape) for value in mean)
     return Moments(mean, covariance, counted, len(times) - 1)
@@ -388,7 +287,7 @@ def _add_noise(total: Any, left: Form, right: Form, block: int, covariance: Bloc
     for a, row in enumerate(covariance):
         for b, q in enumerate(row):
             x, y = left.get(("n", block, a)), right.get(("n", block, b))
-            if x is None or y is None or _is_zero(q):
+            if x is None or y is None or is_zero(q):
                 continue
             term = (x * x if x is y else x * y) * q
             total = term if total is None else total + term

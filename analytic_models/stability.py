@@ -24,7 +24,7 @@ import numpy as np
 import sympy
 from numpy.typing import NDArray
 
-from analytic_models.diffusions import PSLD, VP, Diffusion, Langevin
+from analytic_models.diffusions import VP, Diffusion, Langevin
 from analytic_models.moments import coefficients, one_step
 from analytic_models.targets import Block, Gaussian, score
 from splitting_analysis.scheme import Scheme, piece_key
@@ -46,16 +46,17 @@ def largest_stable_step(
     """The largest h such that every step up to h is stable, per target variance; shape (d,).
 
     Units of forward time. 0: unstable at once (below SMALLEST time scales); inf: stable up to
-    `longest` (default 10 T); nan: the exact frozen flow expands. Found by a scan of SCAN steps and bisection, so an unstable window
-    narrower than a scan interval can be missed. A step that does not exist (DDPM, beta h >= 1)
-    counts as unstable. Raises ValueError where the score does not exist at tau.
+    `longest` (default 10 T); nan: the exact frozen flow expands. Found by a scan of SCAN steps and
+    bisection, so an unstable window narrower than a scan interval can be missed. A step that does
+    not exist (DDPM, beta h >= 1) counts as unstable. Raises ValueError where the score does not
+    exist at tau, or scheme and process are of different models.
     """
-    own, frozen = _frozen(scheme, diffusion, variances, tau)
+    own, frozen = frozen_problem(scheme, diffusion, variances, tau)
     growth, rate = _exact_growth(scheme, own, frozen)
     tolerance = 1e-9 if scheme.carries_score else TOLERANCE  # eigenvalues of 4x4 matrices are less exact
     longest = 10 * float(diffusion.T) if longest is None else longest
     scan = np.geomspace(min(SMALLEST / rate.max(), longest / 10), longest, SCAN)
-    unstable = ~(excess(scheme, own, frozen, scan[:, None]) <= tolerance)
+    unstable: NDArray[np.bool_] = ~(excess(scheme, own, frozen, scan[:, None]) <= tolerance)
     unstable &= scan[:, None] >= SMALLEST / rate  # shorter than that, round-off decides
     first = np.argmax(unstable, axis=0)
     low, high = scan[np.maximum(first - 1, 0)], scan[first]
@@ -73,8 +74,7 @@ def excess(scheme: Scheme, own: Diffusion, frozen: Block, h: Any) -> Array:
 
     h broadcasts against the modes. With a carried score: spectral radius minus 1.
     """
-    with np.errstate(all="ignore"):  # a step far beyond the limit may overflow: it is unstable
-        matrix = step_matrix(scheme, own, frozen, h)
+    matrix = step_matrix(scheme, own, frozen, h)
     if matrix.shape[-1] == 1:
         return np.abs(matrix[..., 0, 0]) - 1
     if matrix.shape[-1] > 2:
@@ -87,21 +87,21 @@ def excess(scheme: Scheme, own: Diffusion, frozen: Block, h: Any) -> Array:
 
 def spectral_radius(matrix: Array) -> Array:
     """Largest modulus of the eigenvalues of (..., k, k); nan where an entry is not finite."""
-    finite = np.isfinite(matrix).all(axis=(-2, -1))
+    finite = np.asarray(np.isfinite(matrix).all(axis=(-2, -1)))
     safe = np.where(finite[..., None, None], matrix, 0.0)
     return np.where(finite, np.abs(np.linalg.eigvals(safe)).max(axis=-1), np.nan)
 
 
 def step_matrix(scheme: Scheme, own: Diffusion, frozen: Block, h: Any) -> Array:
-    """The matrix of one frozen step, shape (..., k, k): k components, twice that with a carried score."""
+    """The matrix of one frozen step, shape (..., k, k): k components, twice that with a carried score.
+
+    h broadcasts against the modes, shape (d,); entries are nan or infinite where a step does not
+    exist or overflows.
+    """
     h = np.asarray(h, dtype=np.float64)
     shape = np.broadcast_shapes(h.shape, np.shape(frozen[-1][0]))
-    if isinstance(own, PSLD) and "L" in scheme.word.letters:  # its 2x2 exponential takes one step at a time
-        steps = np.unique(h)
-        maps = [_matrix(scheme, own, frozen, float(step)) for step in steps]
-        every = np.array([[[np.broadcast_to(e, shape[-1:]) for e in row] for row in m] for m in maps])
-        return np.moveaxis(every, -1, 1)[np.searchsorted(steps, h), np.arange(shape[-1])]
-    rows = _matrix(scheme, own, frozen, h)
+    with np.errstate(all="ignore"):
+        rows = _matrix(scheme, own, frozen, h)
     return np.stack([np.stack([np.broadcast_to(e, shape) for e in row], axis=-1) for row in rows], axis=-2)
 
 
@@ -111,10 +111,12 @@ def polynomial_limit(scheme: Scheme, diffusion: Diffusion, variance: float, tau:
     None where M(h) is no polynomial (exact substeps, DDPM). Stable stretches lie between
     consecutive real roots, so no unstable window is missed, however narrow.
     """
-    rules = {scheme.model.pieces[piece_key(op.letter, op.rule)].rule for op in scheme.word if op.letter != "S"}
+    rules = {
+        scheme.model.pieces[piece_key(op.letter, op.rule)].rule for op in scheme.word if op.letter != "S"
+    }
     if rules != {"euler"}:
         return None
-    own, frozen = _frozen(scheme, diffusion, [variance], tau)
+    own, frozen = frozen_problem(scheme, diffusion, [variance], tau)
     growth, rate = _exact_growth(scheme, own, frozen)
     if growth[0] > NEUTRAL * rate[0]:
         return float("nan")
@@ -123,7 +125,9 @@ def polynomial_limit(scheme: Scheme, diffusion: Diffusion, variance: float, tau:
     exact = tuple(tuple(sympy.Rational(float(np.ravel(e)[0])) for e in row) for row in frozen)
     conditions = jury_conditions(scheme, replace(own, **numbers), exact, h)
     polynomials = [sympy.Poly(sympy.expand(c), h) for c in conditions]
-    roots = sorted({root for poly in polynomials if not poly.is_zero for root in poly.real_roots() if root > 0})
+    roots = sorted(
+        {root for poly in polynomials if not poly.is_zero for root in poly.real_roots() if root > 0}
+    )
     for low, high in zip([0, *roots], [*roots, None], strict=True):
         middle = _between(low, high)
         if any(poly.eval(middle) < 0 for poly in polynomials):
@@ -213,7 +217,9 @@ def _matrix(scheme: Scheme, own: Diffusion, frozen: Block, h: Any) -> list[list[
     return [[form.get(key, 0) for key in keys] for form in forms]
 
 
-def _frozen(scheme: Scheme, diffusion: Diffusion, variances: Any, tau: float) -> tuple[Diffusion, Block]:
+def frozen_problem(
+    scheme: Scheme, diffusion: Diffusion, variances: Any, tau: float
+) -> tuple[Diffusion, Block]:
     """The process with its beta at tau for good, and the score's matrix there, entries (d,)."""
     if scheme.model_name != diffusion.model_name:
         raise ValueError(f"{scheme.name} is a {scheme.model_name} scheme, not one for {diffusion.model_name}")

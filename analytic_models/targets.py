@@ -79,7 +79,7 @@ def score(diffusion: Diffusion, target: Gaussian, tau: Any) -> tuple[Block, Pair
     variance at tau = 0).
     """
     mean, covariance = marginal(diffusion, target, tau)
-    centred = isinstance(target.mean, int | float) and target.mean == 0
+    centred = not isinstance(target.mean, np.ndarray) and target.mean == 0
     if len(covariance) == 1 or diffusion.model_name == "langevin":
         _refuse_degenerate(covariance[0][0], tau)
         h = -1 / covariance[0][0]
@@ -88,8 +88,8 @@ def score(diffusion: Diffusion, target: Gaussian, tau: Any) -> tuple[Block, Pair
     (p, q), (_, r) = covariance
     det = p * r - q * q
     _refuse_degenerate(det, tau)
-    scale = 1 / det
-    xx, xm, mm = -r * scale, q * scale, -p * scale
+    scale = -1 / det
+    xx, xm, mm = r * scale, q / det, p * scale
     if centred:
         return ((xx, xm), (xm, mm)), (0, 0)
     return ((xx, xm), (xm, mm)), (-(xx * mean[0] + xm * mean[1]), -(xm * mean[0] + mm * mean[1]))

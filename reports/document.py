@@ -1,7 +1,8 @@
 """A page as data: what every renderer (HTML, JSON, LaTeX, Markdown) shows, and how numbers print.
 
-Text may hold `code`, **bold**, *emphasis*, a_{b}, a^{b} and [text](page.html#anchor), nothing else. A number is
-printed once, by `printed`, and every renderer shows that string: HTML and JSON cannot disagree.
+Text may hold `code`, **bold**, *emphasis*, a_{b}, a^{b} and [text](page.html#anchor), nothing else.
+A number is printed once, by `printed`, and every renderer shows that string: HTML and JSON cannot
+disagree.
 """
 
 from __future__ import annotations
@@ -82,7 +83,9 @@ class Table:
     def __post_init__(self) -> None:
         for row in self.rows:
             if len(row) != len(self.columns):
-                raise ValueError(f"table {self.key}: {len(row)} cells in a row of {len(self.columns)} columns")
+                raise ValueError(
+                    f"table {self.key}: {len(row)} cells in a row of {len(self.columns)} columns"
+                )
 
     def shown(self, row: int, column: int) -> str:
         """A cell as printed (the text spelling, for a formula)."""
@@ -251,9 +254,7 @@ def _block_json(block: Block) -> dict[str, Any]:
         case Heading():
             return {"heading": block.text, "anchor": block.anchor}
         case Paragraph():
-            return {
-                "paragraph": [_formula_json(p) if isinstance(p, Formula) else p for p in block.parts]
-            }
+            return {"paragraph": [_formula_json(p) if isinstance(p, Formula) else p for p in block.parts]}
         case Formulas():
             return {
                 "formulas": block.key,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import re
+from functools import cache
 from typing import Any, Literal
 
 from reports.document import Figure, Line, Panel, rounded
@@ -41,17 +42,18 @@ _STYLE = {
 _WIDTH, _HEIGHT = 4.4, 3.3
 
 
+@cache
 def draw(figure: Figure, paper: Literal["page", "white"] = "page") -> str:
     """The figure as SVG: on "page" transparent, ink in the page's text colour; or on white."""
-    from matplotlib import rc_context
     from matplotlib.backends.backend_svg import FigureCanvasSVG
     from matplotlib.figure import Figure as Canvas
+    from matplotlib.style import context
 
     labels = [tuple(line.label for line in panel.lines if line.label) for panel in figure.panels]
     shared = len(set(labels)) == 1
     columns = min(len(figure.panels), 2)
     rows = -(-len(figure.panels) // columns)
-    with rc_context(_STYLE):
+    with context(["default", _STYLE]):  # whatever the reader's matplotlibrc says
         size = (max(_WIDTH * columns, 5.6), (_HEIGHT + (0 if shared else 0.5)) * rows + 0.5 * shared)
         canvas = Canvas(figsize=size, layout="constrained")
         FigureCanvasSVG(canvas)
@@ -64,7 +66,9 @@ def draw(figure: Figure, paper: Literal["page", "white"] = "page") -> str:
             ax.set_axis_off()
         if shared and len(labels[0]) > 1:
             handles, names = axes[0].get_legend_handles_labels()
-            canvas.legend(handles, names, loc="outside lower center", ncols=len(names) if len(names) <= 7 else 4)
+            canvas.legend(
+                handles, names, loc="outside lower center", ncols=len(names) if len(names) <= 7 else 4
+            )
         out = io.StringIO()
         canvas.savefig(
             out, format="svg", transparent=paper == "page", metadata={"Date": None, "Creator": None}
@@ -130,5 +134,4 @@ def _clean(svg: str, figure: Figure, paper: str) -> str:
     width = re.search(r'width="([\d.]+)pt"', svg)
     style = f' style="width:100%;max-width:{float(width[1]) * 4 / 3:.0f}px;height:auto"' if width else ""
     svg = re.sub(r'(<svg[^>]*?) height="[\d.]+pt"', r"\1", svg, count=1)
-    svg = re.sub(r'(<svg[^>]*?) width="[\d.]+pt"', rf'\1{style} role="img"', svg, count=1)
-    return svg
+    return re.sub(r'(<svg[^>]*?) width="[\d.]+pt"', rf'\1{style} role="img"', svg, count=1)

@@ -6,7 +6,7 @@ import re
 from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
-from xml.etree import ElementTree
+from xml.etree import ElementTree as ET
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup, escape
@@ -27,6 +27,8 @@ from reports.document import (
 )
 from reports.figures import draw
 
+LONG_TERM = 40
+"""Letters and digits in a term of a sum above which the line may break inside its last bracket."""
 TEMPLATES = Path(__file__).parent / "templates"
 MADE_BY = "Regenerate with `splitting-analysis report`; see [how to reproduce](reproduce.html)."
 
@@ -39,8 +41,8 @@ def render(page: Page, site: Sequence[tuple[str, str]]) -> str:
         site=[{"slug": slug, "short": short} for slug, short in site],
         contents=contents,
         has_tables=any(tables(page)),
-        css=Markup(_read("page.css")),  # noqa: S704 - our own file
-        script=Markup(_read("page.js")),  # noqa: S704 - our own file
+        css=_safe(_read("page.css")),
+        script=_safe(_read("page.js")),
         made_by=MADE_BY,
     )
 
@@ -52,7 +54,13 @@ def _template():  # type: ignore[no-untyped-def]
     )
     environment.filters["inline"] = inline
     environment.filters["show"] = show
+    environment.filters["bare"] = bare
     return environment.get_template("page.html")
+
+
+def _safe(markup: str) -> Markup:
+    """Markup from our own files and renderers, which is not to be escaped."""
+    return Markup(markup)  # noqa: S704
 
 
 def _read(name: str) -> str:
@@ -92,8 +100,8 @@ def show(block: Block) -> Markup:
     """One block of a page."""
     match block:
         case Heading():
-            tag = f"h{block.level}"
-            return Markup(f'<{tag} id="{{}}">{{}}</{tag}>').format(block.anchor, inline(block.text))
+            heading = Markup('<h3 id="{}">{}</h3>') if block.level == 3 else Markup('<h2 id="{}">{}</h2>')
+            return heading.format(block.anchor, inline(block.text))
         case Paragraph():
             return Markup("<p>{}</p>").format(Markup().join(_part(part) for part in block.parts))
         case Formulas():
@@ -131,53 +139,48 @@ _BREAK = "\u200b"
 
 def _math(formula: Formula) -> Markup:
     """The formula as a row of <math> elements, so that a line can break between the terms of a sum."""
-    pieces = Markup(_BREAK).join(
-        Markup("<math>{}</math>").format(Markup(piece))  # noqa: S704 - spelled by formulas.py
-        for piece in breakable(formula.mathml)
-    )
+    pieces = _safe(_BREAK).join(_safe(f"<math>{piece}</math>") for piece in breakable(formula.mathml))
     return Markup('<span role="math" aria-label="{}">{}</span>').format(formula.text, pieces)
 
 
 def breakable(mathml: str) -> list[str]:
-    """Cut MathML before each + and - of its outermost sum, also within one bracket around it.
+    """Cut MathML before each + and - of its sum, and of the sums in brackets that close a long term.
 
     No browser breaks lines inside <math>; between two of them all do.
     """
-    root = ElementTree.fromstring(f"<mrow>{mathml}</mrow>")  # noqa: S314 - spelled by formulas.py
-    children = list(root)
-    last = children[-1] if children else None
-    if last is not None and _is_bracket(last) and len(_cuts(list(last)[1:-1])) > 1:
-        inside = list(last)
-        for fence in (inside[0], inside[-1]):
-            fence.attrib |= {"minsize": "1.7em", "maxsize": "1.7em"}
-        children = children[:-1] + inside
-        opening = len(children) - len(inside)
-        starts = [0, *(opening + 1 + cut for cut in _cuts(inside[1:-1]) if cut)]
-    else:
-        starts = [0, *(cut for cut in _cuts(children) if cut)]
-    groups = [children[a:b] for a, b in zip(starts, [*starts[1:], len(children)], strict=True)]
-    return ["".join(_spell(element) for element in group) for group in groups]
+    root = ET.fromstring(f"<mrow>{mathml}</mrow>")  # noqa: S314 - spelled by formulas.py
+    return ["".join(ET.tostring(e, encoding="unicode") for e in piece) for piece in _pieces(list(root))]
 
 
-def _is_bracket(element: ElementTree.Element) -> bool:
+def _pieces(children: list[ET.Element]) -> list[list[ET.Element]]:
+    starts = [0, *(i for i, e in enumerate(children) if i and e.tag == "mo" and e.text in ("+", "−"))]
+    for start in starts[1:]:
+        children[start].set("form", "infix")  # it would be a prefix, being first in its <math>
+    terms = [children[a:b] for a, b in zip(starts, [*starts[1:], len(children)], strict=True)]
+    result: list[list[ET.Element]] = []
+    for term in terms:
+        size = sum(len("".join(element.itertext())) for element in term)
+        if size > LONG_TERM and _is_bracket(term[-1]):
+            opening, *inside, closing = list(term[-1])
+            for fence in (opening, closing):
+                fence.attrib |= {"minsize": "1.7em", "maxsize": "1.7em"}
+            inner = _pieces(inside)
+            inner[0] = [*term[:-1], opening, *inner[0]]
+            inner[-1] = [*inner[-1], closing]
+            result += inner
+        else:
+            result.append(term)
+    return result
+
+
+def _is_bracket(element: ET.Element) -> bool:
     children = list(element)
-    return element.tag == "mrow" and len(children) > 2 and children[0].text == "("
-
-
-def _cuts(children: Sequence[ElementTree.Element]) -> list[int]:
-    """Indices where a term starts: 0 and every sign."""
-    return [0, *(i for i, e in enumerate(children) if i and e.tag == "mo" and e.text in ("+", "−"))]
-
-
-def _spell(element: ElementTree.Element) -> str:
-    if element.tag == "mo" and element.text in ("+", "−"):
-        element.set("form", "infix")
-    return ElementTree.tostring(element, encoding="unicode")
+    return element.tag == "mrow" and len(children) > 2 and children[0].text in ("(", "[")
 
 
 def _table(table: Table) -> Markup:
     bold = table.boldest()
-    numeric = [_is_numeric(table, j) for j in range(len(table.columns))]
+    numeric = [j > 0 and _is_numeric(table, j) for j in range(len(table.columns))]
     head = Markup().join(
         Markup('<th scope="col"{}>{}{}</th>').format(
             Markup(' class="number"') if number else "", inline(column.title), _unit(column)
@@ -186,9 +189,7 @@ def _table(table: Table) -> Markup:
     )
     rows = []
     for i, row in enumerate(table.rows):
-        cells = [
-            _cell(table, i, j, numeric[j], bold=(i, j) in bold) for j in range(len(row))
-        ]
+        cells = [_cell(table, i, j, numeric[j], bold=(i, j) in bold) for j in range(len(row))]
         rows.append(Markup("<tr>{}</tr>").format(Markup().join(cells)))
     body = Markup(
         '<div class="scroll" tabindex="0" role="region" aria-label="{}"><table>'
@@ -196,8 +197,8 @@ def _table(table: Table) -> Markup:
     ).format(bare(table.caption), head, Markup("\n").join(rows))
     caption = _caption(table.caption, table.source)
     if table.folded:
-        shape = '<details class="folded" id="{}"><summary>{}</summary><figure>{}{}</figure></details>'
-        return Markup(shape).format(table.key, bare(table.caption.split(".")[0]), body, caption)
+        shape = Markup('<details class="folded" id="{}"><summary>{}</summary><figure>{}{}</figure></details>')
+        return shape.format(table.key, bare(table.caption.split(".")[0]), body, caption)
     return Markup('<figure id="{}">{}{}</figure>').format(table.key, body, caption)
 
 
@@ -221,7 +222,8 @@ def _cell(table: Table, i: int, j: int, numeric: bool, bold: bool) -> Markup:
     else:
         content = _number(table.shown(i, j))
     if j == 0:
-        return Markup('<th scope="row">{}</th>').format(content)
+        long = Markup(' class="long"') if len(bare(table.shown(i, j))) > 26 else Markup()
+        return Markup('<th scope="row"{}>{}</th>').format(long, content)
     classes = [
         *(["number"] if numeric else []),
         *(["best"] if bold else []),
@@ -245,7 +247,10 @@ def _number(shown: str) -> Markup:
 def _figure(figure: Figure) -> Markup:
     wide = Markup(" wide") if len(figure.panels) > 1 else Markup()
     return Markup('<figure id="{}"><div class="picture{}">{}</div>{}</figure>').format(
-        figure.key, wide, Markup(draw(figure)), _caption(figure.caption, figure.source)  # noqa: S704
+        figure.key,
+        wide,
+        _safe(draw(figure)),
+        _caption(figure.caption, figure.source),
     )
 
 
@@ -256,4 +261,4 @@ def _caption(caption: str, source: str) -> Markup:
 
 def bare(source: str) -> str:
     """The text without its markup."""
-    return Markup(inline(source)).striptags()
+    return inline(source).striptags()

@@ -12,7 +12,7 @@ _SYMBOLS = {
     "ρ": r"\rho", "σ": r"\sigma", "Σ": r"\Sigma", "μ": r"\mu", "δ": r"\delta", "√": r"\surd",
     "−": "-", "·": r"\cdot", "×": r"\times", "≤": r"\le", "≥": r"\ge", "≈": r"\approx", "∞": r"\infty",
     "→": r"\to", "∈": r"\in", "±": r"\pm", "∫": r"\int", "≠": r"\ne", "∝": r"\propto", "⊗": r"\otimes",
-    "′": "'", "½": r"\tfrac{1}{2}", "‖": r"\Vert",
+    "′": "'", "½": r"\tfrac{1}{2}", "‖": r"\Vert", "⟨": r"\langle", "⟩": r"\rangle",
 }  # fmt: skip
 _RAISED = str.maketrans("⁰¹²³⁴⁵⁶⁷⁸⁹⁻ᵀ", "0123456789-T")
 _LOWERED = str.maketrans("₀₁₂₃₄₅₆₇₈₉", "0123456789")
@@ -20,8 +20,17 @@ _ESCAPES = {
     "\\": r"\textbackslash{}", "&": r"\&", "%": r"\%", "$": r"\$", "#": r"\#", "_": r"\_",
     "{": r"\{", "}": r"\}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}",
 }  # fmt: skip
-_PUNCTUATION = {"–": "--", "—": "---", "‘": "`", "’": "'", "“": "``", "”": "''", "…": r"\dots{}", "\u00a0": "~"}
-_ACCENTS = {"ö": r'\"o', "ø": r"\o{}", "é": r"\'e", "ü": r'\"u', "ä": r'\"a', "ň": r"\v{n}"}
+_PUNCTUATION = {
+    "–": "--",
+    "—": "---",
+    "‘": "`",
+    "’": "'",
+    "“": "``",
+    "”": "''",
+    "…": r"\dots{}",
+    "\u00a0": "~",
+}
+_ACCENTS = {"ö": r"\"o", "ø": r"\o{}", "é": r"\'e", "ü": r"\"u", "ä": r"\"a", "ň": r"\v{n}"}
 
 
 def render(page: Page) -> str:

@@ -18,7 +18,7 @@ def render(page: Page) -> str:
             case Heading():
                 parts.append(f"{'#' * block.level} {_links(block.text)}")
             case Paragraph():
-                shown = (p.text if isinstance(p, Formula) else _links(p) for p in block.parts)
+                shown = (f"`{p.text}`" if isinstance(p, Formula) else _links(p) for p in block.parts)
                 parts.append("".join(shown))
             case Formulas():
                 parts.append(block.title)
@@ -47,6 +47,13 @@ def _links(text: str) -> str:
     return re.sub(r"\[([^\]]+)\]\(([a-z-]+)\.html[^)]*\)", r"\1 (`\2.html`)", text)
 
 
+def _cell(table: Table, i: int, j: int) -> str:
+    shown = table.shown(i, j)
+    if isinstance(table.rows[i][j], Formula):
+        return f"`{shown}`"
+    return _links(re.sub(r"\[([^\]]+)\]\([^)]*\)", r"\1", shown))
+
+
 def _caption(caption: str, source: str) -> str:
     return f"<sub>{_links(caption)}{' Source: ' + _links(source) if source else ''}</sub>"
 
@@ -56,13 +63,13 @@ def _table(table: Table) -> str:
         return "| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |"
 
     bold = table.boldest()
-    heads = [c.title + (f" ({c.unit})" if c.unit else "") for c in table.columns]
+    heads = [_links(c.title) + (f" ({c.unit})" if c.unit else "") for c in table.columns]
     rules = [
         "---:" if any(isinstance(row[j], int | float) for row in table.rows) else "---"
         for j in range(len(heads))
     ]
     body = []
     for i, row in enumerate(table.rows):
-        shown = [_links(table.shown(i, j)) for j in range(len(row))]
+        shown = [_cell(table, i, j) for j in range(len(row))]
         body.append(line([f"**{cell}**" if (i, j) in bold else cell for j, cell in enumerate(shown)]))
     return "\n".join([line(heads), line(rules), *body])

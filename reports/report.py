@@ -12,7 +12,17 @@ from typing import Any
 
 from reports import html, latex, markdown
 from reports.document import Page, tables, to_json
-from reports.pages import catalogue, exact, overview, published, reproduce, reuse
+from reports.pages import (
+    catalogue,
+    exact,
+    orders,
+    overview,
+    position_noise,
+    published,
+    reproduce,
+    reuse,
+    stability,
+)
 from reports.pages.settings import FULL, QUICK, Settings
 
 COMMITTED = Path(__file__).parent / "output"
@@ -20,7 +30,10 @@ COMMITTED = Path(__file__).parent / "output"
 PAGES: tuple[tuple[str, str, Callable[[Settings], Page]], ...] = (
     ("catalogue", "Catalogue", catalogue.build),
     ("reuse", "Naive and reduced", reuse.build),
+    ("orders", "Orders", orders.build),
     ("exact", "Exact errors", exact.build),
+    ("position-noise", "λ_{s}", position_noise.build),
+    ("stability", "Stability", stability.build),
     ("published", "Published tables", published.build),
     ("reproduce", "Reproduce", reproduce.build),
 )
@@ -46,7 +59,7 @@ def build_pages(quick: bool, progress: Progress = lambda *_: None) -> list[Page]
     settings = QUICK if quick else FULL
     pages = []
     for done, (slug, title, build) in enumerate(PAGES):
-        progress(title, done, len(PAGES) + 1)
+        progress(html.bare(title), done, len(PAGES) + 1)
         page = build(settings)
         if page.slug != slug:
             raise ValueError(f"page {page.slug!r} is registered as {slug!r}")
@@ -119,10 +132,10 @@ def check_report(
 
 def compare(documents: dict[str, Any], committed: Path) -> list[Difference]:
     """The new documents against the JSON files of a report."""
-    found = []
+    found: list[Difference] = []
     old_files = {path.stem: path for path in sorted((committed / "json").glob("*.json"))}
-    for slug in old_files.keys() - documents.keys():
-        found.append(Difference(f"json/{slug}.json", "in the copy", "no such page any more"))
+    gone = [slug for slug in old_files if slug not in documents]
+    found += [Difference(f"json/{slug}.json", "in the copy", "no such page any more") for slug in gone]
     for slug, new in documents.items():
         if slug not in old_files:
             found.append(Difference(f"json/{slug}.json", "missing from the copy", "a new page"))

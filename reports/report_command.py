@@ -18,11 +18,15 @@ SHOWN = 40
 
 def report(
     out: Annotated[
-        Path | None, typer.Option(help="Folder to write to (default: report); with --check, the copy to compare with.")
+        Path | None,
+        typer.Option(help="Folder to write to (default: report); with --check, the copy to compare with."),
     ] = None,
-    quick: Annotated[bool, typer.Option("--quick", help="The same pages on fewer points, under a minute.")] = False,
+    quick: Annotated[
+        bool, typer.Option("--quick", help="The same pages on fewer points, under a minute.")
+    ] = False,
     check: Annotated[
-        bool, typer.Option("--check", help="Write nothing: compare with the committed copy and list what differs.")
+        bool,
+        typer.Option("--check", help="Write nothing: compare with the committed copy and list what differs."),
     ] = False,
 ) -> None:
     """Write the error analysis of every sampler as pages: HTML, JSON, LaTeX tables, Markdown.

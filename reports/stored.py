@@ -45,7 +45,7 @@ def vp_w2(target: Gaussian, name: str, nfe: int, eps: float) -> float:
     """One cell of table 1 of arXiv 2405.14250 under its conventions: started from the exact law at T,
     uniform grid of so many points on [0, T - eps], no denoising step."""
     points = nfe // (2 if name == CORRECTED else POINTS_PER_NFE.get(name, 1))
-    scheme, process = find(name.split(",")[0], "vp"), VP()
+    scheme, process = find(name.split(",", maxsplit=1)[0], "vp"), VP()
     law = run(scheme, process, target, grid("uniform", points - 1, process.T, eps), "pT", denoise=False)
     return score_card(law, process, target)["w2_x"]
 
@@ -85,7 +85,7 @@ def _six(value: float) -> float:
 def main(path: str) -> None:
     digest = hashlib.sha256(Path(path).read_bytes()).hexdigest()
     results = {
-        "_about": "Exact errors on the CIFAR-10 covariance spectrum of arXiv 2405.14250; see reports/stored.py.",
+        "_about": "Exact errors on the CIFAR-10 spectrum of arXiv 2405.14250; see reports/stored.py.",
         "_command": COMMAND,
         "_spectrum_sha256": digest,
         **compute(Gaussian(load_spectrum(path))),

@@ -10,10 +10,9 @@ from splitting_analysis.models import MODEL_NAMES, Dynamics
 from splitting_analysis.notation import parse
 from splitting_analysis.scheme import Scheme, Source
 
-CONJUGATE = "Pandey & Mandt et al., ICLR 2024, arXiv 2310.07894"
+CONJUGATE = "Pandey, Rudolph & Mandt, ICLR 2024, arXiv 2310.07894"
 REDUCED = "Pandey, Rudolph & Mandt, arXiv 2402.07211"
-PSLD = "Pandey & Mandt, ICCV 2023 (PSLD)"
-CLD = "Dockhorn, Vahdat & Kreis, ICLR 2022 (CLD)"
+CLD = "Dockhorn, Vahdat & Kreis, ICLR 2022 (CLD), arXiv 2112.07068"
 SONG = "Song et al., ICLR 2021, arXiv 2011.13456"
 DDPM = "Ho, Jain & Abbeel, NeurIPS 2020, arXiv 2006.11239"
 GAUSSIAN = "Pierret & Galerne, ICML 2025, arXiv 2405.14250"

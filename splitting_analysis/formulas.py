@@ -220,7 +220,8 @@ def _spell_derivative(name: str, j: int, components: list[str], style: Style) ->
         return style.primed(style.symbol(name), len(components))
     parts = [style.partial(style.symbol("tau"), j)] if j else []
     parts += [
-        style.partial(style.symbol(c), components.count(c)) for c in sorted(set(components), reverse=True)
+        style.partial(style.symbol(c), components.count(c))
+        for c in sorted(set(components))  # as the children: i-th derivative, i-th argument
     ]
     return style.gap.join([*parts, style.symbol(name)])
 

@@ -22,6 +22,8 @@ from fractions import Fraction
 
 GRAMMAR = "S, S@1, S@1/2 (score), A, B/2, B*2/3, E:exp (pieces and fractions), E[1/2,1/2] (Runge-Kutta row)"
 MAX_TOKENS = 400
+MAX_LENGTH = 10_000
+"""Characters; beyond it a text is no word, and reading it need not be fast."""
 
 _NUMBER = r"-?[0-9]{1,9}(?:/[0-9]{1,9})?"
 _TOKEN = re.compile(
@@ -41,6 +43,10 @@ class WordError(ValueError):
         shown = shown[left : left + 120]
         marker = " " * (start - left) + "^" * max(1, min(length, 120 - (start - left)))
         super().__init__(f"{problem}\n  {shown}\n  {marker}\n  allowed: {allowed}")
+        self._parts = (text, start, length, problem, allowed)
+
+    def __reduce__(self) -> tuple[type[WordError], tuple[str, int, int, str, str]]:
+        return WordError, self._parts  # so that it pickles: Exception would pass on the message alone
 
 
 @dataclass(frozen=True)
@@ -109,6 +115,9 @@ def parse(text: str) -> Word:
     """Read a word. Raises `WordError`, and nothing else, for any text that is not one."""
     if not isinstance(text, str):
         raise TypeError(f"a word is a string such as 'S B A', not {type(text).__name__}")
+    if len(text) > MAX_LENGTH:
+        problem = f"the text has {len(text)} characters"
+        raise WordError(text, MAX_LENGTH, 1, problem, f"at most {MAX_LENGTH}")
     chunks = list(_CHUNK.finditer(text))
     if not chunks:
         raise WordError(text, 0, 1, "the word is empty", GRAMMAR)
@@ -122,7 +131,7 @@ def _parse_token(text: str, token: str, start: int) -> Op:
     def refuse(problem: str, allowed: str) -> WordError:
         return WordError(text, start, len(token), problem, allowed)
 
-    match = _TOKEN.fullmatch("".join(token.split(" ")) if "[" in token else token)
+    match = _TOKEN.fullmatch(re.sub(r" *([,\[\]]) *", r"\1", token))
     if match is None:
         raise refuse(f"cannot read {token[:40]!a}", GRAMMAR)
     part = match.groupdict()
@@ -148,7 +157,13 @@ def _parse_token(text: str, token: str, start: int) -> Op:
 
 
 def as_word(word: str | Word | Sequence[Op]) -> Word:
-    """`word` itself, or its parse, or the word of the given ops."""
+    """`word` itself, or its parse, or the word of the given ops. Raises WordError."""
     if isinstance(word, Word):
         return word
-    return parse(word) if isinstance(word, str) else Word(tuple(word))
+    if isinstance(word, str):
+        return parse(word)
+    made = Word(tuple(word))
+    for index, (op, spelled) in enumerate(zip(made, parse(str(made)), strict=True)):
+        if op != spelled:
+            raise made.error(index, f"{op!r} has no spelling", GRAMMAR)
+    return made

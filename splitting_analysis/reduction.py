@@ -8,10 +8,12 @@ from __future__ import annotations
 
 from fractions import Fraction
 
+from splitting_analysis.models import Model, model_of
 from splitting_analysis.notation import Op, Word, as_word
+from splitting_analysis.scheme import piece_key
 
 _SCORE = Op("S")
-_SCORED = frozenset("ABKE")
+_PSLD = model_of("psld", "sde")
 
 
 def skeleton(word: str | Word) -> Word:
@@ -19,28 +21,34 @@ def skeleton(word: str | Word) -> Word:
     return Word(tuple(op for op in as_word(word) if op.letter != "S"))
 
 
-def naive(word: str | Word) -> Word:
+def naive(word: str | Word, model: Model = _PSLD) -> Word:
     """A fresh score, conditioned on the step's start, before every piece that uses one."""
     ops: list[Op] = []
     for op in skeleton(word):
-        ops += [_SCORE, op] if op.letter in _SCORED else [op]
+        ops += [_SCORE, op] if _uses_score(op, model) else [op]
     return Word(tuple(ops))
 
 
-def reduced(word: str | Word) -> Word:
+def reduced(word: str | Word, model: Model = _PSLD) -> Word:
     """One score before the first piece that uses one, reused by all that follow; a closing
-    piece that finishes a letter begun earlier gets a second one, conditioned on the step's end.
+    piece that finishes a letter begun earlier gets a second one, conditioned on the step's end
+    (or unconditioned, for a target that does not move).
     """
     ops: list[Op] = []
     begun: set[str] = set()
     pieces = skeleton(word).ops
-    last = max((i for i, op in enumerate(pieces) if op.letter in _SCORED), default=-1)
+    last = max((i for i, op in enumerate(pieces) if _uses_score(op, model)), default=-1)
     for i, op in enumerate(pieces):
-        if op.letter in _SCORED:
+        if _uses_score(op, model):
             if not begun:
                 ops.append(_SCORE)
             elif i == last and op.letter in begun:
-                ops.append(Op("S", at=Fraction(1)))
+                ops.append(Op("S", at=Fraction(model.time_dependent)))
             begun.add(op.letter)
         ops.append(op)
     return Word(tuple(ops))
+
+
+def _uses_score(op: Op, model: Model) -> bool:
+    key = piece_key(op.letter, op.rule)
+    return key in model.pieces and model.pieces[key].uses_score

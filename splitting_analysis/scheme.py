@@ -7,7 +7,7 @@ from fractions import Fraction
 from typing import Literal
 
 from splitting_analysis.models import Dynamics, Model, model_of
-from splitting_analysis.notation import Word, as_word
+from splitting_analysis.notation import Word, WordError, as_word
 
 
 @dataclass(frozen=True)
@@ -31,6 +31,12 @@ class LambdaS:
     rule: Literal["exponent", "variance"] = "exponent"
     value: Fraction | None = None
 
+    def __post_init__(self) -> None:
+        if self.rule not in ("exponent", "variance"):
+            raise ValueError(f"no rule {self.rule!r} for lambda_s; there are: exponent, variance")
+        if self.value is not None and self.value < 0:
+            raise ValueError(f"lambda_s = {self.value}: lambda_s scales a variance, so it is >= 0")
+
 
 @dataclass(frozen=True)
 class Scheme:
@@ -51,6 +57,8 @@ class Scheme:
 
     def __post_init__(self) -> None:
         check(self.word, self.model)
+        if self.order is not None and self.order < 1:
+            raise ValueError(f"{self.name}: claims order {self.order}; a consistent scheme has at least 1")
         if self.nfe is not None and self.nfe != self.word.nfe:
             raise ValueError(
                 f"{self.name}: claims {self.nfe} evaluations per step, "
@@ -106,6 +114,8 @@ def carries_score(word: Word, model: Model) -> bool:
 def check(word: Word, model: Model) -> None:
     """Raise `WordError` at the first token that the model cannot make sense of."""
     letters = ", ".join(["S", *model.pieces])
+    if not word.ops:
+        raise WordError("", 0, 1, "the word is empty", letters)
     for index, op in enumerate(word):
         if op.letter == "S":
             if op.at != 0 and not model.time_dependent and not word.is_runge_kutta:
@@ -118,7 +128,8 @@ def check(word: Word, model: Model) -> None:
             raise word.error(index, f"{what} (model {model.name}, {model.dynamics.upper()})", letters)
         piece = model.pieces[piece_key(op.letter, op.rule)]
         if op.fraction < 0 and (piece.has_noise or piece.rule != "euler"):
-            raise word.error(index, "noise cannot run backwards", "a positive fraction")
+            why = "noise" if piece.has_noise else "an exact substep"
+            raise word.error(index, f"{why} cannot run backwards", "a positive fraction")
         if op.row and (op.letter != "E" or op.rule or model.dynamics != "ode"):
             raise word.error(index, "a Runge-Kutta row belongs to the full drift of an ODE", "E[1/2,1/2]")
     _check_sums(word, model)
@@ -160,6 +171,8 @@ def _check_rows(word: Word) -> None:
                 f"{len(op.row)} weights, but {evaluations} evaluations so far in the step",
                 f"at most {evaluations} weights",
             )
+        if index and word.ops[index - 1].row:
+            raise word.error(index, "the row before is never used: a row starts anew", "an S between rows")
         row_sum = sum(op.row, Fraction(0))
     if row_sum != 1:
         raise word.error(len(word.ops) - 1, f"the last row sums to {row_sum}", "weights that sum to 1")

@@ -53,7 +53,7 @@ class Problem:
     gamma: float = 0.0
     lambda_s: float = 1.0
     lambda_rule: str = "exponent"
-    radius: float = 0.1
+    radius: float = 0.05
 
     def __post_init__(self) -> None:
         self.components = COMPONENTS[self.model]
@@ -93,12 +93,26 @@ class Run:
     held: dict[str, Any] | None = None
 
     @classmethod
-    def start(cls, problem: Problem, nodes: int = 3) -> Run:
+    def start(cls, problem: Problem, word: str, nodes: int = 3) -> Run:
+        """The state in which a step of `word` begins.
+
+        A word that carries its first score over takes it from the step before: there it was evaluated
+        at the problem's state, and what followed it moved that state on. Where that left the score's
+        arguments alone (B and O of Langevin), the problem's state is the one after it, as it is
+        without a carried score.
+        """
         z = {
             c: np.broadcast_to(np.asarray(problem.state[c], complex), (CIRCLE, 1, problem.d))
             for c in problem.components
         }
-        return cls(problem, nodes, z, np.ones(1))
+        run = cls(problem, nodes, z, np.ones(1))
+        first, last = word.split("S", 1)[0], word.rsplit("S", 1)[1]
+        if any(letter in first for letter in ("BKEA" if problem.model == "psld" else "BKE")):
+            if problem.model == "langevin" and not set("AE") & set(last):
+                run.held = problem.score(z, problem.tau + 0 * problem.h)
+            else:
+                run.step(word, origin=-1, after_last_score=True)
+        return run
 
     def normal(self, count: int) -> list[Any]:
         """`count` independent standard normal vectors in R^d; the nodes multiply."""
@@ -122,7 +136,7 @@ class Run:
         clocks: dict[str, Fraction] = {}
         z0, slopes = dict(self.z), []
         for i, token in enumerate(tokens):
-            letter, rule, at, part, row = _read(token)
+            letter, rule, at, part, row = read(token)
             begun = clocks.get(letter, Fraction(0))
             clocks[letter] = begun + part
             if after_last_score and i < last:
@@ -131,8 +145,8 @@ class Run:
                 tau = p.tau - (origin + float(at)) * h
                 self.held = p.score(self.z, tau)
                 if "[" in word:
-                    drift = _drift(p, self.z, self.held)
-                    slopes.append({c: p.beta(tau) * drift[c] for c in p.components})
+                    slope = drift(p, self.z, self.held)
+                    slopes.append({c: p.beta(tau) * slope[c] for c in p.components})
             elif row:
                 used = slopes[-len(row) :]
                 self.z = {
@@ -150,7 +164,7 @@ class Run:
         return np.tensordot(np.asarray(values), self.weights, axes=(1, 0))
 
 
-def _read(token: str) -> tuple[str, str, Fraction, Fraction, list[Fraction]]:
+def read(token: str) -> tuple[str, str, Fraction, Fraction, list[Fraction]]:
     """letter, rule, score time, fraction, Runge-Kutta row of one token."""
     match = re.fullmatch(r"([A-Z])(?:@([\d/]+))?(:[a-z]+)?(?:\*([-\d/]+)|/(\d+))?(?:\[(.*)\])?", token)
     assert match, token
@@ -159,7 +173,7 @@ def _read(token: str) -> tuple[str, str, Fraction, Fraction, list[Fraction]]:
     return letter, rule or "", Fraction(at or 0), part, [Fraction(w) for w in row.split(",")] if row else []
 
 
-def _drift(p: Problem, z: dict[str, Any], s: dict[str, Any]) -> dict[str, Any]:
+def drift(p: Problem, z: dict[str, Any], s: dict[str, Any]) -> dict[str, Any]:
     """The full reverse drift without its factor beta, as theory section 2 and 8 print it."""
     k = 2 if p.dynamics == "sde" else 1
     if p.model == "vp":
@@ -182,7 +196,7 @@ def _strength(p: Problem) -> list[float]:
 
 def _euler(run: Run, b: Any, _: Any) -> None:
     p, z = run.problem, run.z
-    f = _drift(p, z, run.held)
+    f = drift(p, z, run.held)
     run.z = {c: z[c] + b * f[c] for c in p.components}
     active = [(c, g) for c, g in zip(p.components, _strength(p), strict=True) if g]
     for (c, g), xi in zip(active, run.normal(len(active)) if active else [], strict=True):
@@ -316,7 +330,7 @@ def exact_flow(problem: Problem, z: dict[str, Any]) -> dict[str, Any]:
 
     def slope(y: dict[str, Any], t: Any) -> dict[str, Any]:
         tau = problem.tau - t
-        f = _drift(problem, y, problem.score(y, tau))
+        f = drift(problem, y, problem.score(y, tau))
         return {c: problem.beta(tau) * f[c] for c in f}
 
     counts = [2 * k for k in range(1, 11)]
@@ -337,14 +351,8 @@ def exact_flow(problem: Problem, z: dict[str, Any]) -> dict[str, Any]:
 
 
 def ode_error(problem: Problem, word: str, highest: int) -> dict[int, dict[str, Any]]:
-    """Coefficients of h^1..h^highest of exact minus scheme, vectors by component.
-
-    A word that carries its first score starts where that score was evaluated: what followed it in the
-    step before is run first, for scheme and exact flow alike.
-    """
-    run = Run.start(problem)
-    if carries(problem, word):
-        run.step(word, origin=-1, after_last_score=True)
+    """Coefficients of h^1..h^highest of exact minus scheme, vectors by component."""
+    run = Run.start(problem, word)
     true = exact_flow(problem, run.z)
     run.step(word)
     by_component = {
@@ -353,19 +361,13 @@ def ode_error(problem: Problem, word: str, highest: int) -> dict[int, dict[str, 
     return {k: {c: v[k] for c, v in by_component.items()} for k in range(1, highest + 1)}
 
 
-def carries(problem: Problem, word: str) -> bool:
-    """Whether a piece that uses the score comes before the first S (A of Langevin uses none)."""
-    before = word[: word.index("S")]
-    return any(letter in before for letter in ("BKEA" if problem.model == "psld" else "BKE"))
-
-
 def generator(problem: Problem) -> Callable[[sp.Expr], sp.Expr]:
     """L f = f_t + grad f . drift + 1/2 tr(D Hess f) in coordinates, with f_t = -df/dtau."""
     p, tau = problem, sp.Symbol("tau")
     beta = sum(sp.Float(c, 20) * tau**k for k, c in enumerate(p.beta.coef))
     z = {c: np.array(row, dtype=object) for c, row in zip(p.components, p.symbols, strict=True)}
     s = {c: np.array(list(p.scores[n]), dtype=object) for c, n in SCORES[p.model].items()}
-    f = _drift(p, z, s)
+    f = drift(p, z, s)
     noise = dict(zip(p.components, _strength(p), strict=True))
 
     def apply(phi: sp.Expr) -> sp.Expr:
@@ -391,9 +393,7 @@ def ito_taylor(problem: Problem, phi: sp.Expr, highest: int) -> list[Callable[..
 def weak_error(problem: Problem, word: str, phi: sp.Expr, highest: int = 2, nodes: int = 3) -> list[float]:
     """Coefficients of h^0..h^highest of E phi(exact) - E phi(scheme); phi in the coordinates."""
     p = problem
-    run = Run.start(p, nodes)
-    if carries(p, word):
-        run.step(word, origin=-1, after_last_score=True)
+    run = Run.start(p, word, nodes)
 
     def mean(function: Callable[..., Any]) -> Any:
         flat = [run.z[c][..., i] for c in p.components for i in range(p.d)]

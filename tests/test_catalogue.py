@@ -84,6 +84,10 @@ def test_a_letter_without_a_score_gets_no_evaluation():
     assert reduced("O B A O") == parse("O S B A O")
 
 
+def test_only_a_closing_piece_gets_a_second_evaluation():
+    assert reduced("B/2 A/2 B/2 A/2 O") == parse("S B/2 A/2 B/2 S@1 A/2 O")
+
+
 @EVERY_ENTRY
 def test_every_entry_is_found_by_its_name(entry):
     assert find(entry.name, entry.model_name) is entry

@@ -137,6 +137,7 @@ REFUSED = [
     ("sin()", "sin()", "takes one argument"),
     ("sin(x, m)", "sin(x, m)", "takes one argument"),
     ("sin(*x)", "*x", "not part of"),
+    ("sin(x, m=1)", "sin(x, m=1)", "takes one argument"),
     ("sin(x=1)", "sin(x=1)", "takes one argument"),
     ("x(2)", "x(2)", "x is not a function"),
     ("1e999*x", "1e999", "not a finite real number"),

@@ -4,25 +4,24 @@ from __future__ import annotations
 
 from fractions import Fraction
 from itertools import product
+from math import factorial
 
 import numpy as np
 import pytest
 import sympy as sp
-from hypothesis import assume, given, settings
-from hypothesis import strategies as st
+from hypothesis import given, settings
 
 from splitting_analysis.catalogue import CATALOGUE, find
-from splitting_analysis.local_error import at_lambda_one, local_error, order_of
-from splitting_analysis.notation import Op, Word
-from splitting_analysis.numbers import Point, evaluate, vector_field
-from splitting_analysis.scheme import LambdaS, Scheme, scheme
+from splitting_analysis.local_error import local_error
+from splitting_analysis.numbers import Point, evaluate
+from splitting_analysis.scheme import LambdaS, Scheme
+from tests import oracle_jets as jets
 from tests import oracle_problems as problems
 from tests import oracle_samplers as oracle
-from tests.strategies import parts_of_one, runge_kutta_words, splitting_words
+from tests import oracle_symbols
+from tests.strategies import splitting_words
 
 SPLITTINGS = [s for s in CATALOGUE if not s.word.is_runge_kutta]
-RUNGE_KUTTA = [s for s in CATALOGUE if s.word.is_runge_kutta]
-PHI = {c: sp.Symbol(f"{c}1") for c in "xmqp"}
 
 
 def named(schemes):
@@ -145,15 +144,41 @@ def test_random_sde_words_err_weakly_as_their_closed_forms_say(model):
     holds()
 
 
-def runge_kutta_error(scheme_, p, order):
-    """Closed form of a Runge-Kutta word's h^order at a problem: time is one more component."""
-    k = oracle._drift(p, dict(zip(p.components, np.array(p.symbols), strict=True)),
-                      {c: np.array(p.scores[n]) for c, n in oracle.SCORES[p.model].items()})  # fmt: skip
-    tau = sp.Symbol("tau")
-    beta = sp.Add(*[sp.Float(c, 20) * tau**i for i, c in enumerate(p.beta.coef)])
-    drift = [*(beta * k[c][0] for c in p.components), sp.Integer(-1)]
-    at = {str(row[0]): p.state[c][0] for c, row in zip(p.components, p.symbols, strict=True)}
-    names = [*at, "tau"]
-    field = vector_field(drift, {**at, "tau": p.tau}, names)
-    value = evaluate(local_error(scheme_, order).terms[order]["z"], Point({}, field, {}))
-    return np.array(value, dtype=float).ravel()[: len(p.components)]
+@pytest.mark.parametrize("name", oracle_symbols.SAMPLERS)
+def test_every_psld_ode_sampler_differentiated_by_sympy_gives_the_same_formula(name):
+    order = 3 if name in ("NSE", "RSE") else 2
+    here = Point({"x": oracle_symbols.x, "m": oracle_symbols.m}, oracle_symbols.field, oracle_symbols.PARAMETERS)
+    error = local_error(find(name))
+    for k, by_component in oracle_symbols.local_error(name, order).items():
+        for c, formula in by_component.items():
+            assert sp.expand(evaluate(error.terms[k][c], here) - formula) == 0, (k, c)
+
+
+def exact_point(p, model, phi):
+    parameters = {name: getattr(p, name) for name in ("Gamma", "nu", "M", "lambda_s")}
+    for k, name in enumerate(("beta", "dbeta", "d2beta", "d3beta")):
+        parameters[name] = p.beta[k] * factorial(k)
+    state = {"x": p.x, "m": p.m} if model == "psld" else {"x": p.x}
+    return Point(state, jets.field(p, phi), parameters)
+
+
+@pytest.mark.parametrize("key", jets.SAMPLERS, ids="-".join)
+def test_the_h2_error_equals_that_of_the_printed_sampler_in_exact_arithmetic(key):
+    model, dynamics, name = key
+    (scheme_,) = (s for s in CATALOGUE if (s.model_name, s.dynamics, s.name) == key)
+    p = jets.Process(seed=7)
+    x, m = jets.X, jets.Y * (model == "psld")
+    if dynamics == "ode":
+        for function, c in zip((x, m), scheme_.model.components, strict=False):
+            truth = jets.error(p, *key, function)
+            for k in (1, 2):
+                value = evaluate(local_error(scheme_).terms[k][c], exact_point(p, model, function))
+                assert value == truth[k], (k, c)
+        return
+    phi = x + 3 * m + x**2 * 5 + x * m / 7 - m**2 + x**3 - 2 * x**2 * m + x * m**2 + m**3 / 3 + (x + m) ** 4
+    truth = jets.error(p, *key, phi)
+    here = exact_point(p, model, phi)
+    for k in (1, 2):
+        combination = {("g", *tree[1:]): c for tree, c in local_error(scheme_).terms[k]["phi"].items()}
+        assert evaluate(combination, here) == truth[k], k
+    assert truth[2] != 0

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from reports.document import Block, Column, Heading, Page, Table, text
+from reports.document import Block, Cell, Column, Heading, Page, Table, text
 from reports.pages.settings import Settings
-from reports.pages.spelling import anchor, blocks, count, link, listed, power
+from reports.pages.spelling import anchor, blocks, count, link, listed, power, share
 from splitting_analysis.catalogue import CATALOGUE, entries
 from splitting_analysis.local_error import at_lambda_one, local_error, order_of
-from splitting_analysis.models import MODELS, Model
+from splitting_analysis.models import MODELS, Dynamics, Model
 from splitting_analysis.scheme import Scheme
 from splitting_analysis.strong import strong_error
 
-TITLES = {
+TITLES: dict[tuple[str, Dynamics], str] = {
     ("psld", "ode"): "PSLD, probability flow",
     ("psld", "sde"): "PSLD, reverse SDE",
     ("vp", "ode"): "VP, probability flow",
@@ -19,6 +19,7 @@ TITLES = {
     ("langevin", "ode"): "Hamiltonian dynamics",
     ("langevin", "sde"): "Kinetic Langevin dynamics",
 }
+LONG = 40
 FOLDED_FROM = 3
 """Coefficients of a diffusion model from this power of h on are long: they open on a click."""
 
@@ -26,13 +27,14 @@ FOLDED_FROM = 3
 def build(_: Settings) -> Page:
     body: list[Block] = [
         text(
-            "Read a word from left to right: `S` evaluates the score, the other letters advance the state with "
-            "the score last evaluated, `S@1` conditions it on the step’s end. The error is exact minus scheme "
-            "after one step h from the same state; β, its derivatives β′, β″ and the score are taken at forward "
-            "time τ = T − t. ∂_x s[v] is the Jacobian of s in x applied to the direction v, Δ_x s the sum of its "
-            "second derivatives over all coordinates, and every formula holds in R^d. Rows such as “x mᵀ” are second "
-            "moments of the increment, as matrices: I is the identity, ⊗ the outer product, and on the diagonal "
-            "blocks “x xᵀ”, “m mᵀ” the symmetric part of a product is meant."
+            "Read a word from left to right: `S` evaluates the score, the other letters advance the state "
+            "with the score last evaluated, `S@1` conditions it on the step’s end. The error is exact minus "
+            "scheme after one step h from the same state; β, its derivatives β′, β″ and the score are taken "
+            "at forward time τ = T − t. ∂_{x} s[v] is the Jacobian of s in x applied to the direction v, "
+            "Δ_{x} s the sum of its second derivatives over all coordinates, and every formula holds in any "
+            "dimension. Rows such as “x mᵀ” are second moments of the increment, as matrices: I is the "
+            "identity, ⊗ the outer product, and on the diagonal blocks “x xᵀ”, “m mᵀ” the symmetric part of "
+            "a product is meant."
         )
     ]
     for key, title in TITLES.items():
@@ -46,16 +48,16 @@ def build(_: Settings) -> Page:
 
 def _lead() -> str:
     right = [s for s in CATALOGUE if s.order == order_of(s)]
-    two_on_one = [
-        s for s in CATALOGUE if s.model_name == "langevin" and s.word.nfe == 1 and order_of(s) == 2
-    ]
+    two_on_one = [s for s in CATALOGUE if s.model_name == "langevin" and s.word.nfe == 1 and order_of(s) == 2]
     best = max(CATALOGUE, key=order_of)
     return (
-        f"{len(CATALOGUE)} samplers of {count(len({s.model_name for s in CATALOGUE}))} models; the order derived "
-        f"from the word equals the order claimed for {len(right)} of them. No splitting of a diffusion model "
-        f"exceeds order {max(order_of(s) for s in CATALOGUE if s.model_name != 'langevin' and not s.word.is_runge_kutta)}, "
-        f"however often it evaluates the score; {listed([s.name for s in two_on_one])} of molecular dynamics reach order "
-        f"{order_of(two_on_one[0])} on one evaluation per step, and {best.name} reaches {order_of(best)} on {best.word.nfe}."
+        f"{len(CATALOGUE)} samplers of {count(len({s.model_name for s in CATALOGUE}))} models; the order "
+        f"derived from the word equals the order claimed for {share(len(right), len(CATALOGUE))}. No "
+        "splitting of a diffusion model exceeds order "
+        f"{max(order_of(s) for s in CATALOGUE if s.model_name != 'langevin' and not s.word.is_runge_kutta)}, "
+        f"however often it evaluates the score; {listed([s.name for s in two_on_one])} of molecular "
+        f"dynamics reach order {order_of(two_on_one[0])} on one evaluation per step, and {best.name} "
+        f"reaches {order_of(best)} on {best.word.nfe}."
     )
 
 
@@ -70,9 +72,9 @@ def _overview(model: Model, schemes: tuple[Scheme, ...], title: str) -> Table:
     if model.dynamics == "sde":
         columns.append(Column("strong", "mean-square error", "of one step", "d"))
     columns.append(Column("source", "source"))
-    rows = []
+    rows: list[tuple[Cell, ...]] = []
     for s in schemes:
-        row = [link(s), f"`{s.word}`", s.word.nfe, s.order, order_of(s)]
+        row: list[Cell] = [link(s), _short(s), s.word.nfe, s.order, order_of(s)]
         if model.dynamics == "sde":
             row.append(power(strong_error(at_lambda_one(s)).leading or 0))
         rows.append((*row, f"{s.source.citation}, {s.source.place}".rstrip(", ")))
@@ -80,9 +82,20 @@ def _overview(model: Model, schemes: tuple[Scheme, ...], title: str) -> Table:
     what = kind if model.dynamics == "sde" else "order"
     return Table(
         f"overview-{model.name}-{model.dynamics}",
-        f"**{title}.** Global {what} and cost. The derived order is read off the local error below, term by term.",
+        f"**{title}.** Global {what} and cost. The derived order is read off the local error below, term by "
+        "term.",
         tuple(columns),
         tuple(rows),
+    )
+
+
+def _short(scheme: Scheme) -> str:
+    """The word, or its first tokens where it is a long Runge-Kutta one."""
+    tokens = str(scheme.word).split()
+    return (
+        f"`{scheme.word}`"
+        if len(str(scheme.word)) < LONG
+        else f"`{' '.join(tokens[:3])}` … ({scheme.word.nfe} stages)"
     )
 
 

@@ -6,22 +6,36 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from analytic_models.moments import steps_for
 from reports.document import Block, Cell, Column, Figure, Heading, Line, Page, Panel, Table, printed, text
 from reports.pages.exact_runs import EPS, SPECTRUM, at_budget, limit, per_mode, target
 from reports.pages.settings import Settings
-from reports.pages.spelling import count, link, listed
-from analytic_models.moments import steps_for
+from reports.pages.spelling import count, link, listed, share
 from splitting_analysis.catalogue import entries
 from splitting_analysis.local_error import at_lambda_one
 from splitting_analysis.scheme import Scheme
 
 GRIDS = ("uniform", "quadratic")
 PER_MODE_NFE = 100
+NEGLIGIBLE = 0.05
+"""A relative change of an error below which its cause is said not to matter."""
 KINDS = {"ode": "probability flow", "sde": "reverse SDE"}
 MEASURES = {
-    "w2_x": ("position W_{2}", "data units", "2-Wasserstein distance of the position marginal to the data law"),
-    "w2": ("joint W_{2}", "data units", "2-Wasserstein distance of position and momentum to their law at time 0"),
-    "kl_x": ("KL", "nats", "KL divergence KL(data ‖ sampler) of the position marginal, over the modes with positive variance"),
+    "w2_x": (
+        "position W_{2}",
+        "data units",
+        "2-Wasserstein distance of the position marginal to the data law",
+    ),
+    "w2": (
+        "joint W_{2}",
+        "data units",
+        "2-Wasserstein distance of position and momentum to their law at time 0",
+    ),
+    "kl_x": (
+        "KL",
+        "nats",
+        "KL divergence KL(data ‖ sampler) of the position marginal, over the modes with positive variance",
+    ),
 }
 
 
@@ -33,11 +47,12 @@ def build(settings: Settings) -> Page:
     modes = int(np.sum(target().variances > 0))
     body: list[Block] = [
         text(
-            f"The target is a Gaussian with the {SPECTRUM}: {target().variances.size} modes, {modes} of them with positive "
-            "variance. Its score is known exactly, so mean and covariance of every sampler are pushed exactly through "
-            f"all steps: no Monte Carlo, no fit. Time runs to T − ε, ε = {EPS:g}, then one denoising step; a budget of "
-            "N evaluations buys as many steps as it can once the denoising step and a carried score are paid. "
-            "PSLD and VP at their default parameters, λ_{s} = 1."
+            f"The target is a Gaussian with the {SPECTRUM}: {target().variances.size} modes, {modes} of "
+            "them with positive variance. Its score is known exactly, so mean and covariance of every "
+            "sampler are pushed exactly through all steps: no Monte Carlo, no fit. Time runs to T − ε, ε = "
+            f"{EPS:g}, then one denoising step; a budget of N evaluations buys as many steps as it can once "
+            "the denoising step and a carried score are paid. PSLD and VP at their default parameters, "
+            "λ_{s} = 1."
         ),
         Heading("PSLD, started from the prior", "psld"),
         *(_figure(settings, dynamics) for dynamics in KINDS),
@@ -50,7 +65,10 @@ def build(settings: Settings) -> Page:
     body += [Heading("Mode by mode", "modes"), _per_mode_figure(), text(_mode_finding())]
     body += [
         Heading("VP", "vp"),
-        text("The position-only process on the same target; the ancestral step needs βh < 1, so it has no entry for few steps."),
+        text(
+            "The position-only process on the same target; the ancestral step needs βh < 1, so it has no "
+            "entry for few steps."
+        ),
         _table(settings, "vp", "w2_x", "uniform", "prior"),
         *_limits(),
     ]
@@ -73,10 +91,12 @@ def _lead() -> str:
     for nfe in (50, 100):
         (ode, a), (sde, b) = (_best("psld", dynamics, "uniform", nfe) for dynamics in KINDS)
         euler = _errors("psld", "ode", "uniform", nfe)["Euler"]
-        parts.append(f"at {nfe} evaluations {ode} ({printed(a)}; Euler {printed(euler)}) and {sde} ({printed(b)})")
+        parts.append(
+            f"at {nfe} evaluations {ode} ({printed(a)}; Euler {printed(euler)}) and {sde} ({printed(b)})"
+        )
     return (
-        "The most accurate deterministic and stochastic PSLD sampler on the digits spectrum, by position W_{2} on a "
-        f"uniform grid: {'; '.join(parts)}."
+        "The most accurate deterministic and stochastic PSLD sampler on the digits spectrum, by position "
+        f"W_{{2}} on a uniform grid: {'; '.join(parts)}."
     )
 
 
@@ -103,8 +123,9 @@ def _figure(settings: Settings, dynamics: str) -> Figure:
         panels.append(Panel(f"{KINDS[dynamics]}, {grid} grid", tuple(lines), x, y, marks=(left,)))
     return Figure(
         f"exact-nfe-{dynamics}",
-        f"**Exact error against cost, {KINDS[dynamics]}.** Position 2-Wasserstein distance to the data law. Dotted: the exact "
-        f"flow with the same start, cut and denoising step, the limit for h → 0, {printed(left)}.",
+        f"**Exact error against cost, {KINDS[dynamics]}.** Position 2-Wasserstein distance to the data law. "
+        "Dotted: the exact flow with the same start, cut and denoising step, the limit for h → 0, "
+        f"{printed(left)}.",
         tuple(panels),
         SPECTRUM,
     )
@@ -137,25 +158,29 @@ def _limits() -> list[Block]:
     for model in ("psld", "vp"):
         for dynamics, kind in KINDS.items():
             without, done = (limit(model, dynamics, "prior", denoise=d) for d in (False, True))
-            rows.append((f"{model.upper()}, {kind}", without["w2_x"], done["w2_x"], without["kl_x"], done["kl_x"]))
+            rows.append(
+                (f"{model.upper()}, {kind}", without["w2_x"], done["w2_x"], without["kl_x"], done["kl_x"])
+            )
     worse = [str(row[0]) for row in rows if row[4] > row[3]]  # type: ignore[operator]
     better = sum(row[2] < row[1] for row in rows)  # type: ignore[operator]
     return [
         Heading("What no sampler can beat", "limits"),
         text(
-            f"The exact flow itself, stopped at ε = {EPS:g}: what is left is the start’s mismatch, the cut, and what the "
-            f"denoising step makes of it. That step brings the position W_{{2}} down in {count(better)} of "
-            f"{count(len(rows))} cases, "
+            f"The exact flow itself, stopped at ε = {EPS:g}: what is left is the start’s mismatch, the cut, "
+            "and what the denoising step makes of it. That step brings the position W_{2} down in "
+            f"{count(better)} of {count(len(rows))} cases, "
             + (
-                f"but drives the KL divergence up for {listed(worse)}: it shrinks the modes of smallest variance too far, "
-                "which the data’s own scale does not notice and a ratio of variances does."
+                f"but drives the KL divergence up for {listed(worse)}: it shrinks the modes of smallest "
+                "variance too far, which the data’s own scale does not notice and a ratio of variances "
+                "does."
                 if worse
                 else "and the KL divergence with it."
             )
         ),
         Table(
             "exact-limits",
-            "**The exact flow, cut at ε.** Without and with the final denoising step; started from the prior.",
+            "**The exact flow, cut at ε.** Without and with the final denoising step; started from the "
+            "prior.",
             (
                 Column("flow", "flow"),
                 Column("w2_cut", "position W_{2}", "cut only"),
@@ -186,16 +211,14 @@ def _starts(settings: Settings) -> list[Block]:
     return [
         Heading("What the start costs", "starts"),
         text(
-            "Samplers start from the prior N(0, diag(1, M)), not from the exact law at T. Starting from that law instead "
-            f"changes the position error by at most {printed(100 * max(ratios), '2g')} %: the start is not what limits any of them."
-            if max(ratios) < 0.05
-            else "Samplers start from the prior N(0, diag(1, M)), not from the exact law at T. Starting from that law instead "
-            f"changes the position error by up to {printed(100 * max(ratios), '2g')} %."
+            "Samplers start from the prior N(0, diag(1, M)), not from the exact law at T. Starting from that "
+            f"law instead changes the position error by at most {printed(100 * max(ratios), '2g')} %"
+            + (": the start is not what limits any of them." if max(ratios) < NEGLIGIBLE else ".")
         ),
         Table(
             "exact-starts",
-            "**Exact start.** Change of the position W_{2} in per cent when the run starts from the exact law at T instead "
-            "of the prior; uniform grid.",
+            "**Exact start.** Change of the position W_{2} in per cent when the run starts from the exact "
+            "law at T instead of the prior; uniform grid.",
             tuple(columns),
             tuple(rows),
             SPECTRUM,
@@ -212,11 +235,13 @@ def _per_mode_figure() -> Figure:
         for s in schemes("psld", dynamics):
             relative = _relative(s)
             lines.append(Line(s.name, tuple(variances), tuple(np.abs(relative))))
-        panels.append(Panel(kind, tuple(lines), "variance of the mode", "relative error of its standard deviation"))
+        panels.append(
+            Panel(kind, tuple(lines), "variance of the mode", "relative error of its standard deviation")
+        )
     return Figure(
         "exact-modes",
-        f"**Where the error sits.** Relative error of each mode’s standard deviation at {PER_MODE_NFE} evaluations, uniform "
-        "grid, started from the prior; absolute values.",
+        f"**Where the error sits.** Relative error of each mode’s standard deviation at {PER_MODE_NFE} "
+        "evaluations, uniform grid, started from the prior; absolute values.",
         tuple(panels),
         SPECTRUM,
     )
@@ -237,7 +262,7 @@ def _mode_finding() -> str:
     for dynamics, kind in KINDS.items():
         large, small = split(dynamics)
         worse = sum(b > a for a, b in zip(large, small, strict=True))
-        parts.append(f"for {worse} of the {len(large)} samplers of the {kind}")
+        parts.append(f"for {share(worse, len(large))} samplers of the {kind}")
     return (
         "The relative error is larger on the five smallest positive modes than on the five largest "
         f"{' and '.join(parts)} (medians): small variances are stiff near the data."

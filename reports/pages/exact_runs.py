@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from analytic_models.diffusions import PSLD, Diffusion, diffusion_of
+from analytic_models.diffusions import Diffusion, diffusion_of
 from analytic_models.distances import score_card
 from analytic_models.grids import grid
 from analytic_models.linear_flow import closed_flow
@@ -19,7 +19,6 @@ from splitting_analysis.scheme import Scheme
 
 EPS = 1e-3
 SPECTRUM = "covariance spectrum of scikit-learn’s bundled 8×8 digits, pixels in [−1, 1]"
-LAMBDA_MODEL = PSLD(Gamma=0.02, nu=4.02)
 _ROUNDING = 1e-12
 """Eigenvalues below this fraction of the largest are round-off of zero: pixels that never change."""
 
@@ -36,20 +35,15 @@ def diffusion(model: str) -> Diffusion:
 
 
 @cache
-def moments(
-    scheme: Scheme, steps: int, grid_name: str = "uniform", start: str = "prior", lambda_s: float | None = None,
-    process: Diffusion | None = None,
-) -> Moments:  # fmt: skip
+def moments(scheme: Scheme, steps: int, grid_name: str = "uniform", start: str = "prior") -> Moments:
     """The sampler's exact law on the digits target, final denoising step included."""
-    process = process or diffusion(scheme.model_name)
-    times = grid(grid_name, steps, process.T, EPS)
-    return run(scheme, process, target(), times, start, denoise=True, lambda_s=lambda_s)
+    process = diffusion(scheme.model_name)
+    return run(scheme, process, target(), grid(grid_name, steps, process.T, EPS), start, denoise=True)
 
 
 def card(scheme: Scheme, steps: int, *options: Any) -> dict[str, float]:
     """Distances to the data law; options as for `moments`."""
-    process = options[3] if len(options) > 3 else diffusion(scheme.model_name)
-    return score_card(moments(scheme, steps, *options), process, target())
+    return score_card(moments(scheme, steps, *options), diffusion(scheme.model_name), target())
 
 
 def at_budget(scheme: Scheme, nfe: int, *options: Any) -> dict[str, float] | None:

@@ -11,10 +11,10 @@ import mpmath
 from analytic_models.convergence import global_orders, slowest
 from analytic_models.diffusions import PSLD, VP, Diffusion, Langevin
 from analytic_models.targets import Gaussian
-from reports.document import Block, Cell, Column, Figure, Heading, Line, Page, Panel, Table, printed, text
+from reports.document import Block, Cell, Column, Figure, Heading, Line, Page, Panel, Table, text
 from reports.pages.catalogue import TITLES
 from reports.pages.settings import Settings
-from reports.pages.spelling import count, link, listed
+from reports.pages.spelling import count, link, listed, share
 from splitting_analysis.catalogue import CATALOGUE, entries
 from splitting_analysis.local_error import at_lambda_one, order_of
 from splitting_analysis.order import ObservedOrder
@@ -24,7 +24,7 @@ VARIANCE, MEAN, CUT = "0.5", "0.5", "0.2"
 WITHIN = 0.01
 DIGITS = 40
 """Decimal digits for orders above two, whose errors reach float64's round-off within the table."""
-COARSER = 8
+COARSER = 4
 """High order needs so many times fewer steps."""
 PROCESSES: dict[str, tuple[type[Diffusion], tuple[str, ...]]] = {
     "psld": (PSLD, ("0.25", "4.25", "2", "4", "0.04", "1")),
@@ -53,12 +53,13 @@ def observed(scheme: Scheme, steps: tuple[int, ...]) -> tuple[str, ObservedOrder
 def build(settings: Settings) -> Page:
     body: list[Block] = [
         text(
-            f"One Gaussian mode, variance {VARIANCE}, mean {MEAN}, with a rate β that varies in time; the scheme runs to "
-            f"T − {CUT} and its mean and covariance there are compared with those of the exact flow, signed and without "
-            "sampling. Shown is the entry that converges most slowly: “x” is a mean, “x m” a covariance. The running "
-            "order is that between two neighbouring steps; the observed order extrapolates it to h → 0, with an "
-            "interval. Where running orders do not settle the verdict is *inconclusive*, not a number. "
-            f"Orders up to two are observed in float64 with its round-off floor, higher ones with {DIGITS} digits."
+            f"One Gaussian mode, variance {VARIANCE}, mean {MEAN}, with a rate β that varies in time; the "
+            f"scheme runs to T − {CUT} and its mean and covariance there are compared with those of the "
+            "exact flow, signed and without sampling. Shown is the entry that converges most slowly: “x” is "
+            "a mean, “x m” a covariance. The running order is that between two neighbouring steps; the "
+            "observed order extrapolates it to h → 0, with an interval. Where running orders do not settle "
+            "the verdict is *inconclusive*, not a number. Orders up to two are observed in float64 with its "
+            f"round-off floor, higher ones with {DIGITS} digits."
         )
     ]
     for (model, dynamics), title in TITLES.items():
@@ -77,13 +78,17 @@ def _lead(settings: Settings) -> str:
     confirmed = [s for s, r in results.items() if r.confirms(order_of(s), WITHIN)]
     rest = [s for s in CATALOGUE if s not in confirmed]
     wrong = [s for s in rest if results[s].verdict == "order" and not _consistent(results[s], order_of(s))]
-    parts = [
-        f"For {len(confirmed)} of {len(CATALOGUE)} samplers the whole interval of the observed order lies within {WITHIN} of "
-        "the order derived from the word"
-    ]
+    confirmed_part = (
+        f"For {share(len(confirmed), len(CATALOGUE))} samplers the whole interval of the observed order "
+        f"lies within {WITHIN} of the order derived from the word"
+    )
+    parts = [confirmed_part]
     if rest and not wrong:
         names = listed([f"{s.name} ({s.model_name})" for s in rest])
-        parts.append(f"; for the other {count(len(rest))}, {names}, the table is too coarse to say so sharply, and none contradicts it")
+        parts.append(
+            f"; for the other {count(len(rest))}, {names}, the table is too coarse to say so sharply, and "
+            "none contradicts it"
+        )
     if wrong:
         parts.append(f"; {listed([s.name for s in wrong])} contradict it")
     return "".join(parts) + "."
@@ -108,9 +113,11 @@ def _summary(settings: Settings, model: str, dynamics: str, title: str) -> Table
         ))  # fmt: skip
     return Table(
         f"orders-{model}-{dynamics}",
-        f"**{title}.** Running orders of the last two refinements, observed order with its interval, and the derived order.",
+        f"**{title}.** Running orders of the last two refinements, observed order with its interval, and "
+        "the derived order.",
         (
-            Column("scheme", "scheme"), Column("entry", "slowest entry"), Column("steps", "steps", "at the finest", "d"),
+            Column("scheme", "scheme"), Column("entry", "slowest entry"),
+            Column("steps", "steps", "at the finest", "d"),
             Column("before", "running", "last but one", "3f"), Column("last", "running", "last", "3f"),
             Column("observed", "observed", "h → 0", "4f"), Column("low", "interval", "low", "3f"),
             Column("high", "interval", "high", "3f"), Column("derived", "derived", "from the word", "d"),
@@ -135,7 +142,8 @@ def _long_table(settings: Settings, model: str, dynamics: str, title: str) -> Ta
             rows.append((s.name, _entry(key), n, float(row.h), float(row.error), row.running, row.note))
     return Table(
         f"steps-{model}-{dynamics}",
-        f"**Step by step: {title}**. Signed error of the entry, scheme minus exact; h is one over the number of steps.",
+        f"**Step by step: {title}**. Signed error of the entry, scheme minus exact; h is one over the "
+        "number of steps.",
         (
             Column("scheme", "scheme"), Column("entry", "entry"), Column("steps", "steps", "", "d"),
             Column("h", "h", "", "4g"), Column("error", "error", "signed", "4g"),
@@ -155,11 +163,16 @@ def _figure(settings: Settings) -> Figure:
             rows = observed(s, settings.order_steps)[1].rows
             errors = tuple(abs(float(r.error)) or math.nan for r in rows)
             lines.append(Line(s.name, tuple(float(r.h) for r in rows), errors))
-        panels.append(Panel(TITLES[key], tuple(lines), "h, one over the number of steps", "absolute error, slowest entry"))
+        panels.append(
+            Panel(
+                TITLES[key], tuple(lines), "h, one over the number of steps", "absolute error, slowest entry"
+            )
+        )
+    steepest = max(entries("psld"), key=order_of)
     return Figure(
         "orders-psld",
-        f"**Error against step.** The slowest entry of each sampler; a line of slope p is an order p. RK45 is the only one of "
-        f"order {printed(order_of(entries('psld')[5]), 'd')}.",
+        "**Error against step.** The slowest entry of each sampler; an order p is a slope p. The steepest is "
+        f"{steepest.name}, of order {order_of(steepest)}.",
         tuple(panels),
         "the tables above",
     )

@@ -15,7 +15,10 @@ PACKAGES = ("splitting-analysis", "numpy", "scipy", "sympy", "mpmath", "matplotl
 COMMANDS = (
     ("splitting-analysis report", "the full report, into `report/`"),
     ("splitting-analysis report --quick", "the same pages on fewer points; the committed copy is this one"),
-    ("splitting-analysis report --quick --check", "recompute, compare with the committed copy, list what differs"),
+    (
+        "splitting-analysis report --quick --check",
+        "recompute, compare with the committed copy, list what differs",
+    ),
     ("splitting-analysis report --quick --out reports/output", "renew the committed copy"),
     ("splitting-analysis derive ROBA", "one sampler’s error in closed form"),
     ('splitting-analysis derive "O S B A" --format latex', "the same for any word, as LaTeX"),
@@ -26,26 +29,28 @@ COMMANDS = (
 
 def build(settings: Settings) -> Page:
     lead = (
-        f"This copy was made by `{settings.command}`; no random numbers enter, so every machine gets the same "
-        "printed digits."
+        f"This copy was made by `{settings.command}`; no random numbers enter, so every machine gets the "
+        "same printed digits."
     )
     body = (
         Heading("Commands", "commands"),
         Table(
             "reproduce-commands",
-            "**Commands.** All run offline after `pip install splitting-analysis`.",
+            "**Commands.** All run offline once the package is installed (`pip install .` in its source "
+            "folder).",
             (Column("command", "command"), Column("what", "what it does")),
             tuple((f"`{command}`", what) for command, what in COMMANDS),
         ),
         Heading("What is computed how", "how"),
         text(
-            "Closed forms are derived from the words with exact rational coefficients. Exact errors push mean and covariance "
-            "of each sampler through all its steps in float64; observed orders use more digits, so that "
-            "round-off cannot pass for an order. Nothing is sampled: there is no seed."
+            "Closed forms are derived from the words with exact rational coefficients. Exact errors push "
+            "mean and covariance of each sampler through all its steps in float64; observed orders use more "
+            "digits, so that round-off cannot pass for an order. Nothing is sampled: there is no seed."
         ),
         text(
-            f"Numbers in tables are rounded to the digits shown, those behind figures to {FIGURE_DIGITS[:-1]} significant "
-            "digits; the JSON files hold exactly these. On one machine the report is the same byte for byte."
+            "Numbers in tables are rounded to the digits shown, those behind figures to "
+            f"{FIGURE_DIGITS[:-1]} significant digits; the JSON files hold exactly these. On one machine "
+            "the report is the same byte for byte."
         ),
         text(f"The spectrum is the {SPECTRUM}; eigenvalues that are round-off of zero are set to zero."),
         Heading("Settings", "settings"),

@@ -2,119 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
-from typing import NamedTuple
+from collections.abc import Sequence
 
 from reports.document import Block, Cell, Column, Formula, Formulas, Heading, Page, Table, printed, text
+from reports.pages.differences import Change, Pair, changes, pairs, unconditioned, without_gamma
 from reports.pages.exact_runs import SPECTRUM, at_budget, card
 from reports.pages.settings import Settings
 from reports.pages.spelling import blocks, count, formula, label, listed, power
 from splitting_analysis.algebra import algebra
-from splitting_analysis.catalogue import CATALOGUE
 from splitting_analysis.formulas import keys_of
 from splitting_analysis.local_error import LocalError, at_lambda_one, local_error, order_of
-from splitting_analysis.notation import Op, Word
-from splitting_analysis.reduction import naive, reduced
 from splitting_analysis.scheme import Scheme
-from splitting_analysis.trees import PHI, Combination, Tree, is_contraction, leaves
+from splitting_analysis.trees import PHI
 
 STEPS = 100
 BUDGETS = (50, 100)
 
 
-class Pair(NamedTuple):
-    naive: Scheme
-    reduced: Scheme
-
-    @property
-    def name(self) -> str:
-        return f"{self.naive.name} / {self.reduced.name}"
-
-
-@dataclass(frozen=True)
-class Change:
-    """One elementary differential whose coefficient differs between two schemes' errors."""
-
-    power: int
-    key: str
-    before: Combination
-    after: Combination
-
-    @property
-    def verdict(self) -> str:
-        if not self.after:
-            return "cancelled"
-        if not self.before:
-            return "added"
-        if self.before == {tree: -c for tree, c in self.after.items()}:
-            return "sign flipped"
-        return "changed"
-
-
-def pairs() -> tuple[Pair, ...]:
-    """Catalogue schemes that are the naive and the reduced form of one skeleton, as the rules make them."""
-    found = []
-    for other in CATALOGUE:
-        if other.model_name == "psld" and naive(other.word) != other.word and reduced(other.word) == other.word:
-            for scheme in CATALOGUE:
-                same = (scheme.model_name, scheme.dynamics) == (other.model_name, other.dynamics)
-                if same and scheme.word == naive(other.word):
-                    found.append(Pair(scheme, other))
-    return tuple(found)
-
-
-def changes(before: LocalError, after: LocalError, powers: range | None = None) -> Iterator[Change]:
-    """All differentials in which two errors differ, Jacobians along any direction taken as one."""
-    for k in powers or before.terms:
-        for key in keys_of(before, k):
-            left, right = _families(before.terms[k][key]), _families(after.terms[k][key])
-            for family in dict.fromkeys([*left, *right]):
-                one, two = left.get(family, {}), right.get(family, {})
-                if one != two:
-                    yield Change(k, key, one, two)
-
-
-def _families(combination: Combination) -> dict[object, Combination]:
-    """The combination by differential: Jacobians of one kind, whatever their direction, together."""
-    result: dict[object, Combination] = {}
-    for tree, coefficient in combination.items():
-        result.setdefault(_family(tree), {})[tree] = coefficient
-    return result
-
-
-def _family(tree: Tree) -> object:
-    name, j, children = tree
-    if not children or name == PHI or any(is_contraction(end) for end in leaves(tree)):
-        return tree
-    return name, j, tuple(c for c, _ in children)
-
-
-def without_gamma(combination: Combination) -> Combination:
-    """The combination at Gamma = 0, that is, for CLD."""
-    result = {}
-    for tree, coefficient in combination.items():
-        ring = coefficient.ring
-        index = [str(s) for s in ring.symbols].index("Gamma")
-        kept = {m: c for m, c in coefficient.terms() if m[index] == 0}
-        if kept:
-            result[tree] = ring.from_dict(kept)
-    return result
-
-
-def unconditioned(scheme: Scheme) -> Scheme:
-    """The same word with every score conditioned on the step's start."""
-    ops = tuple(Op("S") if op.letter == "S" else op for op in scheme.word)
-    return replace(scheme, name=f"{scheme.name} with S for S@1", word=Word(ops), order=None)
-
-
-def build(settings: Settings) -> Page:
+def build(_: Settings) -> Page:
     body: list[Block] = [
         text(
             "A *naive* word evaluates the score afresh before every piece that uses one; the *reduced* word "
             "evaluates it once and carries it through, with a second evaluation, conditioned on the step’s "
-            "end, only for a closing half step. The differences below are naive minus reduced, of the local errors "
-            "(exact minus scheme) as derived on [the catalogue page](catalogue.html), for any smooth score and any β(t)."
+            "end, only for a closing half step. The differences below are naive minus reduced, of the local "
+            "errors (exact minus scheme) as derived on [the catalogue page](catalogue.html), for any smooth "
+            "score and any β(t)."
         ),
         _changes_table(),
     ]
@@ -137,8 +49,8 @@ def _lead() -> str:
     found = {pair: _leading_changes(pair) for pair in pairs()}
     everything = [change for some in found.values() for change in some]
     positions = [c for c in everything if c.key == "x"]
-    heads = sorted({_head(c) for c in positions})
-    cancelled = sorted({_head(c) for c in everything if c.verdict == "cancelled"})
+    heads = sorted({c.head for c in positions})
+    cancelled = sorted({c.head for c in everything if c.verdict == "cancelled"})
     gone = not any(without_gamma(c.before) or without_gamma(c.after) for c in positions)
     parts = [
         f"In all {count(len(found))} pairs reuse changes the position’s error at h² in "
@@ -158,29 +70,21 @@ def _lead() -> str:
     return "".join(parts)
 
 
-def _head(change: Change) -> str:
-    """The differential of a change without its direction, as text."""
-    tree = next(iter(change.before or change.after))
-    name, j, children = tree
-    shown = {"sx": "s^{x}", "sm": "s^{m}"}.get(name, name)
-    operators = ["∂_{τ}"] * j + [f"∂_{{{c}}}" for c, _ in children]
-    return " ".join([*operators, shown]) + ("[·]" if children else "")
-
-
 def _changes_table() -> Table:
     rows = []
     everything = [change for pair in pairs() for change in _leading_changes(pair)]
-    moments = "" if any(len(c.key) == 2 for c in everything) else ", second moments of the increments included"
+    moments = (
+        "" if any(len(c.key) == 2 for c in everything) else ", second moments of the increments included"
+    )
     for pair in pairs():
-        for change in _leading_changes(pair):
-            rows.append((
-                pair.name, f"{label(change.key)}, {power(change.power)}",
-                formula(change.before), formula(change.after), change.verdict,
-            ))  # fmt: skip
+        rows += [
+            (pair.name, f"{label(c.key)}, {power(c.power)}", formula(c.before), formula(c.after), c.verdict)
+            for c in _leading_changes(pair)
+        ]
     return Table(
         "reuse-changes",
-        "**What reuse changes.** Every differential whose coefficient differs between the naive and the reduced "
-        f"error up to h²; all others agree exactly{moments}.",
+        "**What reuse changes.** Every differential whose coefficient differs between the naive and the "
+        f"reduced error up to h²; all others agree exactly{moments}.",
         (
             Column("pair", "pair"), Column("entry", "error of"), Column("naive", "in the naive error"),
             Column("reduced", "in the reduced error"), Column("verdict", "by reuse"),
@@ -208,7 +112,7 @@ def _pair(pair: Pair) -> list[Block]:
 def _verdicts(pair: Pair) -> str:
     by_verdict: dict[str, list[str]] = {}
     for change in _leading_changes(pair):
-        by_verdict.setdefault(change.verdict, []).append(f"{_head(change)} in the error of {label(change.key)}")
+        by_verdict.setdefault(change.verdict, []).append(f"{change.head} in the error of {label(change.key)}")
     phrases = {
         "cancelled": "Gone from the reduced error: {}.",
         "added": "Only in the reduced error: {}.",
@@ -227,7 +131,10 @@ def _cld(pair: Pair, difference: LocalError) -> str:
     }
     derived = listed([power(k) for k in difference.terms])
     if not left:
-        silent = all(without_gamma({(PHI, 0, ()): c}) == {} for c in pair.naive.model.pieces["A"].score(algebra().p)[:1])
+        silent = all(
+            without_gamma({(PHI, 0, ()): c}) == {}
+            for c in pair.naive.model.pieces["A"].score(algebra().p)[:1]
+        )
         why = ": A then uses no score, and the two words are the same map" if silent else ""
         return f"For CLD, Γ = 0, the difference vanishes at all powers derived ({derived}){why}."
     where = listed([f"{label(key)} at {power(k)}" for k, key in left])
@@ -238,9 +145,9 @@ def _conditioning() -> list[Block]:
     body: list[Block] = [
         Heading("Conditioning on the step’s end", "conditioning"),
         text(
-            "The reduced words with a closing half step differ from the naive ones in two ways at once: a reused score "
-            "for A, and a last score conditioned on T − (t+h) instead of T − t. The word with `S` in place of `S@1` "
-            "stands between the two and separates them."
+            "The reduced words with a closing half step differ from the naive ones in two ways at once: a "
+            "reused score for A, and a last score conditioned on T − (t+h) instead of T − t. The word with "
+            "`S` in place of `S@1` stands between the two and separates them."
         ),
     ]
     for pair in pairs():
@@ -251,7 +158,10 @@ def _conditioning() -> list[Block]:
         between = local_error(middle)
         anchor = f"conditioning-{pair.reduced.name}".lower()
         body.append(Heading(f"{pair.reduced.name} and `{middle.word}`", anchor, 3))
-        steps = [("reuse alone", pair.naive.name, start, between), ("conditioning alone", middle.name, between, end)]
+        steps = [
+            ("reuse alone", pair.naive.name, start, between),
+            ("conditioning alone", middle.name, between, end),
+        ]
         for what, name, one, two in steps:
             items = tuple(
                 Formula(f.latex, f.mathml, f.text, f"{label(key)}, {power(k)}")
@@ -269,7 +179,7 @@ def _conditioning() -> list[Block]:
 
 def _conditioning_verdict(pair: Pair, middle: Scheme, between: LocalError, end: LocalError) -> str:
     found = list(changes(between, end, range(1, 3)))
-    what = listed([f"{_head(c)} in the error of {label(c.key)} is {c.verdict}" for c in found])
+    what = listed([f"{c.head} in the error of {label(c.key)} is {c.verdict}" for c in found])
     same = "the same" if order_of(middle) == order_of(pair.reduced) else "a different"
     return f"So {what} by conditioning on the end; without it the word has {same} order, {order_of(middle)}."
 
@@ -281,7 +191,9 @@ def _worth() -> list[Block]:
         schemes = [pair.naive, *_middle(pair), pair.reduced]
         for s in map(at_lambda_one, schemes):
             cost = s.word.nfe
-            steps_rows.append((pair.name, f"`{s.word}`", cost * STEPS + 1, card(s, STEPS)["w2_x"], card(s, STEPS)["w2"]))
+            steps_rows.append(
+                (pair.name, f"`{s.word}`", cost * STEPS + 1, card(s, STEPS)["w2_x"], card(s, STEPS)["w2"])
+            )
         row: list[str | float | None] = [pair.name]
         for budget in BUDGETS:
             found = [at_budget(at_lambda_one(s), budget) for s in (pair.naive, pair.reduced)]
@@ -303,17 +215,22 @@ def _worth() -> list[Block]:
         ]
     return [
         Heading("What it is worth", "worth"),
-        text("The formulas say which terms change, the exact errors on a Gaussian target what that amounts to. ", finding),
+        text(
+            "The formulas say which terms change, exact errors on a Gaussian target what that amounts to. ",
+            finding,
+        ),
         Table(
             "reuse-budget",
-            "**At an equal budget.** Position 2-Wasserstein distance to the data, in units of the data; PSLD at its "
-            "default parameters, λ_{s} = 1, uniform grid, started from the prior, denoising step included.",
+            "**At an equal budget.** Position 2-Wasserstein distance to the data, in units of the data; "
+            "PSLD at its default parameters, λ_{s} = 1, uniform grid, started from the prior, denoising "
+            "step included.",
             tuple(columns), tuple(budget_rows), SPECTRUM,
         ),
         Table(
             "reuse-steps",
-            f"**At an equal number of steps, {STEPS}.** Reuse alone, without its saving: what changes in the error is the "
-            "differentials named above. Between the two, the word that reuses but does not condition on the end.",
+            f"**At an equal number of steps, {STEPS}.** Reuse alone, without its saving: what changes in "
+            "the error is the differentials named above. Between the two, the word that reuses but does not "
+            "condition on the end.",
             (
                 Column("pair", "pair"), Column("word", "word"), Column("nfe", "evaluations", "", "d"),
                 Column("w2_x", "position W_{2}", "data units"), Column("w2", "joint W_{2}", "data units"),
@@ -332,8 +249,8 @@ def _conditioning_worth(rows: Sequence[tuple[Cell, ...]]) -> str:
         for middle in _middle(pair):
             (x0, j0), (x1, j1) = (shown[pair.name, f"`{s.word}`"] for s in (middle, pair.reduced))
             parts.append(
-                f"for {pair.reduced.name} conditioning on the end moves the position’s error from {printed(x0)} to "
-                f"{printed(x1)} and the joint one from {printed(j0)} to {printed(j1)}"
+                f"for {pair.reduced.name} conditioning on the end moves the position’s error from "
+                f"{printed(x0)} to {printed(x1)} and the joint one from {printed(j0)} to {printed(j1)}"
             )
     return f"At {STEPS} steps, {listed(parts)}."
 
@@ -341,5 +258,3 @@ def _conditioning_worth(rows: Sequence[tuple[Cell, ...]]) -> str:
 def _middle(pair: Pair) -> list[Scheme]:
     middle = unconditioned(pair.reduced)
     return [] if middle.word == pair.reduced.word else [middle]
-
-

@@ -15,7 +15,21 @@ from splitting_analysis.styles import LATEX, MATHML, TEXT
 from splitting_analysis.trees import Combination
 
 _POWERS = str.maketrans("0123456789", "⁰¹²³⁴⁵⁶⁷⁸⁹")
-_NUMBERS = ("no", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven", "twelve")
+_NUMBERS = (
+    "no",
+    "one",
+    "two",
+    "three",
+    "four",
+    "five",
+    "six",
+    "seven",
+    "eight",
+    "nine",
+    "ten",
+    "eleven",
+    "twelve",
+)
 KINDS = {"ode": "Local error", "weak": "Weak local error", "strong": "Mean-square local error"}
 
 
@@ -27,6 +41,11 @@ def power(k: int) -> str:
 def count(n: int) -> str:
     """A number in running text, spelled out up to twelve."""
     return _NUMBERS[n] if 0 <= n < len(_NUMBERS) else str(n)
+
+
+def share(part: int, total: int) -> str:
+    """ "all 40" or "38 of 40"."""
+    return f"all {count(total)}" if part == total else f"{part} of {total}"
 
 
 def listed(names: Sequence[str]) -> str:
@@ -79,8 +98,12 @@ def expression(value: Any, label: str = "") -> Formula:
     value = _tidy(value.replace(sympy.log, lambda inside: sympy.log(_tidy(inside))))
     order = {"order": "rev-lex"}
     mathml = sympy.mathml(value, printer="presentation", **order)
-    mathml = mathml.replace("<mo>&InvisibleTimes;</mo>", '<mspace width="0.15em"/>').replace("<mo>-</mo>", "<mo>−</mo>")
-    text = sympy.sstr(value, **order).replace("**2", "²").replace("**3", "³").replace("*", " ").replace("-", "−")
+    mathml = mathml.replace("<mo>&InvisibleTimes;</mo>", '<mspace width="0.15em"/>').replace(
+        "<mo>-</mo>", "<mo>−</mo>"
+    )
+    text = (
+        sympy.sstr(value, **order).replace("**2", "²").replace("**3", "³").replace("*", " ").replace("-", "−")
+    )
     for name, letter in {"omega": "ω", "gamma": "γ"}.items():
         text = text.replace(name, letter)
     return Formula(sympy.latex(value, **order), mathml, text, label)

@@ -9,7 +9,20 @@ import numpy as np
 from numpy.typing import NDArray
 
 from analytic_models.stability import boundaries, largest_stable_step
-from reports.document import Block, Cell, Column, Figure, Formula, Heading, Line, Page, Panel, Table, printed, text
+from reports.document import (
+    Block,
+    Cell,
+    Column,
+    Figure,
+    Formula,
+    Heading,
+    Line,
+    Page,
+    Panel,
+    Table,
+    printed,
+    text,
+)
 from reports.pages.exact import KINDS, schemes
 from reports.pages.exact_runs import EPS, SPECTRUM, diffusion, target
 from reports.pages.settings import Settings
@@ -35,10 +48,11 @@ def variances_of_interest() -> tuple[float, float, float]:
 def build(settings: Settings) -> Page:
     body: list[Block] = [
         text(
-            "Freeze the rate β and the score of a Gaussian mode at forward time τ. One step is then a fixed matrix, and a "
-            "step is stable as long as no eigenvalue of that matrix leaves the unit disk, that is, while Jury’s conditions hold. "
-            "The largest stable step is in units of forward time; where the exact flow itself grows, growth is right and "
-            "there is no limit; ∞ means stable at every step tried."
+            "Freeze the rate β and the score of a Gaussian mode at forward time τ. One step is then a fixed "
+            "matrix, and a step is stable as long as no eigenvalue of that matrix leaves the unit disk, "
+            "that is, while Jury’s conditions hold. The largest stable step is in units of forward time; "
+            "where the exact flow itself grows, growth is right and there is no limit; ∞ means stable at "
+            "every step tried."
         ),
         Heading("PSLD near the data", "psld"),
         _figure(settings),
@@ -51,8 +65,8 @@ def build(settings: Settings) -> Page:
         _table("vp"),
         Heading("Closed forms", "closed"),
         text(
-            "For VP and for a harmonic well the conditions can be solved: u = ∫β over the step, v is the variance of the mode "
-            "at the frozen time, ω the frequency of the well."
+            "For VP and for a harmonic well the conditions can be solved: u = ∫β over the step, v is the "
+            "variance of the mode at the frozen time, ω the frequency of the well."
         ),
         _closed_table(),
     ]
@@ -66,16 +80,21 @@ def _lead() -> str:
         found = {s.name: float(limits(s, (smallest,), EPS)[0]) for s in schemes("psld", dynamics)}
         best = max(found, key=lambda n: found[n])
         worst = min(found, key=lambda n: found[n])
-        parts.append(f"from {printed(found[worst])} ({worst}) to {printed(found[best])} ({best}) for the {kind}")
+        parts.append(
+            f"from {printed(found[worst])} ({worst}) to {printed(found[best])} ({best}) for the {kind}"
+        )
     return (
-        f"On the stiffest mode of the digits spectrum, at the last evaluation before the data (τ = {EPS:g}), the largest "
-        f"stable step goes {' and '.join(parts)}; Euler’s is {_noise_factor()} times as long as Euler–Maruyama’s."
+        "On the stiffest mode of the digits spectrum, at the last evaluation before the data (τ = "
+        f"{EPS:g}), the largest stable step goes {' and '.join(parts)}; Euler’s is {_noise_factor()} times "
+        "as long as Euler–Maruyama’s."
     )
 
 
 def _noise_factor() -> str:
     smallest = variances_of_interest()[2]
-    euler, em = (next(s for s in schemes("psld", d) if s.name == n) for d, n in (("ode", "Euler"), ("sde", "EM")))
+    euler, em = (
+        next(s for s in schemes("psld", d) if s.name == n) for d, n in (("ode", "Euler"), ("sde", "EM"))
+    )
     return printed(float(limits(euler, (smallest,), EPS)[0] / limits(em, (smallest,), EPS)[0]), "2g")
 
 
@@ -88,7 +107,8 @@ def _figure(settings: Settings) -> Figure:
         panels.append(Panel(kind, tuple(lines), "target variance", "largest stable step h"))
     return Figure(
         "stability-variance",
-        f"**Largest stable step at τ = {EPS:g}**, PSLD at its default parameters, by the variance of the mode.",
+        f"**Largest stable step at τ = {EPS:g}**, PSLD at its default parameters, by the variance of the "
+        "mode.",
         tuple(panels),
         "spectral radius of the exact one-step map",
     )
@@ -107,8 +127,8 @@ def _time_figure(settings: Settings) -> Figure:
         panels.append(Panel(kind, tuple(lines), "forward time τ", "largest stable step h"))
     return Figure(
         "stability-time",
-        f"**Largest stable step along the way**, PSLD, for the median variance of the digits spectrum, {printed(median)}. "
-        "Curves break off where there is no limit.",
+        "**Largest stable step along the way**, PSLD, for the median variance of the digits spectrum, "
+        f"{printed(median)}. Curves break off where there is no limit.",
         tuple(panels),
         "spectral radius of the exact one-step map",
     )
@@ -125,7 +145,8 @@ def _time_finding() -> str:
     return (
         f"From τ = {EPS:g} to τ = 0.1 the limit grows by factors from {printed(min(finite.values()), '2g')} "
         f"({min(finite, key=lambda n: finite[n])}) to {printed(max(finite.values()), '2g')} "
-        f"({max(finite, key=lambda n: finite[n])}): only the last stretch is stiff, which is what a quadratic grid is for."
+        f"({max(finite, key=lambda n: finite[n])}): only the last stretch is stiff, which is what a "
+        "quadratic grid is for."
     )
 
 
@@ -140,12 +161,15 @@ def _table(model: str) -> Table:
     heads = ("largest variance", "median variance", "smallest variance")
     return Table(
         f"stability-{model}",
-        f"**{model.upper()}: largest stable step at τ = {EPS:g}** for three modes of the spectrum, and the evaluations "
-        "that steps within the smallest of the three would take on a uniform grid.",
+        f"**{model.upper()}: largest stable step at τ = {EPS:g}** for three modes of the spectrum, and the "
+        "evaluations that steps within the smallest of the three would take on a uniform grid.",
         (
             Column("scheme", "scheme"),
             Column("dynamics", "dynamics"),
-            *(Column(f"h{i}", head, printed(v)) for i, (head, v) in enumerate(zip(heads, picks, strict=True))),
+            *(
+                Column(f"h{i}", head, printed(v))
+                for i, (head, v) in enumerate(zip(heads, picks, strict=True))
+            ),
             Column("budget", "evaluations", "uniform grid", "d", smallest=True),
         ),
         tuple(rows),
@@ -165,13 +189,16 @@ def _cost_finding() -> str:
     parts = []
     for dynamics, kind in KINDS.items():
         picks = variances_of_interest()
-        costs = {s.name: _budget(s, [float(v) for v in limits(s, picks, EPS)]) for s in schemes("psld", dynamics)}
+        costs = {
+            s.name: _budget(s, [float(v) for v in limits(s, picks, EPS)]) for s in schemes("psld", dynamics)
+        }
         known = {name: c for name, c in costs.items() if c is not None}
         best = min(known, key=lambda n: known[n])
         parts.append(f"{best} ({known[best]}) for the {kind}")
     return (
-        f"Counted in evaluations the cheapest to keep stable are {listed(parts)}. Samplers are run with far fewer: "
-        "what is unstable is then only the last stretch on the smallest modes, and the exact errors say how much that costs."
+        f"Counted in evaluations the cheapest to keep stable are {listed(parts)}. Samplers are run with far "
+        "fewer: what is unstable is then only the last stretch on the smallest modes, and the exact errors "
+        "say how much that costs."
     )
 
 
@@ -186,14 +213,19 @@ def _closed_table() -> Table:
             for value in found:
                 if not value.has(*_symbols("gamma")):
                     formula: Formula = expression(value)
-                    rows.append((link(s), "VP, u <" if model == "vp" else "harmonic well, h <", formula))
+                    rows.append((link(s), "VP, u" if model == "vp" else "harmonic well, h", formula))
     note = f" No boundary in closed form: {listed(never)}." if never else ""
     same = {row[2].text for row in rows if str(row[1]).startswith("harmonic") and isinstance(row[2], Formula)}
-    one = f" All {count(len(same))}: the splittings of a harmonic well share one limit." if len(same) == 1 else ""
+    one = (
+        f" All {count(len(same))}: the splittings of a harmonic well share one limit."
+        if len(same) == 1
+        else ""
+    )
     return Table(
         "stability-closed",
-        f"**Stability in closed form.**{note}{one}",
-        (Column("scheme", "scheme"), Column("model", "model"), Column("limit", "stable while below")),
+        "**Stability boundaries in closed form.** Steps at which an eigenvalue leaves the unit disk; no "
+        f"limit where the expression is not positive.{note}{one}",
+        (Column("scheme", "scheme"), Column("model", "model and step"), Column("limit", "boundary")),
         tuple(rows),
         "zeros of Jury’s conditions of the exact one-step map",
     )

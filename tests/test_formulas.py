@@ -1,0 +1,187 @@
+"""Printed closed forms, read back as a person reads them, against the numbers they stand for."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+import sympy as sp
+from hypothesis import given, settings
+
+from splitting_analysis.catalogue import CATALOGUE, find
+from splitting_analysis.formulas import keys_of, spell_error, to_json
+from splitting_analysis.local_error import at_lambda_one, local_error
+from splitting_analysis.numbers import Point, error_numbers, evaluate
+from splitting_analysis.scheme import Scheme, scheme
+from splitting_analysis.strong import strong_error
+from splitting_analysis.styles import STYLES
+from tests import oracle_problems as problems
+from tests import oracle_samplers as samplers
+from tests import oracle_strong as strong
+from tests.oracle_reader import READERS, Formula
+from tests.strategies import splitting_words
+from tests.test_local_error import point
+from tests.test_strong_error import affine, numbers
+
+SPLITTINGS = [s for s in CATALOGUE if not s.word.is_runge_kutta]
+PAIRS = [("NSE", "RSE"), ("NVV", "RVV"), ("NOBA", "ROBA"), ("NBAO", "RBAO"), ("NOBAB", "ROBAB")]
+ERRORS = [local_error(s) for s in SPLITTINGS] + [local_error(find(a)) - local_error(find(b)) for a, b in PAIRS]
+
+
+def read(text, style, p):
+    """The value of a printed formula at an oracle's problem."""
+    values = problems.parameters(p) | {c: np.array(v) for c, v in p.state.items()}
+    values["root_lambda"] = p.lambda_s**0.5
+    return Formula(READERS[style](text), problems.jet(p), values, p.d).value()
+
+
+@pytest.mark.parametrize("style", STYLES)
+@pytest.mark.parametrize("error", [pytest.param(e, id=f"{e.model.name}-{e.kind}-{e.name}") for e in ERRORS])
+def test_every_printed_formula_means_the_error_it_is_printed_for(error, style):
+    p = problems.problem(error.model.name, error.model.dynamics, 2)
+    here = point(p)
+    for k in error.terms:
+        for key in keys_of(error, k):
+            value = read(spell_error(error, k, key, STYLES[style]), style, p)
+            expected = evaluate(error.terms[k][key], here)
+            if len(key) == 2 and np.ndim(value) == 2:
+                value = np.trace(value)
+            assert value == pytest.approx(np.asarray(expected, float), rel=1e-9, abs=1e-12), (k, key)
+
+
+@pytest.mark.parametrize("style", STYLES)
+@pytest.mark.parametrize("name", ["EM", "ROBA", "NOBAB", "SSCS"])
+def test_a_printed_strong_error_is_the_matrix_of_the_exact_one_block_by_block(name, style):
+    p = affine("psld", 2)
+    truth = strong.strong_error(p, str(find(name).word))[3]
+    error = strong_error(at_lambda_one(find(name)))
+
+    def field(score, j, directions):
+        ((component, direction),) = directions
+        i, k = ("sx", "sm").index(score), "xm".index(component)
+        return p.jacobian[0][2 * i : 2 * i + 2, 2 * k : 2 * k + 2] @ direction
+
+    values = {"Gamma": p.Gamma, "nu": p.nu, "M": p.M, "beta": p.beta(0), "dbeta": p.beta.deriv()(0)}
+    for key in ("xx", "xm", "mm"):
+        i, k = ("xm".index(c) for c in key)
+        block = truth[2 * i : 2 * i + 2, 2 * k : 2 * k + 2]
+        value = Formula(READERS[style](spell_error(error, 3, key, STYLES[style])), field, values, 2).value()
+        if key[0] == key[1]:
+            value = (value + value.T) / 2
+        assert value == pytest.approx(block, abs=1e-8), key
+
+
+@pytest.mark.parametrize("key", ["xx", "xm"])
+def test_a_printed_second_moment_is_the_matrix_of_the_sampler_entry_by_entry(key):
+    p = problems.problem("psld", "sde", 2)
+    value = read(spell_error(local_error(find("EM")), 2, key), "text", p)
+    value = (value + value.T) / 2 if key == "xx" else value
+    rows = [[v - sp.Float(a, 20) for v, a in zip(p.symbols["xm".index(c)], p.state[c], strict=True)] for c in key]
+    truth = [[samplers.weak_error(p, "S E", u * v)[2] for v in rows[1]] for u in rows[0]]
+    assert value == pytest.approx(np.array(truth), abs=1e-9)
+    assert abs(truth[0][1] - truth[1][0]) > 1e-3 or key == "xx"
+
+
+def test_random_words_print_what_they_mean_in_all_styles():
+    p = problems.problem("psld", "ode", 2)
+    here = point(p)
+
+    @settings(max_examples=8)
+    @given(word=splitting_words("psld", "ode", 2))
+    def holds(word):
+        error = local_error(Scheme("random", word, "psld", "ode"))
+        for k, by_key in error.terms.items():
+            for c, combination in by_key.items():
+                expected = np.asarray(evaluate(combination, here), float)
+                for style in STYLES:
+                    value = read(spell_error(error, k, c, STYLES[style]), style, p)
+                    assert value == pytest.approx(expected, rel=1e-9, abs=1e-11)
+
+    holds()
+
+
+@pytest.mark.parametrize(
+    ("left", "right", "key", "text"),
+    [
+        ("NSE", "RSE", "x", "−β² Γ/4 ∂_m s^x[x + ν m + ν M s^m]"),
+        ("NSE", "RSE", "m", "0"),
+        ("NVV", "RVV", "m", "−β ν M/4 ∂_τ s^m"),
+        ("NOBA", "ROBA", "x", "−β² Γ/2 ∂_m s^x[x + 2 ν m + 2 ν M s^m]"),
+    ],
+)
+def test_what_score_reuse_changes_reads_in_one_line(left, right, key, text):
+    assert spell_error(local_error(find(left)) - local_error(find(right)), 2, key) == text
+
+
+def test_one_difference_reads_alike_in_all_styles():
+    difference = local_error(find("NVV")) - local_error(find("RVV"))
+    assert spell_error(difference, 2, "m", STYLES["latex"]) == r"-\frac{\beta \, \nu \, M}{4} \, \partial_{\tau} s^{m}"
+    tokens = [list(READERS[style](spell_error(difference, 3, "x", STYLES[style]))) for style in STYLES]
+    without_brackets = [[t for t in row if t[0] not in "()"] for row in tokens]
+    assert without_brackets[0] == without_brackets[1] == without_brackets[2]
+
+
+@pytest.mark.parametrize("name", ["Heun", "RK4"])
+def test_a_runge_kutta_error_prints_its_elementary_differentials(name):
+    s = find(name, "vp")
+    combination = local_error(s).terms[s.order + 1]["z"]
+    text = spell_error(local_error(s), s.order + 1, "z")
+    assert text.count("[") + 1 >= len(combination) >= 2 and "f′" in text and "e1" not in text
+    latex = spell_error(local_error(s), s.order + 1, "z", STYLES["latex"])
+    assert latex.count("{") == latex.count("}") and latex.count(r"\left") == latex.count(r"\right")
+
+
+def test_heun_misses_a_known_pair_of_differentials():
+    """Hairer, Norsett & Wanner I, II.2: the h^3 error of the trapezoidal rule in explicit form."""
+    assert spell_error(local_error(find("Heun", "vp")), 3, "z") == "1/12 (2 f′[f′[f]] − f″[f, f])"
+
+
+def from_json(node, field, state, unit):
+    """A tree of the JSON form in one dimension."""
+    if node["node"] in state:
+        return state[node["node"]]
+    if node["node"][0] == "e":
+        return unit
+    along = [(c, from_json(child, field, state, unit)) for c, child in node["along"]]
+    if node["node"] == "phi":
+        return np.prod([value for _, value in along])
+    return field(node["node"], node["d_tau"], tuple(along))
+
+
+@pytest.mark.parametrize("error", [pytest.param(e, id=f"{e.model.name}-{e.kind}-{e.name}") for e in ERRORS])
+def test_the_json_form_alone_gives_the_numbers(error):
+    p = problems.problem(error.model.name, error.model.dynamics, 1)
+    state = {c: v[0] for c, v in p.state.items()}
+    jet = problems.jet(p)
+
+    def field(name, j, directions):
+        return float(jet(name, j, tuple((c, np.array([v])) for c, v in directions))[0])
+
+    data = json.loads(json.dumps(to_json(error)))
+    values = {
+        sp.Symbol(n, positive=n in ("Gamma", "nu", "M", "gamma", "lambda_s")): v
+        for n, v in problems.parameters(p).items()
+    }
+    expected = error_numbers(error, Point(state, field, problems.parameters(p)))
+    assert (data["scheme"], data["word"], data["kind"]) == (error.name, error.word, error.kind)
+    assert data["leading_power"] == error.leading
+    for k, by_key in expected.items():
+        for key, number in by_key.items():
+            entry = data["terms"][f"h{k}"][key]
+            total = sum(
+                float(sp.sympify(term["coefficient"], locals={str(s): s for s in values}).subs(values))
+                * from_json(term["differential"], field, state, 1.0)
+                for term in entry["sum"]
+            )
+            assert total == pytest.approx(number, rel=1e-9, abs=1e-12), (k, key)
+            assert entry["text"] == spell_error(error, k, key)
+
+
+def test_errors_display_as_formulas_in_a_notebook():
+    for error in (local_error(find("RSE")), strong_error(find("ROBA")), local_error(find("Heun", "vp"))):
+        latex = error._repr_latex_()
+        assert latex.startswith("$$\\begin{aligned}") and latex.endswith("\\end{aligned}$$")
+        assert latex.count("{") == latex.count("}") and latex.count(r"\left") == latex.count(r"\right")
+    nothing = local_error(find("RSE")) - local_error(scheme("S B A"))
+    assert nothing._repr_latex_() == r"$$\begin{aligned}0\end{aligned}$$"

@@ -1,0 +1,357 @@
+"""Exact moments: against plain dense samplers, fifty digits and symbols; and what a run promises."""
+
+from __future__ import annotations
+
+from dataclasses import fields, replace
+from fractions import Fraction
+from itertools import pairwise
+
+import mpmath
+import numpy as np
+import pytest
+import sympy
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from analytic_models import moments as module
+from analytic_models.diffusions import PSLD, VP, Diffusion, Langevin
+from analytic_models.grids import given_grid, grid
+from analytic_models.moments import Moments, one_step, run, starting_law, steps_for
+from analytic_models.targets import Gaussian, initial, marginal, score
+from splitting_analysis.catalogue import CATALOGUE, find
+from splitting_analysis.scheme import LambdaS, scheme
+from tests.oracle_moments import SAMPLERS, Plain
+from tests.strategies import schemes
+
+PROCESSES: dict[str, Diffusion] = {
+    "psld": PSLD(0.3, 2.5, 2.0, 7.0, 0.04), "vp": VP(0.2, 3.5), "langevin": Langevin(0.8, 2.0)
+}  # fmt: skip
+TIMES = {name: [0.0, 0.1, 0.25, 0.5, 0.6, 0.83, 0.95] for name in ("psld", "vp")}
+TIMES["langevin"] = [0.0, 0.2, 0.5, 0.9, 1.0, 1.7, 2.0]
+VARIANCES, MEAN = np.array([0.05, 0.7, 2.0]), np.array([0.4, -1.0, 0.3])
+TARGET = Gaussian(VARIANCES, MEAN)
+R = np.linalg.qr(np.random.default_rng(5).normal(size=(3, 3)))[0]
+BY_NAME = pytest.mark.parametrize("entry", CATALOGUE, ids=lambda s: f"{s.model_name}-{s.dynamics}-{s.name}")
+N = 11
+
+
+def dense(law: Moments):
+    """Mean (k, d) and covariance (k, k, d, d) in the data basis, from a law in the eigenbasis."""
+    d = len(VARIANCES)
+    mean = np.array([R @ np.broadcast_to(m, d) for m in law.mean])
+    covariance = [[R @ np.diag(np.broadcast_to(c, d)) @ R.T for c in row] for row in law.covariance]
+    return mean, np.array(covariance)
+
+
+def plain(model, *options):
+    return Plain(model, PROCESSES[model], R @ np.diag(VARIANCES) @ R.T, R @ MEAN, *options)
+
+
+def agree(law: Moments, oracle: Plain, tolerance: float = 1e-12) -> None:
+    mean, covariance = dense(law)
+    scale = np.abs(oracle.covariance()).max()
+    assert np.abs(mean - oracle.mean()).max() < tolerance * max(1, np.sqrt(scale))
+    assert np.abs(covariance - oracle.covariance()).max() < tolerance * scale
+
+
+@BY_NAME
+def test_moments_in_the_eigenbasis_are_those_of_the_printed_sampler_in_any_basis(entry):
+    times = TIMES[entry.model_name]
+    last = 0 if entry.model_name == "langevin" else 2 if entry.dynamics == "sde" else 1
+    oracle = plain(entry.model_name).run(times, SAMPLERS[entry.model_name, entry.name], last)
+    law = run(entry, PROCESSES[entry.model_name], TARGET, times)
+    agree(law, oracle)
+    if not entry.carries_score and entry.name not in ("ABOBA", "OBABO"):  # printed with a score per kick
+        assert entry.model_name == "langevin" or law.nfe == oracle.evaluations
+
+
+def test_every_catalogue_entry_has_its_printed_sampler():
+    assert {(s.model_name, s.name) for s in CATALOGUE} == set(SAMPLERS)
+
+
+@pytest.mark.parametrize("rule", ["exponent", "variance"])
+@pytest.mark.parametrize("value", [0, Fraction(1, 3), 1.7])
+def test_lambda_scales_the_position_noise_by_its_rule(rule, value):
+    times, exact = TIMES["psld"], Fraction(value)
+    for name in ("ROBA", "NOBAB", "RBAO"):
+        oracle = plain("psld", float(value), rule).run(times, SAMPLERS["psld", name], 2)
+        entry = replace(find(name), lambda_s=LambdaS(rule))
+        fixed = replace(find(name), lambda_s=LambdaS(rule, exact))
+        agree(run(entry, PROCESSES["psld"], TARGET, times, lambda_s=value), oracle)
+        agree(run(entry, PROCESSES["psld"], TARGET, times, lambda_s=lambda t: value + 0 * t), oracle)
+        agree(run(fixed, PROCESSES["psld"], TARGET, times), oracle)
+
+
+def test_a_varying_lambda_is_taken_at_the_start_of_each_step():
+    process, times, entry = PROCESSES["psld"], TIMES["psld"], find("ROBA")
+    law = starting_law(process, TARGET, "prior")
+    for t, after in pairwise(times):
+        piece = run(entry, process, TARGET, [t, after], law, denoise=False, lambda_s=0 if t < 0.3 else 2 - t)
+        law = piece.mean, piece.covariance
+    whole = run(entry, process, TARGET, times, denoise=False, lambda_s=lambda t: 0 if t < 0.3 else 2 - t)
+    assert np.allclose(law[1], whole.covariance, rtol=1e-14)
+
+
+def test_a_carried_score_is_that_of_the_step_before():
+    """B/2 A S@1 B/2 keeps the score of its step's end, and evaluates once at the start of all."""
+    def step(p):
+        p.B(0.5, 1), p.A(1, 1), p.S(1), p.B(0.5, 1)
+
+    oracle = plain("psld")
+    oracle.t, oracle.h = 0.0, 0.0
+    oracle.S()
+    oracle.run(TIMES["psld"], step, 1)
+    law = run(scheme("B/2 A S@1 B/2", "psld", "ode"), PROCESSES["psld"], TARGET, TIMES["psld"])
+    agree(law, oracle)
+    assert law.nfe == oracle.evaluations == len(TIMES["psld"]) - 1 + 2
+
+    def noisy(p):
+        p.B(1, 2), p.O(), p.S(), p.A(1, 2)
+
+    oracle = plain("psld")
+    oracle.t, oracle.h = 0.0, 0.0
+    oracle.S()
+    oracle.run(TIMES["psld"], noisy, 2)
+    agree(run(scheme("B O S A"), PROCESSES["psld"], TARGET, TIMES["psld"]), oracle)
+
+
+def test_each_part_of_a_letter_covers_its_own_part_of_the_step():
+    def step(p):
+        p.O(0, 1 / 3), p.S(), p.B(1, 2), p.O(1 / 3, 1), p.A(1, 2)
+
+    oracle = plain("psld").run(TIMES["psld"], step, 2)
+    agree(run(scheme("O/3 S B O*2/3 A"), PROCESSES["psld"], TARGET, TIMES["psld"]), oracle)
+
+
+def precise(diffusion):
+    return replace(diffusion, **{f.name: mpmath.mpf(getattr(diffusion, f.name)) for f in fields(diffusion)})
+
+
+@BY_NAME
+def test_high_precision_and_float64_agree(entry):
+    process, times = PROCESSES[entry.model_name], TIMES[entry.model_name][:4]
+    law = run(entry, process, TARGET, times)
+    with mpmath.workdps(40):
+        mode = Gaussian(mpmath.mpf(VARIANCES[1]), mpmath.mpf(MEAN[1]))
+        exact = run(entry, precise(process), mode, [mpmath.mpf(t) for t in times])
+        n = range(len(exact.mean))
+        for i in n:
+            assert abs(law.mean[i][1] - exact.mean[i]) < 1e-13 * (1 + abs(exact.mean[i]))
+            for j in n:
+                assert isinstance(exact.covariance[i][j], mpmath.mpf)
+                size = mpmath.sqrt(exact.covariance[i][i] * exact.covariance[j][j])
+                assert abs(law.covariance[i][j][1] - exact.covariance[i][j]) < 1e-13 * size
+    assert law.nfe == exact.nfe
+
+
+@pytest.mark.parametrize("text", ["O S B A", "L/2 S K L/2", "S B/2 A S@1 B/2", "S E"])
+def test_the_symbolic_step_is_the_number_step_at_its_values(text):
+    values = PROCESSES["psld"]
+    names = [f.name for f in fields(values)]
+    symbols = sympy.symbols(names, positive=True)
+    C, t, h = sympy.symbols("C t h", positive=True)
+    at = {s: sympy.nsimplify(getattr(values, n)) for s, n in zip(symbols, names, strict=True)}
+    at |= {C: sympy.Rational(7, 10), t: sympy.Rational(1, 5), h: sympy.Rational(1, 10)}
+    symbolic, target = PSLD(*symbols), Gaussian(C, sympy.Integer(0))
+    word = scheme(text)
+    step = one_step(word, symbolic, t, h, lambda tau: score(symbolic, target, tau))
+    number = one_step(word, values, 0.2, 0.1, lambda tau: score(values, Gaussian(0.7, 0.0), tau))
+    for form, reference in zip(step.forms, number.forms, strict=True):
+        assert form.keys() == reference.keys()
+        for key, value in form.items():
+            assert float(sympy.sympify(value).subs(at)) == pytest.approx(reference[key], rel=1e-11)
+    for block, reference in zip(step.noise, number.noise, strict=True):
+        for value, other in zip(np.ravel(np.array(block)), np.ravel(np.array(reference)), strict=True):
+            assert float(sympy.sympify(value).subs(at)) == pytest.approx(other, rel=1e-9)
+
+
+@st.composite
+def settings_of_a_run(draw):
+    """A random scheme, process, spectrum and grid that ends short of T."""
+    any_scheme = draw(schemes(max_parts=2))
+    beta = st.floats(0.5, 8.0)
+    gamma, kappa = st.sampled_from([0.0, 0.01, 0.5]), st.sampled_from([0.0, 0.04])
+    process: Diffusion = {
+        "psld": lambda: PSLD(draw(gamma), 4.0, draw(beta), draw(beta), draw(kappa)),
+        "vp": lambda: VP(draw(beta), draw(beta)),
+        "langevin": lambda: Langevin(draw(st.floats(0.1, 3.0)), 1.0),
+    }[any_scheme.model_name]()
+    low = 1e-3 if any_scheme.model_name == "langevin" else 0.0
+    spectrum = draw(st.lists(st.floats(low, 50.0), min_size=1, max_size=3))
+    parts = np.array(draw(st.lists(st.floats(0.2, 1.0), min_size=8, max_size=20)))
+    times = [0.0, *(0.99 * np.cumsum(parts) / parts.sum())]
+    return any_scheme, process, spectrum, times, draw(st.sampled_from(["prior", "pT"])), draw(st.booleans())
+
+
+@given(settings_of_a_run())
+@settings(max_examples=150)
+def test_covariances_stay_positive_and_evaluations_are_counted(case):
+    any_scheme, process, spectrum, times, start, denoise = case
+    longest = max((after - t) * process.beta(process.T - t) for t, after in pairwise(times))
+    if longest * max((op.fraction for op in any_scheme.word if op.rule == "ddpm"), default=0) >= 1:
+        with pytest.raises(ValueError, match=r"beta h = .* there h must be below"):
+            run(any_scheme, process, Gaussian(spectrum), times, start, denoise)
+        return
+    law = run(any_scheme, process, Gaussian(spectrum), times, start, denoise)
+    last = denoise and any_scheme.model_name != "langevin"
+    assert law.steps == len(times) - 1
+    assert law.nfe == law.steps * any_scheme.word.nfe + any_scheme.carries_score + last
+    k, shape = len(law.covariance), (len(spectrum),)
+    block = np.moveaxis(np.array([[np.broadcast_to(e, shape) for e in row] for row in law.covariance]), 2, 0)
+    assert block.shape == (*shape, k, k) and all(m.shape == shape for m in law.mean)
+    assert np.array_equal(block, np.swapaxes(block, 1, 2))
+    trace = np.trace(block, axis1=1, axis2=2)
+    assert np.all(np.linalg.eigvalsh(block).min(axis=1) >= -1e-12 * trace)
+    if any_scheme.dynamics == "sde" and not denoise:
+        assert np.all(trace > 0)
+
+
+@BY_NAME
+def test_neither_the_number_of_steps_at_once_nor_the_other_modes_change_a_result(entry, monkeypatch):
+    process, times = PROCESSES[entry.model_name], TIMES[entry.model_name]
+    whole = run(entry, process, TARGET, times)
+    for size in (1, 4, 6, 10**6):
+        monkeypatch.setattr(module, "CACHED", size)
+        again = run(entry, process, TARGET, times)
+        assert np.allclose(again.covariance, whole.covariance, rtol=1e-14, atol=0)
+        assert np.allclose(again.mean, whole.mean, rtol=1e-13, atol=1e-15) and again.nfe == whole.nfe
+    for k in range(len(VARIANCES)):
+        one = run(entry, process, Gaussian(VARIANCES[k : k + 1], MEAN[k : k + 1]), times)
+        assert np.allclose(np.array(one.covariance)[..., 0], np.array(whole.covariance)[..., k], rtol=1e-14)
+
+
+def test_a_run_in_two_halves_is_the_run():
+    for entry in (find("ROBA"), find("RVV"), find("EI", "vp")):
+        process, times = PROCESSES[entry.model_name], TIMES[entry.model_name]
+        first = run(entry, process, TARGET, times[:4], denoise=False)
+        second = run(entry, process, TARGET, times[3:], (first.mean, first.covariance))
+        whole = run(entry, process, TARGET, times)
+        assert np.allclose(second.covariance, whole.covariance, rtol=1e-14)
+        assert np.allclose(second.mean, whole.mean, rtol=1e-13)
+        assert second.nfe + first.nfe == whole.nfe
+
+
+def test_runs_start_from_the_prior_or_from_the_exact_law():
+    for process in PROCESSES.values():
+        for start, law in (
+            ("pT", marginal(process, TARGET, process.T)), ("prior", ((0, 0), np.diag(process.stationary)))
+        ):  # fmt: skip
+            mean, covariance = starting_law(process, TARGET, start)
+            for i in range(len(mean)):
+                assert np.allclose(mean[i], law[0][i])
+                assert all(np.allclose(covariance[i][j], law[1][i][j]) for j in range(len(mean)))
+    late = starting_law(PROCESSES["vp"], TARGET, "pT", 0.4)
+    assert np.array_equal(late[1][0][0], marginal(PROCESSES["vp"], TARGET, 0.6)[1][0][0])
+
+
+@pytest.mark.parametrize("name", ["ROBA", "RVV", "SSCS", "EM", "Euler"])
+def test_many_steps_end_at_the_data_law(name):
+    process, entry = PROCESSES["psld"], find(name)
+    errors = []
+    for steps in (400, 800):
+        law = run(entry, process, TARGET, grid("uniform", steps, 1.0, 0.0), "pT", denoise=False)
+        exact = initial(process, TARGET)
+        errors.append([law.mean[0] - exact[0][0], law.covariance[0][0] - exact[1][0][0]])
+    assert np.abs(errors[1]).max() < 0.02
+    assert np.allclose(np.array(errors[0]) / errors[1], 2, atol=0.15), "first order"
+
+
+def test_nothing_is_denoised_where_the_grid_ends_at_the_data():
+    times = [*TIMES["psld"], 1.0]
+    entry, process = find("ROBA"), PROCESSES["psld"]
+    with_step, without = (run(entry, process, TARGET, times, denoise=d) for d in (True, False))
+    assert with_step.nfe == without.nfe == 7
+    assert np.array_equal(with_step.covariance, without.covariance)
+
+
+def test_a_centred_target_keeps_the_mean_at_zero_and_a_mean_does_not_touch_the_covariance():
+    for entry in CATALOGUE:
+        process, times = PROCESSES[entry.model_name], TIMES[entry.model_name]
+        centred, moved = (run(entry, process, Gaussian(VARIANCES, mu), times) for mu in (0.0, MEAN))
+        assert all(np.array_equal(m, np.zeros(3)) for m in centred.mean)
+        assert np.allclose(centred.covariance, moved.covariance, rtol=1e-14)
+        assert np.all(np.abs(moved.mean[0]) > 0)
+
+
+def test_budgets_buy_steps_and_too_small_ones_are_refused():
+    assert steps_for(50, find("ROBA"), True) == 49 and steps_for(50, find("ROBA"), False) == 50
+    assert steps_for(50, find("NOBAB"), True) == 16
+    assert steps_for(50, scheme("B/2 A S@1 B/2", dynamics="ode"), True) == 48
+    assert steps_for(7, find("RK45"), True) == 1
+    with pytest.raises(ValueError, match="6 evaluations buy no step of RK45: one step takes 6, and 1 go"):
+        steps_for(6, find("RK45"), True)
+    with pytest.raises(ValueError, match="0 evaluations buy no step of BAOAB"):
+        steps_for(0, find("BAOAB", "langevin"), False)
+    for nfe, entry in ((50, find("ROBAB")), (31, find("NVV")), (20, find("BAOAB", "langevin"))):
+        last = entry.model_name != "langevin"
+        steps = steps_for(nfe, entry, last)
+        process = PROCESSES[entry.model_name]
+        times = grid("uniform", steps, process.T, 1e-3 if last else 0.0)
+        spent = run(entry, process, TARGET, times).nfe
+        assert spent <= nfe < spent + entry.word.nfe
+
+
+REFUSED = [
+    ("DDPM", "vp", [0.0, 0.5, 0.9], {}, r"beta h = 1.75 in the step at t = 0, .* below 0.286, not 0.5"),
+    ("ROBA", "psld", [0.0], {}, "at least two finite times"),
+    ("ROBA", "psld", [0.0, 0.5, 0.5], {}, "does not increase at index 2: 0.5 then 0.5"),
+    ("ROBA", "psld", [0.0, float("nan")], {}, "finite"),
+    ("ROBA", "psld", [-0.1, 0.5], {}, "outside"),
+    ("ROBA", "psld", [0.0, 1.1], {}, "outside"),
+    ("ROBA", "psld", [0.0, 0.5], {"start": "posterior"}, "there are: prior, pT"),
+    ("ROBA", "psld", [0.0, 0.5], {"lambda_s": -0.5}, "lambda_s = -0.5"),
+    ("ROBA", "psld", [0.0, 0.5], {"lambda_s": float("inf")}, "finite and >= 0"),
+    ("ROBA", "psld", [0.0, 0.5], {"lambda_s": lambda t: -1.0}, "finite and >= 0"),
+    ("EM", "langevin", [0.0, 0.5], {"model": "vp"}, "EM is a vp scheme, not one for langevin"),
+]
+
+
+@pytest.mark.parametrize(("name", "model", "times", "options", "problem"), REFUSED)
+def test_bad_runs_are_refused_with_the_reason(name, model, times, options, problem):
+    entry = find(name, options.pop("model") if "model" in options else model)
+    with pytest.raises(ValueError, match=problem):
+        run(entry, PROCESSES[model], TARGET, times, **options)
+
+
+def test_a_step_that_does_not_exist_is_refused_at_any_precision():
+    process, mode = precise(PROCESSES["vp"]), Gaussian(mpmath.mpf(1), mpmath.mpf(0))
+    with pytest.raises(ValueError, match=r"beta h = 1.75"):
+        run(find("DDPM", "vp"), process, mode, [mpmath.mpf(0), mpmath.mpf(1) / 2])
+
+
+def test_a_score_needed_at_a_degenerate_law_is_refused_and_one_not_needed_is_not():
+    target, times = Gaussian([1.0, 0.0]), grid("uniform", 5, 1.0, 0.0)
+    with pytest.raises(ValueError, match="mode 1 at forward time 0 does not exist"):
+        run(find("Heun", "vp"), VP(), target, times)
+    assert run(find("EM", "vp"), VP(0.1, 1.0), target, times).nfe == 5
+
+
+def test_grids_run_from_zero_to_eps_before_the_end():
+    assert grid("uniform", 4, 1.0, 0.0) == [0, 0.25, 0.5, 0.75, 1]
+    steps, end = 10, 1 - 1e-3
+    assert np.allclose(grid("quadratic", steps), [end * (1 - (1 - i / steps) ** 2) for i in range(steps + 1)])
+    for name in ("uniform", "quadratic"):
+        times = grid(name, 37, 2.0, 0.1)
+        assert times[0] == 0 and times[-1] == 1.9 and np.all(np.diff(times) > 0) and len(times) == 38
+    thirds = grid("uniform", 3, mpmath.mpf(1), mpmath.mpf(0))
+    assert abs(3 * thirds[1] - 1) < 4 * mpmath.mp.eps
+    assert given_grid((0, 0.5, 1)) == [0, 0.5, 1]
+
+
+@pytest.mark.parametrize(
+    ("call", "problem"),
+    [
+        (lambda: grid("cubic", 4), "there are: uniform, quadratic"),
+        (lambda: grid("uniform", 0), "at least 1 step"),
+        (lambda: grid("uniform", 4, 1.0, 1.0), "eps = 1.0"),
+        (lambda: grid("uniform", 4, 1.0, -0.1), "eps = -0.1"),
+        (lambda: grid("uniform", 4, 1.0, float("nan")), "eps = nan"),
+        (lambda: given_grid([0.1, 0.5]), "must start at 0"),
+        (lambda: given_grid([0, 0.5, 0.4]), "index 2"),
+        (lambda: given_grid([0, 2.0]), "outside"),
+        (lambda: given_grid([0, float("inf")]), "finite"),
+    ],
+)
+def test_bad_grids_are_refused(call, problem):
+    with pytest.raises(ValueError, match=problem):
+        call()

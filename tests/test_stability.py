@@ -1,0 +1,214 @@
+"""Largest stable steps: bisection against exact roots, closed forms, eigenvalues and runs that blow up."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import sympy
+
+from analytic_models.diffusions import PSLD, VP, Diffusion, Langevin
+from analytic_models.moments import run
+from analytic_models.stability import (
+    boundaries,
+    frozen_problem,
+    jury_conditions,
+    largest_stable_step,
+    polynomial_limit,
+    spectral_radius,
+    step_matrix,
+)
+from analytic_models.targets import Gaussian, marginal
+from splitting_analysis.catalogue import CATALOGUE, entries, find
+from splitting_analysis.notation import Word
+from splitting_analysis.scheme import Scheme, scheme
+
+VARIANCES = [0.001, 0.05, 0.3, 0.8, 1.0, 1.5, 4.0]
+PROCESSES: dict[str, Diffusion] = {
+    "psld": PSLD(Gamma=0.3, nu=3.1, beta_min=3.0, beta_max=9.0, kappa=0.1),
+    "vp": VP(2.0, 12.0),
+    "langevin": Langevin(0.7),
+}
+CARRIED = [scheme("A S B", "psld", "ode"), scheme("K L S", "psld", "sde"), scheme("K S L", "vp", "sde")]
+named = pytest.mark.parametrize("entry", [*CATALOGUE, *CARRIED], ids=lambda s: f"{s.model_name}-{s.name}")
+
+
+def drift_of_theory(entry: Scheme, diffusion: Diffusion, variance: float, tau: float) -> np.ndarray:
+    """The exact frozen drift, written out from theory section 2 and 8."""
+    if isinstance(diffusion, Langevin):
+        friction = diffusion.gamma if entry.dynamics == "sde" else 0.0
+        return np.array([[0, 1], [-1 / variance, -friction]])
+    factor = 2 if entry.dynamics == "sde" else 1
+    rate = diffusion.beta_min + tau * (diffusion.beta_max - diffusion.beta_min)
+    precision = np.linalg.inv(np.array(marginal(diffusion, Gaussian(variance), tau)[1]))
+    if isinstance(diffusion, VP):
+        return rate / 2 * (np.eye(1) - factor * precision)
+    g, n, mass = diffusion.Gamma, diffusion.nu, diffusion.M
+    return rate / 2 * (np.array([[g, -1 / mass], [1, n]]) - factor * np.diag([g, mass * n]) @ precision)
+
+
+@named
+@pytest.mark.parametrize("tau", [0.03, 0.6])
+def test_the_spectral_radius_first_leaves_the_unit_disk_at_the_largest_stable_step(entry, tau):
+    diffusion = PROCESSES[entry.model_name]
+    limits = largest_stable_step(entry, diffusion, VARIANCES, tau)
+    own, frozen = frozen_problem(entry, diffusion, VARIANCES, tau)
+    bounded = np.isfinite(limits)
+    reach = np.where(bounded, limits, 3.0)
+    below = np.linspace(0.001, 0.9999, 250)[:, None] * reach
+    above = 1.0001 * reach
+    inside = spectral_radius(step_matrix(entry, own, frozen, below))[:, ~np.isnan(limits)]
+    assert inside.max() <= 1 + 1e-9
+    outside = spectral_radius(step_matrix(entry, own, frozen, above))[bounded]
+    assert np.all((outside > 1) | np.isnan(outside))
+    assert bounded.any() or np.isinf(limits).any()
+
+
+@named
+def test_a_mode_has_no_limit_exactly_where_its_exact_frozen_flow_expands(entry):
+    diffusion = PROCESSES[entry.model_name]
+    for tau in (0.03, 0.9):
+        limits = largest_stable_step(entry, diffusion, VARIANCES, tau)
+        growth = [np.linalg.eigvals(drift_of_theory(entry, diffusion, v, tau)).real.max() for v in VARIANCES]
+        assert list(np.isnan(limits)) == [g > 1e-9 for g in growth]
+
+
+@pytest.mark.parametrize("name", ["Euler", "NSE", "RSE", "NVV", "RVV", "EM"])
+def test_bisection_finds_the_exact_roots_of_jurys_polynomials(name):
+    entry, diffusion = find(name), PROCESSES["psld"]
+    for tau in (0.03, 0.6):
+        by_scan = largest_stable_step(entry, diffusion, [0.05, 0.8, 4.0], tau)
+        exact = [polynomial_limit(entry, diffusion, v, tau) for v in (0.05, 0.8, 4.0)]
+        assert by_scan == pytest.approx(exact, rel=1e-9, nan_ok=True)
+
+
+def test_the_fifth_order_runge_kutta_step_is_stable_up_to_the_root_of_its_polynomials():
+    limit = largest_stable_step(find("RK45"), PROCESSES["psld"], [0.3], 0.2)[0]
+    assert limit == pytest.approx(polynomial_limit(find("RK45"), PROCESSES["psld"], 0.3, 0.2), rel=1e-9)
+
+
+@pytest.mark.parametrize("name", ["ROBA", "SSCS"])
+def test_a_step_with_exact_substeps_has_no_polynomial(name):
+    assert polynomial_limit(find(name), PROCESSES["psld"], 0.3, 0.2) is None
+
+
+@pytest.mark.parametrize("entry", entries("vp"), ids=lambda s: s.name)
+def test_closed_forms_of_vp_are_the_limits_in_the_clock(entry):
+    tau, diffusion = 0.4, PROCESSES["vp"]
+    rate, data = diffusion.beta(tau), np.array([0.05, 0.4, 0.9, 1.4, 1.9])
+    v = sympy.Symbol("v", positive=True)
+    frozen = marginal(diffusion, Gaussian(data), tau)[1][0][0]
+    found = boundaries(entry)
+    assert bool(found) == (entry.name != "SSCS")
+    if not found:
+        return
+    for limit, variance in zip(largest_stable_step(entry, diffusion, data, tau, 1e3), frozen, strict=True):
+        values = [sympy.N(form.subs(v, sympy.Float(variance, 30))) for form in found]
+        positive = [float(value) for value in values if value.is_real and value > 0]
+        assert np.isnan(limit) if not positive else rate * limit == pytest.approx(min(positive), rel=1e-9)
+
+
+def test_closed_forms_of_vp_are_the_textbook_ones():
+    v = sympy.Symbol("v", positive=True)
+    expected = {
+        "Euler": 4 * v / (1 - v),
+        "Heun": 4 * v / (1 - v),
+        "EM": 4 * v / (2 - v),
+        "EI": 2 * sympy.log((2 + v) / (2 - v)),
+        "DDPM": v * (2 - v),
+    }
+    for name, form in expected.items():
+        (found,) = boundaries(find(name, "vp"))
+        for value in (sympy.Rational(1, 3), sympy.Rational(4, 5)):
+            assert abs(sympy.N((found - form).subs(v, value), 30)) < 1e-25
+    real_axis = -sympy.real_roots(sympy.Poly(sympy.Symbol("z") ** 3 + 4 * sympy.Symbol("z") ** 2
+                                             + 12 * sympy.Symbol("z") + 24))[0]  # fmt: skip
+    (rk4,) = boundaries(find("RK4", "vp"))
+    assert abs(sympy.N((rk4 - real_axis * 2 * v / (1 - v)).subs(v, sympy.Rational(1, 3)), 30)) < 1e-25
+
+
+def test_every_splitting_of_the_harmonic_oscillator_is_stable_up_to_h_omega_two():
+    omega = sympy.Symbol("omega", positive=True)
+    data = np.array([0.1, 1.0, 7.0])
+    for entry in entries("langevin"):
+        limits = largest_stable_step(entry, Langevin(0.7), data, 0.0, longest=50.0)
+        if entry.name == "EM":
+            continue
+        assert boundaries(entry) == (2 / omega,)
+        assert limits == pytest.approx(2 * np.sqrt(data), rel=1e-7)
+
+
+@pytest.mark.parametrize("gamma", [0.1, 1.0, 5.0])
+def test_euler_maruyama_of_the_harmonic_oscillator_stops_at_its_closed_form(gamma):
+    omega, friction = sympy.symbols("omega gamma", positive=True)
+    for variance in (0.1, 1.0, 7.0):
+        limit = largest_stable_step(find("EM", "langevin"), Langevin(gamma), [variance], 0.0)[0]
+        values = [
+            sympy.N(f.subs({omega: variance**-0.5, friction: gamma}))
+            for f in boundaries(find("EM", "langevin"))
+        ]
+        assert limit == pytest.approx(min(float(value) for value in values if value.is_real), rel=1e-9)
+
+
+@pytest.mark.parametrize("name", ["SE", "VV", "EM", "BAOAB", "ABOBA", "OBABO", "BAOA"])
+def test_runs_stay_bounded_below_the_limit_and_blow_up_above_it(name):
+    entry, target = find(name, "langevin"), Gaussian(np.array([0.3]))
+    limit = largest_stable_step(entry, Langevin(3.0), [0.3], 0.0)[0]
+    sizes = []
+    for factor in (0.97, 1.02):
+        times = np.arange(601) * factor * limit
+        moments = run(entry, Langevin(3.0, T=float(times[-1])), target, list(times), denoise=False)
+        sizes.append(float(moments.covariance[0][0][0]))
+    assert sizes[0] < 100 and sizes[1] > 1e3 * sizes[0]
+
+
+def test_an_explicit_euler_step_of_a_pure_rotation_is_never_stable_and_a_symplectic_one_is():
+    still = PSLD(kappa=1.0)  # with unit data variance the law is stationary: the flow is a rotation
+    assert largest_stable_step(find("Euler"), still, [1.0], 0.5)[0] == 0
+    assert 0.1 < largest_stable_step(find("NSE"), still, [1.0], 0.5)[0] < 1
+    assert polynomial_limit(find("Euler"), still, 1.0, 0.5) == pytest.approx(0, abs=1e-12)
+
+
+def test_a_flow_that_stands_still_bounds_no_step():
+    for name in ("Euler", "Heun", "RK4"):
+        assert largest_stable_step(find(name, "vp"), VP(), [1.0], 0.5)[0] == np.inf
+
+
+def test_a_ddpm_step_cannot_be_longer_than_its_variance_allows():
+    assert largest_stable_step(find("DDPM", "vp"), VP(8.0, 8.0), [1.0], 0.5)[0] == pytest.approx(1 / 8)
+
+
+def test_twice_the_rate_halves_every_limit():
+    slow = PSLD(beta_min=4.0, beta_max=4.0)
+    own, frozen = frozen_problem(find("ROBA"), slow, VARIANCES, 0.2)
+    fast = replace(slow, beta_min=8.0, beta_max=8.0)
+    assert own == slow
+    h = np.full(len(VARIANCES), 0.05)
+    for entry in entries("psld"):
+        assert np.allclose(step_matrix(entry, own, frozen, 2 * h), step_matrix(entry, fast, frozen, h))
+
+
+@pytest.mark.parametrize("name", ["Euler", "RSE", "NSE", "RVV", "ROBA", "NOBAB", "SSCS"])
+def test_a_word_begun_elsewhere_in_its_cycle_has_the_same_limits(name):
+    """Frozen coefficients know no time, so S B A and A S B, which carries its score, are one cycle."""
+    entry = find(name)
+    limits = largest_stable_step(entry, PROCESSES["psld"], [0.05, 0.8], 0.2)
+    for k in range(1, len(entry.word.ops)):
+        turned = scheme(Word(entry.word.ops[k:] + entry.word.ops[:k]), "psld", entry.dynamics)
+        assert largest_stable_step(turned, PROCESSES["psld"], [0.05, 0.8], 0.2) == pytest.approx(
+            limits, rel=1e-5
+        )
+
+
+def test_what_makes_no_sense_is_refused():
+    with pytest.raises(ValueError, match="vp scheme"):
+        largest_stable_step(find("EM", "vp"), PSLD(), [1.0], 0.5)
+    with pytest.raises(ValueError, match="degenerate"):
+        largest_stable_step(find("EM"), PSLD(), [0.0], 0.0)
+    with pytest.raises(ValueError, match="polynomial_limit"):
+        boundaries(find("ROBA"))
+    own, frozen = frozen_problem(CARRIED[0], PROCESSES["psld"], [0.3], 0.2)
+    exact = tuple(tuple(sympy.Rational(float(e[0])) for e in row) for row in frozen)
+    with pytest.raises(ValueError, match="carries its score"):
+        jury_conditions(CARRIED[0], own, exact, sympy.Symbol("h"))
