@@ -49,8 +49,9 @@ class Flow:
 def closed_flow(dynamics: Dynamics, diffusion: Diffusion, target: Gaussian, t0: Any, t1: Any) -> Flow:
     """Route 1: the exact reverse flow from reverse time t0 to t1 > t0 in closed form.
 
-    A zero variance at t1 = T is no obstacle. Raises ValueError for times out of order or beyond T,
-    and where the score at the start does not exist, or a law on the way is lost to round-off.
+    A zero variance at t1 = T is no obstacle, except to the probability flow of CLD (Gamma = 0).
+    Raises ValueError there, for times out of order or beyond T, and where the score at the start
+    does not exist or a law on the way is lost to round-off.
     """
     _refuse_bad_times(diffusion, t0, t1)
     if isinstance(diffusion, Langevin):
@@ -62,6 +63,8 @@ def closed_flow(dynamics: Dynamics, diffusion: Diffusion, target: Gaussian, t0: 
     mean0, sigma0 = marginal(own, target, early)
     mean1, sigma1 = marginal(own, target, late)
     if dynamics == "ode":
+        if isinstance(own, PSLD) and own.Gamma == 0:  # x and m become one: no Cholesky factor in the limit
+            score(diffusion, target, diffusion.T - t1)
         matrix = _probability_flow(own, target, early, late, sigma0, sigma1)
         noise = tuple(tuple(0 * entry for entry in row) for row in sigma0)
     else:

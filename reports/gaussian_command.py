@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from typing import Annotated
 
 import typer
@@ -62,4 +63,4 @@ def gaussian(
     else:
         shown = [c for c in COLUMNS if c != "lambda_s" or lambda_s]
         print_table(shown, [[g.shown(row[c]) for c in shown] for row in rows])
-        print(g.footnote(setting, rows))
+        print(g.footnote(setting, rows), file=sys.stderr)

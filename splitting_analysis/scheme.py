@@ -69,6 +69,10 @@ class Scheme:
     def model(self) -> Model:
         return model_of(self.model_name, self.dynamics)
 
+    def _repr_latex_(self) -> str:
+        """Displays as its name and word in a notebook."""
+        return rf"$\text{{{self.name}}} = " + self.word._repr_latex_()[1:]
+
     @property
     def carries_score(self) -> bool:
         """Whether the first score used in a step was evaluated in the step before."""

@@ -21,6 +21,15 @@ PARTS = {"psld": "xm", "vp": "x", "langevin": "qv"}
 class Plain:
     """One run. `process` holds the parameters by name, C and mu are the data law's."""
 
+    x: Any
+    m: Any
+    q: Any
+    v: Any
+    sx: Any
+    sm: Any
+    t: float
+    h: float
+
     def __init__(self, model: str, process: Any, C: Any, mu: Any, lam: float = 1.0, rule: str = "exponent"):
         self.model, self.process, self.C, self.mu, self.d = model, process, C, mu, len(mu)
         self.lam, self.rule, self.parts, self.evaluations = lam, rule, PARTS[model], 0
@@ -91,9 +100,7 @@ class Plain:
         self.x = self.x + c * self.now() / 2 * (k * self.G * self.x - self.m / self.M + k * self.G * self.sx)
 
     def B(self, c: float, k: int) -> None:
-        self.m = self.m + c * self.now() / 2 * (
-            self.x + k * self.N * self.m + k * self.M * self.N * self.sm
-        )
+        self.m = self.m + c * self.now() / 2 * (self.x + k * self.N * self.m + k * self.M * self.N * self.sm)
 
     def O(self, low: float = 0, high: float = 1) -> None:  # noqa: E743
         d = self.clock(low, high)
@@ -146,7 +153,8 @@ class Plain:
             self.noise([0.0], [np.sqrt(2 * self.process.gamma * self.h)])
 
     def runge_kutta(self, stages: list[list[float]], weights: list[float], nodes: list[float]) -> None:
-        first, slopes = [self.z[part] for part in self.parts], []
+        first = [self.z[part] for part in self.parts]
+        slopes: list[Any] = []
 
         def move(row: list[float]) -> None:
             for i, part in enumerate(self.parts):

@@ -56,7 +56,7 @@ def test_every_moment_of_every_scheme_converges_at_exactly_the_claimed_order(ent
         assert not result.confirms(entry.order + 1) and not result.confirms(entry.order - 1)
 
 
-@settings(max_examples=30)
+@settings(max_examples=15)
 @given(
     entry=st.sampled_from([s for s in CATALOGUE if s.order in (1, 2)]),
     Gamma=st.floats(0.05, 1.0),
@@ -82,10 +82,8 @@ def test_no_random_model_contradicts_the_claimed_order(
     orders = global_orders(
         entry, diffusions[entry.model_name], target, [2**k for k in range(5, 12)], 0.2, start, grid
     )
-    settled = [
-        result for result in orders.values() if result.verdict == "order" and result.high - result.low < 0.1
-    ]
-    assert all(abs(result.order - entry.order) < 0.01 for result in settled)
+    settled = [r for r in orders.values() if r.order is not None and r.confirms(r.order, within=0.05)]
+    assert all(r.order is not None and abs(r.order - entry.order) < 0.01 for r in settled)
     assert any(result.confirms(entry.order, within=0.01) for result in settled)
     assert not any(result.verdict == "diverges" for result in orders.values())
 
@@ -98,7 +96,7 @@ def test_lambda_s_other_than_one_leaves_an_error_of_order_zero_and_converges_to_
     diffusion, _, start = problem("psld")
     target = Gaussian(np.array([0.6]), np.array([-0.8]))
     inexact = replace(entry, lambda_s=LambdaS(rule, Fraction(3)))
-    steps = [2**k for k in range(4, 11)]
+    steps = [2**k for k in range(4, 10)]
     to_exact = global_orders(inexact, diffusion, target, steps, 0.3, start)
     for key in ("xx", "xm", "mm"):
         assert to_exact[key].confirms(0), f"{key}\n{to_exact[key]}"

@@ -113,7 +113,7 @@ def test_the_symbolic_transition_solves_the_mean_equation():
     assert left.applyfunc(lambda e: sympy.simplify(sympy.expand(e))).is_zero_matrix
 
 
-def released_cases() -> list[dict]:
+def released_cases():
     if not RELEASED.is_file():
         pytest.skip("the numbers of the released code (shared/reference) are not here")
     return json.loads(RELEASED.read_text())["cases"]

@@ -85,8 +85,12 @@ def test_nearly_equal_laws_lose_no_digits(x, y, z):
         b = mpmath.matrix([[p + dp, q + dq], [q + dq, r + dr]])
         product = a * b
         trace = product[0, 0] + product[1, 1]
-        exact = a[0, 0] + a[1, 1] + b[0, 0] + b[1, 1] - 2 * mpmath.sqrt(
-            trace + 2 * mpmath.sqrt(mpmath.det(product))
+        exact = (
+            a[0, 0]
+            + a[1, 1]
+            + b[0, 0]
+            + b[1, 1]
+            - 2 * mpmath.sqrt(trace + 2 * mpmath.sqrt(mpmath.det(product)))
         )
         assert abs(ours / exact - 1) < 1e-12
 

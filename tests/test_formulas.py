@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from itertools import product
 
 import numpy as np
 import pytest
@@ -50,9 +51,8 @@ def test_every_printed_formula_means_the_error_it_is_printed_for(error, style):
             assert value == pytest.approx(np.asarray(expected, float), rel=1e-9, abs=1e-12), (k, key)
 
 
-@pytest.mark.parametrize("style", STYLES)
 @pytest.mark.parametrize("name", ["EM", "ROBA", "NOBAB", "SSCS"])
-def test_a_printed_strong_error_is_the_matrix_of_the_exact_one_block_by_block(name, style):
+def test_a_printed_strong_error_is_the_matrix_of_the_exact_one_block_by_block(name):
     p = affine("psld", 2)
     truth = strong.strong_error(p, str(find(name).word))[3]
     error = strong_error(at_lambda_one(find(name)))
@@ -63,7 +63,7 @@ def test_a_printed_strong_error_is_the_matrix_of_the_exact_one_block_by_block(na
         return p.jacobian[0][2 * i : 2 * i + 2, 2 * k : 2 * k + 2] @ direction
 
     values = {"Gamma": p.Gamma, "nu": p.nu, "M": p.M, "beta": p.beta(0), "dbeta": p.beta.deriv()(0)}
-    for key in ("xx", "xm", "mm"):
+    for key, style in product(("xx", "xm", "mm"), STYLES):
         i, k = ("xm".index(c) for c in key)
         block = truth[2 * i : 2 * i + 2, 2 * k : 2 * k + 2]
         value = Formula(READERS[style](spell_error(error, 3, key, STYLES[style])), field, values, 2).value()
@@ -90,7 +90,7 @@ def test_random_words_print_what_they_mean_in_all_styles():
     @settings(max_examples=8)
     @given(word=splitting_words("psld", "ode", 2))
     def holds(word):
-        error = local_error(Scheme("random", word, "psld", "ode"))
+        error = local_error(Scheme("random", word, "psld", "ode"), 2)
         for k, by_key in error.terms.items():
             for c, combination in by_key.items():
                 expected = np.asarray(evaluate(combination, here), float)
@@ -134,7 +134,7 @@ def test_a_runge_kutta_error_prints_its_elementary_differentials(name):
 
 def test_heun_misses_a_known_pair_of_differentials():
     """Hairer, Norsett & Wanner I, II.2: the h^3 error of the trapezoidal rule in explicit form."""
-    assert spell_error(local_error(find("Heun", "vp")), 3, "z") == "1/12 (2 f′[f′[f]] − f″[f, f])"
+    assert spell_error(local_error(find("Heun", "vp")), 3, "z") == "1/12 (2 f′[f′[f]] − f′′[f, f])"
 
 
 def from_json(node, field, state, unit):
@@ -149,7 +149,8 @@ def from_json(node, field, state, unit):
     return field(node["node"], node["d_tau"], tuple(along))
 
 
-@pytest.mark.parametrize("error", [pytest.param(e, id=f"{e.model.name}-{e.kind}-{e.name}") for e in ERRORS])
+@pytest.mark.parametrize("error", [e for e in ERRORS if e.name in ("RSE", "SE", "EM", "BAOA", "NOBA - ROBA")],
+                         ids=lambda e: f"{e.model.name}-{e.kind}-{e.name}")  # fmt: skip
 def test_the_json_form_alone_gives_the_numbers(error):
     p = problems.problem(error.model.name, error.model.dynamics, 1)
     state = {c: v[0] for c, v in p.state.items()}

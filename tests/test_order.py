@@ -9,7 +9,7 @@ from fractions import Fraction
 
 import mpmath as mp
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from splitting_analysis.order import ObservedOrder, observed_order
@@ -41,7 +41,7 @@ def test_a_power_series_shows_its_own_order_and_not_the_next_or_the_last(p, sign
 def test_the_interval_holds_the_true_order_of_all_but_one_in_a_hundred_random_series():
     draw = random.Random(20240211)
     missed = settled = 0
-    for _ in range(300):
+    for _ in range(200):
         p = draw.choice([Fraction(1, 2), 1, 2, 4])
         steps = draw.choice([STEPS, [10, 15, 25, 40, 70], [50, 100, 250, 500, 1000]])
         c = [draw.uniform(-2, 2) for _ in range(draw.randint(1, 4))]
@@ -50,8 +50,8 @@ def test_the_interval_holds_the_true_order_of_all_but_one_in_a_hundred_random_se
         if result.verdict == "order":
             settled += 1
             low, _, high = interval(result)
-            missed += not low <= p <= high
-    assert settled >= 290
+            missed += not low <= float(p) <= high
+    assert settled >= 190
     assert missed <= settled / 100
 
 
@@ -107,6 +107,7 @@ def test_points_under_the_floor_are_left_out_and_said():
     assert [row.running is None for row in result.rows] == [True] + 4 * [False] + 2 * [True]
 
 
+@settings(max_examples=40)
 @given(noise=st.lists(st.floats(-1, 1), min_size=7, max_size=7))
 def test_a_floor_widens_the_interval_by_what_round_off_can_do(noise):
     floor = 1e-9

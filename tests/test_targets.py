@@ -14,11 +14,17 @@ from hypothesis import strategies as st
 from scipy.integrate import solve_ivp
 from sklearn.datasets import load_digits
 
-from analytic_models.diffusions import PSLD, VP, Langevin
+from analytic_models.diffusions import PSLD, VP, Diffusion, Langevin
 from analytic_models.targets import Gaussian, digits_spectrum, initial, load_spectrum, marginal, score
 
 RELEASED = Path(__file__).parents[2] / "shared" / "reference" / "psld_sde.json"
-PROCESSES = [PSLD(), PSLD(0.0, 3.0, 1.0, 9.0, 0.5), PSLD(0.5, 0.0, kappa=0.3), VP(), VP(8.0, 8.0)]
+PROCESSES: list[PSLD | VP] = [
+    PSLD(),
+    PSLD(0.0, 3.0, 1.0, 9.0, 0.5),
+    PSLD(0.5, 0.0, kappa=0.3),
+    VP(),
+    VP(8.0, 8.0),
+]
 C, MU = np.array([0.0, 0.01, 1.0, 30.0]), np.array([0.3, -1.0, 0.0, 2.0])
 variances = st.floats(1e-3, 1e3)
 
@@ -105,8 +111,8 @@ def test_the_precision_is_that_of_the_released_code():
     for case in json.loads(RELEASED.read_text())["cases"]:
         for row, k in product(case["t"], range(3)):
             start = row["init"][k]
-            rates = (case[name] for name in ("gamma", "nu", "beta_min", "beta_max"))
-            process = PSLD(*rates, start["mm_0"] / case["m"])
+            gamma, nu, low, high = (case[name] for name in ("gamma", "nu", "beta_min", "beta_max"))
+            process = PSLD(gamma, nu, low, high, start["mm_0"] / case["m"])
             h, _ = score(process, Gaussian([start["xx_0"]]), row["t"])
             ours = np.linalg.inv(np.linalg.inv(-blocks(h)[0]) + 1e-9 * np.eye(2))
             upper = np.array(start["inv_coeff"]).reshape(2, 2)
@@ -129,7 +135,8 @@ def test_a_score_that_does_not_exist_is_refused_with_mode_and_time(process, tau)
 
 def test_many_times_at_once_are_the_times_one_by_one():
     target, taus = Gaussian(C, MU), np.array([[0.1], [0.4], [0.9]])
-    for process in (*PROCESSES, Langevin()):
+    processes: list[Diffusion] = [*PROCESSES, Langevin()]
+    for process in processes:
         if isinstance(process, Langevin):
             target = Gaussian(C[1:], MU[1:])
         h, g = score(process, target, taus)

@@ -1,0 +1,1 @@
+"""What is claimed fast, measured."""

@@ -1,0 +1,102 @@
+"""How fast exact moments are: the whole PSLD catalogue, against a plain loop over modes, and linearity.
+
+Run `python -m benchmarks.bench_moments`; it needs about a minute. Claims measured: all PSLD schemes on
+3,072 modes at NFE 50, 250, 500 and 1000 in at most 5 s on 2 cores; cost linear in modes x steps.
+"""
+
+from __future__ import annotations
+
+import statistics
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from itertools import product
+from typing import Any
+
+import numpy as np
+from rich.console import Console
+from rich.table import Table
+
+from analytic_models.diffusions import PSLD
+from analytic_models.grids import grid
+from analytic_models.moments import run, steps_for
+from analytic_models.targets import Gaussian
+from splitting_analysis.catalogue import entries, find
+from splitting_analysis.scheme import Scheme
+
+MODES, BUDGETS, LIMIT, REPEATS = 3072, (1000, 500, 250, 50), 5.0, 5
+PROCESS = PSLD()
+
+
+def spectrum(modes: int) -> Any:
+    """A power law, as that of natural images."""
+    return 200.0 * np.arange(1, modes + 1) ** -1.3
+
+
+def score_one(scheme: Scheme, nfe: int, target: Gaussian) -> None:
+    run(scheme, PROCESS, target, grid("uniform", steps_for(nfe, scheme, True)))
+
+
+def whole_catalogue(threads: int) -> None:
+    """Every PSLD scheme at every budget."""
+    target = Gaussian(spectrum(MODES))
+    jobs = list(product(BUDGETS, entries("psld")))
+    if threads == 1:
+        for nfe, scheme in jobs:
+            score_one(scheme, nfe, target)
+        return
+    with ThreadPoolExecutor(threads) as pool:
+        list(pool.map(lambda job: score_one(job[1], job[0], target), jobs))
+
+
+def per_mode_loop(modes: int, nfe: int) -> None:
+    """The plain way: ROBA, one mode and one step at a time, in floats."""
+    for variance in spectrum(modes):
+        target = Gaussian(float(variance))
+        score_one(find("ROBA"), nfe, target)
+
+
+def median(action: Callable[[], None], repeats: int = REPEATS) -> float:
+    """Median wall-clock seconds, after one call that warms up."""
+    action()
+    times = []
+    for _ in range(repeats):
+        start = time.perf_counter()
+        action()
+        times.append(time.perf_counter() - start)
+    return statistics.median(times)
+
+
+def measure() -> list[tuple[str, str]]:
+    """Rows of (what, result)."""
+    rows = [("schemes x budgets x modes", f"{len(entries('psld'))} x {len(BUDGETS)} x {MODES}")]
+    seconds = {threads: median(lambda threads=threads: whole_catalogue(threads)) for threads in (1, 2)}
+    for threads, value in seconds.items():
+        rows.append((f"whole PSLD catalogue, {threads} thread(s)", f"{value:.2f} s (limit {LIMIT:g} s)"))
+
+    few = 16
+    plain = median(lambda: per_mode_loop(few, 50), 3) / few
+    ours = median(lambda: score_one(find("ROBA"), 50, Gaussian(spectrum(MODES)))) / MODES
+    rows.append(("ROBA at NFE 50, plain loop", f"{1e6 * plain:.0f} us per mode"))
+    rows.append(("ROBA at NFE 50, vectorised", f"{1e6 * ours:.2f} us per mode: {plain / ours:.0f} times faster"))
+
+    for axis, sizes in (("modes", (3072, 6144, 12288)), ("steps", (500, 1000, 2000))):
+        costs = []
+        for size in sizes:
+            target = Gaussian(spectrum(size if axis == "modes" else MODES))
+            nfe = 200 if axis == "modes" else size
+            costs.append(median(lambda t=target, n=nfe: score_one(find("ROBA"), n, t)))
+        slope = np.polyfit(np.log(sizes), np.log(costs), 1)[0]
+        rows.append((f"ROBA, cost ~ {axis}^p", f"p = {slope:.2f} over {sizes}"))
+    return rows
+
+
+def main() -> None:
+    table = Table("measured", "result", title="Exact moments")
+    for row in measure():
+        table.add_row(*row)
+    Console().print(table)
+
+
+if __name__ == "__main__":
+    main()

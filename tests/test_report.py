@@ -1,0 +1,456 @@
+"""The report: self-contained, the same numbers everywhere, reproducible, and checked against a copy."""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+import sys
+from decimal import Decimal
+from html.parser import HTMLParser
+from xml.etree import ElementTree as ET
+
+import pytest
+import typer
+from hypothesis import given
+from hypothesis import strategies as st
+
+from reports import figures, html, latex, markdown, report, report_command
+from reports.document import (
+    Column,
+    Figure,
+    Formula,
+    Line,
+    Page,
+    Panel,
+    Table,
+    plain,
+    printed,
+    rounded,
+    tables,
+    text,
+    to_json,
+)
+from reports.pages.settings import Settings
+
+TINY = Settings(True, (50, 100), (50, 100), 5, (32, 64, 128))
+SLUGS = ("catalogue", "reuse", "orders", "exact", "published", "reproduce")
+"""Pages cheap enough to build here; `make check-report` builds them all."""
+LOADING = {"src", "srcset", "poster", "data", "action"}
+MATHML = {
+    "math", "mrow", "mi", "mn", "mo", "mfrac", "msup", "msub", "msubsup", "msqrt", "mspace",
+}  # fmt: skip
+
+
+@pytest.fixture(scope="module", autouse=True)
+def small():
+    """Every build of this module makes the cheap pages with tiny budgets."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(report, "PAGES", tuple(entry for entry in report.PAGES if entry[0] in SLUGS))
+        patch.setattr(report, "QUICK", TINY)
+        yield
+
+
+@pytest.fixture(scope="module")
+def pages(small):
+    return report.build_pages(quick=True)
+
+
+@pytest.fixture(scope="module")
+def files(pages):
+    return report.render(pages)
+
+
+@pytest.fixture
+def copy(files, tmp_path):
+    for name, content in files.items():
+        path = tmp_path / name
+        path.parent.mkdir(exist_ok=True)
+        path.write_text(content, encoding="utf-8")
+    return tmp_path
+
+
+class Reader(HTMLParser):
+    """What a browser would see: ids, links, things to load, tables by id, formulas."""
+
+    def __init__(self, source):
+        super().__init__()
+        self.ids, self.links, self.loads = set(), [], []
+        self.tables, self.figure, self.cell = {}, None, None
+        self.feed(source)
+
+    def handle_starttag(self, tag, attrs):
+        found = dict(attrs)
+        if "id" in found:
+            assert found["id"] not in self.ids, f"id {found['id']} twice on one page"
+            self.ids.add(found["id"])
+        if tag == "a":
+            self.links.append(found["href"])
+        self.loads += [found[name] for name in LOADING & found.keys() if tag != "data"]
+        if tag in ("link", "iframe", "object", "embed", "img"):
+            self.loads.append(tag)
+        if tag in ("figure", "details"):
+            self.figure = found.get("id", self.figure)
+        if tag == "tbody":
+            self.tables[self.figure] = []
+        if tag == "tr" and self.figure in self.tables:
+            self.tables[self.figure].append([])
+        if tag in ("td", "th") and self.figure in self.tables:
+            self.cell = []
+        if tag == "data" and self.cell is not None:
+            self.cell = [float(found["value"])]
+
+    def handle_data(self, data):
+        if self.cell is not None and not (self.cell and isinstance(self.cell[0], float)):
+            self.cell.append(data)
+
+    def handle_endtag(self, tag):
+        if tag in ("td", "th") and self.cell is not None:
+            value = self.cell[0] if self.cell and isinstance(self.cell[0], float) else "".join(self.cell)
+            self.tables[self.figure][-1].append(value)
+            self.cell = None
+
+
+@pytest.fixture(scope="module")
+def seen(files):
+    return {name: Reader(source) for name, source in files.items() if name.endswith(".html")}
+
+
+def test_a_page_loads_nothing_from_anywhere(seen, files):
+    assert len(seen) == len(SLUGS) + 1
+    for name, page in seen.items():
+        assert page.loads == [], name
+        outside = re.findall(r"(?:url\(|@import|https?://)[^\s\"']*", files[name])
+        assert [u for u in outside if not u.startswith(("url(#", "http://www.w3.org/"))] == [], name
+
+
+def test_every_link_leads_to_a_page_and_an_anchor_that_exist(seen, files):
+    links = [(name, link) for name, page in seen.items() for link in page.links]
+    assert len(links) > 100
+    for name, link in links:
+        target, _, anchor = link.partition("#")
+        assert (target or name) in files, (name, link)
+        if anchor:
+            assert anchor in seen[target or name].ids, (name, link)
+
+
+def number(shown):
+    """A cell of HTML as a number, or the text that it is."""
+    if isinstance(shown, float):
+        return shown
+    try:
+        return float(shown.replace("−", "-"))
+    except ValueError:
+        return shown
+
+
+def test_json_holds_exactly_the_numbers_that_html_shows(seen, files, pages):
+    compared = 0
+    for page in pages:
+        document = json.loads(files[f"json/{page.slug}.json"])
+        for block in document["blocks"]:
+            if "table" not in block:
+                continue
+            shown = seen[f"{page.slug}.html"].tables[block["table"]]
+            assert len(shown) == len(block["rows"])
+            for html_row, json_row in zip(shown, block["rows"], strict=True):
+                for cell, value in zip(html_row, json_row.values(), strict=True):
+                    if isinstance(value, int | float):
+                        assert number(cell) == value, (page.slug, block["table"], cell, value)
+                        compared += 1
+                    elif value is None:
+                        assert cell == "–"
+    assert compared > 300
+
+
+def test_latex_tables_are_plain_ascii_and_hold_the_same_numbers(files, pages):
+    for page in pages:
+        source = files[f"latex/{page.slug}.tex"]
+        assert source.isascii()
+        assert source.count(r"\begin{tabular}") == len(list(tables(page)))
+        bodies = re.findall(r"\\midrule\n(.*?)\n\\bottomrule", source, re.DOTALL)
+        for table, body in zip(tables(page), bodies, strict=True):
+            rows = [re.split(r"(?<!\\)&", line.removesuffix(r"\\")) for line in body.split("\n")]
+            assert [len(row) for row in rows] == [len(table.columns)] * len(table.rows)
+            for cells, row in zip(rows, table.rows, strict=True):
+                for cell, value, column in zip(cells, row, table.columns, strict=True):
+                    if isinstance(value, int | float) and isinstance(plain(value, column.digits), float | int):
+                        bare = re.sub(r"\\(?:textbf|boldsymbol)\{(.*)\}", r"\1", cell.strip(" $"))
+                        bare = re.sub(r" \\cdot 10\^\{(-?\d+)\}", r"e\1", bare)
+                        assert float(bare) == plain(value, column.digits)
+
+
+def test_formulas_in_latex_are_read_by_another_latex_reader(pages):
+    from matplotlib.mathtext import MathTextParser
+
+    parser = MathTextParser("path")
+    formulas = {item.latex for page in pages for block in page.blocks for item in getattr(block, "items", ())}
+    short = [source for source in formulas if len(source) < 400]
+    assert len(short) > 50
+    for source in short:
+        # That reader knows no rows of several letters under \mathrm in exponents; nothing else is changed.
+        parser.parse(f"${source}$")
+
+
+def test_every_formula_is_wellformed_mathml_of_known_elements(files):
+    found = re.findall(r"<math>.*?</math>", "".join(s for n, s in files.items() if n.endswith(".html")))
+    assert len(found) > 1000
+    for source in set(found):
+        tags = {element.tag for element in ET.fromstring(source).iter()}
+        assert tags <= MATHML, tags - MATHML
+
+
+def test_breaking_a_formula_loses_nothing_and_leaves_no_term_that_is_too_long(pages):
+    broken = 0
+    for page in pages:
+        for block in page.blocks:
+            for item in getattr(block, "items", ()):
+                pieces = html.breakable(item.mathml)
+                whole = "".join(ET.fromstring(f"<mrow>{item.mathml}</mrow>").itertext())
+                parts = ["".join(ET.fromstring(f"<mrow>{piece}</mrow>").itertext()) for piece in pieces]
+                assert "".join(parts) == whole
+                assert max(map(len, parts)) < 90
+                broken += len(parts) > 1
+    assert broken > 50
+
+
+def test_a_page_rendered_again_is_the_same_byte_for_byte(files, pages):
+    figures.draw.cache_clear()
+    again = report.render(report.build_pages(quick=True))
+    assert again.keys() == files.keys()
+    assert [name for name in files if files[name] != again[name]] == []
+
+
+SAMPLE = """
+from reports.document import *
+from reports import html, figures
+lines = tuple(Line(f"curve {i}", (1.0, 2.0, 4.0), (0.1 / (i + 1), 0.2, 0.4)) for i in range(3))
+figure = Figure("f", "**A**. b", (Panel("p", lines, "x", "y_{1}"), Panel("q", lines[:2], "x", "y")))
+table = Table("t", "c", (Column("a", "a"), Column("b", "b", smallest=True)), (("r", 1e-9), ("s", 2.5)))
+page = Page("p", "A page", "A lead", (figure, table))
+"""
+
+
+def test_another_process_with_other_hashes_makes_the_same_bytes():
+    program = SAMPLE + "print(html.render(page, [('p', 'P')]), end='')"
+    outputs = [
+        subprocess.run(
+            [sys.executable, "-c", program], env={"PYTHONHASHSEED": seed, "MPLBACKEND": "Agg"},
+            capture_output=True, check=True, text=True, encoding="utf-8",
+        ).stdout
+        for seed in ("1", "2")
+    ]  # fmt: skip
+    assert outputs[0] == outputs[1]
+    assert "<svg" in outputs[0]
+
+
+def test_a_copy_of_what_the_code_makes_has_no_differences(copy):
+    assert report.check_report(True, copy) == []
+
+
+def test_one_changed_digit_is_reported_with_its_page_table_row_and_column(copy, pages):
+    path = copy / "json" / "reuse.json"
+    document = json.loads(path.read_text(encoding="utf-8"))
+    table = next(block for block in document["blocks"] if block.get("table") == "reuse-budget")
+    old = table["rows"][1]["naive50"]
+    new = float(Decimal(str(old)) + Decimal("0.001"))
+    table["rows"][1]["naive50"] = new
+    path.write_text(json.dumps(document), encoding="utf-8")
+    (found,) = report.compare({page.slug: to_json(page) for page in pages}, copy)
+    assert (found.old, found.new) == (str(new), str(old))
+    for part in ("reuse", "table reuse-budget", "row 2", "NVV / RVV", "naive50"):
+        assert part in found.where
+    assert str(found).endswith(f"{new} -> {old}")
+
+
+def test_a_changed_sentence_curve_or_formula_is_reported(copy, pages):
+    documents = {page.slug: to_json(page) for page in pages}
+    for slug, pattern, replacement in (
+        ("exact", r'"lead": "[^"]*"', '"lead": "Something else."'),
+        ("exact", r'"y": \[\n\s*[\d.e-]+', '"y": [\n 123.25'),
+        ("catalogue", r"\\\\frac\{1\}\{8\}", r"\\\\frac{1}{9}"),
+    ):
+        path = copy / "json" / f"{slug}.json"
+        source = path.read_text(encoding="utf-8")
+        changed = re.sub(pattern, replacement, source, count=1)
+        assert changed != source
+        path.write_text(changed, encoding="utf-8")
+        found = report.compare(documents, copy)
+        assert len(found) == 1 and found[0].where.startswith(slug)
+        path.write_text(source, encoding="utf-8")
+
+
+def test_missing_extra_and_unreadable_pages_are_reported(copy, pages):
+    documents = {page.slug: to_json(page) for page in pages}
+    (copy / "json" / "exact.json").rename(copy / "json" / "extra.json")
+    (copy / "json" / "reuse.json").write_text("{", encoding="utf-8")
+    found = {d.where: d for d in report.compare(documents, copy)}
+    assert found.keys() == {"json/extra.json", "json/exact.json", "json/reuse.json"}
+    assert "not readable" in found["json/reuse.json"].old
+
+
+def test_versions_of_software_are_not_compared(copy, pages):
+    path = copy / "json" / "reproduce.json"
+    source = path.read_text(encoding="utf-8")
+    python = sys.version.split()[0]
+    assert python in source
+    path.write_text(source.replace(python, "2.7"), encoding="utf-8")
+    assert report.compare({page.slug: to_json(page) for page in pages}, copy) == []
+
+
+def test_checking_without_a_copy_says_how_to_make_one(tmp_path):
+    with pytest.raises(ValueError, match=r"no report in .* splitting-analysis report --quick --out"):
+        report.check_report(True, tmp_path / "nowhere")
+
+
+def test_an_interrupted_build_leaves_the_old_report_and_no_fragments(tmp_path, files, monkeypatch):
+    report.build_report(tmp_path / "out", quick=True)
+    before = {p: p.read_bytes() for p in (tmp_path / "out").rglob("*") if p.is_file()}
+    assert {p.relative_to(tmp_path / "out").as_posix() for p in before} == files.keys()
+
+    def fails(*_):
+        raise OSError("disk full")
+
+    for owner, name in ((markdown, "render"), (type(tmp_path), "replace")):
+        with monkeypatch.context() as patch:
+            patch.setattr(owner, name, fails)
+            with pytest.raises(OSError, match="disk full"):
+                report.build_report(tmp_path / "out", quick=True)
+        after = {p: p.read_bytes() for p in (tmp_path / "out").rglob("*") if p.is_file()}
+        assert after == before
+
+
+def test_writing_into_a_file_is_refused(tmp_path):
+    (tmp_path / "taken").write_text("mine")
+    with pytest.raises(ValueError, match="is a file; give a folder"):
+        report.build_report(tmp_path / "taken", quick=True)
+
+
+def test_the_command_writes_checks_and_exits_with_one_on_a_difference(tmp_path, capsys):
+    out = tmp_path / "r"
+    report_command.report(out, quick=True, check=False)
+    assert "index.html" in capsys.readouterr().out
+    report_command.report(out, quick=True, check=True)
+    assert "agrees" in capsys.readouterr().out
+    path = out / "json" / "index.json"
+    path.write_text(path.read_text(encoding="utf-8").replace("no Monte Carlo", "Monte Carlo"), encoding="utf-8")
+    with pytest.raises(typer.Exit) as stop:
+        report_command.report(out, quick=True, check=True)
+    assert stop.value.exit_code == 1
+    shown = capsys.readouterr()
+    assert "index: lead" in shown.out and "1 differences" in shown.err
+
+
+def test_the_summary_shows_its_pictures_and_tables(files):
+    summary = files["SUMMARY.md"]
+    pictures = re.findall(r"!\[[^\]]*\]\(([^)]+)\)", summary)
+    assert pictures and all(name in files for name in pictures)
+    for name in pictures:
+        assert ET.fromstring(files[name]).get("width")
+    assert "_{" not in summary
+    widths = [line.count("|") for line in re.sub(r"`[^`]*`", "", summary).split("\n") if line.startswith("|")]
+    assert widths
+
+
+# --- numbers and text ---------------------------------------------------------------------------
+
+NUMBERS = st.floats(-1e12, 1e12, allow_subnormal=False).filter(lambda v: v == 0 or abs(v) > 1e-12)
+
+
+@given(NUMBERS, st.integers(1, 6))
+def test_a_printed_number_is_within_half_a_unit_of_its_last_digit(value, figures):
+    shown = plain(value, f"{figures}g")
+    if value == 0:
+        assert shown == 0
+        return
+    exponent = Decimal(f"{value:.11e}").adjusted()
+    unit = 10.0 ** (exponent - figures + 1)
+    assert abs(shown - value) <= 0.5 * unit * (1 + 1e-9)
+    mantissa = printed(value, f"{figures}g").replace("−", "").split("e")[0]
+    if "." in mantissa or "e" in printed(value, f"{figures}g"):
+        assert len(mantissa.replace(".", "").lstrip("0")) == figures
+
+
+@given(NUMBERS, st.integers(0, 6))
+def test_fixed_decimals_round_to_the_nearest(value, decimals):
+    shown = printed(value, f"{decimals}f").replace("−", "-")
+    assert len(shown.partition(".")[2]) == decimals
+    assert abs(Decimal(shown) - Decimal(value)) <= Decimal("0.5000001") * Decimal(10) ** -decimals + Decimal(
+        abs(value) * 1e-11
+    )
+    assert not shown.startswith("-") or Decimal(shown) != 0
+
+
+@given(st.integers(1, 9999), st.integers(-6, 6), st.sampled_from([-1, 1]))
+def test_a_tie_rounds_the_same_way_whatever_the_last_bits_are(digits, exponent, sign):
+    tie = float(f"{digits}5e{exponent}")
+    for noise in (1 - 4e-16, 1, 1 + 4e-16):
+        assert printed(sign * tie * noise, f"{len(str(digits))}g") == printed(
+            sign * tie, f"{len(str(digits))}g"
+        )
+
+
+def test_a_tie_goes_to_the_even_digit():
+    assert [printed(v, "2g") for v in (0.125, 0.135, 1250.0)] == ["0.12", "0.14", "1200"]
+    assert [printed(v, "2f") for v in (0.125, 0.375, -0.001)] == ["0.12", "0.38", "0.00"]
+
+
+def test_what_is_no_finite_number_prints_as_a_word_and_stays_out_of_json_numbers():
+    inf = float("inf")
+    assert [printed(v) for v in (None, inf, -inf, float("nan"))] == ["–", "∞", "−∞", "undefined"]
+    assert [plain(v) for v in (inf, float("nan"), None)] == ["∞", "undefined", None]
+    with pytest.raises(ValueError, match="number format"):
+        printed(1.0, "3x")
+
+
+def test_the_smallest_of_a_column_is_bold_ties_included():
+    columns = (Column("a", "a"), Column("b", "b", digits="2f", smallest=True))
+    table = Table("t", "c", columns, (("p", 0.1249), ("q", 0.5), ("r", 0.1251), ("s", None)))
+    assert table.boldest() == {(0, 1), (2, 1)} - (set() if plain(0.1249, "2f") == plain(0.1251, "2f") else {(2, 1)})
+
+
+def test_a_row_of_the_wrong_length_is_refused():
+    with pytest.raises(ValueError, match="table t: 1 cells in a row of 2 columns"):
+        Table("t", "c", (Column("a", "a"), Column("b", "b")), (("p",),))
+
+
+@given(st.text(st.characters(exclude_characters="`*[_^", exclude_categories=("Cs", "Cc"))))
+def test_text_without_markup_is_shown_as_it_is(source):
+    shown = str(html.inline(source))
+    assert "<" not in shown
+    assert Reader(f"<table><tbody><tr><td>{shown}</td></tr></table>").tables[None][0][0] == source
+
+
+def test_markup_of_a_sentence_becomes_html_markdown_and_latex():
+    source = "**W_{2}** of `S@1 <b>` at [x & y](exact.html#modes), 10^{−3} *now*"
+    assert str(html.inline(source)) == (
+        "<b>W<sub>2</sub></b> of <code>S@1 &lt;b&gt;</code> at "
+        '<a href="exact.html#modes">x &amp; y</a>, 10<sup>−3</sup> <em>now</em>'
+    )
+    assert latex.escape(source) == (
+        r"\textbf{W$_{\mathrm{2}}$} of \texttt{S@1 <b>} at x \& y, 10$^{\mathrm{-3}}$ \emph{now}"
+    )
+    page = Page("p", "T", source)
+    assert "W<sub>2</sub>" in markdown.render(page) and "(`exact.html`)" in markdown.render(page)
+
+
+def test_a_character_without_latex_spelling_is_refused():
+    with pytest.raises(ValueError, match="no LaTeX spelling for '☃'"):
+        latex.escape("a ☃")
+
+
+def test_a_formula_inside_a_sentence_is_mathml_with_its_text_as_label():
+    formula = Formula(r"\beta^{2}", "<msup><mi>β</mi><mn>2</mn></msup>", "β²")
+    shown = html.render(Page("p", "T", "l", (text("is ", formula, "."),)), [("p", "P")])
+    assert 'is <span role="math" aria-label="β²"><math><msup><mi>β</mi><mn>2</mn></msup></math></span>.' in shown
+
+
+def test_a_figure_is_drawn_from_the_rounded_numbers_that_json_holds():
+    line = Line("a", (1.0, 2.0), (0.123456, float("inf")))
+    assert rounded(line).y[0] == 0.1235 and rounded(line).y[1] != rounded(line).y[1]
+    near = Line("a", (1.0, 2.0), (0.123461, float("inf")))
+    one, two = (
+        figures.draw(Figure("f", "c", (Panel("p", (curve,), "x", "y", y_scale="linear"),)))
+        for curve in (line, near)
+    )
+    assert one == two
