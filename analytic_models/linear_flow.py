@@ -28,6 +28,7 @@ from splitting_analysis.models import Dynamics, model_of
 
 MOST_COLUMNS = 24
 """Columns of the extrapolation table before a step is split in two."""
+MOST_HALVINGS = 12
 
 
 @dataclass(frozen=True)
@@ -220,9 +221,21 @@ def _unpack(flat: Sequence[Any], n: int) -> tuple[Block, Pair, Block]:
 
 
 def _extrapolated(
-    f: Callable[[Any, Sequence[Any]], list[Any]], y: list[Any], a: Any, b: Any, tolerance: Any
+    f: Callable[[Any, Sequence[Any]], list[Any]],
+    y: list[Any],
+    a: Any,
+    b: Any,
+    tolerance: Any,
+    halvings: int = 0,
 ) -> list[Any]:
-    """Gragg's midpoint rule with 2, 4, 6, ... steps, extrapolated in h^2 (Hairer, Norsett & Wanner, II.9)."""
+    """Gragg's midpoint rule with 2, 4, 6, ... steps, extrapolated in h^2 (Hairer, Norsett & Wanner, II.9).
+
+    A step that has not converged after MOST_COLUMNS is halved, at most MOST_HALVINGS times.
+    """
+    if halvings > MOST_HALVINGS:
+        raise ValueError(
+            f"the moment equations could not be integrated to {mpmath.nstr(tolerance, 3)} at t = {a}"
+        )
     table: list[list[Any]] = []
     for column in range(MOST_COLUMNS):
         row = _midpoint(f, y, a, b, 2 * (column + 1))
@@ -237,7 +250,8 @@ def _extrapolated(
                 return new[-1]
         table = new
     middle = (a + b) / 2
-    return _extrapolated(f, _extrapolated(f, y, a, middle, tolerance), middle, b, tolerance)
+    y = _extrapolated(f, y, a, middle, tolerance, halvings + 1)
+    return _extrapolated(f, y, middle, b, tolerance, halvings + 1)
 
 
 def _midpoint(

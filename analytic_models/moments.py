@@ -8,7 +8,7 @@ NumPy floats, mpmath numbers or SymPy expressions alike.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
@@ -241,56 +241,44 @@ def collected(forms: Sequence[Form], noise: Sequence[Block]) -> list[list[Any]]:
     block: list[list[Any]] = [[0] * len(forms) for _ in forms]
     for i, left in enumerate(forms):
         for j in range(i, len(forms)):
-            total = None
-            for b, q in enumerate(noise):
-                total = _add_noise(total, left, forms[j], b, q)
-            block[i][j] = block[j][i] = 0 if total is None else total
+            terms = (term for b, q in enumerate(noise) for term in _noise_terms(left, forms[j], b, q))
+            block[i][j] = block[j][i] = _total(terms)
     return block
+
+
+def _noise_terms(left: Form, right: Form, block: int, covariance: Block) -> Iterator[Any]:
+    for a, row in enumerate(covariance):
+        for b, q in enumerate(row):
+            x, y = left.get(("n", block, a)), right.get(("n", block, b))
+            if x is not None and y is not None and not is_zero(q):
+                yield x * y * q
 
 
 def _push(
     forms: Sequence[Form], keys: Sequence[Any], mean: Pair, covariance: Block, noise: Sequence[Sequence[Any]]
 ) -> tuple[Pair, Block]:
-    new_mean = []
-    for form in forms:
-        total = form.get(CONSTANT, 0)
-        for key, value in zip(keys, mean, strict=True):
-            if key in form and not (isinstance(value, int) and value == 0):
-                total = total + form[key] * value
-        new_mean.append(total)
-    half_pushed = [_row(form, keys, covariance) for form in forms]
-    block: list[list[Any]] = [[0] * len(forms) for _ in forms]
-    for i, row in enumerate(half_pushed):
+    n = range(len(forms))
+    rows = [[(j, form[key]) for j, key in enumerate(keys) if key in form] for form in forms]
+    moving = [j for j in range(len(keys)) if not is_zero(mean[j])]  # none where the target is centred
+    new_mean = tuple(
+        _total([form.get(CONSTANT, 0), *(entry * mean[j] for j, entry in row if j in moving)])
+        for form, row in zip(forms, rows, strict=True)
+    )
+    half = [[_total(entry * column[j] for j, entry in row) for column in covariance] for row in rows]
+    block: list[list[Any]] = [[0] * len(forms) for _ in n]
+    for i in n:
         for j in range(i, len(forms)):
-            total = noise[i][j]
-            for k, key in enumerate(keys):
-                if key in forms[j] and not (isinstance(row[k], int) and row[k] == 0):
-                    term = row[k] * forms[j][key]
-                    total = term if isinstance(total, int) else total + term
-            block[i][j] = block[j][i] = total
-    return tuple(new_mean), tuple(tuple(row) for row in block)
+            block[i][j] = _total([noise[i][j], *(entry * half[i][k] for k, entry in rows[j])])
+            block[j][i] = block[i][j]
+    return new_mean, tuple(tuple(row) for row in block)
 
 
-def _row(form: Form, keys: Sequence[Any], covariance: Block) -> list[Any]:
-    row = []
-    for k in range(len(keys)):
-        total: Any = 0
-        for j, key in enumerate(keys):
-            entry = covariance[j][k]
-            if key in form and not (isinstance(entry, int) and entry == 0):
-                total = total + form[key] * entry if not isinstance(total, int) else form[key] * entry
-        row.append(total)
-    return row
-
-
-def _add_noise(total: Any, left: Form, right: Form, block: int, covariance: Block) -> Any:
-    for a, row in enumerate(covariance):
-        for b, q in enumerate(row):
-            x, y = left.get(("n", block, a)), right.get(("n", block, b))
-            if x is None or y is None or is_zero(q):
-                continue
-            term = (x * x if x is y else x * y) * q
-            total = term if total is None else total + term
+def _total(terms: Iterable[Any]) -> Any:
+    """Their sum, skipping exact zeros."""
+    total: Any = 0
+    for term in terms:
+        if not is_zero(term):
+            total = term if is_zero(total) else total + term
     return total
 
 

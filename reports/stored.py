@@ -63,7 +63,7 @@ def compute(target: Gaussian) -> dict[str, Any]:
         }
     psld = {
         grid_name: {
-            s.name: {str(nfe): _six(_psld_w2(target, s.name, nfe, grid_name)) for nfe in PSLD_NFES}
+            s.name: {str(nfe): _six(psld_w2(target, s.name, nfe, grid_name)) for nfe in PSLD_NFES}
             for s in entries("psld")
         }
         for grid_name in ("uniform", "quadratic")
@@ -71,7 +71,8 @@ def compute(target: Gaussian) -> dict[str, Any]:
     return {"vp_w2": vp, "psld_w2_x": psld}
 
 
-def _psld_w2(target: Gaussian, name: str, nfe: int, grid_name: str) -> float:
+def psld_w2(target: Gaussian, name: str, nfe: int, grid_name: str) -> float:
+    """Position error of a PSLD scheme at its default parameters, started from the prior, denoised."""
     scheme, process = at_lambda_one(find(name)), PSLD()
     steps = steps_for(nfe, scheme, denoise=True)
     law = run(scheme, process, target, grid(grid_name, steps, process.T, 1e-3), "prior", denoise=True)

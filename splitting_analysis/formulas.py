@@ -21,7 +21,7 @@ from sympy.polys.rings import PolyElement
 from splitting_analysis.algebra import algebra
 from splitting_analysis.local_error import LocalError
 from splitting_analysis.styles import LATEX, TEXT, Style
-from splitting_analysis.trees import PHI, Combination, Tree, gather, is_contraction
+from splitting_analysis.trees import MOMENT, PHI, Combination, Tree, gather, is_contraction
 
 
 def keys_of(error: LocalError, power: int) -> list[str]:
@@ -38,7 +38,7 @@ def to_json(error: LocalError) -> dict[str, Any]:
     """The error as plain data: name, word, kind and terms as coefficient (SymPy syntax) and tree.
 
     A tree is {"node", "d_tau", "along": [[component, tree], ...]}; nodes e1, e2 are unit vectors
-    summed over, two children of "phi" the factors of a second moment.
+    summed over, two children of "moment" the factors of a second moment.
     """
 
     def tree_json(tree: Tree) -> dict[str, Any]:
@@ -216,7 +216,7 @@ def _simplicity(tree: Tree) -> Any:
 
 def _spell_derivative(name: str, j: int, components: list[str], style: Style) -> str:
     """d_tau^j d_x^a d_m^b s, without its arguments."""
-    if name in ("f", PHI):
+    if name == "f":
         return style.primed(style.symbol(name), len(components))
     parts = [style.partial(style.symbol("tau"), j)] if j else []
     parts += [
@@ -228,8 +228,8 @@ def _spell_derivative(name: str, j: int, components: list[str], style: Style) ->
 
 def _spell_tree(tree: Tree, style: Style) -> str:
     name, j, children = tree
-    if name == PHI:
-        return _spell_root(tree, style)
+    if name == MOMENT:
+        return _spell_moment(tree, style)
     contracted = [c for c, child in children if is_contraction(child)]
     others = list(children)
     operators = []
@@ -243,31 +243,23 @@ def _spell_tree(tree: Tree, style: Style) -> str:
     return text
 
 
-def _spell_root(tree: Tree, style: Style) -> str:
-    """A phi tree: a second moment (two children) as a matrix, otherwise phi's derivative."""
+def _spell_moment(tree: Tree, style: Style) -> str:
+    """A second moment u v^T as a matrix: the identity, Jacobians, or an outer product."""
     children = tree[2]
-    if len(children) == 2:
-        (_, u), (_, v) = sorted(children, key=lambda item: "xmqpz".index(item[0]))
-        if is_contraction(u) and is_contraction(v):
-            return style.symbol("identity")
-        if _is_jacobian(u) and _is_jacobian(v):
-            left = _spell_derivative(u[0], u[1], [u[2][0][0]], style)
-            right = _spell_derivative(v[0], v[1], [v[2][0][0]], style)
-            return style.product([left, style.transposed(style.bracket("(", right, ")"))])
-        if is_contraction(v) and _is_jacobian(u):
-            return _spell_derivative(u[0], u[1], [u[2][0][0]], style)
-        if is_contraction(u) and _is_jacobian(v):
-            # On a diagonal block only the symmetric part counts: no transpose to show there.
-            inner = _spell_derivative(v[0], v[1], [v[2][0][0]], style)
-            return (
-                inner
-                if children[0][0] == children[1][0]
-                else style.transposed(style.bracket("(", inner, ")"))
-            )
-        return _spell_tree(u, style) + style.symbol("outer") + _spell_tree(v, style)
-    components = [c for c, _ in children]
-    inside = style.comma.join(_spell_tree(v, style) for _, v in children)
-    return _spell_derivative(PHI, 0, components, style) + style.bracket("[", inside, "]")
+    (_, u), (_, v) = sorted(children, key=lambda item: "xmqpz".index(item[0]))
+    if is_contraction(u) and is_contraction(v):
+        return style.symbol("identity")
+    left = _spell_derivative(u[0], u[1], [u[2][0][0]], style) if _is_jacobian(u) else ""
+    right = _spell_derivative(v[0], v[1], [v[2][0][0]], style) if _is_jacobian(v) else ""
+    transposed = style.transposed(style.bracket("(", right, ")"))
+    if left and right:
+        return style.product([left, transposed])
+    if left and is_contraction(v):
+        return left
+    if right and is_contraction(u):
+        # On a diagonal block only the symmetric part counts: no transpose to show there.
+        return right if children[0][0] == children[1][0] else transposed
+    return _spell_tree(u, style) + style.symbol("outer") + _spell_tree(v, style)
 
 
 def _is_jacobian(tree: Tree) -> bool:

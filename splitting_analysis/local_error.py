@@ -18,7 +18,7 @@ from splitting_analysis.models import Model, Piece
 from splitting_analysis.noise import expectation, weak_noise
 from splitting_analysis.notation import Word
 from splitting_analysis.scheme import Scheme, piece_key
-from splitting_analysis.trees import PHI, Combination, Series, accumulate, leaf, linear, taylor
+from splitting_analysis.trees import MOMENT, PHI, Combination, Series, accumulate, leaf, linear, taylor
 
 Kind = Literal["ode", "weak", "strong"]
 
@@ -204,7 +204,7 @@ def moments(model: Model, phi: Combination) -> dict[str, Combination]:
             accumulate(result[children[0][0]], children[0][1], coefficient)
         elif len(children) == 2:
             a, b = sorted((children[0][0], children[1][0]), key=model.components.index)
-            accumulate(result[a + b], tree, coefficient * (2 if a == b else 1))
+            accumulate(result[a + b], (MOMENT, 0, children), coefficient * (2 if a == b else 1))
     return result
 
 

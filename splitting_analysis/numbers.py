@@ -19,7 +19,7 @@ from sympy.polys.rings import PolyElement
 from splitting_analysis.algebra import SYMBOLS
 from splitting_analysis.local_error import LocalError
 from splitting_analysis.models import Model
-from splitting_analysis.trees import PHI, Combination, Tree, gather, is_contraction, leaves
+from splitting_analysis.trees import MOMENT, PHI, Combination, Tree, gather, is_contraction, leaves
 
 Directions = tuple[tuple[str, Any], ...]
 Field = Callable[[str, int, Directions], Any]
@@ -100,7 +100,7 @@ def _tree(tree: Tree, point: Point) -> Any:
 def _is_laplacian(tree: Tree) -> bool:
     (name, j, children) = tree
     return (
-        name != PHI and j == 0 and len(children) == 2
+        name not in (PHI, MOMENT) and j == 0 and len(children) == 2
         and is_contraction(children[0][1]) and children[0] == children[1]
     )  # fmt: skip
 
@@ -112,7 +112,7 @@ def _bound(tree: Tree, point: Point, units: Mapping[str, Any]) -> Any:
     if name in point.state:
         return point.state[name]
     arguments = tuple((c, _bound(child, point, units)) for c, child in children)
-    if name == PHI and len(children) == 2:
+    if name == MOMENT:
         product = arguments[0][1] * arguments[1][1]
         return product if point.basis is None else product.sum()
     return point.field(name, j, arguments)

@@ -22,7 +22,7 @@ from splitting_analysis.local_error import LocalError, carried_score
 from splitting_analysis.models import Piece
 from splitting_analysis.scheme import LambdaS, Scheme
 from splitting_analysis.trees import (
-    PHI,
+    MOMENT,
     Combination,
     Tree,
     accumulate,
@@ -168,7 +168,7 @@ def _mean_square(
             overlap = kernels[path[:-1]].inner(kernels[path_too[:-1]])
             if overlap:
                 weight: PolyElement = rate * noise[path[-1]] * ring.number(overlap)
-                key: Tree = (PHI, 0, tuple(sorted(((a, u), (b, v)))))
+                key: Tree = (MOMENT, 0, tuple(sorted(((a, u), (b, v)))))
                 accumulate(result, key, coefficient * factor * weight)
     return {tree: r for tree, c in result.items() if (r := ring.reduce(c))}
 

@@ -1,6 +1,7 @@
 """Elementary differentials as data, and the few operations that Taylor expansion needs.
 
-A *tree* is a nested tuple (name, j, children), a vector in R^d (a scalar when rooted in `PHI`):
+A *tree* is a nested tuple (name, j, children), a vector in R^d; rooted in `PHI` it is a scalar, in
+`MOMENT` a matrix:
 
     ("x", 0, ())                            the position itself
     ("sx", j, ((c1, v1), ..., (ck, vk)))    k-th derivative of d^j sx / d tau^j along the
@@ -28,6 +29,9 @@ Combination = dict[Tree, PolyElement]
 Series = list[Combination]
 
 PHI = "phi"
+"""Root of the derivatives of a general test function."""
+MOMENT = "moment"
+"""Root of a second moment: two children u, v stand for the matrix u v^T."""
 
 
 def leaf(name: str) -> Tree:
@@ -168,14 +172,14 @@ def gather(
 ) -> tuple[Combination, dict[tuple[str, int, tuple[Any, ...], str], Combination]]:
     """Split a combination for printing and evaluation, using linearity in the last direction.
 
-    Returns the plain trees (no children, phi, or a contraction at the root) and, keyed by
+    Returns the plain trees (no children, a PHI or MOMENT root, or a contraction) and, keyed by
     (name, j, other children, component), the combination of directions of each Jacobian.
     """
     plain: Combination = {}
     gathered: dict[tuple[str, int, tuple[Any, ...], str], Combination] = {}
     for tree, coefficient in combination.items():
         name, j, children = tree
-        if not children or name == PHI or any(is_contraction(end) for end in leaves(tree)):
+        if not children or name in (PHI, MOMENT) or any(is_contraction(end) for end in leaves(tree)):
             plain[tree] = coefficient
         else:
             *others, (component, last) = children

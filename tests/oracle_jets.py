@@ -69,7 +69,11 @@ class Process:
         self.beta = [abs(number()), number(), number(), number()]
         """Taylor coefficients in tau - tau0."""
         powers = [(i, j, k) for i in range(4) for j in range(4) for k in range(3) if i + j + 2 * k <= 4]
-        self.sx, self.sm = (P({power: QQ(*number().as_integer_ratio()) for power in powers}) for _ in range(2))
+
+        def score() -> Any:
+            return P({power: QQ(*number().as_integer_ratio()) for power in powers})
+
+        self.sx, self.sm = score(), score()
 
 
 class Step:
@@ -90,82 +94,93 @@ class Step:
             for k in range(2)
         )
 
-    def S(self, time: int = 0) -> None:
+    def S(self, time: int = 0) -> Step:
         self.sx = at(self.p.sx, self.x - self.p.x, self.m - self.p.m, -time * r**2)
         self.sm = at(self.p.sm, self.x - self.p.x, self.m - self.p.m, -time * r**2)
+        return self
 
-    def draw(self, xx: Any, xm: Any, mm: Any) -> None:
+    def draw(self, xx: Any, xm: Any, mm: Any) -> Step:
         """Add (a, b) with the given covariance."""
         a, b = NOISE[2 * len(self.moments) : 2 * len(self.moments) + 2]
         self.moments.append((xx, xm, mm))
         self.x, self.m = self.x + r * a, self.m + r * b
+        return self
 
-    def A(self, c: Fraction = Fraction(1), k: int = 2) -> None:
+    def A(self, c: Fraction = Fraction(1), k: int = 2) -> Step:
         p = self.p
         drift = k * p.Gamma * self.x - self.m / p.M + k * p.Gamma * self.sx
         self.x = cut(self.x + c * mul(self.b / 2, drift))
+        return self
 
-    def B(self, c: Fraction = Fraction(1), k: int = 2) -> None:
+    def B(self, c: Fraction = Fraction(1), k: int = 2) -> Step:
         p = self.p
         drift = self.x + k * p.nu * self.m + k * p.M * p.nu * self.sm
         self.m = cut(self.m + c * mul(self.b / 2, drift))
+        return self
 
-    def E(self, k: int = 2) -> None:
+    def E(self, k: int = 2) -> Step:
         p, x = self.p, self.x
         if self.model == "vp":
             self.x = cut(x + mul(self.b / 2, x + k * self.sx))
             if k == 2:
                 self.draw(R(p.beta[0]), R(0), R(0))
-            return
+            return self
         self.x, self.m = (
             cut(x + mul(self.b / 2, p.Gamma * x - self.m / p.M + k * p.Gamma * self.sx)),
             cut(self.m + mul(self.b / 2, x + p.nu * self.m + k * p.M * p.nu * self.sm)),
         )
         if k == 2:
             self.draw(R(p.beta[0] * p.Gamma), R(0), R(p.beta[0] * p.M * p.nu))
+        return self
 
-    def O(self) -> None:  # noqa: E743 - the paper's letter
+    def O(self) -> Step:  # noqa: E743 - the paper's letter
         p, delta = self.p, self.clock(Fraction(0), Fraction(1))
         self.x = mul(exp(-delta * p.Gamma / 2), self.x)
         self.m = mul(exp(-delta * p.nu / 2), self.m)
-        self.draw(over_h(1 - exp(-p.lambda_s * delta * p.Gamma)), R(0), over_h(p.M * (1 - exp(-delta * p.nu))))
+        xx, mm = 1 - exp(-p.lambda_s * delta * p.Gamma), p.M * (1 - exp(-delta * p.nu))
+        return self.draw(over_h(xx), R(0), over_h(mm))
 
-    def L(self, start: Fraction, stop: Fraction) -> None:
+    def L(self, start: Fraction, stop: Fraction) -> Step:
         p, delta = self.p, self.clock(start, stop)
         if self.model == "vp":
             self.x = mul(exp(-delta / 2), self.x)
             self.draw(over_h(1 - exp(-delta)), R(0), R(0))
-            return
+            return self
         (a, b), (c, d) = (-p.Gamma / 2, -1 / (2 * p.M)), (Fraction(1, 2), -p.nu / 2)
         square = (a * a + b * c, a * b + b * d, c * a + d * c, c * b + d * d)
-        f = [series(lambda k, i=i: [int(i in (0, 3)), (a, b, c, d)[i], square[i] / 2][k], delta) for i in range(4)]
+        powers = zip((1, 0, 0, 1), (a, b, c, d), [entry / 2 for entry in square], strict=True)
+        f = [series(list(entries).__getitem__, delta) for entries in powers]
         self.x, self.m = mul(f[0], self.x) + mul(f[1], self.m), mul(f[2], self.x) + mul(f[3], self.m)
         self.draw(
             over_h(1 - mul(f[0], f[0]) - p.M * mul(f[1], f[1])),
             over_h(-mul(f[0], f[2]) - p.M * mul(f[1], f[3])),
             over_h(p.M - mul(f[2], f[2]) - p.M * mul(f[3], f[3])),
         )
+        return self
 
-    def K(self) -> None:
+    def K(self) -> Step:
         p = self.p
         if self.model == "vp":
             self.x = cut(self.x + mul(self.b, self.sx + self.x))
-            return
+            return self
         self.x = cut(self.x + p.Gamma * mul(self.b, self.sx + self.x))
         self.m = cut(self.m + p.M * p.nu * mul(self.b, self.sm + self.m / p.M))
+        return self
 
-    def exponential(self, k: int = 2) -> None:
+    def exponential(self, k: int = 2) -> Step:
         """Score frozen, everything else exact: dx = (x/2 + s) delta + dW(delta)."""
         delta = self.clock(Fraction(0), Fraction(1))
         self.x = mul(exp(delta / 2), self.x) + k * mul(exp(delta / 2) - 1, self.sx)
         if k == 2:
             self.draw(over_h(exp(delta) - 1), R(0), R(0))
+        return self
 
-    def ancestral(self) -> None:
+    def ancestral(self) -> Step:
         """x = (x + b s) / sqrt(1 - b) + sqrt(b) xi."""
         root = series(lambda k: [1, Fraction(1, 2), Fraction(3, 8)][k], self.b)
         self.x = mul(root, self.x + mul(self.b, self.sx))
         self.draw(R(self.p.beta[0]), R(0), R(0))
+        return self
 
     def mean(self, p: Any) -> Any:
         """Average over the noise (Isserlis), as a polynomial in r."""
@@ -173,7 +188,7 @@ class Step:
         for powers, c in p.terms():
             term = R({(powers[0], *[0] * len(NOISE)): c})
             for i, (xx, xm, mm) in enumerate(self.moments):
-                term = mul(term, _moment(*powers[1 + 2 * i : 3 + 2 * i], xx, xm, mm))
+                term = mul(term, _moment(powers[1 + 2 * i], powers[2 + 2 * i], xx, xm, mm))
             total += term
         return cut(total)
 
@@ -194,32 +209,32 @@ def _moment(i: int, j: int, xx: Any, xm: Any, mm: Any) -> Any:
 
 
 HALF = Fraction(1, 2)
-SAMPLERS: dict[tuple[str, str, str], Callable[[Step], Any]] = {
-    ("psld", "ode", "Euler"): lambda z: (z.S(), z.E(k=1)),
-    ("psld", "ode", "NSE"): lambda z: (z.S(), z.B(k=1), z.S(), z.A(k=1)),
-    ("psld", "ode", "RSE"): lambda z: (z.S(), z.B(k=1), z.A(k=1)),
-    ("psld", "ode", "NVV"): lambda z: (z.S(), z.B(HALF, 1), z.S(), z.A(k=1), z.S(), z.B(HALF, 1)),
-    ("psld", "ode", "RVV"): lambda z: (z.S(), z.B(HALF, 1), z.A(k=1), z.S(1), z.B(HALF, 1)),
-    ("psld", "sde", "EM"): lambda z: (z.S(), z.E()),
-    ("psld", "sde", "SSCS"): lambda z: (z.L(HALF * 0, HALF), z.S(), z.K(), z.L(HALF, HALF * 2)),
-    ("psld", "sde", "NOBA"): lambda z: (z.O(), z.S(), z.B(), z.S(), z.A()),
-    ("psld", "sde", "ROBA"): lambda z: (z.O(), z.S(), z.B(), z.A()),
-    ("psld", "sde", "NBAO"): lambda z: (z.S(), z.B(), z.S(), z.A(), z.O()),
-    ("psld", "sde", "RBAO"): lambda z: (z.S(), z.B(), z.A(), z.O()),
-    ("psld", "sde", "NOBAB"): lambda z: (z.O(), z.S(), z.B(HALF), z.S(), z.A(), z.S(), z.B(HALF)),
-    ("psld", "sde", "ROBAB"): lambda z: (z.O(), z.S(), z.B(HALF), z.A(), z.S(1), z.B(HALF)),
-    ("vp", "ode", "Euler"): lambda z: (z.S(), z.E(k=1)),
-    ("vp", "sde", "EM"): lambda z: (z.S(), z.E()),
-    ("vp", "sde", "EI"): lambda z: (z.S(), z.exponential()),
-    ("vp", "sde", "DDPM"): lambda z: (z.S(), z.ancestral()),
-    ("vp", "sde", "SSCS"): lambda z: (z.L(HALF * 0, HALF), z.S(), z.K(), z.L(HALF, HALF * 2)),
+SAMPLERS: dict[tuple[str, str, str], Callable[[Step], Step]] = {
+    ("psld", "ode", "Euler"): lambda z: z.S().E(k=1),
+    ("psld", "ode", "NSE"): lambda z: z.S().B(k=1).S().A(k=1),
+    ("psld", "ode", "RSE"): lambda z: z.S().B(k=1).A(k=1),
+    ("psld", "ode", "NVV"): lambda z: z.S().B(HALF, 1).S().A(k=1).S().B(HALF, 1),
+    ("psld", "ode", "RVV"): lambda z: z.S().B(HALF, 1).A(k=1).S(1).B(HALF, 1),
+    ("psld", "sde", "EM"): lambda z: z.S().E(),
+    ("psld", "sde", "SSCS"): lambda z: z.L(HALF * 0, HALF).S().K().L(HALF, HALF * 2),
+    ("psld", "sde", "NOBA"): lambda z: z.O().S().B().S().A(),
+    ("psld", "sde", "ROBA"): lambda z: z.O().S().B().A(),
+    ("psld", "sde", "NBAO"): lambda z: z.S().B().S().A().O(),
+    ("psld", "sde", "RBAO"): lambda z: z.S().B().A().O(),
+    ("psld", "sde", "NOBAB"): lambda z: z.O().S().B(HALF).S().A().S().B(HALF),
+    ("psld", "sde", "ROBAB"): lambda z: z.O().S().B(HALF).A().S(1).B(HALF),
+    ("vp", "ode", "Euler"): lambda z: z.S().E(k=1),
+    ("vp", "sde", "EM"): lambda z: z.S().E(),
+    ("vp", "sde", "EI"): lambda z: z.S().exponential(),
+    ("vp", "sde", "DDPM"): lambda z: z.S().ancestral(),
+    ("vp", "sde", "SSCS"): lambda z: z.L(HALF * 0, HALF).S().K().L(HALF, HALF * 2),
 }
 
 
-def error(process: Process, model: str, dynamics: str, name: str, phi: Any) -> dict[int, Any]:
+def error(process: Process, key: tuple[str, str, str], phi: Any) -> dict[int, Any]:
     """Coefficients of h and h^2 of exact minus scheme in E phi; phi a polynomial in X, Y."""
-    z = Step(process, model)
-    SAMPLERS[model, dynamics, name](z)
+    model, dynamics, _ = key
+    z = SAMPLERS[key](Step(process, model))
     scheme = z.mean(at(phi, z.x - process.x, z.m - process.m, R(0)))
     by_power = {k: scheme.coeff(r ** (2 * k)) if k else 0 for k in (1, 2)}
     true, term = {}, phi

@@ -62,7 +62,8 @@ def parameters(p: Problem) -> dict[str, float]:
 def jet(p: Problem, phi: sp.Expr | None = None) -> Callable[..., Any]:
     """field(name, j, ((component, direction), ...)) in coordinates, any number of directions.
 
-    `phi` adds a scalar test function beside the scores, under the names phi and g. Directions are arrays (d,).
+    `phi` adds a scalar test function beside the scores, under the names phi and g. Directions are
+    arrays (d,).
     """
     z = dict(zip(p.components, p.symbols, strict=True))
     tau = sp.Symbol("tau")
@@ -75,7 +76,8 @@ def jet(p: Problem, phi: sp.Expr | None = None) -> Callable[..., Any]:
         if (name, j, components) not in known:
             rows = np.array([sp.diff(row, tau, j) for row in functions[name]], dtype=object)
             for c in components:
-                rows = np.array([[sp.diff(e, v) for v in z[c]] for e in rows.flat]).reshape(*rows.shape, p.d)
+                gradients = [[sp.diff(e, v) for v in z[c]] for e in rows.flat]
+                rows = np.array(gradients).reshape(*rows.shape, p.d)
             numbers = [float(sp.sympify(e).subs(values)) for e in rows.flat]
             known[name, j, components] = np.array(numbers).reshape(rows.shape)
         value = known[name, j, components]

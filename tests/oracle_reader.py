@@ -11,7 +11,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
-from xml.etree import ElementTree
+from xml.etree import ElementTree as ET
 
 import numpy as np
 
@@ -56,8 +56,8 @@ _LATEX = re.compile(
     r"|(?P<outer>\\otimes)|(?P<mark>[-+/()\[\],{}]))"
 )
 _LATEX_NAMES = {
-    r"\beta": "beta", r"\beta'": "dbeta", r"\beta''": "d2beta", r"\beta'''": "d3beta", r"\lambda_s": "lambda_s",
-    r"\sqrt{\lambda_s}": "root_lambda", "s^{x}": "sx", "s^{m}": "sm",
+    r"\beta": "beta", r"\beta'": "dbeta", r"\beta''": "d2beta", r"\beta'''": "d3beta",
+    r"\lambda_s": "lambda_s", r"\sqrt{\lambda_s}": "root_lambda", "s^{x}": "sx", "s^{m}": "sm",
 }  # fmt: skip
 
 
@@ -94,11 +94,11 @@ def from_latex(text: str) -> Iterator[Token]:
 
 
 def from_mathml(text: str) -> Iterator[Token]:
-    """Raises ElementTree.ParseError unless the formula is well-formed XML."""
-    yield from _walk(ElementTree.fromstring(f"<math>{text}</math>"))  # noqa: S314 - our own output
+    """Raises ET.ParseError unless the formula is well-formed XML."""
+    yield from _walk(ET.fromstring(f"<math>{text}</math>"))  # noqa: S314 - our own output
 
 
-def _walk(node: ElementTree.Element) -> Iterator[Token]:
+def _walk(node: ET.Element) -> Iterator[Token]:
     parts = list(node)
     flat = "".join(node.itertext())
     if node.tag in ("math", "mrow"):
@@ -128,11 +128,9 @@ def _walk(node: ElementTree.Element) -> Iterator[Token]:
         assert flat == "λs"
         yield "name", "root_lambda"
     elif node.tag == "msup":
-        for mark, part in (("(", None), *((None, parts[0]),), (")", None)):
-            if mark:
-                yield mark, None
-            else:
-                yield from _walk(part)
+        yield "(", None
+        yield from _walk(parts[0])
+        yield ")", None
         yield ("ᵀ", None) if parts[1].text == "T" else ("power", int(parts[1].text or 0))
     else:
         assert node.tag == "mspace", node.tag

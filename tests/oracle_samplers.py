@@ -1,13 +1,9 @@
-"""Samplers as the papers print them, run at complex step sizes: an oracle that expands nothing.
+"""Samplers as the papers print them, run at complex step sizes on all nodes of a noise rule at once.
 
-One step of a sampler from a fixed state is an analytic function of h. Noise is replaced by the nodes
-of a Gauss-Hermite rule (n nodes per normal number average every power of h below n exactly: noise
-enters with sqrt(h), and the rule is exact through degree 2n - 1), the step is run at h on a small
-circle around 0, and a discrete Fourier transform over the circle gives the coefficient of every power
-of h to about machine precision (Cauchy's formula). No derivative of a score is taken for the scheme.
-
-The exact side is the reverse flow itself for an ODE (extrapolated midpoint rule, complex h), and the
-Ito-Taylor coefficients L^k phi / k! by plain differentiation in coordinates for an SDE.
+One step of a sampler from a fixed state is an analytic function of h: it is run at h on a small circle
+around 0, and oracle_errors reads off the powers of h. Noise is replaced by the nodes of a Gauss-Hermite
+rule: noise enters with sqrt(h) and n nodes are exact through degree 2n - 1, so that they average every
+power of h below n exactly. Nothing is expanded and no score is differentiated.
 
 Nothing of the package is imported. States are arrays (circle, nodes, d), one per component.
 """
@@ -18,7 +14,6 @@ import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from fractions import Fraction
-from functools import cache
 from itertools import product
 from math import factorial
 from typing import Any
@@ -90,7 +85,7 @@ class Run:
     nodes: int
     z: dict[str, Any]
     weights: Any
-    held: dict[str, Any] | None = None
+    held: Any = None
 
     @classmethod
     def start(cls, problem: Problem, word: str, nodes: int = 3) -> Run:
@@ -187,7 +182,7 @@ def drift(p: Problem, z: dict[str, Any], s: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def _strength(p: Problem) -> list[float]:
+def strength(p: Problem) -> list[float]:
     """Noise intensities by component, without their factor beta."""
     if p.dynamics == "ode":
         return [0.0] * len(p.components)
@@ -198,7 +193,7 @@ def _euler(run: Run, b: Any, _: Any) -> None:
     p, z = run.problem, run.z
     f = drift(p, z, run.held)
     run.z = {c: z[c] + b * f[c] for c in p.components}
-    active = [(c, g) for c, g in zip(p.components, _strength(p), strict=True) if g]
+    active = [(c, g) for c, g in zip(p.components, strength(p), strict=True) if g]
     for (c, g), xi in zip(active, run.normal(len(active)) if active else [], strict=True):
         run.z[c] = run.z[c] + np.sqrt(b * g) * xi
 
@@ -316,90 +311,3 @@ _LETTERS: dict[tuple[str, str, str], Callable[[Run, Any, Any], None]] = {
     ("langevin", "sde", "A"): _langevin_a, ("langevin", "sde", "B"): _langevin_b,
     ("langevin", "sde", "O"): _langevin_o,
 }  # fmt: skip
-
-
-def coefficients(values: Any, radius: float, highest: int) -> list[Any]:
-    """Taylor coefficients in h of 0 .. highest from values on the circle (Cauchy's formula)."""
-    spectrum = np.fft.fft(values, axis=0) / CIRCLE
-    return [(spectrum[k] / radius**k).real for k in range(highest + 1)]
-
-
-def exact_flow(problem: Problem, z: dict[str, Any]) -> dict[str, Any]:
-    """The probability flow over one step h from z: modified midpoint rule, extrapolated."""
-    h = problem.h
-
-    def slope(y: dict[str, Any], t: Any) -> dict[str, Any]:
-        tau = problem.tau - t
-        f = drift(problem, y, problem.score(y, tau))
-        return {c: problem.beta(tau) * f[c] for c in f}
-
-    counts = [2 * k for k in range(1, 11)]
-    table: list[dict[str, Any]] = []
-    for n in counts:
-        k = h / n
-        f = slope(z, 0 * h)
-        before, now = z, {c: z[c] + k * f[c] for c in z}
-        for i in range(1, n):
-            f = slope(now, i * k)
-            before, now = now, {c: before[c] + 2 * k * f[c] for c in z}
-        table.append(now)
-    for level in range(1, len(table)):
-        for j in range(len(table) - 1, level - 1, -1):
-            ratio = (counts[j] / counts[j - level]) ** 2
-            table[j] = {c: table[j][c] + (table[j][c] - table[j - 1][c]) / (ratio - 1) for c in z}
-    return table[-1]
-
-
-def ode_error(problem: Problem, word: str, highest: int) -> dict[int, dict[str, Any]]:
-    """Coefficients of h^1..h^highest of exact minus scheme, vectors by component."""
-    run = Run.start(problem, word)
-    true = exact_flow(problem, run.z)
-    run.step(word)
-    by_component = {
-        c: coefficients((true[c] - run.z[c])[:, 0], problem.radius, highest) for c in problem.components
-    }
-    return {k: {c: v[k] for c, v in by_component.items()} for k in range(1, highest + 1)}
-
-
-def generator(problem: Problem) -> Callable[[sp.Expr], sp.Expr]:
-    """L f = f_t + grad f . drift + 1/2 tr(D Hess f) in coordinates, with f_t = -df/dtau."""
-    p, tau = problem, sp.Symbol("tau")
-    beta = sum(sp.Float(c, 20) * tau**k for k, c in enumerate(p.beta.coef))
-    z = {c: np.array(row, dtype=object) for c, row in zip(p.components, p.symbols, strict=True)}
-    s = {c: np.array(list(p.scores[n]), dtype=object) for c, n in SCORES[p.model].items()}
-    f = drift(p, z, s)
-    noise = dict(zip(p.components, _strength(p), strict=True))
-
-    def apply(phi: sp.Expr) -> sp.Expr:
-        total = -sp.diff(phi, tau)
-        for c, row in zip(p.components, p.symbols, strict=True):
-            for i, v in enumerate(row):
-                total += beta * (f[c][i] * sp.diff(phi, v) + noise[c] / 2 * sp.diff(phi, v, 2))
-        return total
-
-    return apply
-
-
-@cache
-def ito_taylor(problem: Problem, phi: sp.Expr, highest: int) -> list[Callable[..., Any]]:
-    """phi, L phi, ..., L^highest phi as functions of the coordinates and tau."""
-    arguments = [*(s for row in problem.symbols for s in row), sp.Symbol("tau")]
-    apply, terms = generator(problem), [phi]
-    for _ in range(highest):
-        terms.append(apply(terms[-1]))
-    return [sp.lambdify(arguments, term, "numpy") for term in terms]
-
-
-def weak_error(problem: Problem, word: str, phi: sp.Expr, highest: int = 2, nodes: int = 3) -> list[float]:
-    """Coefficients of h^0..h^highest of E phi(exact) - E phi(scheme); phi in the coordinates."""
-    p = problem
-    run = Run.start(p, word, nodes)
-
-    def mean(function: Callable[..., Any]) -> Any:
-        flat = [run.z[c][..., i] for c in p.components for i in range(p.d)]
-        return run.average(np.broadcast_to(function(*flat, p.tau), flat[0].shape))
-
-    terms = ito_taylor(p, phi, highest)
-    true = sum(p.h[:, 0, 0] ** k / factorial(k) * mean(term) for k, term in enumerate(terms))
-    run.step(word)
-    return [float(v) for v in coefficients(true - mean(terms[0]), p.radius, highest)]

@@ -2,11 +2,13 @@
 
 For s = J(tau) z + k(tau) both the exact reverse flow and one step of a sampler are affine maps plus
 integrals of kernels against the same path, so E[err err^T] = mean mean^T + integral of K(u) K(u)^T du
-(Ito's isometry), with K the difference of the two kernels. The integral is a Gauss rule between the ends of the
-pieces; the exact kernel is the solution of a linear differential equation. Powers of h come from the
-circle of oracle_samplers. The noise of a piece is what its paper prints, driven by the path: over
-[a, b] the exact flows (O, L, exponential) take the integral of exp(delta(u, b) matrix) g dW, Euler and
-ancestral steps take g (W(b) - W(a)) with g frozen; lambda_s scales the path of the position in O.
+(Ito's isometry), with K the difference of the two kernels. The integral is a Gauss rule between the
+ends of the pieces; the exact kernel is the solution of a linear differential equation. Powers of h are
+read off a circle of complex h, as in oracle_errors.
+
+The noise of a piece is what its paper prints, driven by the path: over [a, b] the exact flows (O, L,
+exponential) take the integral of exp(delta(u, b) matrix) g dW, Euler and ancestral steps take
+g (W(b) - W(a)) with g frozen; lambda_s scales the path of the position in O.
 
 Nothing of the package is imported.
 """
@@ -15,6 +17,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from fractions import Fraction
+from itertools import pairwise
 from math import factorial
 from typing import Any
 
@@ -23,7 +26,6 @@ from numpy.polynomial import Polynomial
 from scipy.integrate import solve_ivp
 
 from tests.oracle_samplers import read
-
 
 CIRCLE, RADIUS = 16, 0.04
 COMPONENTS = {"psld": "xm", "vp": "x", "langevin": "qp"}
@@ -50,12 +52,13 @@ class Affine:
         self.d = len(self.state) // len(self.components)
         self.h = RADIUS * np.exp(2j * np.pi * np.arange(CIRCLE) / CIRCLE)
 
-    def blocks(self, matrix: list[list[float]]) -> Any:
+    def blocks(self, matrix: Any) -> Any:
         return np.kron(np.array(matrix, float), np.eye(self.d))
 
     def pieces(self) -> dict[str, tuple[Any, Any, Any]]:
         """Letter -> linear part, score weight, noise (theory sections 1 to 3 and 8), without beta."""
         G, n, M, g = self.Gamma, self.nu, self.M, self.gamma
+        table: dict[str, tuple[Any, Any, Any]]
         if self.model == "vp":
             table = {
                 "E": ([[0.5]], [1], [1]), "E:exp": ([[0.5]], [1], [1]), "E:ddpm": ([[0.5]], [1], [1]),
@@ -76,8 +79,8 @@ class Affine:
                 "K": ([[G, 0], [0, n]], [G, M * n], [0, 0]),
             }
         return {
-            letter: (self.blocks(f), self.blocks(np.diag(s).tolist()), np.sqrt(np.repeat(np.array(g, float), self.d)))
-            for letter, (f, s, g) in table.items()
+            letter: (self.blocks(f), self.blocks(np.diag(s)), np.repeat(np.sqrt(noise), self.d))
+            for letter, (f, s, noise) in table.items()
         }
 
     def score(self, shift: Any) -> tuple[Any, Any]:
@@ -95,7 +98,8 @@ EXACT = ("O", "L", "E:exp")
 def strong_error(p: Affine, word: str, highest: int = 3) -> dict[int, Any]:
     """Coefficients of h^1..h^highest of E[err err^T], err = exact minus scheme on one path."""
     tokens = [(t, *read(t)) for t in word.split()]
-    pieces, ends, clocks = p.pieces(), {Fraction(0), Fraction(1)}, {}
+    pieces, ends = p.pieces(), {Fraction(0), Fraction(1)}
+    clocks: dict[str, Fraction] = {}
     for _, letter, rule, _, part, _ in tokens:
         clocks[letter] = clocks.get(letter, Fraction(0)) + part
         if letter != "S" and pieces[letter + rule][2].any():
@@ -129,7 +133,8 @@ def strong_error(p: Affine, word: str, highest: int = 3) -> dict[int, Any]:
                 keep, gain = flow(matrix, whole)
                 new = flow(matrix, rest)[0] * (root[..., None, None] * g)
             else:
-                keep, gain = np.eye(size) + frozen[:, None, None] * matrix, frozen[:, None, None] * np.eye(size)
+                gain = frozen[:, None, None] * np.eye(size)
+                keep = np.eye(size) + gain @ matrix
                 if rule == ":ddpm":
                     keep = np.eye(size) / np.sqrt(1 - frozen)[:, None, None]
                     gain = keep * frozen[:, None, None]
@@ -159,7 +164,7 @@ def strong_error(p: Affine, word: str, highest: int = 3) -> dict[int, Any]:
 def gauss(ends: list[Fraction]) -> tuple[Any, Any]:
     """Nodes and weights of Gauss rules between consecutive ends."""
     x, w = np.polynomial.legendre.leggauss(4)
-    intervals = [(float(a), float(b)) for a, b in zip(ends, ends[1:], strict=False) if b > a]
+    intervals = [(float(a), float(b)) for a, b in pairwise(ends) if b > a]
     u = np.concatenate([(a + b) / 2 + (b - a) / 2 * x for a, b in intervals])
     return u, np.concatenate([(b - a) / 2 * w for a, b in intervals])
 
@@ -167,9 +172,12 @@ def gauss(ends: list[Fraction]) -> tuple[Any, Any]:
 def flow(matrix: Any, clock: Any) -> tuple[Any, Any]:
     """exp(clock matrix) and the integral of exp over the clock, by their power series: clocks are small."""
     clock = np.asarray(clock)[..., None, None]
-    power, keep, gain = np.eye(len(matrix)), 0, 0
+    power: Any = np.eye(len(matrix))
+    keep: Any = 0
+    gain: Any = 0
     for k in range(12):
-        keep, gain = keep + clock**k / factorial(k) * power, gain + clock ** (k + 1) / factorial(k + 1) * power
+        keep = keep + clock**k / factorial(k) * power
+        gain = gain + clock ** (k + 1) / factorial(k + 1) * power
         power = power @ matrix
     return keep, gain
 

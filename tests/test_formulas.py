@@ -17,17 +17,18 @@ from splitting_analysis.numbers import Point, error_numbers, evaluate
 from splitting_analysis.scheme import Scheme, scheme
 from splitting_analysis.strong import strong_error
 from splitting_analysis.styles import STYLES
+from tests import oracle_errors as oracle
 from tests import oracle_problems as problems
-from tests import oracle_samplers as samplers
 from tests import oracle_strong as strong
 from tests.oracle_reader import READERS, Formula
 from tests.strategies import splitting_words
 from tests.test_local_error import point
-from tests.test_strong_error import affine, numbers
+from tests.test_strong_error import affine
 
 SPLITTINGS = [s for s in CATALOGUE if not s.word.is_runge_kutta]
 PAIRS = [("NSE", "RSE"), ("NVV", "RVV"), ("NOBA", "ROBA"), ("NBAO", "RBAO"), ("NOBAB", "ROBAB")]
-ERRORS = [local_error(s) for s in SPLITTINGS] + [local_error(find(a)) - local_error(find(b)) for a, b in PAIRS]
+ERRORS = [local_error(s) for s in SPLITTINGS]
+ERRORS += [local_error(find(a)) - local_error(find(b)) for a, b in PAIRS]
 
 
 def read(text, style, p):
@@ -43,6 +44,8 @@ def test_every_printed_formula_means_the_error_it_is_printed_for(error, style):
     p = problems.problem(error.model.name, error.model.dynamics, 2)
     here = point(p)
     for k in error.terms:
+        if k == 3 and style != "text" and error.name != "RVV":
+            continue  # the longest formulas: one of them in every style is enough
         for key in keys_of(error, k):
             value = read(spell_error(error, k, key, STYLES[style]), style, p)
             expected = evaluate(error.terms[k][key], here)
@@ -77,8 +80,10 @@ def test_a_printed_second_moment_is_the_matrix_of_the_sampler_entry_by_entry(key
     p = problems.problem("psld", "sde", 2)
     value = read(spell_error(local_error(find("EM")), 2, key), "text", p)
     value = (value + value.T) / 2 if key == "xx" else value
-    rows = [[v - sp.Float(a, 20) for v, a in zip(p.symbols["xm".index(c)], p.state[c], strict=True)] for c in key]
-    truth = [[samplers.weak_error(p, "S E", u * v)[2] for v in rows[1]] for u in rows[0]]
+    left, right = (
+        [v - sp.Float(a, 20) for v, a in zip(p.symbols["xm".index(c)], p.state[c], strict=True)] for c in key
+    )
+    truth = [[oracle.weak_error(p, "S E", u * v)[2] for v in right] for u in left]
     assert value == pytest.approx(np.array(truth), abs=1e-9)
     assert abs(truth[0][1] - truth[1][0]) > 1e-3 or key == "xx"
 
@@ -87,7 +92,7 @@ def test_random_words_print_what_they_mean_in_all_styles():
     p = problems.problem("psld", "ode", 2)
     here = point(p)
 
-    @settings(max_examples=8)
+    @settings(max_examples=6)
     @given(word=splitting_words("psld", "ode", 2))
     def holds(word):
         error = local_error(Scheme("random", word, "psld", "ode"), 2)
@@ -116,19 +121,19 @@ def test_what_score_reuse_changes_reads_in_one_line(left, right, key, text):
 
 def test_one_difference_reads_alike_in_all_styles():
     difference = local_error(find("NVV")) - local_error(find("RVV"))
-    assert spell_error(difference, 2, "m", STYLES["latex"]) == r"-\frac{\beta \, \nu \, M}{4} \, \partial_{\tau} s^{m}"
+    latex = spell_error(difference, 2, "m", STYLES["latex"])
+    assert latex == r"-\frac{\beta \, \nu \, M}{4} \, \partial_{\tau} s^{m}"
     tokens = [list(READERS[style](spell_error(difference, 3, "x", STYLES[style]))) for style in STYLES]
     without_brackets = [[t for t in row if t[0] not in "()"] for row in tokens]
     assert without_brackets[0] == without_brackets[1] == without_brackets[2]
 
 
-@pytest.mark.parametrize("name", ["Heun", "RK4"])
-def test_a_runge_kutta_error_prints_its_elementary_differentials(name):
-    s = find(name, "vp")
-    combination = local_error(s).terms[s.order + 1]["z"]
-    text = spell_error(local_error(s), s.order + 1, "z")
-    assert text.count("[") + 1 >= len(combination) >= 2 and "f′" in text and "e1" not in text
-    latex = spell_error(local_error(s), s.order + 1, "z", STYLES["latex"])
+@pytest.mark.parametrize(("name", "power", "count"), [("Heun", 3, 2), ("RK4", 5, 9)])
+def test_a_runge_kutta_error_prints_the_elementary_differentials_of_its_order(name, power, count):
+    """There are 2 rooted trees of order 3 and 9 of order 5."""
+    error = local_error(find(name, "vp"))
+    assert len(error.terms[power]["z"]) == count
+    latex = spell_error(error, power, "z", STYLES["latex"])
     assert latex.count("{") == latex.count("}") and latex.count(r"\left") == latex.count(r"\right")
 
 
@@ -144,7 +149,7 @@ def from_json(node, field, state, unit):
     if node["node"][0] == "e":
         return unit
     along = [(c, from_json(child, field, state, unit)) for c, child in node["along"]]
-    if node["node"] == "phi":
+    if node["node"] in ("phi", "moment"):
         return np.prod([value for _, value in along])
     return field(node["node"], node["d_tau"], tuple(along))
 

@@ -11,6 +11,7 @@ import scipy.linalg
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from analytic_models import linear_flow
 from analytic_models.diffusions import PSLD, VP, Diffusion, Langevin
 from analytic_models.linear_flow import Flow, closed_flow, integrated_flow
 from analytic_models.targets import Gaussian, marginal
@@ -210,6 +211,24 @@ def test_lambda_s_scales_the_position_noise_and_nothing_else(diffusion):
     assert np.allclose(two - one, one - none, atol=1e-10), "linear in lambda_s"
     assert np.all(two[0][0] > one[0][0]) and np.all(one[0][0] > none[0][0])
     assert np.allclose(callable_one, one, atol=1e-13)
+
+
+def test_over_a_short_time_lambda_s_multiplies_the_position_noise_and_leaves_the_momentum_noise():
+    h = 1e-5
+    for value in (0, 3):
+        flow = integrated_flow("sde", DIFFUSIONS[2], TARGET, 0.3, 0.3 + h, lambda_s=value)
+        exact = closed_flow("sde", DIFFUSIONS[2], TARGET, 0.3, 0.3 + h)
+        assert np.allclose(flow.noise[0][0], value * exact.noise[0][0], rtol=1e-3, atol=1e-8)
+        assert np.allclose(flow.noise[1][1], exact.noise[1][1], rtol=1e-3)
+        assert np.all(exact.noise[0][0] > 1e-6)
+
+
+def test_an_integration_that_cannot_reach_its_tolerance_says_so(monkeypatch):
+    monkeypatch.setattr(linear_flow, "MOST_HALVINGS", 1)
+    with mp.workdps(20):
+        diffusion, target = VP(*map(mp.mpf, ("1", "2", "1"))), Gaussian(mp.mpf("0.5"), mp.mpf(0))
+        with pytest.raises(ValueError, match="could not be integrated"):
+            integrated_flow("ode", diffusion, target, mp.mpf("0.1"), mp.mpf("0.2"), tolerance=mp.mpf(-1))
 
 
 @pytest.mark.parametrize(("t0", "t1"), [(-0.1, 0.5), (0.5, 0.5), (0.6, 0.5), (0.5, 1.1)])

@@ -70,13 +70,17 @@ def copy(files, tmp_path):
     return tmp_path
 
 
+def xml(source):
+    return ET.fromstring(source)  # noqa: S314 - our own pages
+
+
 class Reader(HTMLParser):
     """What a browser would see: ids, links, things to load, tables by id, formulas."""
 
     def __init__(self, source):
         super().__init__()
         self.ids, self.links, self.loads = set(), [], []
-        self.tables, self.figure, self.cell = {}, None, None
+        self.tables, self.figure, self.cell, self.value = {}, None, None, None
         self.feed(source)
 
     def handle_starttag(self, tag, attrs):
@@ -97,17 +101,20 @@ class Reader(HTMLParser):
             self.tables[self.figure].append([])
         if tag in ("td", "th") and self.figure in self.tables:
             self.cell = []
-        if tag == "data" and self.cell is not None:
-            self.cell = [float(found["value"])]
+        if tag == "data":
+            self.value = float(found["value"])
 
     def handle_data(self, data):
-        if self.cell is not None and not (self.cell and isinstance(self.cell[0], float)):
+        if self.cell is not None:
             self.cell.append(data)
 
     def handle_endtag(self, tag):
         if tag in ("td", "th") and self.cell is not None:
-            value = self.cell[0] if self.cell and isinstance(self.cell[0], float) else "".join(self.cell)
-            self.tables[self.figure][-1].append(value)
+            shown = "".join(self.cell)
+            if power := re.fullmatch(r"(−?[\d.]+)·10(−?\d+)", shown):
+                shown = "e".join(power.groups())
+                assert float(shown.replace("−", "-")) == self.value
+            self.tables[self.figure][-1].append(shown)
             self.cell = None
 
 
@@ -136,8 +143,6 @@ def test_every_link_leads_to_a_page_and_an_anchor_that_exist(seen, files):
 
 def number(shown):
     """A cell of HTML as a number, or the text that it is."""
-    if isinstance(shown, float):
-        return shown
     try:
         return float(shown.replace("−", "-"))
     except ValueError:
@@ -174,7 +179,9 @@ def test_latex_tables_are_plain_ascii_and_hold_the_same_numbers(files, pages):
             assert [len(row) for row in rows] == [len(table.columns)] * len(table.rows)
             for cells, row in zip(rows, table.rows, strict=True):
                 for cell, value, column in zip(cells, row, table.columns, strict=True):
-                    if isinstance(value, int | float) and isinstance(plain(value, column.digits), float | int):
+                    if isinstance(value, int | float) and isinstance(
+                        plain(value, column.digits), float | int
+                    ):
                         bare = re.sub(r"\\(?:textbf|boldsymbol)\{(.*)\}", r"\1", cell.strip(" $"))
                         bare = re.sub(r" \\cdot 10\^\{(-?\d+)\}", r"e\1", bare)
                         assert float(bare) == plain(value, column.digits)
@@ -188,15 +195,14 @@ def test_formulas_in_latex_are_read_by_another_latex_reader(pages):
     short = [source for source in formulas if len(source) < 400]
     assert len(short) > 50
     for source in short:
-        # That reader knows no rows of several letters under \mathrm in exponents; nothing else is changed.
         parser.parse(f"${source}$")
 
 
 def test_every_formula_is_wellformed_mathml_of_known_elements(files):
     found = re.findall(r"<math>.*?</math>", "".join(s for n, s in files.items() if n.endswith(".html")))
-    assert len(found) > 1000
+    assert len(found) > 500
     for source in set(found):
-        tags = {element.tag for element in ET.fromstring(source).iter()}
+        tags = {element.tag for element in xml(source).iter()}
         assert tags <= MATHML, tags - MATHML
 
 
@@ -206,8 +212,8 @@ def test_breaking_a_formula_loses_nothing_and_leaves_no_term_that_is_too_long(pa
         for block in page.blocks:
             for item in getattr(block, "items", ()):
                 pieces = html.breakable(item.mathml)
-                whole = "".join(ET.fromstring(f"<mrow>{item.mathml}</mrow>").itertext())
-                parts = ["".join(ET.fromstring(f"<mrow>{piece}</mrow>").itertext()) for piece in pieces]
+                whole = "".join(xml(f"<mrow>{item.mathml}</mrow>").itertext())
+                parts = ["".join(xml(f"<mrow>{piece}</mrow>").itertext()) for piece in pieces]
                 assert "".join(parts) == whole
                 assert max(map(len, parts)) < 90
                 broken += len(parts) > 1
@@ -333,7 +339,9 @@ def test_the_command_writes_checks_and_exits_with_one_on_a_difference(tmp_path, 
     report_command.report(out, quick=True, check=True)
     assert "agrees" in capsys.readouterr().out
     path = out / "json" / "index.json"
-    path.write_text(path.read_text(encoding="utf-8").replace("no Monte Carlo", "Monte Carlo"), encoding="utf-8")
+    path.write_text(
+        path.read_text(encoding="utf-8").replace("no Monte Carlo", "Monte Carlo"), encoding="utf-8"
+    )
     with pytest.raises(typer.Exit) as stop:
         report_command.report(out, quick=True, check=True)
     assert stop.value.exit_code == 1
@@ -346,10 +354,12 @@ def test_the_summary_shows_its_pictures_and_tables(files):
     pictures = re.findall(r"!\[[^\]]*\]\(([^)]+)\)", summary)
     assert pictures and all(name in files for name in pictures)
     for name in pictures:
-        assert ET.fromstring(files[name]).get("width")
+        assert xml(files[name]).get("width")
     assert "_{" not in summary
-    widths = [line.count("|") for line in re.sub(r"`[^`]*`", "", summary).split("\n") if line.startswith("|")]
-    assert widths
+    blocks = [b.split("\n") for b in summary.split("\n\n") if b.startswith("|")]
+    assert len(blocks) >= 3
+    for lines in blocks:
+        assert len({line.count("|") for line in lines}) == 1
 
 
 # --- numbers and text ---------------------------------------------------------------------------
@@ -405,8 +415,8 @@ def test_what_is_no_finite_number_prints_as_a_word_and_stays_out_of_json_numbers
 
 def test_the_smallest_of_a_column_is_bold_ties_included():
     columns = (Column("a", "a"), Column("b", "b", digits="2f", smallest=True))
-    table = Table("t", "c", columns, (("p", 0.1249), ("q", 0.5), ("r", 0.1251), ("s", None)))
-    assert table.boldest() == {(0, 1), (2, 1)} - (set() if plain(0.1249, "2f") == plain(0.1251, "2f") else {(2, 1)})
+    table = Table("t", "c", columns, (("p", 0.1249), ("q", 0.5), ("r", 0.1201), ("s", None), ("t", 0.1251)))
+    assert table.boldest() == {(0, 1), (2, 1)}
 
 
 def test_a_row_of_the_wrong_length_is_refused():
@@ -442,7 +452,9 @@ def test_a_character_without_latex_spelling_is_refused():
 def test_a_formula_inside_a_sentence_is_mathml_with_its_text_as_label():
     formula = Formula(r"\beta^{2}", "<msup><mi>β</mi><mn>2</mn></msup>", "β²")
     shown = html.render(Page("p", "T", "l", (text("is ", formula, "."),)), [("p", "P")])
-    assert 'is <span role="math" aria-label="β²"><math><msup><mi>β</mi><mn>2</mn></msup></math></span>.' in shown
+    assert (
+        'is <span role="math" aria-label="β²"><math><msup><mi>β</mi><mn>2</mn></msup></math></span>.' in shown
+    )
 
 
 def test_a_figure_is_drawn_from_the_rounded_numbers_that_json_holds():

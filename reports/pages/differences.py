@@ -12,7 +12,7 @@ from splitting_analysis.local_error import LocalError
 from splitting_analysis.notation import Op, Word
 from splitting_analysis.reduction import naive, reduced
 from splitting_analysis.scheme import Scheme
-from splitting_analysis.trees import PHI, Combination, Tree, is_contraction, leaves
+from splitting_analysis.trees import MOMENT, Combination, Tree, is_contraction, leaves
 
 
 class Pair(NamedTuple):
@@ -89,7 +89,7 @@ def _families(combination: Combination) -> dict[object, Combination]:
 
 def _family(tree: Tree) -> object:
     name, j, children = tree
-    if not children or name == PHI or any(is_contraction(end) for end in leaves(tree)):
+    if not children or name == MOMENT or any(is_contraction(end) for end in leaves(tree)):
         return tree
     return name, j, tuple(c for c, _ in children)
 

@@ -40,7 +40,7 @@ def build(pages: Sequence[Page]) -> Page:
         if shown:
             body += [Heading(TITLES.get(page.slug, page.title), f"on-{page.slug}"), *shown]
     lead = (
-        f"{len(CATALOGUE)} splitting samplers for diffusion models, analysed exactly: closed-form errors, "
+        f"{len(CATALOGUE)} samplers of diffusion models and of molecular dynamics: closed-form errors, "
         "exact distances, no Monte Carlo."
     )
     return Page("index", "Splitting samplers, analysed exactly", lead, tuple(body))

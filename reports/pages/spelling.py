@@ -8,11 +8,11 @@ from typing import Any
 import sympy
 
 from reports.document import Formula, Formulas
-from splitting_analysis.formulas import keys_of, spell, spell_error
+from splitting_analysis.formulas import keys_of, spell
 from splitting_analysis.local_error import LocalError
 from splitting_analysis.scheme import Scheme
 from splitting_analysis.styles import LATEX, MATHML, TEXT
-from splitting_analysis.trees import Combination
+from splitting_analysis.trees import Combination, Tree
 
 _POWERS = str.maketrans("0123456789", "⁰¹²³⁴⁵⁶⁷⁸⁹")
 _NUMBERS = (
@@ -56,13 +56,22 @@ def listed(names: Sequence[str]) -> str:
     return ", ".join(names[:-1]) + " and " + names[-1]
 
 
+_SPELLED: dict[frozenset[tuple[Tree, Any]], tuple[str, str, str]] = {}
+"""Spellings made so far: schemes share many coefficients, and spelling one means factoring polynomials."""
+
+
 def formula(combination: Combination, label: str = "") -> Formula:
-    return Formula(spell(combination, LATEX), spell(combination, MATHML), spell(combination, TEXT), label)
+    """A combination of elementary differentials as a formula."""
+    key = frozenset(combination.items())
+    if key not in _SPELLED:
+        latex, mathml, text = (spell(combination, style) for style in (LATEX, MATHML, TEXT))
+        _SPELLED[key] = latex, mathml, text
+    return Formula(*_SPELLED[key], label)
 
 
 def entry(error: LocalError, k: int, key: str) -> Formula:
-    latex, mathml, text = (spell_error(error, k, key, style) for style in (LATEX, MATHML, TEXT))
-    return Formula(latex, mathml, text, label(key))
+    """The coefficient of h^k of one entry of a local error."""
+    return formula(error.terms[k][key], label(key))
 
 
 def label(key: str) -> str:

@@ -1,0 +1,181 @@
+"""What the report's pages say, against other routes to the same facts."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+from pathlib import Path
+
+import numpy as np
+import pytest
+import sympy
+
+from analytic_models import position_noise as noise
+from analytic_models.linear_flow import closed_flow
+from analytic_models.moments import starting_law
+from analytic_models.targets import Gaussian, load_spectrum
+from reports import stored
+from reports.pages import differences, exact_runs, position_noise, published, spelling, stability
+from reports.pages.settings import QUICK
+from splitting_analysis.algebra import algebra
+from splitting_analysis.catalogue import entries, find
+from splitting_analysis.formulas import keys_of
+from splitting_analysis.local_error import local_error
+from splitting_analysis.trees import Combination, linear
+
+SHARED = Path(__file__).parents[2] / "shared"
+PAIRS = differences.pairs()
+
+
+def test_the_pairs_are_the_five_of_the_papers():
+    names = [(pair.naive.name, pair.reduced.name) for pair in PAIRS]
+    assert names == [(f"N{rest}", f"R{rest}") for rest in ("SE", "VV", "OBA", "BAO", "OBAB")]
+
+
+@pytest.mark.parametrize("pair", PAIRS, ids=lambda pair: pair.name)
+def test_the_changes_listed_are_the_whole_difference_of_the_errors(pair):
+    before, after = local_error(pair.naive), local_error(pair.reduced)
+    total: dict[tuple[int, str], list[tuple[int, Combination]]] = {}
+    for change in differences.changes(before, after):
+        assert change.before != change.after
+        step = linear([(1, change.before), (-1, change.after)])
+        total.setdefault((change.power, change.key), []).append((1, step))
+    expected = (before - after).terms
+    for k in expected:
+        for key in keys_of(before, k):
+            assert linear(total.get((k, key), [])) == expected[k][key]
+
+
+@pytest.mark.parametrize("pair", PAIRS, ids=lambda pair: pair.name)
+def test_a_verdict_is_what_the_coefficients_say(pair):
+    verdicts = set()
+    for c in differences.changes(local_error(pair.naive), local_error(pair.reduced)):
+        verdicts.add(c.verdict)
+        summed = linear([(1, c.before), (1, c.after)])
+        assert (c.verdict == "cancelled") == (not c.after)
+        assert (c.verdict == "added") == (not c.before)
+        assert (c.verdict == "sign flipped") == (not summed)
+    assert verdicts
+
+
+def test_without_gamma_is_the_error_at_gamma_zero():
+    to_sympy, gamma = algebra().to_sympy, sympy.Symbol("Gamma", positive=True)
+    removed = 0
+    for scheme in entries("psld"):
+        if scheme.word.is_runge_kutta:
+            continue
+        for combination in local_error(scheme, 2).terms[2].values():
+            kept = differences.without_gamma(combination)
+            for tree, coefficient in combination.items():
+                value = to_sympy(coefficient).subs(gamma, 0)
+                assert sympy.expand(value - (to_sympy(kept[tree]) if tree in kept else 0)) == 0
+                removed += tree not in kept
+    assert removed > 100
+
+
+def test_the_unconditioned_word_differs_from_the_reduced_one_in_score_times_only():
+    for name in ("RVV", "ROBAB"):
+        scheme = find(name)
+        plain = differences.unconditioned(scheme)
+        assert str(plain.word) == str(scheme.word).replace("S@1", "S") != str(scheme.word)
+    assert differences.unconditioned(find("ROBA")).word == find("ROBA").word
+
+
+@pytest.mark.parametrize("model", ["psld", "vp"])
+@pytest.mark.parametrize("dynamics", ["ode", "sde"])
+def test_the_limit_is_that_of_the_exact_flow(model, dynamics):
+    process, target = exact_runs.diffusion(model), exact_runs.target()
+    flow = closed_flow(dynamics, process, target, 0.0, process.T - exact_runs.EPS)
+    _, covariance = flow.push(*starting_law(process, target, "prior"))
+    direct = np.linalg.norm(np.sqrt(covariance[0][0]) - np.sqrt(target.variances))
+    found = exact_runs.limit(model, dynamics, "prior", denoise=False)["w2_x"]
+    assert found == pytest.approx(direct, rel=1e-5)
+    assert found != pytest.approx(exact_runs.limit(model, dynamics, "prior")["w2_x"], rel=0.1)
+
+
+@pytest.mark.parametrize("value", [0.0, 2.0])
+def test_the_bias_of_lambda_s_agrees_with_the_integrated_moment_equations(value):
+    small = exact_runs.target().variances[:12]
+    setting = noise.Setting(position_noise.setting("uniform").diffusion, Gaussian(small))
+    flow = closed_flow("sde", setting.diffusion, setting.target, 0.0, setting.diffusion.T - setting.eps)
+    exact = flow.push(*starting_law(setting.diffusion, setting.target, "prior"))[1][0][0]
+    with pytest.MonkeyPatch.context() as patch:
+        unit = noise.limit_excess_variance(setting, 2.0)
+        patch.setattr(position_noise, "_limit_variances", lambda: (np.asarray(exact), unit))
+        assert position_noise._bias(value) == pytest.approx(noise.bias(setting, value), rel=1e-6)
+
+
+def test_the_budget_of_a_stable_run_is_the_smallest_that_keeps_every_step_stable():
+    for scheme in entries("psld", "ode"):
+        limit = float(stability.limits(scheme, (0.01,), exact_runs.EPS)[0])
+        budget = stability._budget(scheme, [limit, math.inf, math.nan])
+        assert budget is not None
+        steps = budget // scheme.word.nfe
+        assert (1 - exact_runs.EPS) / steps <= limit * (1 + 1e-9)
+        assert steps == 1 or (1 - exact_runs.EPS) / (steps - 1) > limit
+    assert stability._budget(scheme, [math.nan]) is None
+
+
+def test_a_published_figure_agrees_up_to_half_a_unit_of_its_last_digit():
+    assert published.agrees(0.315063, 0.32) and published.agrees(0.1724, 0.17)
+    assert not published.agrees(0.32501, 0.32) and not published.agrees(0.31499, 0.32)
+
+
+def test_without_stored_results_the_page_says_what_is_missing_and_why(monkeypatch):
+    whole = published.build(QUICK)
+    monkeypatch.setattr(published, "stored", lambda: None)
+    page = published.build(QUICK)
+    shown = str(page)
+    assert "missing" in page.lead and "Our column is missing" in shown and stored.COMMAND in shown
+    for table in ("published-w2-full", "published-w2-cut", "published-fid"):
+        one, other = whole.find(table), page.find(table)
+        assert [row[1] for row in one.rows] == [row[1] for row in other.rows]
+        assert any(cell is None for row in other.rows for cell in row)
+
+
+def test_the_quoted_figures_are_those_of_the_reference():
+    file = SHARED / "reference" / "published.json"
+    if not file.is_file():
+        pytest.skip("the reference tables are not beside this checkout")
+    reference, ours = json.loads(file.read_text(encoding="utf-8")), stored.published()
+    for key in ("psld_cifar10_fid", "other_backbones_fid_100nfe"):
+        assert ours[key]["rows"] == reference[key]["rows"]
+    for eps in ("eps=0", "eps=1e-3"):
+        assert ours["gaussian_w2_vp_cifar10"][eps] == reference["gaussian_w2_vp_cifar10"][eps]
+
+
+def test_the_stored_results_are_what_the_command_computes():
+    file = SHARED / "data" / "cifar10_covariance_eigenvalues.npy"
+    if not file.is_file():
+        pytest.skip("the CIFAR-10 spectrum is not beside this checkout")
+    kept = stored.stored()
+    assert kept is not None
+    assert hashlib.sha256(file.read_bytes()).hexdigest() == kept["_spectrum_sha256"]
+    target = Gaussian(load_spectrum(str(file)))
+    for eps, name, nfe in (
+        ("eps=0", "DDPM", 50),
+        ("eps=1e-3", stored.CORRECTED, 50),
+        ("eps=1e-3", "RK4", 250),
+    ):
+        value = stored.vp_w2(target, name, nfe, float(eps[4:]))
+        assert kept["vp_w2"][eps][name][str(nfe)] == float(f"{value:.6g}")
+    for grid, name in (("uniform", "ROBA"), ("quadratic", "SSCS")):
+        value = stored.psld_w2(target, name, 50, grid)
+        assert kept["psld_w2_x"][grid][name]["50"] == float(f"{value:.6g}")
+
+
+def test_expressions_show_a_positive_constant_below_and_decimals_for_roots():
+    x, v = sympy.symbols("x v", positive=True)
+    assert spelling.expression(-4 * v / (v - 1)).text == "4 v/(1 − v)"
+    assert spelling.expression(-4 / ((x - 2) * (x + 2))).text == "4/(4 − x²)"
+    assert spelling.expression(v * (2 - v)).text == "2 v − v²"
+    root = sympy.CRootOf(x**3 + 2 * x**2 + 3 * x + 3, 0)
+    value = spelling.expression(4 * v * root / (v - 1))
+    assert value.text == f"{-4 * float(sympy.N(root, 5)):.5g} v/(1 − v)" and "CRoot" not in value.latex
+
+
+def test_words_for_counts():
+    assert [spelling.count(n) for n in (0, 1, 12, 13)] == ["no", "one", "twelve", "13"]
+    assert [spelling.share(*n) for n in ((28, 28), (3, 3), (2, 3))] == ["all 28", "all three", "2 of 3"]
+    assert [spelling.listed(list(s)) for s in ("", "a", "ab", "abc")] == ["", "a", "a and b", "a, b and c"]
