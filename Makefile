@@ -9,7 +9,7 @@ ARGS   ?=
 help:
 	@echo "make test    the tests (under 3 minutes);    make heavy   the long ones"
 	@echo "make report  regenerate the error analysis;  make check   lint, types, report unchanged"
-	@echo "make bench   measure what is claimed fast;   ARGS=...     passed on, e.g. make test ARGS='-n 2 -k words'"
+	@echo "make bench   measure what is claimed fast;   ARGS=...     passed on, e.g. make test ARGS='-k words'"
 
 $(STAMP): pyproject.toml
 	test -x $(BIN)/pip || $(PYTHON) -m venv $(VENV)
@@ -17,7 +17,7 @@ $(STAMP): pyproject.toml
 	touch $@
 
 test: $(STAMP)
-	$(BIN)/python -m pytest $(ARGS)
+	$(BIN)/python -m pytest -n 2 $(ARGS)
 
 heavy: $(STAMP)
 	$(BIN)/python -m pytest -m heavy $(ARGS)

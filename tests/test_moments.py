@@ -124,6 +124,17 @@ def test_each_part_of_a_letter_covers_its_own_part_of_the_step():
     agree(run(scheme("O/3 S B O*2/3 A"), PROCESSES["psld"], TARGET, TIMES["psld"]), oracle)
 
 
+@pytest.mark.parametrize("model", ["psld", "vp", "langevin"])
+def test_a_short_row_weighs_the_last_evaluations(model):
+    """The midpoint rule as the row [1] and as [0, 1]; both start again from the step's start."""
+    times = TIMES[model]
+    oracle = plain(model).run(
+        times, lambda p: p.runge_kutta([[], [0.5]], [0, 1], [0, 0.5]), int(model != "langevin")
+    )
+    for word in ("S E[1/2] S@1/2 E[1]", "S E[1/2] S@1/2 E[0,1]"):
+        agree(run(scheme(word, model, "ode"), PROCESSES[model], TARGET, times), oracle)
+
+
 def precise(diffusion):
     return replace(diffusion, **{f.name: mpmath.mpf(getattr(diffusion, f.name)) for f in fields(diffusion)})
 

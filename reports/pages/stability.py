@@ -57,7 +57,7 @@ def build(settings: Settings) -> Page:
         Heading("PSLD near the data", "psld"),
         _figure(settings),
         _table("psld"),
-        text(_cost_finding(settings)),
+        text(_cost_finding()),
         Heading("PSLD along the way", "time"),
         _time_figure(settings),
         text(_time_finding()),
@@ -185,8 +185,8 @@ def _budget(scheme: Scheme, values: list[float]) -> int | None:
     return scheme.word.nfe * math.ceil(float(f"{(1 - EPS) / min(finite):.10g}"))
 
 
-def _cost_finding(settings: Settings) -> str:
-    parts, cheapest = [], []
+def _cost_finding() -> str:
+    parts = []
     for dynamics, kind in KINDS.items():
         picks = variances_of_interest()
         costs = {
@@ -195,13 +195,10 @@ def _cost_finding(settings: Settings) -> str:
         known = {name: c for name, c in costs.items() if c is not None}
         best = min(known, key=lambda n: known[n])
         parts.append(f"{best} ({known[best]}) for the {kind}")
-        cheapest.append(known[best])
-    fewer = [str(nfe) for nfe in settings.nfes if nfe < min(cheapest)]
-    unstable = (
-        f" At {listed(fewer)} evaluations every sampler therefore leaves the stable range on the smallest mode "
-        "before the end; [the exact errors](exact.html) say how much that costs."
+    return (
+        f"Counted in evaluations the cheapest to keep stable are {listed(parts)}. Shorter runs take their "
+        "last step from further away, τ = ε + h, where the limit is another one."
     )
-    return f"Counted in evaluations the cheapest to keep stable are {listed(parts)}." + unstable * bool(fewer)
 
 
 def _closed_table() -> Table:
