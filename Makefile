@@ -23,7 +23,9 @@ heavy: $(STAMP)
 	$(BIN)/python -m pytest -m heavy $(ARGS)
 
 bench: $(STAMP)
-	$(BIN)/python -m pytest -m bench -s $(ARGS)
+	for bench in tests/benchmarks/bench_*.py; do \
+	  $(BIN)/python -m tests.benchmarks.$$(basename $$bench .py) || exit 1; \
+	done
 
 lint: $(STAMP)
 	$(BIN)/ruff check .

@@ -70,9 +70,7 @@ def draw(figure: Figure, paper: Literal["page", "white"] = "page") -> str:
                 handles, names, loc="outside lower center", ncols=len(names) if len(names) <= 7 else 4
             )
         out = io.StringIO()
-        canvas.savefig(
-            out, format="svg", transparent=paper == "page", metadata={"Date": None, "Creator": None}
-        )
+        canvas.savefig(out, format="svg", transparent=paper == "page")
     return _clean(out.getvalue(), figure, paper)
 
 
@@ -118,6 +116,7 @@ def _plain_ticks(panel: Panel, ax: Any) -> None:
 def _clean(svg: str, figure: Figure, paper: str) -> str:
     """The bare <svg> element, responsive, described, its ink that of the page."""
     svg = svg[svg.index("<svg") :].strip()
+    # The metadata hold the date.
     svg = re.sub(r"<metadata>.*?</metadata>\s*", "", svg, flags=re.DOTALL)
     svg = re.sub(r"\s*<!--.*?-->", "", svg, flags=re.DOTALL)
     svg = re.sub(r"(\d\d\.\d\d)\d+", r"\1", svg)  # a hundredth of a point is enough

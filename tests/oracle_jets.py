@@ -266,8 +266,8 @@ def generator(p: Process, model: str, dynamics: str, phi: Any) -> Any:
 
 
 def field(process: Process, phi: Any) -> Callable[..., Any]:
-    """Derivatives of the scores and of phi ("g") at the starting point, along scalar directions."""
-    functions = {"sx": process.sx, "s": process.sx, "sm": process.sm, "g": phi}
+    """Derivatives of the scores and of phi at the starting point, along scalar directions."""
+    functions = {"sx": process.sx, "s": process.sx, "sm": process.sm, "phi": phi}
 
     def derivative(name: str, j: int, directions: Any) -> Any:
         powers = [sum(c == v for c, _ in directions) for v in "xm"] + [j]

@@ -62,13 +62,12 @@ def parameters(p: Problem) -> dict[str, float]:
 def jet(p: Problem, phi: sp.Expr | None = None) -> Callable[..., Any]:
     """field(name, j, ((component, direction), ...)) in coordinates, any number of directions.
 
-    `phi` adds a scalar test function beside the scores, under the names phi and g. Directions are
-    arrays (d,).
+    `phi` adds a scalar test function beside the scores. Directions are arrays (d,).
     """
     z = dict(zip(p.components, p.symbols, strict=True))
     tau = sp.Symbol("tau")
     values = {s: v for c, row in z.items() for s, v in zip(row, p.state[c], strict=True)} | {tau: p.tau}
-    functions = p.scores if phi is None else {**p.scores, "phi": [phi], "g": [phi]}
+    functions = p.scores if phi is None else {**p.scores, "phi": [phi]}
     known: dict[tuple[Any, ...], Any] = {}
 
     def field(name: str, j: int, directions: Any) -> Any:

@@ -161,3 +161,7 @@ def test_the_slowest_entry_speaks_for_the_method():
     assert slowest({"a": two, "b": one}) is one
     assert slowest({"a": one, "b": vague}) is vague
     assert slowest({"a": vague, "b": bad, "c": one}) is bad
+    flat, wild = observed_order([1, 2, 4], [1, 1, 1]), observed_order([1, 2, 4, 8], [1, 2, 8, 64])
+    assert (flat.order, wild.order) == (0, None)
+    assert slowest({"a": flat, "b": vague}) is vague
+    assert slowest({"a": flat, "b": vague, "c": wild}) is wild

@@ -149,7 +149,7 @@ def from_json(node, field, state, unit):
     if node["node"][0] == "e":
         return unit
     along = [(c, from_json(child, field, state, unit)) for c, child in node["along"]]
-    if node["node"] in ("phi", "moment"):
+    if node["node"] == "moment":
         return np.prod([value for _, value in along])
     return field(node["node"], node["d_tau"], tuple(along))
 
