@@ -142,11 +142,14 @@ def limit_excess_variance(setting: Setting, lambda_s: float) -> Array:
         gain = closed_flow("sde", diffusion, target, t, end).matrix
         return np.asarray(diffusion.beta(diffusion.T - t) * diffusion.Gamma * gain[0][0] ** 2)
 
-    # The integrand lives near the end, on the scale of eps.
+    # The integrand lives near the end, on the scale of eps: equal panels in the logarithm of what is left.
     integrate: Any = quad_vec
-    value, _ = integrate(
-        lambda v: density(end - np.exp(v)) * np.exp(v), np.log(1e-14), np.log(end), epsrel=1e-11
-    )
+    value, _, info = integrate(
+        lambda v: density(end - np.exp(v)) * np.exp(v), np.log(1e-14), np.log(end), epsrel=1e-11,
+        limit=500, full_output=True,
+    )  # fmt: skip
+    if not info.success:
+        raise ValueError(f"the excess variance did not converge: {info.message}")
     return np.asarray((lambda_s - 1) * value)
 
 

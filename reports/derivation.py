@@ -183,7 +183,7 @@ def _values(scheme: Scheme, at: str) -> dict[str, float]:
         raise ValueError("--at: give t (reverse time) or tau = T - t, not both")
     if model.time_dependent:
         values["tau"] = given.get("tau", values["T"] - given.get("t", 0.0))
-        values["t"] = values["T"] - values["tau"]
+        values["t"] = given.get("t", values["T"] - values["tau"])
         if not 0 <= values["tau"] <= values["T"]:
             raise ValueError(f"--at: tau = {values['tau']} lies outside [0, T = {values['T']}]")
         values |= beta_parameters(_beta(values), values["tau"])

@@ -123,6 +123,8 @@ def shown(value: Any) -> str:
 def footnote(setting: Setting, rows: list[dict[str, Any]]) -> str:
     """What the table's numbers refer to."""
     modes = setting.spectrum.size
+    if setting.diffusion.model_name == "langevin":
+        return f"{modes} modes, start {setting.start}, uniform steps over T = {setting.diffusion.T:g}"
     text = f"{modes} modes, start {setting.start}, {setting.grid} grid, eps {setting.eps:g}"
     text += ", denoising step" if setting.denoises else ", no denoising step"
     if rows and rows[0]["kl_modes"] < modes:

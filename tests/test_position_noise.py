@@ -141,13 +141,18 @@ def test_without_position_noise_lambda_s_does_nothing():
     assert bias(cld, 3.0) < 1e-9
 
 
-def test_the_error_at_one_is_the_one_on_the_score_card():
-    roba = find("ROBA")
-    moments = run(roba, DIGITS.diffusion, DIGITS.target, grid("uniform", 49))
+@pytest.mark.parametrize(("denoise", "steps"), [(True, 49), (False, 50)])
+@pytest.mark.parametrize("start", ["prior", "pT"])
+@pytest.mark.parametrize("name", ["uniform", "quadratic"])
+def test_the_error_at_one_is_the_one_on_the_score_card(denoise, steps, start, name):
+    roba, setting = find("ROBA"), replace(DIGITS, denoise=denoise, start=start, grid=name, eps=0.002)
+    times = grid(name, steps, 1.0, 0.002)
+    moments = run(roba, setting.diffusion, setting.target, times, start, denoise)
     assert moments.nfe == 50
-    card = score_card(moments, DIGITS.diffusion, DIGITS.target)
-    assert x_error(roba, DIGITS, 50, 1.0) == pytest.approx(card["w2_x"], rel=1e-12)
-    assert best_lambda_s(roba, DIGITS, 50).steps == moments.steps
+    card = score_card(moments, setting.diffusion, setting.target)
+    assert x_error(roba, setting, 50, 1.0) == pytest.approx(card["w2_x"], rel=1e-12)
+    best = best_lambda_s(roba, setting, 50)
+    assert (best.nfe, best.steps, best.w2_x_exact_noise) == (50, steps, x_error(roba, setting, 50, 1.0))
 
 
 def test_what_makes_no_sense_is_refused():
