@@ -108,12 +108,15 @@ def _refuse_degenerate(determinant: Any, tau: Any) -> None:
 
 
 def digits_spectrum() -> NDArray[np.float64]:
-    """Covariance eigenvalues (64, descending) of scikit-learn's digits, pixels scaled to [-1, 1]."""
+    """Covariance eigenvalues (64, descending) of scikit-learn's digits, pixels scaled to [-1, 1].
+
+    Pixels that never change give zeros; what the eigenvalue solver leaves there (1e-17) is cut to 0.
+    """
     from sklearn.datasets import load_digits
 
     images = load_digits().data / 8.0 - 1.0
     values = np.linalg.eigvalsh(np.cov(images, rowvar=False, bias=True))[::-1]
-    return np.clip(values, 0.0, None)
+    return np.where(values > 1e-12 * values[0], values, 0.0)
 
 
 def load_spectrum(text: str) -> NDArray[np.float64]:

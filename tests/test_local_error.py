@@ -77,6 +77,21 @@ def test_the_mean_of_any_smooth_function_errs_as_its_closed_form_says_in_two_dim
     assert (abs(truth[2]) < 1e-9) == (scheme.order == 2)
 
 
+THIRD = {"psld": ["SSCS", "ROBA"], "vp": ["SSCS", "EI", "DDPM"], "langevin": ["BAOAB", "ABOBA", "OBABO"]}
+
+
+@pytest.mark.parametrize(("model", "name"), [(model, name) for model in THIRD for name in THIRD[model]])
+def test_weak_errors_through_h3_hold_where_the_exact_pieces_covariance_shows(model, name):
+    p, s = problems.problem(model, "sde"), find(name, model)
+    first, last = p.symbols[0][0], p.symbols[-1][0]
+    phi = first * last**2 + first
+    truth = oracle.weak_error(p, str(s.word), phi, 3, nodes=4)
+    error = local_error(s, 3)
+    for k in (1, 2, 3):
+        assert close(evaluate(error.terms[k]["phi"], point(p, phi)), truth[k]), k
+    assert abs(truth[3]) > 1e-2
+
+
 @pytest.mark.parametrize("rule", ["exponent", "variance"])
 def test_both_policies_of_lambda_s_err_as_their_closed_forms_say(rule):
     p = problems.problem("psld", "sde", 1, lambda_rule=rule, lambda_s=1.6)

@@ -20,8 +20,9 @@ from reports.pages import differences, exact_runs, position_noise, published, sp
 from reports.pages.settings import QUICK
 from splitting_analysis.algebra import algebra
 from splitting_analysis.catalogue import entries, find
-from splitting_analysis.formulas import keys_of
+from splitting_analysis.formulas import keys_of, spell_error
 from splitting_analysis.local_error import local_error
+from splitting_analysis.styles import LATEX, TEXT
 from splitting_analysis.trees import Combination, linear
 
 SHARED = Path(__file__).parents[2] / "shared"
@@ -163,6 +164,16 @@ def test_the_stored_results_are_what_the_command_computes():
     for grid, name in (("uniform", "ROBA"), ("quadratic", "SSCS")):
         value = stored.psld_w2(target, name, 50, grid)
         assert kept["psld_w2_x"][grid][name]["50"] == float(f"{value:.6g}")
+
+
+def test_formulas_kept_from_one_scheme_are_not_shown_for_another():
+    for scheme in entries("psld", "ode")[:5]:
+        error = local_error(scheme)
+        for key in keys_of(error, 2):
+            shown = spelling.entry(error, 2, key)
+            assert (shown.text, shown.latex) == tuple(
+                spell_error(error, 2, key, style) for style in (TEXT, LATEX)
+            )
 
 
 def test_expressions_show_a_positive_constant_below_and_decimals_for_roots():
