@@ -49,11 +49,11 @@ def _over(value: Any, divisor: Any) -> Array:
 def kl_divergence(mean: Any, variance: Any, other_mean: Any, other: Any) -> Array:
     """KL(N(mean, variance) || N(other_mean, other)) per mode, in nats; scalars per mode.
 
-    Infinite where exactly one variance is 0, and 0 where both laws are the same point mass.
+    Infinite where exactly one variance is 0 or `other` has diverged, and 0 where both laws are the same point mass.
     """
     p, q = np.asarray(variance, float), np.asarray(other, float)
-    shift = (np.asarray(mean, float) - other_mean) ** 2
-    with np.errstate(divide="ignore", invalid="ignore"):
+    with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
+        shift = (np.asarray(mean, float) - other_mean) ** 2
         ratio = p / q
         value = 0.5 * (ratio - 1 - np.log(ratio) + shift / q)
     value = np.where(np.isnan(value), np.inf, value)

@@ -119,6 +119,8 @@ def test_the_divergence_of_degenerate_laws():
     p, q = np.array([1.0, 0.0, 0.0, 0.0]), np.array([0.0, 1.0, 0.0, 0.0])
     value = kl_divergence(np.array([0.0, 0.0, 0.0, 1.0]), p, 0.0, q)
     assert np.array_equal(value, [np.inf, np.inf, 0.0, np.inf])
+    diverged = kl_divergence(0.0, 1.0, np.array([1e200, np.inf, np.nan]), np.array([1e300, np.inf, np.nan]))
+    assert np.array_equal(diverged, [np.inf, np.inf, np.inf])
 
 
 def test_the_score_card_adds_up_modes_against_the_data_law():
@@ -149,9 +151,10 @@ def test_the_data_law_itself_has_no_error():
         assert card["w2"] == card["w2_x"] == card["kl_x"] == card["worst_mode_x"] == 0
 
 
-def test_a_sampler_that_diverges_is_infinitely_far_and_warns_nobody():
+@pytest.mark.parametrize("mean", [0.0, 1.0])
+def test_a_sampler_that_diverges_is_infinitely_far_and_warns_nobody(mean):
     """Velocity Verlet is unstable for h omega > 2; here h omega is about 40, for 500 steps."""
-    target, process = Gaussian([1e-2, 1.0]), Langevin(T=2000.0)
+    target, process = Gaussian([1e-2, 1.0], mean), Langevin(T=2000.0)
     law = run(find("VV", "langevin"), process, target, grid("uniform", 500, 2000.0, 0.0))
     card = score_card(law, process, target)
     assert card["w2_x"] == card["w2"] == card["worst_mode_x"] == np.inf and card["kl_x"] == np.inf

@@ -110,11 +110,13 @@ def test_callables_and_a_trace_term_are_enough_for_every_h2_coefficient_in_r_d(s
     assert bool(asked) == any(error.terms[2][c] for c in p.components)
 
 
-def test_callables_refuse_what_they_cannot_give_and_say_what_it_is():
-    p = problems.problem("psld", "ode", 2)
-    here = Point({c: np.array(v) for c, v in p.state.items()}, network(p)[0], problems.parameters(p))
-    with pytest.raises(ValueError, match=r"derivative of s[xm] of order \d in the state and \d in time"):
-        evaluate(local_error(find("RSE"), 3).terms[3]["x"], here)
+@pytest.mark.parametrize(("j", "along"), [(0, "xx"), (0, "xmx"), (1, "m"), (2, "")])
+def test_callables_refuse_what_they_cannot_give_and_say_what_it_is(j, along):
+    field, asked = network(problems.problem("psld", "ode", 2))
+    asks = rf"derivative of sm of order {len(along)} in the state and {j} in time"
+    with pytest.raises(ValueError, match=asks):
+        field("sm", j, tuple((c, np.ones(2)) for c in along))
+    assert not asked
 
 
 def test_second_moments_of_vectors_are_traces_over_the_coordinates():

@@ -1,0 +1,23 @@
+"""What runs on a network, in torch: the released architecture, its checkpoints and the samplers.
+
+`ncsnpp("cifar10_sota")` is the network with random weights, `load_checkpoint("psld.ckpt", "cifar10_sota")`
+with those of a file; both take states z (B, 6, 32, 32) and forward times t (B,) or ().
+"""
+
+from __future__ import annotations
+
+from gpu_samplers.checkpoints import Checkpoint, load_checkpoint, read_checkpoint, save_checkpoint
+from gpu_samplers.configs import CONFIGS, Config, config_of
+from gpu_samplers.network import NCSNpp, ncsnpp
+
+__all__ = [
+    "CONFIGS",
+    "Checkpoint",
+    "Config",
+    "NCSNpp",
+    "config_of",
+    "load_checkpoint",
+    "ncsnpp",
+    "read_checkpoint",
+    "save_checkpoint",
+]

@@ -1,0 +1,226 @@
+"""Every sampler of the catalogue again, as its paper prints it: slow, flat, to be held beside the page.
+
+Nothing here or in plain_psld.py knows words, letters or models.py: a wrong letter there cannot
+hide. A sampler takes the process, the score, the state's components, the reverse times
+t_0 < ... < t_n and the noise, and returns the components at t_n. PSLD: s(x, m, tau) is (sx, sm)
+and noise() two normals; VP: s(x, tau), noise() one; Langevin: s(q), noise() one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from math import exp, expm1, sqrt
+from typing import Any
+
+import torch
+
+from gpu_samplers import plain_psld
+from gpu_samplers.plain_psld import delta, steps
+from gpu_samplers.processes import PSLD, VP, Langevin, Process
+
+Tensor = torch.Tensor
+Pair = tuple[Tensor, Tensor]
+Times = Sequence[float]
+
+
+def vp_slope(p: VP, s: Any, x: Tensor, tau: float) -> Tensor:
+    return p.beta(tau) / 2 * (x + s(x, tau))
+
+
+def vp_euler(p: VP, s: Any, x: Tensor, times: Times, _: Any) -> Tensor:
+    """Euler on the probability flow (Song et al. 2021)."""
+    for t, h in steps(times):
+        x = x + h * vp_slope(p, s, x, p.T - t)
+    return x
+
+
+def vp_heun(p: VP, s: Any, x: Tensor, times: Times, _: Any) -> Tensor:
+    """Heun on the probability flow (Karras et al. 2022, algorithm 1)."""
+    for t, h in steps(times):
+        d = vp_slope(p, s, x, p.T - t)
+        after = vp_slope(p, s, x + h * d, p.T - t - h)
+        x = x + h * (d / 2 + after / 2)
+    return x
+
+
+def vp_rk4(p: VP, s: Any, x: Tensor, times: Times, _: Any) -> Tensor:
+    """The classical Runge-Kutta method on the probability flow."""
+    for t, h in steps(times):
+        k1 = vp_slope(p, s, x, p.T - t)
+        k2 = vp_slope(p, s, x + h / 2 * k1, p.T - t - h / 2)
+        k3 = vp_slope(p, s, x + h / 2 * k2, p.T - t - h / 2)
+        k4 = vp_slope(p, s, x + h * k3, p.T - t - h)
+        x = x + h / 6 * (k1 + 2 * k2 + 2 * k3 + k4)
+    return x
+
+
+def vp_em(p: VP, s: Any, x: Tensor, times: Times, noise: Any) -> Tensor:
+    """Euler-Maruyama on the reverse SDE (Song et al. 2021)."""
+    for t, h in steps(times):
+        b = p.beta(p.T - t)
+        x = x + h * b * (x / 2 + s(x, p.T - t)) + sqrt(h * b) * noise()
+    return x
+
+
+def vp_ei(p: VP, s: Any, x: Tensor, times: Times, noise: Any) -> Tensor:
+    """Exponential integrator (Pierret & Galerne 2025): linear part exact, score frozen, exact variance."""
+    for t, h in steps(times):
+        d = delta(p, t, h)
+        x = exp(d / 2) * x + 2 * expm1(d / 2) * s(x, p.T - t) + sqrt(expm1(d)) * noise()
+    return x
+
+
+def vp_ddpm(p: VP, s: Any, x: Tensor, times: Times, noise: Any) -> Tensor:
+    """Ancestral sampling (Ho et al. 2020, algorithm 2) with beta_i = h beta, variance beta_i."""
+    for t, h in steps(times):
+        b = h * p.beta(p.T - t)
+        x = (x + b * s(x, p.T - t)) / sqrt(1 - b) + sqrt(b) * noise()
+    return x
+
+
+def vp_sscs(p: VP, s: Any, x: Tensor, times: Times, noise: Any) -> Tensor:
+    """SSCS without a momentum: half of the OU flow, the score's kick, the other half."""
+    for t, h in steps(times):
+        first, second = delta(p, t, h / 2), delta(p, t + h / 2, h / 2)
+        x = exp(-first / 2) * x + sqrt(1 - exp(-first)) * noise()
+        x = x + h * p.beta(p.T - t) * (s(x, p.T - t) + x)
+        x = exp(-second / 2) * x + sqrt(1 - exp(-second)) * noise()
+    return x
+
+
+# Langevin: force s = -grad U, unit mass and temperature. A force at an unchanged position is kept.
+
+
+def langevin_se(_p: Langevin, s: Any, q: Tensor, v: Tensor, times: Times, _: Any) -> Pair:
+    """Symplectic Euler."""
+    for _t, h in steps(times):
+        v = v + h * s(q)
+        q = q + h * v
+    return q, v
+
+
+def langevin_vv(_p: Langevin, s: Any, q: Tensor, v: Tensor, times: Times, _: Any) -> Pair:
+    """Velocity Verlet (Hairer, Lubich & Wanner 2003)."""
+    f = s(q)
+    for _t, h in steps(times):
+        v = v + h / 2 * f
+        q = q + h * v
+        f = s(q)
+        v = v + h / 2 * f
+    return q, v
+
+
+def langevin_em(p: Langevin, s: Any, q: Tensor, v: Tensor, times: Times, noise: Any) -> Pair:
+    """Euler-Maruyama."""
+    for _t, h in steps(times):
+        q, v = q + h * v, v + h * (s(q) - p.gamma * v) + sqrt(2 * p.gamma * h) * noise()
+    return q, v
+
+
+def friction(p: Langevin, v: Tensor, h: float, noise: Any) -> Tensor:
+    """The exact Ornstein-Uhlenbeck update of the momentum."""
+    return exp(-p.gamma * h) * v + sqrt(1 - exp(-2 * p.gamma * h)) * noise()
+
+
+def langevin_baoab(p: Langevin, s: Any, q: Tensor, v: Tensor, times: Times, noise: Any) -> Pair:
+    """BAOAB (Leimkuhler & Matthews 2013)."""
+    f = s(q)
+    for _t, h in steps(times):
+        v = v + h / 2 * f
+        q = q + h / 2 * v
+        v = friction(p, v, h, noise)
+        q = q + h / 2 * v
+        f = s(q)
+        v = v + h / 2 * f
+    return q, v
+
+
+def langevin_aboba(p: Langevin, s: Any, q: Tensor, v: Tensor, times: Times, noise: Any) -> Pair:
+    """ABOBA (Leimkuhler & Matthews 2013)."""
+    for _t, h in steps(times):
+        q = q + h / 2 * v
+        f = s(q)
+        v = v + h / 2 * f
+        v = friction(p, v, h, noise)
+        v = v + h / 2 * f
+        q = q + h / 2 * v
+    return q, v
+
+
+def langevin_obabo(p: Langevin, s: Any, q: Tensor, v: Tensor, times: Times, noise: Any) -> Pair:
+    """OBABO (Bussi & Parrinello 2007)."""
+    f = s(q)
+    for _t, h in steps(times):
+        v = friction(p, v, h / 2, noise)
+        v = v + h / 2 * f
+        q = q + h * v
+        f = s(q)
+        v = v + h / 2 * f
+        v = friction(p, v, h / 2, noise)
+    return q, v
+
+
+def langevin_baoa(p: Langevin, s: Any, q: Tensor, v: Tensor, times: Times, noise: Any) -> Pair:
+    """BAOA, or GSD (Kieninger & Keller 2022)."""
+    for _t, h in steps(times):
+        v = v + h * s(q)
+        q = q + h / 2 * v
+        v = friction(p, v, h, noise)
+        q = q + h / 2 * v
+    return q, v
+
+
+Sampler = Callable[..., Any]
+_OURS = plain_psld
+SAMPLERS: dict[str, dict[str, Sampler]] = {
+    "psld": {
+        "Euler": _OURS.psld_euler, "NSE": _OURS.psld_nse, "RSE": _OURS.psld_rse, "NVV": _OURS.psld_nvv,
+        "RVV": _OURS.psld_rvv, "RK45": _OURS.psld_rk45, "EM": _OURS.psld_em, "SSCS": _OURS.psld_sscs,
+        "NOBA": _OURS.psld_noba, "ROBA": _OURS.psld_roba, "NBAO": _OURS.psld_nbao, "RBAO": _OURS.psld_rbao,
+        "NOBAB": _OURS.psld_nobab, "ROBAB": _OURS.psld_robab, "RK45 adaptive": _OURS.psld_rk45_adaptive,
+    },
+    "vp": {
+        "Euler": vp_euler, "Heun": vp_heun, "RK4": vp_rk4, "EM": vp_em, "EI": vp_ei, "DDPM": vp_ddpm,
+        "SSCS": vp_sscs,
+    },
+    "langevin": {
+        "SE": langevin_se, "VV": langevin_vv, "EM": langevin_em, "BAOAB": langevin_baoab,
+        "ABOBA": langevin_aboba, "OBABO": langevin_obabo, "BAOA": langevin_baoa,
+    },
+}  # fmt: skip
+"""By model and catalogue name; "RK45 adaptive" is a baseline that no word describes."""
+STOCHASTIC = {"EM", "SSCS", "NOBA", "ROBA", "NBAO", "RBAO", "NOBAB", "ROBAB", "EI", "DDPM"}
+"""Samplers of a reverse SDE: their denoising step follows the SDE's drift."""
+
+
+def denoise(p: PSLD | VP, stochastic: bool, score: Any, z: Tensor, t: float) -> Tensor:
+    """One Euler step, without noise, of the reverse drift from t to T; the score of an SDE counts twice."""
+    h, b, k, s = p.T - t, p.beta(p.T - t), 2 if stochastic else 1, score(z, p.T - t)
+    if isinstance(p, VP):
+        return z + h * b / 2 * (z + k * s)
+    (x, m), (sx, sm), G, nu, M = z, s, p.Gamma, p.nu, p.M
+    dx, dm = G * x - m / M + k * G * sx, x + nu * m + k * M * nu * sm
+    return torch.stack((x + h * b / 2 * dx, m + h * b / 2 * dm))
+
+
+def sample(
+    name: str, p: Process, score: Any, z: Tensor, times: Times, noise: Any,
+    *, last: bool = True, **options: Any,
+) -> Tensor:  # fmt: skip
+    """The end state (n, batch, ...) of sampler `name` started at z, in z's precision.
+
+    score(z, tau) and noise(q) as in engine.run. `last`: with the denoising step, where there is
+    something left to denoise. `options` go to the sampler (lambda_s; tol of "RK45 adaptive").
+    """
+    samplers = SAMPLERS[p.model_name]
+    if name not in samplers:
+        raise ValueError(f"no plain {p.model_name} sampler {name!r}; there are: {', '.join(samplers)}")
+    sampler = samplers[name]
+    if isinstance(p, Langevin):
+        return torch.stack(sampler(p, lambda q: score(q[None], 0.0)[0], *z, times, lambda: noise(1)[0]))
+    if isinstance(p, VP):
+        z = sampler(p, lambda x, tau: score(x[None], tau)[0], z[0], times, lambda: noise(1)[0])[None]
+    else:
+        of_pair = lambda x, m, tau: score(torch.stack((x, m)), tau)  # noqa: E731 - a name for one line
+        z = torch.stack(sampler(p, of_pair, *z, times, lambda: noise(2), **options))
+    return denoise(p, name in STOCHASTIC, score, z, times[-1]) if last and times[-1] < p.T else z

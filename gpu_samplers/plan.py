@@ -1,0 +1,249 @@
+"""A scheme on a grid as a list of updates: what lies between two score evaluations is one affine map.
+
+All coefficients are computed here, once, in float64. A token acts on *forms*, the state written in
+what it is made of (the base state, the scores evaluated since, the normals drawn since); at every
+`S` the form is written out as one matrix, and the next form starts from the state that results.
+Runge-Kutta words keep the step's start as their base: their rows refer to it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from itertools import pairwise
+from math import expm1, isfinite, sqrt
+from types import SimpleNamespace
+
+import numpy as np
+
+from gpu_samplers.processes import Array, Process, check_times, exponential, lower_factor, noise_covariance
+from splitting_analysis.models import Piece
+from splitting_analysis.notation import Op
+from splitting_analysis.scheme import Scheme, piece_key
+
+LambdaS = float | Callable[[float], float] | None
+"""lambda_s: a number, a function of reverse time, or None for the scheme's own (1 if it has none)."""
+
+
+@dataclass(frozen=True)
+class Update:
+    """One pass over memory: result = matrix @ (base state, scores so far, normals), and what follows.
+
+    matrix    (n, n + m * scores + sum(draws)), or None where the base state is the result
+    draws     components of each noise block, in the order in which the blocks are drawn
+    rebase    the result replaces the base state, and the scores so far are forgotten
+    tau       forward time at which the score of the result is evaluated next; None at the end
+    """
+
+    matrix: Array | None
+    scores: int
+    draws: tuple[int, ...]
+    rebase: bool
+    tau: float | None
+    step: int
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Everything a run needs, and nothing on a device: see `plan`."""
+
+    scheme: Scheme
+    process: Process
+    times: tuple[float, ...]
+    updates: tuple[Update, ...]
+    outputs: int
+    """Components of the score, m."""
+
+    @property
+    def nfe(self) -> int:
+        return sum(update.tau is not None for update in self.updates)
+
+    @property
+    def rows(self) -> int:
+        """Most columns that a matrix has."""
+        n, m = len(self.process.stationary), self.outputs
+        return max(n + m * (u.scores + 1) + sum(u.draws) for u in self.updates)
+
+
+@dataclass
+class Form:
+    """A state: base @ z + sum over k of scores[k] @ s_k + sum over j of noise[j] @ xi_j."""
+
+    base: Array
+    scores: list[Array] = field(default_factory=list)
+    noise: list[Array] = field(default_factory=list)
+
+    def moved(self, keep: Array, gain: Array | None = None, noise: Array | None = None) -> Form:
+        """keep @ self + gain @ (the last score) + noise @ (new normals)."""
+        scores = [keep @ g for g in self.scores]
+        if gain is not None and gain.any():
+            scores[-1] = scores[-1] + gain
+        drawn = [] if noise is None else [noise]
+        return Form(keep @ self.base, scores, [keep @ r for r in self.noise] + drawn)
+
+    def plus(self, factor: float, other: Form) -> Form:
+        """self + factor * other, both without noise; a score that one of them lacks counts as 0."""
+        zero = np.zeros_like(other.scores[-1])
+        mine = self.scores + [zero] * (len(other.scores) - len(self.scores))
+        theirs = other.scores + [zero] * (len(mine) - len(other.scores))
+        scores = [a + factor * b for a, b in zip(mine, theirs, strict=True)]
+        return Form(self.base + factor * other.base, scores)
+
+
+def plan(
+    scheme: Scheme, process: Process, times: Sequence[float], *, denoise: bool = True,
+    lambda_s: LambdaS = None, merge_noise: bool = False, factor: Callable[[float], Array] | None = None,
+) -> Plan:  # fmt: skip
+    """The scheme on the grid `times` (n + 1 reverse times) as updates between score evaluations.
+
+    denoise      end with one Euler step of the reverse drift, without noise, over what is left up to T
+    merge_noise  replace the normals between two evaluations by as few as have the same covariance
+                 (its Cholesky factor): same law, another path. SSCS then draws half as much
+    factor       factor(tau) @ output is the score, where the network predicts something else
+
+    Raises ValueError for a scheme of another process, a bad grid, a bad lambda_s, or a step for
+    which an ancestral piece does not exist.
+    """
+    if scheme.model_name != process.model_name:
+        raise ValueError(f"{scheme.name} is a {scheme.model_name} scheme, not one for {process.model_name}")
+    check_times(times, process.T)
+    builder = _Builder(scheme, process, lambda_s, merge_noise, factor)
+    if scheme.carries_score:
+        builder.evaluate(process.T - times[0], 0)
+    for i, (t, after) in enumerate(pairwise(times)):
+        builder.step(t, after - t, i)
+    left = process.T - times[-1]
+    if denoise and left > 0 and scheme.model.time_dependent:
+        builder.evaluate(left, len(times) - 1)
+        builder.form = builder.form.plus(left, builder.drift(left))
+    builder.emit(None, len(times) - 1, rebase=True)
+    return Plan(scheme, process, tuple(times), tuple(builder.updates), builder.outputs)
+
+
+class _Builder:
+    """The form of the state while the word runs, and the updates written so far."""
+
+    def __init__(
+        self, scheme: Scheme, process: Process, lambda_s: LambdaS, merge_noise: bool,
+        factor: Callable[[float], Array] | None,
+    ) -> None:  # fmt: skip
+        self.scheme, self.process, self.lambda_s = scheme, process, lambda_s
+        self.merge_noise, self.factor = merge_noise, factor
+        self.identity = np.eye(len(process.stationary))
+        # Column k of `inject` is where the k-th component of the score acts.
+        self.inject = self.identity[:, [i for i, name in enumerate(scheme.model.scores) if name]]
+        self.outputs = self.inject.shape[1]
+        self.held = self.inject
+        self.form = Form(self.identity)
+        self.updates: list[Update] = []
+
+    def emit(self, tau: float | None, step: int, *, rebase: bool) -> None:
+        noise = np.hstack([np.zeros((len(self.identity), 0)), *self.form.noise])
+        draws = tuple(block.shape[1] for block in self.form.noise)
+        if self.merge_noise and sum(draws) > len(self.identity):
+            noise, draws = lower_factor(noise @ noise.T), (len(self.identity),)
+        matrix = np.hstack([self.form.base, *self.form.scores, noise])
+        still = matrix.shape == self.identity.shape and np.array_equal(matrix, self.identity)
+        scores = len(self.form.scores)
+        self.updates.append(Update(None if still else matrix, scores, draws, rebase, tau, step))
+        if rebase:
+            self.form = Form(self.identity)
+
+    def evaluate(self, tau: float, step: int, *, rebase: bool = True) -> None:
+        """Write the state out and hold its score, in terms of which all that follows is."""
+        self.emit(tau, step, rebase=rebase)
+        self.form.scores.append(np.zeros_like(self.inject))
+        # What a piece does with the score it does with the network's output times this.
+        self.held = self.inject if self.factor is None else self.inject @ np.asarray(self.factor(tau))
+
+    def drift(self, tau: float) -> Form:
+        """The full drift at the state, with the score held."""
+        parameters, rate = self.process.parameters, self.process.beta(tau)
+        drift = self.scheme.model.drift
+        gain = np.array(drift.score(parameters), dtype=np.float64)[:, None] * self.held
+        return self.form.moved(rate * np.array(drift.linear(parameters), dtype=np.float64), rate * gain)
+
+    def step(self, t: float, h: float, index: int) -> None:
+        word, model = self.scheme.word, self.scheme.model
+        done = dict.fromkeys(word.letters, 0.0)
+        start, stages = Form(self.identity), list[Form]()
+        for op in word:
+            if op.letter == "S":
+                tau = self.process.T - t - float(op.at) * h
+                self.evaluate(tau, index, rebase=not stages)
+                if word.is_runge_kutta:
+                    stages.append(self.drift(tau))
+            elif op.row:
+                self.form = start
+                for share, stage in zip(op.row, stages[-len(op.row) :], strict=True):
+                    self.form = self.form.plus(h * float(share), stage)
+            else:
+                piece = model.pieces[piece_key(op.letter, op.rule)]
+                keep, weight, noise = self.piece(piece, t, h, op, done[op.letter])
+                self.form = self.form.moved(keep, weight[:, None] * self.held, noise)
+                done[op.letter] += float(op.fraction)
+
+    def piece(
+        self, piece: Piece, t: float, h: float, op: Op, done: float
+    ) -> tuple[Array, Array, Array | None]:
+        """z <- keep z + weight * s + noise xi for one token of the step from t over h (models.Piece).
+
+        Shapes (n, n), (n,), (n, q): q counts the components that the piece's noise acts on.
+        """
+        p, process = self.process.parameters, self.process
+        linear = np.array(piece.linear(p), dtype=np.float64)
+        weight = np.array(piece.score(p), dtype=np.float64)
+        strength = np.array(piece.noise(p), dtype=np.float64)
+        span, acted_on = h * float(op.fraction), _acted_on(piece)
+        if piece.rule == "exponential":
+            delta = process.clock(t + h * done, span)
+            keep, gain, factor = self.flow(piece, linear, weight, strength, delta, t)
+            return keep, gain, factor[:, acted_on] if acted_on else None
+        b = process.beta(process.T - t) * span
+        noise = np.diag(np.sqrt(b * strength))[:, acted_on] if acted_on else None
+        if piece.rule == "euler":
+            return self.identity + b * linear, b * weight, noise
+        if b >= 1:
+            raise ValueError(
+                f"{self.scheme.name}: beta h = {b:.3g} in the step at t = {t:g}, but the ancestral step "
+                f"divides by sqrt(1 - beta h): there h must be below {h / b:.3g}, not {h:.3g}"
+            )
+        return self.identity / sqrt(1 - b), b * weight / sqrt(1 - b), noise
+
+    def flow(
+        self, piece: Piece, linear: Array, weight: Array, strength: Array, delta: float, t: float
+    ) -> tuple[Array, Array, Array]:
+        """The exact flow over the clock interval delta, the score frozen, and its noise's lower factor."""
+        rates = np.diag(linear)
+        if np.count_nonzero(linear - np.diag(rates)) == 0:
+            growth, gain = np.exp(rates * delta), weight * [_ramp(r, delta) for r in rates]
+            noise_rates = 2 * rates
+            if piece.tunable_noise:
+                value = self.lambda_at(t)
+                strength = strength * np.array([value] + [1.0] * (len(rates) - 1))
+                if self.scheme.lambda_s.rule == "exponent":
+                    noise_rates = noise_rates * np.array([value] + [1.0] * (len(rates) - 1))
+            variances = strength * [_ramp(r, delta) for r in noise_rates]
+            return np.diag(growth), gain, np.diag(np.sqrt(variances))
+        keep = exponential(linear, np.array([delta]))[0]
+        return keep, np.zeros_like(weight), lower_factor(noise_covariance(linear, strength, delta))
+
+    def lambda_at(self, t: float) -> float:
+        """lambda_s in the step that starts at reverse time t."""
+        own = 1.0 if self.scheme.lambda_s.value is None else float(self.scheme.lambda_s.value)
+        value = own if self.lambda_s is None else self.lambda_s
+        value = float(value(t) if callable(value) else value)
+        if not (isfinite(value) and value >= 0):
+            raise ValueError(f"lambda_s = {value} at t = {t:g}: a scale of a variance is finite and >= 0")
+        return value
+
+
+def _acted_on(piece: Piece) -> list[int]:
+    """Components on which the piece's noise acts, whatever the parameters (CLD draws for both, too)."""
+    ones = SimpleNamespace(**dict.fromkeys(("Gamma", "nu", "M", "iM", "half", "gamma"), 1))
+    return [i for i, strength in enumerate(piece.noise(ones)) if strength]
+
+
+def _ramp(rate: float, delta: float) -> float:
+    """Integral of exp(rate u) over [0, delta]."""
+    return expm1(rate * delta) / rate if rate else delta

@@ -1,0 +1,75 @@
+"""A network that predicts epsilon, as the score of a process: precision, memory format, compilation."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+import torch
+
+from gpu_samplers.processes import PSLD, VP, Array, lower_factor
+
+_PRECISIONS = (torch.float32, torch.bfloat16, torch.float16, torch.float64)
+
+
+class NetworkScore:
+    """score(z, tau) = -L^-T network(z, tau) with L L^T the covariance of the perturbation kernel.
+
+    The network takes z as (batch, n * channels, ...), components one after another along axis 1,
+    and the forward time (batch,), and predicts epsilon in the shape of z. Time stays in float32 or
+    better whatever the precision: bf16 would hold it to three digits.
+
+    dtype          precision that the network runs in; its parameters are converted in place
+    compile        run it through torch.compile (static shapes: a last, smaller batch compiles again)
+    channels_last  keep its weights and images in channels-last memory format
+    factor         "lower" or "upper": which triangular factor L of the covariance it was trained with
+    numerical_eps  added to the variances; the released PSLD weights want 1e-9, theory wants 0
+    """
+
+    def __init__(
+        self, network: torch.nn.Module, process: PSLD | VP, dtype: torch.dtype = torch.float32, *,
+        compile: bool = False, channels_last: bool = False, factor: str = "lower", numerical_eps: float = 0.0,  # noqa: A002 - torch's word
+    ) -> None:  # fmt: skip
+        if dtype not in _PRECISIONS:
+            raise ValueError(f"a network runs in one of {', '.join(map(str, _PRECISIONS))}, not {dtype}")
+        if factor not in ("lower", "upper"):
+            raise ValueError(f"no factor {factor!r} of the covariance; there are: lower, upper")
+        self.process, self.dtype, self.side, self.numerical_eps = process, dtype, factor, numerical_eps
+        self.format = torch.channels_last if channels_last else torch.contiguous_format
+        network = network.to(dtype=dtype).eval()
+        if channels_last:
+            network = network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self.network: Callable[[torch.Tensor, torch.Tensor], torch.Tensor] = (
+            torch.compile(network, dynamic=False) if compile else network
+        )
+
+    def factor(self, tau: float) -> Array:
+        """The matrix (n, n) that takes the network's output to the score at forward time tau."""
+        covariance = self.process.kernel(tau)
+        covariance = covariance + self.numerical_eps * np.eye(len(covariance))
+        if self.side == "lower":
+            factor = lower_factor(covariance)
+        else:  # upper-triangular U, U U^T = covariance: the lower factor with the axes reversed
+            factor = lower_factor(covariance[::-1, ::-1])[::-1, ::-1]
+        return np.asarray(-np.linalg.inv(factor).T, dtype=np.float64)
+
+    def output(self, z: torch.Tensor, tau: float) -> torch.Tensor:
+        """What the network predicts at z (n, batch, channels, ...): the same shape, in its precision."""
+        n, batch, channels = z.shape[:3]
+        image = torch.empty(
+            (batch, n * channels, *z.shape[3:]), dtype=self.dtype, device=z.device, memory_format=self.format
+        )
+        # one pass: order, precision and format
+        image.view(batch, n, channels, *z.shape[3:]).copy_(z.transpose(0, 1))
+        precise = torch.promote_types(self.dtype, torch.float32)
+        time = torch.full((batch,), tau, dtype=precise, device=z.device)
+        predicted = self.network(image, time)
+        if predicted.shape != image.shape:
+            shapes = f"{tuple(predicted.shape)} where it was given {tuple(image.shape)}"
+            raise ValueError(f"the network returned {shapes}: it predicts epsilon for every component")
+        return predicted.reshape(batch, n, channels, *z.shape[3:]).transpose(0, 1)
+
+    def __call__(self, z: torch.Tensor, tau: float) -> torch.Tensor:
+        """The score at z, in the precision of z."""
+        matrix = torch.as_tensor(self.factor(tau), dtype=z.dtype, device=z.device)
+        return torch.einsum("ij,j...->i...", matrix, self.output(z, tau).to(z.dtype))

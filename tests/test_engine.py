@@ -1,0 +1,377 @@
+"""The engine against the samplers as printed, and against the exact moments."""
+
+from __future__ import annotations
+
+from fractions import Fraction
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import assume, given, settings
+from hypothesis import strategies as st
+
+torch = pytest.importorskip("torch", reason="the samplers need torch")
+
+from analytic_models import moments  # noqa: E402
+from analytic_models.targets import Gaussian  # noqa: E402
+from gpu_samplers import engine, plain  # noqa: E402
+from gpu_samplers.noise import Noise  # noqa: E402
+from gpu_samplers.plan import plan  # noqa: E402
+from gpu_samplers.processes import PSLD, VP, exponential, grid  # noqa: E402
+from splitting_analysis import CATALOGUE, find, parse  # noqa: E402
+from splitting_analysis.scheme import LambdaS, Scheme, scheme  # noqa: E402
+from tests.probing import case_names, diffusion_of, gaussian_score, law, process_of  # noqa: E402
+from tests.strategies import schemes  # noqa: E402
+
+EVERY_SCHEME = pytest.mark.parametrize("entry", CATALOGUE, ids=lambda s: f"{s.model_name}-{s.name}")
+TARGET = Gaussian([4.0, 0.3, 0.01], [0.5, -1.0, 0.0])
+SHAPE, STEPS = (2, 3), 18
+
+
+@pytest.fixture(autouse=True, scope="module")
+def one_thread():
+    """Tensors this small are slower on two."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+def curved(process):
+    """A score that is no one's: stationary pull, a wave in z, and tau, so that nothing cancels."""
+    variances = torch.tensor(process.stationary, dtype=torch.float64)
+
+    def score(z, tau):
+        if process.model_name == "langevin":
+            return -z + 0.3 * torch.sin(2 * z)
+        scale = variances.view(-1, *[1] * (z.ndim - 1)).to(z.dtype)
+        return -z / scale + 0.3 * torch.sin(z + z.flip(0) + tau) * (1 + tau)
+
+    return score
+
+
+def start(process, batch=3, seed=0):
+    n = len(process.stationary)
+    return Noise(seed, range(batch), SHAPE, torch.float64)(n)
+
+
+def times_of(process, name, steps=STEPS):
+    return grid(name, steps, process.T, 1e-3 * process.T)
+
+
+def ours(entry, process, times, score, z, noise=engine.no_noise, **options):
+    return engine.run(plan(entry, process, times, **options), score, z, noise)
+
+
+# The engine and the papers' own lines.
+
+
+@EVERY_SCHEME
+def test_engine_and_paper_agree_on_shared_noise(entry):
+    for name in case_names(entry.model_name):
+        process = process_of(name)
+        for kind in ("uniform", "quadratic"):
+            for denoise in (True, False):
+                times, score, z = times_of(process, kind), engine.Counted(curved(process)), start(process)
+                noises = [Noise(1, range(3), SHAPE, torch.float64) for _ in range(2)]
+                fused, nfe = ours(entry, process, times, curved(process), z, noises[0], denoise=denoise)
+                printed = plain.sample(entry.name, process, score, z, times, noises[1], last=denoise)
+                assert torch.isfinite(printed).all() and printed.dtype == torch.float64
+                assert (fused - printed).abs().max() <= 1e-12 * max(1.0, float(printed.abs().max()))
+                assert nfe == score.calls
+
+
+@pytest.mark.parametrize("name", ["NOBA", "ROBA", "NBAO", "RBAO", "NOBAB", "ROBAB"])
+def test_they_agree_with_lambda_s_too(name):
+    process = process_of("psld, beta varies")
+    times, z = times_of(process, "uniform"), start(process)
+    noises = [Noise(1, range(3), SHAPE, torch.float64) for _ in range(2)]
+    fused, _ = ours(find(name), process, times, curved(process), z, noises[0], lambda_s=0.6)
+    printed = plain.sample(name, process, curved(process), z, times, noises[1], lambda_s=0.6)
+    assert (fused - printed).abs().max() <= 1e-12
+    other, _ = ours(find(name), process, times, curved(process), z, Noise(1, range(3), SHAPE, torch.float64))
+    assert (fused - other).abs().max() > 1e-3
+
+
+def test_a_run_changes_neither_its_start_nor_its_noise():
+    process = process_of("psld")
+    z = start(process)
+    kept, fixed = z.clone(), torch.ones(2, 3, *SHAPE, dtype=torch.float64)
+    ours(find("ROBA"), process, times_of(process, "uniform"), curved(process), z, lambda parts: fixed[:parts])
+    assert torch.equal(z, kept) and torch.equal(fixed, torch.ones_like(fixed))
+
+
+# The engine and the exact moments.
+
+
+def close_to_moments(entry, name, times, denoise=True, lambda_s=None, merge_noise=False):
+    process, diffusion = process_of(name), diffusion_of(name)
+    ready = plan(entry, process, times, denoise=denoise, lambda_s=lambda_s, merge_noise=merge_noise)
+    score = gaussian_score(diffusion, TARGET)
+    n, evaluations = len(process.stationary), []
+
+    def sampler(z, noise):
+        end, nfe = engine.run(ready, score, z, noise)
+        evaluations.append(nfe)
+        return end
+
+    mean, covariance = law(sampler, n, 3, process.stationary)
+    exact = moments.run(entry, diffusion, TARGET, times, denoise=denoise, lambda_s=lambda_s)
+    wanted: Any = np.array(exact.covariance)
+    scale = max(1.0, float(np.abs(wanted).max()))
+    np.testing.assert_allclose(covariance, wanted, rtol=1e-9, atol=1e-11 * scale)
+    np.testing.assert_allclose(mean, np.array(exact.mean), rtol=1e-9, atol=1e-11 * scale)
+    assert set(evaluations) == {exact.nfe} == {ready.nfe}
+
+
+@EVERY_SCHEME
+def test_the_law_of_the_samples_is_the_exact_one(entry):
+    for name in case_names(entry.model_name):
+        for kind, denoise, merge in (("uniform", True, False), ("quadratic", False, True)):
+            close_to_moments(entry, name, times_of(process_of(name), kind), denoise, merge_noise=merge)
+
+
+@settings(max_examples=60)
+@given(entry=schemes(), varying=st.booleans(), merge=st.booleans(), denoise=st.booleans())
+def test_the_law_of_any_word_is_the_exact_one(entry, varying, merge, denoise):
+    name = case_names(entry.model_name)[varying and entry.model_name == "psld"]
+    times = times_of(process_of(name), "quadratic")
+    law_there = moments.run(entry, diffusion_of(name), TARGET, times, denoise=denoise)
+    assume(np.max(np.abs(law_there.covariance)) < 1e6)  # far beyond stability both sides lose digits
+    close_to_moments(entry, name, times, denoise, merge_noise=merge)
+
+
+@pytest.mark.parametrize("rule", ["exponent", "variance"])
+@pytest.mark.parametrize("value", [0.0, 0.4, lambda t: 0.2 + t], ids=["0", "0.4", "0.2 + t"])
+def test_lambda_s_means_the_same_to_the_engine_and_to_the_exact_side(rule, value):
+    word, policy = parse("O/3 S B A O*2/3"), LambdaS(rule, Fraction(7, 10))
+    entry = Scheme("two", word, "psld", "sde", lambda_s=policy)
+    for name in case_names("psld"):
+        times = times_of(process_of(name), "quadratic")
+        close_to_moments(entry, name, times, lambda_s=value)
+        close_to_moments(entry, name, times)
+
+
+def test_without_a_momentum_noise_cld_is_sampled_all_the_same():
+    process = PSLD(Gamma=0.0, nu=4.0)
+    for name in ("SSCS", "ROBA", "EM"):
+        times = times_of(process, "quadratic")
+        noises = [Noise(1, range(3), SHAPE, torch.float64) for _ in range(2)]
+        fused, _ = ours(find(name), process, times, curved(process), start(process), noises[0])
+        printed = plain.sample(name, process, curved(process), start(process), times, noises[1])
+        assert (fused - printed).abs().max() <= 1e-9  # the printed covariance cancels where Gamma is 0
+
+
+# What a plan is.
+
+
+@EVERY_SCHEME
+def test_there_is_one_pass_between_two_evaluations(entry):
+    process = process_of(entry.model_name)
+    ready = plan(entry, process, times_of(process, "uniform"))
+    assert len(ready.updates) == ready.nfe + 1
+    assert all(update.matrix is not None for update in ready.updates[1:])
+
+
+def test_merged_noise_draws_half_as_much_for_sscs_and_nothing_else_changes():
+    process = process_of("psld, beta varies")
+    for entry in CATALOGUE:
+        if entry.model_name != "psld":
+            continue
+        apart, merged = (
+            plan(entry, process, times_of(process, "uniform"), merge_noise=merge) for merge in (False, True)
+        )
+        numbers = [sum(sum(u.draws) for u in p.updates) for p in (apart, merged)]
+        inner = 2 * (STEPS - 1)  # the first and the last half step have no neighbour to merge with
+        assert numbers[0] - numbers[1] == (inner if entry.name == "SSCS" else 0)
+
+
+@pytest.mark.parametrize("model", ["psld", "vp"])
+def test_both_halves_of_sscs_cover_their_own_half_when_beta_varies(model):
+    """With the stationary law's score the kick vanishes, and what is left is L over the whole clock.
+
+    The released code conditions both halves on one time: then the clocks do not add up.
+    """
+    process: Any = PSLD(0.3, 2.1, 1.0, 15.0) if model == "psld" else VP(0.5, 9.0)
+    variances = torch.tensor(process.stationary, dtype=torch.float64).view(-1, 1, 1)
+    times, z = [0.0, 0.4, 0.9], torch.tensor([[[1.0]], [[-0.7]]], dtype=torch.float64)[: len(variances)]
+    silent = lambda parts: torch.zeros(parts, 1, 1, dtype=torch.float64)  # noqa: E731 - one line, one use
+    stationary = lambda z, tau: -z / variances  # noqa: E731
+    end, _ = ours(find("SSCS", model), process, times, stationary, z, silent, denoise=False)
+    half = [[-0.3, -1 / process.M], [1.0, -2.1]] if model == "psld" else [[-1.0]]
+    clock = process.clock(0.0, 0.9)
+    flow = exponential(np.array(half) / 2, np.array([clock]))[0]
+    np.testing.assert_allclose(end[:, 0, 0], flow @ z[:, 0, 0].numpy(), rtol=1e-12)
+    printed = plain.sample("SSCS", process, stationary, z, times, silent, last=False)
+    np.testing.assert_allclose(printed[:, 0, 0], end[:, 0, 0], rtol=1e-12)
+    assert "half" in find("SSCS", model).source.erratum or model == "vp"
+
+
+def test_the_noise_free_ends_of_time_are_evaluated_where_the_word_says():
+    process, asked = process_of("psld"), []
+
+    def score(z, tau):
+        asked.append(tau)
+        return -z
+
+    ours(find("RVV"), process, [0.0, 0.5, 0.9], score, start(process))
+    np.testing.assert_allclose(asked, [1.0, 0.5, 0.5, 0.1, 0.1], rtol=1e-14)
+
+
+# Batches.
+
+
+def run_all(process, batch, indices=range(7), **options):
+    chunks = list(
+        engine.sample(
+            find("SSCS"), process, curved(process), times_of(process, "uniform"), SHAPE, indices,
+            seed=3, batch=batch, **options,
+        )
+    )  # fmt: skip
+    assert [i for chunk in chunks for i in chunk.indices] == list(indices)
+    return {i: chunk.z[:, b] for chunk in chunks for b, i in enumerate(chunk.indices)}
+
+
+@pytest.mark.parametrize("batch", [1, 2, 3, 7, 100])
+def test_a_sample_does_not_depend_on_its_batch(batch):
+    process = process_of("psld")
+    whole, parts = run_all(process, 7), run_all(process, batch)
+    for i, z in whole.items():
+        assert (parts[i] - z).abs().max() <= 1e-13
+
+
+def test_a_run_is_resumed_or_shared_by_giving_the_missing_indices():
+    process = process_of("psld")
+    whole = run_all(process, 4)
+    shared = run_all(process, 4, range(0, 7, 2)) | run_all(process, 2, range(1, 7, 2))
+    assert set(shared) == set(whole)
+    assert all((shared[i] - whole[i]).abs().max() <= 1e-13 for i in whole)
+    assert (whole[0] - whole[1]).abs().max() > 0.1
+
+
+def test_a_seed_is_a_run():
+    process = process_of("vp")
+    runs = [
+        next(engine.sample(find("EM", "vp"), process, curved(process), [0.0, 0.1], SHAPE, [0], seed=seed)).z
+        for seed in (1, 1, 2)
+    ]
+    assert torch.equal(runs[0], runs[1]) and (runs[0] - runs[2]).abs().max() > 0.1
+
+
+def test_the_start_is_the_prior():
+    process = PSLD(0.3, 2.1)
+    seen = []
+
+    def score(z, tau):
+        seen.append(z.clone())
+        return 0 * z
+
+    next(engine.sample(find("EM"), process, score, [0.0, 0.1], (4000,), [0], noise_dtype=torch.float64))
+    drawn = Noise(0, [0], (4000,), torch.float64)(2)
+    assert torch.allclose(seen[0], drawn * torch.tensor([1.0, process.M**0.5]).view(2, 1, 1).double())
+
+
+def test_float32_state_costs_digits_and_nothing_else():
+    process = process_of("psld")
+    precise, coarse = run_all(process, 7), run_all(process, 7, state_dtype=torch.float32)
+    worst = max(float((precise[i] - coarse[i]).abs().max()) for i in precise)
+    assert coarse[0].dtype == torch.float32
+    assert 1e-9 < worst < 1e-4
+
+
+def test_progress_is_reported_once_a_step():
+    process, seen = process_of("psld"), []
+    run_all(process, 7, progress=lambda done, steps: seen.append((done, steps)))
+    assert seen == [(i, STEPS) for i in range(STEPS + 1)]
+
+
+# Scores that are not finite.
+
+
+def spoiled(process, bad_call, value):
+    calls = 0
+
+    def score(z, tau):
+        nonlocal calls
+        calls += 1
+        s = curved(process)(z, tau).clone()
+        if calls == bad_call:
+            s[0, 1, 0, 0] = value
+        return s
+
+    return score
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), -float("inf")], ids=str)
+@pytest.mark.parametrize(("bad_call", "where"), [(1, 1), (5, 3), (34, 17), (36, 18)])
+def test_a_score_that_is_not_finite_stops_the_run_and_says_where(value, bad_call, where):
+    process = process_of("psld")
+    times = times_of(process, "uniform")
+    # Call k of RVV is made at the start (odd k) or the end (even k) of step ceil(k / 2).
+    tau = process.T - times[bad_call // 2]
+    message = rf"RVV \(S B/2 A S@1 B/2\): .* NaN or inf.* in step {where} of {STEPS}, .*forward {tau:.6g}\)"
+    with pytest.raises(FloatingPointError, match=message):
+        ours(find("RVV"), process, times, spoiled(process, bad_call, value), start(process))
+
+
+def test_a_bad_denoising_score_is_named_as_such():
+    process = process_of("psld")
+    times = times_of(process, "uniform")
+    with pytest.raises(FloatingPointError, match=r"in the denoising step, reverse time t = 0.999"):
+        ours(find("RSE"), process, times, spoiled(process, STEPS + 1, np.nan), start(process))
+
+
+def test_a_run_with_a_bad_score_does_not_go_on_to_its_end():
+    process = process_of("psld")
+    score = engine.Counted(spoiled(process, 3, np.nan))
+    with pytest.raises(FloatingPointError, match="in step 3 of 400"):
+        ours(find("RSE"), process, times_of(process, "uniform", 400), score, start(process))
+    assert score.calls == engine.LOOK_EVERY
+
+
+def test_a_state_that_overflows_after_the_last_score_is_found():
+    process = process_of("psld")
+    huge = start(process).sign() * 1.5e308
+    with pytest.raises(FloatingPointError, match="the state overflowed"):
+        ours(find("RSE"), process, [0.0, 0.5], lambda z, tau: 0 * z, huge, denoise=False)
+
+
+# What is refused.
+
+
+def test_bad_input_is_refused_with_one_clear_sentence():
+    process, times = PSLD(), [0.0, 0.5]
+    z = start(process)
+    ready, noisy = plan(find("RSE"), process, times), plan(find("EM"), process, times)
+    refusals = [
+        (lambda: plan(find("EM", "vp"), process, times), "EM is a vp scheme, not one for psld"),
+        (lambda: plan(find("EM"), process, [0.0]), "at least two finite times"),
+        (lambda: plan(find("EM"), process, [0.0, 0.5, 0.5]), "does not increase at index 2"),
+        (lambda: plan(find("EM"), process, [0.0, 1.5]), r"outside \[0, T\]"),
+        (lambda: plan(find("ROBA"), process, times, lambda_s=-1.0), "finite and >= 0"),
+        (lambda: plan(find("DDPM", "vp"), VP(), times), r"beta h = 10 in the step at t = 0, .* below 0.05"),
+        (lambda: engine.run(ready, lambda z, t: z, z.half()), "float64 or float32, not torch.float16"),
+        (lambda: engine.run(ready, lambda z, t: z, z[:1]), r"n = 2 for psld, not \(1, 3, 2, 3\)"),
+        (lambda: engine.run(ready, lambda z, t: z[:1], z), r"the score is \(1, 3, 2, 3\); .* \(2, 3"),
+        (lambda: engine.run(noisy, lambda z, t: z, z), "stochastic: it needs noise, for 2 component"),
+        (lambda: next(run_batches(0)), "at least one sample"),
+    ]
+    for action, message in refusals:
+        with pytest.raises(ValueError, match=message):
+            action()
+
+
+def run_batches(batch):
+    process = PSLD()
+    return engine.sample(find("EM"), process, curved(process), [0.0, 0.5], SHAPE, range(2), batch=batch)
+
+
+def test_a_users_word_runs_like_any_other():
+    process = process_of("psld")
+    user, known = scheme("O S B A"), find("ROBA")
+    ends = [
+        ours(entry, process, times_of(process, "uniform"), curved(process), start(process),
+             Noise(1, range(3), SHAPE, torch.float64))[0]
+        for entry in (user, known)
+    ]  # fmt: skip
+    assert torch.equal(*ends)
