@@ -49,7 +49,8 @@ def _over(value: Any, divisor: Any) -> Array:
 def kl_divergence(mean: Any, variance: Any, other_mean: Any, other: Any) -> Array:
     """KL(N(mean, variance) || N(other_mean, other)) per mode, in nats; scalars per mode.
 
-    Infinite where exactly one variance is 0 or `other` has diverged, and 0 where both laws are the same point mass.
+    Infinite where exactly one variance is 0 or `other` has diverged; 0 where both laws are the same point
+    mass.
     """
     p, q = np.asarray(variance, float), np.asarray(other, float)
     with np.errstate(divide="ignore", invalid="ignore", over="ignore"):

@@ -107,15 +107,19 @@ def _refuse_degenerate(determinant: Any, tau: Any) -> None:
     )
 
 
+def digits_images() -> NDArray[np.float64]:
+    """scikit-learn's bundled digits, (1797, 64): 8x8 images row by row, pixels scaled to [-1, 1]."""
+    from sklearn.datasets import load_digits
+
+    return np.asarray(load_digits().data / 8.0 - 1.0, dtype=np.float64)
+
+
 def digits_spectrum() -> NDArray[np.float64]:
     """Covariance eigenvalues (64, descending) of scikit-learn's digits, pixels scaled to [-1, 1].
 
     Pixels that never change give zeros; what the eigenvalue solver leaves there (1e-17) is cut to 0.
     """
-    from sklearn.datasets import load_digits
-
-    images = load_digits().data / 8.0 - 1.0
-    values = np.linalg.eigvalsh(np.cov(images, rowvar=False, bias=True))[::-1]
+    values = np.linalg.eigvalsh(np.cov(digits_images(), rowvar=False, bias=True))[::-1]
     return np.where(values > 1e-12 * values[0], values, 0.0)
 
 

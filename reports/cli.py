@@ -13,10 +13,13 @@ from typing import Annotated
 
 import typer
 
+from reports.convert_command import convert
 from reports.derive_command import derive
 from reports.gaussian_command import gaussian
 from reports.list_command import list_schemes
 from reports.report_command import report
+from reports.sample_command import sample
+from reports.train_command import train
 
 app = typer.Typer(
     name="splitting-analysis",
@@ -30,6 +33,9 @@ app.command("list")(list_schemes)
 app.command()(derive)
 app.command()(gaussian)
 app.command()(report)
+app.command()(sample)
+app.command()(train)
+app.command()(convert)
 
 
 def _show_version(asked: bool) -> None:

@@ -1,0 +1,118 @@
+"""Exact scores in torch of targets that are not Gaussian: mixtures, and the data set itself.
+
+Written on their own from the theory (sections 1 and 8), in coefficients that torch.func can differentiate
+in time too; analytic_models states the same targets in NumPy, so that each judges the other.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+
+from gpu_samplers.processes import PSLD, VP, Langevin
+
+Tensor = torch.Tensor
+_NODES, _WEIGHTS = np.polynomial.legendre.leggauss(40)
+
+
+def integrated_beta(process: PSLD | VP, tau: Tensor) -> Tensor:
+    """b(tau), the integral of beta over [0, tau]."""
+    slope = (process.beta_max - process.beta_min) / process.T
+    return process.beta_min * tau + slope * tau**2 / 2
+
+
+def transition(process: PSLD | VP, tau: Tensor) -> Tensor:
+    """Phi(tau), (..., n, n) for times (...): z_tau has the mean Phi z_0 (theory, section 1)."""
+    return _flow(process, integrated_beta(process, tau))
+
+
+def covariance(process: PSLD | VP, tau: Tensor, variance: Tensor) -> Tensor:
+    """Covariance of z_tau, (..., k, n, n), where x_0 has the variances (k,) and m_0 the data's; times (...).
+
+    PSLD: the noise is the integral of Phi(u) diag(Gamma, M nu) Phi(u)^T over [0, b], by Gauss-Legendre
+    quadrature (near machine precision for (Gamma + nu) b up to 100): a sum of positive terms, where
+    S - Phi S Phi^T would lose the digits of a short time.
+    """
+    b = integrated_beta(process, tau)
+    if isinstance(process, VP):
+        return (torch.exp(-b)[..., None] * variance - torch.expm1(-b)[..., None])[..., None, None]
+    nodes, weights = (torch.as_tensor(a).to(b) for a in (_NODES, _WEIGHTS))
+    rates = b.new_tensor((process.Gamma, process.M * process.nu))
+    flows = _flow(process, b[..., None] * (1 + nodes) / 2)
+    noise = torch.einsum("...q,...qij,j,...qkj->...ik", weights * b[..., None] / 2, flows, rates, flows)
+    start = torch.stack((variance, torch.full_like(variance, process.kappa * process.M)), dim=1)
+    phi = _flow(process, b)
+    return noise[..., None, :, :] + torch.einsum("...ij,kj,...lj->...kil", phi, start, phi)
+
+
+def _flow(process: PSLD | VP, b: Tensor) -> Tensor:
+    """Phi after the clocks b (...), shape (..., n, n)."""
+    if isinstance(process, VP):
+        return torch.exp(-b / 2)[..., None, None]
+    half, fast = (process.nu - process.Gamma) / 2, (process.nu + process.Gamma) / 2
+    entries = (1 + half * b / 2, half**2 * b / 2, -b / 2, 1 - half * b / 2)
+    return torch.exp(-fast * b / 2)[..., None, None] * torch.stack(entries, dim=-1).reshape(*b.shape, 2, 2)
+
+
+class MixtureScore:
+    """The score of sum_k w_k N(mu_k, v_k I) at every forward time; v = 0 is a data set.
+
+    means (k, *shape), variances and weights (k,) or numbers; weights are relative. Called as a score is:
+    z (n, batch, *shape), tau -> the same shape; Langevin: the position alone, (1, batch, *shape), and tau is
+    not looked at. Coefficients are computed in float64, the rest in the arithmetic of z. Raises ValueError
+    for shapes or values that are no mixture, states that do not fit it, and a component without density
+    (v = 0 at tau = 0; a tau that is a tensor is not checked).
+    """
+
+    def __init__(
+        self, process: PSLD | VP | Langevin, means: Tensor, variances: Tensor | float = 0.0,
+        weights: Tensor | float = 1.0,
+    ) -> None:  # fmt: skip
+        if means.ndim < 2 or means.numel() == 0:
+            raise ValueError(f"means are (k, ...) with k >= 1 of d >= 1 numbers, not {tuple(means.shape)}")
+        k = len(means)
+        self.process, self.shape = process, means.shape[1:]
+        self.means = means.detach().reshape(k, -1).double()
+        self.variances = self._per_component(variances, "variances")
+        weights = self._per_component(weights, "weights")
+        finite = all(t.isfinite().all() for t in (self.means, self.variances, weights))
+        if not (finite and (self.variances >= 0).all() and (weights > 0).all()):
+            raise ValueError("a mixture has finite means, finite variances >= 0 and finite weights > 0")
+        if isinstance(process, Langevin) and not (self.variances > 0).all():
+            raise ValueError("Langevin dynamics adds no noise to its target: variances must be > 0")
+        self.log_weights = (weights / weights.sum()).log()
+
+    def _per_component(self, values: Tensor | float, name: str) -> Tensor:
+        k, tensor = len(self.means), torch.as_tensor(values, dtype=torch.float64, device=self.means.device)
+        if tensor.shape not in ((), (k,)):
+            raise ValueError(f"{k} means take {k} {name} or one number, not shape {tuple(tensor.shape)}")
+        return tensor.expand(k)
+
+    def __call__(self, z: Tensor, tau: float | Tensor) -> Tensor:
+        n = len(self.process.stationary) if not isinstance(self.process, Langevin) else 1
+        if z.shape[:1] != (n,) or z.shape[2:] != self.shape:
+            shapes = f"({n}, batch, {', '.join(map(str, self.shape))}), not {tuple(z.shape)}"
+            raise ValueError(f"the state under {self.process.model_name} is {shapes}")
+        device = z.device
+        variances, means = self.variances.to(device), self.means.to(device)
+        if isinstance(self.process, Langevin):
+            shift, cov = torch.ones(1, dtype=torch.float64, device=device), variances[:, None, None]
+        else:
+            if not isinstance(tau, Tensor) and (tau < 0 or (tau == 0 and not (variances > 0).all())):
+                raise ValueError(f"forward time {tau:g}: one of variance 0 has a score at tau > 0 only")
+            time = torch.as_tensor(tau, dtype=torch.float64, device=device)
+            shift, cov = transition(self.process, time)[:, 0], covariance(self.process, time, variances)
+        d = means.shape[1]
+        scale = (self.log_weights.to(device) - d * torch.logdet(cov) / 2).to(z)
+        centres, precisions = (shift[:, None, None] * means).to(z), torch.linalg.inv(cov).to(z)
+        # One sample at a time: all differences at once would be (n, batch, k, d).
+        samples = z.flatten(2).unbind(1)
+        return torch.stack([_pull(x, centres, precisions, scale) for x in samples], dim=1).reshape(z.shape)
+
+
+def _pull(x: Tensor, centres: Tensor, precisions: Tensor, scale: Tensor) -> Tensor:
+    """The score at one state x (n, d): components pull towards their centres (n, k, d) by their shares."""
+    away = x[:, None] - centres
+    pulls = -torch.einsum("kij,jkd->ikd", precisions, away)
+    shares = torch.softmax(scale + (away * pulls).sum((0, 2)) / 2, dim=0)
+    return torch.einsum("k,ikd->id", shares, pulls)

@@ -1,0 +1,311 @@
+"""A run that writes samples to a folder: in shards, by any number of processes, killed and resumed at will.
+
+    job = Job(find("ROBA"), PSLD(), n=50_000, nfe=50)
+    write_samples("samples", job, load_checkpoint("psld.safetensors"))
+
+A shard is a fixed range of sample indices. It appears complete or not at all, so that a folder says by itself
+what is left to do; run.json in it says what its samples are samples of.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from dataclasses import asdict, dataclass
+from hashlib import sha256
+from importlib.metadata import version
+from math import isfinite, sqrt
+from pathlib import Path
+from time import perf_counter
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from gpu_samplers import engine, plain
+from gpu_samplers.distributed import Rank, meeting
+from gpu_samplers.network import NCSNpp
+from gpu_samplers.noise import Noise
+from gpu_samplers.processes import PSLD, VP, grid, steps_for
+from gpu_samplers.score import NetworkScore
+from gpu_samplers.shards import MODES, check_record, claimed, holds, write_shard
+from splitting_analysis.scheme import Scheme, piece_key
+
+BLACK_BOX = "RK45 adaptive"
+"""The sampler that no word describes: Dormand-Prince with error control, on the probability flow."""
+
+PRECISIONS = {"float32": torch.float32, "bf16": torch.bfloat16, "float64": torch.float64}
+STATES = {"float64": torch.float64, "float32": torch.float32}
+
+Progress = Callable[[int, int], None]
+"""progress(samples made, samples to make), of this process and this call."""
+
+
+@dataclass(frozen=True)
+class Job:
+    """What determines the samples, but for the network. Raises ValueError for what cannot be run.
+
+    scheme         the sampler; None is `BLACK_BOX`, which takes `tol` (rtol = atol) in place of `nfe`
+    nfe            score evaluations per sample, at most; they buy the steps of the grid (processes.steps_for)
+    grid, eps      "uniform" or "quadratic", on [0, T - eps]
+    denoise        end with one noiseless Euler step over eps, which takes one evaluation
+    lambda_s       scale of the position noise of the letter O; None: the scheme's own
+    precision      in which the network runs: float32, bf16 or float64
+    state          in which the samples are updated: float64 or float32
+    factor, numerical_eps  as in NetworkScore
+    shard          samples per shard
+    form           "npz" or "png"
+    """
+
+    scheme: Scheme | None
+    process: PSLD | VP
+    n: int
+    nfe: int | None = None
+    seed: int = 0
+    grid: str = "uniform"
+    eps: float = 1e-3
+    denoise: bool = True
+    lambda_s: float | None = None
+    tol: float | None = None
+    precision: str = "float32"
+    state: str = "float64"
+    factor: str = "lower"
+    numerical_eps: float = 0.0
+    shard: int = 512
+    form: str = "npz"
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.process, PSLD | VP):
+            raise ValueError(f"a network is trained for psld or vp, not {self.process.model_name}")  # noqa: TRY004
+        if self.scheme is not None and self.scheme.model_name != self.process.model_name:
+            raise ValueError(
+                f"{self.name} is a {self.scheme.model_name} scheme, not one for {self.process.model_name}"
+            )
+        if self.scheme is None and not isinstance(self.process, PSLD):
+            raise ValueError(f"{BLACK_BOX} runs on psld, not on {self.process.model_name}")
+        if self.n < 1 or self.shard < 1:
+            raise ValueError(f"n = {self.n}, shard = {self.shard}: both count samples, from 1")
+        for what, value, known in (
+            ("grid", self.grid, ("uniform", "quadratic")), ("precision", self.precision, PRECISIONS),
+            ("state", self.state, STATES), ("factor", self.factor, ("lower", "upper")),
+            ("format", self.form, ("npz", "png")),
+        ):  # fmt: skip
+            if value not in known:
+                raise ValueError(f"no {what} {value!r}; there are: {', '.join(known)}")
+        if not (isfinite(self.numerical_eps) and self.numerical_eps >= 0):
+            raise ValueError(f"numerical_eps = {self.numerical_eps}: a variance is finite and >= 0")
+        if not 0 <= self.eps < self.process.T:
+            raise ValueError(f"eps = {self.eps}: the grid ends at T - eps, 0 <= eps < T = {self.process.T:g}")
+        if self.scheme is None:
+            self._check_black_box()
+        else:
+            self._check_word(self.scheme)
+
+    def _check_black_box(self) -> None:
+        if self.nfe is not None:
+            raise ValueError(f"nfe = {self.nfe}: {BLACK_BOX} takes what its tolerance tol asks for; give tol")
+        if self.tol is None or not 0 < self.tol < 1:
+            raise ValueError(f"tol = {self.tol}: {BLACK_BOX} takes a tolerance between 0 and 1, e.g. 1e-4")
+        if self.grid != "uniform":
+            raise ValueError(f"grid = {self.grid}: {BLACK_BOX} chooses its steps itself")
+        if self.lambda_s is not None:
+            raise ValueError(f"lambda_s: {BLACK_BOX} has no letter O whose noise it could scale")
+
+    def _check_word(self, scheme: Scheme) -> None:
+        if self.tol is not None:
+            raise ValueError(f"tol = {self.tol}: {self.name} has fixed steps; a tolerance is for {BLACK_BOX}")
+        if self.nfe is None:
+            raise ValueError(f"nfe: {self.name} needs a budget of score evaluations, e.g. 50")
+        steps_for(self.nfe, scheme, self.denoises)
+        if self.lambda_s is None:
+            return
+        if not self.has_tunable_noise:
+            raise ValueError(f"lambda_s: {self.name} has no letter O whose noise it could scale")
+        if not (isfinite(self.lambda_s) and self.lambda_s >= 0):
+            raise ValueError(f"lambda_s = {self.lambda_s}: a scale of a variance is finite and >= 0")
+
+    @property
+    def name(self) -> str:
+        return BLACK_BOX if self.scheme is None else self.scheme.name
+
+    @property
+    def denoises(self) -> bool:
+        return self.denoise and self.eps > 0
+
+    @property
+    def has_tunable_noise(self) -> bool:
+        if self.scheme is None:
+            return False
+        pieces = self.scheme.model.pieces
+        keys = [piece_key(op.letter, op.rule) for op in self.scheme.word]
+        return any(pieces[key].tunable_noise for key in keys if key in pieces)
+
+    @property
+    def times(self) -> list[float]:
+        """The reverse times of the grid; of the black box the first and the last."""
+        if self.scheme is None or self.nfe is None:
+            return grid("uniform", 1, self.process.T, self.eps)
+        steps = steps_for(self.nfe, self.scheme, self.denoises)
+        return grid(self.grid, steps, self.process.T, self.eps)
+
+    @property
+    def shards(self) -> list[range]:
+        """The sample indices of every shard."""
+        return [range(i, min(i + self.shard, self.n)) for i in range(0, self.n, self.shard)]
+
+
+@dataclass(frozen=True)
+class Made:
+    """What a call of `write_samples` did in this process: samples made, seconds, evaluations per sample.
+
+    `nfe` is the least and the most that a sample took; (0, 0) if all samples were there.
+    """
+
+    samples: int
+    seconds: float
+    nfe: tuple[int, int]
+
+
+def write_samples(
+    folder: str | Path, job: Job, network: NCSNpp, *, batch: int = 64, device: str = "cpu",
+    compile: bool = False, channels_last: bool = False, rank: Rank | None = None,  # noqa: A002 - torch's word
+    progress: Progress | None = None,
+) -> Made:  # fmt: skip
+    """Write the samples of a job that `folder` does not hold yet.
+
+    Up to rounding, the samples depend on the job and the network alone: not on batch, device, compile,
+    channels_last, the number of processes or interruptions. (One exception: the black box has one step size
+    for a batch, so for it `batch` is part of the job.) An .npz holds one shard: `images` float32
+    (n, channels, height, width), positions in the scale of the data, not clipped; `index` (n,); `nfe` (n,).
+    A .png holds one sample, clipped to [-1, 1], named by its index.
+
+    Raises ValueError if the folder holds samples of another job, FloatingPointError, naming sampler, step and
+    time, where the network's output or a state is not finite.
+    """
+    rank, folder = rank or Rank(), Path(folder)
+    if not 1 <= batch <= job.shard:
+        raise ValueError(f"batch = {batch}: a batch is a part of a shard, from 1 to shard = {job.shard}")
+    shape, place = _shape(job, network), rank.device(device)
+    settings = settings_of(job, network, batch)
+    with meeting(rank) as meet, ExitStack() as stack:
+        if rank.rank == 0:
+            stack.enter_context(claimed(folder, settings))
+        meet()
+        check_record(folder, settings)
+        missing = [shard for shard in job.shards if not holds(folder, job.form, shard, shape)]
+        meet()  # a shard made while another process still looks would shift its list
+        made = _make(
+            folder, job, missing[rank.rank :: rank.world], shape, batch,
+            NetworkScore(
+                network.to(place), job.process, PRECISIONS[job.precision], compile=compile,
+                channels_last=channels_last, factor=job.factor, numerical_eps=job.numerical_eps,
+            ),
+            place, progress,
+        )  # fmt: skip
+        meet()
+    return made
+
+
+def _make(
+    folder: Path, job: Job, shards: list[range], shape: tuple[int, ...], batch: int, score: NetworkScore,
+    device: torch.device, progress: Progress | None,
+) -> Made:  # fmt: skip
+    begin, total = perf_counter(), sum(map(len, shards))
+    done, taken = 0, set[int]()
+    for shard in shards:
+        images, counts = list[NDArray[np.float32]](), list[int]()
+        for part in _samples(job, score, shape, shard, batch, device):
+            images.append(part.z[0].float().cpu().numpy())
+            counts += [part.nfe] * len(part.indices)
+            done += len(part.indices)
+            if progress is not None:
+                progress(done, total)
+        write_shard(folder, job.form, shard, np.concatenate(images), counts)
+        taken |= set(counts)
+    return Made(done, perf_counter() - begin, (min(taken, default=0), max(taken, default=0)))
+
+
+def _samples(
+    job: Job, score: NetworkScore, shape: tuple[int, ...], shard: range, batch: int, device: torch.device
+) -> Iterator[engine.Samples]:
+    if job.scheme is not None:
+        yield from engine.sample(
+            job.scheme, job.process, score, job.times, shape, shard, job.seed, batch=batch, device=device,
+            state_dtype=STATES[job.state], denoise=job.denoises, lambda_s=job.lambda_s,
+        )  # fmt: skip
+        return
+    for first in range(0, len(shard), batch):
+        indices = tuple(shard[first : first + batch])
+        noise = Noise(job.seed, indices, shape, device=device)
+        z = noise(len(job.process.stationary)).to(STATES[job.state])
+        for component, variance in zip(z, job.process.stationary, strict=True):
+            component.mul_(sqrt(variance))
+        counted = engine.Counted(_Finite(score))
+        with torch.no_grad():
+            end = _solved(job, counted, z)
+        yield engine.Samples(indices, end, counted.calls)
+
+
+def _solved(job: Job, score: engine.Score, z: torch.Tensor) -> torch.Tensor:
+    try:
+        return plain.sample(
+            BLACK_BOX, job.process, score, z, job.times, engine.no_noise, last=job.denoises, tol=job.tol
+        )
+    except FloatingPointError:
+        raise
+    except ArithmeticError as error:  # the step size underflowed
+        raise FloatingPointError(str(error)) from None
+
+
+class _Finite:
+    """A score that is looked at after each evaluation: step control would never end on NaN."""
+
+    def __init__(self, score: NetworkScore) -> None:
+        self.score = score
+
+    def __call__(self, z: torch.Tensor, tau: float, /) -> torch.Tensor:
+        s = self.score(z, tau)
+        if not torch.isfinite(s).all():
+            when = f"reverse time t = {self.score.process.T - tau:.6g} (forward {tau:.6g})"
+            raise FloatingPointError(f"{BLACK_BOX}: the score is NaN or infinite at {when}")
+        return s
+
+
+def _shape(job: Job, network: NCSNpp) -> tuple[int, int, int]:
+    """(channels, height, width) of a sample."""
+    config, n = network.config, len(job.process.stationary)
+    if config.in_ch % n or config.out_ch != config.in_ch:
+        raise ValueError(
+            f"a network with {config.in_ch} channels in and {config.out_ch} out: a {job.process.model_name} "
+            f"state has {n} component(s) of equal channels, and epsilon is predicted for each"
+        )
+    channels = config.in_ch // n
+    if job.form == "png" and channels not in MODES:
+        raise ValueError(f"format png: an image has 1 or 3 channels, not {channels}; give npz")
+    return channels, config.image_size, config.image_size
+
+
+def settings_of(job: Job, network: NCSNpp, batch: int) -> dict[str, Any]:
+    """Everything that determines the samples, as JSON can hold it."""
+    digest = sha256()
+    for key, value in network.state_dict().items():
+        digest.update(f"{key} {value.dtype} {tuple(value.shape)}\n".encode())
+        digest.update(value.detach().cpu().contiguous().flatten().view(torch.uint8).numpy().data)
+    own = asdict(job)
+    del own["scheme"]
+    own["process"] = {"model": job.process.model_name, **asdict(job.process)}
+    if job.scheme is None:
+        sampler: dict[str, Any] = {"word": BLACK_BOX, "batch": batch}
+    else:
+        noise, value = job.scheme.lambda_s, job.scheme.lambda_s.value
+        rule = {"rule": noise.rule, "value": None if value is None else float(value)}
+        sampler = {
+            "word": str(job.scheme.word), "dynamics": job.scheme.dynamics,
+            "noise of O": rule if job.has_tunable_noise else None,
+        }  # fmt: skip
+    versions = {"splitting-analysis": version("splitting-analysis"), "torch": torch.__version__}
+    rest = {"network": network.config.as_dict(), "weights sha256": digest.hexdigest(), "versions": versions}
+    told: dict[str, Any] = json.loads(json.dumps(sampler | own | rest))
+    return told

@@ -1,0 +1,262 @@
+"""Training a PSLD network: hybrid score matching, an average of the weights, resumable, repeatable.
+
+Hybrid score matching (Pandey & Mandt, ICCV 2023, arXiv 2303.01748, section 3): x_0 from the data, z_tau drawn
+from N(Phi(tau) (x_0, 0), Sigma_tau) with the initial momentum integrated out; the network regresses on the
+normals drawn.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import tempfile
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from gpu_samplers.checkpoints import save_checkpoint
+from gpu_samplers.configs import Config
+from gpu_samplers.data import Images
+from gpu_samplers.network import NCSNpp, ncsnpp
+from gpu_samplers.processes import PSLD, Array, exponential
+
+LOOK_EVERY = 100
+"""Steps between two points of the loss curve."""
+DIGITS_CONFIG = Config(8, 32, (1, 2), 1, (4,), 0.1, in_ch=2, out_ch=2)
+"""The network for the digits: 754,050 parameters."""
+PROBES = 32
+"""Forward times, spread evenly, at which the held-out loss is measured; one per image if there are fewer."""
+_APART = 0x9E3779B1
+"""2^32 over the golden ratio, rounded to odd: multiples of it, modulo 2^32, keep away from each other."""
+
+Progress = Callable[[int, int, float], None]
+"""progress(steps done, steps, mean loss since the last call)."""
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Everything that determines the weights, besides the images. Raises ValueError for bad values."""
+
+    config: Config
+    process: PSLD = field(default_factory=PSLD)
+    steps: int = 7000
+    batch: int = 128
+    rate: float = 1e-3
+    """Adam's step size: reached linearly over `warmup` steps, then a cosine down to 0."""
+    warmup: int = 200
+    ema: float = 0.999
+    """Decay of the averaged weights, per step; they are what is saved."""
+    clip: float = 1.0
+    """Largest norm of a gradient."""
+    eps: float = 1e-3
+    """Forward times are drawn from [eps, T]."""
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        for name in ("steps", "batch"):
+            if not getattr(self, name) >= 1:
+                raise ValueError(f"training: {name} = {getattr(self, name)}; it must be at least 1")
+        for name in ("rate", "clip"):
+            if not 0 < getattr(self, name) < math.inf:
+                raise ValueError(f"training: {name} = {getattr(self, name)}; it must be positive")
+        if not 0 <= self.ema < 1 or self.warmup < 0:
+            raise ValueError(f"training: ema = {self.ema} in [0, 1), warmup = {self.warmup} >= 0 must hold")
+        if not 0 < self.eps < self.process.T:
+            raise ValueError(f"training: eps = {self.eps}; forward times lie in [eps, T], 0 < eps < T")
+
+    def as_dict(self) -> dict[str, Any]:
+        """The settings as JSON can hold them."""
+        return asdict(self) | {"config": self.config.as_dict()}
+
+
+@dataclass
+class _Run:
+    """What changes while training; all of it is in the file from which a run is resumed."""
+
+    network: NCSNpp
+    average: NCSNpp
+    optimizer: torch.optim.Adam
+    step: int = 0
+    seconds: float = 0.0
+    curve: list[tuple[int, float, float]] = field(default_factory=list)
+
+    def state(self) -> dict[str, Any]:
+        return {
+            "network": self.network.state_dict(), "average": self.average.state_dict(),
+            "optimizer": self.optimizer.state_dict(), "step": self.step, "seconds": self.seconds,
+            "curve": self.curve,
+        }  # fmt: skip
+
+    def restore(self, state: dict[str, Any]) -> None:
+        self.network.load_state_dict(state["network"])
+        self.average.load_state_dict(state["average"])
+        self.optimizer.load_state_dict(state["optimizer"])
+        self.step, self.seconds, self.curve = state["step"], state["seconds"], state["curve"]
+
+
+def kernels(process: PSLD, taus: Sequence[float]) -> tuple[Array, Array]:
+    """Of z_tau given x_0 at forward times (B,): factors of x_0 (B, 2), L (B, 2, 2) of the covariance."""
+    clocks = np.array([process.clock(process.T - tau, tau) for tau in taus])
+    flow = exponential(process.drift, clocks)
+    stationary = np.diag(process.stationary)
+    start = np.diag([0.0, process.kappa * process.M])
+    covariance = stationary + flow @ (start - stationary) @ flow.transpose(0, 2, 1)
+    return flow[:, :, 0], np.linalg.cholesky(covariance)
+
+
+def perturbed(process: PSLD, x: Tensor, tau: Tensor, normal: Tensor) -> Tensor:
+    """z_tau given the images x (B, C, H, W) and forward times (B,), normals (B, 2C, H, W): like the normals.
+
+    Position channels first. In float64 inside: near tau = 0 the covariance is a small difference.
+    """
+    in_float64 = kernels(process, tau.tolist())
+    a, factor = (torch.from_numpy(values).to(x)[..., None, None, None] for values in in_float64)
+    e_x, e_m = normal.chunk(2, dim=1)
+    z_x = a[:, 0] * x + factor[:, 0, 0] * e_x
+    return torch.cat([z_x, a[:, 1] * x + factor[:, 1, 0] * e_x + factor[:, 1, 1] * e_m], dim=1)
+
+
+def loss_of(network: nn.Module, process: PSLD, x: Tensor, tau: Tensor, normal: Tensor) -> Tensor:
+    """Mean squared error of the normals that the network sees in z_tau: hybrid score matching, unweighted."""
+    return (network(perturbed(process, x, tau, normal), tau) - normal).square().mean()
+
+
+def train(
+    settings: Settings, images: Images, out: str | Path, *, device: str | torch.device = "cpu",
+    save_every: float = 30.0, progress: Progress = lambda *_: None,
+) -> dict[str, Any]:  # fmt: skip
+    """Train on `images` and write the averaged weights to `out` (safetensors); returns the training record.
+
+    Every fifth image is held out, for the second curve of the record. Every `save_every` seconds and on
+    interruption the run is kept in `out`.partial; the same call resumes it, to the weights of a run that was
+    never stopped. Raises ValueError where images and network do not fit, or the file belongs to another
+    run; FloatingPointError, naming the step, where the loss is not finite.
+    """
+    config, out = settings.config, Path(out)
+    channels, size = images.pixels.shape[1], images.pixels.shape[2]
+    if (config.in_ch, config.out_ch, config.image_size) != (2 * channels, 2 * channels, size):
+        raise ValueError(
+            f"images of {channels} channels and {size} x {size} pixels need a network with in_ch = out_ch = "
+            f"{2 * channels}, image_size = {size}; not {config.in_ch}, {config.out_ch}, {config.image_size}"
+        )
+    told = settings.as_dict() | {"data": images.name, "images_sha256": images.digest}
+    partial = out.with_name(out.name + ".partial")
+    run = _started(settings, device)
+    _resume(partial, told, run)
+    taught, held = (part.to(device) for part in images.split())
+    began, saved, sums = time.monotonic() - run.seconds, time.monotonic(), [0.0, 0]
+    try:
+        while run.step < settings.steps:
+            sums[0] += _train_step(settings, run, taught)
+            sums[1] += 1
+            run.seconds = time.monotonic() - began
+            if run.step % LOOK_EVERY == 0 or run.step == settings.steps:
+                run.curve.append((run.step, sums[0] / sums[1], _held_out_loss(settings, run.average, held)))
+                progress(run.step, settings.steps, sums[0] / sums[1])
+                sums = [0.0, 0]
+                if time.monotonic() - saved >= save_every:
+                    _save(partial, told, run)
+                    saved = time.monotonic()
+    except KeyboardInterrupt:
+        if run.step % LOOK_EVERY == 0:  # elsewhere the last save is kept: the sums of the curve are not in it
+            _save(partial, told, run)
+        raise
+    where = {"device": str(device), "threads": torch.get_num_threads(), "torch": torch.__version__}
+    record = told | {"held_out": len(held), "seconds": round(run.seconds), "curve": run.curve} | where
+    save_checkpoint(out, run.average, record)
+    partial.unlink(missing_ok=True)
+    return record
+
+
+def _started(settings: Settings, device: str | torch.device) -> _Run:
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(settings.seed)
+        network = ncsnpp(settings.config).to(device=device)
+    average = ncsnpp(settings.config).to(device=device).requires_grad_(False).eval()
+    average.load_state_dict(network.state_dict())
+    network = network.to(memory_format=torch.channels_last)  # type: ignore[call-overload] # torch has no types for it
+    return _Run(network.train(), average, torch.optim.Adam(network.parameters(), lr=settings.rate))
+
+
+def _train_step(settings: Settings, run: _Run, taught: Tensor) -> float:
+    """One step; all that is random in it comes from (seed, step), so that a resumed run repeats nothing."""
+    batch, device = settings.batch, taught.device
+    with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
+        # The network's dropout draws from it too. The CPU's generator takes 32 bits: runs start far apart.
+        torch.manual_seed((settings.seed * _APART + run.step + 1) % 2**32)
+        x = taught[torch.randint(len(taught), (batch,)).to(device)]
+        # one time in each of `batch` equal intervals: less variance than independent times
+        share = (torch.rand(1) + torch.arange(batch) / batch) % 1
+        tau = (settings.eps + (settings.process.T - settings.eps) * share).to(device)
+        normal = torch.randn(batch, 2 * x.shape[1], *x.shape[2:]).to(device)
+        loss = loss_of(run.network, settings.process, x, tau, normal)
+        run.optimizer.zero_grad()
+        loss.backward()  # type: ignore[no-untyped-call] # torch has no types for it
+    run.step += 1
+    value = loss.item()
+    if not math.isfinite(value):
+        raise FloatingPointError(f"training: the loss is {value} in step {run.step} of {settings.steps}")
+    nn.utils.clip_grad_norm_(run.network.parameters(), settings.clip)
+    for group in run.optimizer.param_groups:
+        group["lr"] = _rate(settings, run.step)
+    run.optimizer.step()
+    decay = min(settings.ema, run.step / (run.step + 9))  # early on the start is forgotten faster
+    with torch.no_grad():
+        for averaged, own in zip(run.average.parameters(), run.network.parameters(), strict=True):
+            averaged.lerp_(own, 1 - decay)
+    return value
+
+
+def _rate(settings: Settings, step: int) -> float:
+    if step <= settings.warmup:
+        return settings.rate * step / settings.warmup
+    done = (step - settings.warmup) / max(1, settings.steps - settings.warmup)
+    return settings.rate * (1 + math.cos(math.pi * done)) / 2
+
+
+@torch.no_grad()
+def _held_out_loss(settings: Settings, network: NCSNpp, held: Tensor) -> float:
+    """The loss on the held-out images, with the same times and normals every time."""
+    if not len(held):
+        return math.nan
+    generator = torch.Generator().manual_seed(settings.seed)
+    probes = min(PROBES, len(held))
+    share = (torch.arange(len(held)) % probes + 0.5) / probes
+    tau = (settings.eps + (settings.process.T - settings.eps) * share).to(held.device)
+    normal = torch.randn(len(held), 2 * held.shape[1], *held.shape[2:], generator=generator).to(held.device)
+    return float(loss_of(network, settings.process, held, tau, normal))
+
+
+def _resume(partial: Path, told: dict[str, Any], run: _Run) -> None:
+    if not partial.exists():
+        return
+    try:
+        content = torch.load(partial, weights_only=True)
+        before = json.loads(content["told"])
+    except Exception as error:  # noqa: BLE001 - damaged bytes can make an unpickler raise anything
+        raise ValueError(f"{partial}: no interrupted training, or damaged: {error}") from None
+    now = json.loads(json.dumps(told))
+    differ = [f"{name} {before.get(name)}, now {now[name]}" for name in now if before.get(name) != now[name]]
+    if differ:
+        raise ValueError(
+            f"{partial}: an interrupted training with other settings ({'; '.join(differ)}); "
+            "repeat its settings to resume it, or remove the file"
+        )
+    run.restore(content)
+
+
+def _save(partial: Path, told: dict[str, Any], run: _Run) -> None:
+    descriptor, name = tempfile.mkstemp(dir=partial.parent, prefix=f".{partial.name}.")
+    os.close(descriptor)
+    try:
+        torch.save(run.state() | {"told": json.dumps(told)}, name)
+        Path(name).replace(partial)
+    finally:
+        Path(name).unlink(missing_ok=True)

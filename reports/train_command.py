@@ -1,0 +1,114 @@
+"""`splitting-analysis train`: a PSLD network from images."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from gpu_samplers.configs import Config
+    from gpu_samplers.training import Progress
+
+
+def train(
+    out: Annotated[Path, typer.Option(help="The .safetensors file to write.")],
+    data: Annotated[
+        str, typer.Option(help="digits, a folder of .png or .jpg, or an .npz with `images`.")
+    ] = "digits",
+    config: Annotated[
+        str | None, typer.Option(help="A named configuration, or a .json file (default: one for the digits).")
+    ] = None,
+    steps: Annotated[int, typer.Option(help="Training steps.")] = 7000,
+    batch: Annotated[int, typer.Option(help="Images per step.")] = 128,
+    rate: Annotated[float, typer.Option(help="Step size of Adam; falls to 0 as a cosine.")] = 1e-3,
+    ema: Annotated[float, typer.Option(help="Decay of the averaged weights, which are saved.")] = 0.999,
+    seed: Annotated[int, typer.Option(help="Of everything that is random.")] = 0,
+    param: Annotated[str, typer.Option(help="Parameters of the process: Gamma=0.01,nu=4.01.")] = "",
+    device: Annotated[str, typer.Option(help="cpu or cuda.")] = "cpu",
+    force: Annotated[bool, typer.Option("--force", help="Write OUT even if it exists.")] = False,
+) -> None:
+    """Train a PSLD network: hybrid score matching, averaged weights.
+
+    Every fifth image is held out. OUT holds the averaged weights, the
+    configuration and a record of the training with both loss curves. An
+    interrupted training is resumed by the same command from OUT.partial, and
+    ends with the weights of one that was never stopped.
+
+    \b
+    Examples:
+      splitting-analysis train --data digits --out digits.safetensors
+      splitting-analysis train --data photos/ --config mine.json --steps 100000 --out photos.safetensors
+      splitting-analysis sample --checkpoint digits.safetensors --sampler ROBA --nfe 50 --n 64 --out new
+    """
+    if out.suffix != ".safetensors":
+        raise ValueError(f"{out}: the file to write must be named *.safetensors")
+    if out.exists() and not force:
+        raise ValueError(f"{out}: exists already; --force replaces it")
+    if not out.parent.is_dir():
+        raise ValueError(f"{out}: there is no folder {out.parent}")
+    try:
+        import torch
+
+        from gpu_samplers.data import load_images
+        from gpu_samplers.processes import PSLD
+        from gpu_samplers.training import Settings
+        from gpu_samplers.training import train as run
+    except ModuleNotFoundError as error:
+        raise ValueError(
+            f"train needs {error.name}, which is not installed: pip install 'splitting-analysis[torch]'"
+        ) from None
+    from dataclasses import fields
+
+    from reports.expressions import parse_settings
+
+    if device not in ("cpu", "cuda") or (device == "cuda" and not torch.cuda.is_available()):
+        raise ValueError(f"--device {device}: torch {torch.__version__} finds no such device here")
+    process = PSLD(**parse_settings(param, [field.name for field in fields(PSLD)]))
+    settings = Settings(_config(config, data), process, steps, batch, rate, ema=ema, seed=seed)
+    try:
+        with _progress() as progress:
+            record = run(settings, load_images(data), out, device=device, progress=progress)
+    except FloatingPointError as error:
+        raise ValueError(str(error)) from None
+    except KeyboardInterrupt:
+        print(f"stopped; the same command resumes from {out}.partial", file=sys.stderr)
+        raise typer.Exit(130) from None
+    _, taught, held = record["curve"][-1]
+    size = out.stat().st_size / 1e6
+    losses = f"loss {taught:.4f}, on held-out images {held:.4f}"
+    print(f"{out}: {size:.1f} MB after {record['seconds']} s; {losses}")
+
+
+def _config(given: str | None, data: str) -> Config:
+    from gpu_samplers.configs import config_of
+    from gpu_samplers.training import DIGITS_CONFIG
+
+    if given is None and data != "digits":
+        raise ValueError("--config: give the network for these images, a name or a .json file")
+    return DIGITS_CONFIG if given is None else config_of(given)
+
+
+@contextmanager
+def _progress() -> Iterator[Progress]:
+    """A progress bar with the loss for people on standard error, a line per hundred steps in a pipe."""
+    if not sys.stderr.isatty():
+
+        def line(done: int, total: int, loss: float) -> None:
+            print(f"[{done}/{total}] loss {loss:.4f}", file=sys.stderr, flush=True)
+
+        yield line
+        return
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+    columns = (TextColumn("{task.description:<11}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=Console(stderr=True)) as bar:
+        task = bar.add_task("starting")
+        yield lambda done, total, loss: bar.update(
+            task, description=f"loss {loss:.4f}", completed=done, total=total
+        )
