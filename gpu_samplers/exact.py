@@ -103,11 +103,22 @@ class MixtureScore:
             time = torch.as_tensor(tau, dtype=torch.float64, device=device)
             shift, cov = transition(self.process, time)[:, 0], covariance(self.process, time, variances)
         d = means.shape[1]
-        scale = (self.log_weights.to(device) - d * torch.logdet(cov) / 2).to(z)
-        centres, precisions = (shift[:, None, None] * means).to(z), torch.linalg.inv(cov).to(z)
+        determinant, inverse = _determinant_and_inverse(cov)
+        scale = (self.log_weights.to(device) - d * determinant.log() / 2).to(z)
+        centres, precisions = (shift[:, None, None] * means).to(z), inverse.to(z)
         # One sample at a time: all differences at once would be (n, batch, k, d).
         samples = z.flatten(2).unbind(1)
         return torch.stack([_pull(x, centres, precisions, scale) for x in samples], dim=1).reshape(z.shape)
+
+
+def _determinant_and_inverse(matrices: Tensor) -> tuple[Tensor, Tensor]:
+    """Of matrices (k, n, n), n <= 2, written out: torch gets nested jvps of logdet wrong."""
+    if matrices.shape[-1] == 1:
+        return matrices[:, 0, 0], 1 / matrices
+    a, b, c, d = matrices.flatten(1).unbind(1)
+    determinant = a * d - b * c
+    adjugate = torch.stack([d, -b, -c, a], dim=1).unflatten(1, (2, 2))
+    return determinant, adjugate / determinant[:, None, None]
 
 
 def _pull(x: Tensor, centres: Tensor, precisions: Tensor, scale: Tensor) -> Tensor:

@@ -125,6 +125,8 @@ class Panel:
     y_scale: str = "log"
     marks: tuple[float, ...] = ()
     """Horizontal reference levels."""
+    pixels: tuple[bytes, ...] = ()
+    """Rows of grey levels, 0 to 255: a picture in place of axes."""
 
 
 @dataclass(frozen=True)
@@ -296,4 +298,5 @@ def _panel_json(panel: Panel) -> dict[str, Any]:
         "x": panel.x_title,
         "y": panel.y_title,
         "lines": [{"label": e.label, "x": numbers(e.x), "y": numbers(e.y)} for e in lines],
+        **({"pixels": [row.hex() for row in panel.pixels]} if panel.pixels else {}),
     }

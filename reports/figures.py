@@ -40,6 +40,8 @@ _STYLE = {
     "grid.color": _INK,
 }
 _WIDTH, _HEIGHT = 4.4, 3.3
+_ENLARGED = 4
+"""Dots per pixel of a picture: a browser that smooths does not blur it away."""
 
 
 @cache
@@ -60,7 +62,7 @@ def draw(figure: Figure, paper: Literal["page", "white"] = "page") -> str:
         axes = canvas.subplots(rows, columns, squeeze=False).flatten()
         for panel, ax in zip(figure.panels, axes, strict=False):
             _draw_panel(panel, ax)
-            if not shared:
+            if not shared and panel.lines:
                 ax.legend(loc="upper center", bbox_to_anchor=(0.5, -0.2), ncols=4, columnspacing=1.2)
         for ax in axes[len(figure.panels) :]:
             ax.set_axis_off()
@@ -75,6 +77,9 @@ def draw(figure: Figure, paper: Literal["page", "white"] = "page") -> str:
 
 
 def _draw_panel(panel: Panel, ax: Any) -> None:
+    if panel.pixels:
+        _draw_picture(panel, ax)
+        return
     names = list(dict.fromkeys(line.label for line in panel.lines if line.label))
     for line in panel.lines:
         line = rounded(line)
@@ -88,6 +93,14 @@ def _draw_panel(panel: Panel, ax: Any) -> None:
     ax.set_xlabel(_math(panel.x_title))
     ax.set_ylabel(_math(panel.y_title))
     _plain_ticks(panel, ax)
+
+
+def _draw_picture(panel: Panel, ax: Any) -> None:
+    levels = [list(row) for row in panel.pixels for _ in range(_ENLARGED)]
+    levels = [[level for level in row for _ in range(_ENLARGED)] for row in levels]
+    ax.imshow(levels, cmap="gray", vmin=0, vmax=255, interpolation="none")
+    ax.set_title(_math(panel.title), loc="left")
+    ax.set_axis_off()
 
 
 def _math(text: str) -> str:

@@ -14,11 +14,17 @@ from reports import html, latex, markdown
 from reports.document import Page, tables, to_json
 from reports.pages import (
     catalogue,
+    crossval_global,
+    crossval_local,
+    crossval_reuse,
+    crossval_rounding,
     exact,
+    network,
     orders,
     overview,
     position_noise,
     published,
+    quality,
     reproduce,
     reuse,
     stability,
@@ -35,6 +41,12 @@ PAGES: tuple[tuple[str, str, Callable[[Settings], Page]], ...] = (
     ("position-noise", "λ_{s}", position_noise.build),
     ("stability", "Stability", stability.build),
     ("published", "Published tables", published.build),
+    ("network", "Digits network", network.build),
+    ("crossval-local", "One step, on networks", crossval_local.build),
+    ("crossval-global", "Whole runs, on networks", crossval_global.build),
+    ("crossval-reuse", "What reuse assumes", crossval_reuse.build),
+    ("crossval-rounding", "Rounding", crossval_rounding.build),
+    ("quality", "Sample quality", quality.build),
     ("reproduce", "Reproduce", reproduce.build),
 )
 """Slug, short title and builder of every page, in reading order."""

@@ -194,9 +194,7 @@ def exact(p: Affine, mean: Any, kernel: Any, u: Any) -> tuple[Any, Any]:
         psi = y.reshape(CIRCLE, size, size + 1)[..., :size]
         jacobian, offset = p.score(p.h * v)
         rate = (p.h * p.beta(-v * p.h))[:, None, None]
-        drift = rate * np.concatenate(
-            [matrix + weight @ jacobian, (weight @ offset[..., None])], axis=-1
-        )
+        drift = rate * np.concatenate([matrix + weight @ jacobian, (weight @ offset[..., None])], axis=-1)
         return -(psi @ drift).ravel()
 
     start = np.tile(np.eye(size, size + 1, dtype=complex), (CIRCLE, 1, 1)).ravel()

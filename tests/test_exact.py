@@ -38,6 +38,13 @@ def test_it_can_be_differentiated_in_time_and_along_the_state(process, variances
     difference = (ahead - behind) / (2 * step)
     assert torch.allclose(change, difference, rtol=1e-6, atol=1e-7 * float(change.abs().max()))
     assert float(change.abs().max()) > 0.1
+    # and again: the closed forms of higher order nest derivatives
+    once = lambda z, tau: torch.func.jvp(score, (z, tau), (direction, torch.ones_like(tau)))[1]  # noqa: E731
+    twice = torch.func.jvp(once, (z, tau), (direction, torch.ones_like(tau)))[1]
+    ahead, behind = (once(z + side * step * direction, tau + side * step) for side in (1, -1))
+    difference = (ahead - behind) / (2 * step)
+    assert torch.allclose(twice, difference, rtol=1e-6, atol=1e-7 * float(twice.abs().max()))
+    assert float(twice.abs().max()) > 0.1
 
 
 @pytest.mark.parametrize("process", PROCESSES, ids=repr)

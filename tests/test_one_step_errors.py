@@ -30,6 +30,7 @@ H = mpmath.mpf(10) ** -16
 NEAR = 1e-6
 DIGITS = 70
 
+
 @st.composite
 def problems(draw: st.DrawFn, model: str) -> tuple[Diffusion, Gaussian, Any, list[Any]]:
     """Random process, one-mode target, reverse time and state, as mpmath numbers."""

@@ -139,9 +139,7 @@ def test_the_engine_folds_the_factor_into_its_coefficients(name):
     process = PSLD()
     score = NetworkScore(net(), process, torch.float64)
     times, shape = grid("quadratic", 6), (3, 4, 4)
-    (batch,) = engine.sample(
-        find(name), process, score, times, shape, range(2), noise_dtype=torch.float64
-    )
+    (batch,) = engine.sample(find(name), process, score, times, shape, range(2), noise_dtype=torch.float64)
     noise = Noise(0, range(2), shape, torch.float64)
     z = noise(2)
     z[1] *= process.M**0.5

@@ -1,0 +1,1 @@
+"""Closed forms against the engine on scores that are not Gaussian: mixtures, a data set, networks."""

@@ -1,0 +1,157 @@
+"""One step of a deterministic sampler on a score: engine minus exact flow, against the closed form."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from itertools import pairwise
+from math import sqrt
+
+import torch
+from scipy.integrate import solve_ivp
+
+from gpu_samplers import engine
+from gpu_samplers.plan import plan
+from gpu_samplers.processes import Array
+from gpu_samplers.score import NetworkScore
+from reports.crossval.scores import Diffusion, Score, Tensor, coefficient, drift
+from splitting_analysis.local_error import local_error
+from splitting_analysis.models import Model
+from splitting_analysis.scheme import Scheme
+
+LEVELS = 10
+"""Step sizes h, h/2, ..., of an extrapolation to h = 0."""
+COPIES = 16
+"""Nearby states (1e-8 apart) over which an error of a high power is averaged: round-off is close."""
+
+
+@dataclass(frozen=True)
+class Limit:
+    """A limit h -> 0: its value and an estimate of its error, and the values that led there by step size."""
+
+    value: Tensor
+    uncertainty: float
+    steps: tuple[float, ...]
+    raw: tuple[Tensor, ...]
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Predicted and measured leading error; `by_step` are ratios of norms at the step sizes `steps`.
+
+    `difference` is |measured - predicted| over |predicted|, `uncertainty` that of the extrapolation,
+    relative to the measured norm.
+    """
+
+    power: int
+    predicted: float
+    measured: float
+    difference: float
+    uncertainty: float
+    steps: tuple[float, ...]
+    by_step: tuple[float, ...]
+
+    @property
+    def ratio(self) -> float:
+        """Measured norm over predicted norm."""
+        return self.measured / self.predicted
+
+
+def extrapolated(
+    measure: Callable[[float], Tensor], h: float, levels: int = LEVELS, ratio: float = 2.0
+) -> Limit:
+    """The limit of measure(h) as h -> 0 from h, h/ratio, ...: Neville's table of a power series in h.
+
+    Among the entries the one is taken that differs least from its two parents: truncation falls
+    and round-off grows along the table, and neither is known beforehand.
+    """
+    steps = [h / ratio**k for k in range(levels)]
+    raw = [measure(step) for step in steps]
+    column, best, least = raw, raw[-1], float("inf")
+    for j in range(1, levels):
+        new = [b + (b - a) / (ratio**j - 1) for a, b in pairwise(column)]
+        for k, value in enumerate(new):
+            change = max(float((value - column[k + i]).norm()) for i in (0, 1))
+            if change < least:
+                best, least = value, change
+        column = new
+    return Limit(best, least, tuple(steps), tuple(raw))
+
+
+def exact_flow(
+    process: Diffusion, model: Model, score: Score, z: Tensor, tau: float, length: float
+) -> Tensor:
+    """The probability flow from z (n, batch, *shape) at forward time tau over `length`, to round-off.
+
+    By SciPy's Dormand-Prince method of order 8, which shares nothing with the samplers.
+    """
+    field = drift(process, model, score)
+
+    def slope(t: float, y: Array) -> Array:
+        at = torch.tensor(tau - t, dtype=torch.float64)
+        with torch.no_grad():
+            change: Array = field(torch.as_tensor(y).reshape(z.shape), at).reshape(-1).numpy()
+        return change
+
+    start: Array = z.reshape(-1).numpy()
+    solution = solve_ivp(slope, (0.0, length), start, "DOP853", rtol=1e-13, atol=1e-15, first_step=length)
+    if not solution.success:
+        raise ValueError(f"no exact flow from tau = {tau} over {length}: {solution.message}")
+    return torch.as_tensor(solution.y[:, -1]).reshape(z.shape)
+
+
+def one_step(
+    scheme: Scheme, process: Diffusion, score: engine.Score, z: Tensor, tau: float, h: float,
+    noise: Callable[[int], Tensor] = engine.no_noise,
+) -> Tensor:  # fmt: skip
+    """One step of the engine from z (n, batch, *shape) at forward time tau, no denoising step."""
+    t = process.T - tau
+    factor = score.factor if isinstance(score, NetworkScore) else None
+    ready = plan(scheme, process, [t, t + h], denoise=False, factor=factor)
+    output = score.output if isinstance(score, NetworkScore) else score
+    return engine.run(ready, output, z, noise)[0]
+
+
+def leading_term(
+    scheme: Scheme, process: Diffusion, score: Score, z: Tensor, tau: float
+) -> tuple[int, Tensor]:
+    """The leading power of h in an ODE scheme's local error at z (n, 1, ...), and its coefficient (n, ...).
+
+    Raises ValueError for a scheme with noise, or without an error as far as it is expanded.
+    """
+    if scheme.dynamics != "ode":
+        raise ValueError(f"{scheme.name} is stochastic: see reports.crossval.sde")
+    error = local_error(scheme)
+    if error.leading is None:
+        raise ValueError(f"{scheme.name}: no error through h^{max(error.terms)}")
+    by_key = coefficient(error, error.leading, process, scheme, score, z, tau)
+    return error.leading, torch.stack([by_key[c] for c in scheme.model.components])
+
+
+def compare(
+    scheme: Scheme, process: Diffusion, machine: engine.Score, score: Score, z: Tensor, tau: float,
+    h: float = 1e-2, levels: int = LEVELS,
+) -> Comparison:  # fmt: skip
+    """The leading local error of an ODE scheme at z (n, 1, *shape) and forward time tau, both ways.
+
+    `machine` is the score that the engine runs on (a NetworkScore in float64, or `score` itself), `score`
+    the differentiable one. `h` is the largest step, below tau. Raises ValueError for a scheme with noise.
+    """
+    power, predicted = leading_term(scheme, process, score, z, tau)
+    high = power > 3
+    many = z.expand(len(z), COPIES if high else 1, *z.shape[2:])
+    if high:
+        generator = torch.Generator().manual_seed(0)
+        many = many + 1e-8 * torch.randn(many.shape, generator=generator, dtype=z.dtype)
+
+    def measure(step: float) -> Tensor:
+        end = one_step(scheme, process, machine, many, tau, step)
+        return (exact_flow(process, scheme.model, score, many, tau, step) - end).mean(1) / step**power
+
+    limit = extrapolated(measure, h, levels, sqrt(2) if high else 2.0)
+    norm = float(predicted.norm())
+    return Comparison(
+        power, norm, float(limit.value.norm()), float((limit.value - predicted).norm()) / norm,
+        limit.uncertainty / float(limit.value.norm()), limit.steps,
+        tuple(float(value.norm()) / norm for value in limit.raw),
+    )  # fmt: skip

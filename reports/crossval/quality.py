@@ -1,0 +1,272 @@
+"""Quality of samples against evaluations, for every PSLD sampler: computed once, stored as data.
+
+    python -m reports.crossval.quality --target dataset     the exact score of the digits data set
+    python -m reports.crossval.quality --target network     the trained network
+
+write `reports/data/quality_dataset.json` and `quality_network.json`, cell by cell: a run that was
+stopped goes on where it was, and `--up-to 50` leaves larger budgets for later. lambda_s is tuned by
+the Fréchet distance of other, fewer samples of the exact score, also for the network; `dataset` is
+therefore run first.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import platform
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import cache
+from typing import Any
+
+import numpy as np
+import torch
+
+from analytic_models import diffusions, moments
+from analytic_models.distances import score_card
+from analytic_models.grids import grid as analytic_grid
+from analytic_models.targets import Gaussian, digits_spectrum
+from gpu_samplers import embedded, engine
+from gpu_samplers.data import digits
+from gpu_samplers.features import FILE as CLASSIFIER
+from gpu_samplers.features import digit_features
+from gpu_samplers.processes import PSLD, exponential, grid, steps_for
+from gpu_samplers.quality import frechet_distance, residual_noise, still_pixel_noise
+from gpu_samplers.score import NetworkScore
+from reports.crossval.quality_data import GRIDS, NFES, RULES, Cell, Key, key_of, path_of, save, stored
+from splitting_analysis.catalogue import entries, find
+from splitting_analysis.scheme import Scheme
+
+COMMAND = "python -m reports.crossval.quality --target {target}"
+EPS = 1e-3
+LAMBDAS = (0.0, 0.5, 1.0, 2.0, 4.0, 8.0)
+TUNING_SEED, TUNING_SAMPLES = 1, 512
+SEED = 0
+SAMPLES = {"dataset": 1797, "network": 512}
+FLOOR_DRAWS = 20
+
+
+@dataclass(frozen=True)
+class Target:
+    """What is sampled: a score, and the images that its samples should look like."""
+
+    name: str
+    process: PSLD
+    score: engine.Score
+    images: torch.Tensor
+    weights: str
+    """SHA-256 of the network's file; "" for the exact score."""
+
+
+def data_score(process: PSLD, images: torch.Tensor) -> engine.Score:
+    """The exact score of a data set (k, ...): -P (z - phi E[x_0 | z]), in two matrix products.
+
+    P is the precision of the perturbation kernel (theory, section 1, hybrid score matching), phi the first
+    column of the transition matrix: the state's mean is phi x_0.
+    """
+    flat = images.reshape(len(images), -1).double()
+    squares = flat.square().sum(1)
+    drift = np.array([[-process.Gamma, 1 / process.M], [-1.0, -process.nu]]) / 2
+
+    def score(z: torch.Tensor, tau: float, /) -> torch.Tensor:
+        b = process.clock(process.T - tau, tau)
+        phi = exponential(drift, np.array([b]))[0][:, 0]
+        precision = np.linalg.inv(process.kernel(tau))
+        pull = phi @ precision
+        state = z.reshape(2, z.shape[1], -1).double()
+        logits = (pull[0] * state[0] + pull[1] * state[1]) @ flat.T - squares * float(pull @ phi) / 2
+        mean = torch.softmax(logits, dim=1) @ flat
+        away = [state[i] - phi[i] * mean for i in range(2)]
+        rows = [-(precision[i, 0] * away[0] + precision[i, 1] * away[1]) for i in range(2)]
+        return torch.stack(rows).reshape(z.shape).to(z.dtype)
+
+    return score
+
+
+@cache
+def target(name: str) -> Target:
+    """The target by its name. Raises ValueError for another name, or where the network has no weights."""
+    if name == "dataset":
+        images = digits().pixels
+        return Target(name, PSLD(), data_score(PSLD(), images), images, "")
+    if name != "network":
+        raise ValueError(f"no target {name!r}; there are: dataset, network")
+    network, process = embedded.digits_network()
+    seen, _ = digits().split()
+    digest = hashlib.sha256(embedded.DIGITS.read_bytes()).hexdigest()
+    return Target(name, process, NetworkScore(network, process), seen, digest)
+
+
+def schemes() -> tuple[Scheme, ...]:
+    """The PSLD samplers of the catalogue."""
+    return tuple(entries("psld"))
+
+
+def is_tunable(scheme: Scheme) -> bool:
+    """Whether lambda_s acts in the scheme: it has an O."""
+    return "O" in scheme.word.letters
+
+
+def samples_of(
+    where: Target, scheme: Scheme, grid_name: str, nfe: int, lambda_s: float, seed: int, number: int
+) -> torch.Tensor | None:
+    """Positions (number, 1, 8, 8) at the end of a run; None where the sampler diverged."""
+    times = grid(grid_name, steps_for(nfe, scheme), where.process.T, EPS)
+    shape = where.images.shape[1:]
+    runs = engine.sample(
+        scheme, where.process, where.score, times, shape, range(number), seed, batch=number, lambda_s=lambda_s
+    )
+    try:
+        return torch.cat([batch.z[0] for batch in runs])
+    except FloatingPointError:
+        return None
+
+
+@cache
+def reference(name: str) -> np.ndarray[Any, np.dtype[np.float64]]:
+    """Features of the target's images."""
+    return digit_features(target(name).images)
+
+
+def qualities(where: Target, samples: torch.Tensor | None) -> dict[str, float | None]:
+    """Fréchet distance, residual noise, noise at still pixels; None where there is nothing to judge."""
+    if samples is None or not np.isfinite(features := digit_features(samples)).all():
+        return dict.fromkeys(("frechet", "residual", "still"))
+    return {
+        "frechet": six(frechet_distance(features, reference(where.name))),
+        "residual": six(residual_noise(samples, where.images)),
+        "still": six(still_pixel_noise(samples, where.images)),
+    }
+
+
+@cache
+def tuned(scheme: Scheme, grid_name: str, nfe: int) -> float:
+    """The lambda_s of the smallest Fréchet distance on the tuning seed and exact score; 1 if all diverge."""
+    where = target("dataset")
+    found = {}
+    for value in LAMBDAS:
+        samples = samples_of(where, scheme, grid_name, nfe, value, TUNING_SEED, TUNING_SAMPLES)
+        distance = qualities(where, samples)["frechet"]
+        found[value] = float("inf") if distance is None else distance
+    best = min(found, key=lambda value: found[value])
+    return best if np.isfinite(found[best]) else 1.0
+
+
+def gaussian(process: PSLD, scheme: Scheme, grid_name: str, nfe: int, lambda_s: float) -> dict[str, float]:
+    """Exact errors of the same run on the Gaussian with the digits' spectrum."""
+    diffusion = diffusions.PSLD(
+        Gamma=process.Gamma, nu=process.nu, beta_min=process.beta_min, beta_max=process.beta_max,
+        kappa=process.kappa, T=process.T,
+    )  # fmt: skip
+    law = Gaussian(digits_spectrum())
+    times = analytic_grid(grid_name, steps_for(nfe, scheme), process.T, EPS)
+    end = moments.run(scheme, diffusion, law, times, "prior", denoise=True, lambda_s=lambda_s)
+    card = score_card(end, diffusion, law)
+    return {key: six(card[key]) for key in ("w2_x", "kl_x")}
+
+
+def cell(where: Target, key: Key, number: int, lambda_s: float | None = None) -> Cell:
+    """One cell, judged on `number` samples; lambda_s is tuned if the rule says so and it is not given."""
+    name, grid_name, nfe, rule = key
+    scheme = find(name)
+    if lambda_s is None:
+        lambda_s = 1.0 if rule == "one" else tuned(scheme, grid_name, nfe)
+    samples = samples_of(where, scheme, grid_name, nfe, lambda_s, SEED, number)
+    return {
+        "scheme": name, "grid": grid_name, "nfe": nfe, "rule": rule, "lambda_s": lambda_s,
+        **qualities(where, samples), **gaussian(where.process, scheme, grid_name, nfe, lambda_s),
+    }  # fmt: skip
+
+
+def all_keys(up_to: int = NFES[-1]) -> Iterator[Key]:
+    """All cells of a target with budgets of at most `up_to` evaluations, the cheap ones first."""
+    for nfe in (n for n in NFES if n <= up_to):
+        for rule in RULES:
+            for grid_name in GRIDS:
+                for scheme in schemes():
+                    if rule == "one" or is_tunable(scheme):
+                        yield scheme.name, grid_name, nfe, rule
+
+
+def floors(where: Target, number: int) -> dict[str, float]:
+    """What a perfect sampler would score.
+
+    bootstrap   Fréchet distance of `number` images drawn with replacement, mean over draws
+    spread      standard deviation of that distance over the draws: differences below it are chance
+    held_out    Fréchet distance between held-out images and those trained on (network only)
+    residual    mean squared distance per pixel from held-out images to those trained on (network only)
+    """
+    rng, features = np.random.default_rng(SEED), reference(where.name)
+    draws = [
+        frechet_distance(features[rng.integers(len(features), size=number)], features)
+        for _ in range(FLOOR_DRAWS)
+    ]
+    seen, held = digits().split()
+    return {
+        "bootstrap": six(float(np.mean(draws))),
+        "spread": six(float(np.std(draws, ddof=1))),
+        "held_out": six(frechet_distance(digit_features(held), digit_features(seen))),
+        "residual": six(residual_noise(held, seen)),
+    }
+
+
+def header(where: Target) -> dict[str, Any]:
+    """What must be the same for cells to stand in one file."""
+    return {
+        "command": COMMAND.format(target=where.name),
+        "seed": SEED,
+        "samples": SAMPLES[where.name],
+        "tuning": {"seed": TUNING_SEED, "samples": TUNING_SAMPLES, "lambda_s": list(LAMBDAS)},
+        "eps": EPS,
+        "weights_sha256": where.weights,
+        "classifier_sha256": hashlib.sha256(CLASSIFIER.read_bytes()).hexdigest(),
+    }
+
+
+def compute(
+    name: str, up_to: int = NFES[-1], progress: Callable[[int, int, Cell], None] = lambda *_: None
+) -> None:  # fmt: skip
+    """Fill the file of a target with all cells of at most `up_to` evaluations, rewriting it after every cell.
+
+    Raises ValueError where the file holds cells that were computed with other settings or weights.
+    """
+    where = target(name)
+    told, done = header(where), stored(name)
+    if done is not None and (other := [key for key in told if done.get(key) != told[key]]):
+        raise ValueError(f"{path_of(name)}: holds another {', '.join(other)}; delete it to start anew")
+    cells = {key_of(entry): entry for entry in done["cells"]} if done else {}
+    wanted = list(all_keys())
+    versions = {"python": platform.python_version(), "torch": torch.__version__, "numpy": np.__version__}
+    about = f"Quality of samples against evaluations, target: {name}; see reports/crossval/quality.py."
+    limits = floors(where, SAMPLES[name])
+    known = {key_of(entry): entry["lambda_s"] for entry in (stored("dataset") or {"cells": []})["cells"]}
+    mine = [k for k in all_keys(up_to) if k not in cells]
+    for key in mine or wanted[:1]:  # a whole file gets its header anew
+        if key not in cells:
+            cells[key] = cell(where, key, SAMPLES[name], known.get(key))
+        there = [cells[k] for k in wanted if k in cells]
+        save(name, {"_about": about, **told, "versions": versions, "floors": limits, "cells": there})
+        progress(len(there), len(wanted), cells[key])
+
+
+def six(value: float) -> float:
+    """Six significant digits."""
+    return float(f"{value:.6g}")
+
+
+def main() -> None:
+    import argparse
+
+    parser = argparse.ArgumentParser(prog="python -m reports.crossval.quality", description=__doc__)
+    parser.add_argument("--target", choices=sorted(SAMPLES), required=True)
+    parser.add_argument("--up-to", type=int, choices=NFES, default=NFES[-1], help="largest budget computed")
+    given = parser.parse_args()
+    torch.set_num_threads(1)
+    compute(
+        given.target,
+        given.up_to,
+        lambda done, total, entry: print(f"{done}/{total}", *entry.values(), flush=True),
+    )
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,50 @@
+"""The stored cells of `reports.crossval.quality`: where they are, read and written without torch."""
+
+from __future__ import annotations
+
+import json
+import os
+import tempfile
+from pathlib import Path
+from typing import Any
+
+DATA = Path(__file__).parents[1] / "data"
+GRIDS = ("uniform", "quadratic")
+NFES = (10, 20, 50, 100, 200)
+RULES = ("one", "tuned")
+"""lambda_s = 1, or tuned (schemes with an O alone)."""
+
+Cell = dict[str, Any]
+Key = tuple[str, str, int, str]
+"""Scheme, grid, NFE, rule for lambda_s."""
+
+
+def key_of(cell: Cell) -> Key:
+    return cell["scheme"], cell["grid"], cell["nfe"], cell["rule"]
+
+
+def path_of(target: str) -> Path:
+    return DATA / f"quality_{target}.json"
+
+
+def stored(target: str) -> dict[str, Any] | None:
+    """The stored results of a target, or None where the file is absent."""
+    path = path_of(target)
+    return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else None
+
+
+def save(target: str, document: dict[str, Any]) -> None:
+    """Write the results of a target, one line per cell; the file changes whole or not at all."""
+    rows = ",\n  ".join(json.dumps(cell, ensure_ascii=False) for cell in document["cells"])
+    rest = {key: value for key, value in document.items() if key != "cells"}
+    top = json.dumps(rest, indent=1, ensure_ascii=False).removesuffix("\n}")
+    path = path_of(target)
+    descriptor, partial = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    try:
+        with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+            file.write(f'{top},\n "cells": [\n  {rows}\n ]\n}}\n')
+        Path(partial).chmod(0o644)
+        Path(partial).replace(path)
+    except BaseException:
+        Path(partial).unlink(missing_ok=True)
+        raise

@@ -1,0 +1,50 @@
+"""Stored results of the cross-validation, `reports/data/crossval_NAME.json`; read without torch."""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import tempfile
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+DATA = Path(__file__).parents[1] / "data"
+PACKAGES = ("torch", "numpy", "scipy")
+
+
+def path_of(name: str) -> Path:
+    """Where the results of `name` ("global", "reuse", "rounding") are."""
+    return DATA / f"crossval_{name}.json"
+
+
+def stored(name: str) -> dict[str, Any] | None:
+    """The stored results, or None where the file is absent."""
+    path = path_of(name)
+    return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else None
+
+
+def save(name: str, about: str, command: str, results: dict[str, Any]) -> None:
+    """Write results and what they were made with; the file changes whole or not at all."""
+    versions = {"python": platform.python_version(), **{package: version(package) for package in PACKAGES}}
+    document = {"_about": about, "_command": command, "_versions": versions, **results}
+    path = path_of(name)
+    descriptor, partial = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    try:
+        with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+            file.write(json.dumps(document, indent=1, ensure_ascii=False) + "\n")
+        Path(partial).chmod(0o644)
+        Path(partial).replace(path)
+    except BaseException:
+        Path(partial).unlink(missing_ok=True)
+        raise
+
+
+def rounded(value: Any, digits: int = 6) -> Any:
+    """A nested result with every float at `digits` significant digits."""
+    if isinstance(value, dict):
+        return {key: rounded(entry, digits) for key, entry in value.items()}
+    if isinstance(value, list | tuple):
+        return [rounded(entry, digits) for entry in value]
+    return float(f"{value:.{digits}g}") if isinstance(value, float) else value

@@ -1,0 +1,112 @@
+"""Where the rounding of a float32 or bfloat16 network hides the truncation error of a deterministic sampler.
+
+    python -m reports.crossval.rounding
+
+writes `reports/data/crossval_rounding.json`. The state stays in float64; only the network runs in less.
+Rounding is the distance of that run's end from the end of the float64 run, truncation that of the float64
+run from the exact flow. Where rounding passes truncation, smaller steps buy nothing.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+
+from gpu_samplers.noise import Noise
+from reports.crossval import results, runs
+from reports.crossval.runs import Target
+from reports.crossval.scores import Tensor
+from splitting_analysis.catalogue import entries
+from splitting_analysis.local_error import order_of
+from splitting_analysis.scheme import Scheme
+
+COMMAND = "python -m reports.crossval.rounding"
+DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16}
+STEPS, STEPS_RK = (8, 32, 128), (4, 8, 16, 32)
+STEPS_SDE = (8, 32, 128)
+
+
+def steps_of(scheme: Scheme) -> tuple[int, ...]:
+    """Numbers of steps at which a scheme is measured."""
+    if scheme.dynamics == "sde":
+        return STEPS_SDE
+    return STEPS_RK if scheme.word.is_runge_kutta else STEPS
+
+
+def ends(target: Target, scheme: Scheme, dtype: torch.dtype, z: Tensor, steps: Sequence[int]) -> list[Tensor]:
+    """End states of the runs with the network in `dtype`; every run of one grid sees the same noise."""
+    score, process = target.machine(dtype), target.process
+    return [
+        runs.end_state(
+            scheme, process, score, runs.times_of(process, n), z,
+            Noise(runs.SEED + 1, range(z.shape[1]), target.shape, torch.float64),
+        )
+        for n in steps
+    ]  # fmt: skip
+
+
+def crossing(
+    steps: Sequence[int], truncation: Sequence[float], rounding: Sequence[float], order: int
+) -> float:
+    """The number of steps at which rounding equals truncation.
+
+    Linear in the logarithms between measured points; beyond the last one truncation is continued at its order
+    and rounding kept as it is. 0 where rounding is larger from the first point on.
+    """
+    gaps = [math.log(t / r) for t, r in zip(truncation, rounding, strict=True)]
+    if gaps[0] <= 0:
+        return 0.0
+    for k in range(1, len(gaps)):
+        if gaps[k] <= 0:
+            share = gaps[k - 1] / (gaps[k - 1] - gaps[k])
+            return float(steps[k - 1] * (steps[k] / steps[k - 1]) ** share)
+    return float(steps[-1] * math.exp(gaps[-1] / order))
+
+
+def compute_target(target: Target, schemes: Sequence[Scheme] | None = None) -> dict[str, Any]:
+    """Rows of every PSLD sampler: sizes are root mean squares over entries; truncation only for an ODE."""
+    z = runs.starts(target)
+    exact = runs.reference(target, z)
+    rows = []
+    for scheme in entries("psld") if schemes is None else schemes:
+        steps = steps_of(scheme)
+        best = ends(target, scheme, torch.float64, z, steps)
+        row: dict[str, Any] = {"scheme": scheme.name, "dynamics": scheme.dynamics, "steps": list(steps)}
+        order = order_of(scheme)
+        if scheme.dynamics == "ode":
+            row["truncation"] = [_rms(end - exact) for end in best]
+        for name, dtype in DTYPES.items():
+            less = ends(target, scheme, dtype, z, steps)
+            row[name] = [_rms(a - b) for a, b in zip(less, best, strict=True)]
+            if scheme.dynamics == "ode":
+                row[f"{name}_crossing"] = crossing(steps, row["truncation"], row[name], order)
+        rows.append(row)
+    return {"weights_sha256": target.weights, "span": target.process.T - runs.CUT, "rows": rows}
+
+
+def _rms(values: Tensor) -> float:
+    return float(values.norm()) / values.numel() ** 0.5
+
+
+def main() -> None:
+    torch.set_num_threads(1)
+    found: dict[str, Any] = {
+        "settings": {"seed": runs.SEED, "samples": runs.SAMPLES, "cut": runs.CUT},
+        "targets": {},
+    }
+    for name, target in runs.targets().items():
+        if name == "dataset":
+            continue
+        began = time.perf_counter()
+        found["targets"][name] = compute_target(target)
+        print(f"{name}: {time.perf_counter() - began:.0f} s")
+    about = "Rounding of the network against truncation; see reports/crossval/rounding.py."
+    results.save("rounding", about, COMMAND, results.rounded(found, 4))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,122 @@
+"""Page: what score reuse assumes, and how well closed forms predict what it costs at the end of a run."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from reports.crossval.results import stored
+from reports.document import Block, Cell, Column, Figure, Heading, Line, Page, Panel, Table, printed, text
+from reports.pages.settings import Settings
+from reports.pages.spelling import listed
+
+TARGETS = {
+    "mixture": "mixture around ten digits", "dataset": "data set of a hundred digits", "network": "network",
+}  # fmt: skip
+PARTS = {
+    "x": "position score", "m": "momentum score", "centre": "position score, centre", "border": "…, border",
+}  # fmt: skip
+
+
+def build(_: Settings) -> Page:
+    data = stored("reuse")
+    title = "What reuse assumes"
+    if data is None:
+        return Page("crossval-reuse", title, "No stored results: run the command of this page's module.")
+    body: list[Block] = [
+        Heading("The score's change under B", "changes"),
+        text(
+            "A reduced sampler takes for A the score from before B. Along runs of RSE the score is "
+            "evaluated again after B, at the same time: shown is |change| / |score|, in the norm over all "
+            "samples and the pixels in question; the centre is the middle 4×4 pixels of 8×8."
+        ),
+        _figure(data),
+        _change_table(data),
+        Heading("Naive minus reduced, predicted", "differences"),
+        text(
+            "Closed forms give the h^{2} term of one naive step minus one reduced step. *Carried*: "
+            "added in every step of a reduced run, so that later steps carry it along; *summed*: "
+            "only added up. The ratio is predicted over measured norm, the miss |predicted − measured| / "
+            "|measured| of the end states."
+        ),
+        _difference_table(data),
+    ]
+    return Page("crossval-reuse", title, _lead(data), tuple(body))
+
+
+def largest(rows: list[dict[str, float]], part: str) -> tuple[float, float]:
+    """The largest change of one part of the score along a run, and the forward time at which it is seen."""
+    return max((row[part], row["tau"]) for row in rows)
+
+
+def _lead(data: dict[str, Any]) -> str:
+    parts = []
+    for name, results in data["targets"].items():
+        steps = list(results["changes"])[-1]
+        change, tau = largest(results["changes"][steps], "x")
+        found = (
+            f"{TARGETS[name]}: with {steps} steps B changes the position score by up to "
+            f"{printed(100 * change, '2g')} % (at τ = {printed(tau, '2g')})"
+        )
+        for pair, rows in results["differences"].items():
+            found += (
+                f", and closed forms predict the difference of {pair} at the end, with {rows[-1]['steps']} "
+                f"steps, up to {printed(100 * rows[-1]['carried_miss'], '2g')} %"
+            )
+        parts.append(found)
+    return f"{'; '.join(parts)}."
+
+
+def _figure(data: dict[str, Any]) -> Figure:
+    panels = []
+    for name, results in data["targets"].items():
+        lines = tuple(
+            Line(f"{steps} steps", tuple(r["tau"] for r in rows), tuple(r["x"] for r in rows))
+            for steps, rows in results["changes"].items()
+        )
+        panels.append(Panel(TARGETS[name], lines, "forward time τ", "|change of position score| / |score|"))
+    caption = "**Change of the position score under B, along runs of RSE.** Runs go from right to left."
+    return Figure("crossval-reuse-figure", caption, tuple(panels), f"`{data['_command']}`")
+
+
+def _change_table(data: dict[str, Any]) -> Table:
+    rows: list[tuple[Cell, ...]] = []
+    for name, results in data["targets"].items():
+        for steps, run in results["changes"].items():
+            cells = [cell for part in PARTS for cell in largest(run, part)]
+            rows.append((TARGETS[name], int(steps), *cells))
+    columns = [Column("target", "score"), Column("steps", "steps", "", "d")]
+    for part, title in PARTS.items():
+        columns += [Column(part, title, "largest"), Column(f"{part}_tau", "at τ", "", "2g")]
+    return Table(
+        "crossval-reuse-changes",
+        f"**Largest change of the score under B along a run of RSE.** To τ = {data['settings']['cut']:g}.",
+        tuple(columns),
+        tuple(rows),
+        f"`{data['_command']}`",
+    )
+
+
+def _difference_table(data: dict[str, Any]) -> Table:
+    keys = ("measured", "carried_ratio", "carried_miss", "summed_ratio", "summed_miss")
+    rows: list[tuple[Cell, ...]] = [
+        (TARGETS[name], pair, row["steps"], *(row[key] for key in keys))
+        for name, results in data["targets"].items()
+        for pair, run in results["differences"].items()
+        for row in run
+    ]
+    titles = ("naive − reduced", "carried, ratio", "carried, miss", "summed, ratio", "summed, miss")
+    units = ("data units", "", "", "", "")
+    columns = (
+        Column("target", "score"),
+        Column("pair", "pair"),
+        Column("steps", "steps", "", "d"),
+        *(Column(k, title, unit) for k, title, unit in zip(keys, titles, units, strict=True)),
+    )
+    return Table(
+        "crossval-reuse-differences",
+        "**End states, naive minus reduced, and their prediction.** "
+        f"To τ = {data['settings']['difference_cut']:g}; pairs: {listed(sorted({str(r[1]) for r in rows}))}.",
+        columns,
+        tuple(rows),
+        f"`{data['_command']}`",
+    )

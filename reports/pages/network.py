@@ -1,0 +1,100 @@
+"""Page: the network that comes with the package, beside the data it was trained on."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from reports.crossval.results import path_of, stored
+from reports.document import Column, Figure, Heading, Line, Page, Panel, Table, printed, text
+from reports.pages.settings import Settings
+
+COMMAND = "python -m reports.crossval.samples"
+SOURCE = "stored results, crossval_network.json"
+TITLE = "The digits network"
+WITHIN = 3
+"""Times the distance of held-out images: beyond it samples would not be a model's of these data."""
+
+
+def build(_: Settings) -> Page:
+    data = stored("network")
+    if data is None:
+        missing = f"**Not in this copy**: `{path_of('network').name}` is absent; `{COMMAND}` makes it."
+        lead = "Stored results on the digits network are missing from this copy."
+        return Page("network", TITLE, lead, (text(missing),))
+    return Page("network", TITLE, _lead(data), (
+        text(
+            f"NCSN++ with {data['bytes'] / 1e6:.1f} MB of weights, position and momentum of one grey channel,"
+            f" trained by hybrid score matching on {data['taught']:,} of scikit-learn’s 1,797 digits; every "
+            "fifth image was held out. It is what `splitting-analysis sample` runs when no checkpoint is "
+            "given, and what the cross-validation of this report runs on."
+        ),
+        Heading("Samples", "samples"), _pictures(data), _table(data),
+        Heading("Training", "training"), _curve(data), _training(data),
+    ))  # fmt: skip
+
+
+def ratio(data: dict[str, Any]) -> float:
+    """Fréchet distance of samples over that of held-out images, both to the images trained on."""
+    judged = data["judged"]
+    return float(judged["samples"]["frechet"] / judged["held-out images"]["frechet"])
+
+
+def _lead(data: dict[str, Any]) -> str:
+    ours, floor = (printed(data["judged"][name]["frechet"]) for name in ("samples", "held-out images"))
+    found = ratio(data)
+    return (
+        f"{data['sampler']} with {data['nfe']} evaluations makes digits whose Fréchet distance to the images"
+        f" trained on is {ours}, {printed(found, '2g')} times that of as many held-out images ({floor}): "
+        + ("a model to compare samplers on." if found < WITHIN else "**too far to be a model of them.**")
+    )
+
+
+def _pictures(data: dict[str, Any]) -> Figure:
+    titles = {"data": "images trained on", "samples": f"samples, {data['sampler']}, NFE {data['nfe']}"}
+    panels = tuple(
+        Panel(title, (), "", "", pixels=tuple(map(bytes.fromhex, data["pictures"][key])))
+        for key, title in titles.items()
+    )
+    caption = (
+        "**Left: images drawn from the training set. Right: the first samples**, not selected, "
+        f"{data['grid']} grid, seed {data['seed']}, 8 × 8 pixels each."
+    )
+    return Figure("network-samples", caption, panels, SOURCE)
+
+
+def _table(data: dict[str, Any]) -> Table:
+    columns = (
+        Column("set", "set"), Column("number", "images", "", "d"), Column("frechet", "Fréchet distance"),
+        Column("residual", "squared distance to the nearest", "per pixel"),
+        Column("still", "noise at still pixels", "per pixel"),
+    )  # fmt: skip
+    rows = tuple(
+        (name, data["number"], v["frechet"], v["residual"], v["still"]) for name, v in data["judged"].items()
+    )
+    caption = (
+        f"**Against the {data['taught']:,} images trained on.** A memorised image would be at distance 0 "
+        "from its nearest; the held-out images say how far new ones are. Pixels are in [−1, 1]."
+    )
+    return Table("network-judged", caption, columns, rows, SOURCE)
+
+
+def _curve(data: dict[str, Any]) -> Figure:
+    steps, taught, held = zip(*data["curve"], strict=True)
+    lines = (Line("training images", steps, taught), Line("held-out images, averaged weights", steps, held))
+    panel = Panel("", lines, "training steps", "loss per component", x_scale="linear")
+    caption = "**Loss**: mean squared error of the predicted normals, over forward times."
+    return Figure("network-loss", caption, (panel,), SOURCE)
+
+
+def _training(data: dict[str, Any]) -> Table:
+    told = data["training"]
+    minutes = told["seconds"] / 60
+    columns = (
+        Column("steps", "steps", "", "d"), Column("batch", "images per step", "", "d"),
+        Column("rate", "Adam’s step size"), Column("ema", "decay of the average", "", "4g"),
+        Column("minutes", "time", "minutes", "2g"), Column("threads", "CPU threads", "", "d"),
+        Column("torch", "torch"),
+    )  # fmt: skip
+    row = (told["steps"], told["batch"], told["rate"], told["ema"], minutes, told["threads"], told["torch"])
+    command = "`splitting-analysis train --data digits --out digits.safetensors`"
+    return Table("network-training", "**How it was trained**", columns, (row,), command)

@@ -1,0 +1,353 @@
+"""Page: quality of samples against evaluations, and how well exact Gaussian errors predict it."""
+
+from __future__ import annotations
+
+import math
+from statistics import median
+from typing import Any
+
+from reports.crossval.quality_data import GRIDS, NFES, Cell, Key, key_of, path_of, stored
+from reports.crossval.ranks import Rank, spearman
+from reports.document import Block, Column, Figure, Heading, Line, Page, Panel, Table, printed, text
+from reports.document import Cell as Shown
+from reports.pages.differences import pairs
+from reports.pages.settings import Settings
+from reports.pages.spelling import count, link, listed
+from reports.stored import published
+from splitting_analysis.catalogue import entries, find
+
+TARGETS = {"dataset": "exact score of the digits data set", "network": "trained network"}
+TABLE_NFES = (50, 100)
+FINDING_NFES = (20, 50, 100)
+DRAWN = {"frechet": 100.0, "residual": 1.0}
+"""Above these a sampler has diverged: such points are left out of the figures."""
+QUALITIES = {"frechet": "Fréchet distance", "residual": "residual noise"}
+ERRORS = {"w2_x": "W_{2}", "kl_x": "KL"}
+SIGNIFICANT = 0.05
+
+Cells = dict[Key, Cell]
+
+
+def build(_: Settings) -> Page:
+    found = {name: data for name in TARGETS if (data := stored(name)) is not None}
+    body: list[Block] = [text(_method()), Heading("What is measured", "measures"), text(_measures())]
+    for name, title in TARGETS.items():
+        body.append(Heading(title[0].upper() + title[1:], name))
+        if name not in found:
+            command = f"`python -m reports.crossval.quality --target {name}`"
+            body.append(text(f"**Not in this copy**: `{path_of(name).name}` is absent; {command} makes it."))
+            continue
+        body += _target(name, found[name])
+    for name, data in found.items():
+        body += _ranks(name, data)
+    if "dataset" in found:
+        body += _published(found)
+    return Page("quality", "Quality of samples", _lead(found), tuple(body))
+
+
+def _method() -> str:
+    return (
+        "Every PSLD sampler of the catalogue at its default parameters, from the prior to T − ε, ε = 0.001, "
+        "with the denoising step, at budgets of "
+        f"{listed([str(n) for n in NFES])} evaluations. Unlike all other errors of this report these are "
+        "**Monte Carlo results, stored** with their command, seed and versions: samples are drawn, and the "
+        "samples are judged."
+    )
+
+
+def _measures() -> str:
+    return (
+        "**Fréchet distance**: 2-Wasserstein distance, squared, of the Gaussians that have the moments of "
+        "the samples’ and the data’s features, as FID; the features are the 48 of a small classifier trained "
+        "on the digits, so the number compares samplers here and is no FID of other papers. **Residual "
+        "noise**: mean squared distance per pixel to the nearest image of the data. With the exact score of "
+        "the data set samples converge to images, and what is left is noise; a network also makes images "
+        "that are new, and for it the **noise at still pixels**, those that are the same in all images, "
+        "is the estimate that needs no neighbour."
+    )
+
+
+def cells_of(data: dict[str, Any]) -> Cells:
+    return {key_of(cell): cell for cell in data["cells"]}
+
+
+def _lead(found: dict[str, Any]) -> str:
+    if "dataset" not in found:
+        return "Stored results on the quality of samples are missing from this copy."
+    cells = cells_of(found["dataset"])
+    parts = []
+    for nfe in (20, 50):
+        smallest = {grid: _best(cells, grid, nfe) for grid in GRIDS}
+        parts.append(
+            f"at {nfe} evaluations of "
+            + " and ".join(
+                f"{cell['scheme']} ({printed(cell['frechet'])}, {g})" for g, cell in smallest.items()
+            )
+        )
+    floor = printed(found["dataset"]["floors"]["bootstrap"])
+    return (
+        "With the exact score of the digits data set and λ_{s} = 1, the smallest Fréchet distances are "
+        f"those {listed(parts)}; a perfect sampler scores {floor} with as many samples. "
+        + _reuse_counts(found["dataset"])
+    )
+
+
+def _best(cells: Cells, grid: str, nfe: int, measure: str = "frechet") -> Cell:
+    there = [c for k, c in cells.items() if k[1:] == (grid, nfe, "one") and c[measure] is not None]
+    return min(there, key=lambda c: float(c[measure]))
+
+
+def reuse(cells: Cells, measure: str) -> list[tuple[Cell, Cell]]:
+    """Cells of a naive scheme beside its reduced form's: same grid and budget, λ_s = 1, where both exist."""
+    both = [
+        (cells[pair.naive.name, grid, nfe, "one"], cells[pair.reduced.name, grid, nfe, "one"])
+        for pair in pairs()
+        for grid in GRIDS
+        for nfe in FINDING_NFES
+        if {(pair.naive.name, grid, nfe, "one"), (pair.reduced.name, grid, nfe, "one")} <= cells.keys()
+    ]
+    return [(a, b) for a, b in both if a[measure] is not None and b[measure] is not None]
+
+
+def _reuse_counts(data: dict[str, Any]) -> str:
+    cells, chance = cells_of(data), 2 * math.sqrt(2) * data["floors"]["spread"]
+    distances, noises = (reuse(cells, measure) for measure in QUALITIES)
+    better = sum(a["frechet"] - b["frechet"] > chance for a, b in distances)
+    worse = sum(b["frechet"] - a["frechet"] > chance for a, b in distances)
+    quieter = sum(b["residual"] < a["residual"] for a, b in noises)
+    factor = printed(median(a["residual"] / b["residual"] for a, b in noises), "2g")
+    budgets = listed([str(n) for n in FINDING_NFES])
+    return (
+        f"At the same budget ({budgets} evaluations, both grids), reusing the score lowers the Fréchet "
+        "distance by more than chance (two standard deviations of a difference) in "
+        f"{better} of {len(distances)} comparisons and raises it so in {worse}; it leaves less noise in "
+        f"{quieter} of {len(noises)}, by a median factor of {factor}."
+    )
+
+
+def _target(name: str, data: dict[str, Any]) -> list[Block]:
+    cells, floors = cells_of(data), data["floors"]
+    body: list[Block] = [text(_floors(name, data))]
+    body += [_figure(name, dynamics, kind, cells, floors) for dynamics, kind in _KINDS.items()]
+    body.append(text(_reuse_counts(data), " ", _extremes(cells), " ", _noise(cells), " ", _tuning(cells)))
+    body += [_table(name, grid, cells) for grid in GRIDS]
+    return body
+
+
+_KINDS = {"ode": "probability flow", "sde": "reverse SDE"}
+
+
+def _floors(name: str, data: dict[str, Any]) -> str:
+    floors = data["floors"]
+    words = (
+        f"{data['samples']} samples per cell, seed {data['seed']}. As many images drawn from the data have a "
+        f"Fréchet distance of {printed(floors['bootstrap'])} ± {printed(floors['spread'], '2g')} to it (mean "
+        "and standard deviation over draws): what a perfect sampler scores, and what is chance."
+    )
+    if name == "network":
+        words += (
+            " Images that were held out from the network’s training have a Fréchet distance of "
+            f"{printed(floors['held_out'])} to those trained on, and a mean squared distance per pixel "
+            f"of {printed(floors['residual'])} to the nearest of them."
+        )
+    return words
+
+
+def _figure(name: str, dynamics: str, kind: str, cells: Cells, floors: dict[str, float]) -> Figure:
+    panels = []
+    for measure, title in QUALITIES.items():
+        for grid in GRIDS:
+            lines = [_line(cells, s.name, grid, measure) for s in entries("psld", dynamics)]
+            marks = (floors["bootstrap"],) if measure == "frechet" else ()
+            shown = title[0].upper() + title[1:]
+            panels.append(Panel(f"{grid} grid", tuple(lines), "evaluations (NFE)", shown, marks=marks))
+    return Figure(
+        f"quality-{name}-{dynamics}",
+        f"**{TARGETS[name].capitalize()}, {kind}.** Fréchet distance and residual noise at λ_{{s}} = 1; "
+        f"dotted: what a perfect sampler scores. Points above {DRAWN['frechet']:g} and {DRAWN['residual']:g} "
+        "have diverged and are not drawn.",
+        tuple(panels),
+        f"stored results, {path_of(name).name}",
+    )
+
+
+def _line(cells: Cells, scheme: str, grid: str, measure: str) -> Line:
+    values = [cells.get((scheme, grid, nfe, "one"), {}).get(measure) for nfe in NFES]
+    y = tuple(float(v) if v is not None and v <= DRAWN[measure] else math.nan for v in values)
+    return Line(scheme, tuple(map(float, NFES)), y)
+
+
+def _table(name: str, grid: str, cells: Cells) -> Table:
+    columns = [Column("scheme", "scheme")]
+    for nfe in TABLE_NFES:
+        columns += [
+            Column(f"frechet{nfe}", f"Fréchet at {nfe}", "λ_{s} = 1", smallest=True),
+            Column(f"tuned{nfe}", f"Fréchet at {nfe}", "tuned", smallest=True),
+            Column(f"lambda{nfe}", f"λ_{{s}} at {nfe}", "tuned", "2g"),
+            Column(f"residual{nfe}", f"residual at {nfe}", "λ_{s} = 1", smallest=True),
+            Column(f"still{nfe}", f"still pixels at {nfe}", "λ_{s} = 1", smallest=True),
+        ]
+    rows = []
+    for scheme in entries("psld"):
+        row: list[Shown] = [link(scheme)]
+        for nfe in TABLE_NFES:
+            one = cells.get((scheme.name, grid, nfe, "one"), {})
+            tuned = cells.get((scheme.name, grid, nfe, "tuned"), {})
+            row += [one.get("frechet"), tuned.get("frechet"), tuned.get("lambda_s")]
+            row += [one.get("residual"), one.get("still")]
+        rows.append(tuple(row))
+    return Table(
+        f"quality-{name}-{grid}",
+        f"**{TARGETS[name].capitalize()}, {grid} grid.** λ_{{s}} was tuned by the Fréchet distance of other "
+        "samples of the exact score.",
+        tuple(columns),
+        tuple(rows),
+        f"stored results, {path_of(name).name}",
+    )
+
+
+def _extremes(cells: Cells) -> str:
+    """The comparison of naive and reduced that differs most."""
+    a, b = max(reuse(cells, "frechet"), key=lambda ab: abs(math.log(ab[0]["frechet"] / ab[1]["frechet"])))
+    return (
+        f"The largest difference is {b['scheme']}’s {printed(b['frechet'])} beside {a['scheme']}’s "
+        f"{printed(a['frechet'])} at {a['nfe']} evaluations on the {a['grid']} grid."
+    )
+
+
+def _noise(cells: Cells) -> str:
+    parts = []
+    for grid in GRIDS:
+        best = _best(cells, grid, 50, "residual")
+        em = cells["EM", grid, 50, "one"]["residual"]
+        parts.append(f"{best['scheme']} ({printed(best['residual'])}; EM {printed(em)}) on the {grid} grid")
+    return f"At 50 evaluations the least noise is left by {listed(parts)}."
+
+
+def _tuning(cells: Cells) -> str:
+    """How often a tuned lambda_s is still better on samples it was not tuned on."""
+    both = [
+        (cells[(*key[:3], "one")]["frechet"], cell["frechet"])
+        for key, cell in cells.items()
+        if key[3] == "tuned" and cell["lambda_s"] != 1 and key[2] in FINDING_NFES
+    ]
+    both = [(a, b) for a, b in both if a is not None and b is not None]
+    better = sum(b < a for a, b in both)
+    gain = printed(median(a / b for a, b in both), "2g") if both else "–"
+    return (
+        f"Where tuning moved λ_{{s}} off 1 ({len(both)} cells at these budgets), the Fréchet distance of "
+        f"fresh samples fell in {better} of them, by a median factor of {gain} over all: "
+        + ("tuning pays." if better > 0.75 * len(both) else "tuning on few samples pays little.")
+    )
+
+
+def ranks(cells: Cells, grid: str, nfe: int) -> dict[tuple[str, str], Rank]:
+    """Rank correlation of each exact error with each quality over all samplers at λ_s = 1."""
+    there = [c for k, c in cells.items() if k[1:] == (grid, nfe, "one")]
+    return {
+        (error, quality): spearman([c[error] for c in there], [c[quality] for c in there])
+        for error in ERRORS
+        for quality in QUALITIES
+    }
+
+
+def _ranks(name: str, data: dict[str, Any]) -> list[Block]:
+    cells = cells_of(data)
+    columns = [
+        Column("grid", "grid"),
+        Column("nfe", "evaluations", "", "d"),
+        Column("n", "samplers", "", "d"),
+    ]
+    for error, title in ERRORS.items():
+        for quality, against in QUALITIES.items():
+            columns += [
+                Column(f"{error}-{quality}", f"{title}, {against}", "ρ", "2f"),
+                Column(f"{error}-{quality}-p", "p", "", "2g"),
+            ]
+    rows, all_ranks = [], dict[tuple[str, int], dict[tuple[str, str], Rank]]()
+    for grid in GRIDS:
+        for nfe in NFES:
+            there = {key[0] for key in cells if key[1:] == (grid, nfe, "one")}
+            if there >= {
+                s.name for s in entries("psld")
+            }:  # a part of the samplers would have ranks of its own
+                name_ranks = ranks(cells, grid, nfe)
+                all_ranks[grid, nfe] = name_ranks
+                row: list[Shown] = [grid, nfe, max(r.n for r in name_ranks.values())]
+                for rank in name_ranks.values():
+                    row += [rank.rho, rank.p]
+                rows.append(tuple(row))
+    return [
+        Heading(f"Do exact Gaussian errors predict it? {TARGETS[name].capitalize()}", f"ranks-{name}"),
+        text(_ranks_finding(all_ranks)),
+        Table(
+            f"quality-ranks-{name}",
+            "**Spearman’s rank correlation** of the exact error on the Gaussian with the digits’ spectrum, "
+            "same sampler, grid, budget and λ_{s} = 1, with the quality of samples. p: two-sided, by "
+            "permutations.",
+            tuple(columns),
+            tuple(rows),
+            "exact errors by analytic_models; qualities: stored results",
+        ),
+    ]
+
+
+def _ranks_finding(found: dict[tuple[str, int], dict[tuple[str, str], Rank]]) -> str:
+    parts = []
+    for error, quality in next(iter(found.values())):
+        values = [row[error, quality] for row in found.values()]
+        sure = sum(r.p < SIGNIFICANT and r.rho > 0 for r in values)
+        middle = printed(median(r.rho for r in values), "2f")
+        parts.append(
+            f"{ERRORS[error]} predicts the {QUALITIES[quality]} with a median ρ of {middle} (p < "
+            f"{SIGNIFICANT:g} in {sure} of {len(values)} rows)"
+        )
+    return "Over grids and budgets, " + listed(parts) + "."
+
+
+def _published(found: dict[str, Any]) -> list[Block]:
+    """Published FIDs on CIFAR-10 against our numbers on the digits, over the samplers that have both."""
+    fid = published()["psld_cifar10_fid"]
+    known = {s.name for s in entries("psld")}
+    rows = []
+    for nfe in TABLE_NFES:
+        names = [n for n, row in fid["rows"].items() if n in known and str(nfe) in row]
+        figures = [fid["rows"][n][str(nfe)] for n in names]
+        for name, data in found.items():
+            cells = cells_of(data)
+            for grid in GRIDS:
+                mine = [_as_published(cells, n, grid, nfe) for n in names]
+                row: list[Shown] = [TARGETS[name], grid, nfe, len(names)]
+                for measure in (*QUALITIES, *ERRORS):
+                    rank = spearman(figures, [c.get(measure) for c in mine])
+                    row += [rank.rho, rank.p]
+                rows.append(tuple(row))
+    columns = [Column("target", "target"), Column("grid", "grid"), Column("nfe", "evaluations", "", "d")]
+    columns.append(Column("n", "samplers", "", "d"))
+    for measure, title in (QUALITIES | ERRORS).items():
+        columns += [Column(measure, title, "ρ", "2f"), Column(f"{measure}-p", "p", "", "2g")]
+    numbers = sorted({int(row[3]) for row in rows if isinstance(row[3], int)})
+    few, many = numbers[0], numbers[-1]
+    least = printed(2 / math.factorial(few), "2g")
+    return [
+        Heading("Beside published FIDs", "published"),
+        text(
+            f"The same correlation with the FIDs published for CIFAR-10, another data set and network: "
+            f"{count(few)} to {count(many)} samplers have a figure there. Among {count(few)}, even perfect "
+            f"agreement has p = {least}. "
+            "As published, λ_{s} is tuned where a sampler has one."
+        ),
+        Table(
+            "quality-published",
+            "**Spearman’s rank correlation with published FIDs.**",
+            tuple(columns),
+            tuple(rows),
+            f"{fid['source']}; ours: stored results",
+        ),
+    ]
+
+
+def _as_published(cells: Cells, name: str, grid: str, nfe: int) -> Cell:
+    """The cell with tuned λ_s where the scheme has an O, else its only one."""
+    rule = "tuned" if "O" in find(name).word.letters else "one"
+    return cells.get((name, grid, nfe, rule), {})

@@ -1,0 +1,230 @@
+"""One step on scores that are not Gaussian: closed forms on a differentiable score against the engine."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+import torch
+
+from gpu_samplers.embedded import DIGITS
+from gpu_samplers.network import ncsnpp
+from gpu_samplers.processes import PSLD
+from gpu_samplers.score import NetworkScore
+from reports.crossval import local, ode, results, scores, sde
+from splitting_analysis.catalogue import entries, find
+from splitting_analysis.models import model_of
+from splitting_analysis.scheme import scheme
+from tests import test_ncsnpp as networks
+
+MIXTURE, VP_MIXTURE = local.mixture(), local.vp_mixture()
+TARGETS = {"psld": MIXTURE, "vp": VP_MIXTURE}
+
+
+@pytest.fixture(autouse=True, scope="module")
+def _one_thread():
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+def named(schemes):
+    return [pytest.param(s, id=f"{s.model_name}-{s.name}") for s in schemes]
+
+
+@pytest.fixture(scope="module")
+def network():
+    return local.random_network()
+
+
+def score_of(name):
+    """A score, a state and a time, away from every special value."""
+    target = {"mixture": local.mixture, "network": local.random_network}[name]()
+    return target, local.noised(target, 0.4, 5), torch.tensor(0.4, dtype=torch.float64)
+
+
+@pytest.mark.parametrize("name", ["mixture", "network"])
+def test_the_differentiable_score_is_the_one_the_engine_runs_on(name):
+    target, z, tau = score_of(name)
+    assert float(target.score(z, tau).norm()) > 1
+    torch.testing.assert_close(target.score(z, tau), target.machine(z, 0.4), rtol=1e-11, atol=1e-11)
+
+
+@pytest.mark.parametrize("name", ["mixture", "network"])
+@pytest.mark.parametrize(
+    ("j", "along", "against"),
+    [(1, "", (0, "")), (0, "x", (0, "")), (0, "mx", (0, "m")), (1, "m", (0, "m")), (2, "", (1, ""))],
+)
+def test_a_differential_is_the_slope_of_the_one_below_it(name, j, along, against):
+    """Central differences at two step sizes, extrapolated, in the variable that was added last."""
+    target, z, tau = score_of(name)
+    model = model_of("psld", "ode")
+    generator = torch.Generator().manual_seed(1)
+    v, w = torch.randn(2, *z[0].shape, generator=generator, dtype=torch.float64)
+    directions = tuple(zip(along, (v, w), strict=False))
+    lower_j, lower = against
+    below = directions[: len(lower)]
+    moved = [d for d in directions if d not in below]
+
+    def value(eps):
+        state, time = z.clone(), tau + (eps if lower_j < j else 0)
+        for component, direction in moved:
+            state["xm".index(component)] += eps * direction
+        return scores.score_field(model, target.score, state, time)("sm", lower_j, below)
+
+    def slope(eps):
+        return (value(eps) - value(-eps)) / (2 * eps)
+
+    exact = scores.score_field(model, target.score, z, tau)("sm", j, directions)
+    found = (4 * slope(1e-5) - slope(2e-5)) / 3
+    assert float((found - exact).norm()) < 1e-5 * float(exact.norm())
+
+
+@pytest.mark.parametrize("word", named([*entries("psld", "ode"), *entries("vp", "ode")]))
+def test_every_ode_word_errs_on_a_mixture_as_its_closed_form_says(word):
+    target = TARGETS[word.model_name]
+    row = local.ode_row(target, word, target.taus[0])
+    assert row["power"] == (word.order or 0) + 1
+    tolerance = 1e-7 if row["power"] == 2 else 2e-3
+    assert abs(row["ratio_minus_1"]) < tolerance and row["difference"] < tolerance
+    # Divided by one power of h more it would grow without end, by one less it would vanish.
+    assert row["predicted"] > 0.1
+
+
+@pytest.fixture(scope="module")
+def sde_found():
+    found = {}
+    for model, target in TARGETS.items():
+        z = local.noised(target, target.sde_tau, local.SEED)
+        found[model] = sde.compare(
+            entries(model, "sde"), target.process, target.machine, target.score, z, target.sde_tau,
+            target.sde_steps, 2,
+        )  # fmt: skip
+    return found
+
+
+@pytest.mark.parametrize("word", named([*entries("psld", "sde"), *entries("vp", "sde")]))
+def test_every_sde_word_errs_on_a_mixture_as_its_closed_forms_say(sde_found, word):
+    for kind, c in sde_found[word.model_name][word.name].items():
+        if word.name == "SSCS" and kind == "second moments":  # symmetric about its score: no h^2 term
+            assert c.predicted == 0 and c.measured < 1e-4
+            continue
+        assert c.predicted > 1
+        assert c.difference < 1e-4 and c.standard_error < 1e-5, kind
+
+
+def test_a_weak_error_measured_at_a_step_of_no_use_does_not_pass():
+    """The comparison is no tautology: at a large step the higher powers show."""
+    c = sde.compare(
+        (find("ROBA"),), MIXTURE.process, MIXTURE.machine, MIXTURE.score,
+        local.noised(MIXTURE, 0.4, local.SEED), 0.4, (0.05,), 1,
+    )["ROBA"]  # fmt: skip
+    assert all(found.difference > 0.05 for found in c.values())
+
+
+@pytest.mark.parametrize("name", ["Euler", "RSE", "RVV"])
+def test_ode_words_err_on_a_network_as_their_closed_forms_say(network, name):
+    z = local.noised(network, 0.4, 2)
+    c = ode.compare(find(name), network.process, network.machine, network.score, z, 0.4, 2e-3, 5)
+    assert c.difference < 1e-4 and c.predicted > 10
+    assert abs(c.by_step[-1] - 1) < abs(c.by_step[0] - 1) / 4
+
+
+def test_the_closed_form_tells_the_conditioning_time_of_the_second_score(network):
+    """RVV with S for S@1 has another leading error by far more than the comparison's tolerance."""
+    z = local.noised(network, 0.4, 2)
+    made = [ode.leading_term(s, network.process, network.score, z, 0.4)[1]
+            for s in (find("RVV"), scheme("S B/2 A S B/2"))]  # fmt: skip
+    assert float((made[1] - made[0]).norm()) > 0.1 * float(made[0].norm())
+
+
+def test_normals_in_orthogonal_pairs_have_the_moments_of_a_normal_law_to_degree_three():
+    rows = sde.orthogonal_normals(6, 3)
+    torch.testing.assert_close(rows.mean(0), torch.zeros(6, dtype=torch.float64), rtol=0, atol=1e-12)
+    torch.testing.assert_close(rows.T @ rows / len(rows), torch.eye(6, dtype=torch.float64))
+    cubes = torch.einsum("bi,bj,bk->ijk", rows, rows, rows)
+    assert float(cubes.abs().max()) < 1e-10
+    assert not torch.allclose(rows, sde.orthogonal_normals(6, 4))
+
+
+@pytest.mark.parametrize("word", named([*entries("psld", "sde"), *entries("vp", "sde")]))
+def test_the_normals_made_from_a_path_are_independent_and_of_unit_variance(word):
+    process = TARGETS[word.model_name].process
+    n = len(process.stationary)
+    basis = torch.eye(n * sde.SUBSTEPS * 2, dtype=torch.float64)
+    path = basis.reshape(n, sde.SUBSTEPS, 2, -1, 1)
+    noise = sde.PathNoise(word, process, 0.4, 1e-3, path)
+    blocks = torch.cat([block[..., 0] for block in noise.blocks])
+    torch.testing.assert_close(blocks @ blocks.T, torch.eye(len(blocks), dtype=torch.float64))
+
+
+def test_the_reference_converges_to_the_path_that_many_euler_maruyama_steps_approach():
+    """Another route to the same solution: the path refined by a Brownian bridge of its own normals."""
+    process, tau, h = MIXTURE.process, 0.4, 1e-2
+    z = local.noised(MIXTURE, tau, 1)
+    model = model_of("psld", "sde")
+    generator = torch.Generator().manual_seed(2)
+    path = torch.randn(2, sde.SUBSTEPS, 2, 1, 2, generator=generator, dtype=torch.float64)
+    found = sde.reference(process, model, MIXTURE.score, z, tau, h, path)
+    field, distances = scores.drift(process, model, MIXTURE.score), []
+    strength = torch.tensor(model.drift.noise(process.parameters), dtype=torch.float64)
+    for steps in (32, 64, 128):
+        state, width, part = z.clone(), h / sde.SUBSTEPS, h / steps
+        for i in range(steps):
+            k, first = divmod(i * sde.SUBSTEPS, steps)
+            u = first / steps, (first + sde.SUBSTEPS) / steps
+            at = tau - i * part
+            # d/du of the path's two functions over [0, 1]: u, and sqrt(3) (u^2 - u)
+            a, b = (x * path[:, k, 0] + math.sqrt(3) * (x * x - x) * path[:, k, 1] for x in u)
+            kick = (process.beta(at - part / 2) * strength).sqrt()[:, None, None] * math.sqrt(width) * (b - a)
+            state = state + part * field(state, torch.tensor(at, dtype=torch.float64)) + kick
+        distances.append(float((state - found).norm()))
+    moved = float((found - z).norm())
+    assert distances[-1] < 4e-3 * moved
+    assert distances[0] > distances[1] > distances[2]
+
+
+@pytest.mark.parametrize("target", ["mixture", "random network"])
+def test_the_stored_results_are_what_the_code_says_now(target):
+    stored = (results.stored("local") or {}).get("targets", {})
+    if target not in stored:
+        pytest.skip(f"no stored results on the {target} in this copy")
+    rows = stored[target]["ode"]
+    made = local.TARGETS[target]()
+    for name in ("Euler", "RSE"):
+        (old, *_) = (row for row in rows if row["scheme"] == name)
+        z = local.noised(made, old["tau"], local.SEED)
+        _, error = ode.leading_term(find(name), made.process, made.score, z, old["tau"])
+        assert float(error.norm()) == pytest.approx(old["predicted"], rel=1e-4)
+
+
+@pytest.mark.skipif(not DIGITS.is_file(), reason="no trained digits network in this copy")
+def test_one_step_on_the_digits_network_errs_as_its_closed_form_says():
+    target = local.trained_network()
+    z = local.noised(target, 0.5, local.SEED)
+    c = ode.compare(find("RSE"), target.process, target.machine, target.score, z, 0.5, 2e-3, 5)
+    assert c.difference < 1e-3
+
+
+@pytest.mark.heavy
+@pytest.mark.parametrize("name", ["Euler", "RSE"])
+def test_one_step_on_the_released_cifar_10_network_errs_as_its_closed_form_says(name):
+    process = PSLD()
+    network = networks.fill_by_rule(ncsnpp("cifar10_sota")).double()
+    score, machine = scores.network_score(network, process), NetworkScore(network, process, torch.float64)
+    generator = torch.Generator().manual_seed(0)
+    z = torch.randn(2, 1, 3, 32, 32, generator=generator, dtype=torch.float64)
+    c = ode.compare(find(name), process, machine, score, z, 0.5, 1e-4, 3)
+    assert c.difference < 1e-3
+
+
+def test_a_stochastic_scheme_is_not_compared_as_a_deterministic_one():
+    with pytest.raises(ValueError, match="ROBA is stochastic"):
+        ode.compare(find("ROBA"), PSLD(), MIXTURE.machine, MIXTURE.score, torch.zeros(2, 1, 2), 0.4)
+
+
+def test_steps_that_are_no_halving_are_refused():
+    z, machine = torch.zeros(2, 1, 2), MIXTURE.machine
+    with pytest.raises(ValueError, match="one step size h, or h and h / 2"):
+        sde.compare((find("EM"),), PSLD(), machine, MIXTURE.score, z, 0.4, (0.1, 0.03))

@@ -1,0 +1,109 @@
+"""Rounding against truncation: on a small mixture, a tiny network, and in the stored results."""
+
+from __future__ import annotations
+
+import copy
+
+import pytest
+import torch
+
+from gpu_samplers import Config, ncsnpp, processes
+from reports.crossval import results, rounding, runs
+from reports.pages import crossval_rounding
+from reports.pages.settings import QUICK
+from splitting_analysis.catalogue import entries, find
+
+MEANS = torch.tensor([[0.5, -0.8], [-0.4, 0.9], [0.1, 0.2]], dtype=torch.float64)
+TARGET = runs.exact_target("tiny", processes.PSLD(), MEANS, 0.3)
+DATA = results.stored("rounding")
+
+
+def rms(values):
+    return float(values.square().mean().sqrt())
+
+
+@pytest.fixture(scope="module")
+def network():
+    config = Config(
+        image_size=8,
+        nf=16,
+        ch_mult=(1,),
+        num_res_blocks=1,
+        attn_resolutions=(8,),
+        dropout=0.0,
+        in_ch=2,
+        out_ch=2,
+    )
+    made = ncsnpp(config)
+    generator = torch.Generator().manual_seed(0)
+    with torch.no_grad():
+        for parameter in made.parameters():
+            parameter.copy_(0.05 * torch.randn(parameter.shape, generator=generator))
+    return runs.network_target(lambda dtype: (copy.deepcopy(made).to(dtype), processes.PSLD()), (1, 8, 8), "")
+
+
+def test_a_network_rounds_by_the_digits_of_its_precision(network):
+    z = runs.starts(network, 2)
+    for scheme in (find("RSE"), next(s for s in entries("psld", "sde") if s.name == "ROBA")):
+        best, single, half = (
+            rounding.ends(network, scheme, dtype, z, (8,))[0]
+            for dtype in (torch.float64, torch.float32, torch.bfloat16)
+        )
+        size = rms(best)
+        assert 1e-9 < rms(single - best) / size < 1e-4
+        assert 1e-4 < rms(half - best) / size < 0.3
+
+
+def test_runs_on_one_grid_see_the_same_noise():
+    z, scheme = runs.starts(TARGET, 2), next(s for s in entries("psld", "sde") if s.name == "EM")
+    first, second = (rounding.ends(TARGET, scheme, torch.float64, z, (8,))[0] for _ in range(2))
+    assert torch.equal(first, second)
+
+
+def test_the_crossing_is_where_the_two_lines_meet():
+    steps = (10, 100, 1000)
+    truncation, level = [1 / n for n in steps], [1 / 300] * 3
+    assert rounding.crossing(steps, truncation, level, 1) == pytest.approx(300)
+    assert rounding.crossing(steps, truncation, [1e-5] * 3, 1) == pytest.approx(1e5)
+    assert rounding.crossing(steps, [n**-2 for n in steps], [1e-8] * 3, 2) == pytest.approx(1e4)
+    assert rounding.crossing(steps, truncation, [1.0] * 3, 1) == 0
+
+
+def test_truncation_is_the_distance_from_the_exact_flow():
+    found = rounding.compute_target(TARGET, [find("RSE")])["rows"][0]
+    z = runs.starts(TARGET)
+    score = TARGET.machine(torch.float64)
+    near = runs.end_state(find("RK45"), TARGET.process, score, runs.times_of(TARGET.process, 64), z)
+    coarse = runs.end_state(find("RSE"), TARGET.process, score, runs.times_of(TARGET.process, 8), z)
+    assert found["truncation"][0] == pytest.approx(rms(coarse - near), rel=1e-6)
+    assert found["float32_crossing"] > found["bfloat16_crossing"] > 0
+
+
+@pytest.mark.skipif(DATA is None, reason="no stored results")
+def test_the_stored_truncation_is_that_of_now():
+    assert DATA is not None
+    target = runs.targets()["mixture"]
+    z = runs.starts(target)
+    kept = next(r for r in DATA["targets"]["mixture"]["rows"] if r["scheme"] == "RSE")
+    score = target.machine(torch.float64)
+    near = runs.end_state(find("RK45"), target.process, score, runs.times_of(target.process, 64), z)
+    coarse = rounding.ends(target, find("RSE"), torch.float64, z, kept["steps"][:1])[0]
+    assert kept["truncation"][0] == pytest.approx(rms(coarse - near), rel=1e-3)
+
+
+@pytest.mark.skipif(DATA is None, reason="no stored results")
+def test_the_stored_weights_are_those_of_the_network_that_is_here():
+    assert DATA is not None
+    if "network" not in runs.targets():
+        pytest.skip("no trained network here")
+    assert DATA["targets"].get("network", {}).get("weights_sha256") == runs.targets()["network"].weights
+
+
+@pytest.mark.skipif(DATA is None, reason="no stored results")
+def test_the_page_gives_the_smallest_useful_step():
+    assert DATA is not None
+    table = crossval_rounding.build(QUICK).find("crossval-rounding-mixture")
+    keys = [column.key for column in table.columns]
+    found = DATA["targets"]["mixture"]
+    row = found["rows"][0]
+    assert table.rows[0][keys.index("float32_h")] == found["span"] / row["float32_crossing"]

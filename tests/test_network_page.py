@@ -1,0 +1,83 @@
+"""The digits network: that it is a real model, and that what is stored about it is about these weights."""
+
+from __future__ import annotations
+
+import hashlib
+
+import numpy as np
+import pytest
+import torch
+
+from gpu_samplers.data import digits
+from gpu_samplers.embedded import DIGITS, digits_network
+from gpu_samplers.features import digit_features
+from gpu_samplers.quality import frechet_distance, still_pixel_noise
+from gpu_samplers.training import DIGITS_CONFIG, Settings, loss_of
+from reports.crossval import samples
+from reports.crossval.results import stored
+from reports.document import to_json
+from reports.html import render
+from reports.pages import network
+from reports.pages.settings import QUICK
+
+
+def pixels(rows):
+    return np.array([list(bytes.fromhex(row)) for row in rows], dtype=int)
+
+
+def test_the_weights_are_small_and_those_of_the_default_training():
+    net, process = digits_network()
+    assert DIGITS.stat().st_size < 8e6
+    assert (net.config, process) == (DIGITS_CONFIG, Settings(DIGITS_CONFIG).process)
+
+
+def test_it_predicts_noise_on_images_that_it_has_never_seen_as_well_as_its_record_says():
+    net, process = digits_network()
+    _, held = digits().split()
+    generator = torch.Generator().manual_seed(5)
+    normal = torch.randn(len(held), 2, 8, 8, generator=generator)
+    tau = torch.linspace(1e-3, 1, len(held))[torch.randperm(len(held), generator=generator)]
+    with torch.no_grad():
+        found = loss_of(net, process, held, tau, normal).item()
+    data = stored("network")
+    assert data is not None
+    assert found == pytest.approx(data["curve"][-1][2], rel=0.1)
+    assert found < 0.05  # predicting nothing has a loss of 1
+
+
+def test_a_hundred_samples_drawn_now_are_those_of_the_picture_and_closer_than_noise():
+    data = stored("network")
+    assert data is not None
+    assert data["weights_sha256"] == hashlib.sha256(DIGITS.read_bytes()).hexdigest()
+    drawn = samples.sampled(samples.ROWS * samples.COLUMNS)
+    now, there = pixels(samples.mosaic(drawn)), pixels(data["pictures"]["samples"])
+    assert np.abs(now - there).max() <= 1  # a rounding error may cross the border of a grey level
+    assert there.std() > 50
+    taught, held = digits().split()
+    reference = digit_features(taught)
+    blurred = held[: len(drawn)] + torch.randn(drawn.shape, generator=torch.Generator().manual_seed(1))
+    distances = [frechet_distance(digit_features(s.float()), reference) for s in (drawn, blurred)]
+    assert distances[0] < distances[1] / 2
+    assert still_pixel_noise(drawn, taught) < 0.01
+
+
+def test_samples_lie_within_three_times_the_floor():
+    data = stored("network")
+    assert data is not None
+    assert 0.3 < network.ratio(data) < network.WITHIN
+
+
+def test_the_page_shows_two_pictures_and_the_curve_and_needs_no_torch():
+    page = network.build(QUICK)
+    pictures, curve = page.find("network-samples"), page.find("network-loss")
+    assert [len(panel.pixels) for panel in pictures.panels] == [72, 72]
+    assert len(curve.panels[0].lines) == 2
+    html = render(page, [("network", "Digits network")])
+    assert html.count("data:image/png;base64") == 2
+    assert "pixels" in str(to_json(page))
+
+
+def test_a_copy_without_results_says_so(monkeypatch):
+    monkeypatch.setattr(network, "stored", lambda _: None)
+    page = network.build(QUICK)
+    assert "missing" in page.lead and network.COMMAND in str(page.blocks)

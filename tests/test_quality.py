@@ -1,0 +1,233 @@
+"""Measures of sample quality, and the sweep that stores them, against other routes to the same numbers."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+import scipy.linalg
+import torch
+
+from analytic_models import diffusions
+from gpu_samplers.data import digits
+from gpu_samplers.processes import PSLD
+from gpu_samplers.quality import frechet_distance, nearest_squares, residual_noise, still_pixel_noise
+from reports.crossval import quality, quality_data
+from reports.pages import exact_runs
+from splitting_analysis.catalogue import entries, find
+
+RNG = np.random.default_rng(5)
+
+
+def by_matrix_root(a, b):
+    """The Fréchet distance as printed, with SciPy's root of the product of the covariances."""
+    mean = a.mean(0) - b.mean(0)
+    first, second = np.cov(a, rowvar=False), np.cov(b, rowvar=False)
+    root = scipy.linalg.sqrtm(first @ second)
+    return float(mean @ mean + np.trace(first + second - 2 * root.real))
+
+
+def test_the_frechet_distance_is_the_formula_with_a_matrix_root():
+    for n, m, k in ((40, 60, 5), (30, 31, 12), (200, 90, 3)):
+        mix = RNG.normal(size=(k, k))
+        a, b = RNG.normal(size=(n, k)), RNG.normal(size=(m, k)) @ mix + 0.7
+        assert frechet_distance(a, b) == pytest.approx(by_matrix_root(a, b), rel=1e-9)
+        assert frechet_distance(a, b) == pytest.approx(frechet_distance(b, a), rel=1e-12)
+
+
+def test_the_frechet_distance_of_one_feature_is_that_of_two_normals():
+    a, b = RNG.normal(1, 2, size=(50, 1)), RNG.normal(-1, 0.5, size=(70, 1))
+    expected = (a.mean() - b.mean()) ** 2 + (a.std(ddof=1) - b.std(ddof=1)) ** 2
+    assert frechet_distance(a, b) == pytest.approx(expected, rel=1e-12)
+
+
+def test_the_frechet_distance_survives_singular_covariances():
+    a = RNG.normal(size=(8, 20))
+    assert frechet_distance(a, a) == pytest.approx(0, abs=1e-12)
+    assert frechet_distance(a, a + 3) == pytest.approx(9 * 20, rel=1e-9)
+    assert frechet_distance(a, 3 * a) == pytest.approx(
+        4 * np.trace(np.cov(a.T)) + 4 * a.mean(0) @ a.mean(0), rel=1e-9
+    )
+
+
+@pytest.mark.parametrize(
+    ("a", "b", "why"),
+    [(np.zeros((3, 2)), np.zeros((3, 4)), r"\(3, 2\) and \(3, 4\)"),
+     (np.zeros(3), np.zeros((3, 1)), "same k"),
+     (np.zeros((1, 2)), np.zeros((3, 2)), "first set has 1 sample"),
+     (np.zeros((3, 2)), np.full((3, 2), np.nan), "second set holds features that are NaN")],
+)  # fmt: skip
+def test_features_that_have_no_frechet_distance_are_refused(a, b, why):
+    with pytest.raises(ValueError, match=why):
+        frechet_distance(a, b)
+
+
+def test_residual_noise_is_the_variance_of_noise_added_to_images(monkeypatch):
+    images = digits().pixels
+    noise = torch.from_numpy(RNG.normal(size=(500, 1, 8, 8))) * 0.01
+    noisy = images[:500] + noise
+    assert residual_noise(noisy, images) == pytest.approx(float(noise.square().mean()), rel=1e-6)
+    whole = nearest_squares(noisy, images)
+    monkeypatch.setattr("gpu_samplers.quality._CHUNK", 7 * len(images))
+    assert torch.allclose(nearest_squares(noisy, images), whole, rtol=1e-10)
+    pairs = torch.cdist(noisy[:20].flatten(1), images.double().flatten(1)).min(1).values.square()
+    assert torch.allclose(whole[:20], pairs, rtol=1e-6)
+
+
+def test_still_pixels_show_noise_but_not_that_an_image_is_new():
+    images = digits().pixels
+    seen, held = digits().split()
+    assert still_pixel_noise(held, seen) == pytest.approx(0, abs=1e-12)
+    assert residual_noise(held, seen) > 0.01
+    still = [i for i in range(64) if len(images.flatten(1)[:, i].unique()) == 1]
+    noise = torch.from_numpy(RNG.normal(size=(400, 1, 8, 8))) * 0.1
+    expected = float(noise.flatten(1)[:, still].square().mean())
+    assert still_pixel_noise(images[:400] + noise, images) == pytest.approx(expected, rel=1e-9)
+    with pytest.raises(ValueError, match="no pixel is the same"):
+        still_pixel_noise(images, images + torch.rand(len(images), 1, 8, 8))
+
+
+@pytest.mark.parametrize("measure", [residual_noise, still_pixel_noise])
+def test_samples_unlike_the_images_are_refused(measure):
+    images = digits().pixels[:5]
+    for samples, why in (
+        (images[:, :, :4], "of one shape"),
+        (images[:0], "n, m >= 1"),
+        (images * torch.nan, "NaN"),
+    ):
+        with pytest.raises(ValueError, match=why):
+            measure(samples, images)
+
+
+@pytest.mark.parametrize("tau", [0.001, 0.05, 0.4, 1.0])
+def test_the_score_of_the_data_set_is_the_mean_of_the_kernels_scores(tau):
+    """All differences written out, coefficients from the exact side's transition and noise."""
+    process, images = PSLD(), digits().pixels[::60]
+    diffusion = diffusions.PSLD()
+    (a, b), (c, d) = diffusion.transition(tau)
+    (xx, xm), (_, mm) = diffusion.noise(tau)
+    start = diffusion.kappa * diffusion.M
+    kernel = np.array([[xx + b * b * start, xm + b * d * start], [xm + b * d * start, mm + d * d * start]])
+    centres = np.stack([a * images.flatten(1).double().numpy(), c * images.flatten(1).double().numpy()])
+    z = centres[:, :6] + 0.3 * RNG.normal(size=(2, 6, 64))
+    away = z[:, :, None] - centres[:, None]
+    precision = np.linalg.inv(kernel)
+    logits = -np.einsum("ij,ibkd,jbkd->bk", precision, away, away) / 2
+    share = np.exp(logits - logits.max(1, keepdims=True))
+    share /= share.sum(1, keepdims=True)
+    expected = -np.einsum("ij,bk,jbkd->ibd", precision, share, away)
+    state = torch.from_numpy(z).reshape(2, 6, 1, 8, 8)
+    found = quality.data_score(process, images)(state, tau).reshape(2, 6, 64).numpy()
+    assert np.allclose(found, expected, rtol=1e-7, atol=1e-7 * np.abs(expected).max())
+
+
+def test_a_cell_is_what_is_stored():
+    """The stored data are those that the code makes now: one cheap cell of every kind of sampler."""
+    data = quality_data.stored("dataset")
+    assert data is not None
+    where = quality.target("dataset")
+    cells = {quality_data.key_of(cell): cell for cell in data["cells"]}
+    assert data["floors"] == pytest.approx(quality.floors(where, data["samples"]), rel=1e-4)
+    for name, grid, rule in (("ROBA", "uniform", "tuned"), ("RVV", "quadratic", "one")):
+        key = (name, grid, 10, rule)
+        again = quality.cell(where, key, data["samples"], cells[key]["lambda_s"])
+        numbers = [k for k, v in again.items() if isinstance(v, float)]
+        assert len(numbers) == 6
+        for number in numbers:
+            assert again[number] == pytest.approx(cells[key][number], rel=1e-3), number
+        assert again.keys() == cells[key].keys()
+
+
+def test_the_stored_cells_are_all_that_the_catalogue_has_and_of_the_settings_in_the_code():
+    data = quality_data.stored("dataset")
+    assert data is not None
+    assert [quality_data.key_of(cell) for cell in data["cells"]] == list(quality.all_keys())
+    for key, value in quality.header(quality.target("dataset")).items():
+        assert data[key] == value, key
+
+
+def test_lambda_is_tuned_for_schemes_with_an_o_alone():
+    both = {key[0] for key in quality.all_keys() if key[3] == "tuned"}
+    assert both == {s.name for s in entries("psld") if "O" in str(s.word)}
+    assert {key[0] for key in quality.all_keys()} == {s.name for s in entries("psld")}
+    assert {key[2] for key in quality.all_keys(50)} == {10, 20, 50}
+
+
+def test_tuning_takes_the_smallest_distance_on_its_own_seed(monkeypatch):
+    scheme, where = find("ROBA"), quality.target("dataset")
+    monkeypatch.setattr(quality, "TUNING_SAMPLES", 40)
+    quality.tuned.cache_clear()
+    best = quality.tuned(scheme, "uniform", 10)
+    quality.tuned.cache_clear()
+    found: list[float] = []
+    for value in quality.LAMBDAS:
+        samples = quality.samples_of(where, scheme, "uniform", 10, value, quality.TUNING_SEED, 40)
+        distance = quality.qualities(where, samples)["frechet"]
+        found.append(np.inf if distance is None else distance)
+    assert best == quality.LAMBDAS[int(np.argmin(found))]
+    assert quality.TUNING_SEED != quality.SEED
+
+
+def test_a_sampler_that_diverges_has_no_quality(monkeypatch):
+    where = quality.target("dataset")
+
+    def diverges(*_, **__):
+        raise FloatingPointError("ROBA: the state overflowed")
+        yield
+
+    monkeypatch.setattr("gpu_samplers.engine.sample", diverges)
+    cell = quality.cell(where, ("ROBA", "uniform", 10, "one"), 4)
+    assert [cell[k] for k in ("frechet", "residual", "still")] == [None] * 3
+
+
+def test_a_stopped_run_goes_on_where_it_was_and_another_setting_is_refused(monkeypatch, tmp_path):
+    monkeypatch.setattr(quality_data, "DATA", tmp_path)
+    monkeypatch.setattr(quality, "SAMPLES", {"dataset": 8})
+    monkeypatch.setattr(quality, "FLOOR_DRAWS", 2)
+    wanted = [("EM", "uniform", 10, "one"), ("RSE", "uniform", 10, "one"), ("RVV", "quadratic", 10, "one")]
+    monkeypatch.setattr(quality, "all_keys", lambda _=0: iter(wanted))
+    steps = []
+
+    def stop(done, total, cell):
+        steps.append((done, total, cell["scheme"]))
+        if done == 2 and len(steps) == 2:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        quality.compute("dataset", progress=stop)
+    first = quality_data.stored("dataset")
+    assert first is not None
+    quality.compute("dataset", progress=stop)
+    assert steps == [(1, 3, "EM"), (2, 3, "RSE"), (3, 3, "RVV")]
+    whole = quality_data.stored("dataset")
+    assert whole is not None
+    assert whole["cells"][:2] == first["cells"]
+    assert list(tmp_path.iterdir()) == [quality_data.path_of("dataset")]
+    monkeypatch.setattr(quality, "SAMPLES", {"dataset": 9})
+    with pytest.raises(ValueError, match="holds another samples"):
+        quality.compute("dataset")
+
+
+def test_a_file_that_cannot_be_written_leaves_the_old_one(monkeypatch, tmp_path):
+    monkeypatch.setattr(quality_data, "DATA", tmp_path)
+    quality_data.save("dataset", {"a": 1, "cells": [{"b": 2.5}, {"b": None}]})
+    assert quality_data.stored("dataset") == {"a": 1, "cells": [{"b": 2.5}, {"b": None}]}
+    monkeypatch.setattr("pathlib.Path.replace", lambda *_: (_ for _ in ()).throw(OSError("full")))
+    with pytest.raises(OSError, match="full"):
+        quality_data.save("dataset", {"cells": []})
+    assert json.loads((tmp_path / "quality_dataset.json").read_text())["a"] == 1
+    assert len(list(tmp_path.iterdir())) == 1
+
+
+def test_the_gaussian_error_beside_a_cell_is_that_of_the_page_on_exact_errors():
+    for name, grid in (("NOBA", "uniform"), ("RVV", "quadratic")):
+        card = exact_runs.at_budget(find(name), 50, grid)
+        assert card is not None
+        found = quality.gaussian(PSLD(), find(name), grid, 50, 1.0)
+        assert found == {key: pytest.approx(card[key], rel=1e-5) for key in ("w2_x", "kl_x")}
+
+
+def test_there_is_no_other_target():
+    with pytest.raises(ValueError, match="no target 'cifar'"):
+        quality.target("cifar")

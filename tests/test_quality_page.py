@@ -1,0 +1,199 @@
+"""The page on sample quality says what the stored cells say; its rank correlations are Spearman's."""
+
+from __future__ import annotations
+
+import copy
+import math
+import re
+
+import numpy as np
+import pytest
+from scipy import stats
+
+from reports.crossval import quality_data
+from reports.crossval.ranks import spearman
+from reports.document import Figure, Table
+from reports.figures import draw
+from reports.pages import quality
+from reports.pages.settings import QUICK
+from splitting_analysis.catalogue import entries, find
+
+RNG = np.random.default_rng(2)
+
+
+def everything(data):
+    """Cells by scheme, grid, NFE and rule, read apart from the page."""
+    return {(c["scheme"], c["grid"], c["nfe"], c["rule"]): c for c in data["cells"]}
+
+
+@pytest.fixture(scope="module")
+def data():
+    found = quality_data.stored("dataset")
+    assert found is not None
+    return found
+
+
+@pytest.fixture(scope="module")
+def page():
+    return quality.build(QUICK)
+
+
+def test_rho_and_p_are_those_of_scipy():
+    for n in (5, 14):
+        x, y = RNG.normal(size=n), RNG.normal(size=n)
+        y[1] = y[0]
+        mine = spearman(list(x), list(y))
+        assert mine.rho == pytest.approx(stats.spearmanr(x, y).statistic, abs=1e-12)
+        ranks = stats.rankdata(x) - (n + 1) / 2, stats.rankdata(y) - (n + 1) / 2
+        by_scipy = stats.permutation_test(
+            (ranks[0],), lambda x, axis, y=ranks[1]: np.abs(np.sum(x * y, axis=axis)),
+            permutation_type="pairings", n_resamples=5000, vectorized=True, alternative="greater", rng=1,
+        )  # fmt: skip
+        assert mine.p == pytest.approx(by_scipy.pvalue, abs=1e-12 if n == 5 else 0.03)
+
+
+def test_perfect_agreement_of_three_is_no_proof():
+    found = spearman([1, 2, 3], [10, 20, math.inf])
+    assert (found.rho, found.p) == pytest.approx((1, 2 / 6))
+    assert found.n == 3
+    assert spearman([1, 2, 3, 4], [4, 3, 2, 1]).p == pytest.approx(2 / 24)
+    assert spearman(list(range(14)), list(range(14))).p < 1e-3
+
+
+def test_pairs_with_a_gap_are_left_out_and_too_few_or_constant_ones_have_no_rank():
+    assert spearman([1, None, 3, 4], [2, 9, 3, 4]).n == 3
+    for x, y in (([1, None, 3], [1, 2, 3]), ([1, 1, 1, 1], [1, 2, 3, 4])):
+        assert math.isnan(spearman(x, y).rho)
+        assert math.isnan(spearman(x, y).p)
+    with pytest.raises(ValueError, match="2 numbers on one side and 3"):
+        spearman([1, 2], [1, 2, 3])
+
+
+@pytest.mark.parametrize("grid", quality_data.GRIDS)
+def test_the_tables_hold_the_stored_numbers(page, data, grid):
+    cells, table = everything(data), page.find(f"quality-dataset-{grid}")
+    columns = [column.key for column in table.columns]
+    assert len(table.rows) == len(entries("psld"))
+    for scheme, row in zip(entries("psld"), table.rows, strict=True):
+        shown = dict(zip(columns, row, strict=True))
+        assert shown["scheme"].startswith(f"[{scheme.name}]")
+        for nfe in (50, 100):
+            one, tuned = (cells.get((scheme.name, grid, nfe, rule)) for rule in ("one", "tuned"))
+            assert one is not None
+            assert shown[f"frechet{nfe}"] == one["frechet"]
+            assert shown[f"residual{nfe}"] == one["residual"]
+            assert shown[f"still{nfe}"] == one["still"]
+            assert shown[f"tuned{nfe}"] == (tuned and tuned["frechet"])
+            assert shown[f"lambda{nfe}"] == (tuned and tuned["lambda_s"])
+
+
+def test_the_figures_draw_every_sampler_once_and_leave_out_what_diverged(page, data):
+    cells, names = everything(data), set()
+    for dynamics in ("ode", "sde"):
+        figure = page.find(f"quality-dataset-{dynamics}")
+        assert isinstance(figure, Figure)
+        assert len(figure.panels) == 4
+        for panel, (measure, grid) in zip(
+            figure.panels, [(m, g) for m in ("frechet", "residual") for g in quality_data.GRIDS], strict=True
+        ):
+            for line in panel.lines:
+                names.add(line.label)
+                for nfe, y in zip(line.x, line.y, strict=True):
+                    value = cells.get((line.label, grid, int(nfe), "one"), {}).get(measure, math.inf)
+                    assert y == value if value <= quality.DRAWN[measure] else math.isnan(y)
+        assert draw(figure).startswith("<svg")
+    assert names == {s.name for s in entries("psld")}
+
+
+def test_the_ranks_are_those_of_the_stored_cells(page, data):
+    cells = everything(data)
+    table = page.find("quality-ranks-dataset")
+    assert isinstance(table, Table)
+    there = {
+        (grid, nfe)
+        for grid in ("uniform", "quadratic")
+        for nfe in (10, 20, 50, 100, 200)
+        if all((s.name, grid, nfe, "one") in cells for s in entries("psld"))
+    }
+    assert {row[:2] for row in table.rows} == there
+    for row in table.rows:
+        grid, nfe, n = row[:3]
+        known = [c for k, c in cells.items() if k[1:] == (grid, nfe, "one") and c["frechet"] is not None]
+        assert n == len(known)
+        expected = [
+            stats.spearmanr([c[error] for c in known], [c[q] for c in known]).statistic
+            for error in ("w2_x", "kl_x")
+            for q in ("frechet", "residual")
+        ]
+        assert row[3::2] == pytest.approx(expected, abs=1e-12)
+
+
+def test_the_sentence_on_reuse_counts_the_comparisons(data):
+    """Counted again from names alone: naive N..., reduced R..., same rest."""
+    cells, better, worse, quieter, factors = everything(data), 0, 0, 0, []
+    for (name, grid, nfe, rule), naive in cells.items():
+        reduced = cells.get(("R" + name[1:], grid, nfe, rule))
+        if name[0] == "N" and rule == "one" and nfe in (20, 50, 100) and reduced:
+            better += naive["frechet"] > reduced["frechet"] + 8**0.5 * data["floors"]["spread"]
+            worse += reduced["frechet"] > naive["frechet"] + 8**0.5 * data["floors"]["spread"]
+            quieter += reduced["residual"] < naive["residual"]
+            factors.append(naive["residual"] / reduced["residual"])
+    said = quality._reuse_counts(data)
+    numbers = [
+        int(number)
+        for number in re.findall(r"\b(\d+) of (?:\d+)|raises it so in (\d+)", said)
+        for number in number
+        if number
+    ]
+    assert numbers == [better, worse, quieter]
+    assert f"of {len(factors)} comparisons" in said
+    assert len(factors) == 30
+    assert f"factor of {np.median(factors):.2g}" in said
+
+
+def test_the_sentences_turn_with_the_data(monkeypatch, data):
+    """Naive and reduced exchanged, and tuning made to pay: the page says so."""
+    other = copy.deepcopy(data)
+    for cell in other["cells"]:
+        if cell["scheme"][0] in "NR" and cell["scheme"] != "RK45":
+            cell["scheme"] = ("R" if cell["scheme"][0] == "N" else "N") + cell["scheme"][1:]
+        if cell["rule"] == "tuned":
+            cell["frechet"] = 0.01
+    assert quality._reuse_counts(other) != quality._reuse_counts(data)
+    assert quality._tuning(quality.cells_of(other)).endswith("tuning pays.")
+    assert quality._best(quality.cells_of(other), "uniform", 50)["scheme"] == "NVV"
+
+
+def test_without_stored_results_the_page_says_how_to_make_them(monkeypatch, tmp_path):
+    monkeypatch.setattr(quality_data, "DATA", tmp_path)
+    empty = quality.build(QUICK)
+    text = " ".join(str(getattr(block, "parts", "")) for block in empty.blocks)
+    for target in ("dataset", "network"):
+        assert f"python -m reports.crossval.quality --target {target}" in text
+    assert "missing from this copy" in empty.lead
+    assert not [block for block in empty.blocks if isinstance(block, Table)]
+
+
+def test_half_a_run_on_the_network_is_shown_as_far_as_it_went(monkeypatch, tmp_path, data):
+    """Up to 50 evaluations, one cell diverged: gaps in the tables, no crash."""
+    half = copy.deepcopy(data)
+    half["cells"] = [c for c in half["cells"] if c["nfe"] <= 50]
+    half["cells"][-1]["frechet"] = half["cells"][-1]["residual"] = half["cells"][-1]["still"] = None
+    monkeypatch.setattr(quality_data, "DATA", tmp_path)
+    for target in ("dataset", "network"):
+        quality_data.save(target, half)
+    page = quality.build(QUICK)
+    table = page.find("quality-network-uniform")
+    assert all(row[6] is None for row in table.rows)
+    assert all(row[1] is not None for row in table.rows)
+    assert len(page.find("quality-ranks-network").rows) == 6
+    assert "held out" in " ".join(str(getattr(block, "parts", "")) for block in page.blocks)
+
+
+def test_published_figures_stand_beside_tuned_cells(page, data):
+    cells, table = everything(data), page.find("quality-published")
+    row = next(r for r in table.rows if r[1:3] == ("uniform", 50))
+    fid = {"EM": 30.81, "SSCS": 18.83, "NOBA": 36.87, "ROBA": 2.76, "NVV": 69.06, "RVV": 14.19}
+    mine = [cells[n, "uniform", 50, "tuned" if "O" in str(find(n).word) else "one"]["frechet"] for n in fid]
+    assert row[3] == len(fid)
+    assert row[4] == pytest.approx(stats.spearmanr(list(fid.values()), mine).statistic, abs=1e-12)
