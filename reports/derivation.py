@@ -210,9 +210,7 @@ def _score_expressions(scheme: Scheme, scores: tuple[str | None, str | None]) ->
     return {n: parse_expression(s, names) for n, s in zip(wanted, given, strict=True)}
 
 
-def _field_point(
-    scheme: Scheme, values: dict[str, float], expressions: dict[str, sympy.Expr]
-) -> Point:
+def _field_point(scheme: Scheme, values: dict[str, float], expressions: dict[str, sympy.Expr]) -> Point:
     where = {c: values[c] for c in scheme.model.components}
     field = sympy_field(expressions, {**where, "tau": values.get("tau", 0.0)})
     return Point(where, field, values)
@@ -245,7 +243,5 @@ def _runge_kutta_numbers(
     }  # fmt: skip
     for power in list(error.terms)[1:]:
         vector = evaluate(error.terms[power]["z"], point)
-        result[f"h{power}"] = {
-            c: float(vector[i]) if vector else 0.0 for i, c in enumerate(model.components)
-        }
+        result[f"h{power}"] = {c: float(vector[i]) if vector else 0.0 for i, c in enumerate(model.components)}
     return result
