@@ -117,7 +117,7 @@ def _determinant_and_inverse(matrices: Tensor) -> tuple[Tensor, Tensor]:
         return matrices[:, 0, 0], 1 / matrices
     a, b, c, d = matrices.flatten(1).unbind(1)
     determinant = a * d - b * c
-    adjugate = torch.stack([d, -b, -c, a], dim=1).unflatten(1, (2, 2))
+    adjugate = torch.stack([d, -b, -c, a], dim=1).reshape(-1, 2, 2)
     return determinant, adjugate / determinant[:, None, None]
 
 

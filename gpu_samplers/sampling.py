@@ -27,6 +27,7 @@ from numpy.typing import NDArray
 from gpu_samplers import engine, plain
 from gpu_samplers.distributed import Rank, meeting
 from gpu_samplers.network import NCSNpp
+from gpu_samplers.network.winograd import with_winograd
 from gpu_samplers.noise import Noise
 from gpu_samplers.processes import PSLD, VP, grid, steps_for
 from gpu_samplers.score import NetworkScore
@@ -170,15 +171,16 @@ class Made:
 
 def write_samples(
     folder: str | Path, job: Job, network: NCSNpp, *, batch: int = 64, device: str = "cpu",
-    compile: bool = False, channels_last: bool = False, rank: Rank | None = None,  # noqa: A002 - torch's word
-    progress: Progress | None = None,
+    compile: bool = False, channels_last: bool = False, winograd: bool = False,  # noqa: A002 - torch's word
+    rank: Rank | None = None, progress: Progress | None = None,
 ) -> Made:  # fmt: skip
     """Write the samples of a job that `folder` does not hold yet.
 
     Up to rounding, the samples depend on the job and the network alone: not on batch, device, compile,
-    channels_last, the number of processes or interruptions. (One exception: the black box has one step size
-    for a batch, so for it `batch` is part of the job.) An .npz holds one shard: `images` float32
-    (n, channels, height, width), positions in the scale of the data, not clipped; `index` (n,); `nfe` (n,).
+    channels_last, winograd (network.winograd), the number of processes or interruptions. (One exception: the
+    black box has one step size for a batch, so for it `batch` is part of the job.) An .npz holds one shard:
+    `images` float32 (n, channels, height, width), positions in the scale of the data, not clipped; `index`
+    (n,); `nfe` (n,).
     A .png holds one sample, clipped to [-1, 1], named by its index.
 
     Raises ValueError if the folder holds samples of another job, FloatingPointError, naming sampler, step and
@@ -187,6 +189,8 @@ def write_samples(
     rank, folder = rank or Rank(), Path(folder)
     if not 1 <= batch <= job.shard:
         raise ValueError(f"batch = {batch}: a batch is a part of a shard, from 1 to shard = {job.shard}")
+    if winograd and job.precision == "bf16":
+        raise ValueError("winograd: its transforms need float32 or float64, not bf16")
     shape, place = _shape(job, network), rank.device(device)
     settings = settings_of(job, network, batch)
     with meeting(rank) as meet, ExitStack() as stack:
@@ -196,6 +200,7 @@ def write_samples(
         check_record(folder, settings)
         missing = [shard for shard in job.shards if not holds(folder, job.form, shard, shape)]
         meet()  # a shard made while another process still looks would shift its list
+        network = with_winograd(network) if winograd else network
         made = _make(
             folder, job, missing[rank.rank :: rank.world], shape, batch,
             NetworkScore(

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
-import tempfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +10,7 @@ from typing import Any
 
 from reports import html, latex, markdown
 from reports.document import Page, tables, to_json
+from reports.files import write_whole
 from reports.pages import (
     catalogue,
     crossval_global,
@@ -105,25 +104,9 @@ def build_report(out: Path, quick: bool, progress: Progress = lambda *_: None) -
     pages = build_pages(quick, progress)
     progress("writing", len(PAGES), len(PAGES) + 1)
     files = render(pages)
-    written = [_write(out / name, content) for name, content in files.items()]
+    written = [write_whole(out / name, content) for name, content in files.items()]
     progress("done", len(PAGES) + 1, len(PAGES) + 1)
     return written
-
-
-def _write(path: Path, content: str) -> Path:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    descriptor, partial = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    try:
-        with os.fdopen(descriptor, "w", encoding="utf-8", newline="\n") as file:
-            file.write(content)
-        umask = os.umask(0)
-        os.umask(umask)
-        Path(partial).chmod(0o666 & ~umask)
-        Path(partial).replace(path)
-    except BaseException:
-        Path(partial).unlink(missing_ok=True)
-        raise
-    return path
 
 
 def check_report(

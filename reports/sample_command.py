@@ -65,6 +65,10 @@ def sample(
     channels_last: Annotated[
         bool, typer.Option("--channels-last", help="Keep weights and images in this memory format.")
     ] = False,
+    winograd: Annotated[
+        bool,
+        typer.Option("--winograd", help="Faster convolutions of large images on a CPU; memory for speed."),
+    ] = False,
 ) -> None:
     """Draw samples from a network, by any sampler.
 
@@ -104,7 +108,7 @@ def sample(
         with _progress(rank.rank == 0) as progress:
             made = write_samples(
                 out, job, network, batch=batch, device=device, compile=compile, channels_last=channels_last,
-                rank=rank, progress=progress,
+                winograd=winograd, rank=rank, progress=progress,
             )  # fmt: skip
     except FloatingPointError as error:
         raise ValueError(str(error)) from None

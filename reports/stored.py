@@ -19,6 +19,7 @@ from analytic_models.distances import score_card
 from analytic_models.grids import grid
 from analytic_models.moments import run, steps_for
 from analytic_models.targets import Gaussian, load_spectrum
+from reports.files import write_whole
 from splitting_analysis.catalogue import entries, find
 from splitting_analysis.local_error import at_lambda_one
 
@@ -91,7 +92,7 @@ def main(path: str) -> None:
         "_spectrum_sha256": digest,
         **compute(Gaussian(load_spectrum(path))),
     }
-    FILE.write_text(json.dumps(results, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+    write_whole(FILE, json.dumps(results, indent=1, ensure_ascii=False) + "\n")
 
 
 if __name__ == "__main__":

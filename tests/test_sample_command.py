@@ -91,7 +91,8 @@ def test_without_options_a_run_has_the_documented_defaults(run, asked, net):
     assert network.config == CONFIG and next(network.parameters()).dtype == torch.float32
     assert options.pop("progress") is not None
     assert options == {
-        "batch": 64, "device": "cpu", "compile": False, "channels_last": False, "rank": Rank(0, 1, 0),
+        "batch": 64, "device": "cpu", "compile": False, "channels_last": False, "winograd": False,
+        "rank": Rank(0, 1, 0),
     }  # fmt: skip
 
 
@@ -104,7 +105,7 @@ def test_every_option_reaches_its_place(run, asked, net, tmp_path):
         "Gamma=0.5,nu=3,T=1.5", "--factor", "upper", "--numerical-eps", 1e-9, "--seed", 4, "--grid",
         "quadratic", "--eps", 0.01, "--no-denoise", "--lambda-s", 1.2, "--format", "png", "--shard", 6,
         "--batch", 5, "--device", "cuda", "--precision", "float64", "--state", "float32",
-        "--compile", "--channels-last",
+        "--compile", "--channels-last", "--winograd",
     )[0] == 0  # fmt: skip
     ((folder, job, network, options),) = asked
     assert folder == tmp_path / "out"
@@ -116,7 +117,8 @@ def test_every_option_reaches_its_place(run, asked, net, tmp_path):
     assert network.config == CONFIG and next(network.parameters()).dtype == torch.float64
     del options["progress"]
     assert options == {
-        "batch": 5, "device": "cuda", "compile": True, "channels_last": True, "rank": Rank(0, 1, 0),
+        "batch": 5, "device": "cuda", "compile": True, "channels_last": True, "winograd": True,
+        "rank": Rank(0, 1, 0),
     }  # fmt: skip
 
 

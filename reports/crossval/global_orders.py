@@ -1,10 +1,11 @@
-"""Global errors of deterministic PSLD samplers on scores that are not Gaussian, weak errors of the others.
+"""Global errors on scores that are not Gaussian: deterministic, strong and weak, of every PSLD sampler.
 
     python -m reports.crossval.global_orders
 
 writes `reports/data/crossval_global.json`. Deterministic samplers: the end state at forward time CUT from the
-same start against SciPy's DOP853 at 1e-13. Stochastic ones: a one-dimensional mixture, by quadrature (see
-reports.crossval.weak): on a network a weak error needs Monte Carlo far below the error, and is not measured.
+same start against SciPy's DOP853 at 1e-13. Stochastic ones: strong errors against a fine reference on the
+same path (reports.crossval.strong_orders); weak ones on a one-dimensional mixture, by quadrature
+(reports.crossval.weak): on a network they need Monte Carlo far below the error, and are not measured.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from typing import Any
 
 import torch
 
-from reports.crossval import results, runs, weak
+from reports.crossval import results, runs, strong_orders, weak
 from reports.crossval.runs import Target
 from reports.crossval.scores import Tensor
 from splitting_analysis.catalogue import entries, find
@@ -76,12 +77,13 @@ def compute_target(target: Target) -> dict[str, Any]:
 def main() -> None:
     torch.set_num_threads(1)
     settings = {"seed": runs.SEED, "samples": runs.SAMPLES, "cut": runs.CUT}
-    found: dict[str, Any] = {"settings": settings, "ode": {}}
+    found: dict[str, Any] = {"settings": settings, "ode": {}, "strong": {}}
     for name, target in runs.targets().items():
         if name == "dataset":  # its orders are not reached with steps of this size: see the rounding page
             continue
         began = time.perf_counter()
         found["ode"][name] = compute_target(target)
+        found["strong"][name] = strong_orders.compute(target)
         print(f"{name}: {time.perf_counter() - began:.0f} s", flush=True)
     began = time.perf_counter()
     found["weak"] = weak.compute()

@@ -19,6 +19,7 @@ import torch
 
 from gpu_samplers import engine
 from gpu_samplers.configs import Config
+from gpu_samplers.data import digits
 from gpu_samplers.embedded import DIGITS, digits_network
 from gpu_samplers.exact import MixtureScore, covariance, transition
 from gpu_samplers.network import NCSNpp
@@ -77,19 +78,17 @@ def _mixture(process: Diffusion) -> MixtureScore:
     return MixtureScore(process, means, 0.2, torch.tensor([0.5, 0.2, 0.3]))
 
 
-def digits() -> Tensor:
-    """The 1,797 images of scikit-learn's digits in [-1, 1], (1797, 1, 8, 8)."""
-    from sklearn.datasets import load_digits
-
-    return torch.as_tensor(load_digits().images / 8 - 1, dtype=torch.float64)[:, None]
+def images() -> Tensor:
+    """The digits (1797, 1, 8, 8) in float64."""
+    return digits().pixels.double()
 
 
 def data_set() -> Target:
     """The exact score of the digits data set itself, no network."""
     process = PSLD()
-    score = MixtureScore(process, digits())
+    score = MixtureScore(process, images())
     what = "exact score of the digits data set, 1,797 images of 64 pixels"
-    return Target(what, process, score, score, digits(), (0.9, 0.3), 0.3, (1e-6,), 2)
+    return Target(what, process, score, score, images(), (0.9, 0.3), 0.3, (1e-6,), 2)
 
 
 def random_network() -> Target:
@@ -112,7 +111,7 @@ def trained_network() -> Target:
 def _network(what: str, network: NCSNpp, process: PSLD, sha256: str) -> Target:
     score = network_score(network, process)
     machine = NetworkScore(network, process, torch.float64)
-    return Target(what, process, machine, score, digits(), (0.9, 0.3), 0.5, (1e-6,), 2, sha256)
+    return Target(what, process, machine, score, images(), (0.9, 0.3), 0.5, (1e-6,), 2, sha256)
 
 
 TARGETS: dict[str, Callable[[], Target]] = {

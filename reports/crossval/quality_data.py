@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import json
-import os
-import tempfile
 from pathlib import Path
 from typing import Any
+
+from reports.files import write_whole
 
 DATA = Path(__file__).parents[1] / "data"
 GRIDS = ("uniform", "quadratic")
@@ -38,13 +38,4 @@ def save(target: str, document: dict[str, Any]) -> None:
     rows = ",\n  ".join(json.dumps(cell, ensure_ascii=False) for cell in document["cells"])
     rest = {key: value for key, value in document.items() if key != "cells"}
     top = json.dumps(rest, indent=1, ensure_ascii=False).removesuffix("\n}")
-    path = path_of(target)
-    descriptor, partial = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    try:
-        with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-            file.write(f'{top},\n "cells": [\n  {rows}\n ]\n}}\n')
-        Path(partial).chmod(0o644)
-        Path(partial).replace(path)
-    except BaseException:
-        Path(partial).unlink(missing_ok=True)
-        raise
+    write_whole(path_of(target), f'{top},\n "cells": [\n  {rows}\n ]\n}}\n')

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import json
-import os
 import platform
-import tempfile
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
+
+from reports.files import write_whole
 
 DATA = Path(__file__).parents[1] / "data"
 PACKAGES = ("torch", "numpy", "scipy")
@@ -29,16 +29,7 @@ def save(name: str, about: str, command: str, results: dict[str, Any]) -> None:
     """Write results and what they were made with; the file changes whole or not at all."""
     versions = {"python": platform.python_version(), **{package: version(package) for package in PACKAGES}}
     document = {"_about": about, "_command": command, "_versions": versions, **results}
-    path = path_of(name)
-    descriptor, partial = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    try:
-        with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-            file.write(json.dumps(document, indent=1, ensure_ascii=False) + "\n")
-        Path(partial).chmod(0o644)
-        Path(partial).replace(path)
-    except BaseException:
-        Path(partial).unlink(missing_ok=True)
-        raise
+    write_whole(path_of(name), json.dumps(document, indent=1, ensure_ascii=False) + "\n")
 
 
 def rounded(value: Any, digits: int = 6) -> Any:

@@ -24,7 +24,7 @@ from splitting_analysis.scheme import Scheme, piece_key
 from splitting_analysis.strong import strong_error
 
 SUBSTEPS = 2
-"""Of the reference, and intervals of the path; the halves of SSCS end where an interval does."""
+"""Intervals of the path of one step, and steps of its reference; the halves of SSCS end where one does."""
 CHUNK = 256
 _NODES, _WEIGHTS = np.polynomial.legendre.leggauss(10)
 
@@ -53,20 +53,23 @@ def orthogonal_normals(size: int, seed: int) -> Tensor:
     return torch.cat([rows, -rows])
 
 
-def projections(process: Diffusion, tau: float, h: float, piece: Piece, start: float, stop: float) -> Array:
-    """What normals of the path make up a piece's noise over [start, stop] of the step, (n, n, SUBSTEPS, 2).
+def projections(
+    process: Diffusion, tau: float, h: float, piece: Piece, start: float, stop: float,
+    substeps: int = SUBSTEPS,
+) -> Array:  # fmt: skip
+    """What normals of the path make up a piece's noise over [start, stop] of the step, (n, n, substeps, 2).
 
     normals_of_the_engine[i] = sum over (c, k, j) of result[i, c, k, j] * path[c, k, j], of unit variance.
     Exact rules take the integral of exp(linear * clock) g dW, others the increment of the path.
     """
-    p, width = process.parameters, h / SUBSTEPS
+    p, width = process.parameters, h / substeps
     linear = np.array(piece.linear(p), dtype=np.float64)
     strength = np.array(piece.noise(p), dtype=np.float64)
     n = len(strength)
-    loadings = np.zeros((n, n, SUBSTEPS, 2))
+    loadings = np.zeros((n, n, substeps, 2))
     t, end = process.T - tau, process.T - tau + stop * h
-    for k in range(SUBSTEPS):
-        if not (start <= k / SUBSTEPS and (k + 1) / SUBSTEPS <= stop):
+    for k in range(substeps):
+        if not (start <= k / substeps and (k + 1) / substeps <= stop):
             continue
         s = (_NODES + 1) / 2
         at = t + (k + s) * width
@@ -88,7 +91,7 @@ def projections(process: Diffusion, tau: float, h: float, piece: Piece, start: f
 class PathNoise:
     """The normals that the engine asks for in one step of `scheme`, made from a path's.
 
-    path (n, SUBSTEPS, 2, batch, *shape). Blocks come in the order of the word's noisy tokens.
+    path (n, substeps, 2, batch, *shape). Blocks come in the order of the word's noisy tokens.
     """
 
     def __init__(self, scheme: Scheme, process: Diffusion, tau: float, h: float, path: Tensor) -> None:
@@ -101,7 +104,7 @@ class PathNoise:
             start = done[op.letter]
             done[op.letter] += float(op.fraction)
             if piece.has_noise:
-                loadings = projections(process, tau, h, piece, start, done[op.letter])
+                loadings = projections(process, tau, h, piece, start, done[op.letter], path.shape[1])
                 self.blocks.append(torch.einsum("ickj,ckj...->i...", torch.as_tensor(loadings), path))
 
     def __call__(self, parts: int) -> Tensor:
@@ -114,14 +117,14 @@ class PathNoise:
 def reference(
     process: Diffusion, model: Model, score: Score, z: Tensor, tau: float, h: float, path: Tensor
 ) -> Tensor:
-    """The reverse SDE from z (n, batch, *shape) over h on the path: SUBSTEPS steps of SRA1 (Roessler 2010).
+    """The reverse SDE from z (n, batch, *shape) over h: one step of SRA1 (Roessler 2010) per interval.
 
     Of strong order 3/2 and weak order 2 for additive noise, and of another family than the samplers: its
     own error is one power of h below every leading term compared here.
     """
     field = drift(process, model, score)
     strength = torch.tensor(model.drift.noise(process.parameters), dtype=torch.float64)
-    width = h / SUBSTEPS
+    width = h / path.shape[1]
 
     def g(at: float) -> Tensor:
         return (process.beta(at) * strength).sqrt().reshape(-1, *[1] * (z.ndim - 1))
@@ -129,7 +132,7 @@ def reference(
     def slope(state: Tensor, at: float) -> Tensor:
         return field(state, torch.tensor(at, dtype=torch.float64))
 
-    for k in range(SUBSTEPS):
+    for k in range(path.shape[1]):
         here = tau - k * width
         increment = sqrt(width) * path[:, k, 0]
         area = sqrt(width) * (path[:, k, 0] / 2 - path[:, k, 1] / (2 * sqrt(3)))  # integral of W, over width

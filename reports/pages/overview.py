@@ -14,6 +14,8 @@ SHOWN = (
     "reuse-budget",
     "lambda-best-uniform",
     "published-heun",
+    "network-samples",
+    "quality-network-sde",
 )
 """Figures and tables of other pages that the overview repeats."""
 TITLES = {
@@ -21,6 +23,8 @@ TITLES = {
     "reuse": "What score reuse does",
     "position-noise": "How much noise in position",
     "published": "An erratum",
+    "network": "A network to try samplers on",
+    "quality": "Quality of samples",
 }
 
 
@@ -41,6 +45,6 @@ def build(pages: Sequence[Page]) -> Page:
             body += [Heading(TITLES.get(page.slug, page.title), f"on-{page.slug}"), *shown]
     lead = (
         f"{len(CATALOGUE)} samplers of diffusion models and of molecular dynamics: closed-form errors, "
-        "exact distances, no Monte Carlo."
+        "exact distances without Monte Carlo, and both compared with samplers that run on a network."
     )
     return Page("index", "Splitting samplers, analysed exactly", lead, tuple(body))
