@@ -60,10 +60,10 @@ def adaptive(
         k.append(f(t + h, new))
         error = h * sum(e * ki for e, ki in zip(DP_E, k, strict=True))
         size = norm(error, atol + torch.maximum(z.abs(), new.abs()) * rtol)
-        factor = 0.9 * size**-0.2 if size > 0 else 10.0
+        factor = 10.0 if size == 0 else 0.9 * size**-0.2  # NaN: the step shrinks until it underflows
         if size < 1:
             t, z, first = (end if h == end - t else t + h), new, k[-1]
             h, rejected = h * min(1.0 if rejected else 10.0, factor), False
         else:
-            h, rejected = h * max(0.2, factor), True
+            h, rejected = h * max(0.2, factor), True  # max(0.2, nan) is 0.2
     return z

@@ -154,3 +154,9 @@ def test_nothing_is_denoised_where_nothing_is_left():
     z = torch.ones(2, 1, 1, dtype=torch.float64)
     plain.sample("Euler", process, score, z, [0.0, 0.5, 1.0], None)
     assert score.calls == 2
+
+
+def test_the_black_box_ends_where_the_slope_is_not_a_number():
+    slope = lambda t, z: torch.where(torch.tensor(t > 0.5), torch.nan, -z)  # noqa: E731
+    with pytest.raises(ArithmeticError, match=r"at t = 0\.[45]\d* no step is small enough"):
+        black_box.adaptive(slope, 0.0, 1.0, torch.ones(1, 3, dtype=torch.float64), 1e-6, 1e-6)
