@@ -99,6 +99,8 @@ def run(
     arguments = len(plan.scheme.model.score_arguments)
     counted, watch = Counted(output), Watch(plan, z.device)
     table = _table(plan, z)
+    if isinstance(noise, Noise):
+        noise.expect(sum(sum(update.draws) for update in plan.updates))
     # Rows: the base state, the scores since, the normals since. Twice, so that a new state is written
     # while the old one is read. No row is read before it is written.
     rows, spare = (z.new_empty(plan.rows, z[0].numel()) for _ in range(2))

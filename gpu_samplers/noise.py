@@ -3,13 +3,14 @@
 Every sample has a generator of its own, seeded from (seed, i), and reads it from the start: its
 k-th draw depends on (seed, i, k) alone, bit for bit, as long as the draws before it had the same
 sizes (a sampler's do). Normals are made on the host, also for a GPU: then every device sees the
-same bits, and at about 4 ns a number and thread the host is done long before a network is.
+same bits, and at about 4 ns a number the host is done long before a network is. A run that says what
+it will draw has it drawn ahead, by a thread of its own, while the rest of a step is computed.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from functools import cache
 from hashlib import blake2b
 from math import prod
@@ -18,7 +19,11 @@ import torch
 
 _WORD = 2**32
 _WORTH_A_THREAD = 2**15
-"""Numbers that one thread draws in about the time it takes to wake up another."""
+"""Numbers of a component below which waking up a thread takes longer than drawing them."""
+_FIRST, _MOST = 2, 8
+"""Components in the first block that is drawn ahead, and in the largest: each has twice those of the last."""
+_LANES = 16
+"""torch makes normals in groups of so many: only whole groups are the same in one call and in several."""
 
 
 def stream_seed(seed: int, index: int) -> int:
@@ -52,30 +57,44 @@ class Noise:
                 raise ValueError(f"sample index {index}: an index lies in [0, 2^32)")
         self.shape, self.dtype, self.device = tuple(shape), dtype, torch.device(device)
         self._generators = [torch.Generator().manual_seed(stream_seed(seed, i)) for i in indices]
+        self._ready = torch.empty(len(self._generators), 0, dtype=dtype, device=self.device)
+        self._coming: Future[torch.Tensor] | None = None
+        self._expected, self._ahead = 0, _FIRST
+
+    def expect(self, parts: int) -> None:
+        """Announce that `parts` components more will be drawn: they are the same, but drawn ahead."""
+        size = prod(self.shape)
+        if size % _LANES == 0 and size * len(self._generators) >= _WORTH_A_THREAD:
+            self._expected, self._ahead = self._expected + parts, _FIRST
+            if self._coming is None:
+                self._draw_ahead()
 
     def __call__(self, parts: int) -> torch.Tensor:
-        on_host = self.device.type == "cpu"
+        missing, found = parts * prod(self.shape), list[torch.Tensor]()
+        while missing:
+            if not self._ready.shape[1]:
+                self._ready = self._block(missing) if self._coming is None else self._coming.result()
+                self._ready = self._ready.to(self.device, non_blocking=True)
+                self._draw_ahead()
+            found.append(self._ready[:, :missing])
+            self._ready = self._ready[:, missing:]
+            missing -= found[-1].shape[1]
+        drawn = found[0] if len(found) == 1 else torch.cat(found, dim=1)
+        return drawn.view(len(drawn), parts, *self.shape).transpose(0, 1)
+
+    def _draw_ahead(self) -> None:
+        parts = min(self._expected, self._ahead)
+        self._expected, self._ahead = self._expected - parts, min(2 * self._ahead, _MOST)
+        self._coming = _pool().submit(self._block, parts * prod(self.shape)) if parts else None
+
+    def _block(self, numbers: int) -> torch.Tensor:
+        """The next normals (batch, numbers), on the host; row i from generator i."""
         # Fresh memory every time: a pinned block is reused only after the copy out of it is done.
-        size = (len(self._generators), parts * prod(self.shape))
-        block = torch.empty(size, dtype=self.dtype, pin_memory=not on_host)
-        self._fill(block)
-        if not on_host:
-            block = block.to(self.device, non_blocking=True)
-        return block.view(len(self._generators), parts, *self.shape).transpose(0, 1)
-
-    def _fill(self, block: torch.Tensor) -> None:
-        """Row i from generator i. Threads (torch draws without Python's lock) share the rows out."""
-        threads = max(1, min(torch.get_num_threads(), block.numel() // _WORTH_A_THREAD, len(block)))
-        rows, share = block.unbind(), -(-len(block) // threads)
-
-        def draw(first: int) -> None:
-            for row, generator in zip(rows[first : first + share], self._generators[first:], strict=False):
-                row.normal_(generator=generator)
-
-        rest = [_pool().submit(draw, first) for first in range(share, len(rows), share)]
-        draw(0)
-        for part in rest:
-            part.result()
+        size = (len(self._generators), numbers)
+        block = torch.empty(size, dtype=self.dtype, pin_memory=self.device.type != "cpu")
+        for row, generator in zip(block.unbind(), self._generators, strict=True):
+            row.normal_(generator=generator)
+        return block
 
 
 @cache

@@ -101,3 +101,27 @@ def test_bad_noise_is_refused():
         Noise(0, [2**32], (2,))
     with pytest.raises(ValueError, match=r"float32 or float64, not torch\.bfloat16"):
         Noise(0, [0], (2,), torch.bfloat16)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+@pytest.mark.parametrize("shape", [(4, 64, 64), (3, 61, 61)], ids=["whole groups", "an odd size"])
+def test_noise_drawn_ahead_is_the_same_bit_for_bit_and_may_be_more_or_less_than_was_expected(dtype, shape):
+    plain, ahead = (Noise(3, range(4), shape, dtype) for _ in range(2))
+    sizes = [2, 2, 1, 2, 4, 1, 2, 2]
+    now = [plain(parts).clone() for parts in sizes]
+    ahead.expect(sum(sizes[:5]))
+    drawn = [ahead(parts) for parts in sizes[:6]]  # one more than announced
+    ahead.expect(5)  # one more than is drawn
+    drawn += [ahead(parts) for parts in sizes[6:]]
+    assert all(torch.equal(a, b) for a, b in zip(now, drawn, strict=True))
+
+
+def test_a_run_has_its_noise_drawn_ahead():
+    noise = Noise(3, range(4), (4, 64, 64))
+    noise.expect(2)
+    assert noise._coming is not None
+    noise(2)
+    assert noise._coming is None
+    small = Noise(3, range(4), (1, 8, 8))
+    small.expect(2)
+    assert small._coming is None

@@ -3,7 +3,8 @@
 Run `python -m tests.benchmarks.bench_engine`; it needs about half a minute. Claims measured: on a batch
 (16, 6, 32, 32) a step of EM takes at most 1.5 draws (torch.randn of that shape), one of SSCS 2.5.
 The network is a stub that returns the same tensor: what is left is drawing the noise, handing the
-state over in the network's precision, counting, watching for nan, and the update.
+state over in the network's precision, counting, watching for nan, and the update. torch has one thread
+here: the second core draws the noise ahead, and torch's own idle threads would spin on it.
 """
 
 from __future__ import annotations
@@ -75,6 +76,7 @@ def measure() -> dict[str, list[float]]:
 
 
 def main() -> None:
+    torch.set_num_threads(1)
     spent = measure()
     unit, *_ = spent.values()
     title = f"Sampler-only time of a step, batch {BATCH} x 6 x 32 x 32, {torch.get_num_threads()} threads"
