@@ -6,10 +6,12 @@ in time too; analytic_models states the same targets in NumPy, so that each judg
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 import torch
 
-from gpu_samplers.processes import PSLD, VP, Langevin
+from gpu_samplers.processes import PSLD, VP, Langevin, exponential
 
 Tensor = torch.Tensor
 _NODES, _WEIGHTS = np.polynomial.legendre.leggauss(40)
@@ -127,3 +129,28 @@ def _pull(x: Tensor, centres: Tensor, precisions: Tensor, scale: Tensor) -> Tens
     pulls = -torch.einsum("kij,jkd->ikd", precisions, away)
     shares = torch.softmax(scale + (away * pulls).sum((0, 2)) / 2, dim=0)
     return torch.einsum("k,ikd->id", shares, pulls)
+
+
+def data_set_score(process: PSLD, images: Tensor) -> Callable[[Tensor, float], Tensor]:
+    """The exact score of a data set (k, *shape), fast: -P (z - phi E[x_0 | z]), in two matrix products.
+
+    P is the precision of the perturbation kernel (theory, section 1, hybrid score matching), phi the first
+    column of the transition matrix: the state's mean is phi x_0. For sampling: it is not differentiable in
+    time, and far below tau = 1e-3 the squares cancel; `MixtureScore` is slower and has neither limit.
+    """
+    flat = images.reshape(len(images), -1).double()
+    squares = flat.square().sum(1)
+
+    def score(z: Tensor, tau: float, /) -> Tensor:
+        b = process.clock(process.T - tau, tau)
+        phi = exponential(process.drift, np.array([b]))[0][:, 0]
+        precision = np.linalg.inv(process.kernel(tau))
+        pull = phi @ precision
+        state = z.reshape(2, z.shape[1], -1).double()
+        logits = (pull[0] * state[0] + pull[1] * state[1]) @ flat.T - squares * float(pull @ phi) / 2
+        mean = torch.softmax(logits, dim=1) @ flat
+        away = [state[i] - phi[i] * mean for i in range(2)]
+        rows = [-(precision[i, 0] * away[0] + precision[i, 1] * away[1]) for i in range(2)]
+        return torch.stack(rows).reshape(z.shape).to(z.dtype)
+
+    return score

@@ -10,7 +10,8 @@ import pytest
 import torch
 
 from analytic_models import diffusions
-from gpu_samplers.exact import MixtureScore, covariance, transition
+from gpu_samplers.data import digits
+from gpu_samplers.exact import MixtureScore, covariance, data_set_score, transition
 from gpu_samplers.processes import PSLD, VP, Langevin
 
 # torch's own import of its forward-mode rules
@@ -103,3 +104,25 @@ def test_states_and_times_that_do_not_fit_are_refused():
         score(batch(VP()), 0.5)
     with pytest.raises(ValueError, match="forward time 0: one of variance 0"):
         score(batch(PSLD()), 0.0)
+
+
+@pytest.mark.parametrize("tau", [0.001, 0.05, 0.4, 1.0])
+def test_the_fast_score_of_a_data_set_is_the_mean_of_the_kernels_scores(tau):
+    """All differences written out, coefficients from the exact side's transition and noise."""
+    process, images = PSLD(), digits().pixels[::60]
+    diffusion = diffusions.PSLD()
+    (a, b), (c, d) = diffusion.transition(tau)
+    (xx, xm), (_, mm) = diffusion.noise(tau)
+    start = diffusion.kappa * diffusion.M
+    kernel = np.array([[xx + b * b * start, xm + b * d * start], [xm + b * d * start, mm + d * d * start]])
+    centres = np.stack([a * images.flatten(1).double().numpy(), c * images.flatten(1).double().numpy()])
+    z = centres[:, :6] + 0.3 * np.random.default_rng(0).normal(size=(2, 6, 64))
+    away = z[:, :, None] - centres[:, None]
+    precision = np.linalg.inv(kernel)
+    logits = -np.einsum("ij,ibkd,jbkd->bk", precision, away, away) / 2
+    share = np.exp(logits - logits.max(1, keepdims=True))
+    share /= share.sum(1, keepdims=True)
+    expected = -np.einsum("ij,bk,jbkd->ibd", precision, share, away)
+    state = torch.from_numpy(z).reshape(2, 6, 1, 8, 8)
+    found = data_set_score(process, images)(state, tau).reshape(2, 6, 64).numpy()
+    assert np.allclose(found, expected, rtol=1e-7, atol=1e-7 * np.abs(expected).max())

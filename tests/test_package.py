@@ -8,6 +8,7 @@ import re
 import subprocess
 import sys
 import tomllib
+import zipfile
 from importlib import metadata
 from pathlib import Path
 
@@ -97,6 +98,9 @@ def test_the_wheel_works_outside_the_checkout(tmp_path):
     # through the sdist, so that nothing stale in build/ can get in
     run(sys.executable, "-m", "build", "--outdir", str(tmp_path), str(ROOT))
     (wheel,) = tmp_path.glob("*.whl")
+    inside = set(zipfile.ZipFile(wheel).namelist())
+    weights = {str(path.relative_to(ROOT)) for path in (ROOT / "gpu_samplers/weights").glob("*.safetensors")}
+    assert len(weights) == 2 and weights <= inside
     run(sys.executable, "-m", "venv", str(tmp_path / "venv"))
     python, script = tmp_path / "venv/bin/python", tmp_path / "venv/bin/splitting-analysis"
     run(str(python), "-m", "pip", "install", "--quiet", str(wheel))

@@ -122,7 +122,7 @@ def test_the_ranks_are_those_of_the_stored_cells(page, data):
         assert n == len(known)
         expected = [
             stats.spearmanr([c[error] for c in known], [c[q] for c in known]).statistic
-            for error in ("w2_x", "kl_x")
+            for error in quality.ERRORS
             for q in ("frechet", "residual")
         ]
         assert row[3::2] == pytest.approx(expected, abs=1e-12)

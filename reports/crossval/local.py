@@ -54,6 +54,8 @@ class Target:
     sde_steps: tuple[float, ...]
     rotations: int
     sha256: str = ""
+    share: float = 1 / 4
+    """Largest step for a leading power above 3, as a share of the forward time."""
 
 
 def mixture() -> Target:
@@ -111,7 +113,8 @@ def trained_network() -> Target:
 def _network(what: str, network: NCSNpp, process: PSLD, sha256: str) -> Target:
     score = network_score(network, process)
     machine = NetworkScore(network, process, torch.float64)
-    return Target(what, process, machine, score, images(), (0.9, 0.3), 0.5, (1e-6,), 2, sha256)
+    # Fourier features of log t with frequencies of some 16: the network changes within 1/100 of a time.
+    return Target(what, process, machine, score, images(), (0.9, 0.3), 0.5, (1e-6,), 2, sha256, 1 / 100)
 
 
 TARGETS: dict[str, Callable[[], Target]] = {
@@ -150,7 +153,7 @@ def noised(target: Target, tau: float, seed: int) -> Tensor:
 def ode_row(target: Target, scheme: Scheme, tau: float) -> dict[str, Any]:
     """One deterministic scheme at one state, as a row of the page."""
     high = (local_error(scheme).leading or 0) > 3
-    h, levels = (tau / 4, 13) if high else (min(0.02, tau / 4), 14)
+    h, levels = (tau * target.share, 13) if high else (min(0.02, tau / 4), 14)
     z = noised(target, tau, SEED)
     found = ode.compare(scheme, target.process, target.machine, target.score, z, tau, h, levels)
     return {

@@ -62,8 +62,8 @@ def extrapolated(
 ) -> Limit:
     """The limit of measure(h) as h -> 0 from h, h/ratio, ...: Neville's table of a power series in h.
 
-    Among the entries the one is taken that differs least from its two parents: truncation falls
-    and round-off grows along the table, and neither is known beforehand.
+    Among the entries the one is taken that differs least from its two parents, relative to itself: truncation
+    falls and round-off grows along the table, and neither is known beforehand.
     """
     steps = [h / ratio**k for k in range(levels)]
     raw = [measure(step) for step in steps]
@@ -71,11 +71,11 @@ def extrapolated(
     for j in range(1, levels):
         new = [b + (b - a) / (ratio**j - 1) for a, b in pairwise(column)]
         for k, value in enumerate(new):
-            change = max(float((value - column[k + i]).norm()) for i in (0, 1))
+            change = max(float((value - column[k + i]).norm()) for i in (0, 1)) / float(value.norm())
             if change < least:
                 best, least = value, change
         column = new
-    return Limit(best, least, tuple(steps), tuple(raw))
+    return Limit(best, least * float(best.norm()), tuple(steps), tuple(raw))
 
 
 def exact_flow(
