@@ -58,17 +58,26 @@ def marginal(diffusion: Diffusion, target: Gaussian, tau: Any) -> tuple[Pair, Bl
     `tau` may be a scalar, or an array shaped to broadcast against the modes.
     """
     if isinstance(diffusion, PSLD):
-        (a, b), (c, d) = diffusion.transition(tau)
-        (xx, xm), (_, mm) = diffusion.noise(tau)
-        x, m = target.variances, diffusion.kappa * diffusion.M
-        cross = a * c * x + (b * d * m + xm)
-        covariance = ((a * a * x + (b * b * m + xx), cross), (cross, c * c * x + (d * d * m + mm)))
-        return (a * target.mean, c * target.mean), covariance
+        mean, covariance, _ = _psld_marginal(diffusion, target, tau)
+        return mean, covariance
     if isinstance(diffusion, VP):
         decay = exp(-diffusion.integral(tau))
         variance = decay * target.variances + diffusion.noise_variance(tau)
         return (diffusion.transition(tau)[0][0] * target.mean,), ((variance,),)
     return initial(diffusion, target)  # a fixed target
+
+
+def _psld_marginal(process: PSLD, target: Gaussian, tau: Any) -> tuple[Pair, Block, Any]:
+    """Mean, covariance and its determinant. Near tau = 0 the determinant is far below the products of
+    variances, so it is summed over where the noise came from: position and momentum at 0, or later."""
+    (a, b), (c, d) = process.transition(tau)
+    (xx, xm), (_, mm) = process.noise(tau)
+    x, m = target.variances, process.kappa * process.M
+    cross = a * c * x + (b * d * m + xm)
+    covariance = ((a * a * x + (b * b * m + xx), cross), (cross, c * c * x + (d * d * m + mm)))
+    from_x = (a * d - b * c) ** 2 * m + (a * a * mm - 2 * a * c * xm + c * c * xx)
+    from_m = m * (b * b * mm - 2 * b * d * xm + d * d * xx)
+    return (a * target.mean, c * target.mean), covariance, x * from_x + (from_m + (xx * mm - xm * xm))
 
 
 def score(diffusion: Diffusion, target: Gaussian, tau: Any) -> tuple[Block, Pair]:
@@ -78,15 +87,14 @@ def score(diffusion: Diffusion, target: Gaussian, tau: Any) -> tuple[Block, Pair
     of times, shape (n, 1), against modes (d,). Raises ValueError where the law is degenerate (a zero
     variance at tau = 0).
     """
-    mean, covariance = marginal(diffusion, target, tau)
     centred = not isinstance(target.mean, np.ndarray) and target.mean == 0
-    if len(covariance) == 1 or diffusion.model_name == "langevin":
+    if not isinstance(diffusion, PSLD):
+        mean, covariance = marginal(diffusion, target, tau)
         _refuse_degenerate(covariance[0][0], tau)
         h = -1 / covariance[0][0]
         g = 0 if centred else -h * mean[0]
         return (((h,),), (g,)) if len(covariance) == 1 else (((0, 0), (h, 0)), (0, g))
-    (p, q), (_, r) = covariance
-    det = p * r - q * q
+    mean, ((p, q), (_, r)), det = _psld_marginal(diffusion, target, tau)
     _refuse_degenerate(det, tau)
     scale = -1 / det
     xx, xm, mm = r * scale, q / det, p * scale

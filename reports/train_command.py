@@ -42,8 +42,7 @@ def train(
     \b
     Examples:
       splitting-analysis train --data digits --out digits.safetensors
-      splitting-analysis train --data photos/ --config mine.json --steps 100000 --out photos.safetensors
-      splitting-analysis sample --checkpoint digits.safetensors --sampler ROBA --nfe 50 --n 64 --out new
+      splitting-analysis train --data photos/ --steps 100000 --out photos.safetensors
     """
     if out.suffix != ".safetensors":
         raise ValueError(f"{out}: the file to write must be named *.safetensors")
