@@ -7,7 +7,7 @@ from typing import Any
 from reports.crossval.results import stored
 from reports.document import Block, Cell, Column, Figure, Heading, Line, Page, Panel, Table, text
 from reports.pages.settings import Settings
-from reports.pages.spelling import listed
+from reports.pages.spelling import listed, number
 
 TARGETS = {"mixture": "mixture of Gaussians around ten digits", "network": "network trained on the digits"}
 ORDER_COLUMNS = (
@@ -90,7 +90,7 @@ def _ode_table(name: str, results: dict[str, Any], command: str) -> Table:
     caption = (
         f"**Observed orders, {TARGETS[name]}.** Errors are root mean squares over positions and momenta; "
         "the reference and a second route to it differ by "
-        f"{results['floor']:.1e} in norm."
+        f"{number(results['floor'])} in norm."
     )
     return Table(f"crossval-global-{name}", caption, columns, tuple(rows), f"`{command}`")
 
@@ -130,7 +130,7 @@ def _strong_table(name: str, found: dict[str, Any], command: str) -> Table:
     caption = (
         f"**Strong errors, {TARGETS[name]}.** Root mean squares over positions, momenta and samples, in data "
         f"units, λ_{{s}} = 1; references with {found['fine']} and half as many steps differ by "
-        f"{found['floor']:.1e}."
+        f"{number(found['floor'])}."
     )
     return Table(f"crossval-strong-{name}", caption, columns, tuple(rows), f"`{command}`")
 

@@ -10,10 +10,11 @@ from reports.pages.settings import Settings
 from reports.pages.spelling import listed
 
 TARGETS = {
-    "mixture": "mixture around ten digits", "dataset": "data set of a hundred digits", "network": "network",
+    "mixture": "mixture around ten digits", "dataset": "a hundred digits", "network": "trained network",
 }  # fmt: skip
 PARTS = {
-    "x": "position score", "m": "momentum score", "centre": "position score, centre", "border": "…, border",
+    "x": ("position", "largest"), "m": ("momentum", "largest"), "centre": ("position", "centre"),
+    "border": ("position", "border"),
 }  # fmt: skip
 
 
@@ -49,21 +50,17 @@ def largest(rows: list[dict[str, float]], part: str) -> tuple[float, float]:
 
 
 def _lead(data: dict[str, Any]) -> str:
-    parts = []
+    changes, misses = [], []
     for name, results in data["targets"].items():
         steps = list(results["changes"])[-1]
         change, tau = largest(results["changes"][steps], "x")
-        found = (
-            f"{TARGETS[name]}: with {steps} steps B changes the position score by up to "
-            f"{printed(100 * change, '2g')} % (at τ = {printed(tau, '2g')})"
-        )
-        for pair, rows in results["differences"].items():
-            found += (
-                f", and closed forms predict the difference of {pair} at the end, with {rows[-1]['steps']} "
-                f"steps, up to {printed(100 * rows[-1]['carried_miss'], '2g')} %"
-            )
-        parts.append(found)
-    return f"{'; '.join(parts)}."
+        changes.append(f"{printed(100 * change, '2g')} % ({TARGETS[name]}, τ = {printed(tau, '2g')})")
+        misses += [rows[-1]["carried_miss"] for rows in results["differences"].values()]
+    return (
+        f"In one step of {steps}, B changes the score that A reuses by at most {listed(changes)}; closed "
+        f"forms predict what this changes at the end of a run to within "
+        f"{printed(100 * min(misses), '2g')} to {printed(100 * max(misses), '2g')} %."
+    )
 
 
 def _figure(data: dict[str, Any]) -> Figure:
@@ -85,8 +82,8 @@ def _change_table(data: dict[str, Any]) -> Table:
             cells = [cell for part in PARTS for cell in largest(run, part)]
             rows.append((TARGETS[name], int(steps), *cells))
     columns = [Column("target", "score"), Column("steps", "steps", "", "d")]
-    for part, title in PARTS.items():
-        columns += [Column(part, title, "largest"), Column(f"{part}_tau", "at τ", "", "2g")]
+    for part, (title, region) in PARTS.items():
+        columns += [Column(part, title, region), Column(f"{part}_tau", "at τ", "", "2g")]
     return Table(
         "crossval-reuse-changes",
         f"**Largest change of the score under B along a run of RSE.** To τ = {data['settings']['cut']:g}.",
@@ -104,8 +101,8 @@ def _difference_table(data: dict[str, Any]) -> Table:
         for pair, run in results["differences"].items()
         for row in run
     ]
-    titles = ("naive − reduced", "carried, ratio", "carried, miss", "summed, ratio", "summed, miss")
-    units = ("data units", "", "", "", "")
+    titles = ("naive − reduced", "carried", "carried", "summed", "summed")
+    units = ("data units", "ratio", "miss", "ratio", "miss")
     columns = (
         Column("target", "score"),
         Column("pair", "pair"),

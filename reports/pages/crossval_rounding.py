@@ -5,10 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 from reports.crossval.results import stored
-from reports.document import Block, Cell, Column, Figure, Heading, Line, Page, Panel, Table, printed, text
+from reports.document import Block, Cell, Column, Figure, Heading, Line, Page, Panel, Table, text
 from reports.pages.settings import Settings
+from reports.pages.spelling import listed, number
 
-TARGETS = {"mixture": "mixture around ten digits", "network": "network"}
+TARGETS = {"mixture": "mixture around ten digits", "network": "network trained on the digits"}
 DTYPES = ("float32", "bfloat16")
 
 
@@ -28,7 +29,7 @@ def build(_: Settings) -> Page:
     for name, results in data["targets"].items():
         command = f"`{data['_command']}`"
         body += [
-            Heading(TARGETS[name], name),
+            Heading(TARGETS[name].capitalize(), name),
             _crossings(name, results, command),
             _figure(name, results, command),
             _stochastic(name, results, command),
@@ -40,40 +41,34 @@ def _lead(data: dict[str, Any]) -> str:
     parts = []
     for name, results in data["targets"].items():
         rows = [r for r in results["rows"] if r["dynamics"] == "ode" and r["scheme"] != "RK45"]
-        limits = [max(r[f"{dtype}_crossing"] for r in rows) for dtype in DTYPES]
-        parts.append(
-            f"{TARGETS[name]}: no deterministic first-order sampler gains from more than "
-            f"{printed(limits[0], '2g')} steps in float32, or {printed(limits[1], '2g')} in bfloat16"
-        )
-    return f"{'; '.join(parts)}."
+        limits = [number(max(r[f"{dtype}_crossing"] for r in rows)) for dtype in DTYPES]
+        parts.append(f"{limits[0]} steps in float32 and {limits[1]} in bfloat16 on the {TARGETS[name]}")
+    return (
+        f"Rounding hides what any deterministic first-order sampler could still gain: after {listed(parts)}."
+    )
 
 
 def _crossings(name: str, results: dict[str, Any], command: str) -> Table:
     rows: list[tuple[Cell, ...]] = []
     for r in results["rows"]:
         if r["dynamics"] == "ode":
-            cells: list[Cell] = [r["scheme"], r["steps"][-1], r["truncation"][-1]]
+            cells: list[Cell] = [r["scheme"], r["truncation"][-1]]
             for dtype in DTYPES:
                 n = r[f"{dtype}_crossing"]
-                beyond = "yes" if n > r["steps"][-1] else "no"
-                cells += [r[dtype][-1], n or None, results["span"] / n if n else None, beyond]
-            rows.append(tuple(cells))
-    columns = [
-        Column("scheme", "scheme"),
-        Column("steps", "most steps", "", "d"),
-        Column("truncation", "truncation there", "data units"),
-    ]
+                cells += [r[dtype][-1], n or None, results["span"] / n if n else None]
+            rows.append((*cells, r["steps"][-1]))
+    columns = [Column("scheme", "scheme"), Column("truncation", "truncation", "at most steps")]
     for dtype in DTYPES:
         columns += [
-            Column(dtype, f"{dtype} rounding there", "data units"),
-            Column(f"{dtype}_steps", "crossing", "steps", "2g"),
+            Column(dtype, dtype, "at most steps"),
+            Column(f"{dtype}_steps", "equal", "steps", "2g"),
             Column(f"{dtype}_h", "h*", "time", "2g"),
-            Column(f"{dtype}_beyond", "extrapolated"),
         ]
+    columns.append(Column("steps", "most steps", "", "d"))
     return Table(
         f"crossval-rounding-{name}",
-        f"**Where rounding equals truncation, {TARGETS[name]}.** Crossings beyond the most steps continue "
-        "truncation at its order. – where rounding is larger on the coarsest grid already.",
+        f"**Where rounding equals truncation, {TARGETS[name]}.** Sizes at the end in data units. Beyond the "
+        "most steps truncation is continued at its order. – where rounding is larger on the coarsest grid.",
         tuple(columns),
         tuple(rows),
         command,
@@ -81,17 +76,18 @@ def _crossings(name: str, results: dict[str, Any], command: str) -> Table:
 
 
 def _figure(name: str, results: dict[str, Any], command: str) -> Figure:
-    panels = []
+    rows = [r for r in results["rows"] if r["dynamics"] == "ode"]
+    lines = [Line(r["scheme"], tuple(r["steps"]), tuple(r["truncation"])) for r in rows]
+    steps = sorted({n for r in rows for n in r["steps"]})
     for dtype in DTYPES:
-        lines: list[Line] = []
-        for r in results["rows"]:
-            if r["dynamics"] == "ode":
-                steps = tuple(r["steps"])
-                lines.append(Line(f"{r['scheme']}, truncation", steps, tuple(r["truncation"])))
-                lines.append(Line(f"{r['scheme']}, rounding", steps, tuple(r[dtype]), "dashed"))
-        panels.append(Panel(dtype, tuple(lines), "steps", "size at the end (data units)"))
-    caption = f"**Truncation and rounding against steps, {TARGETS[name]}.**"
-    return Figure(f"crossval-rounding-{name}-figure", caption, tuple(panels), command)
+        worst = [max(r[dtype][r["steps"].index(n)] for r in rows if n in r["steps"]) for n in steps]
+        lines.append(Line(f"rounding, {dtype}", tuple(steps), tuple(worst), "dashed"))
+    panel = Panel("", tuple(lines), "steps", "size at the end (data units)")
+    caption = (
+        f"**Truncation of each sampler, and the largest rounding among them, {TARGETS[name]}.** A sampler "
+        "whose curve is below a dashed line gains nothing from more steps in that precision."
+    )
+    return Figure(f"crossval-rounding-{name}-figure", caption, (panel,), command)
 
 
 def _stochastic(name: str, results: dict[str, Any], command: str) -> Table:
@@ -102,10 +98,10 @@ def _stochastic(name: str, results: dict[str, Any], command: str) -> Table:
         for k in range(len(r["steps"]))
     ]
     columns = (Column("scheme", "scheme"), Column("steps", "steps", "", "d"),
-               *(Column(dtype, dtype, "data units") for dtype in DTYPES))  # fmt: skip
+               *(Column(dtype, dtype) for dtype in DTYPES))  # fmt: skip
     return Table(
         f"crossval-rounding-{name}-sde",
-        f"**Rounding of stochastic runs, {TARGETS[name]}.** Distance of the ends on the same noise.",
+        f"**Rounding of stochastic runs, {TARGETS[name]}.** Distance of ends on the same noise, data units.",
         columns,
         tuple(rows),
         command,

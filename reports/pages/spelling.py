@@ -7,7 +7,7 @@ from typing import Any
 
 import sympy
 
-from reports.document import Formula, Formulas
+from reports.document import Formula, Formulas, printed
 from splitting_analysis.formulas import keys_of, spell
 from splitting_analysis.local_error import LocalError
 from splitting_analysis.scheme import Scheme
@@ -46,6 +46,13 @@ def count(n: int) -> str:
 def share(part: int, total: int) -> str:
     """ "all 40" or "38 of 40"."""
     return f"all {count(total)}" if part == total else f"{part} of {total}"
+
+
+def number(value: float, digits: str = "2g") -> str:
+    """A number in running text: "0.12", "2.7·10^{−6}"."""
+    mantissa, e, exponent = printed(value, digits).partition("e")
+    power = exponent.removeprefix("−").lstrip("0")
+    return f"{mantissa}·10^{{{'−' * exponent.startswith('−')}{power}}}" if e else mantissa
 
 
 def listed(names: Sequence[str]) -> str:
