@@ -25,7 +25,6 @@ from splitting_analysis.strong import strong_error
 
 FINE = 1024
 STEPS = (16, 32, 64, 128, 256)
-SAMPLES = 8
 
 
 def claim(scheme: Scheme) -> float:
@@ -85,7 +84,7 @@ def order_of(coarse: Tensor, fine: Tensor, ratio: float) -> tuple[float, float]:
 
 
 def compute(
-    target: Target, steps: tuple[int, ...] = STEPS, cut: float = runs.CUT, samples: int = SAMPLES,
+    target: Target, steps: tuple[int, ...] = STEPS, cut: float = runs.CUT, samples: int = 8,
     fine: int = FINE,
 ) -> dict[str, Any]:  # fmt: skip
     """Root mean square errors at the end of every stochastic PSLD sampler, lambda_s = 1, and their order.

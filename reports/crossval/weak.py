@@ -29,7 +29,7 @@ TARGET = Mixture([1.0, 2.0], [[-0.9], [0.6]], [0.05, 0.15])
 PARAMETERS = {"Gamma": 0.3, "nu": 2.3, "beta_min": 2.0, "beta_max": 2.0, "kappa": 0.3}
 START, END = 0.9, 0.3
 """Forward times between which the runs go."""
-STEPS = (8, 16, 32, 64)
+STEPS = (8, 16, 32, 64, 128, 256)
 HALF_WIDTH, POINTS, NODES = 7.0, 51, 6
 Functions = Callable[[Array, Array], Array]
 """Test functions: positions and momenta (count,) to values (q, count)."""

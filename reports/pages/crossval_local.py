@@ -33,7 +33,9 @@ def build(_: Settings) -> Page:
         ),
         text(
             f"These are **stored results**, computed by `{COMMAND}` with torch "
-            f"{document['_versions']['torch']}, seed {document['_seed']}; a test computes a part again."
+            f"{document['_versions']['torch']}, seed {document['_seed']}; a test computes a part again. "
+            f"Powers above h³ are measured at {document['_near']:g} of a random state, whose round-off would "
+            "hide them."
         ),
     ]
     for name, target in targets.items():
