@@ -127,8 +127,8 @@ def _strong_table(name: str, found: dict[str, Any], command: str) -> Table:
     )  # fmt: skip
     caption = (
         f"**Strong errors, {TARGETS[name]}.** Root mean squares over positions, momenta and "
-        f"{found['samples']} samples, in data units, λ_{{s}} = 1; references with {found['fine']} and half as "
-        f"many steps differ by {number(found['floor'])}."
+        f"{found['samples']} samples, in data units, λ_{{s}} = 1; references with {found['fine']} and half "
+        f"as many steps differ by {number(found['floor'])}."
     )
     return Table(f"crossval-strong-{name}", caption, columns, tuple(rows), f"`{command}`")
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import platform
 from dataclasses import fields
 from importlib.metadata import PackageNotFoundError, version
 
-from reports.document import FIGURE_DIGITS, Cell, Column, Heading, Page, Table, text
+from reports.crossval.results import DATA
+from reports.document import FIGURE_DIGITS, Cell, Column, Heading, Page, Paragraph, Table, text
 from reports.pages.exact_runs import EPS, SPECTRUM, diffusion
 from reports.pages.settings import Settings
 from splitting_analysis.models import MODEL_NAMES
@@ -24,13 +26,15 @@ COMMANDS = (
     ('splitting-analysis derive "O S B A" --format latex', "the same for any word, as LaTeX"),
     ("splitting-analysis derive NOBA --minus ROBA", "what score reuse changes"),
     ("splitting-analysis gaussian ROBA EM --nfe 50,100", "exact errors on the digits spectrum"),
+    ("splitting-analysis sample --sampler ROBA --nfe 50 --n 64 --out new", "images from the digits network"),
+    ("splitting-analysis train --data digits --out mine.safetensors", "a network like it"),
 )
 
 
 def build(settings: Settings) -> Page:
     lead = (
-        f"This copy was made by `{settings.command}`; no random numbers enter, so every machine gets the "
-        "same printed digits."
+        f"This copy was made by `{settings.command}`; everything random in it is stored with its seed, so "
+        "every machine gets the same printed digits."
     )
     body = (
         Heading("Commands", "commands"),
@@ -45,8 +49,11 @@ def build(settings: Settings) -> Page:
         text(
             "Closed forms are derived from the words with exact rational coefficients. Exact errors push "
             "mean and covariance of each sampler through all its steps in float64; observed orders use more "
-            "digits, so that round-off cannot pass for an order. Nothing is sampled: there is no seed."
+            "digits, so that round-off cannot pass for an order. Nothing of this is sampled. What runs on "
+            "a network or draws samples takes hours and is **stored with the report**: each file holds its "
+            "command, seeds and versions."
         ),
+        *_stored(),
         text(
             "Numbers in tables are rounded to the digits shown, those behind figures to "
             f"{FIGURE_DIGITS[:-1]} significant digits; the JSON files hold exactly these. On one machine "
@@ -65,6 +72,28 @@ def build(settings: Settings) -> Page:
         ),
     )
     return Page("reproduce", "How to reproduce this report", lead, body)
+
+
+def _stored() -> tuple[Table, Paragraph]:
+    rows: list[tuple[Cell, ...]] = []
+    torches = set()
+    for path in sorted(DATA.glob("*.json")):
+        document = json.loads(path.read_text(encoding="utf-8"))
+        if "_command" in document:
+            torch = document.get("_versions", {}).get("torch")
+            torches |= {torch} - {None}
+            rows.append((f"`{path.name}`", f"`{document['_command']}`", torch))
+    table = Table(
+        "reproduce-stored",
+        "**Stored results.**",
+        (Column("file", "file in reports/data"), Column("command", "command"), Column("torch", "torch")),
+        tuple(rows),
+        "the files",
+    )
+    if all(version.endswith("+cpu") for version in torches):
+        missing = "All of it was computed on CPUs: **nothing in this report was measured on a GPU**, "
+        return table, text(missing, "neither rounding nor speed.")
+    return table, text("Some of it may have been computed on GPUs: see the versions of torch.")
 
 
 def _version(name: str) -> str:
