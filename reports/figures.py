@@ -116,14 +116,19 @@ def _line_style(line: Line, marker: str) -> dict[str, Any]:
 
 
 def _plain_ticks(panel: Panel, ax: Any) -> None:
-    """On a short logarithmic axis (NFE 50 ... 1000), label the points that were computed."""
-    from matplotlib.ticker import NullFormatter, NullLocator
+    """Short logarithmic axes: the points that were computed (NFE 50 ... 1000), and 1, 2, 5, 10 upwards."""
+    from matplotlib.ticker import LogLocator, NullFormatter, NullLocator, StrMethodFormatter
 
     values = sorted({x for line in panel.lines for x in rounded(line).x if x == x})
     if panel.x_scale == "log" and 1 < len(values) <= 8 and values[0] >= 1:
         ax.xaxis.set_minor_locator(NullLocator())
         ax.xaxis.set_minor_formatter(NullFormatter())
         ax.set_xticks(values, [f"{x:g}" for x in values])
+    low, high = ax.get_ylim()
+    if panel.y_scale == "log" and high < 100 * low:
+        ax.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+        ax.yaxis.set_major_formatter(StrMethodFormatter("{x:g}"))
+        ax.yaxis.set_minor_locator(NullLocator())
 
 
 def _clean(svg: str, figure: Figure, paper: str) -> str:
