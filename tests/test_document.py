@@ -23,6 +23,7 @@ from reports.document import (
     rounded,
     text,
 )
+from reports.pages.spelling import number
 
 NUMBERS = st.floats(-1e12, 1e12, allow_subnormal=False).filter(lambda v: v == 0 or abs(v) > 1e-12)
 
@@ -126,3 +127,17 @@ def test_a_figure_is_drawn_from_the_rounded_numbers_that_json_holds():
         for curve in (line, near)
     )
     assert one == two
+
+
+@pytest.mark.parametrize(
+    ("value", "shown"),
+    [
+        (2.71e-6, "2.7·10^{−6}"),
+        (1.6e8, "1.6·10^{8}"),
+        (-3e-10, "−3.0·10^{−10}"),
+        (5500, "5500"),
+        (0.12, "0.12"),
+    ],
+)
+def test_a_number_in_running_text_has_a_power_of_ten_where_it_is_long(value, shown):
+    assert number(value) == shown

@@ -14,6 +14,7 @@ import pytest
 import typer
 
 from reports import figures, html, markdown, report, report_command
+from reports.crossval.results import DATA
 from reports.document import (
     plain,
     tables,
@@ -335,6 +336,18 @@ def test_the_command_writes_checks_and_exits_with_one_on_a_difference(tmp_path, 
     assert stop.value.exit_code == 1
     shown = capsys.readouterr()
     assert "index: lead" in shown.out and "1 differences" in shown.err
+
+
+def test_the_page_on_reproduction_names_every_stored_file_with_its_command(pages):
+    page = next(page for page in pages if page.slug == "reproduce")
+    rows = page.find("reproduce-stored").rows
+    assert {row[0].strip("`") for row in rows} == {path.name for path in DATA.glob("*.json")} - {
+        "published.json"
+    }
+    assert all(row[1].startswith("`python -m reports.") for row in rows)
+    on_cpu = all(row[2] is None or row[2].endswith("+cpu") for row in rows)
+    said = " ".join(str(getattr(block, "parts", "")) for block in page.blocks)
+    assert on_cpu == ("nothing in this report was measured on a GPU" in said)
 
 
 def test_the_summary_shows_its_pictures_and_tables(files):

@@ -31,7 +31,7 @@ STEPS_RK = {"mixture": (48, 64, 96, 128, 192, 256), "network": (768, 1024, 1536,
 log tau): orders show with smaller steps. Runge-Kutta words reach round-off with fewer steps than others."""
 PATHS = {"mixture": 64, "network": 8}
 """Samples, each with its Brownian path, of the strong errors."""
-FLOOR_TOLERANCE = 1e-11
+FLOOR_TOLERANCE = 3e-13
 
 
 def end_errors(

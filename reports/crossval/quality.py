@@ -190,7 +190,7 @@ def floors(where: Target, number: int) -> dict[str, float]:
 def header(where: Target) -> dict[str, Any]:
     """What must be the same for cells to stand in one file."""
     return {
-        "command": COMMAND.format(target=where.name),
+        "_command": COMMAND.format(target=where.name),
         "seed": SEED,
         "samples": SAMPLES[where.name],
         "tuning": {"seed": TUNING_SEED, "samples": TUNING_SAMPLES, "lambda_s": list(LAMBDAS)},
@@ -212,10 +212,6 @@ def compute(
     if done is not None and (other := [key for key in told if done.get(key) != told[key]]):
         raise ValueError(f"{path_of(name)}: holds another {', '.join(other)}; delete it to start anew")
     cells = {key_of(entry): entry for entry in done["cells"]} if done else {}
-    for entry in cells.values():  # stored before an exact error was added: it needs no samples
-        if not set(EXACT) <= entry.keys():
-            run = find(entry["scheme"]), entry["grid"], entry["nfe"], entry["lambda_s"]
-            entry |= gaussian(where.process, *run)
     wanted = list(all_keys())
     versions = {"python": platform.python_version(), "torch": torch.__version__, "numpy": np.__version__}
     about = f"Quality of samples against evaluations, target: {name}; see reports/crossval/quality.py."
@@ -226,7 +222,7 @@ def compute(
         if key not in cells:
             cells[key] = cell(where, key, SAMPLES[name], known.get(key))
         there = [cells[k] for k in wanted if k in cells]
-        save(name, {"_about": about, **told, "versions": versions, "floors": limits, "cells": there})
+        save(name, {"_about": about, **told, "_versions": versions, "floors": limits, "cells": there})
         progress(len(there), len(wanted), cells[key])
 
 
