@@ -82,17 +82,20 @@ def main(names: list[str]) -> None:
         if name not in targets and name != "weak":
             raise ValueError(f"no part {name!r}; there are: {', '.join(targets)} and weak")
         began = time.perf_counter()
-        found = {"ode": {}, "strong": {}} | (results.stored("global") or {})
-        found["settings"] = {"seed": runs.SEED, "samples": runs.SAMPLES, "cut": runs.CUT}
         if name == "weak":
-            found["weak"] = results.rounded(weak.compute())
+            new: dict[str, Any] = {"weak": results.rounded(weak.compute())}
         else:
-            found["ode"][name] = results.rounded(compute_target(targets[name]))
-            found["strong"][name] = results.rounded(strong_orders.compute(targets[name], samples=PATHS[name]))
-        print(f"{name}: {time.perf_counter() - began:.0f} s", flush=True)
+            deterministic = compute_target(targets[name])
+            stochastic = strong_orders.compute(targets[name], samples=PATHS[name])
+            new = {"ode": results.rounded(deterministic), "strong": results.rounded(stochastic)}
+        found = {"ode": {}, "strong": {}, "weak": []} | (results.stored("global") or {})
+        for kind, result in new.items():
+            found[kind] = result if kind == "weak" else found[kind] | {name: result}
+        settings = {"seed": runs.SEED, "samples": runs.SAMPLES, "cut": runs.CUT}
         about = "Global orders on scores that are not Gaussian; see reports/crossval/global_orders.py."
-        parts = {key: found[key] for key in ("settings", "ode", "strong", "weak") if key in found}
+        parts = {"settings": settings, **{kind: found[kind] for kind in ("ode", "strong", "weak")}}
         results.save("global", about, COMMAND, parts)
+        print(f"{name}: {time.perf_counter() - began:.0f} s", flush=True)
 
 
 if __name__ == "__main__":

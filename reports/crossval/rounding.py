@@ -96,8 +96,8 @@ def main(names: list[str]) -> None:
         if name not in targets:
             raise ValueError(f"no target {name!r}; there are: {', '.join(targets)}")
         began = time.perf_counter()
-        found = (results.stored("rounding") or {}).get("targets", {})
-        found[name] = results.rounded(compute_target(targets[name]), 4)
+        result = results.rounded(compute_target(targets[name]), 4)
+        found = (results.stored("rounding") or {}).get("targets", {}) | {name: result}
         print(f"{name}: {time.perf_counter() - began:.0f} s", flush=True)
         settings = {"seed": runs.SEED, "samples": runs.SAMPLES, "cut": runs.CUT}
         ordered = {key: found[key] for key in targets if key in found}
