@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from statistics import median
 from typing import Any
 
@@ -19,9 +20,13 @@ from splitting_analysis.catalogue import entries, find
 TARGETS = {"dataset": "exact score of the digits data set", "network": "trained network"}
 TABLE_NFES = (50, 100)
 FINDING_NFES = (20, 50, 100)
-DRAWN = {"frechet": 100.0, "residual": 1.0}
+DRAWN = {"frechet": 100.0, "residual": 1.0, "still": 1.0}
 """Above these a sampler has diverged: such points are left out of the figures."""
-QUALITIES = {"frechet": "Fréchet distance", "residual": "residual noise"}
+QUALITIES = {
+    "frechet": "Fréchet distance", "residual": "residual noise", "still": "noise at still pixels",
+}  # fmt: skip
+JUDGED = {"dataset": ("frechet", "residual"), "network": ("frechet", "still")}
+"""What samples are judged by: a network's are near no image of the data, noise or not."""
 ERRORS = {"w2_x": "W_{2}", "kl_x": "KL", "worst_mode_x": "worst mode"}
 SIGNIFICANT = 0.05
 
@@ -107,13 +112,13 @@ def reuse(cells: Cells, measure: str) -> list[tuple[Cell, Cell]]:
     return [(a, b) for a, b in both if a[measure] is not None and b[measure] is not None]
 
 
-def _reuse_counts(data: dict[str, Any]) -> str:
+def _reuse_counts(data: dict[str, Any], judged: tuple[str, str] = JUDGED["dataset"]) -> str:
     cells, chance = cells_of(data), 2 * math.sqrt(2) * data["floors"]["spread"]
-    distances, noises = (reuse(cells, measure) for measure in QUALITIES)
+    distances, noises = (reuse(cells, measure) for measure in judged)
     better = sum(a["frechet"] - b["frechet"] > chance for a, b in distances)
     worse = sum(b["frechet"] - a["frechet"] > chance for a, b in distances)
-    quieter = sum(b["residual"] < a["residual"] for a, b in noises)
-    factor = printed(median(a["residual"] / b["residual"] for a, b in noises), "2g")
+    quieter = sum(b[judged[1]] < a[judged[1]] for a, b in noises)
+    factor = printed(median(a[judged[1]] / b[judged[1]] for a, b in noises), "2g")
     budgets = listed([str(n) for n in FINDING_NFES])
     return (
         f"At the same budget ({budgets} evaluations, both grids), reusing the score lowers the Fréchet "
@@ -127,7 +132,8 @@ def _target(name: str, data: dict[str, Any]) -> list[Block]:
     cells, floors = cells_of(data), data["floors"]
     body: list[Block] = [text(_floors(name, data))]
     body += [_figure(name, dynamics, kind, cells, floors) for dynamics, kind in _KINDS.items()]
-    body.append(text(_reuse_counts(data), " ", _extremes(cells), " ", _noise(cells), " ", _tuning(cells)))
+    counts, noise = _reuse_counts(data, JUDGED[name]), _noise(cells, JUDGED[name][1])
+    body.append(text(counts, " ", _extremes(cells), " ", noise, " ", _tuning(cells)))
     body += [_table(name, grid, cells) for grid in GRIDS]
     return body
 
@@ -153,16 +159,17 @@ def _floors(name: str, data: dict[str, Any]) -> str:
 
 def _figure(name: str, dynamics: str, kind: str, cells: Cells, floors: dict[str, float]) -> Figure:
     panels = []
-    for measure, title in QUALITIES.items():
+    for measure in JUDGED[name]:
         for grid in GRIDS:
             lines = [_line(cells, s.name, grid, measure) for s in entries("psld", dynamics)]
             marks = (floors["bootstrap"],) if measure == "frechet" else ()
-            shown = title[0].upper() + title[1:]
+            shown = QUALITIES[measure][0].upper() + QUALITIES[measure][1:]
             panels.append(Panel(f"{grid} grid", tuple(lines), "evaluations (NFE)", shown, marks=marks))
     return Figure(
         f"quality-{name}-{dynamics}",
-        f"**{TARGETS[name].capitalize()}, {kind}.** Fréchet distance and residual noise at λ_{{s}} = 1; "
-        f"dotted: what a perfect sampler scores. Points above {DRAWN['frechet']:g} and {DRAWN['residual']:g} "
+        f"**{TARGETS[name].capitalize()}, {kind}.** {listed([QUALITIES[m] for m in JUDGED[name]])} at "
+        "λ_{s} = 1; dotted: what a perfect sampler scores. "
+        f"Points above {DRAWN['frechet']:g} and {DRAWN['residual']:g} "
         "have diverged and are not drawn.",
         tuple(panels),
         f"stored results, {path_of(name).name}",
@@ -208,17 +215,17 @@ def _extremes(cells: Cells) -> str:
     """The comparison of naive and reduced that differs most."""
     a, b = max(reuse(cells, "frechet"), key=lambda ab: abs(math.log(ab[0]["frechet"] / ab[1]["frechet"])))
     return (
-        f"The largest difference is {b['scheme']}’s {printed(b['frechet'])} beside {a['scheme']}’s "
-        f"{printed(a['frechet'])} at {a['nfe']} evaluations on the {a['grid']} grid."
+        f"The largest difference is {b['scheme']}’s {number(b['frechet'], '3g')} beside {a['scheme']}’s "
+        f"{number(a['frechet'], '3g')} at {a['nfe']} evaluations on the {a['grid']} grid."
     )
 
 
-def _noise(cells: Cells) -> str:
+def _noise(cells: Cells, noise: str = "residual") -> str:
     parts = []
     for grid in GRIDS:
-        best = _best(cells, grid, 50, "residual")
-        em = cells["EM", grid, 50, "one"]["residual"]
-        parts.append(f"{best['scheme']} ({number(best['residual'])}; EM {number(em)}) on the {grid} grid")
+        best = _best(cells, grid, 50, noise)
+        em = cells["EM", grid, 50, "one"][noise]
+        parts.append(f"{best['scheme']} ({number(best[noise])}; EM {number(em)}) on the {grid} grid")
     return f"At 50 evaluations the least noise is left by {listed(parts)}."
 
 
@@ -239,13 +246,13 @@ def _tuning(cells: Cells) -> str:
     )
 
 
-def ranks(cells: Cells, grid: str, nfe: int) -> dict[tuple[str, str], Rank]:
+def ranks(cells: Cells, grid: str, nfe: int, judged: Sequence[str]) -> dict[tuple[str, str], Rank]:
     """Rank correlation of each exact error with each quality over all samplers at λ_s = 1."""
     there = [c for k, c in cells.items() if k[1:] == (grid, nfe, "one")]
     return {
         (error, quality): spearman([c[error] for c in there], [c[quality] for c in there])
         for error in ERRORS
-        for quality in QUALITIES
+        for quality in judged
     }
 
 
@@ -253,13 +260,13 @@ def _ranks(name: str, data: dict[str, Any]) -> list[Block]:
     cells = cells_of(data)
     samplers = {s.name for s in entries("psld")}
     found = {  # a part of the samplers would have ranks of its own
-        (grid, nfe): ranks(cells, grid, nfe)
+        (grid, nfe): ranks(cells, grid, nfe, JUDGED[name])
         for grid in GRIDS
         for nfe in NFES
         if samplers <= {key[0] for key in cells if key[1:] == (grid, nfe, "one")}
     }
     title = f"Do exact Gaussian errors predict it? {TARGETS[name].capitalize()}"
-    tables = [_rank_table(name, quality, found) for quality in QUALITIES]
+    tables = [_rank_table(name, quality, found) for quality in JUDGED[name]]
     return [Heading(title, f"ranks-{name}"), text(_ranks_finding(found)), *tables]
 
 
@@ -314,13 +321,13 @@ def _published(found: dict[str, Any]) -> list[Block]:
             cells = cells_of(data)
             for grid in GRIDS:
                 mine = [_as_published(cells, n, grid, nfe) for n in names]
-                measures = (*QUALITIES, *ERRORS)
+                measures = (*JUDGED[name], *ERRORS)
                 found_ranks = [spearman(figures, [c.get(measure) for c in mine]) for measure in measures]
                 smallest = min(rank.p for rank in found_ranks)
                 rows.append((name, grid, nfe, len(names), *(rank.rho for rank in found_ranks), smallest))
     columns = [Column("target", "target"), Column("grid", "grid"), Column("nfe", "evaluations", "", "d")]
     columns.append(Column("n", "samplers", "", "d"))
-    for measure, title in (QUALITIES | ERRORS).items():
+    for measure, title in ({"frechet": QUALITIES["frechet"], "noise": "noise"} | ERRORS).items():
         columns.append(Column(measure, title, "ρ", "2f"))
     columns.append(Column("p", "smallest p", "", "2g"))
     numbers = sorted({int(row[3]) for row in rows if isinstance(row[3], int)})
