@@ -40,8 +40,8 @@ def build(settings: Settings) -> Page:
         Heading("Commands", "commands"),
         Table(
             "reproduce-commands",
-            "**Commands.** All run offline once the package is installed (`pip install .` in its source "
-            "folder).",
+            "**Commands.** All run offline once the package is installed (`pip install '.[torch]'` in its "
+            "source folder).",
             (Column("command", "command"), Column("what", "what it does")),
             tuple((f"`{command}`", what) for command, what in COMMANDS),
         ),
