@@ -208,7 +208,7 @@ def test_one_step_on_the_digits_network_errs_as_its_closed_form_says():
 
 
 @pytest.mark.heavy
-@pytest.mark.parametrize("name", ["Euler", "RSE"])
+@pytest.mark.parametrize("name", ["Euler", "NSE", "RSE", "NVV", "RVV"])
 def test_one_step_on_the_released_cifar_10_network_errs_as_its_closed_form_says(name):
     process = PSLD()
     network = networks.fill_by_rule(ncsnpp("cifar10_sota")).double()

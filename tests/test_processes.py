@@ -177,6 +177,7 @@ def test_channels_last_is_a_memory_format_and_nothing_else():
 
 
 @pytest.mark.heavy
+@pytest.mark.filterwarnings("ignore:.torch.jit.script_method. is deprecated:DeprecationWarning")  # by torch
 def test_a_compiled_network_gives_the_same_samples():
     ends = []
     for compiled in (False, True):
