@@ -10,6 +10,8 @@ import os
 
 from hypothesis import settings
 
+# Before numpy and torch start theirs: pytest's processes share the cores, threads of each would only wait.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ.setdefault("MPLBACKEND", "Agg")  # figures are files; no test opens a window
 
 settings.register_profile("fixed", deadline=None, derandomize=True)
