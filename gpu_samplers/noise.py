@@ -9,6 +9,7 @@ it will draw has it drawn ahead, by a thread of its own, while the rest of a ste
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from functools import cache
@@ -22,6 +23,8 @@ _WORTH_A_THREAD = 2**15
 """Numbers of a component below which waking up a thread takes longer than drawing them."""
 _FIRST, _MOST = 2, 8
 """Components in the first block that is drawn ahead, and in the largest: each has twice those of the last."""
+_WAITING = 2
+"""Blocks under way or waiting to be read: with one only, its thread would sleep until that is read."""
 _LANES = 16
 """torch makes normals in groups of so many: only whole groups are the same in one call and in several."""
 
@@ -58,7 +61,7 @@ class Noise:
         self.shape, self.dtype, self.device = tuple(shape), dtype, torch.device(device)
         self._generators = [torch.Generator().manual_seed(stream_seed(seed, i)) for i in indices]
         self._ready = torch.empty(len(self._generators), 0, dtype=dtype, device=self.device)
-        self._coming: Future[torch.Tensor] | None = None
+        self._coming = deque[Future[torch.Tensor]]()
         self._expected, self._ahead = 0, _FIRST
 
     def expect(self, parts: int) -> None:
@@ -66,16 +69,16 @@ class Noise:
         size = prod(self.shape)
         if size % _LANES == 0 and size * len(self._generators) >= _WORTH_A_THREAD:
             self._expected, self._ahead = self._expected + parts, _FIRST
-            if self._coming is None:
-                self._draw_ahead()
+            self._draw_ahead()
 
     def __call__(self, parts: int) -> torch.Tensor:
         missing, found = parts * prod(self.shape), list[torch.Tensor]()
         while missing:
             if not self._ready.shape[1]:
-                self._ready = self._block(missing) if self._coming is None else self._coming.result()
-                self._ready = self._ready.to(self.device, non_blocking=True)
+                coming = self._coming.popleft() if self._coming else None
                 self._draw_ahead()
+                block = self._block(missing) if coming is None else coming.result()
+                self._ready = block.to(self.device, non_blocking=True)
             found.append(self._ready[:, :missing])
             self._ready = self._ready[:, missing:]
             missing -= found[-1].shape[1]
@@ -83,9 +86,10 @@ class Noise:
         return drawn.view(len(drawn), parts, *self.shape).transpose(0, 1)
 
     def _draw_ahead(self) -> None:
-        parts = min(self._expected, self._ahead)
-        self._expected, self._ahead = self._expected - parts, min(2 * self._ahead, _MOST)
-        self._coming = _pool().submit(self._block, parts * prod(self.shape)) if parts else None
+        while self._expected and len(self._coming) < _WAITING:
+            parts = min(self._expected, self._ahead)
+            self._expected, self._ahead = self._expected - parts, min(2 * self._ahead, _MOST)
+            self._coming.append(_pool().submit(self._block, parts * prod(self.shape)))
 
     def _block(self, numbers: int) -> torch.Tensor:
         """The next normals (batch, numbers), on the host; row i from generator i."""
@@ -99,4 +103,5 @@ class Noise:
 
 @cache
 def _pool() -> ThreadPoolExecutor:
-    return ThreadPoolExecutor(thread_name_prefix="noise")
+    """One thread: it draws the blocks of a generator in the order in which they were asked for."""
+    return ThreadPoolExecutor(1, thread_name_prefix="noise")

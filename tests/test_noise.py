@@ -119,9 +119,9 @@ def test_noise_drawn_ahead_is_the_same_bit_for_bit_and_may_be_more_or_less_than_
 def test_a_run_has_its_noise_drawn_ahead():
     noise = Noise(3, range(4), (4, 64, 64))
     noise.expect(2)
-    assert noise._coming is not None
+    assert noise._coming
     noise(2)
-    assert noise._coming is None
+    assert not noise._coming
     small = Noise(3, range(4), (1, 8, 8))
     small.expect(2)
-    assert small._coming is None
+    assert not small._coming
