@@ -207,16 +207,48 @@ def test_one_step_on_the_digits_network_errs_as_its_closed_form_says():
     assert c.difference < 1e-3
 
 
+def directions(count, shape):
+    """Random orthonormal directions (count, *shape)."""
+    generator = torch.Generator().manual_seed(7)
+    drawn = torch.randn(math.prod(shape), count, generator=generator, dtype=torch.float64)
+    return torch.linalg.qr(drawn)[0].T.reshape(count, *shape)
+
+
+def test_noise_in_one_direction_errs_as_its_closed_forms_say():
+    z, units = local.noised(MIXTURE, 0.4, 2), directions(1, (2,))
+    args = MIXTURE.process, MIXTURE.machine, MIXTURE.score, z, 0.4, (2e-4, 1e-4), 2
+    one, whole = (sde.compare((find("ROBA"),), *args, u)["ROBA"] for u in (units, None))
+    for kind, c in one.items():
+        assert c.difference < 1e-4, kind
+        assert abs(c.predicted - whole[kind].predicted) > 1e-3 * whole[kind].predicted, kind
+
+
+def full_size():
+    """The score of the released CIFAR-10 architecture, differentiable and for the engine, and a state."""
+    network = networks.fill_by_rule(ncsnpp("cifar10_sota")).double()
+    score, machine = scores.network_score(network, PSLD()), NetworkScore(network, PSLD(), torch.float64)
+    generator = torch.Generator().manual_seed(0)
+    return score, machine, torch.randn(2, 1, 3, 32, 32, generator=generator, dtype=torch.float64)
+
+
 @pytest.mark.heavy
 @pytest.mark.parametrize("name", ["Euler", "NSE", "RSE", "NVV", "RVV"])
 def test_one_step_on_the_released_cifar_10_network_errs_as_its_closed_form_says(name):
-    process = PSLD()
-    network = networks.fill_by_rule(ncsnpp("cifar10_sota")).double()
-    score, machine = scores.network_score(network, process), NetworkScore(network, process, torch.float64)
-    generator = torch.Generator().manual_seed(0)
-    z = torch.randn(2, 1, 3, 32, 32, generator=generator, dtype=torch.float64)
-    c = ode.compare(find(name), process, machine, score, z, 0.5, 1e-4, 3)
+    score, machine, z = full_size()
+    c = ode.compare(find(name), PSLD(), machine, score, z, 0.5, 1e-4, 3)
     assert c.difference < 1e-3
+
+
+@pytest.mark.heavy
+def test_one_noisy_step_on_the_released_cifar_10_network_errs_as_its_closed_forms_say():
+    """Noise in one direction of its 3,072: all of them would take days."""
+    score, machine, z = full_size()
+    schemes = (find("EM"), find("ROBA"))
+    found = sde.compare(schemes, PSLD(), machine, score, z, 0.5, (1e-6,), 1, directions(1, (3, 32, 32)))
+    for name, kinds in found.items():
+        for kind, c in kinds.items():
+            print(name, kind, c)
+            assert c.difference < 0.01, (name, kind)
 
 
 def test_a_stochastic_scheme_is_not_compared_as_a_deterministic_one():

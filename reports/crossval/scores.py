@@ -107,16 +107,21 @@ def score_field(model: Model, score: Score, z: Tensor, tau: Tensor) -> Field:
     return field
 
 
-def point(process: Diffusion, model: Model, score: Score, z: Tensor, tau: float) -> Point:
+def unit_vectors(z: Tensor) -> Tensor:
+    """The unit vectors (d, *shape) of one component of a state z (n, batch, *shape)."""
+    return torch.eye(z[0, 0].numel(), dtype=torch.float64).reshape(-1, *z.shape[2:])
+
+
+def point(process: Diffusion, model: Model, score: Score, z: Tensor, tau: float, units: Tensor) -> Point:
     """Where a closed form is evaluated: the score's differentials at z (n, batch, *shape), tau.
 
     The unit vectors are one stack (d, *shape): a trace is then one batched product, for a batch of
     one, in the h^2 terms of a weak error and the leading ones of a strong error. Laplacians come
-    from second derivatives along the same stack.
+    from second derivatives along the same stack. Fewer orthonormal `units` are the closed form of noise
+    in these directions alone.
     """
     time = torch.tensor(tau, dtype=torch.float64)
     field = score_field(model, score, z, time)
-    units = torch.eye(z[0, 0].numel(), dtype=torch.float64).reshape(-1, *z.shape[2:])
 
     def laplacian(name: str, component: str) -> Tensor:
         return field(name, 0, ((component, units), (component, units))).sum(0, keepdim=True)
@@ -152,17 +157,19 @@ def _once_flat(function: Callable[[Tensor], Tensor], tangent: Tensor) -> Callabl
 
 
 def coefficient(
-    error: LocalError, power: int, process: Diffusion, scheme: Scheme, score: Score, z: Tensor, tau: float
-) -> dict[str, Tensor]:
+    error: LocalError, power: int, process: Diffusion, scheme: Scheme, score: Score, z: Tensor, tau: float,
+    units: Tensor | None = None,
+) -> dict[str, Tensor]:  # fmt: skip
     """The coefficient of h^power of a local error at z (n, 1, *shape), by key, on a network.
 
-    Means and ODE errors are (*shape), second moments and mean squares traces ().
+    Means and ODE errors are (*shape), second moments and mean squares traces (). Noise is in the directions
+    `units`, by default all.
     """
     terms = {key: value for key, value in error.terms[power].items() if key != "phi"}
     if scheme.word.is_runge_kutta:
         total = evaluate(terms["z"], drift_point(process, scheme, score, z, tau))
         return dict(zip(scheme.model.components, total[:-1].reshape(z[:, 0].shape), strict=True))
-    here = point(process, scheme.model, score, z, tau)
+    here = point(process, scheme.model, score, z, tau, unit_vectors(z) if units is None else units)
     return {key: _value(key, terms[key], here, z) for key in terms}
 
 

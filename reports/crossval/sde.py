@@ -17,7 +17,7 @@ import torch
 from gpu_samplers import engine
 from gpu_samplers.processes import Array, exponential, lower_factor
 from reports.crossval.ode import one_step
-from reports.crossval.scores import Diffusion, Score, Tensor, coefficient, drift
+from reports.crossval.scores import Diffusion, Score, Tensor, coefficient, drift, unit_vectors
 from splitting_analysis.local_error import LocalError, at_lambda_one, local_error
 from splitting_analysis.models import Model, Piece
 from splitting_analysis.scheme import Scheme, piece_key
@@ -145,19 +145,22 @@ def reference(
 
 def measured(
     schemes: tuple[Scheme, ...], process: Diffusion, machine: engine.Score, score: Score, z: Tensor,
-    tau: float, h: float, seed: int,
+    tau: float, h: float, seed: int, units: Tensor,
 ) -> dict[str, dict[str, Tensor]]:  # fmt: skip
     """For every scheme, at z (n, 1, *shape): errors of one step, divided by their power of h, one rotation.
+
+    The path moves in the directions `units` (r, *shape), orthonormal.
 
     Keys "x", "m": of the mean (*shape), by h^2; "xx", "xm", ...: of the second moments of the increment,
     traces, by h^2; "strong xx", ...: mean squares on one path, traces, by h^3.
     """
     n, shape = len(z), z.shape[2:]
-    normals = orthogonal_normals(n * SUBSTEPS * 2 * z[0, 0].numel(), seed)
+    normals = orthogonal_normals(n * SUBSTEPS * 2 * len(units), seed)
     sums: dict[str, dict[str, Tensor]] = {s.name: {} for s in schemes}
     for first in range(0, len(normals), CHUNK):
         rows = normals[first : first + CHUNK]
-        path = rows.T.reshape(n, SUBSTEPS, 2, *shape, len(rows)).movedim(-1, 3).contiguous()
+        path = rows.reshape(len(rows), n, SUBSTEPS, 2, len(units)) @ units.flatten(1)
+        path = path.movedim(0, 3).reshape(n, SUBSTEPS, 2, len(rows), *shape)
         start = z.expand(n, len(rows), *shape).contiguous()
         with torch.no_grad():
             exact = reference(process, schemes[0].model, score, start, tau, h, path)
@@ -178,13 +181,15 @@ def _add(into: dict[str, Tensor], key: str, value: Tensor) -> None:
     into[key] = into[key] + value if key in into else value
 
 
-def predicted(scheme: Scheme, process: Diffusion, score: Score, z: Tensor, tau: float) -> dict[str, Tensor]:
+def predicted(
+    scheme: Scheme, process: Diffusion, score: Score, z: Tensor, tau: float, units: Tensor
+) -> dict[str, Tensor]:
     """The closed forms of what `measured` measures, lambda_s = 1."""
     plain = at_lambda_one(scheme)
     weak = _leading(local_error(plain), 2)
-    values = coefficient(weak, 2, process, plain, score, z, tau)
+    values = coefficient(weak, 2, process, plain, score, z, tau, units)
     strong = _leading(strong_error(plain), 3)
-    mean_square = coefficient(strong, 3, process, plain, score, z, tau)
+    mean_square = coefficient(strong, 3, process, plain, score, z, tau, units)
     return values | {f"strong {key}": value for key, value in mean_square.items()}
 
 
@@ -196,19 +201,20 @@ def _leading(error: LocalError, power: int) -> LocalError:
 
 def compare(
     schemes: tuple[Scheme, ...], process: Diffusion, machine: engine.Score, score: Score, z: Tensor,
-    tau: float, steps: tuple[float, ...], rotations: int = 4,
+    tau: float, steps: tuple[float, ...], rotations: int = 4, units: Tensor | None = None,
 ) -> dict[str, dict[str, Comparison]]:  # fmt: skip
     """Leading errors of SDE schemes at z (n, 1, *shape), forward time tau, lambda_s = 1: name -> kind.
 
     Kinds: "mean", "second moments", "strong". Measured at the step sizes h = steps[0] and, where there
     is a second one, h/2 = steps[1], then extrapolated linearly to h = 0 on the same normals. Both must be
-    small against the time in which the score changes. Raises ValueError for other steps.
+    small against the time in which the score changes. Noise is in the orthonormal directions `units`
+    (r, *shape), by default all: a full-size network has too many. Raises ValueError for other steps.
     """
     if len(steps) not in (1, 2) or steps[-1] != steps[0] / len(steps):
         raise ValueError(f"steps = {steps}: one step size h, or h and h / 2")
-    runs = []
+    runs, directions = [], unit_vectors(z) if units is None else units
     for seed in range(rotations):
-        by_step = [measured(schemes, process, machine, score, z, tau, h, seed) for h in steps]
+        by_step = [measured(schemes, process, machine, score, z, tau, h, seed, directions) for h in steps]
         last = by_step[-1]
         if len(steps) == 2:
             coarse, fine = by_step
@@ -216,7 +222,7 @@ def compare(
         runs.append(last)
     result: dict[str, dict[str, Comparison]] = {}
     for s in schemes:
-        closed = predicted(s, process, score, z, tau)
+        closed = predicted(s, process, score, z, tau, directions)
         kinds: dict[str, list[str]] = {"mean": [], "second moments": [], "strong": []}
         for key in closed:
             kinds["mean" if len(key) == 1 else "strong" if " " in key else "second moments"].append(key)
