@@ -241,14 +241,14 @@ def test_one_step_on_the_released_cifar_10_network_errs_as_its_closed_form_says(
 
 @pytest.mark.heavy
 def test_one_noisy_step_on_the_released_cifar_10_network_errs_as_its_closed_forms_say():
-    """Noise in one direction of its 3,072: all of them would take days."""
+    """Noise in one direction of its 3,072: all of them would take days. Beside so little noise the next power
+    of h in the drift counts at 1e-6 already."""
     score, machine, z = full_size()
     schemes = (find("EM"), find("ROBA"))
-    found = sde.compare(schemes, PSLD(), machine, score, z, 0.5, (1e-6,), 1, directions(1, (3, 32, 32)))
+    found = sde.compare(schemes, PSLD(), machine, score, z, 0.5, (2e-8,), 1, directions(1, (3, 32, 32)))
     for name, kinds in found.items():
         for kind, c in kinds.items():
-            print(name, kind, c)
-            assert c.difference < 0.01, (name, kind)
+            assert c.difference < 0.01, (name, kind, c)
 
 
 def test_a_stochastic_scheme_is_not_compared_as_a_deterministic_one():
