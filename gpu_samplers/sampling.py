@@ -53,6 +53,7 @@ class Job:
     grid, eps      "uniform" or "quadratic", on [0, T - eps]
     denoise        end with one noiseless Euler step over eps, which takes one evaluation
     lambda_s       scale of the position noise of the letter O; None: the scheme's own
+    merge_noise    one normal per component between two evaluations: other samples of the same law
     precision      in which the network runs: float32, bf16 or float64
     state          in which the samples are updated: float64 or float32
     factor, numerical_eps  as in NetworkScore
@@ -69,6 +70,7 @@ class Job:
     eps: float = 1e-3
     denoise: bool = True
     lambda_s: float | None = None
+    merge_noise: bool = False
     tol: float | None = None
     precision: str = "float32"
     state: str = "float64"
@@ -113,6 +115,8 @@ class Job:
             raise ValueError(f"grid = {self.grid}: {BLACK_BOX} chooses its steps itself")
         if self.lambda_s is not None:
             raise ValueError(f"lambda_s: {BLACK_BOX} has no letter O whose noise it could scale")
+        if self.merge_noise:
+            raise ValueError(f"merge_noise: {BLACK_BOX} is deterministic, it has no noise to merge")
 
     def _check_word(self, scheme: Scheme) -> None:
         if self.tol is not None:
@@ -239,6 +243,7 @@ def _samples(
         yield from engine.sample(
             job.scheme, job.process, score, job.times, shape, shard, job.seed, batch=batch, device=device,
             state_dtype=STATES[job.state], denoise=job.denoises, lambda_s=job.lambda_s,
+            merge_noise=job.merge_noise,
         )  # fmt: skip
         return
     for first in range(0, len(shard), batch):

@@ -53,6 +53,9 @@ def sample(
         bool, typer.Option("--denoise/--no-denoise", help="End with a noiseless Euler step over eps (1 NFE).")
     ] = True,
     lambda_s: Annotated[float | None, typer.Option(help="Position noise of the letter O.")] = None,
+    merge_noise: Annotated[
+        bool, typer.Option("--merge-noise", help="Fewer normals: other samples of the same law, faster.")
+    ] = False,
     form: Annotated[str, typer.Option("--format", help="npz (shards, float32) or png.")] = "npz",
     shard: Annotated[int, typer.Option(help="Samples per shard; an interrupted shard is made again.")] = 512,
     batch: Annotated[int, typer.Option(help="Samples at a time; does not change them.")] = 64,
@@ -101,7 +104,8 @@ def sample(
     black_box = sampler.strip().casefold() == BLACK_BOX.casefold()
     job = Job(
         None if black_box else resolve(sampler, model), process, n, nfe, seed=seed, grid=grid, eps=eps,
-        denoise=denoise, lambda_s=lambda_s, tol=TOLERANCE if black_box and tol is None else tol,
+        denoise=denoise, lambda_s=lambda_s, merge_noise=merge_noise,
+        tol=TOLERANCE if black_box and tol is None else tol,
         precision=precision, state=state, factor=factor, numerical_eps=numerical_eps, shard=shard, form=form,
     )  # fmt: skip
     try:

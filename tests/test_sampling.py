@@ -107,6 +107,20 @@ def test_samples_are_those_of_the_paper_on_the_same_noise(tmp_path, model_and_na
     assert printed[0].std() > 0.1
 
 
+def test_merged_noise_makes_other_samples_by_the_engine_s_plan_with_merged_noise(tmp_path):
+    net = network()
+    sscs = find("SSCS")
+    job = replace(JOB, scheme=sscs, merge_noise=True)
+    run(tmp_path / "merged", job, made=net)
+    run(tmp_path / "plain", replace(job, merge_noise=False), made=net)
+    (batch,) = engine.sample(
+        sscs, job.process, NetworkScore(net, job.process, torch.float64), job.times, (1, 4, 4),
+        range(job.n), merge_noise=True,
+    )  # fmt: skip
+    np.testing.assert_allclose(images(tmp_path / "merged"), batch.z[0], rtol=1e-5, atol=1e-5)
+    assert np.abs(images(tmp_path / "merged") - images(tmp_path / "plain")).max() > 0.1
+
+
 def test_samples_depend_neither_on_batch_nor_shard_nor_memory_format_but_on_the_seed(tmp_path):
     first = images(run(tmp_path / "2"))
     others = [
