@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from math import sqrt
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 import torch
@@ -59,18 +59,35 @@ def sample(
     """
     if batch < 1:
         raise ValueError(f"batch = {batch}: a batch has at least one sample")
-    factor = score.factor if isinstance(score, NetworkScore) else None
-    ready = plan(
-        scheme, process, times, denoise=denoise, lambda_s=lambda_s, merge_noise=merge_noise, factor=factor
+    ready, output = prepared(
+        scheme, process, score, times, denoise=denoise, lambda_s=lambda_s, merge_noise=merge_noise
     )
-    output = score.output if isinstance(score, NetworkScore) else score
     left = iter(indices)
     while chunk := tuple(islice(left, batch)):
         noise = Noise(seed, chunk, shape, noise_dtype, device)
-        z = noise(len(process.stationary)).to(state_dtype)
-        for component, variance in zip(z, process.stationary, strict=True):
-            component.mul_(sqrt(variance))
-        yield Samples(chunk, *run(ready, output, z, noise, progress=progress))
+        yield Samples(
+            chunk, *run(ready, output, prior(process, noise, state_dtype), noise, progress=progress)
+        )
+
+
+def prepared(
+    scheme: Scheme, process: Process, score: Score, times: Sequence[float], **options: Any
+) -> tuple[Plan, Score]:
+    """The plan of a run on `score`, and the score to `run` it with; options as `plan` takes them.
+
+    What turns a network's output into a score goes into the plan's coefficients.
+    """
+    if isinstance(score, NetworkScore):
+        return plan(scheme, process, times, factor=score.factor, **options), score.output
+    return plan(scheme, process, times, **options), score
+
+
+def prior(process: Process, noise: Noise, dtype: torch.dtype = torch.float64) -> torch.Tensor:
+    """Draws (n, batch, *shape) of what a run starts from: normals of the stationary variances."""
+    z = noise(len(process.stationary)).to(dtype)
+    for component, variance in zip(z, process.stationary, strict=True):
+        component.mul_(sqrt(variance))
+    return z
 
 
 def no_noise(parts: int) -> torch.Tensor:
@@ -174,7 +191,7 @@ class Watch:
     """
 
     def __init__(self, plan: Plan, device: torch.device) -> None:
-        self.plan, self.seen = plan, 0
+        self.plan = plan
         self.sums = torch.zeros(len(plan.updates), dtype=torch.float64, device=device)
         self.sent: tuple[torch.Tensor, torch.cuda.Event] | None = None
 

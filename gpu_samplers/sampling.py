@@ -15,7 +15,7 @@ from contextlib import ExitStack
 from dataclasses import asdict, dataclass
 from hashlib import sha256
 from importlib.metadata import version
-from math import isfinite, sqrt
+from math import isfinite
 from pathlib import Path
 from time import perf_counter
 from typing import Any
@@ -249,9 +249,7 @@ def _samples(
     for first in range(0, len(shard), batch):
         indices = tuple(shard[first : first + batch])
         noise = Noise(job.seed, indices, shape, device=device)
-        z = noise(len(job.process.stationary)).to(STATES[job.state])
-        for component, variance in zip(z, job.process.stationary, strict=True):
-            component.mul_(sqrt(variance))
+        z = engine.prior(job.process, noise, STATES[job.state])
         counted = engine.Counted(_Finite(score))
         with torch.no_grad():
             end = _solved(job, counted, z)

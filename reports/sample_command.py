@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from reports.progress import bar
+
 if TYPE_CHECKING:
     from gpu_samplers.network import NCSNpp
     from gpu_samplers.processes import PSLD, VP
@@ -185,10 +187,5 @@ def _progress(shown: bool) -> Iterator[Progress | None]:
 
         yield line
         return
-    from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-
-    columns = (TextColumn("samples"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=Console(stderr=True)) as bar:
-        task = bar.add_task("samples")
-        yield lambda done, total: bar.update(task, completed=done, total=total)
+    with bar("samples") as shown_bar:
+        yield lambda done, total: shown_bar(done, total, "samples")

@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from reports.progress import bar
+
 if TYPE_CHECKING:
     from gpu_samplers.configs import Config
     from gpu_samplers.training import Progress
@@ -102,12 +104,5 @@ def _progress() -> Iterator[Progress]:
 
         yield line
         return
-    from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-
-    columns = (TextColumn("{task.description:<11}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=Console(stderr=True)) as bar:
-        task = bar.add_task("starting")
-        yield lambda done, total, loss: bar.update(
-            task, description=f"loss {loss:.4f}", completed=done, total=total
-        )
+    with bar("starting") as shown_bar:
+        yield lambda done, total, loss: shown_bar(done, total, f"loss {loss:.4f}")

@@ -104,12 +104,15 @@ def test_the_stored_errors_are_those_that_the_code_gives_now():
         assert again.order == (kept["order"] and pytest.approx(kept["order"], abs=1e-3))
 
 
-@pytest.mark.skipif(DATA is None, reason="no stored results")
-def test_the_stored_weights_are_those_of_the_network_that_is_here():
-    assert DATA is not None
+@pytest.mark.parametrize(
+    ("name", "part"), [("global", "ode"), ("global", "strong"), ("reuse", "targets"), ("rounding", "targets")]
+)
+def test_the_stored_weights_are_those_of_the_network_that_is_here(name, part):
     if "network" not in runs.targets():
         pytest.skip("no trained network here")
-    assert DATA["ode"].get("network", {}).get("weights_sha256") == runs.targets()["network"].weights
+    kept = results.stored(name)
+    assert kept is not None
+    assert kept[part]["network"]["weights_sha256"] == runs.targets()["network"].weights
 
 
 @pytest.mark.skipif(DATA is None, reason="no stored results")

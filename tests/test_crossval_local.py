@@ -21,14 +21,6 @@ MIXTURE, VP_MIXTURE = local.mixture(), local.vp_mixture()
 TARGETS = {"psld": MIXTURE, "vp": VP_MIXTURE}
 
 
-@pytest.fixture(autouse=True, scope="module")
-def _one_thread():
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
-
-
 def named(schemes):
     return [pytest.param(s, id=f"{s.model_name}-{s.name}") for s in schemes]
 

@@ -69,14 +69,6 @@ def test_the_stored_changes_and_differences_are_those_that_the_code_gives_now():
 
 
 @pytest.mark.skipif(DATA is None, reason="no stored results")
-def test_the_stored_weights_are_those_of_the_network_that_is_here():
-    assert DATA is not None
-    if "network" not in runs.targets():
-        pytest.skip("no trained network here")
-    assert DATA["targets"].get("network", {}).get("weights_sha256") == runs.targets()["network"].weights
-
-
-@pytest.mark.skipif(DATA is None, reason="no stored results")
 def test_the_page_shows_the_largest_change_and_its_time():
     assert DATA is not None
     table = crossval_reuse.build(QUICK).find("crossval-reuse-changes")

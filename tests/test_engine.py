@@ -28,15 +28,6 @@ TARGET = Gaussian([4.0, 0.3, 0.01], [0.5, -1.0, 0.0])
 SHAPE, STEPS = (2, 3), 18
 
 
-@pytest.fixture(autouse=True, scope="module")
-def one_thread():
-    """Tensors this small are slower on two."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
-
-
 def curved(process):
     """A score that is no one's: stationary pull, a wave in z, and tau, so that nothing cancels."""
     variances = torch.tensor(process.stationary, dtype=torch.float64)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import hashlib
+import re
+from importlib.util import find_spec
 
 import numpy as np
 import pytest
@@ -13,11 +15,11 @@ from gpu_samplers.embedded import DIGITS, digits_network
 from gpu_samplers.features import digit_features
 from gpu_samplers.quality import frechet_distance, still_pixel_noise
 from gpu_samplers.training import DIGITS_CONFIG, Settings, loss_of
-from reports.crossval import samples
+from reports.crossval import results, samples
 from reports.crossval.results import stored
 from reports.document import to_json
 from reports.html import render
-from reports.pages import network
+from reports.pages import crossval_global, crossval_local, crossval_reuse, crossval_rounding, network
 from reports.pages.settings import QUICK
 
 
@@ -77,7 +79,14 @@ def test_the_page_shows_two_pictures_and_the_curve_and_needs_no_torch():
     assert "pixels" in str(to_json(page))
 
 
-def test_a_copy_without_results_says_so(monkeypatch):
-    monkeypatch.setattr(network, "stored", lambda _: None)
-    page = network.build(QUICK)
-    assert "missing" in page.lead and network.COMMAND in str(page.blocks)
+@pytest.mark.parametrize(
+    "page",
+    [network, crossval_global, crossval_local, crossval_reuse, crossval_rounding],
+    ids=lambda page: page.__name__,
+)
+def test_a_page_without_its_stored_results_says_how_to_make_them(page, monkeypatch, tmp_path):
+    monkeypatch.setattr(results, "DATA", tmp_path)
+    built = page.build(QUICK)
+    assert "missing from this copy" in built.lead
+    (module,) = re.findall(r"python -m (reports\.crossval\.\w+)", str(built.blocks))
+    assert find_spec(module) is not None

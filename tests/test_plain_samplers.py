@@ -27,15 +27,6 @@ TARGET = Gaussian([3.0, 0.2], [0.5, -1.0])
 BASELINES = {"RK45 adaptive"}
 
 
-@pytest.fixture(autouse=True, scope="module")
-def one_thread():
-    """Tensors this small are slower on two."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
-
-
 @pytest.mark.parametrize("model", MODEL_NAMES)
 def test_every_catalogue_sampler_is_printed_once(model):
     named = {entry.name for entry in entries(model)}

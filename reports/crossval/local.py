@@ -8,7 +8,6 @@ a time: an interrupted run keeps what it has.
 
 from __future__ import annotations
 
-import hashlib
 import math
 import sys
 from collections.abc import Callable
@@ -26,6 +25,7 @@ from gpu_samplers.network import NCSNpp
 from gpu_samplers.processes import PSLD, VP
 from gpu_samplers.score import NetworkScore
 from reports.crossval import ode, results, sde
+from reports.crossval.results import rounded
 from reports.crossval.scores import Diffusion, Score, Tensor, network_score
 from splitting_analysis.catalogue import entries
 from splitting_analysis.local_error import local_error
@@ -106,8 +106,7 @@ def random_network() -> Target:
 def trained_network() -> Target:
     """The NCSN++ that comes with the package."""
     network, process = digits_network(torch.float64)
-    sha256 = hashlib.sha256(DIGITS.read_bytes()).hexdigest()
-    return _network("NCSN++ trained on the digits, 8 × 8", network, process, sha256)
+    return _network("NCSN++ trained on the digits, 8 × 8", network, process, results.digest(DIGITS))
 
 
 def _network(what: str, network: NCSNpp, process: PSLD, sha256: str) -> Target:
@@ -159,10 +158,10 @@ def ode_row(target: Target, scheme: Scheme, tau: float) -> dict[str, Any]:
     found = ode.compare(scheme, target.process, target.machine, target.score, z, tau, h, levels)
     return {
         "scheme": scheme.name, "tau": tau, "power": found.power,
-        "predicted": _digits(found.predicted), "measured": _digits(found.measured),
-        "ratio_minus_1": _digits(found.ratio - 1, 3), "difference": _digits(found.difference, 3),
-        "uncertainty": _digits(found.uncertainty, 3),
-        "steps": [_digits(h) for h in found.steps], "by_step": [_digits(r, 8) for r in found.by_step],
+        "predicted": rounded(found.predicted), "measured": rounded(found.measured),
+        "ratio_minus_1": rounded(found.ratio - 1, 3), "difference": rounded(found.difference, 3),
+        "uncertainty": rounded(found.uncertainty, 3),
+        "steps": [rounded(h) for h in found.steps], "by_step": [rounded(r, 8) for r in found.by_step],
     }  # fmt: skip
 
 
@@ -175,17 +174,13 @@ def sde_rows(target: Target, schemes: tuple[Scheme, ...]) -> list[dict[str, Any]
     )  # fmt: skip
     return [
         {
-            "scheme": name, "kind": kind, "predicted": _digits(c.predicted), "measured": _digits(c.measured),
-            "ratio_minus_1": _digits(c.ratio - 1, 3) if c.predicted else None,
-            "standard_error": _digits(c.standard_error, 3) if c.predicted else None,
-            "difference": _digits(c.difference, 3),
+            "scheme": name, "kind": kind, "predicted": rounded(c.predicted), "measured": rounded(c.measured),
+            "ratio_minus_1": rounded(c.ratio - 1, 3) if c.predicted else None,
+            "standard_error": rounded(c.standard_error, 3) if c.predicted else None,
+            "difference": rounded(c.difference, 3),
         }
         for name, kinds in found.items() for kind, c in kinds.items()
     ]  # fmt: skip
-
-
-def _digits(value: float, digits: int = 6) -> float:
-    return float(f"{value:.{digits}g}")
 
 
 def compute(target: Target) -> dict[str, Any]:

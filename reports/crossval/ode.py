@@ -11,9 +11,7 @@ import torch
 from scipy.integrate import solve_ivp
 
 from gpu_samplers import engine
-from gpu_samplers.plan import plan
 from gpu_samplers.processes import Array
-from gpu_samplers.score import NetworkScore
 from reports.crossval.scores import Diffusion, Score, Tensor, coefficient, drift
 from splitting_analysis.local_error import local_error
 from splitting_analysis.models import Model
@@ -109,9 +107,7 @@ def one_step(
 ) -> Tensor:  # fmt: skip
     """One step of the engine from z (n, batch, *shape) at forward time tau, no denoising step."""
     t = process.T - tau
-    factor = score.factor if isinstance(score, NetworkScore) else None
-    ready = plan(scheme, process, [t, t + h], denoise=False, factor=factor)
-    output = score.output if isinstance(score, NetworkScore) else score
+    ready, output = engine.prepared(scheme, process, score, [t, t + h], denoise=False)
     return engine.run(ready, output, z, noise)[0]
 
 

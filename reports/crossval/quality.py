@@ -11,7 +11,6 @@ therefore run first.
 
 from __future__ import annotations
 
-import hashlib
 import platform
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -33,6 +32,7 @@ from gpu_samplers.features import digit_features
 from gpu_samplers.processes import PSLD, grid, steps_for
 from gpu_samplers.quality import frechet_distance, residual_noise, still_pixel_noise
 from gpu_samplers.score import NetworkScore
+from reports.crossval import results
 from reports.crossval.quality_data import GRIDS, NFES, RULES, Cell, Key, key_of, path_of, save, stored
 from splitting_analysis.catalogue import entries, find
 from splitting_analysis.scheme import Scheme
@@ -70,7 +70,7 @@ def target(name: str) -> Target:
         raise ValueError(f"no target {name!r}; there are: dataset, network")
     network, process = embedded.digits_network()
     seen, _ = digits().split()
-    digest = hashlib.sha256(embedded.DIGITS.read_bytes()).hexdigest()
+    digest = results.digest(embedded.DIGITS)
     return Target(name, process, NetworkScore(network, process), seen, digest)
 
 
@@ -110,9 +110,9 @@ def qualities(where: Target, samples: torch.Tensor | None) -> dict[str, float | 
     if samples is None or not np.isfinite(features := digit_features(samples)).all():
         return dict.fromkeys(("frechet", "residual", "still"))
     return {
-        "frechet": six(frechet_distance(features, reference(where.name))),
-        "residual": six(residual_noise(samples, where.images)),
-        "still": six(still_pixel_noise(samples, where.images)),
+        "frechet": results.rounded(frechet_distance(features, reference(where.name))),
+        "residual": results.rounded(residual_noise(samples, where.images)),
+        "still": results.rounded(still_pixel_noise(samples, where.images)),
     }
 
 
@@ -139,7 +139,7 @@ def gaussian(process: PSLD, scheme: Scheme, grid_name: str, nfe: int, lambda_s: 
     times = analytic_grid(grid_name, steps_for(nfe, scheme), process.T, EPS)
     end = moments.run(scheme, diffusion, law, times, "prior", denoise=True, lambda_s=lambda_s)
     card = score_card(end, diffusion, law)
-    return {key: six(card[key]) for key in EXACT}
+    return {key: results.rounded(card[key]) for key in EXACT}
 
 
 def cell(where: Target, key: Key, number: int, lambda_s: float | None = None) -> Cell:
@@ -180,10 +180,10 @@ def floors(where: Target, number: int) -> dict[str, float]:
     ]
     seen, held = digits().split()
     return {
-        "bootstrap": six(float(np.mean(draws))),
-        "spread": six(float(np.std(draws, ddof=1))),
-        "held_out": six(frechet_distance(digit_features(held), digit_features(seen))),
-        "residual": six(residual_noise(held, seen)),
+        "bootstrap": results.rounded(float(np.mean(draws))),
+        "spread": results.rounded(float(np.std(draws, ddof=1))),
+        "held_out": results.rounded(frechet_distance(digit_features(held), digit_features(seen))),
+        "residual": results.rounded(residual_noise(held, seen)),
     }
 
 
@@ -196,7 +196,7 @@ def header(where: Target) -> dict[str, Any]:
         "tuning": {"seed": TUNING_SEED, "samples": TUNING_SAMPLES, "lambda_s": list(LAMBDAS)},
         "eps": EPS,
         "weights_sha256": where.weights,
-        "classifier_sha256": hashlib.sha256(CLASSIFIER.read_bytes()).hexdigest(),
+        "classifier_sha256": results.digest(CLASSIFIER),
     }
 
 
@@ -224,11 +224,6 @@ def compute(
         there = [cells[k] for k in wanted if k in cells]
         save(name, {"_about": about, **told, "_versions": versions, "floors": limits, "cells": there})
         progress(len(there), len(wanted), cells[key])
-
-
-def six(value: float) -> float:
-    """Six significant digits."""
-    return float(f"{value:.6g}")
 
 
 def main() -> None:

@@ -6,9 +6,9 @@ import json
 from pathlib import Path
 from typing import Any
 
+from reports.crossval.results import DATA, read
 from reports.files import write_whole
 
-DATA = Path(__file__).parents[1] / "data"
 GRIDS = ("uniform", "quadratic")
 NFES = (10, 20, 50, 100, 200)
 RULES = ("one", "tuned")
@@ -29,8 +29,7 @@ def path_of(target: str) -> Path:
 
 def stored(target: str) -> dict[str, Any] | None:
     """The stored results of a target, or None where the file is absent."""
-    path = path_of(target)
-    return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else None
+    return read(path_of(target))
 
 
 def save(target: str, document: dict[str, Any]) -> None:

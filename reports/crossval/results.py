@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import platform
 from importlib.metadata import version
@@ -21,7 +22,11 @@ def path_of(name: str) -> Path:
 
 def stored(name: str) -> dict[str, Any] | None:
     """The stored results, or None where the file is absent."""
-    path = path_of(name)
+    return read(path_of(name))
+
+
+def read(path: Path) -> dict[str, Any] | None:
+    """A file of stored results, or None where it is absent."""
     return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else None
 
 
@@ -30,6 +35,11 @@ def save(name: str, about: str, command: str, results: dict[str, Any]) -> None:
     versions = {"python": platform.python_version(), **{package: version(package) for package in PACKAGES}}
     document = {"_about": about, "_command": command, "_versions": versions, **results}
     write_whole(path_of(name), json.dumps(document, indent=1, ensure_ascii=False) + "\n")
+
+
+def digest(path: Path) -> str:
+    """The SHA-256 of a file of weights."""
+    return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
 def rounded(value: Any, digits: int = 6) -> Any:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cache
@@ -13,9 +12,9 @@ from analytic_models.targets import digits_images
 from gpu_samplers import embedded, engine
 from gpu_samplers.exact import MixtureScore
 from gpu_samplers.noise import Noise
-from gpu_samplers.plan import plan
 from gpu_samplers.processes import PSLD
 from gpu_samplers.score import NetworkScore
+from reports.crossval import results
 from reports.crossval.ode import exact_flow
 from reports.crossval.scores import Score, Tensor, network_score
 from splitting_analysis.catalogue import find
@@ -81,16 +80,13 @@ def targets() -> dict[str, Target]:
         "dataset": exact_target("dataset", PSLD(), images[:IMAGES]),
     }
     if embedded.DIGITS.is_file():
-        digest = hashlib.sha256(embedded.DIGITS.read_bytes()).hexdigest()
-        found["network"] = network_target(embedded.digits_network, (1, 8, 8), digest)
+        found["network"] = network_target(embedded.digits_network, (1, 8, 8), results.digest(embedded.DIGITS))
     return found
 
 
 def starts(target: Target, samples: int = SAMPLES, seed: int = SEED) -> Tensor:
     """Draws (2, samples, *shape) from the prior, in float64."""
-    scale = torch.tensor(target.process.stationary, dtype=torch.float64).sqrt()
-    normals = Noise(seed, range(samples), target.shape, torch.float64)(len(scale))
-    return normals * scale.reshape(-1, *[1] * (normals.ndim - 1))
+    return engine.prior(target.process, Noise(seed, range(samples), target.shape, torch.float64))
 
 
 def times_of(process: PSLD, steps: int, cut: float = CUT) -> list[float]:
@@ -103,9 +99,7 @@ def end_state(
     noise: Callable[[int], Tensor] = engine.no_noise,
 ) -> Tensor:  # fmt: skip
     """The end of the engine's run from z (n, batch, *shape) on the grid `times`, without a denoising step."""
-    factor = score.factor if isinstance(score, NetworkScore) else None
-    ready = plan(scheme, process, times, denoise=False, factor=factor)
-    return engine.run(ready, score.output if isinstance(score, NetworkScore) else score, z, noise)[0]
+    return engine.run(*engine.prepared(scheme, process, score, times, denoise=False), z, noise)[0]
 
 
 def reference(target: Target, z: Tensor, cut: float = CUT, tolerance: float = 1e-13) -> Tensor:

@@ -6,6 +6,7 @@ from typing import Any
 
 from reports.crossval.results import stored
 from reports.document import Block, Cell, Column, Figure, Heading, Line, Page, Panel, Table, text
+from reports.pages.absent import absent
 from reports.pages.settings import Settings
 from reports.pages.spelling import listed, number
 
@@ -39,7 +40,7 @@ def build(_: Settings) -> Page:
     data = stored("global")
     title = "Orders on real scores"
     if data is None:
-        return Page("crossval-global", title, "No stored results: run the command of this page's module.")
+        return absent("global", "global_orders", "crossval-global", title)
     cut, samples = data["settings"]["cut"], data["settings"]["samples"]
     body: list[Block] = [
         Heading("Deterministic samplers", "ode"),

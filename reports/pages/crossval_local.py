@@ -6,20 +6,20 @@ from typing import Any
 
 from reports.crossval.results import stored
 from reports.document import Block, Cell, Column, Figure, Heading, Line, Page, Panel, Table, text
+from reports.pages.absent import absent
 from reports.pages.settings import Settings
 from reports.pages.spelling import count, link, number, power
 from splitting_analysis.catalogue import find
 
 SLUG, TITLE = "crossval-local", "Cross-validation: one step"
 COMMAND = "python -m reports.crossval.local"
-MISSING = f"The stored results are not in this copy; `{COMMAND}` computes them."
 KINDS = {"mean": "mean", "second moments": "second moments", "strong": "mean square"}
 
 
 def build(_: Settings) -> Page:
     document = stored("local")
     if document is None:
-        return Page(SLUG, TITLE, MISSING, (text(MISSING),))
+        return absent("local", "local", SLUG, TITLE)
     targets: dict[str, dict[str, Any]] = document["targets"]
     body: list[Block] = [
         text(

@@ -6,6 +6,7 @@ from typing import Any
 
 from reports.crossval.results import stored
 from reports.document import Block, Cell, Column, Figure, Heading, Line, Page, Panel, Table, printed, text
+from reports.pages.absent import absent
 from reports.pages.settings import Settings
 from reports.pages.spelling import listed
 
@@ -22,7 +23,7 @@ def build(_: Settings) -> Page:
     data = stored("reuse")
     title = "What reuse assumes"
     if data is None:
-        return Page("crossval-reuse", title, "No stored results: run the command of this page's module.")
+        return absent("reuse", "reuse", "crossval-reuse", title)
     body: list[Block] = [
         Heading("The score's change under B", "changes"),
         text(

@@ -6,6 +6,7 @@ from typing import Any
 
 from reports.crossval.results import stored
 from reports.document import Block, Cell, Column, Figure, Heading, Line, Page, Panel, Table, text
+from reports.pages.absent import absent
 from reports.pages.settings import Settings
 from reports.pages.spelling import listed, number
 
@@ -17,7 +18,7 @@ def build(_: Settings) -> Page:
     data = stored("rounding")
     title = "Rounding against truncation"
     if data is None:
-        return Page("crossval-rounding", title, "No stored results: run the command of this page's module.")
+        return absent("rounding", "rounding", "crossval-rounding", title)
     body: list[Block] = [
         text(
             "The state is float64 throughout; the score is computed in float32 or bfloat16. Rounding is the "

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from reports.crossval.results import path_of, stored
+from reports.crossval.results import stored
 from reports.document import Column, Figure, Heading, Line, Page, Panel, Table, printed, text
+from reports.pages.absent import absent
 from reports.pages.settings import Settings
 
-COMMAND = "python -m reports.crossval.samples"
 SOURCE = "stored results, crossval_network.json"
 TITLE = "The digits network"
 WITHIN = 3
@@ -18,9 +18,7 @@ WITHIN = 3
 def build(_: Settings) -> Page:
     data = stored("network")
     if data is None:
-        missing = f"**Not in this copy**: `{path_of('network').name}` is absent; `{COMMAND}` makes it."
-        lead = "Stored results on the digits network are missing from this copy."
-        return Page("network", TITLE, lead, (text(missing),))
+        return absent("network", "samples", "network", TITLE)
     return Page("network", TITLE, _lead(data), (
         text(
             f"NCSN++ with {data['bytes'] / 1e6:.1f} MB of weights, position and momentum of one grey channel,"
