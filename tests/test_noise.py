@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from hashlib import sha256
 from pathlib import Path
 
@@ -15,7 +16,7 @@ from scipy.stats import kstest
 
 torch = pytest.importorskip("torch", reason="noise is drawn by torch")
 
-from gpu_samplers.noise import Noise, stream_seed  # noqa: E402
+from gpu_samplers.noise import Noise, _Block, stream_seed  # noqa: E402
 
 ROOT = Path(__file__).parents[1]
 SHAPES = [(3, 32, 32), (1,), (5,), (3, 5, 7)]
@@ -125,3 +126,24 @@ def test_a_run_has_its_noise_drawn_ahead():
     small = Noise(3, range(4), (1, 8, 8))
     small.expect(2)
     assert not small._coming
+
+
+def test_whoever_waits_for_a_block_draws_rows_of_it_and_the_next_block_waits_for_that():
+    seeds = [5, 6, 7]
+    expected = torch.stack([torch.randn(32, generator=torch.Generator().manual_seed(s)) for s in seeds])
+    block = _Block([torch.Generator().manual_seed(s) for s in seeds], 32, torch.float32, pinned=False)
+    with ThreadPoolExecutor(1) as pool:
+        with block._helping:  # as if it still drew a row
+            block.fill()
+            assert torch.equal(block.normals, expected)
+            drawn = pool.submit(block.draw)
+            with pytest.raises(TimeoutError):
+                drawn.result(timeout=0.1)
+        drawn.result(timeout=60)
+    assert torch.equal(block.normals, expected)
+
+
+def test_helping_leaves_every_bit_as_it_is():
+    plain, ahead = (Noise(3, range(9), (3, 40, 40)) for _ in range(2))
+    ahead.expect(200)
+    assert all(torch.equal(plain(2), ahead(2)) for _ in range(100))
