@@ -12,6 +12,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
+from copy import deepcopy
 from dataclasses import asdict, dataclass
 from hashlib import sha256
 from importlib.metadata import version
@@ -174,23 +175,25 @@ class Made:
 
 
 def write_samples(
-    folder: str | Path, job: Job, network: NCSNpp, *, batch: int = 64, device: str = "cpu",
+    folder: str | Path, job: Job, network: NCSNpp, *, batch: int | None = None, device: str = "cpu",
     compile: bool = False, channels_last: bool = False, winograd: bool = False,  # noqa: A002 - torch's word
     rank: Rank | None = None, progress: Progress | None = None,
 ) -> Made:  # fmt: skip
     """Write the samples of a job that `folder` does not hold yet.
 
-    Up to rounding, the samples depend on the job and the network alone: not on batch, device, compile,
-    channels_last, winograd (network.winograd), the number of processes or interruptions. (One exception: the
-    black box has one step size for a batch, so for it `batch` is part of the job.) An .npz holds one shard:
-    `images` float32 (n, channels, height, width), positions in the scale of the data, not clipped; `index`
-    (n,); `nfe` (n,).
+    Up to rounding in the network's precision, the samples depend on the job and the network alone: not on
+    batch (64 by default, or a shard), device, compile, channels_last, winograd (network.winograd), the number
+    of processes or interruptions. In bf16 that rounding shows: with another batch a few pixels are plainly
+    others. (The black box has one step size for a batch: for it `batch` is part of the job.)
+    The network itself stays as it is. An .npz holds one shard: `images` float32 (n, channels, height, width),
+    positions in the scale of the data, not clipped; `index` (n,); `nfe` (n,).
     A .png holds one sample, clipped to [-1, 1], named by its index.
 
     Raises ValueError if the folder holds samples of another job, FloatingPointError, naming sampler, step and
     time, where the network's output or a state is not finite.
     """
     rank, folder = rank or Rank(), Path(folder)
+    batch = min(64, job.shard) if batch is None else batch
     if not 1 <= batch <= job.shard:
         raise ValueError(f"batch = {batch}: a batch is a part of a shard, from 1 to shard = {job.shard}")
     if winograd and job.precision == "bf16":
@@ -204,6 +207,7 @@ def write_samples(
         check_record(folder, settings)
         missing = [shard for shard in job.shards if not holds(folder, job.form, shard, shape)]
         meet()  # a shard made while another process still looks would shift its list
+        network = deepcopy(network)  # the caller's stays as it is
         network = with_winograd(network) if winograd else network
         made = _make(
             folder, job, missing[rank.rank :: rank.world], shape, batch,

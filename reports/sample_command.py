@@ -60,7 +60,10 @@ def sample(
     ] = False,
     form: Annotated[str, typer.Option("--format", help="npz (shards, float32) or png.")] = "npz",
     shard: Annotated[int, typer.Option(help="Samples per shard; an interrupted shard is made again.")] = 512,
-    batch: Annotated[int, typer.Option(help="Samples at a time; does not change them.")] = 64,
+    batch: Annotated[
+        int | None,
+        typer.Option(help="Samples at a time (64); changes them by rounding alone, which in bf16 shows."),
+    ] = None,
     device: Annotated[str, typer.Option(help="cpu or cuda.")] = "cpu",
     precision: Annotated[str, typer.Option(help="The network runs in float32, bf16 or float64.")] = "float32",
     state: Annotated[str, typer.Option(help="The state is updated in float64 or float32.")] = "float64",

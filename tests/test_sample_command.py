@@ -91,7 +91,7 @@ def test_without_options_a_run_has_the_documented_defaults(run, asked, net):
     assert network.config == CONFIG and next(network.parameters()).dtype == torch.float32
     assert options.pop("progress") is not None
     assert options == {
-        "batch": 64, "device": "cpu", "compile": False, "channels_last": False, "winograd": False,
+        "batch": None, "device": "cpu", "compile": False, "channels_last": False, "winograd": False,
         "rank": Rank(0, 1, 0),
     }  # fmt: skip
 

@@ -151,3 +151,20 @@ def test_the_black_box_has_one_step_size_for_a_batch_so_the_batch_is_part_of_its
     run(tmp_path, job, batch=2)
     with pytest.raises(ValueError, match="batch is 2 there, 1 here"):
         run(tmp_path, job, batch=1)
+
+
+def test_the_network_of_the_caller_stays_as_it_is_and_so_its_samples(tmp_path):
+    net = network()
+    before = {name: value.clone() for name, value in net.state_dict().items()}
+    half, fast = replace(JOB, precision="bf16"), replace(JOB, precision="float32")
+    first = images(run(tmp_path / "first", JOB, made=net))
+    for name, job, options in (("half", half, {}), ("fast", fast, {"winograd": True, "channels_last": True})):
+        run(tmp_path / name, job, made=net, **options)
+        assert write_samples(tmp_path / name, job, net, batch=2, **options).samples == 0
+    assert all(torch.equal(before[name], value) for name, value in net.state_dict().items())
+    np.testing.assert_array_equal(images(run(tmp_path / "again", JOB, made=net)), first)
+
+
+def test_a_batch_is_64_samples_or_the_shard(tmp_path):
+    default = images(run(tmp_path / "default", batch=None))
+    np.testing.assert_array_equal(default, images(run(tmp_path / "shard", batch=JOB.shard)))
