@@ -167,7 +167,7 @@ def boundaries(scheme: Scheme) -> tuple[Any, ...]:
     if scheme.model_name == "langevin":
         own: Diffusion = Langevin(gamma, one)
         conditions = jury_conditions(scheme, own, ((0, 0), (-(omega**2), 0)), h)
-        decay = {sympy.exp(-gamma * h): c, sympy.exp(-gamma * h / 2): sympy.sqrt(c)}
+        decay = {sympy.exp(-gamma * h): c**2, sympy.exp(-gamma * h / 2): c}  # SymPy factors no root of c
         factors = {f for q in conditions for f, _ in sympy.factor_list(sympy.expand(q).subs(decay))[1]}
         found = [root for f in factors if f.has(h) and not f.has(c) for root in sympy.solve(f, h)]
     elif scheme.model_name == "vp":

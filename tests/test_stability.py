@@ -7,6 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import sympy
+from scipy.optimize import brentq
 
 from analytic_models.diffusions import PSLD, VP, Diffusion, Langevin
 from analytic_models.moments import run
@@ -126,6 +127,13 @@ def test_closed_forms_of_vp_are_the_textbook_ones():
                                              + 12 * sympy.Symbol("z") + 24))[0]  # fmt: skip
     (rk4,) = boundaries(find("RK4", "vp"))
     assert abs(sympy.N((rk4 - real_axis * 2 * v / (1 - v)).subs(v, sympy.Rational(1, 3)), 30)) < 1e-25
+
+
+def test_a_limit_without_a_closed_form_is_none_and_no_error():
+    word = scheme("B/2 O/2 A O/2 S B/2", model="langevin", dynamics="sde")
+    assert boundaries(word) == ()
+    (limit,) = largest_stable_step(word, Langevin(1.0), [1.0], 0.0, longest=50.0)
+    assert limit == pytest.approx(brentq(lambda h: h**2 - 4 * np.cosh(h / 2), 2, 4), rel=1e-7)
 
 
 def test_every_splitting_of_the_harmonic_oscillator_is_stable_up_to_h_omega_two():

@@ -107,6 +107,14 @@ def link(scheme: Scheme) -> str:
     return f"[{scheme.name}](catalogue.html#{anchor(scheme)})"
 
 
+_MATHML = {
+    "<mo>&InvisibleTimes;</mo>": '<mspace width="0.15em"/>',
+    "&ExponentialE;": "e",
+    "<mo>-</mo>": "<mo>−</mo>",
+}
+"""SymPy's MathML has entities that XML does not know, and hyphens for minus signs."""
+
+
 def expression(value: Any, label: str = "") -> Formula:
     """A SymPy expression, roots of polynomials as decimals, quotients with a positive constant below."""
     value = sympy.sympify(value)
@@ -114,9 +122,8 @@ def expression(value: Any, label: str = "") -> Formula:
     value = _tidy(value.replace(sympy.log, lambda inside: sympy.log(_tidy(inside))))
     order = {"order": "rev-lex"}
     mathml = sympy.mathml(value, printer="presentation", **order)
-    mathml = mathml.replace("<mo>&InvisibleTimes;</mo>", '<mspace width="0.15em"/>').replace(
-        "<mo>-</mo>", "<mo>−</mo>"
-    )
+    for written, meant in _MATHML.items():
+        mathml = mathml.replace(written, meant)
     text = (
         sympy.sstr(value, **order).replace("**2", "²").replace("**3", "³").replace("*", " ").replace("-", "−")
     )
