@@ -76,7 +76,7 @@ def x_error_curve(
     interpolated at Chebyshev nodes, to round-off. Raises ValueError for a scheme without tunable
     position noise, and, from the curve, for values outside [low, high].
     """
-    if not any(op.letter == "O" for op in scheme.word) or not scheme.model.has_tunable_noise:
+    if not scheme.has_tunable_noise:
         raise ValueError(
             f"{scheme.name} ({scheme.word}) has no letter O whose position noise lambda_s could scale"
         )

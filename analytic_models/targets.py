@@ -153,7 +153,9 @@ def load_spectrum(text: str) -> NDArray[np.float64]:
         except ValueError:
             raise ValueError(f"spectrum {text!r}: give digits, FILE.npy or numbers v1,v2,...") from None
     values = np.asarray(values, dtype=np.float64)
-    if values.ndim != 1 or values.size == 0:
+    if not values.size:
+        raise ValueError(f"spectrum {text!r} is empty: give at least one eigenvalue")
+    if values.ndim != 1:
         raise ValueError(f"spectrum: a list of eigenvalues has one axis, not shape {values.shape}")
     if not np.all(np.isfinite(values)):
         raise ValueError(f"spectrum: eigenvalue {np.flatnonzero(~np.isfinite(values))[0]} is not finite")

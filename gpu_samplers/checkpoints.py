@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import json
 import pickle
+import pickletools
 import re
 import tempfile
+import warnings
 import zipfile
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -133,6 +135,8 @@ def save_checkpoint(path: str | Path, network: NCSNpp, record: Mapping[str, Any]
     Raises ValueError if the place cannot be written.
     """
     path = Path(path)
+    if not path.parent.is_dir():
+        raise ValueError(f"{path}: cannot be written: there is no folder {path.parent}")
     told = {"config": network.config.as_dict(), "record": dict(record or {})}
     metadata = {METADATA: json.dumps(told)}
     weights = {key: value.detach().cpu().contiguous() for key, value in network.state_dict().items()}
@@ -142,7 +146,8 @@ def save_checkpoint(path: str | Path, network: NCSNpp, record: Mapping[str, Any]
             save_file(weights, whole, metadata)
             whole.replace(path)
     except (OSError, SafetensorError) as error:
-        raise ValueError(f"{path}: cannot be written: {error}") from None
+        reason = getattr(error, "strerror", None) or error  # an OSError as text names the file beside
+        raise ValueError(f"{path}: cannot be written: {reason}") from None
 
 
 def _unpickled(path: Path) -> dict[str, Any]:
@@ -153,20 +158,32 @@ def _unpickled(path: Path) -> dict[str, Any]:
         if archive:
             named = torch.serialization.get_unsafe_globals_in_checkpoint(path)
             shells = [(_Shell, name) for name in named if name.partition(".")[0] in INERT]
-        with torch.serialization.safe_globals(shells):
+        with torch.serialization.safe_globals(shells), warnings.catch_warnings():
+            warnings.filterwarnings("ignore", "Detected pickle protocol")  # what it cannot read, it refuses
             # mapped: the optimizer's state, twice the size of the weights, is not read
             content = torch.load(path, map_location="cpu", weights_only=True, mmap=archive)
     except Exception as error:  # noqa: BLE001 - damaged bytes can make an unpickler raise anything
         asked = re.search(r"GLOBAL (\S+)", str(error)) if isinstance(error, pickle.UnpicklingError) else None
-        raise ValueError(
-            f"{path}: refused: reading it would run {asked[1]}; weights need tensors and plain data only"
-            if asked
-            else f"{path}: neither safetensors nor a checkpoint of torch.save, or damaged"
-        ) from None
+        if asked:
+            problem = f"refused: reading it would run {asked[1]}; weights need tensors and plain data only"
+        elif not archive and _is_foreign_pickle(path):
+            problem = "refused: a pickle that torch.save did not write; reading it could run code"
+        else:
+            problem = "neither safetensors nor a checkpoint of torch.save, or damaged"
+        raise ValueError(f"{path}: {problem}") from None
     content = content.get("state_dict", content) if isinstance(content, dict) else content
     if not isinstance(content, dict) or not all(isinstance(key, str) for key in content):
         raise ValueError(f"{path}: holds no state dict, but {type(content).__name__}")
     return content
+
+
+def _is_foreign_pickle(path: Path) -> bool:
+    """Whether the file is a pickle of something else than torch.save's mark; nothing in it is run."""
+    try:
+        with path.open("rb") as file:
+            return torch.serialization.MAGIC_NUMBER not in [found for _, found, _ in pickletools.genops(file)]
+    except Exception:  # noqa: BLE001 - as above
+        return False
 
 
 def _safetensors(path: Path) -> tuple[dict[str, Any], dict[str, str]]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass, fields, replace
+from dataclasses import MISSING, asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -137,9 +137,24 @@ def config_of(source: Config | str | Path | Mapping[str, Any]) -> Config:
         return source
     if isinstance(source, Path) or (isinstance(source, str) and source.endswith(".json")):
         try:
-            source = json.loads(Path(source).read_text(encoding="utf-8"))
-        except (OSError, ValueError) as error:
-            raise ValueError(f"network configuration: {source} cannot be read as JSON: {error}") from None
+            return _config(_read(Path(source)))
+        except ValueError as error:
+            raise ValueError(f"{source}: {error}") from None
+    return _config(source)
+
+
+def _read(path: Path) -> Any:
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise ValueError("there is no such file") from None
+    except OSError as error:
+        raise ValueError(f"cannot be read: {error.strerror}") from None
+    except ValueError as error:
+        raise ValueError(f"cannot be read as JSON: {error}") from None
+
+
+def _config(source: str | Mapping[str, Any]) -> Config:
     if isinstance(source, str):
         if source not in CONFIGS:
             raise ValueError(
@@ -164,7 +179,6 @@ def config_of(source: Config | str | Path | Mapping[str, Any]) -> Config:
             f"network configuration: unknown settings {', '.join(unknown)}; known are "
             f"{', '.join(sorted(known | FIXED.keys()))}"
         )
-    try:
-        return Config(**settings)
-    except TypeError as error:  # a required setting is absent: Python's message names it
-        raise ValueError(f"network configuration: {str(error).partition('() ')[2]}") from None
+    if missing := [f.name for f in fields(Config) if f.default is MISSING and f.name not in settings]:
+        raise ValueError(f"network configuration: missing settings {', '.join(missing)}")
+    return Config(**settings)

@@ -33,7 +33,7 @@ from gpu_samplers.noise import Noise
 from gpu_samplers.processes import PSLD, VP, grid, steps_for
 from gpu_samplers.score import NetworkScore
 from gpu_samplers.shards import MODES, check_record, claimed, holds, write_shard
-from splitting_analysis.scheme import Scheme, piece_key
+from splitting_analysis.scheme import Scheme
 
 BLACK_BOX = "RK45 adaptive"
 """The sampler that no word describes: Dormand-Prince with error control, on the probability flow."""
@@ -142,11 +142,7 @@ class Job:
 
     @property
     def has_tunable_noise(self) -> bool:
-        if self.scheme is None:
-            return False
-        pieces = self.scheme.model.pieces
-        keys = [piece_key(op.letter, op.rule) for op in self.scheme.word]
-        return any(pieces[key].tunable_noise for key in keys if key in pieces)
+        return self.scheme is not None and self.scheme.has_tunable_noise
 
     @property
     def times(self) -> list[float]:

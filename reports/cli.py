@@ -9,9 +9,10 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
+from typer.core import TyperCommand, TyperGroup
 
 from reports.convert_command import convert
 from reports.derive_command import derive
@@ -21,7 +22,27 @@ from reports.report_command import report
 from reports.sample_command import sample
 from reports.train_command import train
 
+
+def _without_types(parameters: list[Any]) -> list[Any]:
+    """Flags take no value: no "<bool>" after them in the help."""
+    for parameter in parameters:
+        if getattr(parameter, "is_flag", False):
+            parameter.metavar = ""
+    return parameters
+
+
+class _Command(TyperCommand):
+    def get_params(self, ctx: Any) -> list[Any]:
+        return _without_types(super().get_params(ctx))
+
+
+class _Group(TyperGroup):
+    def get_params(self, ctx: Any) -> list[Any]:
+        return _without_types(super().get_params(ctx))
+
+
 app = typer.Typer(
+    cls=_Group,
     name="splitting-analysis",
     no_args_is_help=True,
     add_completion=False,
@@ -29,13 +50,9 @@ app = typer.Typer(
     # Boxes and colours for people; plain text for pipes.
     rich_markup_mode="rich" if sys.stdout.isatty() else None,
 )
-app.command("list")(list_schemes)
-app.command()(derive)
-app.command()(gaussian)
-app.command()(report)
-app.command()(sample)
-app.command()(train)
-app.command()(convert)
+app.command("list", cls=_Command)(list_schemes)
+for command in (derive, gaussian, report, sample, train, convert):
+    app.command(cls=_Command)(command)
 
 
 def _show_version(asked: bool) -> None:

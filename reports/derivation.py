@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from dataclasses import replace
 from fractions import Fraction
 from types import SimpleNamespace
@@ -11,10 +12,10 @@ from typing import Any
 import sympy
 
 from reports.expressions import parse_expression, parse_settings
-from reports.lookup import resolve
+from reports.lookup import check_lambda_s, resolve
+from splitting_analysis.algebra import algebra
 from splitting_analysis.formulas import keys_of, spell_error, to_json
 from splitting_analysis.local_error import LocalError, at_lambda_one, local_error, order_of
-from splitting_analysis.models import Dynamics
 from splitting_analysis.numbers import (
     Point,
     beta_parameters,
@@ -35,19 +36,19 @@ LEGEND = (
     "(matrices; on xx and mm their symmetric part)."
 )
 DEFAULTS = {
-    "psld": {"Gamma": 0.01, "nu": 4.01, "beta": 8.0, "T": 1.0, "lambda_s": 1.0},
+    "psld": {"Gamma": 0.01, "nu": 4.01, "beta": 8.0, "T": 1.0},
     "vp": {"beta_min": 0.1, "beta_max": 20.0, "T": 1.0},
     "langevin": {"gamma": 1.0},
 }
 OPTIONAL = {
-    "psld": ("M", "beta_min", "beta_max", "tau", "t"),
+    "psld": ("lambda_s", "M", "beta_min", "beta_max", "tau", "t"),
     "vp": ("beta", "tau", "t"),
     "langevin": (),
 }
 
 
 def formulas(
-    text: str, model: str | None, dynamics: Dynamics | None, order: int | None, minus: str | None,
+    text: str, model: str | None, dynamics: str | None, order: int | None, minus: str | None,
     style: str, lambda_s: str | None,
 ) -> str:  # fmt: skip
     """The formulas as text to print. Raises ValueError for anything it refuses."""
@@ -55,52 +56,81 @@ def formulas(
         raise ValueError(f"no format {style!r}; there are: {', '.join([*STYLES, 'json'])}")
     if order is not None and not 1 <= order <= 6:
         raise ValueError(f"--order {order}: choose 1 to 6, the highest power of h to derive")
-    scheme = _with_lambda(resolve(text, model, dynamics), lambda_s)
-    errors = [local_error(scheme, order)]
-    if scheme.dynamics == "sde":
-        errors.append(strong_error(scheme))
-        if scheme.model.has_tunable_noise and scheme.lambda_s.value is None:
-            errors.append(strong_error(at_lambda_one(scheme)))
+    schemes = _resolved(text, minus, model, dynamics)
+    value = None if lambda_s is None else _lambda(lambda_s)
+    if value is not None:
+        check_lambda_s("--lambda-s", *schemes)
+        schemes = [replace(s, lambda_s=LambdaS(s.lambda_s.rule, value)) for s in schemes]
+    scheme = schemes[0]
+    errors = [local_error(s, order) for s in schemes]
     if minus is not None:
-        other = _with_lambda(resolve(minus, scheme.model_name, dynamics), lambda_s)
-        errors = [local_error(scheme, order) - local_error(other, order)]
+        errors = [errors[0] - errors[1]]
+    elif scheme.dynamics == "sde":
+        errors.append(_fixed(strong_error(scheme), value))
+        if scheme.has_tunable_noise and value is None:
+            errors.append(strong_error(at_lambda_one(scheme)))
     if style == "json":
         return json.dumps([to_json(error) for error in errors], indent=1, ensure_ascii=False)
-    lines = [] if style != "text" else _heading(scheme, minus)
+    lines = [] if style != "text" else _heading(scheme, minus, value)
     for i, error in enumerate(errors):
         lines += _formulas(error, style, " at lambda_s = 1" if i == 2 else "")
     return "\n".join(lines + (["", LEGEND] if style == "text" else []))
 
 
-def _with_lambda(scheme: Scheme, lambda_s: str | None) -> Scheme:
-    if lambda_s is None:
-        return scheme
-    if not scheme.model.has_tunable_noise:
-        raise ValueError(f"--lambda-s: {scheme.name} ({scheme.model_name}) has no tunable noise")
+def _resolved(text: str, minus: str | None, model: str | None, dynamics: str | None) -> list[Scheme]:
+    """The scheme, and the one whose error is subtracted, if any."""
+    scheme = resolve(text, model, dynamics)
+    return [scheme] if minus is None else [scheme, resolve(minus, scheme.model_name, dynamics)]
+
+
+def _lambda(text: str) -> Fraction:
     try:
-        value = Fraction(lambda_s)
+        value = Fraction(text)
     except (ValueError, ZeroDivisionError):
-        raise ValueError(f"--lambda-s {lambda_s}: a number such as 1, 1.25 or 5/4") from None
+        raise ValueError(f"--lambda-s {text}: a number such as 1, 1.25 or 5/4") from None
     if value < 0:
-        raise ValueError(f"--lambda-s {lambda_s}: lambda_s scales a variance, so it is >= 0")
-    return replace(scheme, lambda_s=LambdaS(scheme.lambda_s.rule, value))
+        raise ValueError(f"--lambda-s {text}: lambda_s scales a variance, so it is >= 0")
+    return value
 
 
-def _heading(scheme: Scheme, minus: str | None) -> list[str]:
+def _fixed(error: LocalError, value: Fraction | None) -> LocalError:
+    """The error at that lambda_s; its root stays a symbol where it is not rational."""
+    if value is None:
+        return error
+    ring = algebra()
+    known = [(ring.lambda_s, value)]
+    root = Fraction(math.isqrt(value.numerator), math.isqrt(value.denominator))
+    if root**2 == value:
+        known.append((ring.root_lambda, root))
+    terms = {
+        power: {
+            key: {tree: c for tree, full in combination.items() if (c := full.subs(known))}
+            for key, combination in by_key.items()
+        }
+        for power, by_key in error.terms.items()
+    }
+    return replace(error, terms=terms)
+
+
+def _heading(scheme: Scheme, minus: str | None, value: Fraction | None) -> list[str]:
     kind = "reverse SDE" if scheme.dynamics == "sde" else "probability-flow ODE"
     if scheme.model_name == "langevin":
         kind = "kinetic Langevin" if scheme.dynamics == "sde" else "Hamiltonian flow"
     title = f"{scheme.name} = {scheme.word}" if scheme.name != str(scheme.word) else scheme.name
-    lines = [f"{title}  ({scheme.model_name}, {kind}, {scheme.word.nfe} score evaluations per step)"]
+    evaluations = f"{scheme.word.nfe} score evaluation{'s' if scheme.word.nfe > 1 else ''}"
+    lines = [f"{title}  ({scheme.model_name}, {kind}, {evaluations} per step)"]
     if scheme.source.citation != "user":
         lines.append(f"source: {scheme.source.citation}, {scheme.source.place}".rstrip(", "))
     if scheme.source.erratum:
         lines.append(f"note: {scheme.source.erratum}")
+    at = "" if value is None else f" at lambda_s = {value}"
     if minus is not None:
-        return [*lines, f"error minus the error of {minus}"]
+        return [*lines, f"error minus the error of {minus}{at}"]
     weak = "weak " if scheme.dynamics == "sde" else ""
-    at = " at lambda_s = 1" if scheme.model.has_tunable_noise else ""
-    claim = "" if scheme.order is None else f" (claimed: {scheme.order})"
+    if scheme.has_tunable_noise and value is None:
+        at = " at lambda_s = 1"
+    claimed = "claimed" if value in (None, 1) else "claimed at lambda_s = 1"
+    claim = "" if scheme.order is None else f" ({claimed}: {scheme.order})"
     return [*lines, f"{weak}order{at}: {order_of(scheme)}{claim}"]
 
 
@@ -129,16 +159,14 @@ def _formulas(error: LocalError, style: str, note: str) -> list[str]:
 
 
 def numbers(
-    text: str, model: str | None, dynamics: Dynamics | None, order: int | None, minus: str | None,
+    text: str, model: str | None, dynamics: str | None, order: int | None, minus: str | None,
     scores: tuple[str | None, str | None], at: str,
 ) -> dict[str, Any]:  # fmt: skip
     """The coefficients at one state, for score expressions in the state and forward time tau."""
-    scheme = resolve(text, model, dynamics)
-    values = _values(scheme, at)
+    schemes = _resolved(text, minus, model, dynamics)
+    scheme = schemes[0]
+    values = _values(schemes, at)
     point = _field_point(scheme, values, _score_expressions(scheme, scores))
-    schemes = [scheme]
-    if minus is not None:
-        schemes.append(resolve(minus, scheme.model_name, dynamics))
     if any(s.word.is_runge_kutta for s in schemes):
         if minus is not None:
             raise ValueError("--minus with --at is for splittings, not for Runge-Kutta words")
@@ -160,12 +188,12 @@ def numbers(
     return result
 
 
-def _values(scheme: Scheme, at: str) -> dict[str, float]:
+def _values(schemes: list[Scheme], at: str) -> dict[str, float]:
     """All values of --at, defaults filled in, time given as t or tau, M by critical damping."""
-    name, model = scheme.model_name, scheme.model
+    name, model = schemes[0].model_name, schemes[0].model
     allowed = (*DEFAULTS[name], *OPTIONAL[name], *model.components)
     given = parse_settings(at, allowed)
-    values: dict[str, float] = {**DEFAULTS[name], **given}
+    values: dict[str, float] = {**DEFAULTS[name], **given, **_lambda_at(schemes, given)}
     if "beta" in given and ({"beta_min", "beta_max"} & set(given)):
         raise ValueError("--at: give beta (constant), or beta_min and beta_max, not both")
     if ("beta_min" in given) != ("beta_max" in given):
@@ -192,6 +220,16 @@ def _values(scheme: Scheme, at: str) -> dict[str, float]:
             raise ValueError("--at: Gamma and nu must be >= 0 and differ (critical damping)")
         values.setdefault("M", 4 / (values["Gamma"] - values["nu"]) ** 2)
     return values
+
+
+def _lambda_at(schemes: list[Scheme], given: dict[str, float]) -> dict[str, float]:
+    """lambda_s as given, or 1, where it acts."""
+    if "lambda_s" in given:
+        check_lambda_s("--at lambda_s", *schemes)
+        if given["lambda_s"] < 0:
+            raise ValueError("--at: lambda_s scales a variance, so it is >= 0")
+    acts = any(scheme.has_tunable_noise for scheme in schemes)
+    return {"lambda_s": given.get("lambda_s", 1.0)} if acts else {}
 
 
 def _beta(values: dict[str, float]) -> sympy.Expr:

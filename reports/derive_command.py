@@ -7,7 +7,6 @@ from typing import Annotated
 import typer
 
 from reports.terminal import print_json
-from splitting_analysis.models import Dynamics
 
 
 def derive(
@@ -16,12 +15,14 @@ def derive(
         str | None, typer.Option(help="psld, vp or langevin; by default psld, or where the name is found.")
     ] = None,
     dynamics: Annotated[
-        Dynamics | None, typer.Option(help="ode or sde; by default what the letters say (noise: sde).")
+        str | None, typer.Option(help="ode or sde; by default what the letters say (noise: sde).")
     ] = None,
     order: Annotated[int | None, typer.Option(help="Highest power of h (default: 3 ODE, 2 SDE).")] = None,
     minus: Annotated[str | None, typer.Option(help="Subtract the error of this scheme.")] = None,
     style: Annotated[str, typer.Option("--format", help="text, latex, mathml or json.")] = "text",
-    lambda_s: Annotated[str | None, typer.Option(help="Fix lambda_s (default: a symbol).")] = None,
+    lambda_s: Annotated[
+        str | None, typer.Option(help="Fix lambda_s, the noise of the letter O (default: a symbol).")
+    ] = None,
     score_x: Annotated[
         str | None, typer.Option(help="Score of the position, in x, m and forward time tau (q for langevin).")
     ] = None,

@@ -22,12 +22,21 @@ def gaussian(
     ] = "digits",
     start: Annotated[str, typer.Option(help="prior (stationary law) or pT (exact law at T).")] = "prior",
     grid: Annotated[str, typer.Option(help="uniform or quadratic.")] = "uniform",
-    eps: Annotated[float, typer.Option(help="The grid ends at T - eps.")] = 1e-3,
+    eps: Annotated[
+        float | None, typer.Option(help="The grid ends at T - eps (default: 0.001; not for langevin).")
+    ] = None,
     denoise: Annotated[
-        bool, typer.Option("--denoise/--no-denoise", help="End with a noiseless Euler step over eps (1 NFE).")
-    ] = True,
+        bool | None,
+        typer.Option(
+            "--denoise/--no-denoise",
+            help="End with a noiseless Euler step over eps, 1 NFE (default: denoise; not for langevin).",
+        ),
+    ] = None,
     lambda_s: Annotated[
-        str | None, typer.Option(help="Position noise of the letter O: 1.2, several 1,1.1,1.2.")
+        str | None,
+        typer.Option(
+            help="Position noise of the letter O: 1.2, several 1,1.1,1.2. A scheme without it has one row."
+        ),
     ] = None,
     param: Annotated[str, typer.Option(help="Parameters of the process: beta_min=0.1,beta_max=20.")] = "",
     as_json: Annotated[bool, typer.Option("--json", help="A JSON array of rows.")] = False,
@@ -51,13 +60,11 @@ def gaussian(
 
     if (nfe is None) == (steps is None):
         raise ValueError("give either --nfe 50,100 (budgets) or --steps 49,99")
-    budgets = None if nfe is None else g.counts(nfe, "--nfe")
-    numbers = None if steps is None else g.counts(steps, "--steps")
+    counts = g.counts(nfe, "--nfe") if nfe is not None else g.counts(steps or "", "--steps")
     schemes = [resolve(name, model) for name in names]
     setting = g.setting_of(model, spectrum, param, start, grid, eps, denoise)
-    lambdas = g.lambdas(lambda_s)
-    total = len(schemes) * len(budgets or numbers or []) * len(lambdas)
-    rows = list(progress(g.rows(schemes, setting, numbers, budgets, lambdas), total))
+    cases = g.cases(schemes, counts, g.lambdas(lambda_s))
+    rows = list(progress(g.rows(cases, setting, are_steps=nfe is None), len(cases)))
     if as_json:
         print_json(rows)
     else:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass, fields
@@ -17,41 +16,57 @@ from analytic_models.grids import grid
 from analytic_models.moments import run, steps_for
 from analytic_models.targets import Gaussian, load_spectrum
 from reports.expressions import parse_settings
+from reports.lookup import check_lambda_s
 from splitting_analysis.scheme import Scheme
+
+EPS = 1e-3
+"""Where the grid ends before T, unless said otherwise."""
 
 
 @dataclass(frozen=True)
 class Setting:
-    """What all rows of a table share. `eps` and `denoise` do not apply to Langevin runs."""
+    """What all rows of a table share."""
 
     spectrum: NDArray[np.float64]
     diffusion: Diffusion
     start: str = "prior"
     grid: str = "uniform"
-    eps: float = 1e-3
+    eps: float = EPS
     denoise: bool = True
 
     def times(self, steps: int) -> list[float]:
-        if self.diffusion.model_name == "langevin":
-            return grid("uniform", steps, self.diffusion.T, 0.0)
         return grid(self.grid, steps, self.diffusion.T, self.eps)
 
     @property
     def denoises(self) -> bool:
         """Whether a denoising step is taken: there is nothing to denoise from eps = 0."""
-        return self.denoise and self.eps > 0 and self.diffusion.model_name != "langevin"
+        return self.denoise and self.eps > 0
+
+
+def cases(
+    schemes: list[Scheme], counts: list[int], lambdas: list[float | None]
+) -> list[tuple[Scheme, int, float | None]]:
+    """Scheme, count and lambda_s of every row: a scheme in which lambda_s does not act has one per count.
+
+    Raises ValueError where lambda_s is given and acts in none of them.
+    """
+    if lambdas != [None]:
+        check_lambda_s("--lambda-s", *schemes)
+    return [
+        (scheme, count, lambda_s)
+        for scheme in schemes
+        for count in counts
+        for lambda_s in (lambdas if scheme.has_tunable_noise else [None])
+    ]
 
 
 def rows(
-    schemes: list[Scheme], setting: Setting, steps: list[int] | None, nfe: list[int] | None,
-    lambdas: list[float | None],
-) -> Iterator[dict[str, Any]]:  # fmt: skip
-    """One row per scheme, count and lambda_s, as soon as it is computed."""
+    asked: list[tuple[Scheme, int, float | None]], setting: Setting, *, are_steps: bool
+) -> Iterator[dict[str, Any]]:
+    """One row per case, as soon as it is computed; its count is of steps, or of evaluations."""
     target = Gaussian(setting.spectrum)
-    for scheme, count, lambda_s in itertools.product(schemes, steps or nfe or [], lambdas):
-        if lambda_s is not None and not scheme.model.has_tunable_noise:
-            raise ValueError(f"--lambda-s: {scheme.name} has no letter O whose noise it could scale")
-        n = count if steps else steps_for(count, scheme, setting.denoises)
+    for scheme, count, lambda_s in asked:
+        n = count if are_steps else steps_for(count, scheme, setting.denoises)
         moments = run(
             scheme, setting.diffusion, target, setting.times(n), setting.start, setting.denoises, lambda_s
         )
@@ -77,9 +92,10 @@ def _finite(card: dict[str, float]) -> dict[str, float | None]:
 
 
 def setting_of(
-    model: str, spectrum: str, parameters: str, start: str, grid_name: str, eps: float, denoise: bool
-) -> Setting:
-    """The setting of the command's options. Raises ValueError for bad ones."""
+    model: str, spectrum: str, parameters: str, start: str, grid_name: str, eps: float | None,
+    denoise: bool | None,
+) -> Setting:  # fmt: skip
+    """The setting of the command's options; None is the default. Raises ValueError for bad ones."""
     if start not in ("prior", "pT"):
         raise ValueError(f"--start {start}: there are prior (the stationary law) and pT (the exact law at T)")
     if grid_name not in ("uniform", "quadratic"):
@@ -87,9 +103,30 @@ def setting_of(
     kind = type(diffusion_of(model))
     given = parse_settings(parameters, [field.name for field in fields(kind)]) if parameters else {}
     diffusion = diffusion_of(model, **given)
+    variances = load_spectrum(spectrum)
+    if model == "langevin":
+        _refuse_for_langevin(spectrum, variances, grid_name, eps, denoise)
+        return Setting(variances, diffusion, start, grid_name, eps=0.0, denoise=False)
+    eps = EPS if eps is None else eps
     if not 0 <= eps < diffusion.T:
         raise ValueError(f"--eps {eps}: the last time is T - eps, 0 <= eps < T = {diffusion.T}")
-    return Setting(load_spectrum(spectrum), diffusion, start, grid_name, eps, denoise)
+    return Setting(variances, diffusion, start, grid_name, eps, denoise is not False)
+
+
+def _refuse_for_langevin(
+    spectrum: str, variances: NDArray[np.float64], grid_name: str, eps: float | None, denoise: bool | None
+) -> None:
+    """Langevin dynamics samples the target itself: nothing is diffused, so nothing is left to denoise."""
+    for option, given in (("--eps", eps is not None), ("--denoise/--no-denoise", denoise is not None)):
+        if given:
+            raise ValueError(f"{option}: a langevin run has no diffusion to stop early and no denoising step")
+    if grid_name != "uniform":
+        raise ValueError(f"--grid {grid_name}: a langevin run takes uniform steps")
+    if zeros := int(np.sum(variances == 0)):
+        raise ValueError(
+            f"--spectrum {spectrum}: {zeros} of {variances.size} variances are 0, and a langevin run needs "
+            "positive ones: --spectrum v1,v2,... or FILE.npy"
+        )
 
 
 def counts(text: str, option: str) -> list[int]:

@@ -6,9 +6,10 @@ from typing import Annotated
 
 import typer
 
+from reports.lookup import check_family
 from reports.terminal import print_json, print_table
 from splitting_analysis.catalogue import entries
-from splitting_analysis.models import MODEL_NAMES, Dynamics
+from splitting_analysis.models import MODEL_NAMES
 
 COLUMNS = ("name", "model", "dynamics", "word", "nfe", "order", "source")
 
@@ -18,7 +19,7 @@ def list_schemes(
         str | None, typer.Option(help=f"Only the schemes of one model: {', '.join(MODEL_NAMES)}.")
     ] = None,
     dynamics: Annotated[
-        Dynamics | None, typer.Option(help="Only deterministic (ode) or stochastic (sde) schemes.")
+        str | None, typer.Option(help="Only deterministic (ode) or stochastic (sde) schemes.")
     ] = None,
     as_json: Annotated[
         bool, typer.Option("--json", help="Print a JSON array, with place and errata of each source.")
@@ -37,8 +38,7 @@ def list_schemes(
       splitting-analysis list --model psld --dynamics sde
       splitting-analysis list --json
     """
-    if model is not None and model not in MODEL_NAMES:
-        raise ValueError(f"no model {model!r}; there are: {', '.join(MODEL_NAMES)}")
+    check_family(model, dynamics)
     rows = [
         {
             "name": s.name,

@@ -1,4 +1,4 @@
-"""From what a user typed to a scheme: the name of one in the catalogue, or a word."""
+"""From what a user typed to a scheme: the name of one in the catalogue, or a word; what it can take."""
 
 from __future__ import annotations
 
@@ -10,6 +10,21 @@ from splitting_analysis.notation import WordError, parse
 from splitting_analysis.scheme import Scheme, scheme
 
 
+def check_family(model: str | None, dynamics: str | None) -> None:
+    """Raise ValueError for a model or dynamics that there is not; None is any."""
+    if model not in (None, *MODEL_NAMES):
+        raise ValueError(f"no model {model!r}; there are: {', '.join(MODEL_NAMES)}")
+    if dynamics not in (None, "ode", "sde"):
+        raise ValueError(f"no dynamics {dynamics!r}; there are: ode, sde")
+
+
+def check_lambda_s(option: str, *schemes: Scheme) -> None:
+    """Raise ValueError for lambda_s, given by `option`, where it acts in none of the schemes."""
+    if not any(scheme.has_tunable_noise for scheme in schemes):
+        names = " or ".join(dict.fromkeys(scheme.name for scheme in schemes))
+        raise ValueError(f"{option}: {names} has no letter O whose position noise it could scale")
+
+
 def resolve(text: str, model: str | None = None, dynamics: str | None = None) -> Scheme:
     """The scheme of that name (in upper or lower case), or of that word ("S B A").
 
@@ -18,18 +33,15 @@ def resolve(text: str, model: str | None = None, dynamics: str | None = None) ->
     WordError for a word that the model refuses, ValueError for an unknown name, model or
     dynamics, each saying what would be right.
     """
-    if model not in (None, *MODEL_NAMES):
-        raise ValueError(f"no model {model!r}; there are: {', '.join(MODEL_NAMES)}")
-    if dynamics not in (None, "ode", "sde"):
-        raise ValueError(f"no dynamics {dynamics!r}; there are: ode, sde")
+    check_family(model, dynamics)
     named = [entry for entry in CATALOGUE if entry.name.casefold() == text.strip().casefold()]
     for entry in named:  # the catalogue lists PSLD first
         if model in (None, entry.model_name) and dynamics in (None, entry.dynamics):
             return entry
     if named:
         asked = " ".join(part for part in (model, dynamics) if part)
-        where = " or ".join(f"--model {s.model_name} --dynamics {s.dynamics}" for s in named)
-        raise ValueError(f"{named[0].name} is no {asked} scheme; there is: {where}")
+        where = " and ".join(f"{s.model_name} ({s.dynamics})" for s in named)
+        raise ValueError(f"{named[0].name} is no {asked} scheme; it belongs to {where}")
     try:
         word = parse(text)
     except WordError:

@@ -11,16 +11,19 @@ Item = TypeVar("Item")
 
 
 def print_table(columns: Sequence[str], rows: Iterable[Sequence[object]], title: str = "") -> None:
-    """A decorated table where a person looks at it; otherwise a header and rows separated by tabs."""
+    """A decorated table where a person looks at it; otherwise a header and rows separated by tabs.
+
+    Cells too wide for the terminal are folded, never cut: what they say can be copied.
+    """
     if not sys.stdout.isatty():
         for row in (columns, *rows):
             print(*("" if cell is None else cell for cell in row), sep="\t")
         return
     from rich.console import Console
-    from rich.table import Table
+    from rich.table import Column, Table
     from rich.text import Text
 
-    table = Table(*columns, title=title or None)
+    table = Table(*(Column(name, overflow="fold") for name in columns), title=title or None)
     for row in rows:  # Text, because a word such as E[1/2] is not markup
         table.add_row(*(Text("" if cell is None else str(cell)) for cell in row))
     Console().print(table)

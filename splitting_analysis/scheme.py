@@ -69,6 +69,12 @@ class Scheme:
     def model(self) -> Model:
         return model_of(self.model_name, self.dynamics)
 
+    @property
+    def has_tunable_noise(self) -> bool:
+        """Whether lambda_s acts in it: a letter of its word has position noise to scale."""
+        keys = (piece_key(op.letter, op.rule) for op in self.word if op.letter != "S")
+        return any(self.model.pieces[key].tunable_noise for key in keys)
+
     def _repr_latex_(self) -> str:
         """Displays as its name and word in a notebook."""
         return rf"$\text{{{self.name}}} = " + self.word._repr_latex_()[1:]

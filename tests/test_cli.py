@@ -10,10 +10,13 @@ from io import StringIO
 from pathlib import Path
 
 import pytest
+import sympy
 
 from reports import cli
 from reports.lookup import resolve
 from splitting_analysis import CATALOGUE, find, parse
+from splitting_analysis.algebra import SYMBOLS, algebra
+from splitting_analysis.strong import strong_error
 
 ROOT = Path(__file__).parents[1]
 
@@ -70,6 +73,20 @@ def test_the_list_on_a_terminal_is_a_table_that_shows_words_unharmed(run, monkey
         assert str(entry.word) in shown
 
 
+def test_a_word_too_long_for_the_terminal_is_folded_and_nothing_of_it_is_cut(run, monkeypatch):
+    terminal = Terminal()
+    monkeypatch.setattr(sys, "stdout", terminal)
+    monkeypatch.setenv("COLUMNS", "80")
+    run("list")
+    words: list[str] = []
+    for line in terminal.getvalue().splitlines():
+        if line.startswith("│"):
+            name, *_, word, _nfe, _order, _source = [cell.strip() for cell in line.split("│")[1:-1]]
+            words += [word] if name else []
+            words[-1] += "" if name else word
+    assert [word.replace(" ", "") for word in words] == [str(s.word).replace(" ", "") for s in CATALOGUE]
+
+
 @pytest.mark.parametrize(
     ("options", "kept"),
     [
@@ -89,11 +106,12 @@ def test_bad_input_is_one_message_on_standard_error_and_exit_code_2(run):
     code, out, err = run("list", "--model", "edm")
     assert (code, out) == (2, "")
     assert err == "error: no model 'edm'; there are: psld, vp, langevin\n"
+    for command in (["list"], ["derive", "EM"]):
+        code, out, err = run(*command, "--dynamics", "pde")
+        assert (code, out, err) == (2, "", "error: no dynamics 'pde'; there are: ode, sde\n")
 
 
-@pytest.mark.parametrize(
-    "arguments", [["lst"], ["list", "--jsn"], ["list", "--dynamics", "pde"], ["list", "A"]]
-)
+@pytest.mark.parametrize("arguments", [["lst"], ["list", "--jsn"], ["list", "A"]])
 def test_wrong_usage_is_refused_with_exit_code_2_and_no_traceback(run, arguments):
     code, out, err = run(*arguments)
     assert (code, out) == (2, "")
@@ -147,6 +165,14 @@ def test_the_help_of_every_command_teaches_by_examples(run, command):
     assert max(map(len, out.splitlines())) <= 90
 
 
+@pytest.mark.parametrize("command", ["", *COMMANDS])
+def test_the_help_on_a_terminal_gives_no_type_to_a_flag(run, monkeypatch, command):
+    monkeypatch.setattr(cli.app, "rich_markup_mode", "rich")
+    _, out, _ = run(*command.split(), "--help")
+    assert "│" in out and "--help" in out
+    assert "<bool>" not in out
+
+
 @pytest.mark.parametrize("arguments", [["list"], ["--help"]])
 def test_a_reader_that_stops_early_sees_no_traceback(arguments):
     command = f"{sys.executable} -c 'from reports.cli import main; main()' {' '.join(arguments)}"
@@ -179,8 +205,9 @@ def test_without_a_model_a_name_is_looked_up_in_psld_first_and_then_in_the_other
         (("ROBOA",), "no scheme is named 'ROBOA'; did you mean ROBA or ROBAB or RBAO?"),
         (("obab", "langevin"), "no scheme is named 'obab' in model langevin; did you mean OBABO or BAOAB"),
         (("sba",), "or a word, its letters spaced: 'S B A'"),
-        (("BAOAB", "psld"), "BAOAB is no psld scheme; there is: --model langevin --dynamics sde"),
-        (("ROBA", None, "ode"), "ROBA is no ode scheme; there is: --model psld --dynamics sde"),
+        (("BAOAB", "psld"), "BAOAB is no psld scheme; it belongs to langevin (sde)"),
+        (("ROBA", None, "ode"), "ROBA is no ode scheme; it belongs to psld (sde)"),
+        (("Euler", "langevin"), "Euler is no langevin scheme; it belongs to psld (ode) and vp (ode)"),
         (("ROBA", "edm"), "no model 'edm'; there are: psld, vp, langevin"),
         (("ROBA", None, "pde"), "no dynamics 'pde'; there are: ode, sde"),
         (("O S B",), "B O does not add up to the SDE's drift"),
@@ -193,3 +220,109 @@ def test_without_a_model_a_name_is_looked_up_in_psld_first_and_then_in_the_other
 def test_what_is_neither_a_name_nor_a_word_is_refused_with_a_way_out(arguments, message):
     with pytest.raises(ValueError, match=re.escape(message)):
         resolve(*arguments)
+
+
+def formulas(text):
+    """What `derive` prints as text, without the heading and the legend."""
+    return text.partition("\n\n")[2].partition("\nerror = ")[0]
+
+
+@pytest.mark.parametrize("value", ["0", "6/5", "1.2", "2", "9/4"])
+def test_a_fixed_lambda_s_is_a_number_but_under_a_root_that_is_irrational(run, value):
+    code, out, err = run("derive", "ROBA", "--lambda-s", value)
+    assert (code, err) == (0, "")
+    assert "λ" not in formulas(out).replace("√λ_s", "")
+    assert ("√λ_s" in out) == (value not in ("0", "9/4"))
+    _, out, _ = run("derive", "ROBA", "--lambda-s", value, "--format", "json")
+    fixed = {SYMBOLS["lambda_s"]: sympy.Rational(value)}
+    [(_, free)] = strong_error(find("ROBA")).terms[1]["xx"].items()
+    [entry] = json.loads(out)[1]["terms"]["h1"]["xx"]["sum"]
+    coefficient = sympy.sympify(entry["coefficient"], SYMBOLS)
+    assert sympy.expand((coefficient - algebra().to_sympy(free)).subs(fixed)) == 0
+
+
+@pytest.mark.parametrize(
+    ("value", "line"),
+    [
+        ("6/5", "weak order at lambda_s = 6/5: 0 (claimed at lambda_s = 1: 1)"),
+        ("1", "weak order at lambda_s = 1: 1 (claimed: 1)"),
+        (None, "weak order at lambda_s = 1: 1 (claimed: 1)"),
+    ],
+)
+def test_an_order_is_said_of_the_lambda_s_that_it_belongs_to(run, value, line):
+    _, out, _ = run("derive", "ROBA", *(["--lambda-s", value] if value else []))
+    assert out.splitlines()[2] == line
+
+
+@pytest.mark.parametrize("name", ["EM", "SSCS", "RSE", "BAOAB"])
+def test_a_scheme_without_lambda_s_does_not_mention_it_and_says_nothing_twice(run, name):
+    _, out, _ = run("derive", name)
+    assert "lambda" not in out and "λ" not in out
+    assert out.count("mean-square local error") == (name != "RSE")
+    place = "q=1,p=0" if name == "BAOAB" else "x=1,m=1,t=0.5"
+    scores = ["--score-x=-q"] if name == "BAOAB" else ["--score-x=-x", "--score-m=-m"]
+    assert "lambda_s" not in run("derive", name, *scores, "--at", place)[1]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "refused"),
+    [
+        (["derive", "SSCS", "--lambda-s", "1.2"], "--lambda-s: SSCS"),
+        (["derive", "BAOAB", "--lambda-s", "1"], "--lambda-s: BAOAB"),
+        (["derive", "EM", "--minus", "SSCS", "--lambda-s", "1"], "--lambda-s: EM or SSCS"),
+        (
+            ["derive", "EM", "--score-x=-x", "--score-m=-m", "--at", "x=1,m=1,t=0.5,lambda_s=1"],
+            "--at lambda_s: EM",
+        ),
+        (["gaussian", "EM", "SSCS", "--nfe", "9", "--lambda-s", "1"], "--lambda-s: EM or SSCS"),
+    ],
+)
+def test_lambda_s_is_refused_where_it_acts_on_nothing(run, arguments, refused):
+    problem = f"error: {refused} has no letter O whose position noise it could scale\n"
+    assert run(*arguments) == (2, "", problem)
+
+
+def test_a_scheme_without_lambda_s_has_one_row_beside_those_that_have_it(run):
+    _, out, _ = run(
+        "gaussian", "ROBA", "EM", "--nfe", "9,10", "--spectrum", "1", "--lambda-s", "1.2,1", "--json"
+    )
+    shown = [(row["scheme"], row["nfe"], row["lambda_s"]) for row in json.loads(out)]
+    assert shown[:4] == [("ROBA", 9, 1.2), ("ROBA", 9, 1), ("ROBA", 10, 1.2), ("ROBA", 10, 1)]
+    assert shown[4:] == [("EM", 9, None), ("EM", 10, None)]
+
+
+@pytest.mark.parametrize(
+    ("options", "problem"),
+    [
+        (
+            [],
+            "--spectrum digits: 3 of 64 variances are 0, and a langevin run needs positive ones: --spectrum ",
+        ),
+        (["--spectrum", "1,2", "--eps", "0.001"], "--eps: a langevin run has no diffusion to stop early"),
+        (["--spectrum", "1,2", "--no-denoise"], "--denoise/--no-denoise: a langevin run has no "),
+        (
+            ["--spectrum", "1,2", "--grid", "quadratic"],
+            "--grid quadratic: a langevin run takes uniform steps",
+        ),
+    ],
+)
+def test_a_langevin_run_refuses_what_means_nothing_to_it(run, options, problem):
+    asked = ("gaussian", "BAOAB", "--model", "langevin", "--nfe", "9")
+    code, out, err = run(*asked, *options)
+    assert (code, out) == (2, "") and err.startswith(f"error: {problem}")
+    code, out, err = run(*asked, "--spectrum", "1,2")
+    assert (code, err) == (0, "2 modes, start prior, uniform steps over T = 10\n")
+    [row] = json.loads(run(*asked, "--spectrum", "1,2", "--json")[1])
+    assert (row["eps"], row["denoise"], row["steps"], row["nfe"]) == (0, False, 8, 9)
+
+
+def test_a_diffusion_ends_at_a_thousandth_and_denoises_unless_told_otherwise(run):
+    asked = ("gaussian", "ROBA", "--nfe", "9", "--spectrum", "1,2", "--json")
+    assert run(*asked) == run(*asked, "--eps", "1e-3", "--denoise")
+    [row] = json.loads(run(*asked, "--eps", "0.01", "--no-denoise")[1])
+    assert (row["eps"], row["denoise"], row["steps"]) == (0.01, False, 9)
+
+
+def test_one_evaluation_is_singular(run):
+    assert "1 score evaluation per step" in run("derive", "ROBA")[1]
+    assert "2 score evaluations per step" in run("derive", "NOBA")[1]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 import zlib
 from pathlib import Path
 
@@ -276,14 +277,28 @@ def test_a_configuration_is_a_name_a_dict_or_a_file_and_survives_json(tmp_path):
     assert config_of(file) == config_of(str(file)) == config_of(TINY.as_dict()) == config_of(TINY) == TINY
     with pytest.raises(ValueError, match="no network configuration 'cifar'; there are cifar10_sota, "):
         config_of("cifar")
-    with pytest.raises(ValueError, match=r"missing 5 required .*'nf'"):
+    with pytest.raises(ValueError, match=r"^network configuration: missing settings nf, ch_mult, "):
         config_of({"image_size": 8})
     with pytest.raises(ValueError, match="expected a name or a dict of settings, got 3"):
         config_of(3)  # type: ignore[arg-type]
-    with pytest.raises(ValueError, match=r"nowhere\.json cannot be read"):
-        config_of("nowhere.json")
-    file.write_text("{")
-    with pytest.raises(ValueError, match="cannot be read as JSON"):
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (None, "there is no such file"),
+        ("{", "cannot be read as JSON: "),
+        ("\udcff", "cannot be read as JSON: "),
+        ('{"image_size": 8, "nf": 8}', "network configuration: missing settings ch_mult, num_res_blocks, "),
+        (json.dumps({**TINY.as_dict(), "nf": 7}), "network configuration: nf = 7; it must be"),
+        ('"other.json"', "no network configuration 'other.json'"),
+    ],
+)
+def test_a_file_without_a_configuration_is_refused_by_its_name(tmp_path, content, message):
+    file = tmp_path / "mine.json"
+    if content is not None:
+        file.write_text(content, errors="surrogateescape")
+    with pytest.raises(ValueError, match=f"^{re.escape(f'{file}: {message}')}"):
         config_of(file)
 
 

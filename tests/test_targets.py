@@ -189,7 +189,7 @@ def test_a_spectrum_is_read_from_numbers_and_files(tmp_path):
         (np.array([1.0, np.nan]), "eigenvalue 1 is not finite"),
         (np.array([1.0, -0.5]), "eigenvalue 1 is -0.5"),
         (np.array([-1.0]), "eigenvalue 0 is -1"),
-        (np.array([]), "one axis"),
+        (np.array([]), "is empty"),
         (np.array(["a"]), "not real numbers"),
         (np.array([1j]), "not real numbers"),
         (np.array([{}], dtype=object), "not a readable .npy array"),

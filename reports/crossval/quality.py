@@ -79,11 +79,6 @@ def schemes() -> tuple[Scheme, ...]:
     return tuple(entries("psld"))
 
 
-def is_tunable(scheme: Scheme) -> bool:
-    """Whether lambda_s acts in the scheme: it has an O."""
-    return "O" in scheme.word.letters
-
-
 def samples_of(
     where: Target, scheme: Scheme, grid_name: str, nfe: int, lambda_s: float, seed: int, number: int
 ) -> torch.Tensor | None:
@@ -161,7 +156,7 @@ def all_keys(up_to: int = NFES[-1]) -> Iterator[Key]:
         for rule in RULES:
             for grid_name in GRIDS:
                 for scheme in schemes():
-                    if rule == "one" or is_tunable(scheme):
+                    if rule == "one" or scheme.has_tunable_noise:
                         yield scheme.name, grid_name, nfe, rule
 
 

@@ -78,7 +78,7 @@ def _overview(model: Model, schemes: tuple[Scheme, ...], title: str) -> Table:
         if model.dynamics == "sde":
             row.append(power(strong_error(at_lambda_one(s)).leading or 0))
         rows.append((*row, f"{s.source.citation}, {s.source.place}".rstrip(", ")))
-    kind = "weak order at λ_s = 1" if model.has_tunable_noise else "weak order"
+    kind = "weak order at λ_{s} = 1" if model.has_tunable_noise else "weak order"
     what = kind if model.dynamics == "sde" else "order"
     return Table(
         f"overview-{model.name}-{model.dynamics}",
@@ -122,6 +122,6 @@ def _scheme(scheme: Scheme) -> list[Block]:
         )
     if scheme.dynamics == "sde":
         exact_noise = at_lambda_one(scheme)
-        note = " at λ_s = 1" if exact_noise is not scheme else ""
+        note = " at λ_{s} = 1" if scheme.has_tunable_noise else ""
         body += blocks(strong_error(exact_noise), name, note)
     return body
