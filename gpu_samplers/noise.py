@@ -56,6 +56,7 @@ class Noise:
     ) -> None:  # fmt: skip
         if dtype not in (torch.float32, torch.float64):
             raise ValueError(f"noise is drawn in float32 or float64, not {dtype}")
+        indices = [int(index) for index in indices]  # NumPy's and torch's integers, too
         for index in indices:
             if not 0 <= index < _WORD:
                 raise ValueError(f"sample index {index}: an index lies in [0, 2^32)")

@@ -74,12 +74,17 @@ def still_pixel_noise(samples: Tensor, images: Tensor) -> float:
     A right image, new or not, has none: this noise needs no neighbour. Raises ValueError as
     `residual_noise`, and where every pixel of the images moves.
     """
+    return float(still_pixel_squares(samples, images).mean())
+
+
+def still_pixel_squares(samples: Tensor, images: Tensor) -> Tensor:
+    """`still_pixel_noise` of each sample, (n,), in float64."""
     _refuse_unlike(samples, images)
     first = images[0].double()
     still = (images == images[0]).all(0)
     if not still.any():
         raise ValueError("no pixel is the same in all images: this estimate of the noise does not exist here")
-    return float((samples.double() - first)[:, still].square().mean())
+    return (samples.double() - first)[:, still].square().mean(1)
 
 
 def _refuse_unlike(samples: Tensor, images: Tensor) -> None:

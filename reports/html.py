@@ -208,9 +208,9 @@ def _unit(column: Column) -> Markup:
 
 def _is_numeric(table: Table, column: int) -> bool:
     cells: list[Cell] = [row[column] for row in table.rows]
-    return any(isinstance(c, int | float) for c in cells) and not any(
-        isinstance(c, Formula) or (isinstance(c, str) and len(c) > 14) for c in cells
-    )
+    return any(
+        isinstance(c, int | float) or (isinstance(c, str) and c[:2] in ("< ", "> ")) for c in cells
+    ) and not any(isinstance(c, Formula) or (isinstance(c, str) and len(c) > 14) for c in cells)
 
 
 def _cell(table: Table, i: int, j: int, numeric: bool, bold: bool) -> Markup:

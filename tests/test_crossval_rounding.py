@@ -63,10 +63,9 @@ def test_runs_on_one_grid_see_the_same_noise():
 def test_the_crossing_is_where_the_two_lines_meet():
     steps = (10, 100, 1000)
     truncation, level = [1 / n for n in steps], [1 / 300] * 3
-    assert rounding.crossing(steps, truncation, level, 1) == pytest.approx(300)
-    assert rounding.crossing(steps, truncation, [1e-5] * 3, 1) == pytest.approx(1e5)
-    assert rounding.crossing(steps, [n**-2 for n in steps], [1e-8] * 3, 2) == pytest.approx(1e4)
-    assert rounding.crossing(steps, truncation, [1.0] * 3, 1) == 0
+    assert rounding.crossing(steps, truncation, level) == pytest.approx(300)
+    assert rounding.crossing(steps, truncation, [1e-5] * 3) is None
+    assert rounding.crossing(steps, truncation, [1.0] * 3) == 0
 
 
 def test_truncation_is_the_distance_from_the_exact_flow():
@@ -77,6 +76,9 @@ def test_truncation_is_the_distance_from_the_exact_flow():
     coarse = runs.end_state(find("RSE"), TARGET.process, score, runs.times_of(TARGET.process, 8), z)
     assert found["truncation"][0] == pytest.approx(rms(coarse - near), rel=1e-6)
     assert found["float32_crossing"] > found["bfloat16_crossing"] > 0
+    # Beyond the last run the truncation of a word of order 1 falls as 1 / n
+    last = found["truncation"][-1] / found["float32"][-1]
+    assert found["float32_crossing"] == pytest.approx(found["steps"][-1] * last, rel=1e-9) and last > 10
 
 
 @pytest.mark.skipif(DATA is None, reason="no stored results")

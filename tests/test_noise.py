@@ -143,6 +143,11 @@ def test_whoever_waits_for_a_block_draws_rows_of_it_and_the_next_block_waits_for
     assert torch.equal(block.normals, expected)
 
 
+@pytest.mark.parametrize("indices", [np.arange(5, 8), torch.arange(5, 8)], ids=["numpy", "torch"])
+def test_indices_may_be_an_array(indices):
+    assert torch.equal(Noise(0, indices, (4,))(2), Noise(0, [5, 6, 7], (4,))(2))
+
+
 def test_helping_leaves_every_bit_as_it_is():
     plain, ahead = (Noise(3, range(9), (3, 40, 40)) for _ in range(2))
     ahead.expect(200)

@@ -10,12 +10,13 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from reports.crossval import quality_data
+from reports.crossval import quality_data, results
 from reports.crossval.ranks import spearman
 from reports.document import Figure, Table
 from reports.figures import draw
 from reports.pages import quality
 from reports.pages.settings import QUICK
+from splitting_analysis import catalogue
 from splitting_analysis.catalogue import entries, find
 
 RNG = np.random.default_rng(2)
@@ -24,6 +25,12 @@ RNG = np.random.default_rng(2)
 def everything(data):
     """Cells by scheme, grid, NFE and rule, read apart from the page."""
     return {(c["scheme"], c["grid"], c["nfe"], c["rule"]): c for c in data["cells"]}
+
+
+def comparisons(target):
+    found = results.stored("comparisons")
+    assert found is not None
+    return found["targets"][target]["rows"]
 
 
 @pytest.fixture(scope="module")
@@ -124,27 +131,46 @@ def test_the_ranks_are_those_of_the_stored_cells(page, data, measure):
         assert row[3::2] == pytest.approx(expected, abs=1e-12)
 
 
-def test_the_sentence_on_reuse_counts_the_comparisons(data):
-    """Counted again from names alone: naive N..., reduced R..., same rest."""
-    cells, better, worse, quieter, factors = everything(data), 0, 0, 0, []
-    for (name, grid, nfe, rule), naive in cells.items():
-        reduced = cells.get(("R" + name[1:], grid, nfe, rule))
-        if name[0] == "N" and rule == "one" and nfe in (20, 50, 100) and reduced:
-            better += naive["frechet"] > reduced["frechet"] + 8**0.5 * data["floors"]["spread"]
-            worse += reduced["frechet"] > naive["frechet"] + 8**0.5 * data["floors"]["spread"]
-            quieter += reduced["residual"] < naive["residual"]
-            factors.append(naive["residual"] / reduced["residual"])
-    said = quality._reuse_counts(data)
-    numbers = [
-        int(number)
-        for number in re.findall(r"\b(\d+) of (?:\d+)|raises it so in (\d+)", said)
-        for number in number
-        if number
-    ]
-    assert numbers == [better, worse, quieter]
-    assert f"of {len(factors)} comparisons" in said
-    assert len(factors) == 30
-    assert f"factor of {np.median(factors):.2g}" in said
+@pytest.mark.parametrize("target", ["dataset", "network"])
+def test_the_sentence_on_reuse_counts_the_comparisons(page, target):
+    """Counted again from the file: positive differences are those in which reuse is better."""
+    rows = comparisons(target)
+    assert len(rows) == 5 * 2 * 3
+    sure = {
+        measure: [row[measure] / row[f"{measure}_error"] for row in rows if row[measure] is not None]
+        for measure in ("frechet", "noise")
+    }
+    counts = [sum(sign * t > 3 for t in sure[m]) for m in ("frechet", "noise") for sign in (1, -1)]
+    said = quality._reuse_counts(rows)
+    pattern = r"in (\d+) of (\d+) comparisons and .* in (\d+); it lowers .* in (\d+) and raises it in (\d+)"
+    found = re.search(pattern, said)
+    assert found is not None
+    numbers = [int(n) for n in found.groups()]
+    assert numbers == [counts[0], len(sure["frechet"]), *counts[1:]]
+    assert said in " ".join(str(getattr(block, "parts", "")) for block in page.blocks)
+
+
+@pytest.mark.parametrize("target", ["dataset", "network"])
+def test_the_stored_comparisons_are_those_of_the_stored_cells(target):
+    found = quality_data.stored(target)
+    assert found is not None
+    cells, noise = everything(found), quality.JUDGED[target][1]
+    for row in comparisons(target):
+        a, b = (cells[row[which], row["grid"], row["nfe"], "one"] for which in ("naive", "reduced"))
+        scale = max(a["frechet"], b["frechet"])
+        assert row["frechet"] == pytest.approx(a["frechet"] - b["frechet"], abs=1e-4 * scale)
+        assert row["noise"] == pytest.approx(a[noise] - b[noise], abs=1e-4 * max(a[noise], b[noise]))
+
+
+def test_the_leads_count_those_that_chance_cannot_tell_from_a_perfect_sampler(page):
+    counts = []
+    for target in ("dataset", "network"):
+        found = quality_data.stored(target)
+        assert found is not None
+        limit = found["floors"]["bootstrap"] + 2 * found["floors"]["spread"]
+        runs = [c["frechet"] for c in found["cells"] if c["nfe"] == 50 and c["rule"] == "one"]
+        counts.append(f"{sum(f <= limit for f in runs)} of {len(runs)} on the {quality.TARGETS[target]}")
+    assert " and ".join(counts) in page.lead
 
 
 def test_the_sentences_turn_with_the_data(monkeypatch, data):
@@ -155,7 +181,6 @@ def test_the_sentences_turn_with_the_data(monkeypatch, data):
             cell["scheme"] = ("R" if cell["scheme"][0] == "N" else "N") + cell["scheme"][1:]
         if cell["rule"] == "tuned":
             cell["frechet"] = 0.01
-    assert quality._reuse_counts(other) != quality._reuse_counts(data)
     assert quality._tuning(quality.cells_of(other)).endswith("tuning pays.")
     assert quality._best(quality.cells_of(other), "uniform", 50)["scheme"] == "NVV"
 
@@ -184,6 +209,19 @@ def test_half_a_run_on_the_network_is_shown_as_far_as_it_went(monkeypatch, tmp_p
     assert all(row[1] is not None for row in table.rows)
     assert len(page.find("quality-ranks-network-frechet").rows) == 6
     assert "held out" in " ".join(str(getattr(block, "parts", "")) for block in page.blocks)
+
+
+def test_a_new_sampler_has_gaps_and_leaves_the_ranks_of_the_others(monkeypatch, tmp_path, data):
+    part = copy.deepcopy(data)
+    part["cells"] = [c for c in part["cells"] if c["nfe"] == 50]
+    monkeypatch.setattr(quality_data, "DATA", tmp_path)
+    quality_data.save("dataset", part)
+    new = catalogue._entry("ABOA", "A/2 S B O A/2", "psld", "sde", 1, 1, "nobody", "nowhere")
+    monkeypatch.setattr(catalogue, "CATALOGUE", (*catalogue.CATALOGUE, new))
+    page = quality.build(QUICK)
+    row = next(r for r in page.find("quality-dataset-uniform").rows if r[0].startswith("[ABOA]"))
+    assert set(row[1:]) == {None}
+    assert [r[2] for r in page.find("quality-ranks-dataset-frechet").rows] == [14, 14]
 
 
 def test_published_figures_stand_beside_tuned_cells(page, data):

@@ -15,11 +15,12 @@ from analytic_models import position_noise as noise
 from analytic_models.linear_flow import closed_flow
 from analytic_models.moments import starting_law
 from analytic_models.targets import Gaussian, load_spectrum
-from reports import stored
+from reports import html, stored
 from reports.pages import differences, exact_runs, position_noise, published, spelling, stability
 from reports.pages.settings import QUICK
+from splitting_analysis import catalogue
 from splitting_analysis.algebra import algebra
-from splitting_analysis.catalogue import entries, find
+from splitting_analysis.catalogue import _entry, entries, find
 from splitting_analysis.formulas import keys_of, spell_error
 from splitting_analysis.local_error import local_error
 from splitting_analysis.styles import LATEX, TEXT
@@ -190,3 +191,10 @@ def test_words_for_counts():
     assert [spelling.count(n) for n in (0, 1, 12, 13)] == ["no", "one", "twelve", "13"]
     assert [spelling.share(*n) for n in ((28, 28), (3, 3), (2, 3))] == ["all 28", "all three", "2 of 3"]
     assert [spelling.listed(list(s)) for s in ("", "a", "ab", "abc")] == ["", "a", "a and b", "a, b and c"]
+
+
+def test_the_limit_of_a_new_sampler_may_have_exponentials(monkeypatch):
+    new = _entry("OBA", "O S B A", "langevin", "sde", 1, 1, "nobody", "nowhere")
+    monkeypatch.setattr(catalogue, "CATALOGUE", (*catalogue.CATALOGUE, new))
+    page = published.build(QUICK)
+    assert ">OBA<" in html.render(page, [(page.slug, "title")])

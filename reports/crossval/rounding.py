@@ -1,11 +1,11 @@
-"""Where the rounding of a float32 or bfloat16 network hides the truncation error of a deterministic sampler.
+"""Where the rounding of a float32 or bfloat16 network hides the truncation error of a sampler.
 
     python -m reports.crossval.rounding [mixture | network ...]
 
 computes the named targets (all by default) into `reports/data/crossval_rounding.json`. The state stays in
 float64; only the network runs in less. Rounding is the distance of that run's end from the end of the float64
-run, truncation that of the float64 run from the exact flow. Where rounding passes truncation, smaller steps
-buy nothing.
+run, truncation that of the float64 run from the exact flow; of a stochastic sampler, its strong error as
+`reports.crossval.global_orders` has stored it. Where rounding passes truncation, smaller steps buy nothing.
 """
 
 from __future__ import annotations
@@ -19,16 +19,17 @@ from typing import Any
 import torch
 
 from gpu_samplers.noise import Noise
-from reports.crossval import results, runs
+from reports.crossval import global_orders, results, runs
 from reports.crossval.runs import Target
 from reports.crossval.scores import Tensor
 from splitting_analysis.catalogue import entries
-from splitting_analysis.local_error import order_of
 from splitting_analysis.scheme import Scheme
 
 COMMAND = "python -m reports.crossval.rounding"
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16}
-STEPS = (8, 32, 128)
+STEPS = (8, 32, 128, 1024)
+STEPS_SDE = (16, 64, 256)
+"""Among those of the stored strong errors."""
 STEPS_RK = {"mixture": (4, 8, 16, 32), "network": (8, 32, 128, 512)}
 """Runge-Kutta words reach round-off with fewer steps; on a network, not before they resolve its time."""
 
@@ -45,13 +46,10 @@ def ends(target: Target, scheme: Scheme, dtype: torch.dtype, z: Tensor, steps: S
     ]  # fmt: skip
 
 
-def crossing(
-    steps: Sequence[int], truncation: Sequence[float], rounding: Sequence[float], order: int
-) -> float:
-    """The number of steps at which rounding equals truncation.
+def crossing(steps: Sequence[int], truncation: Sequence[float], rounding: Sequence[float]) -> float | None:
+    """The number of steps at which rounding equals truncation, log-linear between measured points.
 
-    Linear in the logarithms between measured points; beyond the last one truncation is continued at its order
-    and rounding kept as it is. 0 where rounding is larger from the first point on.
+    0 where rounding is larger from the first point on; None where it is smaller up to the last.
     """
     gaps = [math.log(t / r) for t, r in zip(truncation, rounding, strict=True)]
     if gaps[0] <= 0:
@@ -60,28 +58,43 @@ def crossing(
         if gaps[k] <= 0:
             share = gaps[k - 1] / (gaps[k - 1] - gaps[k])
             return float(steps[k - 1] * (steps[k] / steps[k - 1]) ** share)
-    return float(steps[-1] * math.exp(gaps[-1] / order))
+    return None
 
 
 def compute_target(target: Target, schemes: Sequence[Scheme] | None = None) -> dict[str, Any]:
-    """Rows of every PSLD sampler: sizes are root mean squares over entries; truncation only for an ODE."""
+    """Rows of every PSLD sampler, lambda_s = 1: sizes are root mean squares over entries."""
     z = runs.starts(target)
     exact = runs.reference(target, z)
     rows = []
     for scheme in entries("psld") if schemes is None else schemes:
-        steps = STEPS_RK[target.name] if scheme.word.is_runge_kutta else STEPS
+        stochastic = scheme.dynamics == "sde"
+        runge_kutta = scheme.word.is_runge_kutta
+        steps = STEPS_SDE if stochastic else STEPS_RK[target.name] if runge_kutta else STEPS
         best = ends(target, scheme, torch.float64, z, steps)
-        row: dict[str, Any] = {"scheme": scheme.name, "dynamics": scheme.dynamics, "steps": list(steps)}
-        order = order_of(scheme)
-        if scheme.dynamics == "ode":
-            row["truncation"] = [_rms(end - exact) for end in best]
+        truncation = (
+            strong_errors(target.name, scheme.name, steps)
+            if stochastic
+            else [_rms(end - exact) for end in best]
+        )
+        row: dict[str, Any] = {"scheme": scheme.name, "dynamics": scheme.dynamics}
+        row |= {"steps": list(steps), "truncation": truncation}
         for name, dtype in DTYPES.items():
             less = ends(target, scheme, dtype, z, steps)
             row[name] = [_rms(a - b) for a, b in zip(less, best, strict=True)]
-            if scheme.dynamics == "ode":
-                row[f"{name}_crossing"] = crossing(steps, row["truncation"], row[name], order)
+            row[f"{name}_crossing"] = crossing(steps, truncation, row[name])
         rows.append(row)
     return {"weights_sha256": target.weights, "span": target.process.T - runs.CUT, "rows": rows}
+
+
+def strong_errors(target: str, scheme: str, steps: Sequence[int]) -> list[float]:
+    """The stored strong errors of a scheme; ValueError where they are absent."""
+    stored = results.stored("global")
+    if stored is None or target not in stored["strong"]:
+        raise ValueError(
+            f"no strong errors of target {target!r} are stored; run {global_orders.COMMAND} first"
+        )
+    row = next(row for row in stored["strong"][target]["rows"] if row["scheme"] == scheme)
+    return [row["norms"][row["steps"].index(n)] for n in steps]
 
 
 def _rms(values: Tensor) -> float:

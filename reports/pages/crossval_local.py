@@ -126,8 +126,9 @@ def _sde_table(anchor: str, target: dict[str, Any]) -> Table:
         f"**Stochastic samplers**, λ_{{s}} = 1, forward time {target['sde_tau']}. Leading coefficients: of "
         "the mean and the second moments of the increment (h², weak), and of the mean square on one Brownian "
         "path (h³, strong); norms of the mean, traces of the others. The difference is that of vectors and "
-        "matrices, relative to the prediction where that is not 0; the standard error, over rotations "
-        "of the normals, is what Monte Carlo leaves: the rest is round-off and the next power of h.",
+        "matrices, relative to the prediction where that is not 0; the standard error, over rotations of the "
+        "normals, is what Monte Carlo leaves. Differences beyond it are no chance: the step is small, not "
+        "zero, and the network is computed to round-off.",
         (
             Column("scheme", "scheme"), Column("kind", "error"),
             Column("predicted", "size", "predicted", "4g"), Column("measured", "size", "measured", "4g"),

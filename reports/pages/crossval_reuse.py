@@ -35,7 +35,8 @@ def build(_: Settings) -> Page:
         _change_table(data),
         Heading("Naive minus reduced, predicted", "differences"),
         text(
-            "Closed forms give the h^{2} term of one naive step minus one reduced step. *Carried*: "
+            "Closed forms give the h^{2} term of one naive step minus one reduced step; of stochastic "
+            "samplers too, on the same noise, λ_{s} = 1. *Carried*: "
             "added in every step of a reduced run, so that later steps carry it along; *summed*: "
             "only added up. The ratio is predicted over measured norm, the miss |predicted − measured| / "
             "|measured| of the end states."
@@ -56,11 +57,13 @@ def _lead(data: dict[str, Any]) -> str:
         steps = list(results["changes"])[-1]
         change, tau = largest(results["changes"][steps], "x")
         changes.append(f"{printed(100 * change, '2g')} % ({TARGETS[name]}, τ = {printed(tau, '2g')})")
-        misses += [rows[-1]["carried_miss"] for rows in results["differences"].values()]
+        misses += [rows[-1] for rows in results["differences"].values()]
+    sizes = [row["carried_miss"] for row in misses]
     return (
         f"In one step of {steps}, B changes the score that A reuses by at most {listed(changes)}; closed "
-        f"forms predict what this changes at the end of a run to within "
-        f"{printed(100 * min(misses), '2g')} to {printed(100 * max(misses), '2g')} %."
+        f"forms predict naive minus reduced at the end of runs of {misses[0]['steps']} steps, missing "
+        f"{printed(100 * min(sizes), '2g')} to {printed(100 * max(sizes), '2g')} % of it, and more "
+        "with fewer steps."
     )
 
 

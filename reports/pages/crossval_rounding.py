@@ -5,13 +5,14 @@ from __future__ import annotations
 from typing import Any
 
 from reports.crossval.results import stored
-from reports.document import Block, Cell, Column, Figure, Heading, Line, Page, Panel, Table, text
+from reports.document import Block, Cell, Column, Figure, Heading, Line, Page, Panel, Table, printed, text
 from reports.pages.absent import absent
 from reports.pages.settings import Settings
 from reports.pages.spelling import listed, number
 
 TARGETS = {"mixture": "mixture around ten digits", "network": "network trained on the digits"}
 DTYPES = ("float32", "bfloat16")
+KINDS = {"ode": "probability flow", "sde": "reverse SDE"}
 
 
 def build(_: Settings) -> Page:
@@ -22,18 +23,20 @@ def build(_: Settings) -> Page:
     body: list[Block] = [
         text(
             "The state is float64 throughout; the score is computed in float32 or bfloat16. Rounding is the "
-            "distance between the ends of that run and of the float64 run on the same noise; truncation, for "
-            "deterministic samplers, that of the float64 run from the exact flow at tolerance 10^{-13}; both "
-            "as root mean squares over all entries. Where the two are equal lies the smallest useful step h*."
+            "distance between the ends of that run and of the float64 run on the same noise. Truncation is, "
+            "for deterministic samplers, the distance of the float64 run from the exact flow at tolerance "
+            "10^{-13}; for stochastic ones, the strong error ([Orders on real scores]"
+            "(crossval-global.html#strong)). All are root mean squares over all entries, at forward time "
+            f"{data['settings']['cut']:g}. Where rounding and truncation are equal lies the smallest useful "
+            "step h*; nothing is continued beyond the steps that were run."
         )
     ]
     for name, results in data["targets"].items():
         command = f"`{data['_command']}`"
         body += [
             Heading(TARGETS[name].capitalize(), name),
-            _crossings(name, results, command),
             _figure(name, results, command),
-            _stochastic(name, results, command),
+            *(_crossings(name, kind, results, command) for kind in KINDS),
         ]
     return Page("crossval-rounding", title, _lead(data), tuple(body))
 
@@ -41,69 +44,69 @@ def build(_: Settings) -> Page:
 def _lead(data: dict[str, Any]) -> str:
     parts = []
     for name, results in data["targets"].items():
-        rows = [r for r in results["rows"] if r["dynamics"] == "ode" and r["scheme"] != "RK45"]
-        limits = [number(max(r[f"{dtype}_crossing"] for r in rows)) for dtype in DTYPES]
-        parts.append(f"{limits[0]} steps in float32 and {limits[1]} in bfloat16 on the {TARGETS[name]}")
+        rows = [row for row in results["rows"] if row["scheme"] != "RK45"]
+        counts = [sum(row[f"{dtype}_crossing"] is not None for row in rows) for dtype in DTYPES]
+        parts.append(
+            f"on the {TARGETS[name]} that of bfloat16 does for {counts[1]} of the {len(rows)} samplers and "
+            f"that of float32 for {counts[0]}"
+        )
+    most = max(row["steps"][-1] for results in data["targets"].values() for row in results["rows"])
     return (
-        f"Rounding hides what any deterministic first-order sampler could still gain: after {listed(parts)}."
+        "Does rounding in the network hide what a first-order sampler could still gain from smaller steps? "
+        f"Within at most {number(most)} steps, {listed(parts)}."
     )
 
 
-def _crossings(name: str, results: dict[str, Any], command: str) -> Table:
+def _crossings(name: str, kind: str, results: dict[str, Any], command: str) -> Table:
     rows: list[tuple[Cell, ...]] = []
     for r in results["rows"]:
-        if r["dynamics"] == "ode":
-            cells: list[Cell] = [r["scheme"], r["truncation"][-1]]
+        if r["dynamics"] == kind:
+            cells: list[Cell] = [r["scheme"], r["steps"][-1], r["truncation"][-1]]
             for dtype in DTYPES:
-                n = r[f"{dtype}_crossing"]
-                cells += [r[dtype][-1], n or None, results["span"] / n if n else None]
-            rows.append((*cells, r["steps"][-1]))
-    columns = [Column("scheme", "scheme"), Column("truncation", "truncation", "at most steps")]
+                cells += [r[dtype][-1], *_equal(r[f"{dtype}_crossing"], r["steps"], results["span"])]
+            rows.append(tuple(cells))
+    columns = [
+        Column("scheme", "scheme"), Column("steps", "most steps", "", "d"),
+        Column("truncation", "truncation", "at most steps"),
+    ]  # fmt: skip
     for dtype in DTYPES:
         columns += [
             Column(dtype, dtype, "at most steps"),
-            Column(f"{dtype}_steps", "equal", "steps", "2g"),
+            Column(f"{dtype}_steps", "equal at", "steps", "2g"),
             Column(f"{dtype}_h", "h*", "time", "2g"),
         ]
-    columns.append(Column("steps", "most steps", "", "d"))
     return Table(
-        f"crossval-rounding-{name}",
-        f"**Where rounding equals truncation, {TARGETS[name]}.** Sizes at the end in data units. Beyond the "
-        "most steps truncation is continued at its order. – where rounding is larger on the coarsest grid.",
+        f"crossval-rounding-{name}-{kind}",
+        f"**Where rounding equals truncation, {TARGETS[name]}, {KINDS[kind]}.** Sizes at the end in data "
+        "units. >: rounding is still smaller at the most steps; <: larger already at the fewest.",
         tuple(columns),
         tuple(rows),
         command,
     )
 
 
+def _equal(crossing: float | None, steps: list[int], span: float) -> tuple[Cell, Cell]:
+    """Number of steps, and step, at which rounding equals truncation, or on which side they lie."""
+    if crossing is None:
+        return f"> {steps[-1]}", f"< {printed(span / steps[-1], '2g')}"
+    if crossing == 0:
+        return f"< {steps[0]}", f"> {printed(span / steps[0], '2g')}"
+    return crossing, span / crossing
+
+
 def _figure(name: str, results: dict[str, Any], command: str) -> Figure:
-    rows = [r for r in results["rows"] if r["dynamics"] == "ode"]
-    lines = [Line(r["scheme"], tuple(r["steps"]), tuple(r["truncation"])) for r in rows]
-    steps = sorted({n for r in rows for n in r["steps"]})
-    for dtype in DTYPES:
-        worst = [max(r[dtype][r["steps"].index(n)] for r in rows if n in r["steps"]) for n in steps]
-        lines.append(Line(f"rounding, {dtype}", tuple(steps), tuple(worst), "dashed"))
-    panel = Panel("", tuple(lines), "steps", "size at the end (data units)")
+    panels = []
+    for kind, title in KINDS.items():
+        rows = [r for r in results["rows"] if r["dynamics"] == kind and r["scheme"] != "RK45"]
+        lines = [Line(r["scheme"], tuple(r["steps"]), tuple(r["truncation"])) for r in rows]
+        for dtype in DTYPES:
+            ends = [[r[dtype][k] for r in rows] for k in range(len(rows[0]["steps"]))]
+            for which in (min, max):
+                label = f"{dtype}, {'least' if which is min else 'most'}"
+                lines.append(Line(label, tuple(rows[0]["steps"]), tuple(map(which, ends)), "dashed"))
+        panels.append(Panel(title, tuple(lines), "steps", "size at the end (data units)"))
     caption = (
-        f"**Truncation of each sampler, and the largest rounding among them, {TARGETS[name]}.** A sampler "
-        "whose curve is below a dashed line gains nothing from more steps in that precision."
+        f"**Truncation of each first-order sampler, and the least and most rounding among them (dashed), "
+        f"{TARGETS[name]}.**"
     )
-    return Figure(f"crossval-rounding-{name}-figure", caption, (panel,), command)
-
-
-def _stochastic(name: str, results: dict[str, Any], command: str) -> Table:
-    rows: list[tuple[Cell, ...]] = [
-        (r["scheme"], r["steps"][k], *(r[dtype][k] for dtype in DTYPES))
-        for r in results["rows"]
-        if r["dynamics"] == "sde"
-        for k in range(len(r["steps"]))
-    ]
-    columns = (Column("scheme", "scheme"), Column("steps", "steps", "", "d"),
-               *(Column(dtype, dtype) for dtype in DTYPES))  # fmt: skip
-    return Table(
-        f"crossval-rounding-{name}-sde",
-        f"**Rounding of stochastic runs, {TARGETS[name]}.** Distance of ends on the same noise, data units.",
-        columns,
-        tuple(rows),
-        command,
-    )
+    return Figure(f"crossval-rounding-{name}-figure", caption, tuple(panels), command)

@@ -27,8 +27,7 @@ def build(_: Settings) -> Page:
         text(
             "The 3,072 eigenvalues of the CIFAR-10 covariance are not part of this package, so our numbers "
             f"on that spectrum are **stored results**: `{COMMAND}` computed them, exactly and without Monte "
-            "Carlo, and computes them again wherever the file of eigenvalues is at hand. All other pages "
-            "are computed afresh."
+            "Carlo, and computes them again wherever the file of eigenvalues is at hand."
             if ours
             else MISSING
         ),

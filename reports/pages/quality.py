@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from statistics import median
 from typing import Any
 
+from reports.crossval import results
 from reports.crossval.quality_data import GRIDS, NFES, Cell, Key, key_of, path_of, stored
 from reports.crossval.ranks import Rank, spearman
 from reports.document import Block, Column, Figure, Heading, Line, Page, Panel, Table, printed, text
@@ -21,7 +22,9 @@ TARGETS = {"dataset": "exact score of the digits data set", "network": "trained 
 TABLE_NFES = (50, 100)
 FINDING_NFES = (20, 50, 100)
 DRAWN = {"frechet": 100.0, "residual": 1.0, "still": 1.0}
-"""Above these a sampler has diverged: such points are left out of the figures."""
+"""Points above these are left out of the figures."""
+CERTAIN = 3
+"""Standard errors beyond which a difference counts: among thirty, chance alone reaches two."""
 QUALITIES = {
     "frechet": "Fréchet distance", "residual": "residual noise", "still": "noise at still pixels",
 }  # fmt: skip
@@ -54,9 +57,8 @@ def _method() -> str:
     return (
         "Every PSLD sampler of the catalogue at its default parameters, from the prior to T − ε, ε = 0.001, "
         "with the denoising step, at budgets of "
-        f"{listed([str(n) for n in NFES])} evaluations. Unlike all other errors of this report these are "
-        "**Monte Carlo results, stored** with their command, seed and versions: samples are drawn, and the "
-        "samples are judged."
+        f"{listed([str(n) for n in NFES])} evaluations. These are **Monte Carlo results, stored** with "
+        "their command, seed and versions: samples are drawn, and the samples are judged."
     )
 
 
@@ -79,7 +81,6 @@ def cells_of(data: dict[str, Any]) -> Cells:
 def _lead(found: dict[str, Any]) -> str:
     if "dataset" not in found:
         return "Stored results on the quality of samples are missing from this copy."
-    smallest = [f"{_smallest(data)} on the {TARGETS[name]}" for name, data in found.items()]
     quieter = []
     for name, data in found.items():
         noise = JUDGED[name][1]
@@ -88,18 +89,19 @@ def _lead(found: dict[str, Any]) -> str:
             f"{sum(f > 1 for f in factors)} of {len(factors)} comparisons on the {TARGETS[name]} (by a "
             f"median factor of {printed(median(factors), '2g')})"
         )
+    near = [f"{_as_good_as_perfect(data)} on the {TARGETS[name]}" for name, data in found.items()]
     return (
-        f"At the same budget reusing the score leaves less noise in {listed(quieter)}. At 50 evaluations the "
-        f"smallest Fréchet distance is {listed(smallest)}."
+        f"At the same budget reusing the score leaves less noise in {listed(quieter)}. At 50 evaluations, "
+        f"λ_{{s}} = 1, the Fréchet distance of {listed(near)} (samplers times grids) is within chance, two "
+        "standard deviations, of a perfect sampler’s."
     )
 
 
-def _smallest(data: dict[str, Any]) -> str:
-    """The best sampler at 50 evaluations, beside what a perfect sampler scores."""
-    cells = cells_of(data)
-    best = min((_best(cells, grid, 50) for grid in GRIDS), key=lambda cell: float(cell["frechet"]))
-    perfect = printed(data["floors"]["bootstrap"])
-    return f"{best['scheme']}’s {printed(best['frechet'])} (a perfect sampler’s: {perfect})"
+def _as_good_as_perfect(data: dict[str, Any]) -> str:
+    """How many runs at 50 evaluations score what a perfect sampler could, by chance."""
+    runs = [c["frechet"] for k, c in cells_of(data).items() if k[2:] == (50, "one")]
+    limit = data["floors"]["bootstrap"] + 2 * data["floors"]["spread"]
+    return f"{sum(f is not None and f <= limit for f in runs)} of {len(runs)}"
 
 
 def _best(cells: Cells, grid: str, nfe: int, measure: str = "frechet") -> Cell:
@@ -119,19 +121,46 @@ def reuse(cells: Cells, measure: str) -> list[tuple[Cell, Cell]]:
     return [(a, b) for a, b in both if a[measure] is not None and b[measure] is not None]
 
 
-def _reuse_counts(data: dict[str, Any], judged: tuple[str, str] = JUDGED["dataset"]) -> str:
-    cells, chance = cells_of(data), 2 * math.sqrt(2) * data["floors"]["spread"]
-    distances, noises = (reuse(cells, measure) for measure in judged)
-    better = sum(a["frechet"] - b["frechet"] > chance for a, b in distances)
-    worse = sum(b["frechet"] - a["frechet"] > chance for a, b in distances)
-    quieter = sum(b[judged[1]] < a[judged[1]] for a, b in noises)
-    factor = printed(median(a[judged[1]] / b[judged[1]] for a, b in noises), "2g")
+def _compared(name: str) -> list[dict[str, Any]]:
+    """The comparisons of naive and reduced samplers on a target, without those in which one diverged."""
+    rows = ((results.stored("comparisons") or {"targets": {}})["targets"].get(name) or {"rows": []})["rows"]
+    return [row for row in rows if row["frechet"] is not None]
+
+
+def _reuse_counts(rows: list[dict[str, Any]]) -> str:
+    if not rows:
+        return "The comparisons of naive and reduced samplers are missing from this copy."
+    counts = {
+        measure: [
+            sum(sign * row[measure] > CERTAIN * row[f"{measure}_error"] for row in rows) for sign in (1, -1)
+        ]
+        for measure in ("frechet", "noise")
+    }
     budgets = listed([str(n) for n in FINDING_NFES])
     return (
         f"At the same budget ({budgets} evaluations, both grids), reusing the score lowers the Fréchet "
-        "distance by more than chance (two standard deviations of a difference) in "
-        f"{better} of {len(distances)} comparisons and raises it so in {worse}; it leaves less noise in "
-        f"{quieter} of {len(noises)}, by a median factor of {factor}."
+        f"distance by more than {count(CERTAIN)} standard errors in {counts['frechet'][0]} of {len(rows)} "
+        f"comparisons and raises it so in {counts['frechet'][1]}; it lowers the noise so in "
+        f"{counts['noise'][0]} and raises it in {counts['noise'][1]}."
+    )
+
+
+def _comparison_table(name: str, rows: list[dict[str, Any]]) -> Table:
+    noise = QUALITIES[JUDGED[name][1]]
+    columns = (
+        Column("naive", "naive"), Column("reduced", "reduced"), Column("grid", "grid"),
+        Column("nfe", "evaluations", "", "d"), Column("frechet", "Fréchet distance", "naive − reduced"),
+        Column("frechet_error", "Fréchet distance", "standard error", "2g"),
+        Column("noise", noise, "naive − reduced"), Column("noise_error", noise, "standard error", "2g"),
+    )  # fmt: skip
+    return Table(
+        f"quality-comparisons-{name}",
+        f"**{TARGETS[name].capitalize()}: naive minus reduced at the same budget**, λ_{{s}} = 1; positive "
+        "where reuse is better. Both samplers start at the same points; standard errors are of the "
+        "difference, for the Fréchet distance by leaving out groups of samples (jackknife).",
+        columns,
+        tuple(tuple(row[column.key] for column in columns) for row in rows),
+        "`python -m reports.crossval.comparisons`",
     )
 
 
@@ -139,8 +168,11 @@ def _target(name: str, data: dict[str, Any]) -> list[Block]:
     cells, floors = cells_of(data), data["floors"]
     body: list[Block] = [text(_floors(name, data))]
     body += [_figure(name, dynamics, kind, cells, floors) for dynamics, kind in _KINDS.items()]
-    counts, noise = _reuse_counts(data, JUDGED[name]), _noise(cells, JUDGED[name][1])
-    body.append(text(counts, " ", _extremes(cells), " ", noise, " ", _tuning(cells)))
+    rows = _compared(name)
+    sentences = [_reuse_counts(rows), _extremes(cells), _noise(cells, JUDGED[name][1]), _tuning(cells)]
+    body.append(text(" ".join(sentences)))
+    if rows:
+        body.append(_comparison_table(name, rows))
     body += [_table(name, grid, cells) for grid in GRIDS]
     return body
 
@@ -176,8 +208,7 @@ def _figure(name: str, dynamics: str, kind: str, cells: Cells, floors: dict[str,
         f"quality-{name}-{dynamics}",
         f"**{TARGETS[name].capitalize()}, {kind}.** {listed([QUALITIES[m] for m in JUDGED[name]])} at "
         "λ_{s} = 1; dotted: what a perfect sampler scores. "
-        f"Points above {DRAWN['frechet']:g} and {DRAWN['residual']:g} "
-        "have diverged and are not drawn.",
+        f"Fréchet distances above {DRAWN['frechet']:g} and noise above {DRAWN['residual']:g} are not drawn.",
         tuple(panels),
         f"stored results, {path_of(name).name}",
     )
@@ -265,8 +296,8 @@ def ranks(cells: Cells, grid: str, nfe: int, judged: Sequence[str]) -> dict[tupl
 
 def _ranks(name: str, data: dict[str, Any]) -> list[Block]:
     cells = cells_of(data)
-    samplers = {s.name for s in entries("psld")}
-    found = {  # a part of the samplers would have ranks of its own
+    samplers = {key[0] for key in cells}
+    found = {  # while a run is under way, a part of the samplers would have ranks of its own
         (grid, nfe): ranks(cells, grid, nfe, JUDGED[name])
         for grid in GRIDS
         for nfe in NFES

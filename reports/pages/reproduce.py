@@ -26,7 +26,7 @@ COMMANDS = (
     ('splitting-analysis derive "O S B A" --format latex', "the same for any word, as LaTeX"),
     ("splitting-analysis derive NOBA --minus ROBA", "what score reuse changes"),
     ("splitting-analysis gaussian ROBA EM --nfe 50,100", "exact errors on the digits spectrum"),
-    ("splitting-analysis sample --sampler ROBA --nfe 50 --n 64 --out new", "images from the digits network"),
+    ("splitting-analysis sample --sampler ROBA --nfe 50 --n 64 --out new", "samples of the digits network"),
     ("splitting-analysis train --data digits --out mine.safetensors", "a network like it"),
 )
 
@@ -51,7 +51,7 @@ def build(settings: Settings) -> Page:
             "mean and covariance of each sampler through all its steps in float64; observed orders use more "
             "digits, so that round-off cannot pass for an order. Nothing of this is sampled. What runs on "
             "a network or draws samples takes hours and is **stored with the report**: each file holds its "
-            "command, seeds and versions."
+            "command, and the seeds and versions that it depends on."
         ),
         *_stored(),
         text(

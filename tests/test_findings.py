@@ -1,0 +1,122 @@
+"""The sentences that open the pages of stored results, counted again from the files."""
+
+from __future__ import annotations
+
+import math
+import re
+from statistics import median
+
+import numpy as np
+import pytest
+
+from reports.crossval import quality_data, results
+from reports.document import printed
+from reports.pages import crossval_global, crossval_local, crossval_reuse, crossval_rounding, quality
+from reports.pages.settings import QUICK
+from reports.pages.spelling import number
+
+
+def stored(name):
+    found = results.stored(name)
+    assert found is not None
+    return found
+
+
+def test_one_step_the_largest_differences_are_those_named():
+    targets = stored("local")["targets"].values()
+    worst = {True: 0.0, False: 0.0}
+    for row in (row for target in targets for row in target["ode"]):
+        worst[row["power"] == 2] = max(worst[row["power"] == 2], abs(row["ratio_minus_1"]))
+    noisy = max(row["difference"] for target in targets for row in target["sde"] if row["predicted"] != 0)
+    lead = crossval_local.build(QUICK).lead
+    assert (
+        f"within {number(worst[True])} for deterministic samplers of order 1 and {number(worst[False])}"
+        in lead
+    )
+    assert f"stochastic ones agree within {number(noisy)}." in lead
+
+
+def test_orders_the_counts_are_those_of_the_tables():
+    data, page = stored("global"), crossval_global.build(QUICK)
+    expected = []
+    for name in data["ode"]:
+        for table in (page.find(f"crossval-global-{name}"), page.find(f"crossval-strong-{name}")):
+            verdicts = [row[[c.key for c in table.columns].index("verdict")] for row in table.rows]
+            expected.append((verdicts.count("yes"), len(verdicts)))
+    weak = page.find("crossval-weak")
+    verdicts = [row[[c.key for c in weak.columns].index("verdict")] for row in weak.rows]
+    expected.append((verdicts.count("yes"), len(verdicts)))
+    assert [(int(a), int(b)) for a, b in re.findall(r"(\d+) of (\d+)", page.lead)] == expected
+
+
+def test_reuse_the_largest_changes_and_the_misses_of_the_longest_runs():
+    data, lead = stored("reuse"), crossval_reuse.build(QUICK).lead
+    misses = []
+    for found in data["targets"].values():
+        longest = found["changes"][max(found["changes"], key=int)]
+        assert f"{printed(100 * max(row['x'] for row in longest), '2g')} %" in lead
+        for rows in found["differences"].values():
+            misses += [max(rows, key=lambda row: row["steps"])["carried_miss"]]
+    low, high = (printed(100 * value, "2g") for value in (min(misses), max(misses)))
+    assert f"missing {low} to {high} % of it" in lead
+
+
+def test_rounding_the_counts_are_those_of_the_rows():
+    data, lead = stored("rounding"), crossval_rounding.build(QUICK).lead
+    expected = []
+    for found in data["targets"].values():
+        rows = [row for row in found["rows"] if row["scheme"] != "RK45"]
+        hidden = {
+            dtype: sum(
+                any(r >= t for r, t in zip(row[dtype], row["truncation"], strict=True)) for row in rows
+            )
+            for dtype in ("bfloat16", "float32")
+        }
+        expected += [str(hidden["bfloat16"]), str(len(rows)), str(hidden["float32"])]
+    assert re.findall(r"for (\d+)(?: of the (\d+) samplers)?", lead) == [
+        pair
+        for k in range(0, len(expected), 3)
+        for pair in ((expected[k], expected[k + 1]), (expected[k + 2], ""))
+    ]
+
+
+@pytest.fixture(scope="module")
+def on_quality():
+    return quality.build(QUICK)
+
+
+@pytest.mark.parametrize("target", ["dataset", "network"])
+def test_quality_the_noise_that_reuse_saves(on_quality, target):
+    found = quality_data.stored(target)
+    assert found is not None
+    noise, factors = quality.JUDGED[target][1], []
+    cells = {(c["scheme"], c["grid"], c["nfe"]): c for c in found["cells"] if c["rule"] == "one"}
+    for (name, grid, nfe), cell in cells.items():
+        if name[0] == "N" and nfe in (20, 50, 100):
+            factors.append(cell[noise] / cells["R" + name[1:], grid, nfe][noise])
+    said = f"{sum(f > 1 for f in factors)} of {len(factors)} comparisons on the {quality.TARGETS[target]}"
+    assert f"{said} (by a median factor of {printed(median(factors), '2g')})" in on_quality.lead
+
+
+@pytest.mark.parametrize("target", ["dataset", "network"])
+def test_quality_the_sentence_on_ranks_sums_up_its_tables(on_quality, target):
+    said = " ".join(str(getattr(block, "parts", "")) for block in on_quality.blocks)
+    for measure in quality.JUDGED[target]:
+        table = on_quality.find(f"quality-ranks-{target}-{measure}")
+        for k, title in enumerate(quality.ERRORS.values()):
+            rho, p = (np.array([row[3 + 2 * k + i] for row in table.rows], dtype=float) for i in (0, 1))
+            sure = sum(q < 0.05 and r > 0 for r, q in zip(rho, p, strict=True))
+            assert (
+                f"{title} predicts the {quality.QUALITIES[measure]} with a median ρ of "
+                f"{printed(float(np.median(rho)), '2f')} (p < 0.05 in {sure} of {len(rho)} rows)" in said
+            )
+
+
+def test_published_the_smallest_p_is_that_of_the_ranks_beside_it(on_quality):
+    table = on_quality.find("quality-published")
+    for row in table.rows:
+        n, rhos, smallest = row[3], row[4:-1], row[-1]
+        # of n! orders at least two (one and its mirror image) agree as well as the best of the row does
+        assert 2 / math.factorial(n) <= smallest + 1e-12 <= 1 + 1e-12
+        perfect = any(abs(abs(rho) - 1) < 1e-12 for rho in rhos)
+        assert perfect == (smallest < 2.5 / math.factorial(n))
