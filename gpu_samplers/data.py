@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import zipfile
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -37,8 +36,8 @@ class Images:
 def load_images(source: str | Path) -> Images:
     """`digits` (1,797 images, 1 x 8 x 8), a folder of .png and .jpg of one size, or an .npz with `images`.
 
-    An npz holds `images` (N, H, W) or (N, H, W, C): uint8, or numbers in [-1, 1]. Raises ValueError, naming
-    the file, for what is not a set of images.
+    Pictures have at most 8 bits per channel. An npz holds `images` (N, H, W) or (N, H, W, C): uint8, or
+    numbers in [-1, 1]. Raises ValueError, naming the file, for what is not a set of images.
     """
     if str(source) == "digits":
         return digits()
@@ -68,6 +67,11 @@ def _folder(path: Path) -> np.ndarray:
     for file in files:
         try:
             with Image.open(file) as picture:
+                if picture.mode[0] in "IF":  # 16 or 32 bits: convert() makes all levels above 255 white
+                    raise ValueError(
+                        f"{file}: a picture of mode {picture.mode}; it takes one of 8 bits per channel, "
+                        "or an .npz of numbers in [-1, 1]"
+                    )
                 pictures.append(np.asarray(picture.convert("L" if picture.mode in ("1", "L") else "RGB")))
         except (OSError, UnidentifiedImageError) as error:
             raise ValueError(f"{file}: cannot be read as a picture: {error}") from None
@@ -81,11 +85,12 @@ def _npz(path: Path) -> np.ndarray:
     try:
         # opened here: of a file that is cut off, np.load would leave the handle open
         with path.open("rb") as opened, np.load(opened, allow_pickle=False) as content:
-            if "images" not in content:
-                raise ValueError(f"{path}: holds {', '.join(content) or 'nothing'}, but no array `images`")
-            return content["images"]
-    except (OSError, zipfile.BadZipFile, EOFError) as error:
+            names, images = ", ".join(content), content.get("images")
+    except Exception as error:  # noqa: BLE001 - damaged bytes, or objects, can make the reader raise anything
         raise ValueError(f"{path}: cannot be read: {error}") from None
+    if images is None:
+        raise ValueError(f"{path}: holds {names or 'nothing'}, but no array `images`")
+    return images
 
 
 def _scaled(path: Path, images: np.ndarray) -> torch.Tensor:

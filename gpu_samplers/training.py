@@ -12,18 +12,20 @@ import math
 import os
 import tempfile
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
+from scipy.special import gamma, gammainc
 from torch import Tensor, nn
 
 from gpu_samplers.checkpoints import save_checkpoint
 from gpu_samplers.configs import Config
-from gpu_samplers.data import Images
+from gpu_samplers.data import HOLD_OUT_EVERY, Images
 from gpu_samplers.network import NCSNpp, ncsnpp
 from gpu_samplers.processes import PSLD, Array, exponential
 
@@ -78,37 +80,60 @@ class Settings:
 
 @dataclass
 class _Run:
-    """What changes while training; all of it is in the file from which a run is resumed."""
+    """What changes while training; all of it but `whole` is in the file from which a run is resumed."""
 
     network: NCSNpp
     average: NCSNpp
     optimizer: torch.optim.Adam
     step: int = 0
+    """Complete steps."""
     seconds: float = 0.0
+    total: float = 0.0
+    """Sum of the losses since the last point of the curve."""
     curve: list[tuple[int, float, float]] = field(default_factory=list)
+    whole: bool = True
+    """No change is half made: only such a state may be saved."""
+
+    @contextmanager
+    def changing(self) -> Iterator[None]:
+        """Around all that changes the state; whatever interrupts it leaves `whole` False."""
+        self.whole = False
+        yield
+        self.whole = True
 
     def state(self) -> dict[str, Any]:
         return {
             "network": self.network.state_dict(), "average": self.average.state_dict(),
             "optimizer": self.optimizer.state_dict(), "step": self.step, "seconds": self.seconds,
-            "curve": self.curve,
+            "total": self.total, "curve": self.curve,
         }  # fmt: skip
 
     def restore(self, state: dict[str, Any]) -> None:
         self.network.load_state_dict(state["network"])
         self.average.load_state_dict(state["average"])
         self.optimizer.load_state_dict(state["optimizer"])
-        self.step, self.seconds, self.curve = state["step"], state["seconds"], state["curve"]
+        self.step, self.seconds = state["step"], state["seconds"]
+        self.total, self.curve = state["total"], state["curve"]
 
 
 def kernels(process: PSLD, taus: Sequence[float]) -> tuple[Array, Array]:
-    """Of z_tau given x_0 at forward times (B,): factors of x_0 (B, 2), L (B, 2, 2) of the covariance."""
+    """Of z_tau given x_0 at forward times (B,): factors of x_0 (B, 2), L (B, 2, 2) of the covariance.
+
+    The covariance is PSLD.kernel's, which takes one time only: a batch would cost a tenth of a training step.
+    Damping is critical: exp(u drift) = e^(-w u / 2) (1 + u N) with N^2 = 0. The noise is then a sum of
+    incomplete gamma functions, integrals of u^k e^(-w u): no digits are lost at small times.
+    """
     clocks = np.array([process.clock(process.T - tau, tau) for tau in taus])
     flow = exponential(process.drift, clocks)
-    stationary = np.diag(process.stationary)
+    w = -float(np.trace(process.drift))
+    nilpotent = process.drift + w / 2 * np.eye(2)
+    rates = np.diag([process.Gamma, process.M * process.nu])
+    mixed = nilpotent @ rates
+    k = np.array([[1], [2], [3]])  # the integrals of u^(k - 1) e^(-w u) from 0 to each clock: (3, B)
+    integrals = gamma(k) / w**k * gammainc(k, w * clocks)
+    noise = np.einsum("kb,kij->bij", integrals, np.stack([rates, mixed + mixed.T, mixed @ nilpotent.T]))
     start = np.diag([0.0, process.kappa * process.M])
-    covariance = stationary + flow @ (start - stationary) @ flow.transpose(0, 2, 1)
-    return flow[:, :, 0], np.linalg.cholesky(covariance)
+    return flow[:, :, 0], np.linalg.cholesky(noise + flow @ start @ flow.transpose(0, 2, 1))
 
 
 def perturbed(process: PSLD, x: Tensor, tau: Tensor, normal: Tensor) -> Tensor:
@@ -135,9 +160,10 @@ def train(
     """Train on `images` and write the averaged weights to `out` (safetensors); returns the training record.
 
     Every fifth image is held out, for the second curve of the record. Every `save_every` seconds and on
-    interruption the run is kept in `out`.partial; the same call resumes it, to the weights of a run that was
-    never stopped. Raises ValueError where images and network do not fit, or the file belongs to another
-    run; FloatingPointError, naming the step, where the loss is not finite.
+    KeyboardInterrupt the run is kept in `out`.partial, as it was after the last complete step; only within an
+    update the file of before is left. The same call resumes it, to the weights and curves of a run that was
+    never stopped. Raises ValueError where images and network do not fit, or the file belongs to another run;
+    FloatingPointError, naming the step, where the loss is not finite.
     """
     config, out = settings.config, Path(out)
     channels, size = images.pixels.shape[1], images.pixels.shape[2]
@@ -146,31 +172,30 @@ def train(
             f"images of {channels} channels and {size} x {size} pixels need a network with in_ch = out_ch = "
             f"{2 * channels}, image_size = {size}; not {config.in_ch}, {config.out_ch}, {config.image_size}"
         )
+    if (number := len(images.pixels)) < HOLD_OUT_EVERY:
+        raise ValueError(f"training holds out one image of {HOLD_OUT_EVERY}: {number} are too few")
     told = settings.as_dict() | {"data": images.name, "images_sha256": images.digest}
     partial = out.with_name(out.name + ".partial")
     run = _started(settings, device)
     _resume(partial, told, run)
     taught, held = (part.to(device) for part in images.split())
-    began, saved, sums = time.monotonic() - run.seconds, time.monotonic(), [0.0, 0]
+    began, saved = time.monotonic() - run.seconds, time.monotonic()
     try:
+        _look(settings, run, held, progress)  # the run may have been stopped before a point that was due
         while run.step < settings.steps:
-            sums[0] += _train_step(settings, run, taught)
-            sums[1] += 1
+            _train_step(settings, run, taught)
             run.seconds = time.monotonic() - began
-            if run.step % LOOK_EVERY == 0 or run.step == settings.steps:
-                run.curve.append((run.step, sums[0] / sums[1], _held_out_loss(settings, run.average, held)))
-                progress(run.step, settings.steps, sums[0] / sums[1])
-                sums = [0.0, 0]
-                if time.monotonic() - saved >= save_every:
-                    _save(partial, told, run)
-                    saved = time.monotonic()
+            _look(settings, run, held, progress)
+            if time.monotonic() - saved >= save_every:
+                _save(partial, told, run)
+                saved = time.monotonic()
+        where = {"device": str(device), "threads": torch.get_num_threads(), "torch": torch.__version__}
+        record = told | {"held_out": len(held), "seconds": round(run.seconds), "curve": run.curve} | where
+        save_checkpoint(out, run.average, record)
     except KeyboardInterrupt:
-        if run.step % LOOK_EVERY == 0:  # elsewhere the last save is kept: the sums of the curve are not in it
+        if run.step and run.whole:
             _save(partial, told, run)
         raise
-    where = {"device": str(device), "threads": torch.get_num_threads(), "torch": torch.__version__}
-    record = told | {"held_out": len(held), "seconds": round(run.seconds), "curve": run.curve} | where
-    save_checkpoint(out, run.average, record)
     partial.unlink(missing_ok=True)
     return record
 
@@ -179,14 +204,14 @@ def _started(settings: Settings, device: str | torch.device) -> _Run:
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(settings.seed)
         network = ncsnpp(settings.config).to(device=device)
-    average = ncsnpp(settings.config).to(device=device).requires_grad_(False).eval()
+        average = ncsnpp(settings.config).to(device=device).requires_grad_(False).eval()
     average.load_state_dict(network.state_dict())
     network = network.to(memory_format=torch.channels_last)  # type: ignore[call-overload] # torch has no types for it
     return _Run(network.train(), average, torch.optim.Adam(network.parameters(), lr=settings.rate))
 
 
-def _train_step(settings: Settings, run: _Run, taught: Tensor) -> float:
-    """One step; all that is random in it comes from (seed, step), so that a resumed run repeats nothing."""
+def _train_step(settings: Settings, run: _Run, taught: Tensor) -> None:
+    """One step; all that is random in it comes from (seed, step): stopped before its update, it is redone."""
     batch, device = settings.batch, taught.device
     with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
         # The network's dropout draws from it too. The CPU's generator takes 32 bits: runs start far apart.
@@ -199,19 +224,31 @@ def _train_step(settings: Settings, run: _Run, taught: Tensor) -> float:
         loss = loss_of(run.network, settings.process, x, tau, normal)
         run.optimizer.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call] # torch has no types for it
-    run.step += 1
-    value = loss.item()
+    step, value = run.step + 1, loss.item()
     if not math.isfinite(value):
-        raise FloatingPointError(f"training: the loss is {value} in step {run.step} of {settings.steps}")
+        raise FloatingPointError(f"training: the loss is {value} in step {step} of {settings.steps}")
     nn.utils.clip_grad_norm_(run.network.parameters(), settings.clip)
-    for group in run.optimizer.param_groups:
-        group["lr"] = _rate(settings, run.step)
-    run.optimizer.step()
-    decay = min(settings.ema, run.step / (run.step + 9))  # early on the start is forgotten faster
-    with torch.no_grad():
+    decay = min(settings.ema, step / (step + 9))  # early on the start is forgotten faster
+    with run.changing(), torch.no_grad():
+        for group in run.optimizer.param_groups:
+            group["lr"] = _rate(settings, step)
+        run.optimizer.step()
         for averaged, own in zip(run.average.parameters(), run.network.parameters(), strict=True):
             averaged.lerp_(own, 1 - decay)
-    return value
+        run.total += value
+        run.step = step
+
+
+def _look(settings: Settings, run: _Run, held: Tensor, progress: Progress) -> None:
+    """Add a point to the curve, where one is due."""
+    since = run.step - (run.curve[-1][0] if run.curve else 0)
+    if not since or (run.step % LOOK_EVERY and run.step < settings.steps):
+        return
+    point = run.step, run.total / since, _held_out_loss(settings, run.average, held)
+    with run.changing():
+        run.curve.append(point)
+        run.total = 0.0
+    progress(run.step, settings.steps, point[1])
 
 
 def _rate(settings: Settings, step: int) -> float:
@@ -224,8 +261,6 @@ def _rate(settings: Settings, step: int) -> float:
 @torch.no_grad()
 def _held_out_loss(settings: Settings, network: NCSNpp, held: Tensor) -> float:
     """The loss on the held-out images, with the same times and normals every time."""
-    if not len(held):
-        return math.nan
     generator = torch.Generator().manual_seed(settings.seed)
     probes = min(PROBES, len(held))
     share = (torch.arange(len(held)) % probes + 0.5) / probes
@@ -240,16 +275,17 @@ def _resume(partial: Path, told: dict[str, Any], run: _Run) -> None:
     try:
         content = torch.load(partial, weights_only=True)
         before = json.loads(content["told"])
+        now = json.loads(json.dumps(told))
+        differ = [f"{key} {before.get(key)}, now {now[key]}" for key in now if before.get(key) != now[key]]
+        if not differ:
+            run.restore(content)
     except Exception as error:  # noqa: BLE001 - damaged bytes can make an unpickler raise anything
         raise ValueError(f"{partial}: no interrupted training, or damaged: {error}") from None
-    now = json.loads(json.dumps(told))
-    differ = [f"{name} {before.get(name)}, now {now[name]}" for name in now if before.get(name) != now[name]]
     if differ:
         raise ValueError(
             f"{partial}: an interrupted training with other settings ({'; '.join(differ)}); "
             "repeat its settings to resume it, or remove the file"
         )
-    run.restore(content)
 
 
 def _save(partial: Path, told: dict[str, Any], run: _Run) -> None:

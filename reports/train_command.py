@@ -20,10 +20,12 @@ if TYPE_CHECKING:
 def train(
     out: Annotated[Path, typer.Option(help="The .safetensors file to write.")],
     data: Annotated[
-        str, typer.Option(help="digits, a folder of .png or .jpg, or an .npz with `images`.")
+        str,
+        typer.Option(help="digits, a folder of .png or .jpg, or an .npz: `images` (N, H, W, C) in [-1, 1]."),
     ] = "digits",
     config: Annotated[
-        str | None, typer.Option(help="A named configuration, or a .json file (default: one for the digits).")
+        str | None,
+        typer.Option(help="The network: a named configuration or a .json file; for digits there is one."),
     ] = None,
     steps: Annotated[int, typer.Option(help="Training steps.")] = 7000,
     batch: Annotated[int, typer.Option(help="Images per step.")] = 128,
@@ -44,7 +46,8 @@ def train(
     \b
     Examples:
       splitting-analysis train --data digits --out digits.safetensors
-      splitting-analysis train --data photos/ --steps 100000 --out photos.safetensors
+      splitting-analysis train --data photos/ --config cifar10_ablation \
+          --steps 100000 --device cuda --out photos.safetensors
     """
     if out.suffix != ".safetensors":
         raise ValueError(f"{out}: the file to write must be named *.safetensors")
@@ -70,14 +73,17 @@ def train(
     if device not in ("cpu", "cuda") or (device == "cuda" and not torch.cuda.is_available()):
         raise ValueError(f"--device {device}: torch {torch.__version__} finds no such device here")
     process = PSLD(**parse_settings(param, [field.name for field in fields(PSLD)]))
+    images = load_images(data)
     settings = Settings(_config(config, data), process, steps, batch, rate, ema=ema, seed=seed)
     try:
         with _progress() as progress:
-            record = run(settings, load_images(data), out, device=device, progress=progress)
+            record = run(settings, images, out, device=device, progress=progress)
     except FloatingPointError as error:
         raise ValueError(str(error)) from None
     except KeyboardInterrupt:
-        print(f"stopped; the same command resumes from {out}.partial", file=sys.stderr)
+        partial = Path(f"{out}.partial")
+        kept = f"the same command resumes from {partial}" if partial.exists() else "no step was kept"
+        print(f"stopped; {kept}", file=sys.stderr)
         raise typer.Exit(130) from None
     _, taught, held = record["curve"][-1]
     size = out.stat().st_size / 1e6

@@ -76,6 +76,7 @@ def test_two_sets_have_one_digest_only_if_every_pixel_is_the_same():
         ({"images": np.full((2, 4, 4), 7.0)}, r"numbers in \[-1, 1\]"),
         ({"images": np.full((2, 4, 4), np.nan)}, r"numbers in \[-1, 1\]"),
         ({"images": np.zeros((2, 4, 4), np.int64)}, "these are int64"),
+        ({"images": np.zeros((2, 4, 4), object)}, "cannot be read: Object arrays"),
     ],
 )
 def test_an_npz_of_something_else_is_refused_by_name(tmp_path, arrays, says):
@@ -97,6 +98,20 @@ def test_pictures_of_several_sizes_damaged_ones_and_none_are_refused(tmp_path):
         load_images(tmp_path)
 
 
+@pytest.mark.parametrize(
+    ("levels", "mode"),
+    [
+        (np.array([[0, 256], [4096, 65535]], np.uint16), "I;16"),
+        (np.array([[0, 0.5], [1, 300]], np.float32), "F"),
+    ],
+    ids=["16 bits", "floating point"],
+)
+def test_pictures_of_more_than_8_bits_are_refused_rather_than_cut_to_white(tmp_path, levels, mode):
+    Image.fromarray(levels).save(tmp_path / "deep.png", format="PNG" if mode == "I;16" else "TIFF")
+    with pytest.raises(ValueError, match=rf"deep\.png: a picture of mode {mode}; it takes one of 8 bits"):
+        load_images(tmp_path)
+
+
 @pytest.mark.parametrize("source", ["digit", "missing.npz", "missing/"])
 def test_what_is_no_data_is_refused(source):
     with pytest.raises(ValueError, match=r"no data.*give digits, a folder"):
@@ -108,3 +123,9 @@ def test_a_damaged_npz_is_refused(tmp_path):
     path.write_bytes(saved(tmp_path / "whole.npz", images=np.zeros((2, 4, 4))).read_bytes()[:60])
     with pytest.raises(ValueError, match=r"cut\.npz: cannot be read"):
         load_images(path)
+
+
+def test_a_file_that_is_no_npz_inside_is_refused_by_name(tmp_path):
+    (tmp_path / "text.npz").write_text("no arrays")
+    with pytest.raises(ValueError, match=r"text\.npz: cannot be read"):
+        load_images(tmp_path / "text.npz")

@@ -1,4 +1,4 @@
-"""Training: the right objective, the same weights however often it is interrupted, a record that is true."""
+"""Training: the right objective, every image and time it should see, a record that is true."""
 
 from __future__ import annotations
 
@@ -11,31 +11,20 @@ import pytest
 import torch
 from scipy.integrate import quad
 from torch import nn
+from torch.optim.optimizer import register_optimizer_step_pre_hook
 
 from gpu_samplers import training
 from gpu_samplers.checkpoints import read_checkpoint
-from gpu_samplers.configs import Config
 from gpu_samplers.data import Images
 from gpu_samplers.embedded import process_of
 from gpu_samplers.processes import PSLD
 from gpu_samplers.training import Settings, kernels, loss_of, perturbed, train
 from reports.cli import main
+from tests.trained import TINY, calls, exit_of_the_command, images, look_often, same, settings, weights
 
-TINY = Config(8, 4, (1,), 1, (), 0.1, in_ch=2, out_ch=2)
+__all__ = ["calls", "look_often"]  # fixtures
+
 VARYING = PSLD(Gamma=0.1, nu=3.9, beta_min=3.0, beta_max=12.0, kappa=0.3)
-
-
-def images(n=10):
-    return Images("noise", torch.rand(n, 1, 8, 8, generator=torch.Generator().manual_seed(3)) * 2 - 1)
-
-
-def settings(**changes):
-    return replace(Settings(TINY, steps=4, batch=6, warmup=2), **changes)
-
-
-@pytest.fixture(autouse=True)
-def _look_often(monkeypatch):
-    monkeypatch.setattr(training, "LOOK_EVERY", 2)
 
 
 @pytest.mark.parametrize("process", [PSLD(), VARYING, PSLD(0.0, 4.0)], ids=["paper", "varying", "CLD"])
@@ -58,6 +47,18 @@ def test_the_perturbation_is_the_forward_process(process):
         assert factor == pytest.approx(mean, abs=1e-5)
         assert lower @ lower.T == pytest.approx(covariance, abs=1e-5)
         assert lower[0, 1] == 0
+
+
+@pytest.mark.parametrize(
+    "process",
+    [PSLD(), VARYING, PSLD(0.0, 4.0), PSLD(0.0, 4.0, kappa=0.0), PSLD(4.0, 0.0)],
+    ids=["paper", "varying", "CLD", "CLD, momentum known", "no friction"],
+)
+def test_the_factors_are_those_of_the_kernel_to_rounding_however_small_the_time(process):
+    taus = [1e-6, 1e-5, 1e-3, 0.1, 1.0]
+    wanted = [np.linalg.cholesky(process.kernel(tau)) for tau in taus]
+    # the lower right entry is a difference of about tau times what it is taken from
+    assert np.allclose(kernels(process, taus)[1], wanted, rtol=1e-11, atol=1e-15)
 
 
 def test_images_and_normals_are_put_together_channel_by_channel():
@@ -93,61 +94,50 @@ def test_the_best_network_for_one_image_predicts_its_normals():
     assert loss_of(network, PSLD(), x, tau, normal).item() == pytest.approx(0.01, rel=0.05)
 
 
-def weights(path):
-    return read_checkpoint(path).weights
-
-
-def same(a, b):
-    return all(torch.equal(value, b[key]) for key, value in a.items()) and a.keys() == b.keys()
-
-
-def test_an_interrupted_training_ends_with_the_weights_of_one_that_was_not(tmp_path):
-    whole, parts = tmp_path / "whole.safetensors", tmp_path / "parts.safetensors"
-    straight = train(settings(steps=6), images(), whole)
-
-    def stop(done, _total, _loss):
-        if done == 2:
-            raise KeyboardInterrupt
-
-    with pytest.raises(KeyboardInterrupt):
-        train(settings(steps=6), images(), parts, save_every=0, progress=stop)
-    assert not parts.exists()
-    assert [path.name for path in tmp_path.iterdir() if "parts" in path.name] == ["parts.safetensors.partial"]
-    seen = []
-    record = train(settings(steps=6), images(), parts, progress=lambda done, *_: seen.append(done))
-    assert seen == [4, 6]
-    assert same(weights(whole), weights(parts))
-    assert record["curve"] == straight["curve"]
-    assert not (tmp_path / "parts.safetensors.partial").exists()
-
-
 def test_the_seed_decides_the_weights_and_the_callers_generator_is_left_alone(tmp_path):
     paths = [tmp_path / f"{i}.safetensors" for i in range(3)]
-    torch.manual_seed(11)
-    before = torch.get_rng_state()
     for path, seed in zip(paths, (5, 5, 6), strict=True):
-        train(settings(seed=seed), images(), path)
         torch.rand(1)
+        before = torch.get_rng_state()
+        train(settings(seed=seed), images(), path)
+        assert torch.equal(torch.get_rng_state(), before)
     assert same(weights(paths[0]), weights(paths[1]))
     assert not same(weights(paths[0]), weights(paths[2]))
-    torch.manual_seed(11)
-    assert torch.equal(torch.get_rng_state(), before)
 
 
-def test_every_step_and_every_seed_draws_images_times_and_normals_of_its_own(tmp_path, monkeypatch):
-    drawn, loss = [], training.loss_of
-
-    def seen(network, process, *random):
-        if network.training:
-            drawn.append(random)
-        return loss(network, process, *random)
-
-    monkeypatch.setattr(training, "loss_of", seen)
+def test_every_step_and_every_seed_draws_images_times_and_normals_of_its_own(tmp_path, calls):
     for seed in (0, 1):
         train(settings(seed=seed), images(), tmp_path / "net.safetensors")
+    drawn = [call for taught, *call in calls if taught]
     assert len(drawn) == 8
     for k in range(3):
         assert len({draw[k].numpy().tobytes() for draw in drawn}) == 8
+
+
+def test_training_sees_every_image_but_those_held_out_and_the_second_curve_sees_just_these(tmp_path, calls):
+    train(settings(batch=64), images(), tmp_path / "net.safetensors")
+    taught, held = images().split()
+    drawn = [image for training_, x, *_ in calls if training_ for image in x]
+    assert {image.numpy().tobytes() for image in drawn} == {image.numpy().tobytes() for image in taught}
+    looks = [x for training_, x, *_ in calls if not training_]
+    assert len(looks) == 2 and all(torch.equal(x, held) for x in looks)
+
+
+def test_the_times_of_a_batch_and_of_the_second_curve_cover_the_whole_process_evenly(tmp_path, calls):
+    told = settings(process=PSLD(T=2.0), eps=0.1)
+    train(told, images(), tmp_path / "net.safetensors")
+    for taught, _, tau, *_ in calls:
+        times, apart = np.sort(tau.numpy()), 1.9 / len(tau)
+        assert np.diff(times) == pytest.approx(apart, rel=1e-4)
+        assert 0.1 <= times[0] <= 0.1 + apart
+        assert taught or times[0] == pytest.approx(0.1 + apart / 2)
+
+
+def test_the_curves_are_the_mean_loss_since_the_point_before_and_that_on_the_held_out_images(tmp_path, calls):
+    record = train(settings(steps=5), images(), tmp_path / "net.safetensors")
+    losses, held = ([call[-1] for call in calls if call[0] == taught] for taught in (True, False))
+    means = [(losses[0] + losses[1]) / 2, (losses[2] + losses[3]) / 2, losses[4]]
+    assert record["curve"] == list(zip((2, 4, 5), means, held, strict=True))
 
 
 def test_the_file_knows_how_it_was_trained(tmp_path):
@@ -169,19 +159,37 @@ def test_the_loss_falls(tmp_path):
     assert max(last, held) < 0.6 * first
 
 
-def test_the_average_follows_the_weights_with_the_decay_asked_for(tmp_path, monkeypatch):
-    """decay 0 keeps the last weights alone; the average lags behind them otherwise."""
+@pytest.mark.parametrize("ema", [0.0, 0.2, 0.9])
+def test_the_average_follows_the_weights_as_asked_for_and_faster_early_on(tmp_path, monkeypatch, ema):
     trained, step = [], training._train_step
 
-    def seen(told, run, taught):
-        trained.append(run)
-        return step(told, run, taught)
+    def copied(told, run, taught):
+        step(told, run, taught)
+        trained.append({key: value.double() for key, value in run.network.state_dict().items()})
 
-    monkeypatch.setattr(training, "_train_step", seen)
-    for ema in (0.0, 0.9):
-        train(settings(ema=ema), images(), tmp_path / f"{ema}.safetensors")
-        last = {key: value.detach() for key, value in trained[-1].network.state_dict().items()}
-        assert same(weights(tmp_path / f"{ema}.safetensors"), last) == (ema == 0.0)
+    monkeypatch.setattr(training, "_train_step", copied)
+    train(settings(ema=ema), images(), tmp_path / "net.safetensors")
+    average = training._started(settings(), "cpu").average.state_dict()
+    for k, own in enumerate(trained, 1):
+        decay = min(ema, k / (k + 9))
+        average = {key: decay * average[key] + (1 - decay) * own[key] for key in own}
+    for key, value in weights(tmp_path / "net.safetensors").items():
+        assert torch.allclose(value.double(), average[key], rtol=1e-6, atol=1e-7)
+
+
+def test_the_gradient_that_adam_sees_is_no_longer_than_the_clip(tmp_path):
+    norms = []
+
+    def measured(optimizer, *_):
+        grads = [p.grad for group in optimizer.param_groups for p in group["params"] if p.grad is not None]
+        norms.append(nn.utils.get_total_norm(grads).item())
+
+    hook = register_optimizer_step_pre_hook(measured)
+    for clip in (1e-3, 1e6):
+        train(settings(clip=clip), images(), tmp_path / "net.safetensors")
+    hook.remove()
+    assert norms[:4] == pytest.approx([1e-3] * 4, rel=1e-3)
+    assert min(norms[4:]) > 1e-2
 
 
 def test_the_rate_rises_in_the_warmup_and_falls_to_zero():
@@ -212,26 +220,15 @@ def test_settings_that_cannot_be_trained_are_refused(changes, says):
         settings(**changes)
 
 
+def test_too_few_images_to_hold_one_out_are_refused(tmp_path):
+    with pytest.raises(ValueError, match="holds out one image of 5: 4 are too few"):
+        train(settings(), images(4), tmp_path / "net.safetensors")
+
+
 def test_images_that_do_not_fit_the_network_are_refused(tmp_path):
     with pytest.raises(ValueError, match="in_ch = out_ch = 6, image_size = 8; not 2, 2, 8"):
         train(settings(), Images("rgb", torch.zeros(2, 3, 8, 8)), tmp_path / "net.safetensors")
     assert not list(tmp_path.iterdir())
-
-
-def test_a_partial_file_of_another_run_or_a_damaged_one_is_refused(tmp_path):
-    def stop(*_):
-        raise KeyboardInterrupt
-
-    path = tmp_path / "net.safetensors"
-    with pytest.raises(KeyboardInterrupt):
-        train(settings(), images(), path, progress=stop)
-    with pytest.raises(ValueError, match=r"other settings \(rate 0.001, now 0.5\); repeat its settings"):
-        train(settings(rate=0.5), images(), path)
-    with pytest.raises(ValueError, match=r"other settings \(images_sha256"):
-        train(settings(), images(11), path)
-    (tmp_path / "net.safetensors.partial").write_bytes(b"nothing")
-    with pytest.raises(ValueError, match="no interrupted training, or damaged"):
-        train(settings(), images(), path)
 
 
 def test_a_loss_that_is_not_finite_stops_the_training_and_names_the_step(tmp_path, monkeypatch):
@@ -244,17 +241,8 @@ def test_a_loss_that_is_not_finite_stops_the_training_and_names_the_step(tmp_pat
 
 
 def test_the_command_trains_what_the_function_trains(tmp_path, capsys):
-    np.savez(tmp_path / "noise.npz", images=images().pixels[:, 0].numpy())
-    (tmp_path / "tiny.json").write_text(json.dumps(TINY.as_dict()))
     out = tmp_path / "net.safetensors"
-    with pytest.raises(SystemExit) as exit_:
-        main([
-            "train", "--data", str(tmp_path / "noise.npz"), "--config", str(tmp_path / "tiny.json"),
-            "--out", str(out), "--steps", "4", "--batch", "6",
-            "--rate", "2e-3", "--ema", "0.5", "--seed", "7",
-            "--param", "Gamma=0.1,nu=3.9,beta_min=3,beta_max=12,kappa=0.3",
-        ])  # fmt: skip
-    assert exit_.value.code == 0
+    assert exit_of_the_command(tmp_path) == 0
     shown = capsys.readouterr()
     assert "[4/4] loss" in shown.err and "on held-out images" in shown.out
     told = Settings(TINY, VARYING, steps=4, batch=6, rate=2e-3, ema=0.5, seed=7)
@@ -269,7 +257,8 @@ def test_the_command_trains_what_the_function_trains(tmp_path, capsys):
         (["--out", "there.safetensors"], "exists already; --force replaces it"),
         (["--out", "nowhere/net.safetensors"], "there is no folder nowhere"),
         (["--out", "net.safetensors", "--device", "tpu"], "finds no such device"),
-        (["--out", "net.safetensors", "--data", "photos"], "--config: give the network for these images"),
+        (["--out", "net.safetensors", "--data", "photos"], "no data 'photos'"),
+        (["--out", "net.safetensors", "--data", "few.npz"], "--config: give the network for these images"),
         (["--out", "net.safetensors", "--param", "gamma=1"], "gamma"),
         (["--out", "net.safetensors", "--steps", "0"], "steps = 0"),
     ],
@@ -277,8 +266,9 @@ def test_the_command_trains_what_the_function_trains(tmp_path, capsys):
 def test_the_command_refuses_what_cannot_be_done(tmp_path, monkeypatch, capsys, arguments, says):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "there.safetensors").touch()
+    np.savez("few.npz", images=images(4).pixels[:, 0].numpy())
     with pytest.raises(SystemExit) as exit_:
         main(["train", *arguments])
     assert exit_.value.code == 2
     assert says in capsys.readouterr().err
-    assert [path.name for path in tmp_path.iterdir()] == ["there.safetensors"]
+    assert {path.name for path in tmp_path.iterdir()} == {"few.npz", "there.safetensors"}
