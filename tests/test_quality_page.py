@@ -142,11 +142,15 @@ def test_the_sentence_on_reuse_counts_the_comparisons(page, target):
     }
     counts = [sum(sign * t > 3 for t in sure[m]) for m in ("frechet", "noise") for sign in (1, -1)]
     said = quality._reuse_counts(rows)
-    pattern = r"in (\d+) of (\d+) comparisons and .* in (\d+); it lowers .* in (\d+) and raises it in (\d+)"
+    pattern = (
+        r"in (\d+) of (\d+) comparisons .*raises it so in (\d+); it lowers .* in (\d+) and raises it in (\d+)"
+    )
     found = re.search(pattern, said)
     assert found is not None
     numbers = [int(n) for n in found.groups()]
     assert numbers == [counts[0], len(sure["frechet"]), *counts[1:]]
+    sure_at = sorted({row["nfe"] for row in rows if row["frechet"] > 3 * row["frechet_error"]})
+    assert f"comparisons (at {' and '.join(map(str, sure_at))} evaluations)" in said
     assert said in " ".join(str(getattr(block, "parts", "")) for block in page.blocks)
 
 

@@ -137,10 +137,12 @@ def _reuse_counts(rows: list[dict[str, Any]]) -> str:
         for measure in ("frechet", "noise")
     }
     budgets = listed([str(n) for n in FINDING_NFES])
+    better = {row["nfe"] for row in rows if row["frechet"] > CERTAIN * row["frechet_error"]}
+    where = f" (at {listed([str(n) for n in sorted(better)])} evaluations)" if better else ""
     return (
         f"At the same budget ({budgets} evaluations, both grids), reusing the score lowers the Fréchet "
         f"distance by more than {count(CERTAIN)} standard errors in {counts['frechet'][0]} of {len(rows)} "
-        f"comparisons and raises it so in {counts['frechet'][1]}; it lowers the noise so in "
+        f"comparisons{where} and raises it so in {counts['frechet'][1]}; it lowers the noise so in "
         f"{counts['noise'][0]} and raises it in {counts['noise'][1]}."
     )
 
