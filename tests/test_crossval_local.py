@@ -115,6 +115,57 @@ def test_a_weak_error_measured_at_a_step_of_no_use_does_not_pass():
     assert all(found.difference > 0.05 for found in c.values())
 
 
+@pytest.mark.parametrize("model", ["psld", "vp"])
+def test_the_stored_stochastic_rows_on_a_mixture_are_those_found_now(sde_found, model):
+    kept = results.stored("local")
+    if kept is None:
+        pytest.skip("no stored results in this copy")
+    rows = kept["targets"][{"psld": "mixture", "vp": "mixture, VP"}[model]]["sde"]
+    assert len(rows) == 3 * len(sde_found[model])
+    for row in rows:
+        c = sde_found[model][row["scheme"]][row["kind"]]
+        assert c.predicted == pytest.approx(row["predicted"], rel=1e-5)
+        assert c.measured == pytest.approx(row["measured"], rel=1e-5, abs=1e-4)
+
+
+def test_a_standard_error_is_the_spread_of_the_ratio_over_rotations():
+    """At a step so large that what the rotations do not average shows."""
+    word, tau = find("ROBA"), 0.4
+    z = local.noised(MIXTURE, tau, local.SEED)
+    units, rotations = scores.unit_vectors(z), 2
+    args = MIXTURE.process, MIXTURE.machine, MIXTURE.score, z, tau
+    found = sde.compare((word,), *args, (0.05,), rotations)["ROBA"]
+    closed = sde.predicted(word, MIXTURE.process, MIXTURE.score, z, tau, units)
+    drawn = [sde.measured((word,), *args, 0.05, seed, units)["ROBA"] for seed in range(rotations)]
+    for kind, keys in (
+        ("mean", [k for k in closed if len(k) == 1]),
+        ("second moments", [k for k in closed if len(k) == 2]),
+        ("strong", [k for k in closed if k.startswith("strong")]),
+    ):
+        size = sum(float(closed[k].square().sum()) for k in keys)
+        along = [sum(float((one[k] * closed[k]).sum()) for k in keys) / size for one in drawn]
+        mean = sum(along) / rotations
+        spread = math.sqrt(sum((a - mean) ** 2 for a in along) / (rotations - 1) / rotations)
+        assert found[kind].standard_error == pytest.approx(spread, rel=1e-6) and spread > 1e-7, kind
+    assert all(math.isnan(c.standard_error) for c in sde.compare((word,), *args, (0.05,), 1)["ROBA"].values())
+
+
+@pytest.mark.parametrize("levels", [3, 4, 5])
+def test_an_extrapolation_says_how_far_it_may_be_off(levels):
+    found = ode.extrapolated(
+        lambda h: torch.tensor([math.exp(h), math.cos(3 * h)], dtype=torch.float64), 0.5, levels
+    )
+    off = float((found.value - 1).norm())
+    assert 0 < off < found.uncertainty < 1e3 * off
+
+
+@pytest.mark.parametrize("levels", [3, 4])
+def test_a_comparison_of_few_step_sizes_differs_by_less_than_its_uncertainty(levels):
+    z = local.noised(MIXTURE, 0.4, local.SEED)
+    c = ode.compare(find("RSE"), MIXTURE.process, MIXTURE.machine, MIXTURE.score, z, 0.4, 2e-2, levels)
+    assert 1e-9 < c.difference < c.uncertainty < 1e3 * c.difference
+
+
 @pytest.mark.parametrize("name", ["Euler", "RSE", "RVV"])
 def test_ode_words_err_on_a_network_as_their_closed_forms_say(network, name):
     z = local.noised(network, 0.4, 2)
@@ -192,11 +243,31 @@ def test_the_stored_results_are_what_the_code_says_now(target):
 
 
 @pytest.mark.skipif(not DIGITS.is_file(), reason="no trained digits network in this copy")
-def test_one_step_on_the_digits_network_errs_as_its_closed_form_says():
-    target = local.trained_network()
-    z = local.noised(target, 0.5, local.SEED)
-    c = ode.compare(find("RSE"), target.process, target.machine, target.score, z, 0.5, 2e-3, 5)
+def test_one_step_on_the_digits_network_errs_as_its_closed_form_and_the_stored_row_say():
+    target, stored = local.trained_network(), results.stored("local")
+    assert stored is not None
+    (row, *_) = (r for r in stored["targets"]["digits network"]["ode"] if r["scheme"] == "RSE")
+    z, h = local.noised(target, row["tau"], local.SEED), row["steps"][3]
+    c = ode.compare(find("RSE"), target.process, target.machine, target.score, z, row["tau"], h, 5)
     assert c.difference < 1e-3
+    assert (c.predicted, c.measured) == pytest.approx((row["predicted"], row["measured"]), rel=1e-3)
+    assert c.predicted == pytest.approx(row["predicted"], rel=2e-6)
+    assert c.by_step == pytest.approx(row["by_step"][3:8], rel=1e-6)
+
+
+@pytest.mark.heavy
+def test_one_noisy_step_on_the_digits_network_errs_as_the_stored_rows_say():
+    target, stored = local.trained_network(), results.stored("local")
+    assert stored is not None
+    rows = [r for r in stored["targets"]["digits network"]["sde"] if r["scheme"] == "SSCS"]
+    z = local.noised(target, target.sde_tau, local.SEED)
+    args = target.process, target.machine, target.score, z, target.sde_tau, target.sde_steps
+    found = sde.compare((find("SSCS"),), *args, target.rotations)["SSCS"]
+    for row in rows:
+        c = found[row["kind"]]
+        assert c.predicted == pytest.approx(row["predicted"], rel=1e-5)
+        # A step of 1e-6 leaves round-off in the error of one step: another in every arithmetic
+        assert c.measured == pytest.approx(row["measured"], rel=1e-4, abs=0.1)
 
 
 def directions(count, shape):

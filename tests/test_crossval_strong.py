@@ -20,7 +20,7 @@ from splitting_analysis.scheme import LambdaS
 
 MEANS = torch.tensor([[0.5, -0.8], [-0.4, 0.9], [0.1, 0.2]], dtype=torch.float64)
 TARGET = runs.exact_target("mixture", processes.PSLD(), MEANS, 0.3)
-STEPS, FINE, SAMPLES = (16, 32, 64), 256, 24
+STEPS, FINE, SAMPLES = (8, 16, 32, 64), 256, 24
 DATA = stored("global")
 
 
@@ -54,10 +54,35 @@ def test_every_stochastic_sampler_is_of_strong_order_one_and_of_no_other(found, 
     assert found[name]["order"] == pytest.approx(1, abs=0.2)  # the neighbours are 1/2 away
 
 
+def test_a_row_goes_from_the_last_number_of_steps_but_two_with_the_jackknifes_error(found):
+    z, path = runs.starts(TARGET, SAMPLES), strong_orders.fine_path(TARGET.shape, SAMPLES, runs.SEED, FINE)
+    process, machine, span = TARGET.process, TARGET.machine(torch.float64), TARGET.process.T - runs.CUT
+    with torch.no_grad():
+        exact = sde.reference(process, find("EM").model, TARGET.smooth, z, process.T, span, path)
+        ends = [strong_orders.end_on_path(find("EM"), process, machine, z, path, n, runs.CUT) for n in STEPS]
+    squares = np.array([(end - exact).square().mean((0, 2)).numpy() for end in ends])
+    row = found["EM"]
+    assert row["norms"] == pytest.approx(np.sqrt(squares.mean(1)), rel=1e-9)
+
+    def order(of):
+        return np.log2(of[1].sum() / of[3].sum()) / 2 / 2  # from 16 to 64 steps
+
+    left_out = [order(np.delete(squares, k, axis=1)) for k in range(SAMPLES)]
+    assert row["order"] == pytest.approx(order(squares), rel=1e-9)
+    spread = sqrt((SAMPLES - 1) / SAMPLES * np.square(left_out - np.mean(left_out)).sum())
+    assert row["standard_error"] == pytest.approx(spread, rel=1e-9)
+
+
 def test_a_claim_half_an_order_off_or_an_order_that_is_not_sure_is_not_confirmed():
     row = {"order": 1.04, "claim": 1, "standard_error": 0.03}
     assert crossval_global.is_confirmed_strong(row)
-    for change in ({"claim": 0.5}, {"claim": 1.5}, {"order": 1.2}, {"standard_error": 0.2}):
+    assert crossval_global.is_confirmed_strong({"order": 0.86, "claim": 1, "standard_error": 0.02})
+    for change in (
+        {"claim": 0.5}, {"claim": 1.5},
+        {"order": 1.2}, {"order": 0.8},  # misses the claim, though no order 1/2 away is in reach
+        {"standard_error": 0.2},
+        {"order": 1.1, "standard_error": 0.14}, {"order": 0.9, "standard_error": 0.14},
+    ):  # fmt: skip
         assert not crossval_global.is_confirmed_strong(row | change)
 
 

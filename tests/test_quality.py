@@ -12,7 +12,7 @@ import torch
 from gpu_samplers.data import digits
 from gpu_samplers.processes import PSLD
 from gpu_samplers.quality import frechet_distance, nearest_squares, residual_noise, still_pixel_noise
-from reports.crossval import quality, quality_data
+from reports.crossval import comparisons, quality, quality_data, results
 from reports.pages import exact_runs
 from splitting_analysis.catalogue import entries, find
 
@@ -116,11 +116,34 @@ def test_a_cell_is_what_is_stored():
         assert again.keys() == cells[key].keys()
 
 
-def test_the_stored_cells_are_all_that_the_catalogue_has_and_of_the_settings_in_the_code():
-    data = quality_data.stored("dataset")
+def test_a_cell_on_the_network_is_what_is_stored():
+    """Of the sampler that amplifies the rounding of the network least."""
+    data = quality_data.stored("network")
+    assert data is not None
+    where, key = quality.target("network"), ("SSCS", "uniform", 10, "one")
+    (kept,) = (cell for cell in data["cells"] if quality_data.key_of(cell) == key)
+    again = quality.cell(where, key, data["samples"], kept["lambda_s"])
+    assert again.keys() == kept.keys()
+    for number in ("frechet", "residual", "still", *quality.EXACT):
+        assert again[number] == pytest.approx(kept[number], rel=1e-3), number
+    assert data["floors"] == pytest.approx(quality.floors(where, data["samples"]), rel=1e-4)
+
+
+def test_the_exact_errors_and_lambdas_beside_both_targets_are_the_same():
+    both = [quality_data.stored(name) for name in ("dataset", "network")]
+    first, second = ({quality_data.key_of(c): c for c in data["cells"]} for data in both if data is not None)
+    assert first.keys() == second.keys() and len(first) == len(list(quality.all_keys()))
+    for key, cell in first.items():
+        for number in (*quality.EXACT, "lambda_s"):
+            assert second[key][number] == cell[number], key
+
+
+@pytest.mark.parametrize("name", ["dataset", "network"])
+def test_the_stored_cells_are_all_that_the_catalogue_has_and_of_the_settings_in_the_code(name):
+    data = quality_data.stored(name)
     assert data is not None
     assert [quality_data.key_of(cell) for cell in data["cells"]] == list(quality.all_keys())
-    for key, value in quality.header(quality.target("dataset")).items():
+    for key, value in quality.header(quality.target(name)).items():
         assert data[key] == value, key
 
 
@@ -208,3 +231,26 @@ def test_the_gaussian_error_beside_a_cell_is_that_of_the_page_on_exact_errors():
 def test_there_is_no_other_target():
     with pytest.raises(ValueError, match="no target 'cifar'"):
         quality.target("cifar")
+
+
+def test_a_comparison_is_what_is_stored():
+    stored = results.stored("comparisons")
+    assert stored is not None
+    for name, part in stored["targets"].items():
+        assert part["weights_sha256"] == quality.target(name).weights
+    kept = next(r for r in stored["targets"]["dataset"]["rows"] if r["nfe"] == 20 and r["naive"] == "NSE")
+    now = comparisons.comparison(quality.target("dataset"), ("NSE", "RSE"), kept["grid"], 20, 1797)
+    assert now.pop("frechet_error") == pytest.approx(kept.pop("frechet_error"), rel=0.05)
+    assert now == {k: v if isinstance(v, str) else pytest.approx(v, rel=5e-3) for k, v in kept.items()}
+
+
+def test_the_error_of_a_difference_is_its_spread_over_seeds():
+    """Features of two samplers that share half of what is random: drawn anew forty times."""
+    rng, reference = np.random.default_rng(0), np.random.default_rng(1).normal(size=(500, 3))
+    found = []
+    for _ in range(40):
+        shared = rng.normal(size=(160, 3))
+        a, b = (shared + rng.normal(size=(160, 3)) * scale for scale in (0.8, 0.4))
+        found.append(comparisons.difference(a, b, reference))
+    apart, errors = np.array(found).T
+    assert np.sqrt(np.mean(errors**2)) == pytest.approx(apart.std(ddof=1), rel=0.35)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from reports.crossval.results import stored
-from reports.document import Block, Cell, Column, Figure, Heading, Line, Page, Panel, Table, printed, text
+from reports.document import Block, Cell, Column, Figure, Heading, Line, Page, Panel, Table, text
 from reports.pages.absent import absent
 from reports.pages.settings import Settings
 from reports.pages.spelling import listed, number
@@ -53,7 +53,7 @@ def _lead(data: dict[str, Any]) -> str:
     most = max(row["steps"][-1] for results in data["targets"].values() for row in results["rows"])
     return (
         "Does rounding in the network hide what a first-order sampler could still gain from smaller steps? "
-        f"Within at most {number(most)} steps, {listed(parts)}."
+        f"Within at most {most} steps, {listed(parts)}."
     )
 
 
@@ -88,9 +88,9 @@ def _crossings(name: str, kind: str, results: dict[str, Any], command: str) -> T
 def _equal(crossing: float | None, steps: list[int], span: float) -> tuple[Cell, Cell]:
     """Number of steps, and step, at which rounding equals truncation, or on which side they lie."""
     if crossing is None:
-        return f"> {steps[-1]}", f"< {printed(span / steps[-1], '2g')}"
+        return f"> {steps[-1]}", f"< {number(span / steps[-1])}"
     if crossing == 0:
-        return f"< {steps[0]}", f"> {printed(span / steps[0], '2g')}"
+        return f"< {steps[0]}", f"> {number(span / steps[0])}"
     return crossing, span / crossing
 
 

@@ -1,0 +1,237 @@
+"""The stored cross-validation hangs together, is about these weights, and is what the code says now."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+from functools import cache
+from itertools import pairwise
+
+import pytest
+import torch
+
+from gpu_samplers.embedded import DIGITS
+from reports.crossval import global_orders, rounding, runs, sde, strong_orders
+from reports.crossval.results import DATA, stored
+from splitting_analysis.catalogue import entries, find
+from splitting_analysis.local_error import at_lambda_one
+from splitting_analysis.order import observed_order
+
+FILES = sorted(path.name for path in DATA.glob("*_*.json") if "weights_sha256" in path.read_text("utf-8"))
+TRAINED = ("network", "digits network", "crossval_network.json", "quality_network.json")
+"""The parts of the files, and the files, that are about the trained network."""
+NAMES = ("mixture", "network")
+
+
+def of(name):
+    found = stored(name)
+    assert found is not None
+    return found
+
+
+def half_a_digit(value):
+    """Half a unit of the sixth digit: what rounding to six did to a number at most."""
+    return 0.501 * 10.0 ** (math.floor(math.log10(abs(value))) - 5) if value else 0.0
+
+
+def hashes(node, name):
+    """Every hash of weights in a document, with the key that it stands under."""
+    for key, value in node.items() if isinstance(node, dict) else ():
+        if key == "weights_sha256":
+            yield name, value
+        yield from hashes(value, key)
+
+
+@pytest.mark.parametrize("file", FILES)
+def test_results_on_the_trained_network_are_about_the_weights_that_are_here(file):
+    here = hashlib.sha256(DIGITS.read_bytes()).hexdigest()
+    found = list(hashes(json.loads((DATA / file).read_text("utf-8")), file))
+    for name, digest in found:
+        assert digest == (here if name in TRAINED else ""), name
+    assert file == "quality_dataset.json" or any(name in TRAINED for name, _ in found)
+
+
+def test_no_file_of_results_is_left_out():
+    names = {f"crossval_{part}.json" for part in ("global", "local", "network", "reuse", "rounding")}
+    assert {*FILES} >= names | {"quality_dataset.json", "quality_network.json"}
+
+
+def again(row, floor):
+    """Order and interval of a row are those that its signed errors show."""
+    found = observed_order(row["steps"], row["signed"], floor)
+    said = row["summary"].split()[0]
+    assert said == found.verdict, row["scheme"]
+    for key, width in (("order", 5e-4), ("low", 2e-3), ("high", 2e-3)):
+        value = getattr(found, key)
+        assert row[key] == (value if value is None else pytest.approx(value, abs=width)), row["scheme"]
+    assert row["claim"] == find(row["scheme"]).order
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_stored_orders_of_odes_are_those_of_their_stored_errors(name):
+    part = of("global")["ode"][name]
+    assert [row["scheme"] for row in part["rows"]] == [s.name for s in entries("psld", "ode")]
+    entries_of_a_state = 2 * of("global")["settings"]["samples"] * 64
+    for row in part["rows"]:
+        again(row, part["floor"])
+        lengths = [math.sqrt(entries_of_a_state) * norm for norm in row["norms"]]
+        assert row["signed"][-1] == pytest.approx(lengths[-1], rel=1e-5)
+        assert all(abs(s) < (1 + 1e-5) * n for s, n in zip(row["signed"], lengths, strict=True))
+
+
+def test_stored_weak_orders_are_those_of_their_stored_errors():
+    for row in of("global")["weak"]:
+        assert 0 < row["floor"] < abs(row["signed"][-1]) / 50
+        again(row, row["floor"])
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_stored_strong_orders_are_those_of_their_stored_errors(name):
+    part = of("global")["strong"][name]
+    assert [row["scheme"] for row in part["rows"]] == [s.name for s in entries("psld", "sde")]
+    for row in part["rows"]:
+        steps, norms = row["steps"], row["norms"]
+        shown = math.log(norms[-3] / norms[-1]) / math.log(steps[-1] / steps[-3])
+        assert row["order"] == pytest.approx(shown, abs=1e-5)
+        assert row["claim"] == strong_orders.claim(at_lambda_one(find(row["scheme"])))
+        assert all(
+            1.3 < coarse / fine < 3 for coarse, fine in pairwise(norms)
+        )  # half the step, half the error
+        assert part["floor"] < norms[-1] / 10
+    assert len({row["standard_error"] for row in part["rows"]}) == len(part["rows"])
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_stored_crossings_are_where_their_stored_lines_meet(name):
+    for row in of("rounding")["targets"][name]["rows"]:
+        for dtype in rounding.DTYPES:
+            steps, sizes, n = row["steps"], row["truncation"], row[f"{dtype}_crossing"]
+            gaps = [t / r for t, r in zip(sizes, row[dtype], strict=True)]
+            if gaps[0] <= 1:
+                assert n == 0
+            elif min(gaps) > 1:
+                assert n is None
+            else:
+                k = next(k for k, gap in enumerate(gaps) if gap <= 1)
+                slope = math.log(gaps[k] / gaps[k - 1]) / math.log(steps[k] / steps[k - 1])
+                assert gaps[k - 1] * (n / steps[k - 1]) ** slope == pytest.approx(1, rel=5e-3)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_truncation_in_one_file_is_the_error_in_the_other(name):
+    whole, part = of("global"), of("rounding")["targets"][name]
+    assert whole["settings"] == {**whole["settings"], **of("rounding")["settings"]}
+    errors = {(r["scheme"], n): e for r in whole["ode"][name]["rows"] + whole["strong"][name]["rows"]
+              for n, e in zip(r["steps"], r["norms"], strict=True)}  # fmt: skip
+    both = [
+        (size, errors[row["scheme"], n])
+        for row in part["rows"]
+        for n, size in zip(row["steps"], row["truncation"], strict=True) if (row["scheme"], n) in errors
+    ]  # fmt: skip
+    assert len(both) >= 5
+    for size, error in both:
+        assert size == pytest.approx(error, rel=1e-3)
+
+
+@pytest.mark.parametrize("target", ["mixture", "mixture, VP", "data set", "random network", "digits network"])
+def test_stored_local_errors_agree_as_far_as_they_say(target):
+    """Measured is predicted times the ratio, to the last digit; an error's estimate bounds the error."""
+    part = of("local")["targets"][target]
+    for row in [*part["ode"], *part["sde"]]:
+        said, ratio, difference = row["predicted"], row["ratio_minus_1"], row["difference"]
+        if not said:
+            assert difference == pytest.approx(row["measured"], rel=6e-3)
+            continue
+        digits = half_a_digit(said) + half_a_digit(row["measured"]) + 0.006 * abs(ratio) * said
+        assert row["measured"] == pytest.approx(said * (1 + ratio), abs=digits), row
+        assert 0 < abs(ratio) < 1.02 * difference
+    for row in part["ode"]:
+        assert row["difference"] < 3 * row["uncertainty"] < 0.15
+        coarse, fine = row["by_step"][-2:]
+        if row["power"] == 2 and abs(coarse - 1) < 1e-3:  # the finest two, clear of round-off, extrapolated
+            assert 2 * fine - coarse == pytest.approx(1 + ratio_of(row), abs=2e-4)
+
+
+def ratio_of(row):
+    return row["measured"] / row["predicted"] - 1
+
+
+def rms(values):
+    return float(values.square().mean().sqrt())
+
+
+@cache
+def kept(kind, name):
+    """Stored rows by scheme."""
+    part = of("rounding")["targets"] if kind == "rounding" else of("global")[kind]
+    return {row["scheme"]: row for row in part[name]["rows"]}
+
+
+def ends(target, name, dtype, steps, z):
+    times = runs.times_of(target.process, steps)
+    return runs.end_state(find(name), target.process, target.machine(dtype), times, z)
+
+
+def test_stored_errors_on_the_mixture_are_those_that_the_code_gives_now():
+    target = runs.targets()["mixture"]
+    z = runs.starts(target)
+    exact = runs.reference(target, z, tolerance=1e-10)
+    for name, row in kept("ode", "mixture").items():
+        for n, norm in list(zip(row["steps"], row["norms"], strict=True))[:2]:
+            found = rms(ends(target, name, torch.float64, n, z) - exact)
+            assert found == pytest.approx(norm, rel=1e-5, abs=1e-10), (name, n)
+
+
+def test_stored_errors_and_roundings_on_the_network_are_those_that_the_code_gives_now():
+    """Beside an end state extrapolated from two runs of the best first-order word: within some 1e-3."""
+    target = runs.targets()["network"]
+    z, single = runs.starts(target), torch.float32
+    coarse, fine = (ends(target, "RVV", single, n, z) for n in (64, 128))
+    exact = 2 * fine - coarse
+    row = kept("ode", "network")["RSE"]
+    assert row["steps"][0] == 64
+    assert rms(ends(target, "RSE", single, 64, z) - exact) == pytest.approx(row["norms"][0], abs=1e-3)
+    for name in ("RSE", "ROBA"):
+        row, scheme = kept("rounding", "network")[name], find(name)
+        steps = row["steps"][:1]
+        (best,) = rounding.ends(target, scheme, torch.float64, z, steps)
+        for dtype, type_ in rounding.DTYPES.items():
+            (less,) = rounding.ends(target, scheme, type_, z, steps)
+            assert 1 / 2.5 < rms(less - best) / row[dtype][0] < 2.5  # another CPU adds up in another order
+        if scheme.dynamics == "ode":
+            assert rms(best - exact) == pytest.approx(row["truncation"][0], abs=3e-3)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_stored_strong_errors_are_those_that_the_code_gives_now(name):
+    """At the fewest steps, beside a reference of 32 intervals instead of 1024, which is good to 0.02."""
+    target, part = runs.targets()[name], of("global")["strong"][name]
+    machine = target.machine(torch.float32 if name == "network" else torch.float64)
+    z = runs.starts(target, part["samples"])
+    path = strong_orders.fine_path(target.shape, part["samples"], runs.SEED, part["fine"])
+    while path.shape[1] > 32:
+        path = strong_orders.halved(path)
+    span, model = target.process.T - runs.CUT, find("EM").model
+    with torch.no_grad():
+        exact = sde.reference(
+            target.process, model, lambda z, tau: machine(z, float(tau)), z, target.process.T, span, path
+        )
+        for scheme in ("EM", "SSCS", "RBAO"):
+            row, one = kept("strong", name)[scheme], at_lambda_one(find(scheme))
+            n = row["steps"][0]
+            end = strong_orders.end_on_path(one, target.process, machine, z, path, n, runs.CUT)
+            assert rms(end - exact) == pytest.approx(row["norms"][0], abs=0.02), scheme
+
+
+@pytest.mark.heavy
+@pytest.mark.parametrize("name", NAMES)
+def test_a_whole_stored_strong_row_is_what_the_code_gives_now(name, monkeypatch):
+    monkeypatch.setattr(strong_orders, "entries", lambda *_: (find("EM"),))
+    part = of("global")["strong"][name]
+    found = strong_orders.compute(runs.targets()[name], samples=global_orders.PATHS[name])
+    (row,), said = found["rows"], kept("strong", name)["EM"]
+    assert found["floor"] == pytest.approx(part["floor"], rel=1e-4)
+    assert row["norms"] == pytest.approx(said["norms"], rel=1e-5)
+    assert row["order"] == pytest.approx(said["order"], abs=1e-5)
+    assert row["standard_error"] == pytest.approx(said["standard_error"], rel=1e-4)
