@@ -46,7 +46,7 @@ def train(
     \b
     Examples:
       splitting-analysis train --data digits --out digits.safetensors
-      splitting-analysis train --data photos/ --config cifar10_ablation \
+      splitting-analysis train --data photos/ --config cifar10_ablation \\
           --steps 100000 --device cuda --out photos.safetensors
     """
     if out.suffix != ".safetensors":
