@@ -92,8 +92,8 @@ def _lead(found: dict[str, Any]) -> str:
     near = [f"{_as_good_as_perfect(data)} on the {TARGETS[name]}" for name, data in found.items()]
     return (
         f"At the same budget reusing the score leaves less noise in {listed(quieter)}. At 50 evaluations, "
-        "λ_{s} = 1, the Fréchet distance is within chance (two standard deviations) of a perfect sampler’s in "
-        f"{listed(near)} (samplers times grids)."
+        "λ_{s} = 1, the Fréchet distance is within chance (two standard deviations) of a perfect sampler’s "
+        f"in {listed(near)} (samplers times grids)."
     )
 
 
