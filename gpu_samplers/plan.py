@@ -226,7 +226,8 @@ class _Builder:
             variances = strength * [_ramp(r, delta) for r in noise_rates]
             return np.diag(growth), gain, np.diag(np.sqrt(variances))
         keep = exponential(linear, np.array([delta]))[0]
-        return keep, np.zeros_like(weight), lower_factor(noise_covariance(linear, strength, delta))
+        covariance = noise_covariance(linear, strength, np.array([delta]))[0]
+        return keep, np.zeros_like(weight), lower_factor(covariance)
 
     def lambda_at(self, t: float) -> float:
         """lambda_s in the step that starts at reverse time t."""

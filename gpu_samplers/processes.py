@@ -40,18 +40,18 @@ def exponential(matrix: Array, delta: Array) -> Array:
     return np.exp(mu * delta)[:, None, None] * flow
 
 
-def noise_covariance(matrix: Array, noise: Array, delta: float) -> Array:
-    """Integral over u in [0, delta] of exp(u matrix) diag(noise) exp(u matrix)^T, shape (n, n).
+def noise_covariance(matrix: Array, noise: Array, delta: Array) -> Array:
+    """Integral over u in [0, delta] of exp(u matrix) diag(noise) exp(u matrix)^T; delta (k,), (k, n, n).
 
     By Gauss-Legendre panels: the diagonal is a sum of positive terms, so that a tiny variance
     (the position of CLD after a short step, of order delta^3) keeps all its digits.
     """
-    panels = max(1, ceil(delta * float(np.abs(matrix).sum()) / 4))
-    width = delta / panels
-    u = ((np.arange(panels)[:, None] + (_NODES + 1) / 2) * width).ravel()
-    weights = np.tile(_WEIGHTS * width / 2, panels)
-    flow = exponential(matrix, u)
-    return np.einsum("k,kij,j,klj->il", weights, flow, noise, flow)
+    panels = max(1, ceil(float(delta.max() * np.abs(matrix).sum()) / 4))
+    nodes = ((np.arange(panels)[:, None] + (_NODES + 1) / 2) / panels).ravel()
+    roots = np.sqrt(np.tile(_WEIGHTS / 2 / panels, panels))[:, None, None] * np.sqrt(noise)
+    flow = exponential(matrix, np.outer(delta, nodes).ravel()).reshape(len(delta), -1, *matrix.shape)
+    wide = (flow * roots).swapaxes(1, 2).reshape(len(delta), len(matrix), -1)
+    return np.asarray(delta[:, None, None] * (wide @ wide.swapaxes(1, 2)))
 
 
 def lower_factor(covariance: Array) -> Array:
@@ -116,12 +116,20 @@ class PSLD(_Clocked):
         """F0 / 2: dz = beta (F0 / 2) z dtau + noise, forward in time; shape (2, 2)."""
         return np.array([[-self.Gamma, 1 / self.M], [-1.0, -self.nu]]) / 2
 
+    def kernels(self, taus: Sequence[float]) -> tuple[Array, Array]:
+        """Of z_tau given x_0 (momentum integrated out: hybrid score matching), at forward times (k,).
+
+        Factors of x_0 (k, 2), and covariances (k, 2, 2).
+        """
+        clocks = np.array([self.clock(self.T - tau, tau) for tau in taus])
+        flow = exponential(self.drift, clocks)
+        noise = noise_covariance(self.drift, np.array([self.Gamma, self.M * self.nu]), clocks)
+        start = np.diag([0.0, self.kappa * self.M])
+        return flow[:, :, 0], noise + flow @ start @ flow.transpose(0, 2, 1)
+
     def kernel(self, tau: float) -> Array:
-        """Covariance of z_tau given x_0 (momentum integrated out: hybrid score matching), shape (2, 2)."""
-        b = self.clock(self.T - tau, tau)
-        flow = exponential(self.drift, np.array([b]))[0]
-        noise = noise_covariance(self.drift, np.array([self.Gamma, self.M * self.nu]), b)
-        return noise + flow @ np.diag([0.0, self.kappa * self.M]) @ flow.T
+        """Covariance of z_tau given x_0, shape (2, 2): see `kernels`."""
+        return self.kernels([tau])[1][0]
 
 
 @dataclass(frozen=True)

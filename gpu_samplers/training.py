@@ -12,7 +12,7 @@ import math
 import os
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -20,14 +20,13 @@ from typing import Any
 
 import numpy as np
 import torch
-from scipy.special import gamma, gammainc
 from torch import Tensor, nn
 
 from gpu_samplers.checkpoints import save_checkpoint
 from gpu_samplers.configs import Config
 from gpu_samplers.data import HOLD_OUT_EVERY, Images
 from gpu_samplers.network import NCSNpp, ncsnpp
-from gpu_samplers.processes import PSLD, Array, exponential
+from gpu_samplers.processes import PSLD
 
 LOOK_EVERY = 100
 """Steps between two points of the loss curve."""
@@ -116,32 +115,13 @@ class _Run:
         self.total, self.curve = state["total"], state["curve"]
 
 
-def kernels(process: PSLD, taus: Sequence[float]) -> tuple[Array, Array]:
-    """Of z_tau given x_0 at forward times (B,): factors of x_0 (B, 2), L (B, 2, 2) of the covariance.
-
-    The covariance is PSLD.kernel's, which takes one time only: a batch would cost a tenth of a training step.
-    Damping is critical: exp(u drift) = e^(-w u / 2) (1 + u N) with N^2 = 0. The noise is then a sum of
-    incomplete gamma functions, integrals of u^k e^(-w u): no digits are lost at small times.
-    """
-    clocks = np.array([process.clock(process.T - tau, tau) for tau in taus])
-    flow = exponential(process.drift, clocks)
-    w = -float(np.trace(process.drift))
-    nilpotent = process.drift + w / 2 * np.eye(2)
-    rates = np.diag([process.Gamma, process.M * process.nu])
-    mixed = nilpotent @ rates
-    k = np.array([[1], [2], [3]])  # the integrals of u^(k - 1) e^(-w u) from 0 to each clock: (3, B)
-    integrals = gamma(k) / w**k * gammainc(k, w * clocks)
-    noise = np.einsum("kb,kij->bij", integrals, np.stack([rates, mixed + mixed.T, mixed @ nilpotent.T]))
-    start = np.diag([0.0, process.kappa * process.M])
-    return flow[:, :, 0], np.linalg.cholesky(noise + flow @ start @ flow.transpose(0, 2, 1))
-
-
 def perturbed(process: PSLD, x: Tensor, tau: Tensor, normal: Tensor) -> Tensor:
     """z_tau given the images x (B, C, H, W) and forward times (B,), normals (B, 2C, H, W): like the normals.
 
     Position channels first. In float64 inside: near tau = 0 the covariance is a small difference.
     """
-    in_float64 = kernels(process, tau.tolist())
+    means, covariances = process.kernels(tau.tolist())
+    in_float64 = means, np.linalg.cholesky(covariances)
     a, factor = (torch.from_numpy(values).to(x)[..., None, None, None] for values in in_float64)
     e_x, e_m = normal.chunk(2, dim=1)
     z_x = a[:, 0] * x + factor[:, 0, 0] * e_x

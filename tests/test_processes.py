@@ -68,7 +68,8 @@ def test_the_noise_covariance_is_van_loans(entries, delta, noise):
     block = np.block([[-matrix, np.diag(strength)], [np.zeros((2, 2)), matrix.T]])
     both = scipy.linalg.expm(delta * block)
     wanted = both[2:, 2:].T @ both[:2, 2:]
-    ours = noise_covariance(matrix, strength, delta)
+    half, ours = noise_covariance(matrix, strength, np.array([delta / 2, delta]))
+    np.testing.assert_allclose(half, noise_covariance(matrix, strength, np.array([delta / 2]))[0], rtol=1e-12)
     np.testing.assert_allclose(ours, wanted, rtol=1e-8, atol=1e-10 * max(1, np.abs(wanted).max()))
     factor = lower_factor(ours)
     np.testing.assert_allclose(factor @ factor.T, ours, atol=1e-13 * max(1, np.abs(ours).max()))

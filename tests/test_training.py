@@ -18,7 +18,7 @@ from gpu_samplers.checkpoints import read_checkpoint
 from gpu_samplers.data import Images
 from gpu_samplers.embedded import process_of
 from gpu_samplers.processes import PSLD
-from gpu_samplers.training import Settings, kernels, loss_of, perturbed, train
+from gpu_samplers.training import Settings, loss_of, perturbed, train
 from reports.cli import main
 from tests.trained import TINY, calls, exit_of_the_command, images, look_often, same, settings, weights
 
@@ -43,10 +43,9 @@ def test_the_perturbation_is_the_forward_process(process):
 
             half = [v + h / 2 * s for v, s in zip((mean, covariance), slopes(mean, covariance), strict=True)]
             mean, covariance = (v + h * s for v, s in zip((mean, covariance), slopes(*half), strict=True))
-        (factor,), (lower,) = kernels(process, [tau])
+        (factor,), (ours,) = process.kernels([tau])
         assert factor == pytest.approx(mean, abs=1e-5)
-        assert lower @ lower.T == pytest.approx(covariance, abs=1e-5)
-        assert lower[0, 1] == 0
+        assert ours == pytest.approx(covariance, abs=1e-5)
 
 
 @pytest.mark.parametrize(
@@ -54,18 +53,21 @@ def test_the_perturbation_is_the_forward_process(process):
     [PSLD(), VARYING, PSLD(0.0, 4.0), PSLD(0.0, 4.0, kappa=0.0), PSLD(4.0, 0.0)],
     ids=["paper", "varying", "CLD", "CLD, momentum known", "no friction"],
 )
-def test_the_factors_are_those_of_the_kernel_to_rounding_however_small_the_time(process):
+def test_a_batch_of_times_has_the_kernels_of_each_time_however_small(process):
     taus = [1e-6, 1e-5, 1e-3, 0.1, 1.0]
-    wanted = [np.linalg.cholesky(process.kernel(tau)) for tau in taus]
-    # the lower right entry is a difference of about tau times what it is taken from
-    assert np.allclose(kernels(process, taus)[1], wanted, rtol=1e-11, atol=1e-15)
+    for ours, tau in zip(process.kernels(taus)[1], taus, strict=True):
+        np.testing.assert_allclose(ours, process.kernel(tau), rtol=1e-12)
+        if process.kappa == 0 and process.Gamma == 0 and tau < 1e-4:  # 1/M^2 of M nu, squared and integrated
+            delta = process.clock(process.T - tau, tau)
+            assert ours[0, 0] == pytest.approx(process.nu / process.M * delta**3 / 12, rel=1e-2)
 
 
 def test_images_and_normals_are_put_together_channel_by_channel():
     x, normal = torch.randn(3, 2, 8, 8, dtype=torch.float64), torch.randn(3, 4, 8, 8, dtype=torch.float64)
     taus = [0.2, 0.5, 1.0]
     z = perturbed(VARYING, x, torch.tensor(taus), normal)
-    means, lowers = kernels(VARYING, torch.tensor(taus).tolist())
+    means, covariances = VARYING.kernels(torch.tensor(taus).tolist())
+    lowers = np.linalg.cholesky(covariances)
     for i in range(3):
         for c in range(2):
             wanted = np.einsum("a,hw->ahw", means[i], x[i, c]) + np.einsum(
@@ -82,7 +84,8 @@ def test_the_best_network_for_one_image_predicts_its_normals():
         off = 0.0
 
         def forward(self, z, t):
-            means, lowers = (torch.from_numpy(a) for a in kernels(PSLD(), t.tolist()))
+            means, covariances = (torch.from_numpy(a) for a in PSLD().kernels(t.tolist()))
+            lowers = torch.linalg.cholesky(covariances)
             rest = z.double().unflatten(1, (2, 1)) - means[:, :, None, None, None] * 0.5
             normal = torch.linalg.solve_triangular(lowers, rest.flatten(2), upper=False)
             return normal.reshape(z.shape).float() + self.off

@@ -21,12 +21,11 @@ from gpu_samplers.processes import Array
 from gpu_samplers.quality import frechet_distance, nearest_squares, still_pixel_squares
 from reports.crossval import quality, results
 from reports.crossval.quality import Target
-from reports.crossval.quality_data import GRIDS
+from reports.crossval.quality_data import COMPARED, GRIDS
 from reports.crossval.reuse import PAIRS
 from splitting_analysis.catalogue import find
 
 COMMAND = "python -m reports.crossval.comparisons"
-NFES = (20, 50, 100)
 GROUPS = 16
 """Left out one at a time (the jackknife)."""
 NOISES: dict[str, Callable[[torch.Tensor, torch.Tensor], torch.Tensor]] = {
@@ -83,7 +82,7 @@ def main(names: list[str]) -> None:
         targets = (results.stored("comparisons") or {}).get("targets", {})
         there = targets.get(name, {})
         rows = there["rows"] if told == {key: there.get(key) for key in told} else []
-        for grid, nfe, pair in product(GRIDS, NFES, PAIRS):
+        for grid, nfe, pair in product(GRIDS, COMPARED, PAIRS):
             key = {"naive": pair[0], "reduced": pair[1], "grid": grid, "nfe": nfe}
             if any(key.items() <= row.items() for row in rows):
                 continue

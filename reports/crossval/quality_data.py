@@ -11,6 +11,8 @@ from reports.files import write_whole
 
 GRIDS = ("uniform", "quadratic")
 NFES = (10, 20, 50, 100, 200)
+COMPARED = (20, 50, 100)
+"""Evaluations at which naive and reduced samplers are compared."""
 RULES = ("one", "tuned")
 """lambda_s = 1, or tuned (schemes with an O alone)."""
 

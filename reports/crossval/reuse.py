@@ -23,12 +23,13 @@ from reports.crossval import results, runs
 from reports.crossval.ode import one_step
 from reports.crossval.runs import Target
 from reports.crossval.scores import Score, Tensor, coefficient
+from reports.pages.differences import pairs
 from splitting_analysis.catalogue import find
 from splitting_analysis.local_error import LocalError, at_lambda_one, local_error
 from splitting_analysis.scheme import Scheme
 
 COMMAND = "python -m reports.crossval.reuse"
-PAIRS = (("NSE", "RSE"), ("NVV", "RVV"), ("NOBA", "ROBA"), ("NBAO", "RBAO"), ("NOBAB", "ROBAB"))
+PAIRS = tuple((pair.naive.name, pair.reduced.name) for pair in pairs())
 STEPS = (10, 50, 200)
 PREDICTED_STEPS = (10, 20, 40, 80)
 PREDICTED_SAMPLES = 2

@@ -8,7 +8,7 @@ from statistics import median
 from typing import Any
 
 from reports.crossval import results
-from reports.crossval.quality_data import GRIDS, NFES, Cell, Key, key_of, path_of, stored
+from reports.crossval.quality_data import COMPARED, GRIDS, NFES, Cell, Key, key_of, path_of, stored
 from reports.crossval.ranks import Rank, spearman
 from reports.document import Block, Column, Figure, Heading, Line, Page, Panel, Table, printed, text
 from reports.document import Cell as Shown
@@ -20,7 +20,6 @@ from splitting_analysis.catalogue import entries, find
 
 TARGETS = {"dataset": "exact score of the digits data set", "network": "trained network"}
 TABLE_NFES = (50, 100)
-FINDING_NFES = (20, 50, 100)
 DRAWN = {"frechet": 100.0, "residual": 1.0, "still": 1.0}
 """Points above these are left out of the figures."""
 CERTAIN = 3
@@ -115,7 +114,7 @@ def reuse(cells: Cells, measure: str) -> list[tuple[Cell, Cell]]:
         (cells[pair.naive.name, grid, nfe, "one"], cells[pair.reduced.name, grid, nfe, "one"])
         for pair in pairs()
         for grid in GRIDS
-        for nfe in FINDING_NFES
+        for nfe in COMPARED
         if {(pair.naive.name, grid, nfe, "one"), (pair.reduced.name, grid, nfe, "one")} <= cells.keys()
     ]
     return [(a, b) for a, b in both if a[measure] is not None and b[measure] is not None]
@@ -136,7 +135,7 @@ def _reuse_counts(rows: list[dict[str, Any]]) -> str:
         ]
         for measure in ("frechet", "noise")
     }
-    budgets = listed([str(n) for n in FINDING_NFES])
+    budgets = listed([str(n) for n in COMPARED])
     better = {row["nfe"] for row in rows if row["frechet"] > CERTAIN * row["frechet_error"]}
     where = f" (at {listed([str(n) for n in sorted(better)])} evaluations)" if better else ""
     return (
@@ -274,7 +273,7 @@ def _tuning(cells: Cells) -> str:
     both = [
         (cells[(*key[:3], "one")]["frechet"], cell["frechet"])
         for key, cell in cells.items()
-        if key[3] == "tuned" and cell["lambda_s"] != 1 and key[2] in FINDING_NFES
+        if key[3] == "tuned" and cell["lambda_s"] != 1 and key[2] in COMPARED
     ]
     both = [(a, b) for a, b in both if a is not None and b is not None]
     better = sum(b < a for a, b in both)
@@ -393,5 +392,5 @@ def _published(found: dict[str, Any]) -> list[Block]:
 
 def _as_published(cells: Cells, name: str, grid: str, nfe: int) -> Cell:
     """The cell with tuned λ_s where the scheme has an O, else its only one."""
-    rule = "tuned" if "O" in find(name).word.letters else "one"
+    rule = "tuned" if find(name).has_tunable_noise else "one"
     return cells.get((name, grid, nfe, rule), {})
