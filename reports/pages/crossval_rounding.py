@@ -101,12 +101,12 @@ def _figure(name: str, results: dict[str, Any], command: str) -> Figure:
         lines = [Line(r["scheme"], tuple(r["steps"]), tuple(r["truncation"])) for r in rows]
         for dtype in DTYPES:
             ends = [[r[dtype][k] for r in rows] for k in range(len(rows[0]["steps"]))]
-            for which in (min, max):
-                label = f"{dtype}, {'least' if which is min else 'most'}"
-                lines.append(Line(label, tuple(rows[0]["steps"]), tuple(map(which, ends)), "dashed"))
+            lines += [
+                Line("", tuple(rows[0]["steps"]), tuple(map(which, ends)), "dashed") for which in (min, max)
+            ]
         panels.append(Panel(title, tuple(lines), "steps", "size at the end (data units)"))
     caption = (
-        f"**Truncation of each first-order sampler, and the least and most rounding among them (dashed), "
-        f"{TARGETS[name]}.**"
+        f"**Truncation of each first-order sampler, {TARGETS[name]}.** Dashed: the least and the most "
+        "rounding among them, in bfloat16 (above) and in float32."
     )
     return Figure(f"crossval-rounding-{name}-figure", caption, tuple(panels), command)
