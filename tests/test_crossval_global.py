@@ -172,3 +172,19 @@ def test_the_page_says_how_many_orders_are_confirmed():
     table = page.find("crossval-global-mixture")
     confirmed = sum(row[5] == "yes" for row in table.rows)
     assert f"{confirmed} of {len(table.rows)} deterministic" in page.lead and len(table.rows) == 6
+
+
+@pytest.mark.skipif(DATA is None, reason="no stored results")
+def test_order_five_shows_on_the_network_in_slow_time_and_is_what_the_code_gives_now():
+    """Beside a run with three times the steps, whose error is 3^5 times smaller."""
+    assert DATA is not None
+    row = next(r for r in DATA["ode"]["slow-network"]["rows"] if r["scheme"] == "RK45")
+    assert crossval_global.is_confirmed(row) and row["claim"] == 5
+    target = global_orders.targets()["slow-network"]
+    z, n = runs.starts(target), row["steps"][0]
+    score = target.machine(torch.float64)
+    coarse, fine = (
+        runs.end_state(find("RK45"), target.process, score, runs.times_of(target.process, k), z)
+        for k in (n, 3 * n)
+    )
+    assert float((coarse - fine).square().mean().sqrt()) == pytest.approx(row["norms"][0], rel=0.02)

@@ -19,7 +19,7 @@ from splitting_analysis.local_error import at_lambda_one
 from splitting_analysis.order import observed_order
 
 FILES = sorted(path.name for path in DATA.glob("*_*.json") if "weights_sha256" in path.read_text("utf-8"))
-TRAINED = ("network", "digits network", "crossval_network.json", "quality_network.json")
+TRAINED = ("network", "slow-network", "digits network", "crossval_network.json", "quality_network.json")
 """The parts of the files, and the files, that are about the trained network."""
 NAMES = ("mixture", "network")
 
@@ -68,7 +68,7 @@ def again(row, floor):
     assert row["claim"] == find(row["scheme"]).order
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", [*NAMES, "slow-network"])
 def test_stored_orders_of_odes_are_those_of_their_stored_errors(name):
     part = of("global")["ode"][name]
     assert [row["scheme"] for row in part["rows"]] == [s.name for s in entries("psld", "ode")]
@@ -141,6 +141,7 @@ def test_stored_local_errors_agree_as_far_as_they_say(target):
         said, ratio, difference = row["predicted"], row["ratio_minus_1"], row["difference"]
         if not said:
             assert difference == pytest.approx(row["measured"], rel=6e-3)
+            assert row["ratio_minus_1"] is None
             continue
         digits = half_a_digit(said) + half_a_digit(row["measured"]) + 0.006 * abs(ratio) * said
         assert row["measured"] == pytest.approx(said * (1 + ratio), abs=digits), row
@@ -150,6 +151,21 @@ def test_stored_local_errors_agree_as_far_as_they_say(target):
         coarse, fine = row["by_step"][-2:]
         if row["power"] == 2 and abs(coarse - 1) < 1e-3:  # the finest two, clear of round-off, extrapolated
             assert 2 * fine - coarse == pytest.approx(1 + ratio_of(row), abs=2e-4)
+
+
+@pytest.mark.parametrize("target", ["mixture", "mixture, VP", "data set", "random network", "digits network"])
+def test_stored_noisy_errors_lie_within_their_standard_errors(target):
+    """As many beyond three of them as Student's t has there, one in fifty, and none far."""
+    found = of("local")
+    rows = found["targets"][target]["sde"]
+    assert len(rows) == 3 * len(entries(found["targets"][target]["model"], "sde"))
+    off = [abs(row["ratio_minus_1"]) if row["predicted"] else row["measured"] for row in rows]
+    scores = [size / row["standard_error"] for size, row in zip(off, rows, strict=True)]
+    assert sum(score > 3 for score in scores) <= 2 and max(scores) < 6
+    assert max(scores) > 0.3  # a standard error so large that all are within it says nothing
+    precise = [row["standard_error"] for row in rows if row["predicted"]]
+    assert max(precise) < 1e-5
+    assert found["_rotations"] == sde.ROTATIONS
 
 
 def ratio_of(row):

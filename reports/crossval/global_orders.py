@@ -1,6 +1,6 @@
 """Global errors on scores that are not Gaussian: deterministic, strong and weak, of every PSLD sampler.
 
-    python -m reports.crossval.global_orders [mixture | network | weak ...]
+    python -m reports.crossval.global_orders [mixture | network | slow-network | weak ...]
 
 computes the named parts (all of them by default) and replaces them in `reports/data/crossval_global.json`.
 Deterministic samplers: the end state at forward time CUT from the same start against SciPy's DOP853 at 1e-13.
@@ -17,6 +17,9 @@ from typing import Any
 
 import torch
 
+from gpu_samplers.embedded import digits_network
+from gpu_samplers.network import NCSNpp
+from gpu_samplers.processes import PSLD
 from reports.crossval import results, runs, strong_orders, weak
 from reports.crossval.runs import Target
 from reports.crossval.scores import Tensor
@@ -25,13 +28,43 @@ from splitting_analysis.order import observed_order
 from splitting_analysis.scheme import Scheme
 
 COMMAND = "python -m reports.crossval.global_orders"
-STEPS = {"mixture": (8, 16, 32, 64, 128, 256), "network": (64, 128, 256, 512, 1024, 2048)}
-STEPS_RK = {"mixture": (48, 64, 96, 128, 192, 256), "network": (768, 1024, 1536, 2048, 3072)}
+STEPS = {
+    "mixture": (8, 16, 32, 64, 128, 256),
+    "network": (64, 128, 256, 512, 1024, 2048),
+    "slow-network": (16, 32, 64, 128, 256, 512),
+}
+STEPS_RK = {
+    "mixture": (48, 64, 96, 128, 192, 256),
+    "network": (768, 1024, 1536, 2048, 3072),
+    "slow-network": (32, 48, 64, 96, 128, 192),
+}
 """Numbers of steps by target. A network changes within 1/1000 of its forward time (the Fourier features of
 log tau): orders show with smaller steps. Runge-Kutta words reach round-off with fewer steps than others."""
 PATHS = {"mixture": 64, "network": 8}
-"""Samples, each with its Brownian path, of the strong errors."""
+"""Samples, each with its Brownian path, of the strong errors; other targets have deterministic ones only."""
+SLOWER = 16
+"""By what the frequencies of the slow network's Fourier features of log tau are divided."""
 FLOOR_TOLERANCE = 3e-13
+
+
+def targets() -> dict[str, Target]:
+    """Those of `runs` with steps here and, where its weights are there, the network in slow time.
+
+    slow-network: the trained one with its Fourier features of log tau SLOWER times slower. No longer a score,
+    but all its layers, and smooth enough in time for order 5 to show above round-off.
+    """
+    found = {name: target for name, target in runs.targets().items() if name in STEPS}
+    if "network" in found:
+        network = found["network"]
+        found["slow-network"] = runs.network_target(_slowed, network.shape, network.weights, "slow-network")
+    return found
+
+
+def _slowed(dtype: torch.dtype) -> tuple[NCSNpp, PSLD]:
+    network, process = digits_network(torch.float64)
+    with torch.no_grad():
+        network.get_parameter("all_modules.0.W").div_(SLOWER)
+    return network.to(dtype), process
 
 
 def end_errors(
@@ -77,23 +110,22 @@ def compute_target(target: Target) -> dict[str, Any]:
 def main(names: list[str]) -> None:
     """Compute the named parts, by default all that can be. Raises ValueError for an unknown name."""
     torch.set_num_threads(1)
-    targets = {name: target for name, target in runs.targets().items() if name in STEPS}
-    for name in names or [*targets, "weak"]:
-        if name not in targets and name != "weak":
-            raise ValueError(f"no part {name!r}; there are: {', '.join(targets)} and weak")
+    there = targets()
+    for name in names or [*there, "weak"]:
+        if name not in there and name != "weak":
+            raise ValueError(f"no part {name!r}; there are: {', '.join(there)} and weak")
         began = time.perf_counter()
+        kept = {"ode": {}, "strong": {}, "weak": []} | (results.stored("global") or {})
         if name == "weak":
-            new: dict[str, Any] = {"weak": results.rounded(weak.compute())}
+            kept["weak"] = results.rounded(weak.compute())
         else:
-            deterministic = compute_target(targets[name])
-            stochastic = strong_orders.compute(targets[name], samples=PATHS[name])
-            new = {"ode": results.rounded(deterministic), "strong": results.rounded(stochastic)}
-        found = {"ode": {}, "strong": {}, "weak": []} | (results.stored("global") or {})
-        for kind, result in new.items():
-            found[kind] = result if kind == "weak" else found[kind] | {name: result}
-        settings = {"seed": runs.SEED, "samples": runs.SAMPLES, "cut": runs.CUT}
+            kept["ode"] |= {name: results.rounded(compute_target(there[name]))}
+        if name in PATHS:
+            stochastic = strong_orders.compute(there[name], samples=PATHS[name])
+            kept["strong"] |= {name: results.rounded(stochastic)}
+        settings = {"seed": runs.SEED, "samples": runs.SAMPLES, "cut": runs.CUT, "slower": SLOWER}
         about = "Global orders on scores that are not Gaussian; see reports/crossval/global_orders.py."
-        parts = {"settings": settings, **{kind: found[kind] for kind in ("ode", "strong", "weak")}}
+        parts = {"settings": settings, **{kind: kept[kind] for kind in ("ode", "strong", "weak")}}
         results.save("global", about, COMMAND, parts)
         print(f"{name}: {time.perf_counter() - began:.0f} s", flush=True)
 

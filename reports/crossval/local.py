@@ -39,9 +39,8 @@ SEED, NEAR = 2024, 1 / 256
 class Target:
     """What a comparison runs on: the engine's score, the differentiable one, and data x_0 (k, *shape).
 
-    `taus` are the forward times of the ODE states, `sde_tau` and `sde_steps` time and steps of the
-    SDE one (h so small that h times the rate of the score does not count, or h and h/2); `rotations` how
-    many independent designs give the standard error.
+    `taus` are the forward times of the ODE states, `sde_tau` and `sde_step` time and largest step of the
+    SDE one (small against the time in which the score changes).
     """
 
     what: str
@@ -51,11 +50,13 @@ class Target:
     data: Tensor
     taus: tuple[float, ...]
     sde_tau: float
-    sde_steps: tuple[float, ...]
-    rotations: int
+    sde_step: float
     sha256: str = ""
     share: float = 1 / 4
-    """Largest step for a leading power above 3, as a share of the forward time."""
+    levels: int = 13
+    repeats: int = 1
+    """For a leading power above 3: the largest step as a share of the forward time, how many step sizes, and
+    over how many close times they are averaged."""
 
 
 def mixture() -> Target:
@@ -63,7 +64,7 @@ def mixture() -> Target:
     process = PSLD(Gamma=0.3, nu=2.1, beta_min=2.0, beta_max=11.0)
     score = _mixture(process)
     what = "three Gaussians in the plane, Γ = 0.3, ν = 2.1, β from 2 to 11"
-    return Target(what, process, score, score, score.means, (0.8, 0.4), 0.4, (2e-4, 1e-4), 4)
+    return Target(what, process, score, score, score.means, (0.8, 0.4), 0.4, 1e-4)
 
 
 def vp_mixture() -> Target:
@@ -71,7 +72,7 @@ def vp_mixture() -> Target:
     process = VP()
     score = _mixture(process)
     what = "three Gaussians in the plane, VP"
-    return Target(what, process, score, score, score.means, (0.6, 0.3), 0.3, (2e-4, 1e-4), 4)
+    return Target(what, process, score, score, score.means, (0.6, 0.3), 0.3, 1e-4)
 
 
 def _mixture(process: Diffusion) -> MixtureScore:
@@ -90,7 +91,7 @@ def data_set() -> Target:
     process = PSLD()
     score = MixtureScore(process, images())
     what = "exact score of the digits data set, 1,797 images of 64 pixels"
-    return Target(what, process, score, score, images(), (0.9, 0.3), 0.3, (1e-6,), 2)
+    return Target(what, process, score, score, images(), (0.9, 0.3), 0.3, 1e-5)
 
 
 def random_network() -> Target:
@@ -113,7 +114,8 @@ def _network(what: str, network: NCSNpp, process: PSLD, sha256: str) -> Target:
     score = network_score(network, process)
     machine = NetworkScore(network, process, torch.float64)
     # Fourier features of log t with frequencies of some 16: the network changes within 1/100 of a time.
-    return Target(what, process, machine, score, images(), (0.9, 0.3), 0.5, (1e-6,), 2, sha256, 1 / 100)
+    times, step = (0.9, 0.3), 1e-5
+    return Target(what, process, machine, score, images(), times, 0.5, step, sha256, 1 / 250, 9, 32)
 
 
 TARGETS: dict[str, Callable[[], Target]] = {
@@ -152,10 +154,12 @@ def noised(target: Target, tau: float, seed: int) -> Tensor:
 def ode_row(target: Target, scheme: Scheme, tau: float) -> dict[str, Any]:
     """One deterministic scheme at one state, as a row of the page."""
     high = (local_error(scheme).leading or 0) > 3
-    h, levels = (tau * target.share, 13) if high else (min(0.02, tau / 4), 14)
+    h, levels = (tau * target.share, target.levels) if high else (min(0.02, tau / 4), 14)
     # The round-off of a state is proportional to it: what is of order h^6 is measured close to the origin.
     z = noised(target, tau, SEED) * (NEAR if high else 1)
-    found = ode.compare(scheme, target.process, target.machine, target.score, z, tau, h, levels)
+    found = ode.compare(
+        scheme, target.process, target.machine, target.score, z, tau, h, levels, target.repeats
+    )
     return {
         "scheme": scheme.name, "tau": tau, "power": found.power,
         "predicted": rounded(found.predicted), "measured": rounded(found.measured),
@@ -169,14 +173,13 @@ def sde_rows(target: Target, schemes: tuple[Scheme, ...]) -> list[dict[str, Any]
     """Stochastic schemes at one state, as rows of the page."""
     z = noised(target, target.sde_tau, SEED)
     found = sde.compare(
-        schemes, target.process, target.machine, target.score, z, target.sde_tau, target.sde_steps,
-        target.rotations,
-    )  # fmt: skip
+        schemes, target.process, target.machine, target.score, z, target.sde_tau, target.sde_step
+    )
     return [
         {
             "scheme": name, "kind": kind, "predicted": rounded(c.predicted), "measured": rounded(c.measured),
             "ratio_minus_1": rounded(c.ratio - 1, 3) if c.predicted else None,
-            "standard_error": rounded(c.standard_error, 3) if c.predicted else None,
+            "standard_error": rounded(c.standard_error, 3),
             "difference": rounded(c.difference, 3),
         }
         for name, kinds in found.items() for kind, c in kinds.items()
@@ -206,7 +209,8 @@ def main(names: list[str]) -> None:
         targets = (results.stored("local") or {}).get("targets", {}) | {name: result}
         about = "Local errors on non-Gaussian scores, two ways; see reports/crossval/local.py."
         ordered = {n: targets[n] for n in TARGETS if n in targets}
-        results.save("local", about, COMMAND, {"_seed": SEED, "_near": NEAR, "targets": ordered})
+        settings = {"_seed": SEED, "_near": NEAR, "_rotations": sde.ROTATIONS}
+        results.save("local", about, COMMAND, {**settings, "targets": ordered})
 
 
 if __name__ == "__main__":

@@ -12,15 +12,23 @@ from scipy.integrate import solve_ivp
 
 from gpu_samplers import engine
 from gpu_samplers.processes import Array
-from reports.crossval.scores import Diffusion, Score, Tensor, coefficient, drift
+from reports.crossval.scores import (
+    Diffusion,
+    Score,
+    Tensor,
+    as_engine_sees,
+    coefficient,
+    drift,
+    dyadic,
+)
 from splitting_analysis.local_error import local_error
 from splitting_analysis.models import Model
 from splitting_analysis.scheme import Scheme
 
 LEVELS = 10
 """Step sizes h, h/2, ..., of an extrapolation to h = 0."""
-COPIES = 16
-"""Nearby states (1e-8 apart) over which an error of a high power is averaged: round-off is close."""
+COPIES, APART = 16, 1e-8
+"""Nearby states, so far apart, over which an error of a high power is averaged: round-off is close."""
 
 
 @dataclass(frozen=True)
@@ -60,8 +68,9 @@ def extrapolated(
 ) -> Limit:
     """The limit of measure(h) as h -> 0 from h, h/ratio, ...: Neville's table of a power series in h.
 
-    Among the entries the one is taken that differs least from its two parents, relative to itself: truncation
-    falls and round-off grows along the table, and neither is known beforehand.
+    Among the entries the one is taken that differs least from its two parents and from its coarser
+    neighbour, relative to itself: truncation falls and round-off grows along the table, and neither is
+    known beforehand. (Parents alone can agree by chance: round-off comes in whole units.)
     """
     steps = [h / ratio**k for k in range(levels)]
     raw = [measure(step) for step in steps]
@@ -69,7 +78,8 @@ def extrapolated(
     for j in range(1, levels):
         new = [b + (b - a) / (ratio**j - 1) for a, b in pairwise(column)]
         for k, value in enumerate(new):
-            change = max(float((value - column[k + i]).norm()) for i in (0, 1)) / float(value.norm())
+            near = [*column[k : k + 2], *new[max(0, k - 1) : k]]
+            change = max(float((value - other).norm()) for other in near) / float(value.norm())
             if change < least:
                 best, least = value, change
         column = new
@@ -129,25 +139,33 @@ def leading_term(
 
 def compare(
     scheme: Scheme, process: Diffusion, machine: engine.Score, score: Score, z: Tensor, tau: float,
-    h: float = 1e-2, levels: int = LEVELS,
+    h: float = 1e-2, levels: int = LEVELS, repeats: int = 1,
 ) -> Comparison:  # fmt: skip
     """The leading local error of an ODE scheme at z (n, 1, *shape) and forward time tau, both ways.
 
     `machine` is the score that the engine runs on (a NetworkScore in float64, or `score` itself), `score`
-    the differentiable one. `h` is the largest step, below tau. Raises ValueError for a scheme with noise.
+    the differentiable one. `h` is the largest step, below tau; all times are taken as `dyadic`. A power
+    above 3 is measured at COPIES states and `repeats` times close to z and tau, and averaged: a network
+    rounds functions of the time alike for every state. Raises ValueError for a scheme with noise.
     """
+    tau = dyadic(tau)
     power, predicted = leading_term(scheme, process, score, z, tau)
-    high = power > 3
-    many = z.expand(len(z), COPIES if high else 1, *z.shape[2:])
-    if high:
-        generator = torch.Generator().manual_seed(0)
-        many = many + 1e-8 * torch.randn(many.shape, generator=generator, dtype=z.dtype)
+    generator, states, times = torch.Generator().manual_seed(0), z, [tau]
+    if power > 3:
+        many = z.expand(len(z), COPIES, *z.shape[2:])
+        states = many + APART * torch.randn(many.shape, generator=generator, dtype=z.dtype)
+        moved = torch.rand(repeats - 1, generator=generator, dtype=z.dtype).tolist()
+        times += [dyadic(tau * (1 + APART * (u - 0.5))) for u in moved]
+    flow = as_engine_sees(machine)
+
+    def once(step: float, tau: float) -> Tensor:
+        end = one_step(scheme, process, machine, states, tau, step)
+        return (exact_flow(process, scheme.model, flow, states, tau, step) - end).mean(1) / step**power
 
     def measure(step: float) -> Tensor:
-        end = one_step(scheme, process, machine, many, tau, step)
-        return (exact_flow(process, scheme.model, score, many, tau, step) - end).mean(1) / step**power
+        return torch.stack([once(dyadic(step), time) for time in times]).mean(0)
 
-    limit = extrapolated(measure, h, levels, sqrt(2) if high else 2.0)
+    limit = extrapolated(measure, h, levels, sqrt(2) if power > 3 else 2.0)
     norm = float(predicted.norm())
     return Comparison(
         power, norm, float(limit.value.norm()), float((limit.value - predicted).norm()) / norm,

@@ -16,7 +16,7 @@ from gpu_samplers.processes import PSLD
 from gpu_samplers.score import NetworkScore
 from reports.crossval import results
 from reports.crossval.ode import exact_flow
-from reports.crossval.scores import Score, Tensor, network_score
+from reports.crossval.scores import Score, Tensor, as_engine_sees, network_score
 from splitting_analysis.catalogue import find
 from splitting_analysis.scheme import Scheme
 
@@ -56,15 +56,16 @@ def exact_target(name: str, process: PSLD, means: Tensor, variances: float = 0.0
 
 
 def network_target(
-    load: Callable[[torch.dtype], tuple[torch.nn.Module, PSLD]], shape: tuple[int, ...], weights: str
-) -> Target:
+    load: Callable[[torch.dtype], tuple[torch.nn.Module, PSLD]], shape: tuple[int, ...], weights: str,
+    name: str = "network",
+) -> Target:  # fmt: skip
     """A network; load(dtype) gives a copy of it in `dtype` and its process."""
     network, process = load(torch.float64)
 
     def machine(dtype: torch.dtype) -> engine.Score:
         return NetworkScore(load(dtype)[0], process, dtype)
 
-    return Target("network", process, network_score(network, process), machine, shape, weights)
+    return Target(name, process, network_score(network, process), machine, shape, weights)
 
 
 @cache
@@ -105,4 +106,5 @@ def end_state(
 def reference(target: Target, z: Tensor, cut: float = CUT, tolerance: float = 1e-13) -> Tensor:
     """The probability flow from z at forward time T down to `cut`, by SciPy's DOP853."""
     model, process = find("Euler", target.process.model_name).model, target.process
-    return exact_flow(process, model, target.smooth, z, process.T, process.T - cut, tolerance)
+    score = as_engine_sees(target.machine(torch.float64))
+    return exact_flow(process, model, score, z, process.T, process.T - cut, tolerance)

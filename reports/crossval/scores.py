@@ -13,6 +13,7 @@ from typing import Any
 import torch
 from torch.func import jvp
 
+from gpu_samplers import engine
 from gpu_samplers.exact import covariance
 from gpu_samplers.processes import PSLD, VP
 from splitting_analysis.local_error import LocalError
@@ -25,6 +26,8 @@ Tensor = torch.Tensor
 Diffusion = PSLD | VP
 Score = Callable[[Tensor, Tensor], Tensor]
 """score(z, tau): z (n, batch, *shape) and tau () give (n, batch, *shape), differentiable in both."""
+
+_GRID = 2.0**-46
 
 with warnings.catch_warnings():  # the first jvp makes torch call a function that it deprecates itself
     warnings.simplefilter("ignore", DeprecationWarning)
@@ -54,6 +57,24 @@ def network_score(network: torch.nn.Module, process: Diffusion) -> Score:
         return torch.stack([-(eps[0] + below * momentum) / first, momentum])
 
     return score
+
+
+def dyadic(value: float) -> float:
+    """A time or a step as a multiple of 2^-46: sums and halves of such are exact.
+
+    The engine's step is the difference (t + h) - t on a grid, which rounding moves by up to 1e-16: small
+    steps must not differ from what they are said to be by that much.
+    """
+    return round(value / _GRID) * _GRID
+
+
+def as_engine_sees(machine: engine.Score) -> Score:
+    """The engine's score, taking the time as a tensor; not differentiable.
+
+    References run on it, not on the differentiable one: the same network summed in another order differs
+    by 1e-14, more than an error of order h^6 at the steps that matter.
+    """
+    return lambda z, tau: machine(z, float(tau))
 
 
 def beta(process: Diffusion, tau: Tensor | float) -> Any:

@@ -9,6 +9,7 @@ free of Monte Carlo noise, and independent rotations show what the rest is worth
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import pairwise
 from math import sqrt
 
 import numpy as np
@@ -17,7 +18,16 @@ import torch
 from gpu_samplers import engine
 from gpu_samplers.processes import Array, exponential, lower_factor
 from reports.crossval.ode import one_step
-from reports.crossval.scores import Diffusion, Score, Tensor, coefficient, drift, unit_vectors
+from reports.crossval.scores import (
+    Diffusion,
+    Score,
+    Tensor,
+    as_engine_sees,
+    coefficient,
+    drift,
+    dyadic,
+    unit_vectors,
+)
 from splitting_analysis.local_error import LocalError, at_lambda_one, local_error
 from splitting_analysis.models import Model, Piece
 from splitting_analysis.scheme import Scheme, piece_key
@@ -26,6 +36,13 @@ from splitting_analysis.strong import strong_error
 SUBSTEPS = 2
 """Intervals of the path of one step, and steps of its reference; the halves of SSCS end where one does."""
 CHUNK = 256
+LEVELS = 3
+"""Step sizes h, h/2, ..., of an extrapolation to h = 0."""
+ROTATIONS = 8
+"""Independent designs: their spread is the standard error."""
+SPREAD = 1 / 100
+"""Rotations have step sizes of their own, so much apart: the rounding of coefficients, the same in every
+run at one step, then shows in the standard error."""
 _NODES, _WEIGHTS = np.polynomial.legendre.leggauss(10)
 
 
@@ -35,7 +52,7 @@ class Comparison:
 
     Norms of the coefficients; `ratio` is measured over predicted, `standard_error` its standard error
     over rotations; `difference` is the norm of measured minus predicted over that of the predicted. Where
-    the closed form says 0, ratio and its error are NaN and `difference` is the measured norm.
+    the closed form says 0, the ratio is NaN, `difference` the measured norm and `standard_error` its own.
     """
 
     predicted: float
@@ -144,8 +161,8 @@ def reference(
 
 
 def measured(
-    schemes: tuple[Scheme, ...], process: Diffusion, machine: engine.Score, score: Score, z: Tensor,
-    tau: float, h: float, seed: int, units: Tensor,
+    schemes: tuple[Scheme, ...], process: Diffusion, machine: engine.Score, z: Tensor, tau: float, h: float,
+    seed: int, units: Tensor,
 ) -> dict[str, dict[str, Tensor]]:  # fmt: skip
     """For every scheme, at z (n, 1, *shape): errors of one step, divided by their power of h, one rotation.
 
@@ -154,7 +171,7 @@ def measured(
     Keys "x", "m": of the mean (*shape), by h^2; "xx", "xm", ...: of the second moments of the increment,
     traces, by h^2; "strong xx", ...: mean squares on one path, traces, by h^3.
     """
-    n, shape = len(z), z.shape[2:]
+    n, shape, score = len(z), z.shape[2:], as_engine_sees(machine)
     normals = orthogonal_normals(n * SUBSTEPS * 2 * len(units), seed)
     sums: dict[str, dict[str, Tensor]] = {s.name: {} for s in schemes}
     for first in range(0, len(normals), CHUNK):
@@ -175,6 +192,13 @@ def measured(
                     _add(sums[s.name], a + b, cross / h**2 / len(normals))
                     _add(sums[s.name], f"strong {a}{b}", (error[i] * error[j]).sum() / h**3 / len(normals))
     return sums
+
+
+def limit(values: list[Tensor]) -> Tensor:
+    """The limit of a power series in h from its values at h, h/2, ...: the last of Neville's table."""
+    for j in range(1, len(values)):
+        values = [fine + (fine - coarse) / (2**j - 1) for coarse, fine in pairwise(values)]
+    return values[0]
 
 
 def _add(into: dict[str, Tensor], key: str, value: Tensor) -> None:
@@ -201,25 +225,24 @@ def _leading(error: LocalError, power: int) -> LocalError:
 
 def compare(
     schemes: tuple[Scheme, ...], process: Diffusion, machine: engine.Score, score: Score, z: Tensor,
-    tau: float, steps: tuple[float, ...], rotations: int = 4, units: Tensor | None = None,
+    tau: float, h: float, levels: int = LEVELS, rotations: int = ROTATIONS, units: Tensor | None = None,
 ) -> dict[str, dict[str, Comparison]]:  # fmt: skip
     """Leading errors of SDE schemes at z (n, 1, *shape), forward time tau, lambda_s = 1: name -> kind.
 
-    Kinds: "mean", "second moments", "strong". Measured at the step sizes h = steps[0] and, where there
-    is a second one, h/2 = steps[1], then extrapolated linearly to h = 0 on the same normals. Both must be
-    small against the time in which the score changes. Noise is in the orthonormal directions `units`
-    (r, *shape), by default all: a full-size network has too many. Raises ValueError for other steps.
+    Kinds: "mean", "second moments", "strong". Measured at the step sizes h, h/2, ..., `levels` in all, on the
+    same normals, and extrapolated to 0. h must be small against the time in which the score changes; it
+    and tau are taken as `dyadic`. Noise is in the orthonormal directions `units` (r, *shape), by default
+    all: a full-size network has too many.
     """
-    if len(steps) not in (1, 2) or steps[-1] != steps[0] / len(steps):
-        raise ValueError(f"steps = {steps}: one step size h, or h and h / 2")
-    runs, directions = [], unit_vectors(z) if units is None else units
+    tau, directions = dyadic(tau), unit_vectors(z) if units is None else units
+    runs = []
     for seed in range(rotations):
-        by_step = [measured(schemes, process, machine, score, z, tau, h, seed, directions) for h in steps]
-        last = by_step[-1]
-        if len(steps) == 2:
-            coarse, fine = by_step
-            last = {s: {k: 2 * fine[s][k] - coarse[s][k] for k in fine[s]} for s in fine}
-        runs.append(last)
+        own = dyadic(h * (1 + SPREAD * seed / rotations))
+        by_step = [
+            measured(schemes, process, machine, z, tau, own / 2**k, seed, directions) for k in range(levels)
+        ]
+        runs.append({s: {key: limit([step[s][key] for step in by_step]) for key in by_step[0][s]}
+                     for s in by_step[0]})  # fmt: skip
     result: dict[str, dict[str, Comparison]] = {}
     for s in schemes:
         closed = predicted(s, process, score, z, tau, directions)
@@ -240,9 +263,12 @@ def _vector(values: dict[str, Tensor], keys: list[str]) -> Tensor:
 def _compared(closed: Tensor, runs: Tensor) -> Comparison:
     norm, mean = float(closed.norm()), runs.mean(0)
     size = float(mean.norm())
+    if len(runs) == 1:
+        error = float("nan")
+    elif norm == 0:
+        error = float(runs.var(0).sum().sqrt()) / sqrt(len(runs))
+    else:  # the spread of the component along the predicted vector: what the ratio of norms varies by
+        error = float((runs @ closed).std()) / norm**2 / sqrt(len(runs))
     if norm == 0:
-        return Comparison(norm, size, float("nan"), float("nan"), size)
-    # The spread of the component along the predicted vector: what the ratio of norms varies by.
-    along = runs @ closed / norm**2
-    error = float(along.std()) / sqrt(len(runs)) if len(runs) > 1 else float("nan")
+        return Comparison(norm, size, float("nan"), error, size)
     return Comparison(norm, size, size / norm, error, float((mean - closed).norm()) / norm)

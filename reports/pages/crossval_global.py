@@ -10,7 +10,11 @@ from reports.pages.absent import absent
 from reports.pages.settings import Settings
 from reports.pages.spelling import listed, number
 
-TARGETS = {"mixture": "mixture of Gaussians around ten digits", "network": "network trained on the digits"}
+TARGETS = {
+    "mixture": "mixture of Gaussians around ten digits",
+    "network": "network trained on the digits",
+    "slow-network": "same network in slow time",
+}
 ORDER_COLUMNS = (
     Column("claim", "order", "claimed", "d"),
     Column("order", "order", "observed", "3f"),
@@ -50,7 +54,9 @@ def build(_: Settings) -> Page:
             "eighth-order method at tolerance 10^{-13}. The error is projected on its direction at the "
             "finest step, with its sign. An order is confirmed if its interval holds the claim within 0.05 "
             "and excludes the orders next to it. Between steps that are too large for a network’s time and "
-            "round-off there is little room for a high order to show."
+            "round-off there is little room for a high order to show; the network in slow time is the "
+            "trained one with all its layers, the frequencies of its time embedding divided by "
+            f"{data['settings']['slower']}."
         ),
     ]
     for name, results in data["ode"].items():
@@ -65,11 +71,12 @@ def _lead(data: dict[str, Any]) -> str:
     parts = []
     for name, results in data["ode"].items():
         good = sum(map(is_confirmed, results["rows"]))
-        strong = data["strong"][name]["rows"]
-        parts.append(
-            f"on the {TARGETS[name]} {good} of {len(results['rows'])} deterministic samplers and "
-            f"{sum(map(is_confirmed_strong, strong))} of {len(strong)} stochastic ones (strong errors)"
-        )
+        part = f"on the {TARGETS[name]} {good} of {len(results['rows'])} deterministic samplers"
+        if name in data["strong"]:
+            strong = data["strong"][name]["rows"]
+            confirmed = sum(map(is_confirmed_strong, strong))
+            part += f" and {confirmed} of {len(strong)} stochastic ones (strong errors)"
+        parts.append(part)
     good = sum(map(is_confirmed, data["weak"]))
     parts.append(f"on a small mixture {good} of {len(data['weak'])} weak errors of the stochastic ones")
     missing = "" if "network" in data["ode"] else " No trained network was there when this was computed."

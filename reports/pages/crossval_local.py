@@ -4,15 +4,18 @@ from __future__ import annotations
 
 from typing import Any
 
+from scipy.stats import t as student
+
 from reports.crossval.results import stored
 from reports.document import Block, Cell, Column, Figure, Heading, Line, Page, Panel, Table, text
 from reports.pages.absent import absent
 from reports.pages.settings import Settings
-from reports.pages.spelling import count, link, number, power
+from reports.pages.spelling import count, link, number, power, share
 from splitting_analysis.catalogue import find
 
 SLUG, TITLE = "crossval-local", "Cross-validation: one step"
 COMMAND = "python -m reports.crossval.local"
+CERTAIN = 3
 KINDS = {"mean": "mean", "second moments": "second moments", "strong": "mean square"}
 
 
@@ -29,7 +32,8 @@ def build(_: Settings) -> Page:
             "Deterministic samplers are held against the exact flow (SciPy’s DOP853) and extrapolated to "
             "h = 0, which never looks at the prediction. Stochastic ones share their Brownian path with a "
             "reference of higher order; normals drawn in orthogonal pairs of opposite sign make the average "
-            "of every cubic exact, so that what is left of Monte Carlo is far below the errors compared."
+            "of every cubic exact, and steps h, h/2, … are extrapolated to 0, so that what is left of Monte "
+            "Carlo is mostly round-off, far below the errors compared."
         ),
         text(
             f"These are **stored results**, computed by `{COMMAND}` with torch "
@@ -39,7 +43,7 @@ def build(_: Settings) -> Page:
         ),
     ]
     for name, target in targets.items():
-        body += _target(name, target)
+        body += _target(name, target, document["_rotations"])
     return Page(SLUG, TITLE, _lead(targets), tuple(body))
 
 
@@ -48,23 +52,32 @@ def _lead(targets: dict[str, dict[str, Any]]) -> str:
         max(abs(r["ratio_minus_1"]) for t in targets.values() for r in t["ode"] if (r["power"] > 2) == above)
         for above in (False, True)
     )
-    noisy = max(r["difference"] for t in targets.values() for r in t["sde"] if r["predicted"])
+    rows = [row for target in targets.values() for row in target["sde"]]
+    noisy = max(row["difference"] for row in rows if row["predicted"])
+    agree = sum(abs(_deviation(row)) <= CERTAIN for row in rows)
     networks = sum("network" in name for name in targets)
     return (
         f"On {count(len(targets))} targets whose scores are not affine, {count(networks)} of them networks, "
         "the engine errs in one step as the closed forms say: measured over predicted leading error is 1 "
         f"within {number(first)} for deterministic samplers of order 1 and {number(high)} for those of "
         "higher order, where round-off sets the limit; means, second moments and mean squares of the "
-        f"stochastic ones agree within {number(noisy)}."
+        f"stochastic ones agree within {number(noisy)}, {share(agree, len(rows))} within "
+        f"{count(CERTAIN)} standard errors."
     )
 
 
-def _target(name: str, target: dict[str, Any]) -> list[Block]:
+def _deviation(row: dict[str, Any]) -> float:
+    """Measured minus predicted in standard errors."""
+    off: float = row["ratio_minus_1"] if row["predicted"] else row["measured"]
+    return off / float(row["standard_error"])
+
+
+def _target(name: str, target: dict[str, Any], rotations: int) -> list[Block]:
     anchor = "".join(c if c.isalnum() else "-" for c in name.lower())
     body: list[Block] = [Heading(name[0].upper() + name[1:], anchor), text(target["what"] + ".")]
     if target["weights_sha256"]:
         body.append(text(f"SHA-256 of the weights: `{target['weights_sha256']}`."))
-    return [*body, _ode_table(anchor, target), _figure(anchor, target), _sde_table(anchor, target)]
+    return [*body, _ode_table(anchor, target), _figure(anchor, target), _sde_table(anchor, target, rotations)]
 
 
 def _scheme(name: str, target: dict[str, Any]) -> str:
@@ -113,27 +126,30 @@ def _figure(anchor: str, target: dict[str, Any]) -> Figure:
     )
 
 
-def _sde_table(anchor: str, target: dict[str, Any]) -> Table:
+def _sde_table(anchor: str, target: dict[str, Any], rotations: int) -> Table:
     rows: list[tuple[Cell, ...]] = [
         (
             _scheme(row["scheme"], target), KINDS[row["kind"]], row["predicted"], row["measured"],
-            row["ratio_minus_1"], row["difference"], row["standard_error"],
+            row["difference"], row["ratio_minus_1"], row["standard_error"], _deviation(row),
         )
         for row in target["sde"]
     ]  # fmt: skip
+    chance = 2 * float(student.sf(CERTAIN, rotations - 1))
     return Table(
         f"{anchor}-sde",
         f"**Stochastic samplers**, λ_{{s}} = 1, forward time {target['sde_tau']}. Leading coefficients: of "
         "the mean and the second moments of the increment (h², weak), and of the mean square on one Brownian "
         "path (h³, strong); norms of the mean, traces of the others. The difference is that of vectors and "
-        "matrices, relative to the prediction where that is not 0; the standard error, over rotations of the "
-        "normals, is what Monte Carlo leaves. Differences beyond it are no chance: the step is small, not "
-        "zero, and the network is computed to round-off.",
+        "matrices, relative to the prediction where that is not 0 (where it is, the standard error is that "
+        f"of the measured size). Standard errors are over {count(rotations)} rotations of the normals, each "
+        "with a step size of its own, and hold round-off too; so few put "
+        f"{count(round(100 * chance))} in a hundred beyond {count(CERTAIN)} of them by chance (Student’s t).",
         (
             Column("scheme", "scheme"), Column("kind", "error"),
             Column("predicted", "size", "predicted", "4g"), Column("measured", "size", "measured", "4g"),
-            Column("ratio", "ratio − 1", digits="2g"), Column("difference", "difference", digits="2g"),
-            Column("error", "standard error", digits="2g"),
+            Column("difference", "difference", digits="2g"), Column("ratio", "ratio − 1", "value", "2g"),
+            Column("error", "ratio − 1", "standard error", "2g"),
+            Column("deviation", "ratio − 1", "in standard errors", "1f"),
         ),
         tuple(rows),
         "stored results",
