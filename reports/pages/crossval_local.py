@@ -38,8 +38,8 @@ def build(_: Settings) -> Page:
         text(
             f"These are **stored results**, computed by `{COMMAND}` with torch "
             f"{document['_versions']['torch']}, seed {document['_seed']}; a test computes a part again. "
-            f"Powers above h³ are measured at {document['_near']:g} of a random state, whose round-off would "
-            "hide them."
+            f"Powers above h³ are measured at 1/{round(1 / document['_near'])} of a random state, whose "
+            "round-off would hide them."
         ),
     ]
     for name, target in targets.items():
@@ -120,7 +120,7 @@ def _figure(anchor: str, target: dict[str, Any]) -> Figure:
     return Figure(
         f"{anchor}-ratio",
         "**How the ratio reaches 1.** |measured / predicted − 1| of the error norms by step size, "
-        f"first-order samplers at forward time {last}: slope one is the next power of h, and nothing else.",
+        f"first-order samplers at forward time {last}: slope one is the next power of h, the rest round-off.",
         (Panel("", lines, "step size h", "| ratio − 1 |"),),
         "stored results",
     )
