@@ -175,12 +175,16 @@ def test_the_page_says_how_many_orders_are_confirmed():
 
 
 @pytest.mark.skipif(DATA is None, reason="no stored results")
-def test_order_five_shows_on_the_network_in_slow_time_and_is_what_the_code_gives_now():
-    """Beside a run with three times the steps, whose error is 3^5 times smaller."""
-    assert DATA is not None
-    row = next(r for r in DATA["ode"]["slow-network"]["rows"] if r["scheme"] == "RK45")
+def test_order_five_shows_on_the_network_in_slow_time():
+    row = slow_row()
     assert crossval_global.is_confirmed(row) and row["claim"] == 5
-    target = global_orders.targets()["slow-network"]
+
+
+@pytest.mark.heavy
+@pytest.mark.skipif(DATA is None, reason="no stored results")
+def test_the_stored_errors_on_the_network_in_slow_time_are_those_that_the_code_gives_now():
+    """Beside a run with three times the steps, whose error is 3^5 times smaller."""
+    row, target = slow_row(), global_orders.targets()["slow-network"]
     z, n = runs.starts(target), row["steps"][0]
     score = target.machine(torch.float64)
     coarse, fine = (
@@ -188,3 +192,8 @@ def test_order_five_shows_on_the_network_in_slow_time_and_is_what_the_code_gives
         for k in (n, 3 * n)
     )
     assert float((coarse - fine).square().mean().sqrt()) == pytest.approx(row["norms"][0], rel=0.02)
+
+
+def slow_row():
+    assert DATA is not None
+    return next(r for r in DATA["ode"]["slow-network"]["rows"] if r["scheme"] == "RK45")
