@@ -17,6 +17,7 @@ from splitting_analysis.trees import (
     Tree,
     accumulate,
     canonical,
+    is_contraction,
     is_noise,
     leaf,
     leaves,
@@ -102,6 +103,7 @@ def _contract(
 ) -> None:  # fmt: skip
     factors = [coefficient]
     name_of: dict[int, Tree] = {}
+    taken = len({end[0] for end in leaves(tree) if is_contraction(end)})  # the generator's own pairs
     terms = (len(result) - 1 - weight) // 2 + 1
     for number, (i, j) in enumerate(pairing):
         block, other = noisy[i][:-1], noisy[j][:-1]
@@ -111,7 +113,7 @@ def _contract(
         if covariance is None:
             return
         factors = multiply(factors, covariance, terms)
-        name_of[i] = name_of[j] = leaf(f"e{number + 1}")
+        name_of[i] = name_of[j] = leaf(f"e{taken + number + 1}")
     position = iter(range(len(noisy)))
     new = canonical(replace_leaves(tree, lambda end: name_of[next(position)] if is_noise(end) else end))
     for k, factor in enumerate(factors):

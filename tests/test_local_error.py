@@ -9,10 +9,11 @@ from math import factorial
 import numpy as np
 import pytest
 import sympy as sp
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 
 from splitting_analysis.catalogue import CATALOGUE, find
 from splitting_analysis.local_error import local_error
+from splitting_analysis.notation import parse
 from splitting_analysis.numbers import Point, evaluate
 from splitting_analysis.scheme import LambdaS, Scheme
 from tests import oracle_errors as oracle
@@ -122,21 +123,42 @@ def test_random_ode_words_err_as_their_closed_forms_say(model):
     holds()
 
 
-@pytest.mark.parametrize("model", ["psld", "vp", "langevin"])
-def test_random_sde_words_err_weakly_as_their_closed_forms_say(model):
-    p = problems.problem(model, "sde")
+CARRIED = {
+    "psld": "B A S O",
+    "vp": "K*1/3 S@1/3 K*2/3 L",
+    "langevin": "O/2 B*-1/2 S A/3 B*3/2 A*2/3 O/2",
+}
+"""A score carried over and noise after the last `S`: pairs of noise of the generator's and of the step's."""
+
+
+@pytest.mark.parametrize("model", CARRIED)
+def test_random_sde_words_err_weakly_as_their_closed_forms_say_in_two_dimensions(model):
+    """Jacobians of different scores do not commute there, and every contraction has an index of its own."""
+    p = problems.problem(model, "sde", 2)
     phi = smooth_function(p)
     here = point(p, phi)
 
-    @settings(max_examples=12)
+    @settings(max_examples=8)
     @given(word=splitting_words(model, "sde", 2))
+    @example(word=parse(CARRIED[model]))
     def holds(word):
         truth = oracle.weak_error(p, str(word), phi)
-        error = local_error(Scheme("random", word, model, "sde"))
+        error = local_error(Scheme("random", word, model, "sde"), 2)
         for k in (1, 2):
             assert close(evaluate(error.terms[k]["phi"], here), truth[k]), k
 
     holds()
+
+
+@pytest.mark.parametrize("key", ["x", "xx"])
+@pytest.mark.parametrize("word", ["K S L", "E S"])
+def test_moments_through_h3_hold_in_two_dimensions_with_a_score_carried_past_noise(word, key):
+    p = problems.problem("vp", "sde", 2)
+    truth = oracle.weak_error(p, word, problems.increments(p, key), 3, nodes=4)
+    error, here = local_error(Scheme("carried", parse(word), "vp", "sde"), 3), point(p)
+    for k in (2, 3):
+        assert close(np.sum(evaluate(error.terms[k][key], here)), truth[k]), k
+    assert abs(truth[3]) > 1e-2
 
 
 @pytest.mark.parametrize("name", oracle_symbols.SAMPLERS)
