@@ -6,13 +6,15 @@ of combinations of trees and the order is read off it, term by term.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from functools import cache
 from itertools import combinations_with_replacement
+from math import ceil, log10
 from typing import Literal
 
-from splitting_analysis.algebra import algebra
+from splitting_analysis.algebra import MAX_BETA, algebra
 from splitting_analysis.expansion import Flow, NoiseRule, begin, compose, exact, run
 from splitting_analysis.models import Model, Piece
 from splitting_analysis.noise import expectation, weak_noise
@@ -74,32 +76,93 @@ class LocalError:
         return LocalError(f"{self.name} - {other.name}", "", self.model, self.kind, terms)
 
 
+HIGHEST_POWER = 12
+"""Of h, up to which an error is looked for; less where beta moves, whose derivatives end before."""
+NEGLIGIBLE = 1e-7
+"""Coefficients below it may be the rounding of a word's fractions: nine digits leave some 1e-9."""
+
+
 def local_error(scheme: Scheme, order: int | None = None) -> LocalError:
-    """The error of one step up to h^order (default: 3 for an ODE, 2 for an SDE).
+    """The error of one step through h^order (default: 3, an SDE's 2), and on to its leading term.
 
     For a Runge-Kutta word the differentials are those of the full drift f, in autonomous form
     (time as one more component), which is what its order conditions are about. A word with a
     carried score starts from the state at which that score was evaluated, one tail of ops back.
+    Raises ValueError for an order below 1 or above what there are derivatives of beta for.
     """
-    if scheme.word.is_runge_kutta:
-        return _expand_field(scheme, order or order_of(scheme) + 1)
+    highest = highest_power(scheme)
     if order is None:
-        order = 3 if scheme.dynamics == "ode" else 2
-    return _expand(scheme, order)
+        order = 1 if scheme.word.is_runge_kutta else 3 if scheme.dynamics == "ode" else 2
+    if not 1 <= order <= highest:
+        raise ValueError(f"{scheme.name}: order {order}; powers of h are derived from 1 to {highest}")
+    error = _expanded(scheme, order)
+    while error.leading is None and order < highest:
+        order += 1
+        error = _expanded(scheme, order)
+    return error
 
 
-def order_of(scheme: Scheme, highest: int = 6) -> int:
+def error_difference(left: Scheme, right: Scheme, order: int | None = None) -> LocalError:
+    """The error of one scheme minus that of another, on to the leading term of the difference.
+
+    At most two powers beyond the leading terms of both: what agrees there is taken to be equal.
+    Raises ValueError for errors of different kinds.
+    """
+    power = max(*local_error(left, order).terms, *local_error(right, order).terms)
+    for last in range(power, min(power + 2, highest_power(left), highest_power(right)) + 1):
+        difference = local_error(left, last) - local_error(right, last)
+        if difference.leading is not None:
+            break
+    return difference
+
+
+def order_of(scheme: Scheme) -> int:
     """Order of the global error (weak, for an SDE): one less than the leading power of h.
 
     At lambda_s = 1 unless the scheme fixes it. Raises ValueError if the error vanishes through
-    h^(highest + 1), which no scheme of the catalogue's kind does.
+    all powers of h that are looked at.
     """
+    return next(_orders(scheme))[0]
+
+
+def order_in_words(scheme: Scheme) -> str:
+    """The order, and the one it has but for coefficients that may be rounding.
+
+    "2 (4 up to coefficients below 1e-9)" for a method of order 4 whose fractions were typed with
+    nine digits; plainly "4" otherwise. Raises ValueError as `order_of`.
+    """
+    orders = _orders(scheme)
+    exact, size = next(orders)
+    order = exact
+    rounding = 0.0
+    while size < NEGLIGIBLE:
+        rounding = max(rounding, size)
+        order, size = next(orders)
+    if order == exact:
+        return str(exact)
+    return f"{exact} ({order} up to coefficients below 1e{ceil(log10(rounding))})"
+
+
+def _orders(scheme: Scheme) -> Iterator[tuple[int, float]]:
+    """(power - 1, largest coefficient) for every power of h at which the error does not vanish."""
     scheme = at_lambda_one(scheme)
-    for power in range(1, highest + 2):
-        expand = _expand_field if scheme.word.is_runge_kutta else _expand
-        if expand(scheme, power).leading is not None:
-            return power - 1
-    raise ValueError(f"{scheme.name}: no error through h^{highest + 1}")
+    for power in range(1, highest_power(scheme) + 1):
+        terms = _expanded(scheme, power).terms[power].values()
+        sizes = [abs(number) for by_tree in terms for c in by_tree.values() for number in c.coeffs()]
+        if sizes:
+            yield power - 1, float(max(sizes))
+    raise ValueError(f"{scheme.name}: no error through h^{highest_power(scheme)}")
+
+
+def highest_power(scheme: Scheme) -> int:
+    """The highest power of h that the error of a scheme can be derived to."""
+    moving = scheme.model.time_dependent and not scheme.word.is_runge_kutta
+    return MAX_BETA if moving else HIGHEST_POWER
+
+
+def _expanded(scheme: Scheme, order: int) -> LocalError:
+    """The error through h^order, whether or not anything is left of it."""
+    return _expand_field(scheme, order) if scheme.word.is_runge_kutta else _expand(scheme, order)
 
 
 def at_lambda_one(scheme: Scheme) -> Scheme:

@@ -12,7 +12,13 @@ from hypothesis import strategies as st
 
 from splitting_analysis.algebra import algebra
 from splitting_analysis.catalogue import CATALOGUE, find
-from splitting_analysis.local_error import at_lambda_one, local_error, order_of
+from splitting_analysis.local_error import (
+    at_lambda_one,
+    error_difference,
+    local_error,
+    order_in_words,
+    order_of,
+)
 from splitting_analysis.notation import Op, Word, parse
 from splitting_analysis.numbers import Point, evaluate, vector_field
 from splitting_analysis.reduction import naive, reduced
@@ -102,10 +108,77 @@ def test_known_compositions_have_their_known_order(word, order):
     assert order_of(scheme(word, "langevin")) == order
 
 
+FEHLBERG = """\
+2/27
+1/36 1/12
+1/24 0 1/8
+5/12 0 -25/16 25/16
+1/20 0 0 1/4 1/5
+-25/108 0 0 125/108 -65/27 125/54
+31/300 0 0 0 61/225 -2/9 13/900
+2 0 0 -53/6 704/45 -107/9 67/90 3
+-91/108 0 0 23/108 -976/135 311/54 -19/60 17/6 -1/12
+2383/4100 0 0 -341/164 4496/1025 -301/82 2133/4100 45/82 45/164 18/41
+3/205 0 0 0 0 -6/41 -3/205 -3/41 3/41 6/41 0
+-1777/4100 0 0 -341/164 4496/1025 -289/82 2193/4100 51/82 33/164 12/41 0 1"""
+FEHLBERG_7 = "41/840 0 0 0 0 34/105 9/35 9/35 9/280 9/280 41/840"
+FEHLBERG_8 = "0 0 0 0 0 34/105 9/35 9/35 9/280 9/280 0 41/840 41/840"
+
+
+def tableau(rows, weights):
+    """The word of an explicit Runge-Kutta tableau."""
+    word = ["S"]
+    for row in rows:
+        entries = [Fraction(entry) for entry in row.split()]
+        word += [f"E[{','.join(map(str, entries))}]", f"S@{sum(entries)}"]
+    return " ".join([*word, f"E[{','.join(weights.split())}]"])
+
+
+def test_fehlbergs_pair_has_its_orders_and_loses_them_to_one_misplaced_weight():
+    """Fehlberg, NASA TR R-287 (1968), table X; Hairer, Norsett & Wanner I, table II.5.4."""
+    rows = FEHLBERG.splitlines()
+    assert order_of(scheme(tableau(rows[:10], FEHLBERG_7), dynamics="ode")) == 7
+    assert order_of(scheme(tableau(rows, FEHLBERG_8), dynamics="ode")) == 8
+    wrong = FEHLBERG_7.replace("34/105 9/35", "9/35 34/105")
+    assert order_of(scheme(tableau(rows[:10], wrong), dynamics="ode")) < 7
+
+
+def yoshida(digits):
+    """Three leapfrogs (Phys. Lett. A 150, 1990), their fractions rounded to so many digits."""
+    outer = Fraction(round(10**digits / (2 - 2 ** (1 / 3))), 10**digits)
+    inner = 1 - 2 * outer
+    a, b = outer / 2, (outer + inner) / 2
+    return f"A*{a} S B*{outer} A*{b} S B*{inner} A*{b} S B*{outer} A*{a}"
+
+
+@pytest.mark.parametrize(
+    ("word", "said"),
+    [
+        (yoshida(8), "2 (4 up to coefficients below 1e-8)"),
+        (yoshida(5), "2"),
+        (RUTH, "3"),
+        ("A/2 S B A/2", "2"),
+    ],
+)
+def test_an_order_lost_to_rounded_fractions_is_said_to_be_lost_to_them(word, said):
+    assert order_in_words(scheme(word, "langevin", "ode")) == said
+
+
+def test_an_error_is_derived_to_its_leading_term_whatever_is_asked():
+    baoab, aboba = find("BAOAB", "langevin"), find("ABOBA", "langevin")
+    assert list(local_error(baoab).terms) == list(local_error(baoab, 1).terms) == [1, 2, 3]
+    assert local_error(baoab).leading == error_difference(baoab, aboba, 2).leading == 3
+    assert list(local_error(find("NSE")).terms) == [1, 2, 3]
+    assert error_difference(baoab, baoab).leading is None
+    with pytest.raises(ValueError, match="powers of h are derived from 1 to 12"):
+        local_error(baoab, 0)
+
+
 @st.composite
-def exact_splittings(draw, letters):
+def exact_splittings(draw, letters, parts=3):
     """Words of exact pieces, the score fresh before every B; half of them palindromes."""
-    pieces = [(letter, part) for letter in letters for part in draw(parts_of_one(3, negative=letter != "O"))]
+    shares = {letter: draw(parts_of_one(parts, negative=letter != "O")) for letter in letters}
+    pieces = [(letter, part) for letter in letters for part in shares[letter]]
     pieces = draw(st.permutations(pieces))
     if draw(st.booleans()):
         half = [(letter, part / 2) for letter, part in pieces]
@@ -121,24 +194,25 @@ def fresh_word(pieces):
 @settings(max_examples=40)
 @given(pieces=exact_splittings("AB"))
 def test_a_hamiltonian_splitting_has_the_order_that_free_algebra_says(pieces):
-    error = local_error(scheme(fresh_word(pieces), "langevin", "ode"))
-    order = splitting_order(pieces, 3)
-    assert error.leading == (None if order == 3 else order + 1)
+    """Through h^3 at least; beyond, as far as its leading term."""
+    order = splitting_order(pieces, 4)
+    leading = local_error(scheme(fresh_word(pieces), "langevin", "ode")).leading
+    assert leading == order + 1 if order < 4 else leading > 4
 
 
 @settings(max_examples=30)
 @given(pieces=exact_splittings("ABO"))
 def test_a_langevin_splitting_has_the_order_that_free_algebra_says(pieces):
     error = local_error(scheme(fresh_word(pieces), "langevin", "sde"))
-    assert error.leading == (None if splitting_order(pieces, 2) == 2 else 2)
+    assert error.leading == splitting_order(pieces, 2) + 1
 
 
-@settings(max_examples=12)
-@given(pieces=exact_splittings("ABO"), data=st.data())
-def test_a_palindrome_of_exact_pieces_has_no_h2_error_and_loses_that_when_one_piece_moves(pieces, data):
+@settings(max_examples=6)
+@given(pieces=exact_splittings("ABO", 2))
+def test_a_palindrome_of_exact_pieces_has_no_h2_error_and_loses_that_when_one_piece_moves(pieces):
     half = [(letter, part / 2) for letter, part in pieces]
     error = local_error(scheme(fresh_word([*half, *reversed(half)]), "langevin", "sde"))
-    assert error.leading is None
+    assert error.leading == 3
     rest = [piece for piece in [*half, *reversed(half)] if piece[0] != "O"]
     moved = local_error(scheme(fresh_word([("O", Fraction(1)), *rest]), "langevin", "sde"))
     assert moved.leading == 2
@@ -150,7 +224,7 @@ def test_any_word_is_consistent_at_lambda_one(model, dynamics):
     @given(word=splitting_words(model, dynamics, 2))
     def holds(word):
         s = Scheme("random", word, model, dynamics)
-        assert local_error(at_lambda_one(s), 1).leading is None
+        assert local_error(at_lambda_one(s), 1).leading > 1
         assert (local_error(s, 1).leading == 1) == ("O" in word.letters)
 
     holds()
