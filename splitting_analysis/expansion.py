@@ -6,19 +6,18 @@ here knows a scheme by name: what a letter does comes from models.py, the order 
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from itertools import pairwise
-from math import factorial
-from typing import Any
+from typing import Any, assert_never
 
 from sympy.polys.rings import PolyElement
 
 from splitting_analysis.algebra import algebra
-from splitting_analysis.models import Matrix, Model, Piece
-from splitting_analysis.notation import Op, Word
-from splitting_analysis.scheme import piece_key
+from splitting_analysis.models import Model
+from splitting_analysis.program import Advance, Evaluate, Instruction, Row
+from splitting_analysis.rules import beta_at, transition
 from splitting_analysis.trees import (
     PHI,
     Combination,
@@ -63,19 +62,8 @@ class Flow:
         }
 
 
-NoiseRule = Callable[[Flow, Piece, "Step"], None]
-
-
-@dataclass(frozen=True)
-class Step:
-    """The part [start, stop] of the step (in units of h, from the base time) an op covers."""
-
-    block: str
-    start: Fraction
-    stop: Fraction
-    origin: Fraction
-    """Start of the time step the op belongs to: 0, or -1 for the step before."""
-    exact: bool
+NoiseRule = Callable[[Flow, Advance, int], None]
+"""Adds the noise of an instruction to the flow; the integer is the step's start, 0, or -1 a step earlier."""
 
 
 def begin(model: Model, weight: int) -> Flow:
@@ -85,110 +73,35 @@ def begin(model: Model, weight: int) -> Flow:
     return Flow(model, weight, state, {})
 
 
-def beta_at(model: Model, offset: Fraction, terms: int) -> list[PolyElement]:
-    """beta at forward time tau - offset * h, as coefficients of h^0, h^1, ..."""
-    a = algebra()
-    if not model.time_dependent:
-        return [a.one] + [a.ring.zero] * (terms - 1)
-    return [a.betas[k] * a.number(Fraction((-offset) ** k, factorial(k))) for k in range(terms)]
-
-
-def clock(model: Model, step: Step, terms: int) -> list[PolyElement]:
-    """delta = integral of beta over the op's part of the step, coefficients of h^1, h^2, ..."""
-    a = algebra()
-    if not model.time_dependent:
-        return [a.number(step.stop - step.start)] + [a.ring.zero] * (terms - 1)
-    return [
-        a.betas[k]
-        * a.number(Fraction((-1) ** k) * (step.stop ** (k + 1) - step.start ** (k + 1)) / factorial(k + 1))
-        for k in range(terms)
-    ]
-
-
-def multiply(x: list[Any], y: list[Any], terms: int) -> list[Any]:
-    product = [algebra().ring.zero for _ in range(terms)]
-    for i, p in enumerate(x[:terms]):
-        if p:
-            for j, q in enumerate(y[: terms - i]):
-                product[i + j] += p * q
-    return product
-
-
-def matrix_power(matrix: Matrix, k: int) -> list[list[Any]]:
-    n = range(len(matrix))
-    result = [[algebra().one if i == j else 0 for j in n] for i in n]
-    for _ in range(k):
-        result = [[sum(result[i][m] * matrix[m][j] for m in n) for j in n] for i in n]
-    return result
-
-
-def clock_of(model: Model, step: Step, terms: int) -> list[Any]:
-    if step.exact:
-        return clock(model, step, terms)
-    share = algebra().number(step.stop - step.start)
-    return [share * b for b in beta_at(model, step.origin, terms)]
-
-
 def run(
-    word: Word,
-    flow: Flow,
-    noise: NoiseRule,
-    carried: dict[str, Series] | None = None,
-    origin: int = 0,
-    ops: range | None = None,
-) -> dict[str, Series] | None:
-    """Carry out ops of a word on `flow` (all by default); returns the last score held."""  # fmt: skip
-    clocks: dict[str, Fraction] = {}
-    score, stages = carried, []
+    instructions: Sequence[Instruction], flow: Flow, noise: NoiseRule,
+    carried: dict[str, Series] | None = None, origin: int = 0,
+) -> dict[str, Series] | None:  # fmt: skip
+    """Carry out instructions on `flow`, in the step that starts at `origin`; returns the last score held."""
     start = {c: list(series) for c, series in flow.state.items()}
-    for index, op in enumerate(word):
-        begun = clocks.get(op.letter, Fraction(0))
-        clocks[op.letter] = begun + op.fraction
-        if ops is not None and index not in ops:
-            continue
-        if op.letter == "S":
-            score = flow.score(op.at + origin)
-            if word.is_runge_kutta:
-                stages.append(_drift(flow, score, op.at))
-            continue
-        piece = flow.model.pieces[piece_key(op.letter, op.rule)]
-        if op.row:
-            _runge_kutta(flow, op, start, stages)
-            continue
-        step = Step(
-            f"~{index}" + "-" * -origin, begun + origin, begun + op.fraction + origin,
-            Fraction(origin), piece.rule == "exponential",
-        )  # fmt: skip
-        _advance(flow, piece, step, score or {})
-        if piece.has_noise:
-            noise(flow, piece, step)
+    score, drifts = carried, []
+    weighed = any(isinstance(each, Row) for each in instructions)
+    for each in instructions:
+        match each:
+            case Evaluate():
+                score = flow.score(each.at + origin)
+                if weighed:
+                    drifts.append(_drift(flow, score, each.at))
+            case Advance():
+                _advance(flow, each, origin, score or {})
+                if each.piece.has_noise:
+                    noise(flow, each, origin)
+            case Row():
+                _restart(flow, each, start, drifts)
+            case _:
+                assert_never(each)
     return score
 
 
-def _advance(flow: Flow, piece: Piece, step: Step, score: dict[str, Series]) -> None:
+def _advance(flow: Flow, op: Advance, origin: int, score: dict[str, Series]) -> None:
     """z <- K z + G (score part), with K, G series of matrices in h that the rule dictates."""
-    a, p, n = algebra(), algebra().p, range(len(flow.model.components))
-    terms = flow.weight // 2
-    matrix, weights = piece.linear(p), piece.score(p)
-    delta = [a.ring.zero, *clock_of(flow.model, step, terms)]
-    identity = [[[a.one if i == j else a.ring.zero] + [a.ring.zero] * terms for j in n] for i in n]
-    keep, gain = identity, [[[a.ring.zero] * (terms + 1) for _ in n] for _ in n]
-    power = [a.one] + [a.ring.zero] * terms
-    for k in range(1, terms + 1 if piece.rule == "exponential" else 2):
-        power = [x / k for x in multiply(power, delta, terms + 1)]
-        current, before = matrix_power(matrix, k), matrix_power(matrix, k - 1)
-        for i in n:
-            for j in n:
-                keep[i][j] = [x + y * current[i][j] for x, y in zip(keep[i][j], power, strict=True)]
-                gain[i][j] = [x + y * before[i][j] for x, y in zip(gain[i][j], power, strict=True)]
-    if piece.rule == "ancestral":
-        # (1 - b)^(-1/2) = sum of (2k)! / (4^k k!^2) b^k, in place of 1 + b/2
-        root, power = [a.ring.zero] * (terms + 1), [a.one] + [a.ring.zero] * terms
-        for k in range(terms + 1):
-            factor = a.number(Fraction(factorial(2 * k), 4**k * factorial(k) ** 2))
-            root = [x + factor * y for x, y in zip(root, power, strict=True)]
-            power = multiply(power, delta, terms + 1)
-        keep, gain = [[root]], [[multiply(root, delta, terms + 1)]]
+    weights = op.piece.score(algebra().p)
+    keep, gain = transition(flow.model, op, origin, flow.weight // 2)
     old = flow.state
     flow.state = {}
     for i, c in enumerate(flow.model.components):
@@ -221,12 +134,12 @@ def _drift(flow: Flow, score: dict[str, Series], at: Fraction) -> dict[str, Seri
     return result
 
 
-def _runge_kutta(flow: Flow, op: Op, start: dict[str, Series], stages: list[dict[str, Series]]) -> None:
+def _restart(flow: Flow, row: Row, start: dict[str, Series], drifts: list[dict[str, Series]]) -> None:
     a = algebra()
     for c in flow.model.components:
         parts: list[tuple[list[Any], Series]] = [([a.one], start[c])]
-        for weight, stage in zip(op.row, stages[-len(op.row) :], strict=True):
-            parts.append(([0, a.number(weight)], stage[c]))
+        for weight, drift in zip(row.weights, drifts, strict=True):
+            parts.append(([0, a.number(weight)], drift[c]))
         flow.state[c] = _h_linear(parts, flow.weight)
 
 

@@ -6,7 +6,7 @@ of combinations of trees and the order is read off it, term by term.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from functools import cache
@@ -16,10 +16,10 @@ from typing import Literal
 
 from splitting_analysis.algebra import MAX_BETA, algebra
 from splitting_analysis.expansion import Flow, NoiseRule, begin, compose, exact, run
-from splitting_analysis.models import Model, Piece
+from splitting_analysis.models import Model, Piece, Rule
 from splitting_analysis.noise import expectation, weak_noise
-from splitting_analysis.notation import Word
-from splitting_analysis.scheme import Scheme, piece_key
+from splitting_analysis.program import Advance, Evaluate, Instruction
+from splitting_analysis.scheme import Scheme
 from splitting_analysis.trees import MOMENT, PHI, Combination, Series, accumulate, leaf, linear, taylor
 
 Kind = Literal["ode", "weak", "strong"]
@@ -174,12 +174,12 @@ def at_lambda_one(scheme: Scheme) -> Scheme:
 
 @cache
 def _expand(scheme: Scheme, order: int) -> LocalError:
-    model, word = scheme.model, scheme.word
+    model = scheme.model
     flow = begin(model, 2 * order)
     rule = weak_noise(scheme.lambda_s)
     carried, moved = carried_score(scheme, flow, rule)
     before = {c: list(series) for c, series in flow.state.items()}
-    run(word, flow, rule, carried)
+    run(scheme.program.instructions, flow, rule, carried)
     if model.dynamics == "ode":
         return _ode(scheme, flow, order, before if moved else None)
     return _weak(scheme, flow, order, before if moved else None)
@@ -193,24 +193,22 @@ def carried_score(scheme: Scheme, flow: Flow, rule: NoiseRule) -> tuple[dict[str
     """
     if not scheme.carries_score:
         return None, False
-    word = scheme.word
-    last = max(i for i, op in enumerate(word) if op.letter == "S")
-    if scores_unchanged(word, scheme.model, range(last + 1, len(word.ops))):
-        return flow.score(word.ops[last].at - 1), False
-    return run(word, flow, rule, origin=-1, ops=range(last, len(word.ops))), True
+    evaluation, *rest = scheme.program.tail
+    if isinstance(evaluation, Evaluate) and not moves_score(scheme.model, rest):
+        return flow.score(evaluation.at - 1), False
+    return run(scheme.program.tail, flow, rule, origin=-1), True
 
 
-def scores_unchanged(word: Word, model: Model, ops: range) -> bool:
-    """Whether the given ops leave every component alone that the score depends on."""
-    arguments = [i for i, c in enumerate(model.components) if c in model.score_arguments]
-    return not any(_moves(model.pieces[piece_key(word.ops[k].letter, word.ops[k].rule)], arguments)
-                   for k in ops)  # fmt: skip
-
-
-def _moves(piece: Piece, components: list[int]) -> bool:
+def moves_score(model: Model, instructions: Sequence[Instruction]) -> bool:
+    """Whether any of the instructions moves a component that the score depends on."""
     p = algebra().p
-    matrix, score, noise = piece.linear(p), piece.score(p), piece.noise(p)
-    return any(any(matrix[i]) or bool(score[i]) or bool(noise[i]) for i in components)
+    arguments = [i for i, c in enumerate(model.components) if c in model.score_arguments]
+    return any(
+        any(piece.linear(p)[i]) or bool(piece.score(p)[i]) or bool(piece.noise(p)[i])
+        for each in instructions if isinstance(each, Advance)
+        for piece in [each.piece]
+        for i in arguments
+    )  # fmt: skip
 
 
 def _ode(scheme: Scheme, flow: Flow, order: int, before: dict[str, Series] | None) -> LocalError:
@@ -282,8 +280,8 @@ def _expand_field(scheme: Scheme, order: int) -> LocalError:
     """A Runge-Kutta word on dz = f(z) dt, f unspecified: its Butcher series against the exact."""
     field = Model(
         "field", "ode", ("z",), ("f",), ("z",), False, (),
-        {"E": Piece("euler", lambda p: ((0,),), lambda p: (1,), lambda p: (0,))}, ("E",),
+        {"E": Piece(Rule.EULER, lambda p: ((0,),), lambda p: (1,), lambda p: (0,))}, ("E",),
     )  # fmt: skip
     flow = begin(field, 2 * order)
-    run(scheme.word, flow, weak_noise(scheme.lambda_s))
+    run(scheme.program.instructions, flow, weak_noise(scheme.lambda_s))
     return _ode(scheme, flow, order, None)

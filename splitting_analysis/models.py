@@ -14,6 +14,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from enum import StrEnum
 from fractions import Fraction
 from types import SimpleNamespace
 from typing import Any, Literal
@@ -21,22 +22,32 @@ from typing import Any, Literal
 _ONES = SimpleNamespace(Gamma=1, nu=1, M=1, iM=1, half=Fraction(1, 2), gamma=1)
 """Parameters at which a coefficient vanishes only if it vanishes identically."""
 
-Rule = Literal["euler", "exponential", "ancestral"]
 Dynamics = Literal["ode", "sde"]
 Coefficients = tuple[Any, ...]
 Matrix = tuple[Coefficients, ...]
 
 
+class Rule(StrEnum):
+    """How a piece is advanced over a part of the step; each world has one function per rule.
+
+    delta is the integral of beta over that part, b = beta(T - t) times its length, with t the
+    start of the whole step; xi are standard normals.
+    """
+
+    EULER = "euler"
+    """z + b (linear z + score * s) + sqrt(b noise) xi: all frozen at the step's start."""
+    EXPONENTIAL = "exponential"
+    """exp(delta linear) z + (integral of exp(u linear) over [0, delta]) score * s + N(0, Q), with
+    Q the integral of exp(u linear) noise exp(u linear)^T: the exact flow, s frozen."""
+    ANCESTRAL = "ancestral"
+    """DDPM's step of VP: (x + b score * s) / sqrt(1 - b) + sqrt(b noise) xi."""
+
+
 @dataclass(frozen=True)
 class Piece:
-    """One term of the reverse drift, and the rule that advances it over a fraction c of h.
+    """One term of the reverse drift, its noise, and the rule that advances it.
 
-    euler        z += c h beta(T-t) (linear z + score * s) + sqrt(c h beta(T-t) noise) xi,
-                 everything frozen at the step's start (z and s at their current values)
-    exponential  the exact flow over the piece's own part of the step, s frozen; without a score
-                 part it is the exact flow of the piece. In the clock delta = integral of beta:
-                 z <- exp(delta linear) z + (integral of exp) score * s + N(0, Q(delta))
-    ancestral    DDPM: x <- (x + b score * s) / sqrt(1 - b) + sqrt(b noise) xi,  b = c h beta(T-t)
+    Raises ValueError for a rule that the terms do not allow, as it is made.
     """
 
     rule: Rule
@@ -45,6 +56,13 @@ class Piece:
     noise: Callable[[Any], Coefficients]
     tunable_noise: bool = False
     """Whether lambda_s scales the position noise of this piece (theory: the letter O)."""
+
+    def __post_init__(self) -> None:
+        if self.rule not in tuple(Rule):
+            known = ", ".join(f"Rule.{rule.name}" for rule in Rule)
+            raise ValueError(f"no rule {self.rule!r} for a piece; there are: {known}")
+        if self.rule is Rule.ANCESTRAL and self.linear(_ONES) != ((_ONES.half,),):
+            raise ValueError("the ancestral rule is that of x/2 in one component: its step contains it")
 
     @property
     def uses_score(self) -> bool:
@@ -55,9 +73,9 @@ class Piece:
         return any(self.noise(_ONES))
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Model:
-    """A process family: its state, its score and its letters.
+    """A process family: its state, its score and its letters. Equal only to itself.
 
     `scores` names the score that acts on each component ("" for none), `score_arguments` the
     components it depends on. `pieces` is keyed by letter, or `letter:rule` for another rule.
@@ -101,50 +119,50 @@ def _none(_: Any) -> Coefficients:
 
 # Parameters: Gamma, nu, M, and iM = 1/M, half = 1/2 in the arithmetic at hand.
 _PSLD_ODE = {
-    "E": Piece("euler", _psld_ode, _psld_half_score, _none),
-    "A": Piece("euler", lambda p: ((p.Gamma / 2, -p.iM / 2), (0, 0)), lambda p: (p.Gamma / 2, 0), _none),
-    "B": Piece("euler", lambda p: ((0, 0), (p.half, p.nu / 2)), lambda p: (0, p.M * p.nu / 2), _none),
+    "E": Piece(Rule.EULER, _psld_ode, _psld_half_score, _none),
+    "A": Piece(Rule.EULER, lambda p: ((p.Gamma / 2, -p.iM / 2), (0, 0)), lambda p: (p.Gamma / 2, 0), _none),
+    "B": Piece(Rule.EULER, lambda p: ((0, 0), (p.half, p.nu / 2)), lambda p: (0, p.M * p.nu / 2), _none),
 }
 _PSLD_SDE = {
-    "E": Piece("euler", _psld_ode, _psld_noise, _psld_noise),
-    "A": Piece("euler", lambda p: ((p.Gamma, -p.iM / 2), (0, 0)), lambda p: (p.Gamma, 0), _none),
-    "B": Piece("euler", lambda p: ((0, 0), (p.half, p.nu)), lambda p: (0, p.M * p.nu), _none),
+    "E": Piece(Rule.EULER, _psld_ode, _psld_noise, _psld_noise),
+    "A": Piece(Rule.EULER, lambda p: ((p.Gamma, -p.iM / 2), (0, 0)), lambda p: (p.Gamma, 0), _none),
+    "B": Piece(Rule.EULER, lambda p: ((0, 0), (p.half, p.nu)), lambda p: (0, p.M * p.nu), _none),
     "O": Piece(
-        "exponential",
+        Rule.EXPONENTIAL,
         lambda p: ((-p.Gamma / 2, 0), (0, -p.nu / 2)),
         _none,
         _psld_noise,
         tunable_noise=True,
     ),
     "L": Piece(
-        "exponential",
+        Rule.EXPONENTIAL,
         lambda p: ((-p.Gamma / 2, -p.iM / 2), (p.half, -p.nu / 2)),
         _none,
         _psld_noise,
     ),
-    "K": Piece("euler", lambda p: ((p.Gamma, 0), (0, p.nu)), _psld_noise, _none),
+    "K": Piece(Rule.EULER, lambda p: ((p.Gamma, 0), (0, p.nu)), _psld_noise, _none),
 }
 _VP_ODE = {
-    "E": Piece("euler", lambda p: ((p.half,),), lambda p: (p.half,), lambda p: (0,)),
-    "E:exp": Piece("exponential", lambda p: ((p.half,),), lambda p: (p.half,), lambda p: (0,)),
+    "E": Piece(Rule.EULER, lambda p: ((p.half,),), lambda p: (p.half,), lambda p: (0,)),
+    "E:exp": Piece(Rule.EXPONENTIAL, lambda p: ((p.half,),), lambda p: (p.half,), lambda p: (0,)),
 }
 _VP_SDE = {
-    "E": Piece("euler", lambda p: ((p.half,),), lambda p: (1,), lambda p: (1,)),
-    "E:exp": Piece("exponential", lambda p: ((p.half,),), lambda p: (1,), lambda p: (1,)),
-    "E:ddpm": Piece("ancestral", lambda p: ((p.half,),), lambda p: (1,), lambda p: (1,)),
-    "L": Piece("exponential", lambda p: ((-p.half,),), lambda p: (0,), lambda p: (1,)),
-    "K": Piece("euler", lambda p: ((1,),), lambda p: (1,), lambda p: (0,)),
+    "E": Piece(Rule.EULER, lambda p: ((p.half,),), lambda p: (1,), lambda p: (1,)),
+    "E:exp": Piece(Rule.EXPONENTIAL, lambda p: ((p.half,),), lambda p: (1,), lambda p: (1,)),
+    "E:ddpm": Piece(Rule.ANCESTRAL, lambda p: ((p.half,),), lambda p: (1,), lambda p: (1,)),
+    "L": Piece(Rule.EXPONENTIAL, lambda p: ((-p.half,),), lambda p: (0,), lambda p: (1,)),
+    "K": Piece(Rule.EULER, lambda p: ((1,),), lambda p: (1,), lambda p: (0,)),
 }
 _HAMILTON = {
-    "E": Piece("euler", lambda p: ((0, 1), (0, 0)), lambda p: (0, 1), _none),
-    "A": Piece("euler", lambda p: ((0, 1), (0, 0)), _none, _none),
-    "B": Piece("euler", lambda p: ((0, 0), (0, 0)), lambda p: (0, 1), _none),
+    "E": Piece(Rule.EULER, lambda p: ((0, 1), (0, 0)), lambda p: (0, 1), _none),
+    "A": Piece(Rule.EULER, lambda p: ((0, 1), (0, 0)), _none, _none),
+    "B": Piece(Rule.EULER, lambda p: ((0, 0), (0, 0)), lambda p: (0, 1), _none),
 }
 _LANGEVIN = {
-    "E": Piece("euler", lambda p: ((0, 1), (0, -p.gamma)), lambda p: (0, 1), lambda p: (0, 2 * p.gamma)),
+    "E": Piece(Rule.EULER, lambda p: ((0, 1), (0, -p.gamma)), lambda p: (0, 1), lambda p: (0, 2 * p.gamma)),
     "A": _HAMILTON["A"],
     "B": _HAMILTON["B"],
-    "O": Piece("exponential", lambda p: ((0, 0), (0, -p.gamma)), _none, lambda p: (0, 2 * p.gamma)),
+    "O": Piece(Rule.EXPONENTIAL, lambda p: ((0, 0), (0, -p.gamma)), _none, lambda p: (0, 2 * p.gamma)),
 }
 
 _XM, _QP = ("x", "m"), ("q", "p")

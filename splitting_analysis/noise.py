@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from fractions import Fraction
 from math import comb, factorial
-from typing import Any
 
 from sympy.polys.rings import PolyElement
 
 from splitting_analysis.algebra import algebra
-from splitting_analysis.expansion import Flow, NoiseRule, Step, clock_of, matrix_power, multiply
+from splitting_analysis.expansion import Flow, NoiseRule
 from splitting_analysis.models import Coefficients, Matrix, Piece
+from splitting_analysis.program import Advance
+from splitting_analysis.rules import clock, matrix_power, multiply, noise_drift
 from splitting_analysis.scheme import LambdaS
 from splitting_analysis.trees import (
     Series,
@@ -25,32 +26,17 @@ from splitting_analysis.trees import (
 )
 
 
-def scaled_noise(piece: Piece, policy: LambdaS) -> tuple[Matrix, Coefficients]:
-    """The linear part and the noise that make up the covariance of a piece, lambda_s included."""
-    a = algebra()
-    matrix, noise = piece.linear(a.p), piece.noise(a.p)
-    if not piece.tunable_noise:
-        return matrix, noise
-    value = a.lambda_s if policy.value is None else a.number(Fraction(policy.value))
-    if policy.rule == "exponent":
-        first = (matrix[0][0] * value, *matrix[0][1:])
-        matrix = (first, *matrix[1:])
-    return matrix, (noise[0] * value, *noise[1:])
-
-
 def weak_noise(policy: LambdaS) -> NoiseRule:
     """Noise as one Gaussian block per op with its covariance expanded in h."""
 
-    def draw(flow: Flow, piece: Piece, step: Step) -> None:
+    def draw(flow: Flow, op: Advance, origin: int) -> None:
         a, terms = algebra(), flow.weight // 2
-        matrix, noise = scaled_noise(piece, policy)
+        matrix, noise = scaled_noise(op.piece, policy)
         components = flow.model.components
         covariance = {}
-        powers: list[list[Any]] = [clock_of(flow.model, step, terms)]
+        powers = [clock(flow.model, op, origin, terms)]
         for _ in range(terms - 1):
             powers.append(multiply([0, *powers[-1]], powers[0], terms))
-        if not step.exact:
-            matrix = tuple(tuple(0 for _ in components) for _ in components)
         n = range(len(components))
         for i in n:
             for j in n:
@@ -67,12 +53,30 @@ def weak_noise(policy: LambdaS) -> NoiseRule:
                         total = [t + scale * x for t, x in zip(total, powers[k], strict=True)]
                 if any(total):
                     covariance[components[i], components[j]] = total
-        block = step.block
+        block = block_of(op, origin)
         flow.noise[block] = covariance
         for c in {c for pair in covariance for c in pair}:
             accumulate(flow.state[c][1], leaf(block + c), a.one)
 
     return draw
+
+
+def block_of(op: Advance, origin: int) -> str:
+    """The name of an op's noise: its place in the word, and a mark for the step before."""
+    return f"~{op.index}" + "-" * -origin
+
+
+def scaled_noise(piece: Piece, policy: LambdaS) -> tuple[Matrix, Coefficients]:
+    """The linear part and the noise that make up the covariance of a piece, lambda_s included."""
+    a = algebra()
+    matrix, noise = noise_drift(piece), piece.noise(a.p)
+    if not piece.tunable_noise:
+        return matrix, noise
+    value = a.lambda_s if policy.value is None else a.number(Fraction(policy.value))
+    if policy.rule == "exponent":
+        first = (matrix[0][0] * value, *matrix[0][1:])
+        matrix = (first, *matrix[1:])
+    return matrix, (noise[0] * value, *noise[1:])
 
 
 def expectation(series: Series, flow: Flow) -> Series:

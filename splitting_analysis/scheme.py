@@ -6,8 +6,9 @@ from dataclasses import dataclass, field
 from fractions import Fraction
 from typing import Literal
 
-from splitting_analysis.models import Dynamics, Model, model_of
+from splitting_analysis.models import Dynamics, Model, Rule, model_of
 from splitting_analysis.notation import Word, WordError, as_word
+from splitting_analysis.program import Program, resolve
 
 
 @dataclass(frozen=True)
@@ -70,10 +71,14 @@ class Scheme:
         return model_of(self.model_name, self.dynamics)
 
     @property
+    def program(self) -> Program:
+        """The word resolved in its model."""
+        return resolve(self.word, self.model)
+
+    @property
     def has_tunable_noise(self) -> bool:
         """Whether lambda_s acts in it: a letter of its word has position noise to scale."""
-        keys = (piece_key(op.letter, op.rule) for op in self.word if op.letter != "S")
-        return any(self.model.pieces[key].tunable_noise for key in keys)
+        return any(piece.tunable_noise for piece in self.program.pieces)
 
     def _repr_latex_(self) -> str:
         """Displays as its name and word in a notebook."""
@@ -82,7 +87,7 @@ class Scheme:
     @property
     def carries_score(self) -> bool:
         """Whether the first score used in a step was evaluated in the step before."""
-        return carries_score(self.word, self.model)
+        return self.program.carries_score
 
 
 def scheme(
@@ -111,16 +116,6 @@ def _uses_score(word: Word, model: Model, index: int) -> bool:
     return model.pieces[piece_key(op.letter, op.rule)].uses_score
 
 
-def carries_score(word: Word, model: Model) -> bool:
-    """Whether a piece uses the score before the word's first `S`."""
-    for index, op in enumerate(word):
-        if op.letter == "S":
-            return False
-        if _uses_score(word, model, index):
-            return True
-    return False
-
-
 def check(word: Word, model: Model) -> None:
     """Raise `WordError` at the first token that the model cannot make sense of."""
     letters = ", ".join(["S", *model.pieces])
@@ -137,7 +132,7 @@ def check(word: Word, model: Model) -> None:
             )  # fmt: skip
             raise word.error(index, f"{what} (model {model.name}, {model.dynamics.upper()})", letters)
         piece = model.pieces[piece_key(op.letter, op.rule)]
-        if op.fraction < 0 and (piece.has_noise or piece.rule != "euler"):
+        if op.fraction < 0 and (piece.has_noise or piece.rule is not Rule.EULER):
             why = "noise" if piece.has_noise else "an exact substep"
             raise word.error(index, f"{why} cannot run backwards", "a positive fraction")
         if op.row and (op.letter != "E" or op.rule or model.dynamics != "ode"):

@@ -17,9 +17,11 @@ from typing import NamedTuple
 from sympy.polys.rings import PolyElement
 
 from splitting_analysis.algebra import algebra
-from splitting_analysis.expansion import Flow, NoiseRule, Step, begin, compose, drift_terms, run
+from splitting_analysis.expansion import Flow, NoiseRule, begin, compose, drift_terms, run
 from splitting_analysis.local_error import LocalError, carried_score
-from splitting_analysis.models import Piece
+from splitting_analysis.models import Rule
+from splitting_analysis.noise import block_of
+from splitting_analysis.program import Advance
 from splitting_analysis.scheme import LambdaS, Scheme
 from splitting_analysis.trees import (
     MOMENT,
@@ -63,29 +65,28 @@ class Kernel(NamedTuple):
 
 
 def _path_noise(policy: LambdaS, kernels: dict[str, Kernel]) -> NoiseRule:
-    def draw(flow: Flow, piece: Piece, step: Step) -> None:
-        a, p = algebra(), algebra().p
-        matrix, noise = piece.linear(p), piece.noise(p)
-        kernels[step.block] = Kernel(step.start, step.stop, Fraction(1), Fraction(0))
-        kernels[step.block + "late"] = Kernel(step.start, step.stop, step.stop, Fraction(-1))
-        kernels[step.block + "drift"] = Kernel(
-            step.start, step.stop, Fraction(0), Fraction(1)
-        )  # fmt: skip
+    def draw(flow: Flow, op: Advance, origin: int) -> None:
+        a, piece, block = algebra(), op.piece, block_of(op, origin)
+        matrix, noise = piece.linear(a.p), piece.noise(a.p)
+        start, stop = op.start + origin, op.stop + origin
+        kernels[block] = Kernel(start, stop, Fraction(1), Fraction(0))
+        kernels[block + "late"] = Kernel(start, stop, stop, Fraction(-1))
+        kernels[block + "drift"] = Kernel(start, stop, Fraction(0), Fraction(1))
         rate = a.betas[0] if flow.model.time_dependent else a.one
         for q, c in enumerate(flow.model.components):
             if not noise[q]:
                 continue
             scale = a.root_lambda if piece.tunable_noise and q == 0 and policy.value != 1 else a.one
-            accumulate(flow.state[c][1], leaf(step.block + c), scale)
-            if not step.exact:
-                continue
+            accumulate(flow.state[c][1], leaf(block + c), scale)
+            if piece.rule is not Rule.EXPONENTIAL:
+                continue  # the noise comes in at once, at the rate of the step's start
             for i, d in enumerate(flow.model.components):
                 if matrix[i][q]:
-                    late = leaf(step.block + "late" + c)
+                    late = leaf(block + "late" + c)
                     accumulate(flow.state[d][3], late, scale * rate * matrix[i][q])
             if flow.model.time_dependent:
                 growth = scale * a.betas[1] * a.ibeta * a.number(Fraction(-1, 2))
-                accumulate(flow.state[c][3], leaf(step.block + "drift" + c), growth)
+                accumulate(flow.state[c][3], leaf(block + "drift" + c), growth)
 
     return draw
 
@@ -107,7 +108,7 @@ def strong_error(scheme: Scheme) -> LocalError:
     flow = begin(model, _WEIGHT)
     carried, _ = carried_score(scheme, flow, rule)
     before = {c: list(series) for c, series in flow.state.items()}
-    run(scheme.word, flow, rule, carried)
+    run(scheme.program.instructions, flow, rule, carried)
     errors = {
         c: [
             linear([(1, _exact(c, flow, before, kernels)[w]), (-1, flow.state[c][w])])

@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 
 from splitting_analysis.models import MODELS, Model, model_of
 from splitting_analysis.notation import Op, Word, WordError, as_word, parse
-from splitting_analysis.scheme import Scheme, carries_score, check, piece_key, scheme
+from splitting_analysis.program import resolve
+from splitting_analysis.scheme import Scheme, check, piece_key, scheme
 from tests.strategies import MODEL_KEYS, exact_parameters, schemes, splitting_words
 from tests.test_notation import pointed_at
 
@@ -151,9 +152,9 @@ def test_no_evaluation_of_an_accepted_word_is_wasted(any_scheme):
 
 def test_carrying_is_told_from_the_first_use_not_from_the_first_letter():
     langevin = model_of("langevin", "sde")
-    assert carries_score(parse("B/2 A/2 O A/2 S B/2"), langevin)
-    assert not carries_score(parse("A/2 S B/2 O B/2 A/2"), langevin)
-    assert carries_score(parse("A S B O"), model_of("psld", "sde"))
+    assert resolve(parse("B/2 A/2 O A/2 S B/2"), langevin).carries_score
+    assert not resolve(parse("A/2 S B/2 O B/2 A/2"), langevin).carries_score
+    assert resolve(parse("A S B O"), model_of("psld", "sde")).carries_score
 
 
 def test_a_claim_about_evaluations_that_the_word_contradicts_is_refused():

@@ -1,0 +1,107 @@
+"""A word resolved: what one step does, instruction by instruction, as all worlds carry it out.
+
+Here a letter becomes the piece it names, fractions become stretches of the step, and a row of
+weights gets its zeros; closed forms, exact moments and the engine read the result, not the word.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from fractions import Fraction
+from functools import cache
+
+from splitting_analysis.models import Model, Piece
+from splitting_analysis.notation import Word
+
+
+@dataclass(frozen=True)
+class Evaluate:
+    """Evaluate the score at the current state, conditioned on the part `at` of the step."""
+
+    at: Fraction
+    """0 is the step's start, 1 its end, -1 the start of the step before."""
+
+
+@dataclass(frozen=True)
+class Advance:
+    """Advance a piece of the drift over [start, stop] of the step, the score held."""
+
+    piece: Piece
+    start: Fraction
+    stop: Fraction
+    index: int
+    """Place in the word: it names the noise that is drawn."""
+
+    @property
+    def share(self) -> Fraction:
+        """The part of the step that it covers."""
+        return self.stop - self.start
+
+
+@dataclass(frozen=True)
+class Row:
+    """From the step's start, h times the weighted drifts of all evaluations so far, oldest first."""
+
+    weights: tuple[Fraction, ...]
+
+
+Instruction = Evaluate | Advance | Row
+
+
+@dataclass(frozen=True)
+class Program:
+    """The instructions of a word in its model, one per token."""
+
+    instructions: tuple[Instruction, ...]
+
+    @property
+    def evaluations(self) -> int:
+        """Score evaluations per step."""
+        return sum(isinstance(each, Evaluate) for each in self.instructions)
+
+    @property
+    def is_runge_kutta(self) -> bool:
+        """Whether it is made of rows: its evaluations are then drifts that later rows weigh."""
+        return any(isinstance(each, Row) for each in self.instructions)
+
+    @property
+    def pieces(self) -> tuple[Piece, ...]:
+        """The pieces advanced, in order, repeats included."""
+        return tuple(each.piece for each in self.instructions if isinstance(each, Advance))
+
+    @property
+    def carries_score(self) -> bool:
+        """Whether the first score used was evaluated in the step before."""
+        for each in self.instructions:
+            if isinstance(each, Evaluate):
+                return False
+            if isinstance(each, Advance) and each.piece.uses_score:
+                return True
+        return False
+
+    @property
+    def tail(self) -> tuple[Instruction, ...]:
+        """From the last evaluation on: what follows the score that the next step carries over."""
+        last = max(i for i, each in enumerate(self.instructions) if isinstance(each, Evaluate))
+        return self.instructions[last:]
+
+
+@cache
+def resolve(word: Word, model: Model) -> Program:
+    """The program of a word. Raises KeyError for a letter without a piece in the model."""
+    done: dict[str, Fraction] = {}
+    evaluations = 0
+    instructions: list[Instruction] = []
+    for index, op in enumerate(word):
+        if op.letter == "S":
+            evaluations += 1
+            instructions.append(Evaluate(op.at))
+        elif op.row:
+            missing = evaluations - len(op.row)
+            instructions.append(Row((Fraction(0),) * missing + op.row))
+        else:
+            start = done.get(op.letter, Fraction(0))
+            done[op.letter] = stop = start + op.fraction
+            key = f"{op.letter}:{op.rule}" if op.rule else op.letter
+            instructions.append(Advance(model.pieces[key], start, stop, index))
+    return Program(tuple(instructions))

@@ -1,0 +1,125 @@
+"""What the rules of models.Rule do to a state, as series of matrices in h: one function per rule."""
+
+from __future__ import annotations
+
+from fractions import Fraction
+from math import factorial
+from typing import Any, assert_never
+
+from sympy.polys.rings import PolyElement
+
+from splitting_analysis.algebra import algebra
+from splitting_analysis.models import Matrix, Model, Piece, Rule
+from splitting_analysis.program import Advance
+
+Coefficients = list[Any]
+"""Of h^0, h^1, ... (or h^1, h^2, ... where said)."""
+Matrices = list[list[Coefficients]]
+"""A matrix of series."""
+
+
+def transition(model: Model, op: Advance, origin: int, terms: int) -> tuple[Matrices, Matrices]:
+    """K and G of z <- K z + G (score part), through h^terms, in the step that starts at `origin`."""
+    delta = [algebra().ring.zero, *clock(model, op, origin, terms)]
+    match op.piece.rule:
+        case Rule.EULER:
+            return _exponential(op.piece, delta, terms, last=1)
+        case Rule.EXPONENTIAL:
+            return _exponential(op.piece, delta, terms, last=terms)
+        case Rule.ANCESTRAL:
+            return _ancestral(delta, terms)
+        case _:
+            assert_never(op.piece.rule)
+
+
+def clock(model: Model, op: Advance, origin: int, terms: int) -> Coefficients:
+    """What the rule takes for the integral of beta over the op's stretch; coefficients of h^1, h^2, ..."""
+    match op.piece.rule:
+        case Rule.EXPONENTIAL:
+            return _integral(model, op.start + origin, op.stop + origin, terms)
+        case Rule.EULER | Rule.ANCESTRAL:
+            share = algebra().number(op.share)
+            return [share * b for b in beta_at(model, Fraction(origin), terms)]
+        case _:
+            assert_never(op.piece.rule)
+
+
+def noise_drift(piece: Piece) -> Matrix:
+    """The linear drift that acts on a piece's noise while it comes in: none where it comes in at once."""
+    linear = piece.linear(algebra().p)
+    match piece.rule:
+        case Rule.EXPONENTIAL:
+            return linear
+        case Rule.EULER | Rule.ANCESTRAL:
+            return tuple(tuple(0 for _ in row) for row in linear)
+        case _:
+            assert_never(piece.rule)
+
+
+def _exponential(
+    piece: Piece, delta: Coefficients, terms: int, last: int
+) -> tuple[Matrices, Matrices]:
+    """exp(delta A) and its integral, their series cut after delta^last: 1 is Euler's step."""
+    a = algebra()
+    matrix = piece.linear(a.p)
+    n = range(len(matrix))
+    keep = [[[a.one if i == j else a.ring.zero] + [a.ring.zero] * terms for j in n] for i in n]
+    gain = [[[a.ring.zero] * (terms + 1) for _ in n] for _ in n]
+    power = [a.one] + [a.ring.zero] * terms
+    for k in range(1, last + 1):
+        power = [x / k for x in multiply(power, delta, terms + 1)]
+        current, before = matrix_power(matrix, k), matrix_power(matrix, k - 1)
+        for i in n:
+            for j in n:
+                keep[i][j] = [x + y * current[i][j] for x, y in zip(keep[i][j], power, strict=True)]
+                gain[i][j] = [x + y * before[i][j] for x, y in zip(gain[i][j], power, strict=True)]
+    return keep, gain
+
+
+def _ancestral(b: Coefficients, terms: int) -> tuple[Matrices, Matrices]:
+    """(1 - b)^(-1/2) = sum of (2k)! / (4^k k!^2) b^k, and b times that."""
+    a = algebra()
+    root, power = [a.ring.zero] * (terms + 1), [a.one] + [a.ring.zero] * terms
+    for k in range(terms + 1):
+        factor = a.number(Fraction(factorial(2 * k), 4**k * factorial(k) ** 2))
+        root = [x + factor * y for x, y in zip(root, power, strict=True)]
+        power = multiply(power, b, terms + 1)
+    return [[root]], [[multiply(root, b, terms + 1)]]
+
+
+def beta_at(model: Model, offset: Fraction, terms: int) -> list[PolyElement]:
+    """beta at forward time tau - offset * h, as coefficients of h^0, h^1, ..."""
+    a = algebra()
+    if not model.time_dependent:
+        return [a.one] + [a.ring.zero] * (terms - 1)
+    return [a.betas[k] * a.number(Fraction((-offset) ** k, factorial(k))) for k in range(terms)]
+
+
+def _integral(model: Model, start: Fraction, stop: Fraction, terms: int) -> Coefficients:
+    """The integral of beta over [start, stop] in units of h; coefficients of h^1, h^2, ..."""
+    a = algebra()
+    if not model.time_dependent:
+        return [a.number(stop - start)] + [a.ring.zero] * (terms - 1)
+    return [
+        a.betas[k] * a.number(Fraction((-1) ** k) * (stop ** (k + 1) - start ** (k + 1)) / factorial(k + 1))
+        for k in range(terms)
+    ]
+
+
+def multiply(x: Coefficients, y: Coefficients, terms: int) -> Coefficients:
+    """The product of two series, its first `terms` coefficients."""
+    product = [algebra().ring.zero for _ in range(terms)]
+    for i, p in enumerate(x[:terms]):
+        if p:
+            for j, q in enumerate(y[: terms - i]):
+                product[i + j] += p * q
+    return product
+
+
+def matrix_power(matrix: Matrix, k: int) -> list[list[Any]]:
+    """The k-th power of a matrix of ring elements."""
+    n = range(len(matrix))
+    result = [[algebra().one if i == j else 0 for j in n] for i in n]
+    for _ in range(k):
+        result = [[sum(result[i][m] * matrix[m][j] for m in n) for j in n] for i in n]
+    return result
