@@ -11,15 +11,15 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
-from math import expm1, isfinite, sqrt
-from types import SimpleNamespace
+from math import isfinite
+from typing import assert_never
 
 import numpy as np
 
-from gpu_samplers.processes import Array, Process, check_times, exponential, lower_factor, noise_covariance
-from splitting_analysis.models import Piece
-from splitting_analysis.notation import Op
-from splitting_analysis.scheme import Scheme, piece_key
+from gpu_samplers.processes import Array, Process, check_times, lower_factor
+from gpu_samplers.rules import Map, Tuned, advance
+from splitting_analysis.program import Advance, Evaluate, Row
+from splitting_analysis.scheme import Scheme
 
 LambdaS = float | Callable[[float], float] | None
 """lambda_s: a number, a function of reverse time, or None for the scheme's own (1 if it has none)."""
@@ -164,70 +164,30 @@ class _Builder:
         return self.form.moved(rate * np.array(drift.linear(parameters), dtype=np.float64), rate * gain)
 
     def step(self, t: float, h: float, index: int) -> None:
-        word, model = self.scheme.word, self.scheme.model
-        done = dict.fromkeys(word.letters, 0.0)
-        start, stages = Form(self.identity), list[Form]()
-        for op in word:
-            if op.letter == "S":
-                tau = self.process.T - t - float(op.at) * h
-                self.evaluate(tau, index, rebase=not stages)
-                if word.is_runge_kutta:
-                    stages.append(self.drift(tau))
-            elif op.row:
-                self.form = start
-                for share, stage in zip(op.row, stages[-len(op.row) :], strict=True):
-                    self.form = self.form.plus(h * float(share), stage)
-            else:
-                piece = model.pieces[piece_key(op.letter, op.rule)]
-                keep, weight, noise = self.piece(piece, t, h, op, done[op.letter])
-                self.form = self.form.moved(keep, weight[:, None] * self.held, noise)
-                done[op.letter] += float(op.fraction)
+        program, tuned = self.scheme.program, Tuned(self.lambda_at(t), self.scheme.lambda_s.rule)
+        start, drifts = Form(self.identity), list[Form]()
+        for op in program.instructions:
+            match op:
+                case Evaluate():
+                    tau = self.process.T - t - float(op.at) * h
+                    self.evaluate(tau, index, rebase=not drifts)
+                    if program.is_runge_kutta:
+                        drifts.append(self.drift(tau))
+                case Advance():
+                    keep, gain, noise = self.advance(op, t, h, tuned)
+                    self.form = self.form.moved(keep, gain @ self.held, noise)
+                case Row():
+                    self.form = start
+                    for weight, drift in zip(op.weights, drifts, strict=True):
+                        self.form = self.form.plus(h * float(weight), drift)
+                case _:
+                    assert_never(op)
 
-    def piece(
-        self, piece: Piece, t: float, h: float, op: Op, done: float
-    ) -> tuple[Array, Array, Array | None]:
-        """z <- keep z + weight * s + noise xi for one token of the step from t over h (models.Piece).
-
-        Shapes (n, n), (n,), (n, q): q counts the components that the piece's noise acts on.
-        """
-        p, process = self.process.parameters, self.process
-        linear = np.array(piece.linear(p), dtype=np.float64)
-        weight = np.array(piece.score(p), dtype=np.float64)
-        strength = np.array(piece.noise(p), dtype=np.float64)
-        span, acted_on = h * float(op.fraction), _acted_on(piece)
-        if piece.rule == "exponential":
-            delta = process.clock(t + h * done, span)
-            keep, gain, factor = self.flow(piece, linear, weight, strength, delta, t)
-            return keep, gain, factor[:, acted_on] if acted_on else None
-        b = process.beta(process.T - t) * span
-        noise = np.diag(np.sqrt(b * strength))[:, acted_on] if acted_on else None
-        if piece.rule == "euler":
-            return self.identity + b * linear, b * weight, noise
-        if b >= 1:
-            raise ValueError(
-                f"{self.scheme.name}: beta h = {b:.3g} in the step at t = {t:g}, but the ancestral step "
-                f"divides by sqrt(1 - beta h): there h must be below {h / b:.3g}, not {h:.3g}"
-            )
-        return self.identity / sqrt(1 - b), b * weight / sqrt(1 - b), noise
-
-    def flow(
-        self, piece: Piece, linear: Array, weight: Array, strength: Array, delta: float, t: float
-    ) -> tuple[Array, Array, Array]:
-        """The exact flow over the clock interval delta, the score frozen, and its noise's lower factor."""
-        rates = np.diag(linear)
-        if np.count_nonzero(linear - np.diag(rates)) == 0:
-            growth, gain = np.exp(rates * delta), weight * [_ramp(r, delta) for r in rates]
-            noise_rates = 2 * rates
-            if piece.tunable_noise:
-                value = self.lambda_at(t)
-                strength = strength * np.array([value] + [1.0] * (len(rates) - 1))
-                if self.scheme.lambda_s.rule == "exponent":
-                    noise_rates = noise_rates * np.array([value] + [1.0] * (len(rates) - 1))
-            variances = strength * [_ramp(r, delta) for r in noise_rates]
-            return np.diag(growth), gain, np.diag(np.sqrt(variances))
-        keep = exponential(linear, np.array([delta]))[0]
-        covariance = noise_covariance(linear, strength, np.array([delta]))[0]
-        return keep, np.zeros_like(weight), lower_factor(covariance)
+    def advance(self, op: Advance, t: float, h: float, tuned: Tuned) -> Map:
+        try:
+            return advance(op, self.process, t, h, tuned)
+        except ValueError as error:
+            raise ValueError(f"{self.scheme.name}: {error}") from None
 
     def lambda_at(self, t: float) -> float:
         """lambda_s in the step that starts at reverse time t."""
@@ -237,14 +197,3 @@ class _Builder:
         if not (isfinite(value) and value >= 0):
             raise ValueError(f"lambda_s = {value} at t = {t:g}: a scale of a variance is finite and >= 0")
         return value
-
-
-def _acted_on(piece: Piece) -> list[int]:
-    """Components on which the piece's noise acts, whatever the parameters (CLD draws for both, too)."""
-    ones = SimpleNamespace(**dict.fromkeys(("Gamma", "nu", "M", "iM", "half", "gamma"), 1))
-    return [i for i, strength in enumerate(piece.noise(ones)) if strength]
-
-
-def _ramp(rate: float, delta: float) -> float:
-    """Integral of exp(rate u) over [0, delta]."""
-    return expm1(rate * delta) / rate if rate else delta

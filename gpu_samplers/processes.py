@@ -46,12 +46,25 @@ def noise_covariance(matrix: Array, noise: Array, delta: Array) -> Array:
     By Gauss-Legendre panels: the diagonal is a sum of positive terms, so that a tiny variance
     (the position of CLD after a short step, of order delta^3) keeps all its digits.
     """
-    panels = max(1, ceil(float(delta.max() * np.abs(matrix).sum()) / 4))
-    nodes = ((np.arange(panels)[:, None] + (_NODES + 1) / 2) / panels).ravel()
-    roots = np.sqrt(np.tile(_WEIGHTS / 2 / panels, panels))[:, None, None] * np.sqrt(noise)
+    nodes, weights = _panels(matrix, delta)
+    roots = np.sqrt(weights)[:, None, None] * np.sqrt(noise)
     flow = exponential(matrix, np.outer(delta, nodes).ravel()).reshape(len(delta), -1, *matrix.shape)
     wide = (flow * roots).swapaxes(1, 2).reshape(len(delta), len(matrix), -1)
     return np.asarray(delta[:, None, None] * (wide @ wide.swapaxes(1, 2)))
+
+
+def integrated_exponential(matrix: Array, delta: Array) -> Array:
+    """Integral over u in [0, delta] of exp(u matrix), by the same panels; delta (k,), (k, n, n)."""
+    nodes, weights = _panels(matrix, delta)
+    flow = exponential(matrix, np.outer(delta, nodes).ravel()).reshape(len(delta), -1, *matrix.shape)
+    return np.asarray(delta[:, None, None] * np.einsum("q,kqij->kij", weights, flow))
+
+
+def _panels(matrix: Array, delta: Array) -> tuple[Array, Array]:
+    """Nodes in [0, 1] and weights of Gauss-Legendre panels short enough for exp(u matrix)."""
+    panels = max(1, ceil(float(delta.max() * np.abs(matrix).sum()) / 4))
+    nodes = ((np.arange(panels)[:, None] + (_NODES + 1) / 2) / panels).ravel()
+    return nodes, np.tile(_WEIGHTS / 2 / panels, panels)
 
 
 def lower_factor(covariance: Array) -> Array:

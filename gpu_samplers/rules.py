@@ -1,0 +1,109 @@
+"""What the rules of models.Rule do to a state in one step, in float64: one function per rule."""
+
+from __future__ import annotations
+
+from math import expm1, sqrt
+from types import SimpleNamespace
+from typing import NamedTuple, assert_never
+
+import numpy as np
+
+from gpu_samplers.processes import (
+    Array,
+    Process,
+    exponential,
+    integrated_exponential,
+    lower_factor,
+    noise_covariance,
+)
+from splitting_analysis.models import Piece, Rule
+from splitting_analysis.program import Advance
+
+
+class Map(NamedTuple):
+    """z <- keep z + gain s + noise xi; shapes (n, n), (n, n), (n, q), with q normals drawn."""
+
+    keep: Array
+    gain: Array
+    noise: Array | None
+
+
+class Tuned(NamedTuple):
+    """lambda_s in this step, and its rule (scheme.LambdaS)."""
+
+    value: float
+    rule: str
+
+
+def advance(op: Advance, process: Process, t: float, h: float, tuned: Tuned) -> Map:
+    """An op in the step from t over h. Raises ValueError for a step that does not exist."""
+    p, piece = process.parameters, op.piece
+    linear = np.array(piece.linear(p), dtype=np.float64)
+    weight = np.array(piece.score(p), dtype=np.float64)
+    strength = np.array(piece.noise(p), dtype=np.float64)
+    span, drawn = h * float(op.share), _acted_on(piece)
+    match piece.rule:
+        case Rule.EULER:
+            b = process.beta(process.T - t) * span
+            return _map(np.eye(len(linear)) + b * linear, np.diag(b * weight), np.sqrt(b * strength), drawn)
+        case Rule.ANCESTRAL:
+            b = process.beta(process.T - t) * span
+            _refuse_long(b, t, h)
+            keep, gain = np.eye(len(linear)) / sqrt(1 - b), np.diag(b * weight / sqrt(1 - b))
+            return _map(keep, gain, np.sqrt(b * strength), drawn)
+        case Rule.EXPONENTIAL:
+            delta = process.clock(t + h * float(op.start), span)
+            return _exponential(piece, linear, weight, strength, delta, drawn, tuned)
+        case _:
+            assert_never(piece.rule)
+
+
+def _map(keep: Array, gain: Array, deviations: Array, drawn: list[int]) -> Map:
+    return Map(keep, gain, np.diag(deviations)[:, drawn] if drawn else None)
+
+
+def _exponential(
+    piece: Piece, linear: Array, weight: Array, strength: Array, delta: float, drawn: list[int], tuned: Tuned
+) -> Map:
+    """The exact flow over the clock interval delta, the score held."""
+    rates = np.diag(linear)
+    if np.count_nonzero(linear - np.diag(rates)) == 0:
+        noise_rates = 2 * rates
+        if piece.tunable_noise:
+            scale = np.array([tuned.value] + [1.0] * (len(rates) - 1))
+            strength = strength * scale
+            if tuned.rule == "exponent":
+                noise_rates = noise_rates * scale
+        deviations = np.sqrt(strength * [_ramp(r, delta) for r in noise_rates])
+        gain = np.diag(weight * [_ramp(r, delta) for r in rates])
+        return _map(np.diag(np.exp(rates * delta)), gain, deviations, drawn)
+    clock = np.array([delta])
+    gain = np.zeros_like(linear)
+    if piece.uses_score:
+        gain = integrated_exponential(linear, clock)[0] * weight
+    factor = lower_factor(noise_covariance(linear, strength, clock)[0])
+    return Map(exponential(linear, clock)[0], gain, factor[:, drawn] if drawn else None)
+
+
+def _refuse_long(b: float, t: float, h: float) -> None:
+    if b >= 1:
+        raise ValueError(
+            f"beta h = {b:.3g} in the step at t = {t:g}, but the ancestral step divides by "
+            f"sqrt(1 - beta h): there h must be below {h / b:.3g}, not {h:.3g}"
+        )
+
+
+def _acted_on(piece: Piece) -> list[int]:
+    """Components on which the piece's noise acts, whatever the parameters (CLD draws for both, too)."""
+    ones = SimpleNamespace(**dict.fromkeys(("Gamma", "nu", "M", "iM", "half", "gamma"), 1))
+    noise = [bool(strength) for strength in piece.noise(ones)]
+    linear = np.array(piece.linear(ones), dtype=np.float64)
+    if piece.rule is Rule.EXPONENTIAL and any(noise):  # what the drift couples to it is noisy too
+        for _ in noise:
+            noise = [own or any(np.array(noise) & (row != 0)) for own, row in zip(noise, linear, strict=True)]
+    return [i for i, own in enumerate(noise) if own]
+
+
+def _ramp(rate: float, delta: float) -> float:
+    """Integral of exp(rate u) over [0, delta]."""
+    return expm1(rate * delta) / rate if rate else delta
