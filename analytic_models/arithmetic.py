@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import mpmath
@@ -73,6 +74,64 @@ def noise_2x2(
         (j0 * d + 2 * j1 * half * d + j2 * (half * half * d + q * q * e), xm),
         (xm, j0 * e - 2 * j1 * half * e + j2 * (half * half * e + r * r * d)),
     )
+
+
+def is_critical(matrix: tuple[tuple[Any, ...], ...]) -> bool:
+    """Whether a 2x2 matrix of scalars has one double eigenvalue, to rounding."""
+    (p, q), (r, s) = matrix
+    square, product = ((p - s) / 2) ** 2, q * r
+    if isinstance(square + product, sympy.Basic):
+        return bool(sympy.simplify(square + product) == 0)
+    eps = mpmath.eps if isinstance(square + product, mpmath.mpf) else np.finfo(np.float64).eps
+    return bool(abs(square + product) <= 64 * eps * (square + abs(product)))
+
+
+def flow_2x2(
+    matrix: tuple[tuple[Any, ...], ...], noise: tuple[Any, ...], delta: Any
+) -> tuple[Any, Any, Any]:
+    """exp(delta A), its integral from 0 to delta, and the covariance of `noise_2x2`, for any 2x2 A.
+
+    Taylor series over delta / 2^k, short enough not to cancel, and k doublings: with E and G the flow
+    and its integral over u, those over 2u are E E and G + E G, and the covariance is Q + E Q E^T.
+    Scalars and arrays of float64 or mpmath numbers. Raises ValueError for SymPy expressions.
+    """
+    if isinstance(delta, sympy.Basic) or any(isinstance(e, sympy.Basic) for row in matrix for e in row):
+        raise ValueError("no closed form of this exponential piece: its linear part is not critically damped")
+    n = range(2)
+    size = float(np.max(np.abs(delta)) * max(sum(abs(e) for e in row) for row in matrix))
+    halvings = max(0, math.ceil(math.log2(size)) + 2) if size > 0 else 0
+    u = delta / 2**halvings
+    e = [[int(i == j) + 0 * u for j in n] for i in n]
+    g = [[int(i == j) * u for j in n] for i in n]
+    q = [[(noise[i] if i == j else 0) * u for j in n] for i in n]
+    term, moment = g, q  # u^(k+1) A^k / (k+1)!, and the same of what multiplies the noise
+    for k in range(1, 200):
+        e = [[e[i][j] + sum(matrix[i][m] * term[m][j] for m in n) for j in n] for i in n]
+        moment = [
+            [
+                sum(matrix[i][m] * moment[m][j] + moment[i][m] * matrix[j][m] for m in n) * u / (k + 1)
+                for j in n
+            ]
+            for i in n
+        ]
+        term = [[sum(matrix[i][m] * term[m][j] for m in n) * u / (k + 1) for j in n] for i in n]
+        new = [[q[i][j] + moment[i][j] for j in n] for i in n]
+        longer = [[g[i][j] + term[i][j] for j in n] for i in n]
+        if all(
+            np.all(after[i][j] == before[i][j])
+            for before, after in ((q, new), (g, longer)) for i in n for j in n
+        ):  # fmt: skip
+            break
+        q, g = new, longer
+    for _ in range(halvings):
+        right = [[sum(e[i][m] * g[m][j] for m in n) for j in n] for i in n]
+        spread = [
+            [sum(e[i][m] * q[m][k] * e[j][k] for m in n for k in n) for j in n] for i in n
+        ]
+        g = [[g[i][j] + right[i][j] for j in n] for i in n]
+        q = [[q[i][j] + spread[i][j] for j in n] for i in n]
+        e = [[sum(e[i][m] * e[m][j] for m in n) for j in n] for i in n]
+    return tuple(map(tuple, e)), tuple(map(tuple, g)), tuple(map(tuple, q))
 
 
 def lower_gammas(x: Any) -> tuple[Any, Any, Any]:

@@ -11,17 +11,16 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import Any
+from typing import Any, assert_never
 
 import numpy as np
 
-from analytic_models.diffusions import Diffusion, letter_parameters
+from analytic_models.diffusions import Diffusion
 from analytic_models.grids import check_times
-from analytic_models.pieces import Lambda, advance, is_zero, product, refuse_long
+from analytic_models.rules import Lambda, Map, advance, coefficients, is_zero, product, refuse_long
 from analytic_models.targets import Block, Gaussian, Pair, marginal, score
-from splitting_analysis.models import Piece
-from splitting_analysis.notation import Op
-from splitting_analysis.scheme import Scheme, piece_key
+from splitting_analysis.program import Advance, Evaluate, Row
+from splitting_analysis.scheme import Scheme
 
 Form = dict[Any, Any]
 """{basis element: coefficient}; see `StepMap` for the basis."""
@@ -73,44 +72,46 @@ def one_step(
     lambda_s: Lambda = None,
 ) -> StepMap:  # fmt: skip
     """The exact map of one step from reverse time t over h. `score_at(tau)` gives the affine score."""
-    model, n = scheme.model, len(scheme.model.components)
+    program, n = scheme.program, len(scheme.model.components)
     state: list[Form] = [{("z", i): 1} for i in range(n)]
     start = [dict(form) for form in state]
     held: tuple[Form, ...] = tuple({("s", i): 1} for i in range(n))
-    stages: list[list[Form]] = []
+    drifts: list[list[Form]] = []
     noise: list[Block] = []
-    elapsed: dict[str, Any] = {}
-    evaluations = 0
-    for op in scheme.word:
-        if op.letter == "S":
-            held = _evaluate(score_at(diffusion.T - t - op.at.numerator * h / op.at.denominator), state)
-            evaluations += 1
-            if scheme.word.is_runge_kutta:
-                stages.append(_drift(scheme, diffusion, t, h, op, state, held))
-            continue
-        if op.row:
-            state = [dict(form) for form in start]
-            for weight, stage in zip(op.row, stages[-len(op.row) :], strict=True):
-                for i in range(n):
-                    add_scaled(state[i], h * weight.numerator / weight.denominator, stage[i])
-            continue
-        begun = elapsed.get(op.letter, 0)
-        elapsed[op.letter] = begun + op.fraction
-        numbers = coefficients(model.pieces[piece_key(op.letter, op.rule)], diffusion)
-        moved = advance(scheme, diffusion, op, numbers, t, h, begun, lambda_s)
-        new: list[Form] = []
-        for i in range(n):
-            form: Form = {}
-            for j in range(n):
-                add_scaled(form, moved.keep[i][j], state[j])
-                add_scaled(form, moved.gain[i][j], held[j])
-            if moved.noise is not None:
-                form["n", len(noise), i] = 1
-            new.append(form)
+    for op in program.instructions:
+        match op:
+            case Evaluate():
+                tau = diffusion.T - t - op.at.numerator * h / op.at.denominator
+                held = _evaluate(score_at(tau), state)
+                if program.is_runge_kutta:
+                    drifts.append(_drift(scheme, diffusion, tau, state, held))
+            case Row():
+                state = [dict(form) for form in start]
+                for weight, drift in zip(op.weights, drifts, strict=True):
+                    if weight:
+                        for i in range(n):
+                            add_scaled(state[i], h * weight.numerator / weight.denominator, drift[i])
+            case Advance():
+                moved = advance(scheme, diffusion, op, t, h, lambda_s)
+                state = _moved(moved, state, held, len(noise))
+                if moved.noise is not None:
+                    noise.append(moved.noise)
+            case _:
+                assert_never(op)
+    return StepMap(tuple(state), held, tuple(noise), program.evaluations)
+
+
+def _moved(moved: Map, state: Sequence[Form], held: Sequence[Form], block: int) -> list[Form]:
+    new: list[Form] = []
+    for i in range(len(state)):
+        form: Form = {}
+        for j in range(len(state)):
+            add_scaled(form, moved.keep[i][j], state[j])
+            add_scaled(form, moved.gain[i][j], held[j])
         if moved.noise is not None:
-            noise.append(moved.noise)
-        state = new
-    return StepMap(tuple(state), held, tuple(noise), evaluations)
+            form["n", block, i] = 1
+        new.append(form)
+    return new
 
 
 def _evaluate(affine: Affine, state: Sequence[Form]) -> tuple[Form, ...]:
@@ -127,11 +128,11 @@ def _evaluate(affine: Affine, state: Sequence[Form]) -> tuple[Form, ...]:
 
 
 def _drift(
-    scheme: Scheme, diffusion: Diffusion, t: Any, h: Any, op: Op, state: Sequence[Form], held: Sequence[Form]
+    scheme: Scheme, diffusion: Diffusion, tau: Any, state: Sequence[Form], held: Sequence[Form]
 ) -> list[Form]:
-    """A Runge-Kutta stage: the full drift at the current state and time t + c h."""
+    """The full drift at the current state and forward time tau, the score held."""
     linear, weights, _ = coefficients(scheme.model.drift, diffusion)
-    rate = diffusion.beta(diffusion.T - t - op.at.numerator * h / op.at.denominator)
+    rate = diffusion.beta(tau)
     result = []
     for row, weight, own in zip(linear, weights, held, strict=True):
         form: Form = {}
@@ -140,12 +141,6 @@ def _drift(
         add_scaled(form, product(weight, rate), own)
         result.append(form)
     return result
-
-
-def coefficients(piece: Piece, diffusion: Diffusion) -> tuple[Block, Pair, Pair]:
-    """Linear part, score part and noise of a piece as numbers."""
-    p = letter_parameters(diffusion)
-    return piece.linear(p), piece.score(p), piece.noise(p)
 
 
 def run(
@@ -295,7 +290,7 @@ def _denoising_step(
     n = len(scheme.model.components)
     state: list[Form] = [{("z", i): 1} for i in range(n)]
     held = _evaluate(score_at(diffusion.T - t), state)
-    drift = _drift(scheme, diffusion, t, left, Op("S"), state, held)
+    drift = _drift(scheme, diffusion, diffusion.T - t, state, held)
     for i in range(n):
         add_scaled(state[i], left, drift[i])
     return tuple(state)

@@ -25,7 +25,8 @@ import sympy
 from numpy.typing import NDArray
 
 from analytic_models.diffusions import VP, Diffusion, Langevin
-from analytic_models.moments import coefficients, one_step
+from analytic_models.moments import one_step
+from analytic_models.rules import coefficients
 from analytic_models.targets import Block, Gaussian, score
 from splitting_analysis.scheme import Scheme, piece_key
 

@@ -120,11 +120,13 @@ def _none(_: Any) -> Coefficients:
 # Parameters: Gamma, nu, M, and iM = 1/M, half = 1/2 in the arithmetic at hand.
 _PSLD_ODE = {
     "E": Piece(Rule.EULER, _psld_ode, _psld_half_score, _none),
+    "E:exp": Piece(Rule.EXPONENTIAL, _psld_ode, _psld_half_score, _none),
     "A": Piece(Rule.EULER, lambda p: ((p.Gamma / 2, -p.iM / 2), (0, 0)), lambda p: (p.Gamma / 2, 0), _none),
     "B": Piece(Rule.EULER, lambda p: ((0, 0), (p.half, p.nu / 2)), lambda p: (0, p.M * p.nu / 2), _none),
 }
 _PSLD_SDE = {
     "E": Piece(Rule.EULER, _psld_ode, _psld_noise, _psld_noise),
+    "E:exp": Piece(Rule.EXPONENTIAL, _psld_ode, _psld_noise, _psld_noise),
     "A": Piece(Rule.EULER, lambda p: ((p.Gamma, -p.iM / 2), (0, 0)), lambda p: (p.Gamma, 0), _none),
     "B": Piece(Rule.EULER, lambda p: ((0, 0), (p.half, p.nu)), lambda p: (0, p.M * p.nu), _none),
     "O": Piece(

@@ -252,6 +252,32 @@ def _psld_l(run: Run, _: Any, delta: Any) -> None:
     }  # fmt: skip
 
 
+def _psld_exp(run: Run, _: Any, delta: Any) -> None:
+    """The full linear part exactly, the score frozen; integrals of exp(u F) by Gauss's rule in u / delta."""
+    p, k = run.problem, 2 if run.problem.dynamics == "sde" else 1
+    linear = np.array([[p.Gamma, -1 / p.M], [1, p.nu]]) / 2
+    nodes, weights = np.polynomial.legendre.leggauss(16)
+    flows = [exponential(linear, delta * (1 + node) / 2) for node in nodes]
+    width = np.asarray(delta)[..., None, None] / 2
+    parts = [weight * width * e for weight, e in zip(weights, flows, strict=True)]
+    gain = sum(parts) @ np.diag([k * p.Gamma / 2, k * p.M * p.nu / 2])
+    flow, z, s = exponential(linear, delta), run.z, run.held
+    run.z = {
+        c: sum(flow[..., i, j] * z[d] + gain[..., i, j] * s[d] for j, d in enumerate("xm"))
+        for i, c in enumerate("xm")
+    }
+    if p.dynamics == "sde":
+        noise = np.diag([p.Gamma, p.M * p.nu])
+        cov = sum(part @ noise @ np.swapaxes(e, -1, -2) for part, e in zip(parts, flows, strict=True))
+        xi, eta = run.normal(2)
+        corner = np.sqrt(cov[..., 0, 0])
+        below = cov[..., 0, 1] / corner
+        run.z = {
+            "x": run.z["x"] + corner * xi,
+            "m": run.z["m"] + below * xi + np.sqrt(cov[..., 1, 1] - below**2) * eta,
+        }
+
+
 def _psld_k(run: Run, b: Any, _: Any) -> None:
     p, z, s = run.problem, run.z, run.held
     run.z = {
@@ -304,6 +330,7 @@ _LETTERS: dict[tuple[str, str, str], Callable[[Run, Any, Any], None]] = {
 } | {
     ("psld", "ode", "A"): _psld_a, ("psld", "ode", "B"): _psld_b,
     ("psld", "sde", "A"): _psld_a, ("psld", "sde", "B"): _psld_b,
+    ("psld", "ode", "E:exp"): _psld_exp, ("psld", "sde", "E:exp"): _psld_exp,
     ("psld", "sde", "O"): _psld_o, ("psld", "sde", "L"): _psld_l, ("psld", "sde", "K"): _psld_k,
     ("vp", "ode", "E:exp"): _vp_exp, ("vp", "sde", "E:exp"): _vp_exp, ("vp", "sde", "E:ddpm"): _vp_ddpm,
     ("vp", "sde", "L"): _vp_l, ("vp", "sde", "K"): _vp_k,

@@ -26,11 +26,11 @@ def test_every_generated_word_is_accepted_and_survives_printing(any_scheme):
 
 # word, model, dynamics, what the caret points at, the problem, what the message allows there
 REFUSED = [
-    ("S X A", "psld", "sde", "X", "unknown piece 'X'", "S, E, A, B, O, L, K"),
-    ("S B:exp A", "psld", "ode", "B:exp", "unknown piece 'B:exp'", "S, E, A, B"),
+    ("S X A", "psld", "sde", "X", "unknown piece 'X'", "S, E, E:exp, A, B, O, L, K"),
+    ("S B:exp A", "psld", "ode", "B:exp", "unknown piece 'B:exp'", "S, E, E:exp, A, B"),
     ("S B A", "vp", "ode", "B", "unknown piece 'B'", "S, E, E:exp"),
     ("S E:exp", "langevin", "sde", "E:exp", "unknown piece 'E:exp'", "A, B, O"),
-    ("O S B A", "psld", "ode", "O", "an ODE has no noise", "S, E, A, B"),
+    ("O S B A", "psld", "ode", "O", "an ODE has no noise", "S, E, E:exp, A, B"),
     ("L/2 S K L/2", "vp", "ode", "L/2", "an ODE has no noise", "S, E"),
     ("S B A", "psld", "sde", "A", "A B does not add up to the SDE's drift", "E or A B O or K L"),
     ("S E A", "psld", "ode", "A", "A E does not add up", "E or A B"),

@@ -1,0 +1,145 @@
+"""What the rules of models.Rule do in one step with numbers in: an affine map plus Gaussian noise.
+
+Entries are scalars (NumPy floats, mpmath numbers, SymPy expressions) or arrays over steps and modes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, assert_never
+
+import numpy as np
+import sympy
+
+from analytic_models.arithmetic import exp, exp_2x2, expm1, flow_2x2, is_critical, noise_2x2
+from analytic_models.diffusions import Diffusion, clock, letter_parameters
+from analytic_models.targets import Block, Pair
+from splitting_analysis.models import Piece, Rule
+from splitting_analysis.program import Advance
+from splitting_analysis.scheme import LambdaS, Scheme
+
+Lambda = Any
+"""lambda_s: a number, a function of reverse time, or None for the scheme's own (1 if symbolic)."""
+
+
+@dataclass(frozen=True)
+class Map:
+    """An instruction with numbers in: z <- keep z + gain s + constant noise covariance (None without)."""
+
+    keep: Block
+    gain: Block
+    noise: Block | None
+
+
+def advance(scheme: Scheme, diffusion: Diffusion, op: Advance, t: Any, h: Any, lambda_s: Lambda) -> Map:
+    """An instruction in the step from t over h."""
+    piece = op.piece
+    linear, weights, noise = coefficients(piece, diffusion)
+    share = op.share
+    match piece.rule:
+        case Rule.EULER:
+            b = diffusion.beta(diffusion.T - t) * h * share.numerator / share.denominator
+            n = range(len(linear))
+            keep = tuple(tuple(int(i == j) + product(linear[i][j], b) for j in n) for i in n)
+            return Map(keep, _diagonal([product(w, b) for w in weights]), _frozen_noise(piece, noise, b))
+        case Rule.ANCESTRAL:
+            b = diffusion.beta(diffusion.T - t) * h * share.numerator / share.denominator
+            if not isinstance(b, np.ndarray):  # in arrays the steps that do not exist become nan
+                refuse_long(scheme, diffusion, t, h)
+            root = (1 - b) ** 0.5
+            return Map(((1 / root,),), ((b * weights[0] / root,),), _frozen_noise(piece, noise, b))
+        case Rule.EXPONENTIAL:
+            begin = t + h * op.start.numerator / op.start.denominator if op.start else t
+            delta = clock(diffusion, begin, h * share.numerator / share.denominator)
+            value = lambda_at(scheme.lambda_s, lambda_s, t) if piece.tunable_noise else 1
+            return _flow(linear, weights, noise, delta, value, scheme.lambda_s.rule)
+        case _:
+            assert_never(piece.rule)
+
+
+def coefficients(piece: Piece, diffusion: Diffusion) -> tuple[Block, Pair, Pair]:
+    """Linear part, score part and noise of a piece as numbers."""
+    p = letter_parameters(diffusion)
+    return piece.linear(p), piece.score(p), piece.noise(p)
+
+
+def _frozen_noise(piece: Piece, noise: Pair, b: Any) -> Block | None:
+    return _diagonal([product(q, b) for q in noise]) if piece.has_noise else None
+
+
+def refuse_long(scheme: Scheme, diffusion: Diffusion, t: Any, h: Any) -> None:
+    """Raise ValueError where an ancestral op meets beta h >= 1; t and h alike, scalars or arrays."""
+    for op in scheme.program.instructions:
+        if not isinstance(op, Advance) or op.piece.rule is not Rule.ANCESTRAL:
+            continue
+        b = diffusion.beta(diffusion.T - t) * h * op.share.numerator / op.share.denominator
+        if isinstance(b, sympy.Basic) or np.max(b) < 1:
+            continue
+        worst = int(np.argmax(b))
+        b, t, h = (float(np.ravel(value)[worst]) for value in (b, t, h))
+        raise ValueError(
+            f"{scheme.name}: beta h = {b:.3g} in the step at t = {t:g}, but the ancestral step divides by "
+            f"sqrt(1 - beta h): there h must be below {h / b:.3g}, not {h:.3g}"
+        )
+
+
+def lambda_at(policy: LambdaS, override: Lambda, t: Any) -> Any:
+    """lambda_s at the step's start t: the override, else the scheme's value, else 1.
+
+    Raises ValueError unless it is finite and not negative.
+    """
+    value = override
+    if callable(override):
+        value = np.array([[override(float(u))] for u in t.flat]) if isinstance(t, np.ndarray) else override(t)
+    elif override is None:
+        value = policy.value
+        if value is None:
+            return 1
+        value = (1 + 0 * t) * value.numerator / value.denominator  # exact where t is
+    numbers = np.asarray(value)
+    if not isinstance(value, sympy.Basic) and not np.all((numbers >= 0) & (numbers < np.inf)):
+        raise ValueError(f"lambda_s = {value}: it scales a variance, so it must be finite and >= 0")
+    return value
+
+
+def _flow(linear: Block, weights: Pair, noise: Pair, delta: Any, value: Any, rule: str) -> Map:
+    """The exact flow over clock delta, score held, with lambda_s = `value` on component 0's noise."""
+    n = range(len(linear))
+    silent = not any(not is_zero(q) for q in noise)
+    noise = (noise[0] * value, *noise[1:])
+    if all(is_zero(linear[i][j]) for i in n for j in n if i != j):
+        rates = [linear[i][i] for i in n]
+        noise_rates = [rates[0] * value if rule == "exponent" else rates[0], *rates[1:]]
+        keep = _diagonal([1 if is_zero(rate) else exp(rate * delta) for rate in rates])
+        gain = _diagonal([product(w, _ramp(r, delta)) for w, r in zip(weights, rates, strict=True)])
+        added = [product(q, _ramp(2 * r, delta)) for q, r in zip(noise, noise_rates, strict=True)]
+        return Map(keep, gain, None if silent else _diagonal(added))
+    unscored = all(is_zero(w) for w in weights)
+    if unscored and is_critical(linear):
+        gain = tuple(tuple(0 for _ in n) for _ in n)
+        return Map(exp_2x2(linear, delta), gain, None if silent else noise_2x2(linear, noise, delta))
+    keep, integral, covariance = flow_2x2(linear, noise, delta)
+    gain = tuple(tuple(product(w, x) for w, x in zip(weights, row, strict=True)) for row in integral)
+    return Map(keep, gain, None if silent else covariance)
+
+
+def _ramp(rate: Any, delta: Any) -> Any:
+    """The integral of exp(rate u) over [0, delta]."""
+    if isinstance(rate, np.ndarray):
+        return np.where(rate == 0, delta, expm1(rate * delta) / np.where(rate == 0, 1, rate))
+    return delta if is_zero(rate) else expm1(rate * delta) / rate
+
+
+def _diagonal(entries: Sequence[Any]) -> Block:
+    return tuple(tuple(e if i == j else 0 for j in range(len(entries))) for i, e in enumerate(entries))
+
+
+def product(coefficient: Any, factor: Any) -> Any:
+    """Their product, the integer 0 where the coefficient is 0: zeros cost nothing further on."""
+    return 0 if is_zero(coefficient) else coefficient * factor
+
+
+def is_zero(value: Any) -> bool:
+    """Whether a scalar is 0; an array over steps or modes is taken as it comes."""
+    return not isinstance(value, np.ndarray) and bool(value == 0)
