@@ -297,8 +297,11 @@ def _denoising_step(
 
 
 def steps_for(nfe: int, scheme: Scheme, denoise: bool) -> int:
-    """Steps that a budget of score evaluations buys (theory section 7). Raises ValueError below 1."""
-    extra = int(denoise) + int(scheme.carries_score)
+    """Steps that a budget of score evaluations buys (theory section 7). Raises ValueError below 1.
+
+    As in `run`, a fixed target (Langevin) has no denoising step, whatever `denoise` says.
+    """
+    extra = int(denoise and scheme.model.time_dependent) + int(scheme.carries_score)
     steps = (nfe - extra) // scheme.word.nfe
     if steps < 1:
         raise ValueError(

@@ -5,6 +5,10 @@ then a fixed matrix M(h), and the scheme is stable at h while no eigenvalue of M
 disk. For 1x1 and 2x2 maps this is Jury's criterion: 1 - det >= 0 and 1 + det -+ tr >= 0; a carried
 score adds its own components to the state.
 
+An eigenvalue may leave the disk like h^k with any k, so slowly that float64 does not see it, and it may
+stay on the circle all the way (symplectic maps). Where float64 cannot tell which, the same map is
+evaluated again with DIGITS digits.
+
 What a limit means depends on the exact frozen flow exp(h A):
 
     contracting or neutral    the limit is the first h at which the scheme leaves the unit disk:
@@ -17,9 +21,11 @@ bound for one run, since a mode may be expanding early and stiff late.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import fields, replace
 from typing import Any
 
+import mpmath
 import numpy as np
 import sympy
 from numpy.typing import NDArray
@@ -31,8 +37,14 @@ from analytic_models.targets import Block, Gaussian, score
 from splitting_analysis.scheme import Scheme, piece_key
 
 Array = NDArray[np.float64]
-TOLERANCE = 4e-15
-"""How far a Jury condition may be off by round-off."""
+TOLERANCE, CARRIED_TOLERANCE = 4e-15, 1e-9
+"""How far a Jury condition, or an eigenvalue of a larger matrix, may be off by round-off near a crossing."""
+UNDECIDED, CARRIED_UNDECIDED = 1e-12, 1e-6
+"""A scan point this close to the circle decides nothing in float64."""
+CLEAR = 1e-7
+"""An eigenvalue this far outside at the first unstable point of the scan leaves no doubt."""
+DIGITS, FAINT = 150, -80
+"""Decimal digits of the second look, where growth below 10^FAINT in a step counts as none: h^13 is seen."""
 SCAN = 800
 """Steps tried, in geometric progression, before bisection."""
 SMALLEST = 1e-6
@@ -54,20 +66,105 @@ def largest_stable_step(
     """
     own, frozen = frozen_problem(scheme, diffusion, variances, tau)
     growth, rate = _exact_growth(scheme, own, frozen)
-    tolerance = 1e-9 if scheme.carries_score else TOLERANCE  # eigenvalues of 4x4 matrices are less exact
+    wide = scheme.carries_score and len(frozen) > 1  # eigenvalues of larger matrices are less exact
+    tolerance = CARRIED_TOLERANCE if wide else TOLERANCE
     longest = 10 * float(diffusion.T) if longest is None else longest
     scan = np.geomspace(min(SMALLEST / rate.max(), longest / 10), longest, SCAN)
-    unstable: NDArray[np.bool_] = ~(excess(scheme, own, frozen, scan[:, None]) <= tolerance)
-    unstable &= scan[:, None] >= SMALLEST / rate  # shorter than that, round-off decides
-    first = np.argmax(unstable, axis=0)
-    low, high = scan[np.maximum(first - 1, 0)], scan[first]
+    found = excess(scheme, own, frozen, scan[:, None])
+    within = scan[:, None] >= SMALLEST / rate  # shorter than that, round-off decides
+    undecided = within & (np.abs(found) <= (CARRIED_UNDECIDED if wide else UNDECIDED))
+    unstable: NDArray[np.bool_] = within & ~undecided & ~(found <= tolerance)
+    first = np.where(unstable.any(axis=0), np.argmax(unstable, axis=0), SCAN)
+    low, high = scan[np.maximum(first - 1, 0)], scan[np.minimum(first, SCAN - 1)]
     for _ in range(60):
         middle = (low + high) / 2
         bad = ~(excess(scheme, own, frozen, middle) <= tolerance)
         low, high = np.where(bad, low, middle), np.where(bad, middle, high)
     limit = np.where(low * rate <= 2 * SMALLEST, 0.0, low)
-    limit = np.where(unstable.any(axis=0), limit, np.inf)
-    return np.where(growth > NEUTRAL * rate, np.nan, limit)
+    limit = np.where(first < SCAN, limit, np.inf)
+    limit = np.where(growth > NEUTRAL * rate, np.nan, limit)
+    for mode in np.flatnonzero(~np.isnan(limit)):
+        at = int(first[mode])
+        begin = at
+        while begin and undecided[begin - 1, mode]:
+            begin -= 1
+        faint = at < SCAN and found[at, mode] < CLEAR
+        if at - begin > 1 or wide or faint:  # a plain crossing takes one point of the scan at most
+            variance = float(np.broadcast_to(np.asarray(variances, float), limit.shape)[mode])
+            leaves = _precise(scheme, diffusion, variance, tau)
+            shortest = int(np.argmax(within[:, mode]))
+            reach = scan[max(begin - 1, shortest) : at + 1]
+            limit[mode] = _first_exit(leaves, reach, float(limit[mode]), 2 * SMALLEST / float(rate[mode]))
+    return limit
+
+
+def stiffest(scheme: Scheme, diffusion: Diffusion, variances: Any, tau: float) -> int:
+    """Index of the mode whose exact frozen flow is the fastest (the first of equals).
+
+    A variance of 0 counts like any other where the score exists. Raises ValueError where it does not.
+    """
+    return int(np.argmax(_exact_growth(scheme, *frozen_problem(scheme, diffusion, variances, tau))[1]))
+
+
+def _first_exit(leaves: Callable[[float], bool], scan: Array, guess: float, shortest: float) -> float:
+    """Where the map first leaves the disk on the increasing steps `scan`; inf if nowhere, 0 if at once.
+
+    A `guess` that holds to 1e-9 is kept, else it is found by bisection. Six steps of the scan before it
+    are tried: an exit between two of them that is undone is not seen.
+    """
+    steps = np.unique([scan[0], *scan[np.linspace(0, len(scan) - 1, 6).astype(int)], scan[-1]])
+    tried = [float(h) for h in steps]
+    if shortest < guess < np.inf:
+        around = [guess * (1 - 1e-9), guess * (1 + 1e-9)]
+        tried = [*(h for h in tried if h < around[0]), *around, *(h for h in tried if h > around[1])]
+    outside = next((i for i, h in enumerate(tried) if leaves(h)), None)
+    if outside is None:
+        return float("inf")
+    if outside == 0:
+        return 0.0
+    low, high = tried[outside - 1], tried[outside]
+    if high == guess * (1 + 1e-9):
+        return guess
+    while high - low > 1e-12 * high:
+        middle = (low + high) / 2
+        low, high = (low, middle) if leaves(middle) else (middle, high)
+    return low if low > shortest else 0.0
+
+
+def _precise(scheme: Scheme, diffusion: Diffusion, variance: float, tau: float) -> Callable[[float], bool]:
+    """Whether the frozen map of h has an eigenvalue outside the disk, in DIGITS digits from the start."""
+    with mpmath.workdps(DIGITS):
+        numbers = {field.name: mpmath.mpf(getattr(diffusion, field.name)) for field in fields(diffusion)}
+        own, frozen = _frozen(replace(diffusion, **numbers), mpmath.mpf(variance), mpmath.mpf(tau))
+
+    def leaves(h: float) -> bool:
+        with mpmath.workdps(DIGITS):
+            try:
+                matrix = _matrix(scheme, own, frozen, mpmath.mpf(h))
+            except ValueError:
+                return True  # a step that does not exist
+            return _beyond_circle(mpmath.matrix(matrix))
+
+    return leaves
+
+
+def _beyond_circle(matrix: Any) -> bool:
+    """Whether an mpmath matrix has an eigenvalue outside the unit disk, by more than `FAINT`.
+
+    A carried score mostly adds eigenvalues that are 0: what is left is then Jury's criterion.
+    """
+    faint = mpmath.mpf(10) ** FAINT
+    monic, power = [mpmath.mpf(1)], mpmath.eye(matrix.rows)
+    for k in range(1, matrix.rows + 1):  # Faddeev and Le Verrier
+        moved = matrix * power
+        monic.append(-sum(moved[i, i] for i in range(matrix.rows)) / k)
+        power = moved + monic[-1] * mpmath.eye(matrix.rows)
+    while abs(monic[-1]) < faint / 10**20:
+        monic.pop()
+    if len(monic) <= 3:
+        trace, det = -(monic + [0])[1], (monic + [0, 0])[2]
+        return bool(max(det - 1, abs(trace) - 1 - det) > faint)
+    return bool(max(abs(value) for value in mpmath.eig(matrix, left=False, right=False)) > 1 + faint)
 
 
 def excess(scheme: Scheme, own: Diffusion, frozen: Block, h: Any) -> Array:
@@ -107,10 +204,11 @@ def step_matrix(scheme: Scheme, own: Diffusion, frozen: Block, h: Any) -> Array:
 
 
 def polynomial_limit(scheme: Scheme, diffusion: Diffusion, variance: float, tau: float) -> float | None:
-    """`largest_stable_step` of one variance by another route: exact roots of Jury's polynomials.
+    """`largest_stable_step` of one variance by another route: exact roots of polynomials in h.
 
-    None where M(h) is no polynomial (exact substeps, DDPM). Stable stretches lie between
-    consecutive real roots, so no unstable window is missed, however narrow.
+    None where M(h) is no polynomial (exact substeps, DDPM). Between consecutive roots of what vanishes
+    where an eigenvalue meets the unit circle nothing changes, so no unstable window is missed, however
+    narrow, and no instability, however weak. A carried score may add eigenvalues of its own.
     """
     rules = {
         scheme.model.pieces[piece_key(op.letter, op.rule)].rule for op in scheme.word if op.letter != "S"
@@ -123,17 +221,61 @@ def polynomial_limit(scheme: Scheme, diffusion: Diffusion, variance: float, tau:
         return float("nan")
     h = sympy.Symbol("h", positive=True)
     numbers = {field.name: sympy.Rational(getattr(own, field.name)) for field in fields(own)}
-    exact = tuple(tuple(sympy.Rational(float(np.ravel(e)[0])) for e in row) for row in frozen)
-    conditions = jury_conditions(scheme, replace(own, **numbers), exact, h)
-    polynomials = [sympy.Poly(sympy.expand(c), h) for c in conditions]
+    entries = [[float(np.ravel(e)[0]) for e in row] for row in frozen]
+    sizes = [abs(row[i]) for i, row in enumerate(entries)]
+    for i, j in ((0, 1), (1, 0)) if len(entries) > 1 else ():  # of a law at rest, round-off and nothing else
+        entries[i][j] *= abs(entries[i][j]) > TOLERANCE * (sizes[0] * sizes[1]) ** 0.5
+    exact = tuple(tuple(sympy.Rational(e) for e in row) for row in entries)
+    monic = _characteristic(scheme, replace(own, **numbers), exact, h)
+    polynomials = [sympy.Poly(c, h) for c in _crossings(monic, h)]
     roots = sorted(
         {root for poly in polynomials if not poly.is_zero for root in poly.real_roots() if root > 0}
     )
     for low, high in zip([0, *roots], [*roots, None], strict=True):
-        middle = _between(low, high)
-        if any(poly.eval(middle) < 0 for poly in polynomials):
+        if _outside([c.subs(h, _between(low, high)) for c in monic]):
             return float(low)
     return float("inf")
+
+
+def _characteristic(scheme: Scheme, own: Diffusion, frozen: Block, h: Any) -> list[Any]:
+    """Coefficients of the map's characteristic polynomial, 1 first, without its zero eigenvalues."""
+    matrix = sympy.Matrix(_matrix(scheme, own, frozen, h))
+    monic = [sympy.expand(c) for c in matrix.charpoly(sympy.Dummy("x")).all_coeffs()]
+    while monic[-1] == 0:
+        monic.pop()
+    return monic
+
+
+def _crossings(monic: list[Any], h: Any) -> list[Any]:
+    """What vanishes wherever an eigenvalue crosses the unit circle: at 1, at -1, or a complex pair.
+
+    The product of 1 - l_i l_j over all pairs vanishes for the last. Where it does so for every h (a
+    symplectic pair), a pair leaves the circle only after it has met, at a zero of the discriminant.
+    """
+    n = len(monic) - 1
+    x = sympy.Dummy("x")
+    signs = [sum(monic), sum((-1) ** k * c for k, c in enumerate(monic))]
+    padded = [*monic, *[sympy.Integer(0)] * n]
+    inner = [
+        [(padded[j - i] if j >= i else 0) - padded[i + j + 2] for j in range(n - 1)] for i in range(n - 1)
+    ]
+    pairs = sympy.expand(sympy.Matrix(inner).det()) if n > 1 else sympy.Integer(1)
+    if pairs != 0:
+        return [*signs, pairs]
+    poly = sympy.Poly(monic, x, domain=sympy.QQ[h])
+    return [*signs, sympy.Poly(poly.sqf_part(), x).discriminant()]
+
+
+def _outside(monic: list[Any]) -> bool:
+    """Whether a polynomial with rational coefficients has a root outside the unit disk."""
+    if len(monic) <= 3:
+        middle, last = (*monic[1:], 0, 0)[:2]
+        return bool(last > 1 or abs(middle) > 1 + last)
+    with mpmath.workdps(100):
+        roots = mpmath.polyroots(
+            [mpmath.mpf(c.p) / c.q for c in monic], maxsteps=500, extraprec=400, error=False
+        )
+        return bool(max(abs(root) for root in roots) > 1 + mpmath.mpf(10) ** -60)
 
 
 def jury_conditions(scheme: Scheme, own: Diffusion, frozen: Block, h: Any) -> tuple[Any, ...]:
@@ -142,15 +284,11 @@ def jury_conditions(scheme: Scheme, own: Diffusion, frozen: Block, h: Any) -> tu
     A carried score is allowed as long as it adds only zero eigenvalues. Raises ValueError where the
     map has more than two eigenvalues that are not zero.
     """
-    matrix = sympy.Matrix(_matrix(scheme, own, frozen, h))
-    x = sympy.Dummy("x")
-    coefficients_ = [sympy.expand(c) for c in matrix.charpoly(x).all_coeffs()]
-    while coefficients_ and coefficients_[-1] == 0:
-        coefficients_.pop()
-    if len(coefficients_) > 3:
+    monic = _characteristic(scheme, own, frozen, h)
+    if len(monic) > 3:
         raise ValueError(f"{scheme.name} carries its score: Jury's conditions are written for 2 eigenvalues")
-    minus_trace, det = [*coefficients_[1:], 0, 0][:2]
-    if len(scheme.model.components) == 1:
+    minus_trace, det = [*monic[1:], 0, 0][:2]
+    if len(monic) == 2:
         return 1 + minus_trace, 1 - minus_trace
     return 1 - det, 1 + det + minus_trace, 1 + det - minus_trace
 
@@ -224,11 +362,14 @@ def frozen_problem(
     """The process with its beta at tau for good, and the score's matrix there, entries (d,)."""
     if scheme.model_name != diffusion.model_name:
         raise ValueError(f"{scheme.name} is a {scheme.model_name} scheme, not one for {diffusion.model_name}")
-    target = Gaussian(np.asarray(variances, dtype=np.float64))
-    matrix = score(diffusion, target, float(tau))[0]
+    return _frozen(diffusion, np.asarray(variances, dtype=np.float64), float(tau))
+
+
+def _frozen(diffusion: Diffusion, variances: Any, tau: Any) -> tuple[Diffusion, Block]:
+    matrix = score(diffusion, Gaussian(variances), tau)[0]
     if isinstance(diffusion, Langevin):
         return diffusion, matrix
-    rate = float(diffusion.beta(tau))
+    rate = diffusion.beta(tau)
     return replace(diffusion, beta_min=rate, beta_max=rate), matrix
 
 

@@ -7,6 +7,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import sympy
+from hypothesis import assume, given, settings
+from hypothesis import strategies as st
 from scipy.optimize import brentq
 
 from analytic_models.diffusions import PSLD, VP, Diffusion, Langevin
@@ -19,11 +21,13 @@ from analytic_models.stability import (
     polynomial_limit,
     spectral_radius,
     step_matrix,
+    stiffest,
 )
-from analytic_models.targets import Gaussian, marginal
+from analytic_models.targets import Gaussian, digits_spectrum, marginal
 from splitting_analysis.catalogue import CATALOGUE, entries, find
 from splitting_analysis.notation import Word
 from splitting_analysis.scheme import Scheme, scheme
+from tests.strategies import splitting_words
 
 VARIANCES = [0.001, 0.05, 0.3, 0.8, 1.0, 1.5, 4.0]
 PROCESSES: dict[str, Diffusion] = {
@@ -82,6 +86,62 @@ def test_bisection_finds_the_exact_roots_of_jurys_polynomials(name):
         by_scan = largest_stable_step(entry, diffusion, [0.05, 0.8, 4.0], tau)
         exact = [polynomial_limit(entry, diffusion, v, tau) for v in (0.05, 0.8, 4.0)]
         assert by_scan == pytest.approx(exact, rel=1e-9, nan_ok=True)
+
+
+@given(st.data())
+@settings(max_examples=25)
+def test_the_scan_and_the_exact_roots_agree_on_any_word(data):
+    """Carried scores, weak instabilities and neutral flows among them; 1x1 and 2x2 maps."""
+    keys = [("psld", "ode"), ("vp", "ode"), ("vp", "sde"), ("langevin", "ode"), ("langevin", "sde")]
+    model, dynamics = data.draw(st.sampled_from(keys))
+    word = data.draw(splitting_words(model, dynamics))
+    entry = Scheme(str(word), word, model, dynamics)
+    still = PSLD(Gamma=0.25, nu=3.25, kappa=1.0)  # neutral where the data variance is 1
+    diffusion = still if model == "psld" and data.draw(st.booleans()) else PROCESSES[model]
+    variance = data.draw(st.sampled_from([0.001, 0.75, 1.0, 1.5]))
+    tau = data.draw(st.sampled_from([0.0625, 0.5]))
+    exact = polynomial_limit(entry, diffusion, variance, tau)
+    assume(exact is not None)
+    limit = largest_stable_step(entry, diffusion, [variance], tau, 1e3)[0]
+    assert limit == pytest.approx(exact if exact < 1e3 else np.inf, rel=1e-8, abs=1e-5, nan_ok=True)
+
+
+@pytest.mark.parametrize(
+    "word",
+    [
+        "B*3/5 S B*2/5 A",  # grows like h^2, below the round-off of its 4x4 matrix
+        "S E",
+        "S E[1] S@1 E[1/2,1/2]",
+        "S E[1/2] S@1/2 E[1]",
+        "S E[1/3] S@1/3 E[0,2/3] S@2/3 E[1/4,0,3/4]",
+    ],
+)
+@pytest.mark.parametrize("variance", [0.01, 0.7, 30.0])
+def test_an_instability_however_weak_leaves_no_stable_step(word, variance):
+    """The exact flow rotates; these maps grow like h^2 or h^4 at every step."""
+    entry = scheme(word, "langevin", "ode")
+    stable = word.endswith("[1/4,0,3/4]")  # order 3 damps: up to sqrt(3) on the imaginary axis
+    expected = np.sqrt(3 * variance) if stable else 0.0
+    assert largest_stable_step(entry, Langevin(1.0, 3.0), [variance], 0.5, 1e3)[0] == pytest.approx(expected)
+    assert polynomial_limit(entry, Langevin(1.0, 3.0), variance, 0.5) == pytest.approx(expected)
+
+
+def test_the_stiffest_mode_has_the_fastest_exact_flow():
+    variances = [0.3, 0.0, 4.0, 1e-5]
+    for entry in (find("RSE"), find("EM"), find("EM", "vp")):
+        assert stiffest(entry, PROCESSES[entry.model_name], variances, 1e-3) == 1
+    assert stiffest(find("BAOAB", "langevin"), PROCESSES["langevin"], [0.3, 0.1, 4.0], 0.0) == 1
+
+
+@pytest.mark.parametrize(
+    ("name", "limit"), [("RSE", 0.00370), ("RK45", 0.00699), ("ROBA", 0.00190), ("EM", 0.00203)]
+)
+def test_the_limits_of_the_digits_stiffest_mode_are_those_of_variance_zero(name, limit):
+    spectrum = digits_spectrum()
+    mode = stiffest(find(name), PSLD(), spectrum, 1e-3)
+    assert spectrum[mode] == 0
+    limits = largest_stable_step(find(name), PSLD(), spectrum[[mode, 0, 30, 60]], 1e-3)
+    assert limits[0] == pytest.approx(limit, abs=5e-6) and limits[0] == np.nanmin(limits)
 
 
 def test_the_fifth_order_runge_kutta_step_is_stable_up_to_the_root_of_its_polynomials():
