@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from typing import Annotated
 
 import typer
@@ -47,7 +48,12 @@ def derive(
           --at Gamma=0.01,nu=4.01,beta=8,x=0.3,m=-0.7,t=0.4
     """
     from reports import derivation
+    from reports.lookup import reading, resolve
 
+    style = style.strip().lower()
+    for text in (scheme, minus):  # said before the work, which may be long
+        if text is not None and (said := reading(resolve(text, model, dynamics), dynamics)):
+            print(said, file=sys.stderr)
     if at is None and score_x is None and score_m is None:
         print(derivation.formulas(scheme, model, dynamics, order, minus, style, lambda_s))
         return

@@ -21,7 +21,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 
-from splitting_analysis.spelling import NUMBER, respell
+from splitting_analysis.spelling import NUMBER, from_openmm, respell
 
 GRAMMAR = (
     "S, S@1, S@1/2 (score), A, B/2, B*2/3, B*0.5, E:exp (pieces and fractions), E[1/2,1/2] (Runge-Kutta row)"
@@ -135,7 +135,7 @@ def parse(text: str) -> Word:
 
 def meant_word(text: str) -> str | None:
     """The word that a text that is none was probably meant to be, in canonical spelling, or None."""
-    meant = respell(text)
+    meant = from_openmm(re.findall(r"[^\s,]", text.upper())) or respell(text)
     try:
         return None if meant is None else str(_read(meant))
     except WordError:
