@@ -2,67 +2,85 @@
 
 from __future__ import annotations
 
-import json
 import math
+from collections.abc import Callable
 from dataclasses import replace
 from fractions import Fraction
+from functools import partial
 from types import SimpleNamespace
 from typing import Any
 
+import mpmath
 import sympy
 
-from reports.expressions import parse_expression, parse_settings
+from reports.at_option import rate, values_at
+from reports.expressions import parse_expression
+from reports.legend import legend
 from reports.lookup import check_lambda_s, resolve
+from reports.terminal import json_text
 from splitting_analysis.algebra import algebra
 from splitting_analysis.formulas import keys_of, spell_error, to_json
 from splitting_analysis.local_error import LocalError, at_lambda_one, local_error, order_of
-from splitting_analysis.numbers import (
-    Point,
-    beta_parameters,
-    error_numbers,
-    evaluate,
-    sympy_field,
-    vector_field,
-)
+from splitting_analysis.numbers import Directions, Point, evaluate, sympy_field, vector_field
 from splitting_analysis.scheme import LambdaS, Scheme
 from splitting_analysis.strong import strong_error
 from splitting_analysis.styles import STYLES
 
-LEGEND = (
-    "error = exact - scheme after one step from the same state; beta, its derivatives and the score "
-    "are taken at forward time tau = T - t.\n"
-    "d_c s[v] (∂_c s[v]): Jacobian of s in c applied to v; Δ_c s: sum of second derivatives over "
-    "coordinates; ∂_τ s: derivative in tau.\nxx, xm, mm: second moments of the increment "
-    "(matrices; on xx and mm their symmetric part)."
-)
-DEFAULTS = {
-    "psld": {"Gamma": 0.01, "nu": 4.01, "beta": 8.0, "T": 1.0},
-    "vp": {"beta_min": 0.1, "beta_max": 20.0, "T": 1.0},
-    "langevin": {"gamma": 1.0},
-}
-OPTIONAL = {
-    "psld": ("lambda_s", "M", "beta_min", "beta_max", "tau", "t"),
-    "vp": ("beta", "tau", "t"),
-    "langevin": (),
-}
+DIGITS = 30
+"""In which coefficients are evaluated, before they become a float64."""
+SECONDS = {
+    ("psld", "sde"): (4, 8, 18), ("psld", "ode"): (5, 18, 10), ("vp", "sde"): (6, 20, 9),
+    ("vp", "ode"): (8, 16, 4), ("langevin", "sde"): (6, 4, 10), ("langevin", "ode"): (10, 1, 2),
+}  # fmt: skip
+"""Measured: the highest order that the formulas of a short word reach within half a minute of CPU,
+the seconds that takes, and by how much the next order takes longer (and is longer to read)."""
+RUNGE_KUTTA = (10, 20, 3)
+BEYOND = 2
+"""How many further orders --long allows."""
+MAX_TIMED = 8
+"""The closed forms hold derivatives of beta for that power of h."""
+
+
+def check_order(order: int | None, schemes: list[Scheme], long: bool) -> None:
+    """Raise ValueError for an order that there is not, or that takes long and was not confirmed."""
+    if order is None:
+        return
+    limits = [
+        RUNGE_KUTTA if s.word.is_runge_kutta else SECONDS[s.model_name, s.dynamics] for s in schemes
+    ]
+    quick, seconds, growth = min(limits)
+    timed = any(s.model.time_dependent and not s.word.is_runge_kutta for s in schemes)
+    highest = min(quick + BEYOND, MAX_TIMED if timed else quick + BEYOND)
+    if not 1 <= order <= highest:
+        more = f", above {quick} with --long" if highest > quick else ""
+        raise ValueError(f"--order {order}: choose 1 to {highest}{more}; it is the highest power of h to derive")
+    if order > quick and not long:
+        minutes = max(1, round(seconds * growth ** (order - quick) / 60))
+        raise ValueError(
+            f"--order {order}: the formulas of {schemes[0].model_name} ({schemes[0].dynamics}) at h^{order} take "
+            f"about {minutes} minute{'s' if minutes > 1 else ''}, and each order is about {growth} times as "
+            f"long to read as the one before; --order {quick} takes seconds, --long derives it all the same"
+        )
 
 
 def formulas(
     text: str, model: str | None, dynamics: str | None, order: int | None, minus: str | None,
-    style: str, lambda_s: str | None,
+    style: str, lambda_s: str | None, long: bool = False, say: Callable[[str], None] = print,
 ) -> str:  # fmt: skip
-    """The formulas as text to print. Raises ValueError for anything it refuses."""
+    """The formulas as text to print; `say` is told what is being done.
+
+    Raises ValueError for anything it refuses.
+    """
     if style not in (*STYLES, "json"):
-        raise ValueError(f"no format {style!r}; there are: {', '.join([*STYLES, 'json'])}")
-    if order is not None and not 1 <= order <= 6:
-        raise ValueError(f"--order {order}: choose 1 to 6, the highest power of h to derive")
-    schemes = _resolved(text, minus, model, dynamics)
+        raise ValueError(f"no format {style!a}; there are: {', '.join([*STYLES, 'json'])}")
+    schemes = resolved(text, minus, model, dynamics)
+    check_order(order, schemes, long)
     value = None if lambda_s is None else _lambda(lambda_s)
     if value is not None:
         check_lambda_s("--lambda-s", *schemes)
         schemes = [replace(s, lambda_s=LambdaS(s.lambda_s.rule, value)) for s in schemes]
     scheme = schemes[0]
-    errors = [local_error(s, order) for s in schemes]
+    errors = [_derived(s, order, say) for s in schemes]
     if minus is not None:
         errors = [errors[0] - errors[1]]
     elif scheme.dynamics == "sde":
@@ -70,14 +88,22 @@ def formulas(
         if scheme.has_tunable_noise and value is None:
             errors.append(strong_error(at_lambda_one(scheme)))
     if style == "json":
-        return json.dumps([to_json(error) for error in errors], indent=1, ensure_ascii=False)
+        say("writing the formulas")
+        return json_text([to_json(error) for error in errors])
+    say("determining the order")
     lines = [] if style != "text" else _heading(scheme, minus, value)
+    spelled: list[tuple[str, str]] = []
     for i, error in enumerate(errors):
-        lines += _formulas(error, style, " at lambda_s = 1" if i == 2 else "")
-    return "\n".join(lines + (["", LEGEND] if style == "text" else []))
+        lines += _formulas(error, style, " at lambda_s = 1" if i == 2 else "", spelled, say)
+    return "\n".join(lines + (["", *legend(spelled, scheme)] if style == "text" else []))
 
 
-def _resolved(text: str, minus: str | None, model: str | None, dynamics: str | None) -> list[Scheme]:
+def _derived(scheme: Scheme, order: int | None, say: Callable[[str], None]) -> LocalError:
+    say(f"deriving the error of {scheme.name[:40]}" + (f" up to h^{order}" if order else ""))
+    return local_error(scheme, order)
+
+
+def resolved(text: str, minus: str | None, model: str | None, dynamics: str | None) -> list[Scheme]:
     """The scheme, and the one whose error is subtracted, if any."""
     scheme = resolve(text, model, dynamics)
     return [scheme] if minus is None else [scheme, resolve(minus, scheme.model_name, dynamics)]
@@ -134,7 +160,10 @@ def _heading(scheme: Scheme, minus: str | None, value: Fraction | None) -> list[
     return [*lines, f"{weak}order{at}: {order_of(scheme)}{claim}"]
 
 
-def _formulas(error: LocalError, style: str, note: str) -> list[str]:
+def _formulas(
+    error: LocalError, style: str, note: str, spelled: list[tuple[str, str]], say: Callable[[str], None]
+) -> list[str]:
+    """The lines for an error; (key, formula) of every formula is added to `spelled`."""
     names = {"ode": "local error", "weak": "weak local error", "strong": "mean-square local error"}
     lines = []
     for power in error.terms:
@@ -145,7 +174,9 @@ def _formulas(error: LocalError, style: str, note: str) -> list[str]:
         if style == "text":
             lines += ["", f"{names[error.kind]}{note}, coefficient of h^{power}:"]
         for key in keys_of(error, power):
+            say(f"writing the coefficient of h^{power}, {key}")
             formula = spell_error(error, power, key, STYLES[style])
+            spelled.append((key, formula))
             if style == "text":
                 lines.append(f"  {key:>2}: {formula}")
             elif style == "latex":
@@ -160,81 +191,91 @@ def _formulas(error: LocalError, style: str, note: str) -> list[str]:
 
 def numbers(
     text: str, model: str | None, dynamics: str | None, order: int | None, minus: str | None,
-    scores: tuple[str | None, str | None], at: str,
+    scores: tuple[str | None, str | None], at: str, long: bool = False, say: Callable[[str], None] = print,
 ) -> dict[str, Any]:  # fmt: skip
     """The coefficients at one state, for score expressions in the state and forward time tau."""
-    schemes = _resolved(text, minus, model, dynamics)
+    schemes = resolved(text, minus, model, dynamics)
     scheme = schemes[0]
-    values = _values(schemes, at)
-    point = _field_point(scheme, values, _score_expressions(scheme, scores))
-    if any(s.word.is_runge_kutta for s in schemes):
-        if minus is not None:
-            raise ValueError("--minus with --at is for splittings, not for Runge-Kutta words")
-        return _runge_kutta_numbers(scheme, values, order, scores)
-    errors = [local_error(s, order) for s in schemes]
-    error = errors[0] if minus is None else errors[0] - errors[1]
-    suffix = "_weak" if scheme.dynamics == "sde" else ""
+    check_order(order, schemes, long)
+    values = values_at(schemes, at)
+    expressions = _score_expressions(scheme, scores)
+    runge_kutta = any(s.word.is_runge_kutta for s in schemes)
+    if runge_kutta and minus is not None:
+        raise ValueError("--minus with --at is for splittings, not for Runge-Kutta words")
     result: dict[str, Any] = {
-        "scheme": error.name, "word": str(scheme.word), "dynamics": scheme.dynamics,
+        "scheme": scheme.name, "word": str(scheme.word), "dynamics": scheme.dynamics,
         "model": scheme.model_name, "at": values,
     }  # fmt: skip
-    for power, by_key in error_numbers(error, point).items():
-        if power > 1 or any(by_key.values()):
-            result[f"h{power}{suffix}"] = by_key
-    if scheme.dynamics == "sde" and minus is None:
-        strong = strong_error(at_lambda_one(scheme) if values.get("lambda_s") == 1 else scheme)
-        for power, by_key in error_numbers(strong, point).items():
-            result[f"h{power}_strong"] = by_key
+    with mpmath.workdps(DIGITS):
+        if runge_kutta:
+            return result | _runge_kutta_numbers(scheme, values, _derived(scheme, order, say), expressions)
+        errors = [_derived(s, order, say) for s in schemes]
+        error = errors[0] if minus is None else errors[0] - errors[1]
+        result["scheme"] = error.name
+        point = _point(scheme, values, expressions)
+        say("evaluating the coefficients")
+        suffix = "_weak" if scheme.dynamics == "sde" else ""
+        for power, by_key in _numbers(error, point, values).items():
+            if power > 1 or any(by_key.values()):
+                result[f"h{power}{suffix}"] = by_key
+        if scheme.dynamics == "sde" and minus is None:
+            strong = strong_error(at_lambda_one(scheme) if values.get("lambda_s") == 1 else scheme)
+            for power, by_key in _numbers(strong, point, values).items():
+                result[f"h{power}_strong"] = by_key
     return result
 
 
-def _values(schemes: list[Scheme], at: str) -> dict[str, float]:
-    """All values of --at, defaults filled in, time given as t or tau, M by critical damping."""
-    name, model = schemes[0].model_name, schemes[0].model
-    allowed = (*DEFAULTS[name], *OPTIONAL[name], *model.components)
-    given = parse_settings(at, allowed)
-    values: dict[str, float] = {**DEFAULTS[name], **given, **_lambda_at(schemes, given)}
-    if "beta" in given and ({"beta_min", "beta_max"} & set(given)):
-        raise ValueError("--at: give beta (constant), or beta_min and beta_max, not both")
-    if ("beta_min" in given) != ("beta_max" in given):
-        raise ValueError("--at: beta_min and beta_max go together")
-    if "beta" in given or ("beta_min" not in given and "beta" in values):
-        values["beta_min"] = values["beta_max"] = values["beta"]
-    if values.get("beta_min", 0) < 0 or values.get("beta_max", 0) < 0:
-        raise ValueError("--at: beta must not be negative")
-    needed = [c for c in model.components if c not in values]
-    if model.time_dependent and not ({"t", "tau"} & set(given)):
-        needed.append("t (reverse time; or tau = T - t)")
-    if needed:
-        raise ValueError(f"--at: missing {', '.join(needed)}")
-    if {"t", "tau"} <= set(given):
-        raise ValueError("--at: give t (reverse time) or tau = T - t, not both")
-    if model.time_dependent:
-        values["tau"] = given.get("tau", values["T"] - given.get("t", 0.0))
-        values["t"] = given.get("t", values["T"] - values["tau"])
-        if not 0 <= values["tau"] <= values["T"]:
-            raise ValueError(f"--at: tau = {values['tau']} lies outside [0, T = {values['T']}]")
-        values |= beta_parameters(_beta(values), values["tau"])
-    if name == "psld":
-        if values["Gamma"] < 0 or values["nu"] < 0 or values["Gamma"] == values["nu"]:
-            raise ValueError("--at: Gamma and nu must be >= 0 and differ (critical damping)")
-        values.setdefault("M", 4 / (values["Gamma"] - values["nu"]) ** 2)
-    return values
+def _numbers(error: LocalError, point: Point, values: dict[str, float]) -> dict[int, dict[str, float]]:
+    """All coefficients as floats, by power of h and key; refused where one is no float64."""
+    return {
+        power: {
+            key: _finite(f"the coefficient of h^{power}, {key}", values, partial(evaluate, by_key[key], point))
+            for key in keys_of(error, power)
+        }
+        for power, by_key in error.terms.items()
+    }
 
 
-def _lambda_at(schemes: list[Scheme], given: dict[str, float]) -> dict[str, float]:
-    """lambda_s as given, or 1, where it acts."""
-    if "lambda_s" in given:
-        check_lambda_s("--at lambda_s", *schemes)
-        if given["lambda_s"] < 0:
-            raise ValueError("--at: lambda_s scales a variance, so it is >= 0")
-    acts = any(scheme.has_tunable_noise for scheme in schemes)
-    return {"lambda_s": given.get("lambda_s", 1.0)} if acts else {}
+def _finite(what: str, values: dict[str, float], number: Callable[[], Any]) -> float:
+    """The number that is computed, as a float; `what` it is and where is said if it is none."""
+    try:
+        value = float(number())
+    except ZeroDivisionError:
+        if not values.get("beta", 1.0):
+            raise ValueError(
+                f"{what} divides by beta, which is 0 at tau = {values['tau']:g}: "
+                "choose another time, or beta_min > 0"
+            ) from None
+        value = math.nan
+    except OverflowError:
+        value = math.inf
+    if not math.isfinite(value):
+        raise ValueError(f"{what} overflows: it lies outside float64 at {place(values)}")
+    return value
 
 
-def _beta(values: dict[str, float]) -> sympy.Expr:
-    low, high = values["beta_min"], values["beta_max"]
-    return low + sympy.Symbol("tau") * (high - low) / values["T"]
+def _score_value(name: str, expressions: dict[str, sympy.Expr], values: dict[str, float]) -> None:
+    """Refuse a score whose value at the point is no float64, before it is differentiated."""
+    expression = expressions[name]
+    here = {s: values[str(s)] for s in sorted(expression.free_symbols, key=str)}
+    try:
+        value = float(sympy.lambdify(list(here), expression, "math")(*here.values()))
+    except OverflowError:
+        value = math.inf
+    except (ValueError, ZeroDivisionError, TypeError):  # TypeError: of a complex number
+        raise ValueError(
+            f"the score {name} = {str(expression)[:60]} has no finite value at {place(values)}"
+        ) from None
+    if not math.isfinite(value):
+        raise ValueError(
+            f"the score {name} = {str(expression)[:60]} overflows: it lies outside float64 at {place(values)}"
+        )
+
+
+def place(values: dict[str, float]) -> str:
+    """The point of `values` in words, state and time and the parameters that were chosen."""
+    shown = [key for key in values if key not in ("dbeta", "d2beta", "d3beta", "tau", "T")]
+    return ", ".join(f"{key} = {values[key]:g}" for key in shown)
 
 
 def _score_expressions(scheme: Scheme, scores: tuple[str | None, str | None]) -> dict[str, sympy.Expr]:
@@ -248,38 +289,62 @@ def _score_expressions(scheme: Scheme, scores: tuple[str | None, str | None]) ->
     return {n: parse_expression(s, names) for n, s in zip(wanted, given, strict=True)}
 
 
-def _field_point(scheme: Scheme, values: dict[str, float], expressions: dict[str, sympy.Expr]) -> Point:
+def _point(scheme: Scheme, values: dict[str, float], expressions: dict[str, sympy.Expr]) -> Point:
+    """Where to evaluate, in mpmath's numbers: nothing overflows on the way to a float64 result."""
     where = {c: values[c] for c in scheme.model.components}
+    for name in expressions:
+        _score_value(name, expressions, values)
     field = sympy_field(expressions, {**where, "tau": values.get("tau", 0.0)})
-    return Point(where, field, values)
+
+    def checked(name: str, j: int, directions: Directions) -> Any:
+        derivative = field(name, j, tuple((c, 1) for c, _ in directions))
+        if not math.isfinite(derivative):
+            by = ["tau"] * j + [c for c, _ in directions]
+            what = f"the derivative of the score {name} by {', '.join(by)}" if by else f"the score {name}"
+            raise ValueError(f"{what} overflows: it lies outside float64 at {place(values)}")
+        product = mpmath.mpf(derivative)
+        for _, direction in directions:
+            product = product * direction
+        return product
+
+    exact = {key: mpmath.mpf(value) for key, value in values.items()}
+    return Point({c: exact[c] for c in where}, checked, exact)
 
 
 def _runge_kutta_numbers(
-    scheme: Scheme, values: dict[str, float], order: int | None, scores: tuple[str | None, str | None]
+    scheme: Scheme, values: dict[str, float], error: LocalError, expressions: dict[str, sympy.Expr]
 ) -> dict[str, Any]:
     """A Runge-Kutta word's error at a point: trees of the full drift, tau as one more variable."""
-    expressions = _score_expressions(scheme, scores)
+    for name in expressions:
+        _score_value(name, expressions, values)
     model = scheme.model
     p = SimpleNamespace(
-        half=sympy.Rational(1, 2), iM=1 / values.get("M", 1.0),
-        **{k: v for k, v in values.items() if k in ("Gamma", "nu", "M", "gamma")},
+        half=sympy.Rational(1, 2), iM=1 / sympy.Float(values.get("M", 1.0), DIGITS),
+        **{k: sympy.Float(v, DIGITS) for k, v in values.items() if k in ("Gamma", "nu", "M", "gamma")},
     )  # fmt: skip
-    rate = _beta(values) if model.time_dependent else sympy.Integer(1)
+    clock = rate(values) if model.time_dependent else sympy.Integer(1)
     state = [sympy.Symbol(c) for c in model.components]
     drift = [
-        rate * (sum(entry * z for entry, z in zip(row, state, strict=True))
-                + weight * expressions.get(name, 0))
+        clock * (sum(entry * z for entry, z in zip(row, state, strict=True))
+                 + weight * expressions.get(name, 0))
         for row, weight, name in zip(model.drift.linear(p), model.drift.score(p), model.scores, strict=True)
     ]  # fmt: skip
     names = [*model.components, "tau"]
     here = {c: values.get(c, 0.0) for c in names}
     point = Point({}, vector_field([*drift, sympy.Integer(-1)], here, names), {})
-    error = local_error(scheme, order)
-    result: dict[str, Any] = {
-        "scheme": scheme.name, "word": str(scheme.word), "dynamics": scheme.dynamics,
-        "model": scheme.model_name, "at": values,
-    }  # fmt: skip
+    result: dict[str, Any] = {}
     for power in list(error.terms)[1:]:
         vector = evaluate(error.terms[power]["z"], point)
-        result[f"h{power}"] = {c: float(vector[i]) if vector else 0.0 for i, c in enumerate(model.components)}
+        result[f"h{power}"] = {
+            c: _finite(f"the coefficient of h^{power}, {c}", values, partial(_entry, vector, i))
+            for i, c in enumerate(model.components)
+        }
     return result
+
+
+def _entry(vector: Any, index: int) -> Any:
+    """A component of a value, which is plain 0 for an empty combination."""
+    entry = vector[index] if vector else 0
+    if not getattr(entry, "is_real", True):
+        raise OverflowError(f"{entry} is no number")
+    return entry

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import sys
 from typing import Annotated
 
 import typer
 
-from reports.terminal import print_json
+from reports.terminal import heard, print_json
 
 
 def derive(
@@ -27,6 +28,9 @@ def derive(
         str | None, typer.Option(help="Score of the position, in x, m and forward time tau (q for langevin).")
     ] = None,
     score_m: Annotated[str | None, typer.Option(help="Score of the momentum (psld only).")] = None,
+    long: Annotated[
+        bool, typer.Option("--long", help="Allow an --order that takes minutes or hours.")
+    ] = False,
     at: Annotated[
         str | None, typer.Option(help="State, reverse time t (or tau) and parameters: x=0.3,m=-0.7,t=0.4,...")
     ] = None,
@@ -47,9 +51,16 @@ def derive(
           --at Gamma=0.01,nu=4.01,beta=8,x=0.3,m=-0.7,t=0.4
     """
     from reports import derivation
+    from reports.lookup import reading
 
+    style = style.strip().lower()
+    for one in derivation.resolved(scheme, minus, model, dynamics):  # said before the work, which may be long
+        if said := reading(one, dynamics):
+            print(said, file=sys.stderr)
     if at is None and score_x is None and score_m is None:
-        print(derivation.formulas(scheme, model, dynamics, order, minus, style, lambda_s))
+        with heard() as say:
+            text = derivation.formulas(scheme, model, dynamics, order, minus, style, lambda_s, long, say)
+        print(text)
         return
     if at is None or score_x is None:
         raise ValueError("numbers need both a score (--score-x, --score-m) and a state (--at x=..,t=..)")
@@ -57,4 +68,6 @@ def derive(
         raise ValueError("with --at, give lambda_s there: --at lambda_s=1.2,...")
     if style not in ("text", "json"):
         raise ValueError(f"--format {style}: with --at the result is numbers, printed as JSON")
-    print_json(derivation.numbers(scheme, model, dynamics, order, minus, (score_x, score_m), at))
+    with heard() as say:
+        found = derivation.numbers(scheme, model, dynamics, order, minus, (score_x, score_m), at, long, say)
+    print_json(found)

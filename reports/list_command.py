@@ -30,7 +30,8 @@ def list_schemes(
     A word is carried out left to right: S evaluates the score, A and B move
     position and momentum, O is the exact Ornstein-Uhlenbeck step, B/2 is half
     of B, S@1 evaluates at the time where the step ends. The column nfe counts
-    the S of a word: network evaluations per step.
+    the S of a word: network evaluations per step. One word may be a sampler of
+    the ODE and another of the SDE: the column dynamics says of which.
 
     \b
     Examples:
@@ -38,7 +39,7 @@ def list_schemes(
       splitting-analysis list --model psld --dynamics sde
       splitting-analysis list --json
     """
-    check_family(model, dynamics)
+    model, dynamics = check_family(model, dynamics)
     rows = [
         {
             "name": s.name,

@@ -5,17 +5,23 @@ from __future__ import annotations
 from difflib import get_close_matches
 
 from splitting_analysis.catalogue import CATALOGUE
-from splitting_analysis.models import MODEL_NAMES
-from splitting_analysis.notation import WordError, parse
-from splitting_analysis.scheme import Scheme, scheme
+from splitting_analysis.models import MODEL_NAMES, model_of
+from splitting_analysis.notation import WordError, meant_word, parse
+from splitting_analysis.scheme import Scheme, accepts, scheme
 
 
-def check_family(model: str | None, dynamics: str | None) -> None:
-    """Raise ValueError for a model or dynamics that there is not; None is any."""
+def check_family(model: str | None, dynamics: str | None) -> tuple[str | None, str | None]:
+    """The model and dynamics as they are spelled here; upper and lower case are the same.
+
+    Raises ValueError for a model or dynamics that there is not; None is any.
+    """
+    given = model, dynamics
+    model, dynamics = (None if name is None else name.strip().lower() for name in given)
     if model not in (None, *MODEL_NAMES):
-        raise ValueError(f"no model {model!r}; there are: {', '.join(MODEL_NAMES)}")
+        raise ValueError(f"no model {given[0]!a}; there are: {', '.join(MODEL_NAMES)}")
     if dynamics not in (None, "ode", "sde"):
-        raise ValueError(f"no dynamics {dynamics!r}; there are: ode, sde")
+        raise ValueError(f"no dynamics {given[1]!a}; there are: ode, sde")
+    return model, dynamics
 
 
 def check_lambda_s(option: str, *schemes: Scheme) -> None:
@@ -33,8 +39,8 @@ def resolve(text: str, model: str | None = None, dynamics: str | None = None) ->
     WordError for a word that the model refuses, ValueError for an unknown name, model or
     dynamics, each saying what would be right.
     """
-    check_family(model, dynamics)
-    named = [entry for entry in CATALOGUE if entry.name.casefold() == text.strip().casefold()]
+    model, dynamics = check_family(model, dynamics)
+    named = _named(text)
     for entry in named:  # the catalogue lists PSLD first
         if model in (None, entry.model_name) and dynamics in (None, entry.dynamics):
             return entry
@@ -45,18 +51,53 @@ def resolve(text: str, model: str | None = None, dynamics: str | None = None) ->
     try:
         word = parse(text)
     except WordError:
-        if text.strip().isalnum():
+        if text.isascii() and text.strip().isalnum():
             raise ValueError(_unknown_name(text.strip(), model)) from None
         raise
-    return scheme(word, model or "psld", dynamics)  # type: ignore[arg-type]  # one of two, checked above
+    try:
+        return scheme(word, model or "psld", dynamics)  # type: ignore[arg-type]  # one of two, checked above
+    except WordError as error:
+        spelled = _named("".join(text.split()))
+        if not spelled:
+            raise
+        names = " or ".join(f"{s.name} = {s.word} ({s.model_name} {s.dynamics})" for s in spelled)
+        raise ValueError(f"{error}\n  a name is written without spaces: {names}") from None
+
+
+def reading(scheme: Scheme, dynamics: str | None) -> str:
+    """How a word was read that is one of the ODE's and of the SDE's; "" where nothing was open.
+
+    `scheme` is what `resolve` made of a text with this `dynamics`. The sentence says which of the
+    two is meant and how to ask for the other: print it where the result does not show it.
+    """
+    if dynamics is not None or scheme in CATALOGUE:
+        return ""
+    other = "sde" if scheme.dynamics == "ode" else "ode"
+    if not accepts(scheme.word, model_of(scheme.model_name, other)):
+        return ""
+    read = {"ode": "an ODE, as none of its letters is noise", "sde": "an SDE, as one of its letters is noise"}
+    return f"{str(scheme.word)!r} is read as {read[scheme.dynamics]}; --dynamics {other} reads it as the other"
+
+
+def _named(text: str) -> list[Scheme]:
+    return [entry for entry in CATALOGUE if entry.name.casefold() == text.strip().casefold()]
 
 
 def _unknown_name(name: str, model: str | None) -> str:
-    known = {s.name.casefold(): s.name for s in CATALOGUE if model in (None, s.model_name)}
-    close = get_close_matches(name.casefold(), known, 3)
-    hint = f"; did you mean {' or '.join(known[key] for key in close)}?" if close else ""
+    """What to say to a name that there is not: the nearest ones, wherever they are."""
+    homes: dict[str, list[str]] = {}
+    for entry in CATALOGUE:
+        homes.setdefault(entry.name, []).append(entry.model_name)
+    inside = {key.casefold(): key for key, models in homes.items() if model in (None, *models)}
+    outside = {key.casefold(): key for key in homes if key not in inside.values()}
+    near = [inside[key] for key in get_close_matches(name.casefold(), inside, 3)]
+    near += [
+        f"{outside[key]} (of {' and '.join(dict.fromkeys(homes[outside[key]]))})"
+        for key in get_close_matches(name.casefold(), outside, 2, 0.7)
+    ]
+    hint = f"; did you mean {' or '.join(near)}?" if near else ""
+    word = meant_word(name)
     return (
-        f"no scheme is named {name!a}{f' in model {model}' if model else ''}{hint}\n"
-        f"  names: {', '.join(known.values())}\n"
-        f"  or a word, its letters spaced: {' '.join(name.upper())[:60]!a}"
-    )
+        f"no scheme is named {name[:60]!a}{f' in model {model}' if model else ''}{hint}\n"
+        f"  names: {', '.join(inside.values())}"
+    ) + (f"\n  or, as a word: {word!r}" if word else "")

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Iterable, Sequence
+import threading
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any, TypeVar
 
 Item = TypeVar("Item")
@@ -31,7 +34,13 @@ def print_table(columns: Sequence[str], rows: Iterable[Sequence[object]], title:
 
 def print_json(data: Any) -> None:
     """`data` as JSON that other programs can read; NaN and infinity are errors."""
-    print(json.dumps(data, indent=1, ensure_ascii=False, allow_nan=False))
+    print(json_text(data))
+
+
+def json_text(data: Any) -> str:
+    """`data` as JSON; other letters than ASCII are escaped if standard output cannot show them."""
+    escaped = not (getattr(sys.stdout, "encoding", None) or "utf-8").lower().startswith("utf")
+    return json.dumps(data, indent=1, ensure_ascii=escaped, allow_nan=False)
 
 
 def progress(items: Iterable[Item], total: int) -> Iterable[Item]:
@@ -42,3 +51,26 @@ def progress(items: Iterable[Item], total: int) -> Iterable[Item]:
     from rich.progress import track
 
     return track(items, total=total, description="", console=Console(stderr=True), transient=True)
+
+
+@contextmanager
+def heard(first: float = 5, then: float = 20) -> Iterator[Callable[[str], None]]:
+    """Say on standard error that work goes on, if it takes long: after `first` seconds, every `then`.
+
+    Call what is yielded with what is being done now.
+    """
+    now, over, start = ["working"], threading.Event(), time.monotonic()
+
+    def speak() -> None:
+        wait = first
+        while not over.wait(wait):
+            print(f"{now[0]} ({time.monotonic() - start:.0f} s)", file=sys.stderr, flush=True)
+            wait = then
+
+    thread = threading.Thread(target=speak, daemon=True)
+    thread.start()
+    try:
+        yield lambda doing: now.__setitem__(0, doing)
+    finally:
+        over.set()
+        thread.join()

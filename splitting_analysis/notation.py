@@ -6,6 +6,7 @@ A word is a row of tokens, carried out left to right within one step of size h:
     S@1       the same, conditioned on the step's end (S@1/2 on its middle)
     A  B/2    advance piece A over the whole step, piece B over half of it
     B*2/3     two thirds of it; B*-1/3 backwards over a third (deterministic pieces only)
+    B*0.25    a decimal is read as the fraction that it spells, and printed as that: B/4
     E:exp     piece E advanced by another rule than its default (here the exponential one)
     E[0,1/2]  a Runge-Kutta row: from the step's start, h times the weighted drifts of the
               last evaluations, oldest first; the row before S@c sums to c, the last to 1
@@ -20,15 +21,21 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 
-GRAMMAR = "S, S@1, S@1/2 (score), A, B/2, B*2/3, E:exp (pieces and fractions), E[1/2,1/2] (Runge-Kutta row)"
+from splitting_analysis.spelling import NUMBER, from_openmm, respell
+
+GRAMMAR = (
+    "S, S@1, S@1/2 (score), A, B/2, B*2/3, B*0.5, E:exp (pieces and fractions), E[1/2,1/2] (Runge-Kutta row)"
+)
 MAX_TOKENS = 400
 MAX_LENGTH = 10_000
 """Characters; beyond it a text is no word, and reading it need not be fast."""
 
-_NUMBER = r"-?[0-9]{1,9}(?:/[0-9]{1,9})?"
+MAX_DIGITS = 40
+"""Of a numerator or denominator: more than twice those of a float64, so that any of them can be typed."""
+
 _TOKEN = re.compile(
-    rf"(?P<letter>[A-Z])(?:@(?P<at>{_NUMBER}))?(?::(?P<rule>[a-z]{{1,20}}))?"
-    rf"(?:\*(?P<times>{_NUMBER})|/(?P<over>[0-9]{{1,9}})|\[(?P<row>{_NUMBER}(?:,{_NUMBER})*)\])?"
+    rf"(?P<letter>[A-Z])(?:@(?P<at>{NUMBER}))?(?::(?P<rule>[a-z]{{1,20}}))?"
+    rf"(?:\*(?P<times>{NUMBER})|/(?P<over>[0-9]{{1,40}})|\[(?P<row>{NUMBER}(?:,{NUMBER})*)\])?"
 )
 _CHUNK = re.compile(r"[^\s\[\]]*\[[^\]]*\]\S*|\S+")
 
@@ -112,7 +119,30 @@ class Word:
 
 
 def parse(text: str) -> Word:
-    """Read a word. Raises `WordError`, and nothing else, for any text that is not one."""
+    """Read a word. Raises `WordError`, and nothing else, for any text that is not one.
+
+    Where the text is a word but for its spelling ("o,s,½b"), the message says what it would be.
+    """
+    try:
+        return _read(text)
+    except WordError as error:
+        meant = meant_word(text)
+        if meant is None:
+            raise
+        _, start, length, problem, allowed = error._parts
+        raise WordError(text, start, length, f"{problem}; did you mean {meant!r}?", allowed) from None
+
+
+def meant_word(text: str) -> str | None:
+    """The word that a text that is none was probably meant to be, in canonical spelling, or None."""
+    meant = from_openmm(re.findall(r"[^\s,]", text.upper())) or respell(text)
+    try:
+        return None if meant is None else str(_read(meant))
+    except WordError:
+        return None
+
+
+def _read(text: str) -> Word:
     if not isinstance(text, str):
         raise TypeError(f"a word is a string such as 'S B A', not {type(text).__name__}")
     if len(text) > MAX_LENGTH:
@@ -136,11 +166,13 @@ def _parse_token(text: str, token: str, start: int) -> Op:
         raise refuse(f"cannot read {token[:40]!a}", GRAMMAR)
     part = match.groupdict()
     try:
-        numbers = {key: Fraction(part[key]) for key in ("at", "times") if part[key] is not None}
-        row = tuple(Fraction(number) for number in (part["row"] or "").split(",") if number)
+        numbers = {key: _number(part[key]) for key in ("at", "times") if part[key] is not None}
+        row = tuple(_number(number) for number in (part["row"] or "").split(",") if number)
         over = Fraction(1, int(part["over"])) if part["over"] is not None else None
     except ZeroDivisionError:
         raise refuse(f"division by zero in {token!r}", "a non-zero denominator") from None
+    if any(_too_long(number) for number in (*numbers.values(), *row)):
+        raise refuse("a number with too many digits", f"fractions of at most {MAX_DIGITS} digits each")
     if part["letter"] == "S":
         if part["rule"] or part["times"] or part["over"] or row:
             raise refuse("a score evaluation has no fraction, rule or row", "S, S@1, S@1/2")
@@ -154,6 +186,16 @@ def _parse_token(text: str, token: str, start: int) -> Op:
     if fraction == 0:
         raise refuse("a piece over a zero fraction does nothing", "a non-zero fraction")
     return Op(part["letter"], fraction, rule=part["rule"] or "", row=row)
+
+
+def _number(text: str) -> Fraction:
+    """Exactly what the text spells: 0.1 is 1/10. Raises ZeroDivisionError for 1/0."""
+    number, _, divisor = text.partition("/")
+    return Fraction(number) / int(divisor or 1)
+
+
+def _too_long(number: Fraction) -> bool:
+    return max(abs(number.numerator), number.denominator) >= 10**MAX_DIGITS
 
 
 def as_word(word: str | Word | Sequence[Op]) -> Word:

@@ -6,9 +6,13 @@ from dataclasses import dataclass, field
 from fractions import Fraction
 from typing import Literal
 
-from splitting_analysis.models import Dynamics, Model, Rule, model_of
+from splitting_analysis.models import MODELS, Dynamics, Model, Rule, model_of
 from splitting_analysis.notation import Word, WordError, as_word
 from splitting_analysis.program import Program, resolve
+from splitting_analysis.spelling import from_openmm
+
+ROUNDING = Fraction(1, 10**12)
+"""How far fractions may miss their sum: coefficients typed as decimals do, in their last digit."""
 
 
 @dataclass(frozen=True)
@@ -117,7 +121,32 @@ def _uses_score(word: Word, model: Model, index: int) -> bool:
 
 
 def check(word: Word, model: Model) -> None:
-    """Raise `WordError` at the first token that the model cannot make sense of."""
+    """Raise `WordError` at the first token that the model cannot make sense of.
+
+    The message says for which models the same text is a word, if for any.
+    """
+    try:
+        _check(word, model)
+    except WordError as error:
+        text, start, length, problem, allowed = error._parts
+        homes = [f"{m.name} {m.dynamics}" for m in MODELS.values() if m is not model and accepts(word, m)]
+        if homes:
+            raise WordError(
+                text, start, length, problem, f"{allowed} (as it stands, a word of {', '.join(homes)})"
+            ) from None
+        raise
+
+
+def accepts(word: Word, model: Model) -> bool:
+    """Whether the word means something in the model."""
+    try:
+        _check(word, model)
+    except WordError:
+        return False
+    return True
+
+
+def _check(word: Word, model: Model) -> None:
     letters = ", ".join(["S", *model.pieces])
     if not word.ops:
         raise WordError("", 0, 1, "the word is empty", letters)
@@ -130,7 +159,8 @@ def check(word: Word, model: Model) -> None:
             what = "an ODE has no noise" if op.letter in "OLK" and model.dynamics == "ode" else (
                 f"unknown piece {piece_key(op.letter, op.rule)!r}"
             )  # fmt: skip
-            raise word.error(index, f"{what} (model {model.name}, {model.dynamics.upper()})", letters)
+            problem = f"{what} (model {model.name}, {model.dynamics.upper()})"
+            raise word.error(index, problem, _translated(word) or letters)
         piece = model.pieces[piece_key(op.letter, op.rule)]
         if op.fraction < 0 and (piece.has_noise or piece.rule is not Rule.EULER):
             why = "noise" if piece.has_noise else "an exact substep"
@@ -139,6 +169,25 @@ def check(word: Word, model: Model) -> None:
             raise word.error(index, "a Runge-Kutta row belongs to the full drift of an ODE", "E[1/2,1/2]")
     _check_sums(word, model)
     _check_scores(word, model)
+
+
+def _translated(word: Word) -> str | None:
+    """What a word in OpenMM's letters is in ours, if it is one."""
+    translation = from_openmm([str(op) for op in word])
+    return translation and (
+        f"{translation} with model langevin (in OpenMM's letters V is the kick B, R the drift A)"
+    )
+
+
+def _is(total: Fraction, expected: Fraction) -> bool:
+    return abs(total - expected) <= ROUNDING
+
+
+def _shown(total: Fraction) -> str:
+    """A sum for a message: a fraction if it is short, else a decimal."""
+    if max(abs(total.numerator), total.denominator) < 10**6:
+        return str(total)
+    return f"{float(total):.17g}" if abs(total) < 10**300 else "more than 1e300"
 
 
 def _check_sums(word: Word, model: Model) -> None:
@@ -151,11 +200,10 @@ def _check_sums(word: Word, model: Model) -> None:
         raise word.error(last, f"{used} does not add up to the {model.dynamics.upper()}'s drift", sets)
     for letter in sorted(word.letters):
         total = sum(op.fraction for op in word if op.letter == letter)
-        if total != 1:
+        if not _is(total, Fraction(1)):
             index = max(i for i, op in enumerate(word) if op.letter == letter)
-            raise word.error(
-                index, f"the fractions of {letter} add up to {total}", f"a sum of 1 over all {letter}"
-            )  # fmt: skip
+            problem = f"the fractions of {letter} add up to {_shown(total)}"
+            raise word.error(index, problem, f"a sum of 1 over all {letter}")
     return None
 
 
@@ -164,8 +212,9 @@ def _check_rows(word: Word) -> None:
     evaluations, row_sum = 0, Fraction(0)
     for index, op in enumerate(word):
         if op.letter == "S":
-            if op.at != row_sum:
-                raise word.error(index, f"the state here stands at {row_sum} of the step", f"S@{row_sum}")
+            if not _is(op.at, row_sum):
+                here = _shown(row_sum)
+                raise word.error(index, f"the state here stands at {here} of the step", f"S@{here}")
             evaluations += 1
             continue
         if not op.row:
@@ -179,8 +228,9 @@ def _check_rows(word: Word) -> None:
         if index and word.ops[index - 1].row:
             raise word.error(index, "the row before is never used: a row starts anew", "an S between rows")
         row_sum = sum(op.row, Fraction(0))
-    if row_sum != 1:
-        raise word.error(len(word.ops) - 1, f"the last row sums to {row_sum}", "weights that sum to 1")
+    if not _is(row_sum, Fraction(1)):
+        problem = f"the last row sums to {_shown(row_sum)}"
+        raise word.error(len(word.ops) - 1, problem, "weights that sum to 1")
 
 
 def _check_scores(word: Word, model: Model) -> None:

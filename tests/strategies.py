@@ -26,13 +26,13 @@ def fractions(low: int = -4, high: int = 4, denominator: int = 12) -> st.SearchS
 
 def ops() -> st.SearchStrategy[Op]:
     """Any token of the grammar, up to the longest numbers it allows."""
-    numerators, denominators = st.integers(-(10**9) + 1, 10**9 - 1), st.integers(1, 10**9 - 1)
+    numerators, denominators = st.integers(-(10**40) + 1, 10**40 - 1), st.integers(1, 10**40 - 1)
     any_number = st.one_of(fractions(), st.builds(Fraction, numerators, denominators))
     letters = st.sampled_from("ABCDEFGHIJKLMNOPQRTUVWXYZ")
     rules = st.one_of(st.just(""), st.text("abcdefghijklmnopqrstuvwxyz", min_size=1, max_size=20))
     rows = st.lists(any_number, min_size=1, max_size=4).map(tuple)
     return st.one_of(
-        st.builds(lambda at: Op("S", at=at), st.fractions(0, 1, max_denominator=10**9 - 1)),
+        st.builds(lambda at: Op("S", at=at), st.fractions(0, 1, max_denominator=10**40 - 1)),
         st.builds(lambda c, f, r: Op(c, f, rule=r), letters, any_number.filter(bool), rules),
         st.builds(lambda c, row, r: Op(c, rule=r, row=row), letters, rows, rules),
     )

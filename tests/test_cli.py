@@ -13,7 +13,7 @@ import pytest
 import sympy
 
 from reports import cli
-from reports.lookup import resolve
+from reports.lookup import reading, resolve
 from splitting_analysis import CATALOGUE, find, parse
 from splitting_analysis.algebra import SYMBOLS, algebra
 from splitting_analysis.strong import strong_error
@@ -204,7 +204,13 @@ def test_without_a_model_a_name_is_looked_up_in_psld_first_and_then_in_the_other
     [
         (("ROBOA",), "no scheme is named 'ROBOA'; did you mean ROBA or ROBAB or RBAO?"),
         (("obab", "langevin"), "no scheme is named 'obab' in model langevin; did you mean OBABO or BAOAB"),
-        (("sba",), "or a word, its letters spaced: 'S B A'"),
+        (("obabb", "psld"), "did you mean ROBAB or NOBAB or ROBA or OBABO (of langevin)?"),
+        (("sba",), "or, as a word: 'S B A'"),
+        (("VRORV",), "or, as a word: 'B/2 A/2 O A/2 S B/2'"),
+        (("R O B A",), "a name is written without spaces: ROBA = O S B A (psld sde)"),
+        (("B A O A B",), "a name is written without spaces: BAOAB = B/2 A/2 O A/2 S B/2 (langevin sde)"),
+        (("½B",), "did you mean 'B/2'?"),
+        (("S B A", "vp"), "as it stands, a word of psld ode, langevin ode"),
         (("BAOAB", "psld"), "BAOAB is no psld scheme; it belongs to langevin (sde)"),
         (("ROBA", None, "ode"), "ROBA is no ode scheme; it belongs to psld (sde)"),
         (("Euler", "langevin"), "Euler is no langevin scheme; it belongs to psld (ode) and vp (ode)"),
@@ -220,6 +226,44 @@ def test_without_a_model_a_name_is_looked_up_in_psld_first_and_then_in_the_other
 def test_what_is_neither_a_name_nor_a_word_is_refused_with_a_way_out(arguments, message):
     with pytest.raises(ValueError, match=re.escape(message)):
         resolve(*arguments)
+
+
+@pytest.mark.parametrize("name", ["DDIM", "xyz", "Euler2", "RK3"])
+def test_an_unknown_name_of_other_letters_is_not_proposed_as_a_word(name):
+    with pytest.raises(ValueError, match="no scheme is named") as caught:
+        resolve(name)
+    assert "word" not in str(caught.value)
+
+
+def test_models_and_dynamics_are_known_in_upper_and_lower_case(run):
+    assert resolve("em", "PSLD", "SDE") is find("EM")
+    assert resolve("S B A", "PsLd", "Ode") == resolve("S B A", "psld", "ode")
+    assert run("list", "--model", "PSLD", "--dynamics", "Sde") == run(
+        "list", "--model", "psld", "--dynamics", "sde"
+    )
+    assert run("derive", "EM", "--model", "VP", "--format", "JSON") == run(
+        "derive", "EM", "--model", "vp", "--format", "json"
+    )
+
+
+@pytest.mark.parametrize(
+    ("word", "model", "open_reading"),
+    [
+        ("S E", None, True), ("S E", "vp", True), ("S E:exp", "vp", True), ("S E/2 S E/2", "langevin", True),
+        ("S B A", None, False), ("O S B A", None, False), ("S E:ddpm", "vp", False), ("Euler", None, False),
+        ("S E[1] S@1 E[1/2,1/2]", "vp", False), ("L/2 S K L/2", "vp", False),
+    ],
+)  # fmt: skip
+def test_a_word_of_both_dynamics_says_how_it_is_read_unless_told(run, word, model, open_reading):
+    said = reading(resolve(word, model), None)
+    assert bool(said) == open_reading
+    family = ["--model", model] if model else []
+    code, out, err = run("derive", word, *family)
+    assert (code, err) == (0, f"{said}\n" if said else "")
+    assert reading(resolve(word, model, resolve(word, model).dynamics), "ode") == ""
+    if open_reading:
+        assert "--dynamics sde" in said and "probability-flow ODE" in out or "Hamiltonian" in out
+        assert run("derive", word, *family, "--dynamics", "ode") == (0, out, "")
 
 
 def formulas(text):

@@ -11,8 +11,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from splitting_analysis import CATALOGUE
+from splitting_analysis import CATALOGUE, find
+from splitting_analysis.models import MODELS
 from splitting_analysis.notation import GRAMMAR, MAX_TOKENS, Op, Word, WordError, as_word, parse
+from splitting_analysis.spelling import LETTERS, from_openmm
 from tests.strategies import ops, words
 
 
@@ -61,6 +63,18 @@ def test_every_catalogue_word_is_printed_in_its_canonical_spelling(scheme):
         ("O*1", "O"),
         ("E:exp*1/2", "E:exp/2"),
         ("E[ 1/2 , 2/4 ]", "E[1/2,1/2]"),
+        ("B*0.5", "B/2"),
+        ("B*.25", "B/4"),
+        ("B*+0.75", "B*3/4"),
+        ("B*-0.125", "B*-1/8"),
+        ("B*1e-3", "B/1000"),
+        ("B*2.5e1", "B*25"),
+        ("B*0.5/3", "B/6"),
+        ("S@0.5", "S@1/2"),
+        ("S@1.0", "S@1"),
+        ("E[0.5,.5]", "E[1/2,1/2]"),
+        ("E:exp*0.1", "E:exp/10"),
+        ("B*1.3512071919596576", "B*422252247487393/312500000000000"),
     ],
 )
 def test_one_meaning_has_one_canonical_spelling(spelling, canonical):
@@ -105,9 +119,14 @@ BAD = [
     ("S B*0 A", "B*0", "zero fraction", "a non-zero fraction"),
     ("S B/-2 A", "B/-2", "cannot read", GRAMMAR),
     ("S B/2.5 A", "B/2.5", "cannot read", GRAMMAR),
-    ("S B*0.5 A", "B*0.5", "cannot read", GRAMMAR),
+    ("S B*0.5. A", "B*0.5.", "cannot read", GRAMMAR),
+    ("S B*1e-300 A", "B*1e-300", "cannot read", GRAMMAR),
+    ("S B*1e99 A", "B*1e99", "a number with too many digits", "at most 40 digits"),
+    ("S B*1e-40 A", "B*1e-40", "a number with too many digits", "at most 40 digits"),
+    ("S B*1e-39/99 A", "B*1e-39/99", "a number with too many digits", "at most 40 digits"),
+    ("S B*0x1 A", "B*0x1", "cannot read", GRAMMAR),
     ("S B/2/2 A", "B/2/2", "cannot read", GRAMMAR),
-    ("S B/1000000000000 A", "B/1000000000000", "cannot read", GRAMMAR),
+    ("S B/1" + "0" * 40 + " A", "B/1" + "0" * 40, "cannot read", GRAMMAR),
     ("S B/٢ A", "B/٢", "cannot read", GRAMMAR),
     ("S@2 B A", "S@2", "score time 2 lies outside the step", "0 <= c <= 1"),
     ("S@-1/2 B A", "S@-1/2", "score time -1/2 lies outside the step", "0 <= c <= 1"),
@@ -187,10 +206,10 @@ def _arbitrary_text(draw: random.Random) -> str:
     return "".join(map(chr, draw.choices(range(0x80), k=draw.randint(0, 20))))
 
 
-def test_100_000_arbitrary_texts_are_words_or_word_errors_and_nothing_else():
+def test_20_000_arbitrary_texts_are_words_or_word_errors_and_nothing_else():
     draw = random.Random(20240211)
     read = refused = 0
-    for _ in range(100_000):
+    for _ in range(20_000):
         text = _arbitrary_text(draw)
         try:
             word = parse(text)
@@ -200,7 +219,7 @@ def test_100_000_arbitrary_texts_are_words_or_word_errors_and_nothing_else():
         else:
             read += 1
             assert parse(str(word)) == word
-    assert read > 1000 and refused > 50_000
+    assert read > 200 and refused > 10_000
 
 
 @settings(max_examples=300)
@@ -233,3 +252,61 @@ def test_a_word_error_survives_the_way_to_another_process():
     with pytest.raises(WordError) as caught:
         parse("S Bad")
     assert str(pickle.loads(pickle.dumps(caught.value))) == str(caught.value)  # noqa: S301  our own bytes
+
+
+@settings(max_examples=100)
+@given(st.floats(-1e20, 1e20).filter(lambda x: abs(x) > 1e-15))
+def test_a_float_written_out_in_a_word_is_read_as_the_decimal_that_it_shows(value):
+    [op] = parse(f"B*{value!r}").ops
+    assert op.fraction == Fraction(repr(value)) and float(op.fraction) == value
+
+
+# what was typed, and the word that the refusal proposes
+MEANT = [
+    ("o s b a", "O S B A"), ("O,S,B,A", "O S B A"), ("O, S; B | A", "O S B A"), ("OSBA", "O S B A"),
+    ("osba", "O S B A"), ("O->S->B->A", "O S B A"), ("O-S-B-A", "O S B A"), ("(O S B A)", "O S B A"),
+    ("S BA", "S B A"), ("B/2A/2OA/2SB/2", "B/2 A/2 O A/2 S B/2"), ("S b/2 a s@1 b/2", "S B/2 A S@1 B/2"),
+    ("S ½B A B½", "S B/2 A B/2"), ("S ⅓B A ⅔B", "S B/3 A B*2/3"), ("0.5B", "B/2"), ("1/2 B", "B/2"),
+    ("B(1/2)", "B/2"), ("B^0.5", "B/2"), ("2B", "B*2"), ("B*½", "B/2"), ("S@½", "S@1/2"),
+    ("B/0.5", "B*2"), ("B/2.5", "B*2/5"), ("B/2/2", "B/4"),
+    ("S@end", "S@1"), ("S@END", "S@1"), ("S@t+h", "S@1"), ("S@(t+h)", "S@1"), ("S(t+h)", "S@1"),
+    ("S@t+h/2", "S@1/2"), ("S@mid", "S@1/2"), ("S@t B", "S B"),
+    ("(A/2 B A/2)*3", "A/6 B/3 A/6 A/6 B/3 A/6 A/6 B/3 A/6"), ("(S B*2/3 A)^2", "S B/3 A/2 S B/3 A/2"),
+    ("E[0.5;0.5]", "E[1/2,1/2]"), ("E[0 1]", "E[0,1]"), ("S E:Exp", "S E:exp"), ("e:exp", "E:exp"),
+    ("Ｓ　Ｂ　Ａ", "S B A"), ("VRORV", "B/2 A/2 O A/2 S B/2"), ("v r o v r", "S B/2 A/2 O S B/2 A/2"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("typed", "meant"), MEANT)
+def test_a_word_that_is_misspelled_is_refused_with_the_word_that_was_meant(typed, meant):
+    with pytest.raises(WordError, match="did you mean") as caught:
+        parse(typed)
+    assert caught.value.problem.endswith(f"; did you mean {meant!r}?")
+    assert str(parse(meant)) == meant
+
+
+@pytest.mark.parametrize(
+    "typed", ["S X1", "Heun", "S@now", "S@T", "", "3", "()*3", "(B)*99", "S B/0"]
+)
+def test_nothing_is_proposed_where_nothing_is_likely(typed):
+    with pytest.raises(WordError) as caught:
+        parse(typed)
+    assert "did you mean" not in str(caught.value)
+
+
+def test_the_letters_taken_apart_are_those_of_the_models():
+    assert set(LETTERS) == {key[0] for model in MODELS.values() for key in model.pieces} | {"S"}
+
+
+@pytest.mark.parametrize(
+    ("theirs", "ours"),
+    [
+        ("V R O R V", "BAOAB"), ("R V O V R", "ABOBA"), ("O V R V O", "OBABO"), ("V R O R", "BAOA"),
+    ],
+)  # fmt: skip
+def test_a_splitting_in_the_letters_of_openmm_is_the_one_of_that_name(theirs, ours):
+    assert from_openmm(theirs.split()) == str(find(ours, "langevin").word)
+
+
+def test_other_letters_are_not_taken_for_those_of_openmm():
+    assert from_openmm(["V", "O"]) is from_openmm(["O", "S", "B", "A"]) is from_openmm([]) is None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import FrozenInstanceError, replace
 from fractions import Fraction
 
@@ -87,7 +88,7 @@ def test_a_runge_kutta_word_says_where_its_stages_stand_even_if_the_target_does_
     [
         Op("a"),
         Op("A", Fraction(0)),
-        Op("A", Fraction(10**10)),
+        Op("A", Fraction(10**40)),
         Op("A", at=Fraction(1)),
         Op("A", rule="EXP"),
         Op("E", Fraction(1, 2), row=(Fraction(1),)),
@@ -269,3 +270,43 @@ def test_a_model_is_described_consistently(key):
         assert list(splitting) == sorted(splitting)  # looked up by sorted letters
     for piece in model.pieces.values():
         assert not (model.dynamics == "ode" and piece.has_noise)
+
+
+def test_coefficients_typed_with_the_digits_of_a_float_may_miss_their_sum_by_a_rounding():
+    outer, inner = 1 / (2 - 2 ** (1 / 3)), -(2 ** (1 / 3)) / (2 - 2 ** (1 / 3))
+    a, b = f"{outer / 2!r}", f"{(outer + inner) / 2!r}"
+    text = f"A*{a} S B*{outer!r} A*{b} S B*{inner!r} A*{b} S B*{outer!r} A*{a}"
+    yoshida = scheme(text, "langevin", "ode")
+    total = sum(op.fraction for op in yoshida.word if op.letter == "B")
+    assert 0 < abs(total - 1) < Fraction(1, 10**15)
+    assert [float(op.fraction) for op in yoshida.word if op.letter == "B"] == [outer, inner, outer]
+    with pytest.raises(WordError, match=r"the fractions of B add up to 0\.999999999"):
+        scheme("S B*0.33333333333 A S B*.66666666666", "psld", "ode")
+    assert scheme("S E[0.3333333333333333] S@1/3 E[0,0.9999999999999999]", "vp", "ode")
+    with pytest.raises(WordError, match=r"the state here stands at 0\.333"):
+        scheme("S E[0.3333333333] S@1/3 E[0,1]", "vp", "ode")
+
+
+@pytest.mark.parametrize(
+    ("text", "model", "dynamics", "homes"),
+    [
+        ("S B A", "vp", "ode", "psld ode, langevin ode"),
+        ("O S B A", "langevin", "ode", "psld sde, langevin sde"),
+        ("S E:ddpm", "vp", "ode", "vp sde"),
+    ],
+)
+def test_a_word_of_another_model_is_refused_with_that_models_name(text, model, dynamics, homes):
+    with pytest.raises(WordError, match=re.escape(f"(as it stands, a word of {homes})")):
+        scheme(text, model, dynamics)
+
+
+def test_a_word_in_the_letters_of_openmm_is_refused_with_its_translation():
+    for key in MODEL_KEYS:
+        with pytest.raises(WordError, match="allowed: B/2 A/2 O A/2 S B/2 with model langevin"):
+            scheme("V R O R V", *key)
+
+
+def test_a_sum_of_many_digits_is_still_a_short_message():
+    text = "S " + " ".join(f"B/{10**39 + k}" for k in range(150)) + " A"
+    with pytest.raises(WordError, match=r"the fractions of B add up to 1\.5e-37"):
+        scheme(text, "psld", "ode")
