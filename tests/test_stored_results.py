@@ -15,7 +15,7 @@ import torch
 
 from gpu_samplers.embedded import DIGITS
 from reports import stored as cifar10
-from reports.crossval import global_orders, quality_data, results, rounding, runs, sde, strong_orders
+from reports.crossval import quality_data, results, rounding, runs, sde, strong_orders
 from reports.crossval.results import DATA, stored
 from splitting_analysis.catalogue import entries, find
 from splitting_analysis.local_error import at_lambda_one
@@ -300,55 +300,18 @@ def test_stored_errors_on_the_mixture_are_those_that_the_code_gives_now():
             assert found == pytest.approx(norm, rel=1e-5, abs=1e-10), (name, n)
 
 
-def test_stored_errors_and_roundings_on_the_network_are_those_that_the_code_gives_now():
-    """Beside an end state extrapolated from two runs of the best first-order word: within some 1e-3."""
-    target = runs.targets()["network"]
-    z, single = runs.starts(target), torch.float32
-    coarse, fine = (ends(target, "RVV", single, n, z) for n in (64, 128))
-    exact = 2 * fine - coarse
-    row = kept("ode", "network")["RSE"]
-    assert row["steps"][0] == 64
-    assert rms(ends(target, "RSE", single, 64, z) - exact) == pytest.approx(row["norms"][0], abs=1e-3)
-    for name in ("RSE", "ROBA"):
-        row, scheme = kept("rounding", "network")[name], find(name)
-        steps = row["steps"][:1]
-        (best,) = rounding.ends(target, scheme, torch.float64, z, steps)
-        for dtype, type_ in rounding.DTYPES.items():
-            (less,) = rounding.ends(target, scheme, type_, z, steps)
-            assert 1 / 2.5 < rms(less - best) / row[dtype][0] < 2.5  # another CPU adds up in another order
-        if scheme.dynamics == "ode":
-            assert rms(best - exact) == pytest.approx(row["truncation"][0], abs=3e-3)
-
-
-@pytest.mark.parametrize("name", NAMES)
-def test_stored_strong_errors_are_those_that_the_code_gives_now(name):
+def test_stored_strong_errors_on_the_mixture_are_those_that_the_code_gives_now():
     """At the fewest steps, beside a reference of 32 intervals instead of 1024, which is good to 0.02."""
-    target, part = runs.targets()[name], of("global")["strong"][name]
-    machine = target.machine(torch.float32 if name == "network" else torch.float64)
-    z = runs.starts(target, part["samples"])
+    target, part = runs.targets()["mixture"], of("global")["strong"]["mixture"]
+    machine, z = target.machine(torch.float64), runs.starts(target, part["samples"])
     path = strong_orders.fine_path(target.shape, part["samples"], runs.SEED, part["fine"])
     while path.shape[1] > 32:
         path = strong_orders.halved(path)
     span, model = target.process.T - runs.CUT, find("EM").model
     with torch.no_grad():
-        exact = sde.reference(
-            target.process, model, lambda z, tau: machine(z, float(tau)), z, target.process.T, span, path
-        )
+        exact = sde.reference(target.process, model, target.smooth, z, target.process.T, span, path)
         for scheme in ("EM", "SSCS", "RBAO"):
-            row, one = kept("strong", name)[scheme], at_lambda_one(find(scheme))
+            row, one = kept("strong", "mixture")[scheme], at_lambda_one(find(scheme))
             n = row["steps"][0]
             end = strong_orders.end_on_path(one, target.process, machine, z, path, n, runs.CUT)
             assert rms(end - exact) == pytest.approx(row["norms"][0], abs=0.02), scheme
-
-
-@pytest.mark.heavy
-@pytest.mark.parametrize("name", NAMES)
-def test_a_whole_stored_strong_row_is_what_the_code_gives_now(name, monkeypatch):
-    monkeypatch.setattr(strong_orders, "entries", lambda *_: (find("EM"),))
-    part = of("global")["strong"][name]
-    found = strong_orders.compute(runs.targets()[name], samples=global_orders.PATHS[name])
-    (row,), said = found["rows"], kept("strong", name)["EM"]
-    assert found["floor"] == pytest.approx(part["floor"], rel=1e-4)
-    assert row["norms"] == pytest.approx(said["norms"], rel=1e-5)
-    assert row["order"] == pytest.approx(said["order"], abs=1e-5)
-    assert row["standard_error"] == pytest.approx(said["standard_error"], rel=1e-4)
