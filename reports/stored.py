@@ -8,8 +8,6 @@ writes `data/cifar10_exact.json` again. The eigenvalues are those published with
 
 from __future__ import annotations
 
-import hashlib
-import json
 import sys
 from pathlib import Path
 from typing import Any
@@ -19,11 +17,10 @@ from analytic_models.distances import score_card
 from analytic_models.grids import grid
 from analytic_models.moments import run, steps_for
 from analytic_models.targets import Gaussian, load_spectrum
-from reports.files import write_whole
+from reports.crossval.results import DATA, digest, read, write
 from splitting_analysis.catalogue import entries, find
 from splitting_analysis.local_error import at_lambda_one
 
-DATA = Path(__file__).parent / "data"
 FILE = DATA / "cifar10_exact.json"
 COMMAND = "python -m reports.stored cifar10_covariance_eigenvalues.npy"
 POINTS_PER_NFE = {"RK4": 4}
@@ -34,12 +31,15 @@ PSLD_NFES = (50, 100)
 
 def published() -> dict[str, Any]:
     """The published figures, each with its source."""
-    return json.loads((DATA / "published.json").read_text(encoding="utf-8"))
+    found = read(DATA / "published.json")
+    if found is None:
+        raise ValueError(f"{DATA / 'published.json'} is missing: it belongs to the package")
+    return found
 
 
 def stored() -> dict[str, Any] | None:
     """The stored results, or None where the file is absent."""
-    return json.loads(FILE.read_text(encoding="utf-8")) if FILE.is_file() else None
+    return read(FILE)
 
 
 def vp_w2(target: Gaussian, name: str, nfe: int, eps: float) -> float:
@@ -85,14 +85,13 @@ def _six(value: float) -> float:
 
 
 def main(path: str) -> None:
-    digest = hashlib.sha256(Path(path).read_bytes()).hexdigest()
     results = {
         "_about": "Exact errors on the CIFAR-10 spectrum of arXiv 2405.14250; see reports/stored.py.",
         "_command": COMMAND,
-        "_spectrum_sha256": digest,
+        "_spectrum_sha256": digest(Path(path)),
         **compute(Gaussian(load_spectrum(path))),
     }
-    write_whole(FILE, json.dumps(results, indent=1, ensure_ascii=False) + "\n")
+    write(FILE, results)
 
 
 if __name__ == "__main__":

@@ -143,10 +143,11 @@ def test_stored_weak_errors_are_those_that_the_code_gives_now():
     assert set(stored) == {(s, name) for s in STOCHASTIC for name in weak.NAMES}
     for (_, name), row in stored.items():
         assert row["exact"] == pytest.approx(exact[weak.NAMES.index(name)], rel=2e-6)
-    found = weak.run_expectation(STOCHASTIC["EM"], weak.observables, 8) - exact
-    for name, error in zip(weak.NAMES, found, strict=True):
-        row = stored["EM", name]
-        assert row["steps"][0] == 8 and row["signed"][0] == pytest.approx(error, rel=2e-5)
+    for scheme in ("EM", "ROBA", "NOBAB"):  # on fewer points than were stored: good to 0.003
+        found = weak.run_expectation(STOCHASTIC[scheme], weak.observables, 8, points=41, nodes=4) - exact
+        for name, error in zip(weak.NAMES, found, strict=True):
+            row = stored[scheme, name]
+            assert row["steps"][0] == 8 and row["signed"][0] == pytest.approx(error, rel=6e-3), scheme
 
 
 @pytest.mark.skipif(DATA is None, reason="no stored results")

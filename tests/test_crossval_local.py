@@ -22,7 +22,11 @@ TARGETS = {"psld": MIXTURE, "vp": VP_MIXTURE}
 
 
 def named(schemes):
-    return [pytest.param(s, id=f"{s.model_name}-{s.name}") for s in schemes]
+    """The one of order 5 has derivatives to the sixth: some twelve seconds."""
+    return [
+        pytest.param(s, id=f"{s.model_name}-{s.name}", marks=pytest.mark.heavy if s.order == 5 else ())
+        for s in schemes
+    ]
 
 
 @pytest.fixture(scope="module")
@@ -238,20 +242,6 @@ def test_the_reference_converges_to_the_path_that_many_euler_maruyama_steps_appr
     moved = float((found - z).norm())
     assert distances[-1] < 4e-3 * moved
     assert distances[0] > distances[1] > distances[2]
-
-
-@pytest.mark.parametrize("target", ["mixture", "random network"])
-def test_the_stored_results_are_what_the_code_says_now(target):
-    stored = (results.stored("local") or {}).get("targets", {})
-    if target not in stored:
-        pytest.skip(f"no stored results on the {target} in this copy")
-    rows = stored[target]["ode"]
-    made = local.TARGETS[target]()
-    for name in ("Euler", "RSE"):
-        (old, *_) = (row for row in rows if row["scheme"] == name)
-        z = local.noised(made, old["tau"], local.SEED)
-        _, error = ode.leading_term(find(name), made.process, made.score, z, old["tau"])
-        assert float(error.norm()) == pytest.approx(old["predicted"], rel=1e-4)
 
 
 @pytest.mark.skipif(not DIGITS.is_file(), reason="no trained digits network in this copy")

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import assume, given, settings
+from hypothesis import assume, example, given, settings
 from hypothesis import strategies as st
 
 torch = pytest.importorskip("torch", reason="the samplers need torch")
@@ -122,14 +122,44 @@ def test_the_law_of_the_samples_is_the_exact_one(entry):
             close_to_moments(entry, name, times_of(process_of(name), kind), denoise, merge_noise=merge)
 
 
+MIXED = scheme("S B O/3 A O*2/3")
+"""Between two scores it draws four normals, which A correlates: of the state two of them are left, correlated."""
+
+
 @settings(max_examples=60)
 @given(entry=schemes(), varying=st.booleans(), merge=st.booleans(), denoise=st.booleans())
+@example(entry=MIXED, varying=True, merge=True, denoise=False)
 def test_the_law_of_any_word_is_the_exact_one(entry, varying, merge, denoise):
     name = case_names(entry.model_name)[varying and entry.model_name == "psld"]
     times = times_of(process_of(name), "quadratic")
     law_there = moments.run(entry, diffusion_of(name), TARGET, times, denoise=denoise)
     assume(np.max(np.abs(law_there.covariance)) < 1e6)  # far beyond stability both sides lose digits
     close_to_moments(entry, name, times, denoise, merge_noise=merge)
+
+
+@pytest.mark.parametrize(
+    ("word", "case"),
+    [(word, case) for case in case_names("psld")
+     for word in (str(MIXED.word), "O/2 S A/2 O/2 B A/2", "L/2 S K L/2", "O/4 A O*3/4 S B")]
+    + [("O/3 A/2 O/3 A/2 O/3 S B", "langevin")],
+)  # fmt: skip
+def test_merged_noise_keeps_every_covariance_of_position_and_momentum_in_fewest_normals(word, case):
+    process = process_of(case)
+    entry = scheme(word, process.model_name, "sde")
+    apart, merged = (plan(entry, process, times_of(process, "quadratic"), merge_noise=m) for m in (False, True))
+    seen = 0
+    for one, other in zip(apart.updates, merged.updates, strict=True):
+        if one.matrix is None or other.matrix is None:
+            assert one.matrix is other.matrix
+            continue
+        known = one.matrix.shape[1] - sum(one.draws)
+        assert np.array_equal(one.matrix[:, :known], other.matrix[:, :known])
+        wanted, found = (u.matrix[:, known:] @ u.matrix[:, known:].T for u in (one, other))
+        np.testing.assert_allclose(found, wanted, rtol=1e-12, atol=1e-15 * np.abs(wanted).max())
+        assert sum(other.draws) == min(sum(one.draws), 2)
+        merges = sum(one.draws) > 2
+        seen += merges and bool(abs(wanted[0, 1]) > 1e-3 * np.sqrt(wanted[0, 0] * wanted[1, 1]))
+    assert seen >= STEPS - 1  # of independent noise the test would say nothing
 
 
 @pytest.mark.parametrize("rule", ["exponent", "variance"])

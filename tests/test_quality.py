@@ -100,33 +100,23 @@ def test_samples_unlike_the_images_are_refused(measure):
 
 
 def test_a_cell_is_what_is_stored():
-    """The stored data are those that the code makes now: one cheap cell of every kind of sampler."""
+    """The stored data are those that the code makes now: a cheap cell, and what a perfect sampler scores."""
     data = quality_data.stored("dataset")
     assert data is not None
     where = quality.target("dataset")
     cells = {quality_data.key_of(cell): cell for cell in data["cells"]}
-    assert data["floors"] == pytest.approx(quality.floors(where, data["samples"]), rel=1e-4)
-    for name, grid, rule in (("ROBA", "uniform", "tuned"), ("RVV", "quadratic", "one")):
-        key = (name, grid, 10, rule)
-        again = quality.cell(where, key, data["samples"], cells[key]["lambda_s"])
-        numbers = [k for k, v in again.items() if isinstance(v, float)]
-        assert len(numbers) == 4 + len(quality.EXACT)
-        for number in numbers:
-            assert again[number] == pytest.approx(cells[key][number], rel=1e-3), number
-        assert again.keys() == cells[key].keys()
-
-
-def test_a_cell_on_the_network_is_what_is_stored():
-    """Of the sampler that amplifies the rounding of the network least."""
-    data = quality_data.stored("network")
-    assert data is not None
-    where, key = quality.target("network"), ("SSCS", "uniform", 10, "one")
-    (kept,) = (cell for cell in data["cells"] if quality_data.key_of(cell) == key)
-    again = quality.cell(where, key, data["samples"], kept["lambda_s"])
-    assert again.keys() == kept.keys()
-    for number in ("frechet", "residual", "still", *quality.EXACT):
-        assert again[number] == pytest.approx(kept[number], rel=1e-3), number
-    assert data["floors"] == pytest.approx(quality.floors(where, data["samples"]), rel=1e-4)
+    for name in ("dataset", "network"):
+        found = quality_data.stored(name)
+        assert found is not None
+        now = quality.floors(quality.target(name), found["samples"])
+        assert found["floors"] == pytest.approx(now, rel=1e-4)
+    key = ("ROBA", "uniform", 10, "tuned")
+    again = quality.cell(where, key, data["samples"], cells[key]["lambda_s"])
+    numbers = [k for k, v in again.items() if isinstance(v, float)]
+    assert len(numbers) == 4 + len(quality.EXACT)
+    for number in numbers:
+        assert again[number] == pytest.approx(cells[key][number], rel=1e-3), number
+    assert again.keys() == cells[key].keys()
 
 
 def test_the_exact_errors_and_lambdas_beside_both_targets_are_the_same():
@@ -233,15 +223,28 @@ def test_there_is_no_other_target():
         quality.target("cifar")
 
 
-def test_a_comparison_is_what_is_stored():
+def test_the_stored_comparisons_are_of_the_settings_in_the_code():
     stored = results.stored("comparisons")
-    assert stored is not None
+    assert stored is not None and stored["targets"].keys() == comparisons.NOISES.keys()
     for name, part in stored["targets"].items():
         assert part["weights_sha256"] == quality.target(name).weights
-    kept = next(r for r in stored["targets"]["dataset"]["rows"] if r["nfe"] == 20 and r["naive"] == "NSE")
-    now = comparisons.comparison(quality.target("dataset"), ("NSE", "RSE"), kept["grid"], 20, 1797)
-    assert now.pop("frechet_error") == pytest.approx(kept.pop("frechet_error"), rel=0.05)
-    assert now == {k: v if isinstance(v, str) else pytest.approx(v, rel=5e-3) for k, v in kept.items()}
+        settings = (quality.SAMPLES[name], quality.SEED, comparisons.GROUPS)
+        assert (part["samples"], part["seed"], part["groups"]) == settings
+
+
+def test_a_comparison_is_the_two_cells_apart_with_a_standard_error_each():
+    """On few samples of few steps: Fréchet distances and noise of the two runs, taken one by one."""
+    where, n = quality.target("dataset"), 160
+    found = comparisons.comparison(where, ("NSE", "RSE"), "uniform", 5, n)
+    runs = [quality.samples_of(where, find(k), "uniform", 5, 1.0, quality.SEED, n) for k in ("NSE", "RSE")]
+    naive, reduced = (quality.qualities(where, samples) for samples in runs)
+    for measure, cell in (("frechet", "frechet"), ("noise", "residual")):
+        apart = (naive[cell] or 0) - (reduced[cell] or 0)
+        assert found[measure] == pytest.approx(apart, rel=1e-4)
+    squares = [nearest_squares(samples, where.images).numpy() / 64 for samples in runs if samples is not None]
+    spread = np.std(squares[0] - squares[1], ddof=1) / np.sqrt(n)
+    assert found["noise_error"] == pytest.approx(spread, rel=1e-9)
+    assert 0 < found["frechet_error"] < abs(found["frechet"])
 
 
 def test_the_error_of_a_difference_is_its_spread_over_seeds():

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import copy
 import hashlib
 import json
 import math
+import re
 from functools import cache
 from itertools import pairwise
 
@@ -12,7 +14,8 @@ import pytest
 import torch
 
 from gpu_samplers.embedded import DIGITS
-from reports.crossval import global_orders, rounding, runs, sde, strong_orders
+from reports import stored as cifar10
+from reports.crossval import quality_data, results, rounding, runs, sde, strong_orders
 from reports.crossval.results import DATA, stored
 from splitting_analysis.catalogue import entries, find
 from splitting_analysis.local_error import at_lambda_one
@@ -22,6 +25,105 @@ FILES = sorted(path.name for path in DATA.glob("*_*.json") if "weights_sha256" i
 TRAINED = ("network", "slow-network", "digits network", "crossval_network.json", "quality_network.json")
 """The parts of the files, and the files, that are about the trained network."""
 NAMES = ("mixture", "network")
+
+
+EVERY_FILE = pytest.mark.parametrize("path", sorted(DATA.glob("*.json")), ids=lambda path: path.name)
+
+
+@EVERY_FILE
+def test_a_file_of_results_says_what_was_written_there(path):
+    """The seal, taken apart from the store: of everything else, keys sorted, no spaces."""
+    document = json.loads(path.read_text("utf-8"))
+    told = document.pop("_sha256")
+    text = json.dumps(document, sort_keys=True, ensure_ascii=False, separators=(",", ":"))
+    assert hashlib.sha256(text.encode("utf-8")).hexdigest() == told
+    assert results.read(path) == document
+
+
+def places(node, path=()):
+    """The paths to all numbers in a document."""
+    if isinstance(node, dict | list):
+        for key, value in node.items() if isinstance(node, dict) else enumerate(node):
+            yield from places(value, (*path, key))
+    elif isinstance(node, float):
+        yield path
+
+
+@EVERY_FILE
+def test_a_file_in_which_one_number_was_changed_by_hand_is_refused(path, tmp_path):
+    document = json.loads(path.read_text("utf-8"))
+    numbers = list(places(document))
+    for place in numbers[:: max(1, len(numbers) // 5)]:
+        changed = copy.deepcopy(document)
+        node = changed
+        for key in place[:-1]:
+            node = node[key]
+        node[place[-1]] += 1e-5 * (1 + abs(node[place[-1]]))
+        (tmp_path / "changed.json").write_text(json.dumps(changed))
+        with pytest.raises(ValueError, match=r"changed\.json: not what was written there: _sha256 is "):
+            results.read(tmp_path / "changed.json")
+    (tmp_path / "reordered.json").write_text(json.dumps(dict(reversed(document.items()))))
+    assert results.read(tmp_path / "reordered.json") == {k: v for k, v in document.items() if k != "_sha256"}
+
+
+@pytest.mark.parametrize(
+    ("text", "problem"),
+    [("{", "not a JSON file"), ("[1]", "is a JSON object, not a list"), ("", "not a JSON file"),
+     ('{"a": 1}', "_sha256 is None"), ('{"_command": "python -m x", "_sha256": 3}', "`python -m x` writes it")],
+)  # fmt: skip
+def test_what_is_no_sealed_file_is_refused_with_one_sentence(text, problem, tmp_path):
+    (tmp_path / "it.json").write_text(text)
+    with pytest.raises(ValueError, match=problem) as refusal:
+        results.read(tmp_path / "it.json")
+    assert str(tmp_path / "it.json") in str(refusal.value) and "\n" not in str(refusal.value)
+
+
+def by_save(folder, monkeypatch):
+    monkeypatch.setattr(results, "DATA", folder)
+    results.save("reuse", "about", "a command", {"found": {10: 0.5, 9: [1, None]}})
+
+
+def by_quality(folder, monkeypatch):
+    monkeypatch.setattr(quality_data, "DATA", folder)
+    quality_data.save("dataset", {"cells": [{"frechet": 0.1}, {"frechet": None}], "seed": 0})
+
+
+def by_cifar10(folder, monkeypatch):
+    monkeypatch.setattr(cifar10, "FILE", folder / "cifar10_exact.json")
+    monkeypatch.setattr(cifar10, "load_spectrum", lambda _: [1.0])
+    monkeypatch.setattr(cifar10, "compute", lambda _: {"vp_w2": {"EM": 1.5}})
+    (folder.parent / "spectrum").write_bytes(b"eigenvalues")
+    cifar10.main(str(folder.parent / "spectrum"))
+
+
+@pytest.mark.parametrize("command", [by_save, by_quality, by_cifar10])
+def test_every_command_seals_what_it_writes_and_a_failing_disk_leaves_the_old_file(
+    command, tmp_path, monkeypatch
+):
+    (tmp_path / "data").mkdir()
+    command(tmp_path / "data", monkeypatch)
+    (path,) = (tmp_path / "data").iterdir()
+    written = path.read_text("utf-8")
+    assert len(json.loads(written)["_sha256"]) == 64
+    assert results.read(path) == {k: v for k, v in json.loads(written).items() if k != "_sha256"}
+    monkeypatch.setattr("pathlib.Path.replace", lambda *_: (_ for _ in ()).throw(OSError("full")))
+    with pytest.raises(OSError, match="full"):
+        command(tmp_path / "data", monkeypatch)
+    assert list((tmp_path / "data").iterdir()) == [path] and path.read_text("utf-8") == written
+
+
+def test_the_store_alone_writes_and_reads_the_files():
+    """No module beside it knows how: a second way in would be one without a seal."""
+    for path in sorted((DATA.parent / "crossval").glob("*.py")) + [DATA.parent / "stored.py"]:
+        text = path.read_text("utf-8")
+        assert path.name == "results.py" or not re.search(r"write_whole|json\.(dump|load)|write_text", text), path
+
+
+@pytest.mark.parametrize("value", [math.nan, math.inf])
+def test_a_number_that_is_not_finite_is_not_written(value, tmp_path):
+    with pytest.raises(ValueError, match=r"it\.json is not written: it would hold a number that is not finite"):
+        results.write(tmp_path / "it.json", {"rows": [1.0, {"error": value}]})
+    assert not list(tmp_path.iterdir())
 
 
 def of(name):
@@ -198,55 +300,18 @@ def test_stored_errors_on_the_mixture_are_those_that_the_code_gives_now():
             assert found == pytest.approx(norm, rel=1e-5, abs=1e-10), (name, n)
 
 
-def test_stored_errors_and_roundings_on_the_network_are_those_that_the_code_gives_now():
-    """Beside an end state extrapolated from two runs of the best first-order word: within some 1e-3."""
-    target = runs.targets()["network"]
-    z, single = runs.starts(target), torch.float32
-    coarse, fine = (ends(target, "RVV", single, n, z) for n in (64, 128))
-    exact = 2 * fine - coarse
-    row = kept("ode", "network")["RSE"]
-    assert row["steps"][0] == 64
-    assert rms(ends(target, "RSE", single, 64, z) - exact) == pytest.approx(row["norms"][0], abs=1e-3)
-    for name in ("RSE", "ROBA"):
-        row, scheme = kept("rounding", "network")[name], find(name)
-        steps = row["steps"][:1]
-        (best,) = rounding.ends(target, scheme, torch.float64, z, steps)
-        for dtype, type_ in rounding.DTYPES.items():
-            (less,) = rounding.ends(target, scheme, type_, z, steps)
-            assert 1 / 2.5 < rms(less - best) / row[dtype][0] < 2.5  # another CPU adds up in another order
-        if scheme.dynamics == "ode":
-            assert rms(best - exact) == pytest.approx(row["truncation"][0], abs=3e-3)
-
-
-@pytest.mark.parametrize("name", NAMES)
-def test_stored_strong_errors_are_those_that_the_code_gives_now(name):
+def test_stored_strong_errors_on_the_mixture_are_those_that_the_code_gives_now():
     """At the fewest steps, beside a reference of 32 intervals instead of 1024, which is good to 0.02."""
-    target, part = runs.targets()[name], of("global")["strong"][name]
-    machine = target.machine(torch.float32 if name == "network" else torch.float64)
-    z = runs.starts(target, part["samples"])
+    target, part = runs.targets()["mixture"], of("global")["strong"]["mixture"]
+    machine, z = target.machine(torch.float64), runs.starts(target, part["samples"])
     path = strong_orders.fine_path(target.shape, part["samples"], runs.SEED, part["fine"])
     while path.shape[1] > 32:
         path = strong_orders.halved(path)
     span, model = target.process.T - runs.CUT, find("EM").model
     with torch.no_grad():
-        exact = sde.reference(
-            target.process, model, lambda z, tau: machine(z, float(tau)), z, target.process.T, span, path
-        )
+        exact = sde.reference(target.process, model, target.smooth, z, target.process.T, span, path)
         for scheme in ("EM", "SSCS", "RBAO"):
-            row, one = kept("strong", name)[scheme], at_lambda_one(find(scheme))
+            row, one = kept("strong", "mixture")[scheme], at_lambda_one(find(scheme))
             n = row["steps"][0]
             end = strong_orders.end_on_path(one, target.process, machine, z, path, n, runs.CUT)
             assert rms(end - exact) == pytest.approx(row["norms"][0], abs=0.02), scheme
-
-
-@pytest.mark.heavy
-@pytest.mark.parametrize("name", NAMES)
-def test_a_whole_stored_strong_row_is_what_the_code_gives_now(name, monkeypatch):
-    monkeypatch.setattr(strong_orders, "entries", lambda *_: (find("EM"),))
-    part = of("global")["strong"][name]
-    found = strong_orders.compute(runs.targets()[name], samples=global_orders.PATHS[name])
-    (row,), said = found["rows"], kept("strong", name)["EM"]
-    assert found["floor"] == pytest.approx(part["floor"], rel=1e-4)
-    assert row["norms"] == pytest.approx(said["norms"], rel=1e-5)
-    assert row["order"] == pytest.approx(said["order"], abs=1e-5)
-    assert row["standard_error"] == pytest.approx(said["standard_error"], rel=1e-4)

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
-from reports.crossval.results import DATA, read
-from reports.files import write_whole
+from reports.crossval.results import DATA, read, write
 
 GRIDS = ("uniform", "quadratic")
 NFES = (10, 20, 50, 100, 200)
@@ -36,7 +34,4 @@ def stored(target: str) -> dict[str, Any] | None:
 
 def save(target: str, document: dict[str, Any]) -> None:
     """Write the results of a target, one line per cell; the file changes whole or not at all."""
-    rows = ",\n  ".join(json.dumps(cell, ensure_ascii=False) for cell in document["cells"])
-    rest = {key: value for key, value in document.items() if key != "cells"}
-    top = json.dumps(rest, indent=1, ensure_ascii=False).removesuffix("\n}")
-    write_whole(path_of(target), f'{top},\n "cells": [\n  {rows}\n ]\n}}\n')
+    write(path_of(target), document, rows="cells")

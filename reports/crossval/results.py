@@ -1,4 +1,9 @@
-"""Stored results of the cross-validation, `reports/data/crossval_NAME.json`; read without torch."""
+"""The store of results computed once, `reports/data/*.json`: written and read here alone, without torch.
+
+Every file carries the SHA-256 of all else that it says. A number that was changed by hand, or a merge that
+mixed two runs, is refused when the file is read. That guards against accidents; against intent, `make heavy`
+computes a row of every claim again.
+"""
 
 from __future__ import annotations
 
@@ -12,6 +17,8 @@ from typing import Any
 from reports.files import write_whole
 
 DATA = Path(__file__).parents[1] / "data"
+SEAL = "_sha256"
+"""The key of a document's own digest."""
 PACKAGES = ("torch", "numpy", "scipy")
 
 
@@ -26,15 +33,60 @@ def stored(name: str) -> dict[str, Any] | None:
 
 
 def read(path: Path) -> dict[str, Any] | None:
-    """A file of stored results, or None where it is absent."""
-    return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else None
+    """A file of stored results without its seal, or None where it is absent.
+
+    Raises ValueError where it is no JSON object, or says something else than what was written.
+    """
+    if not path.is_file():
+        return None
+    try:
+        document = json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise ValueError(f"{path}: not a JSON file ({error}); take it from the repository again") from None
+    if not isinstance(document, dict):
+        raise ValueError(f"{path}: a file of stored results is a JSON object, not a {type(document).__name__}")
+    told = document.pop(SEAL, None)
+    if told != (found := seal(document)):
+        command = document.get("_command")
+        remedy = f"`{command}` writes it, a copy is in the repository" if command else "take the repository's"
+        said = f"{SEAL} is {str(told)[:12]}, that of its content {found[:12]}"
+        raise ValueError(f"{path}: not what was written there: {said}; {remedy}")
+    return document
+
+
+def seal(document: dict[str, Any]) -> str:
+    """SHA-256 of a document's content: JSON with sorted keys and no spaces, without the seal itself.
+
+    Raises ValueError for NaN and infinite numbers: JSON has none.
+    """
+    # Twice, so that keys are strings before they are sorted, as they will be when the file is read.
+    plain = json.loads(json.dumps({k: v for k, v in document.items() if k != SEAL}, allow_nan=False))
+    text = json.dumps(plain, sort_keys=True, ensure_ascii=False, separators=(",", ":"))
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def write(path: Path, document: dict[str, Any], rows: str = "") -> None:
+    """Write a document with its seal; the file changes whole or not at all.
+
+    Of the list under the key `rows`, if there is one, each entry takes one line. Raises ValueError for NaN
+    and infinite numbers.
+    """
+    try:
+        whole = {**document, SEAL: seal(document)}
+    except ValueError as error:
+        raise ValueError(f"{path} is not written: it would hold a number that is not finite ({error})") from None
+    if not rows:
+        write_whole(path, json.dumps(whole, indent=1, ensure_ascii=False) + "\n")
+        return
+    lines = ",\n  ".join(json.dumps(row, ensure_ascii=False) for row in whole.pop(rows))
+    top = json.dumps(whole, indent=1, ensure_ascii=False).removesuffix("\n}")
+    write_whole(path, f'{top},\n "{rows}": [\n  {lines}\n ]\n}}\n')
 
 
 def save(name: str, about: str, command: str, results: dict[str, Any]) -> None:
-    """Write results and what they were made with; the file changes whole or not at all."""
+    """Write cross-validation results and what they were made with."""
     versions = {"python": platform.python_version(), **{package: version(package) for package in PACKAGES}}
-    document = {"_about": about, "_command": command, "_versions": versions, **results}
-    write_whole(path_of(name), json.dumps(document, indent=1, ensure_ascii=False) + "\n")
+    write(path_of(name), {"_about": about, "_command": command, "_versions": versions, **results})
 
 
 def digest(path: Path) -> str:

@@ -1,0 +1,309 @@
+"""A row of every claim that the report's sentences rest on, computed again by the code as it is.
+
+The seal of a stored file tells accidents; these tell numbers that no run ever gave. All but the last part
+take minutes: `make heavy`. Rows that the tests of one experiment compute again by default are not here.
+"""
+
+from __future__ import annotations
+
+import math
+from functools import cache
+from pathlib import Path
+from statistics import median
+
+import pytest
+import torch
+
+from analytic_models.targets import Gaussian, load_spectrum
+from reports import stored as cifar10
+from reports.crossval import (
+    comparisons,
+    global_orders,
+    local,
+    ode,
+    quality,
+    quality_data,
+    results,
+    reuse,
+    rounding,
+    runs,
+    scores,
+    sde,
+    strong_orders,
+    weak,
+)
+from reports.crossval.rounding import DTYPES
+from splitting_analysis.catalogue import entries, find
+from splitting_analysis.local_error import at_lambda_one
+
+pytestmark = pytest.mark.filterwarnings("ignore:`torch.jit.script` is deprecated:DeprecationWarning")
+SPECTRUM = Path(__file__).parents[2] / "shared" / "data" / "cifar10_covariance_eigenvalues.npy"
+STOCHASTIC = [s.name for s in entries("psld", "sde")]
+
+
+@cache
+def of(name):
+    found = results.stored(name)
+    assert found is not None
+    return found
+
+
+def rms(values):
+    return float(values.square().mean().sqrt())
+
+
+# One step.
+
+
+@pytest.mark.heavy
+@pytest.mark.parametrize("name", ["random network", "digits network"])
+@pytest.mark.parametrize("word", STOCHASTIC)
+def test_the_stored_closed_forms_of_noisy_steps_on_a_network_are_those_of_now(name, word):
+    made = local.TARGETS[name]()
+    z = local.noised(made, made.sde_tau, local.SEED)
+    closed = sde.predicted(find(word), made.process, made.score, z, made.sde_tau, scores.unit_vectors(z))
+    norms = {"mean": 0.0, "second moments": 0.0, "strong": 0.0}
+    for key, value in closed.items():
+        kind = "mean" if len(key) == 1 else "strong" if " " in key else "second moments"
+        norms[kind] += float(value.square().sum())
+    rows = [row for row in of("local")["targets"][name]["sde"] if row["scheme"] == word]
+    assert {row["kind"] for row in rows} == set(norms)
+    for row in rows:
+        assert row["predicted"] == pytest.approx(math.sqrt(norms[row["kind"]]), rel=1e-5), row["kind"]
+
+
+@pytest.mark.parametrize(
+    "name", [pytest.param(n, marks=pytest.mark.heavy if "mixture" not in n else ()) for n in local.TARGETS]
+)
+def test_the_stored_closed_forms_of_deterministic_steps_are_those_of_now(name):
+    made = local.TARGETS[name]()
+    for row in of("local")["targets"][name]["ode"]:
+        scheme = find(row["scheme"], made.process.model_name)
+        if row["power"] == 2:
+            z = local.noised(made, row["tau"], local.SEED)
+            power, error = ode.leading_term(scheme, made.process, made.score, z, scores.dyadic(row["tau"]))
+            assert power == 2
+            assert row["predicted"] == pytest.approx(float(error.norm()), rel=1e-5), (row["scheme"], row["tau"])
+
+
+# Whole runs.
+
+
+@pytest.mark.heavy
+@pytest.mark.parametrize("name", ["network", "slow-network"])
+def test_the_stored_errors_of_whole_runs_on_a_network_are_those_of_now(name):
+    """Of every deterministic sampler at the fewest steps, beside SciPy's reference at a coarser tolerance."""
+    target = global_orders.targets()[name]
+    z = runs.starts(target)
+    exact = runs.reference(target, z, tolerance=1e-8)
+    for row in of("global")["ode"][name]["rows"]:
+        if row["norms"][0] < 1e-5:  # finer than this reference
+            assert row["scheme"] == "RK45"
+            continue
+        times = runs.times_of(target.process, row["steps"][0])
+        end = runs.end_state(find(row["scheme"]), target.process, target.machine(torch.float64), times, z)
+        assert rms(end - exact) == pytest.approx(row["norms"][0], rel=1e-3), row["scheme"]
+
+
+@pytest.mark.heavy
+@pytest.mark.parametrize("name", ["mixture", "network"])
+def test_the_stored_strong_errors_of_every_sampler_are_those_of_now(name):
+    """At the fewest steps; of one sampler at all of them, with its order and its standard error."""
+    target, part = runs.targets()[name], of("global")["strong"][name]
+    process, machine = target.process, target.machine(torch.float64)
+    z = runs.starts(target, part["samples"])
+    path = strong_orders.fine_path(target.shape, part["samples"], runs.SEED, part["fine"])
+    span = process.T - runs.CUT
+    with torch.no_grad():
+        exact, coarser = (
+            sde.reference(process, find("EM").model, target.smooth, z, process.T, span, p)
+            for p in (path, strong_orders.halved(path))
+        )
+    assert rms(exact - coarser) == pytest.approx(part["floor"], rel=1e-4)
+    assert part["samples"] == global_orders.PATHS[name]
+    for row in part["rows"]:
+        scheme = at_lambda_one(find(row["scheme"]))
+        whole = row["scheme"] == "EM"
+        squares = []
+        for n, norm in list(zip(row["steps"], row["norms"], strict=True))[: None if whole else 1]:
+            error = strong_orders.end_on_path(scheme, process, machine, z, path, n, runs.CUT) - exact
+            squares.append(error.square().transpose(0, 1).flatten(1).mean(1))
+            assert rms(error) == pytest.approx(norm, rel=1e-5), (row["scheme"], n)
+        if whole:
+            ratio = row["steps"][-1] / row["steps"][-3]
+            order, error = strong_orders.order_of(squares[-3], squares[-1], ratio)
+            assert row["order"] == pytest.approx(order, abs=1e-5)
+            assert row["standard_error"] == pytest.approx(error, rel=1e-4)
+
+
+@pytest.mark.heavy
+@pytest.mark.parametrize("word", STOCHASTIC)
+def test_the_stored_weak_errors_of_every_sampler_are_those_of_now(word):
+    exact = weak.expectation(weak.observables, weak.END)
+    rows = [row for row in of("global")["weak"] if row["scheme"] == word]
+    assert [row["function"] for row in rows] == list(weak.NAMES)
+    for k in range(2):
+        found = weak.run_expectation(find(word), weak.observables, rows[0]["steps"][k]) - exact
+        assert [row["signed"][k] for row in rows] == pytest.approx(list(found), rel=2e-5)
+
+
+# What reuse assumes.
+
+
+def differences(name):
+    return of("reuse")["targets"][name]["differences"]
+
+
+def most_and_least(steps):
+    """The pairs whose misses at so many steps are the ends of the range that the page names."""
+    rows = {
+        (name, pair): next(row["carried_miss"] for row in run if row["steps"] == steps)
+        for name in ("mixture", "network")
+        for pair, run in differences(name).items()
+    }
+    return min(rows, key=lambda key: rows[key]), max(rows, key=lambda key: rows[key])
+
+
+@pytest.mark.heavy
+@pytest.mark.parametrize("name", runs.targets())
+def test_the_stored_changes_of_the_score_in_the_longest_run_are_those_of_now(name):
+    kept = of("reuse")["targets"][name]["changes"][str(reuse.STEPS[-1])]
+    for now, then in zip(reuse.changes(runs.targets()[name], reuse.STEPS[-1]), kept, strict=True):
+        assert now == pytest.approx(then, rel=2e-3)
+
+
+@pytest.mark.heavy
+@pytest.mark.parametrize("pair", ["/".join(pair) for pair in reuse.PAIRS])
+def test_the_stored_differences_of_the_longest_runs_on_the_mixture_are_predicted_now(pair):
+    steps = reuse.PREDICTED_STEPS[-1]
+    (kept,) = (row for row in differences("mixture")[pair] if row["steps"] == steps)
+    first, second = pair.split("/")
+    found = reuse.predicted_difference(runs.targets()["mixture"], (first, second), steps)
+    assert found == pytest.approx(kept, rel=1e-3)
+
+
+@pytest.mark.heavy
+@pytest.mark.parametrize("end", [0, 1], ids=["least", "most"])
+def test_the_ends_of_the_range_of_misses_that_the_page_names_are_those_of_now(end):
+    steps = reuse.PREDICTED_STEPS[-1]
+    name, pair = most_and_least(steps)[end]
+    first, second = pair.split("/")
+    (kept,) = (row for row in differences(name)[pair] if row["steps"] == steps)
+    found = reuse.predicted_difference(runs.targets()[name], (first, second), steps)
+    assert found == pytest.approx(kept, rel=1e-3)
+
+
+@pytest.mark.heavy
+@pytest.mark.parametrize("pair", ["/".join(pair) for pair in reuse.PAIRS])
+def test_the_stored_differences_of_short_runs_on_the_network_are_predicted_now(pair):
+    kept, (first, second) = differences("network")[pair][0], pair.split("/")
+    found = reuse.predicted_difference(runs.targets()["network"], (first, second), kept["steps"])
+    assert found == pytest.approx(kept, rel=1e-3)
+
+
+# Rounding. Another CPU adds up in another order: float32 differs by more than its own few roundings.
+
+
+def roundings_again(name, steps_of):
+    target = runs.targets()[name]
+    z = runs.starts(target)
+    for row in of("rounding")["targets"][name]["rows"]:
+        scheme, steps = find(row["scheme"]), row["steps"][:steps_of]
+        best = rounding.ends(target, scheme, torch.float64, z, steps)
+        for dtype, factor in (("bfloat16", 1.3), ("float32", 2.5)):
+            less = rounding.ends(target, scheme, DTYPES[dtype], z, steps)
+            for n, a, b, kept in zip(steps, less, best, row[dtype], strict=False):
+                assert 1 / factor < rms(a - b) / kept < factor, (row["scheme"], dtype, n)
+
+
+@pytest.mark.heavy
+def test_the_stored_roundings_on_the_network_are_of_the_size_found_now():
+    roundings_again("network", 1)
+
+
+def test_the_stored_roundings_on_the_mixture_are_of_the_size_found_now():
+    roundings_again("mixture", 1)
+
+
+# Quality.
+
+
+@pytest.mark.heavy
+@pytest.mark.parametrize("name", comparisons.NOISES)
+@pytest.mark.parametrize("pair", ["/".join(pair) for pair in reuse.PAIRS])
+def test_a_stored_comparison_of_every_pair_is_that_of_now(name, pair):
+    """At the smallest budget, with its standard errors, and through it the two cells of the sweep."""
+    where, number = quality.target(name), quality.SAMPLES[name]
+    first, second = pair.split("/")
+    key = {"naive": first, "reduced": second, "grid": "uniform", "nfe": quality_data.COMPARED[0]}
+    (kept,) = (row for row in of("comparisons")["targets"][name]["rows"] if key.items() <= row.items())
+    now = comparisons.comparison(where, (first, second), key["grid"], key["nfe"], number)
+    for measure in ("frechet", "noise"):
+        error = kept[f"{measure}_error"]
+        assert now[measure] == pytest.approx(kept[measure], abs=0.1 * error + 2e-3 * abs(kept[measure]))
+        assert now[f"{measure}_error"] == pytest.approx(error, rel=0.05)
+
+
+@pytest.mark.heavy
+@pytest.mark.parametrize("name", ["dataset", "network"])
+def test_stored_cells_at_fifty_evaluations_are_those_of_now(name):
+    data = quality_data.stored(name)
+    assert data is not None
+    cells = {quality_data.key_of(cell): cell for cell in data["cells"]}
+    for key in (("SSCS", "uniform", 50, "one"), ("ROBA", "quadratic", 50, "one")):
+        again = quality.cell(quality.target(name), key, data["samples"], 1.0)
+        for number in ("frechet", "residual", "still"):
+            assert again[number] == pytest.approx(cells[key][number], rel=5e-3), (key, number)
+
+
+@pytest.mark.heavy
+@pytest.mark.skipif(not SPECTRUM.is_file(), reason="the CIFAR-10 spectrum is not beside this checkout")
+def test_every_stored_error_on_the_cifar_10_spectrum_is_that_of_now():
+    kept = cifar10.stored()
+    assert kept is not None
+    for table, rows in cifar10.compute(Gaussian(load_spectrum(str(SPECTRUM)))).items():
+        for name, row in rows.items():
+            for scheme, by_nfe in row.items():
+                assert kept[table][name][scheme] == pytest.approx(by_nfe, rel=2e-6), (name, scheme)
+
+
+# What needs no long run.
+
+
+def test_the_exact_gaussian_errors_beside_the_cells_are_those_of_now():
+    """Every ninth of those at most 50 evaluations long; grids, rules and samplers all occur."""
+    data = quality_data.stored("dataset")
+    assert data is not None
+    seen = []
+    for cell in [c for c in data["cells"] if c["nfe"] <= 50][::9]:
+        name, grid, nfe, rule = quality_data.key_of(cell)
+        found = quality.gaussian(quality.PSLD(), find(name), grid, nfe, cell["lambda_s"])
+        assert {key: cell[key] for key in quality.EXACT} == pytest.approx(found, rel=2e-6), (name, grid, nfe)
+        seen.append((grid, rule))
+    assert {*seen} == {(grid, rule) for grid in quality_data.GRIDS for rule in quality_data.RULES}
+
+
+@pytest.mark.parametrize("name", comparisons.NOISES)
+def test_no_standard_error_of_the_noise_is_smaller_than_normal_noise_allows(name):
+    """Mean squares of k normal pixels spread by sqrt(2 / k) of their mean at least, and so does a difference."""
+    part = of("comparisons")["targets"][name]
+    images = quality.target(name).images.flatten(1)
+    still = sum(len(images[:, i].unique()) == 1 for i in range(images.shape[1]))
+    pixels = {"dataset": images.shape[1], "network": still}[name]
+    least = math.sqrt(2 / pixels / part["samples"])
+    shares = [row["noise_error"] / abs(row["noise"]) for row in part["rows"] if row["noise"] is not None]
+    assert 0.85 * least < min(shares) < 1.15 * least
+
+
+@pytest.mark.parametrize("name", comparisons.NOISES)
+def test_standard_errors_of_frechet_distances_are_of_the_size_of_a_perfect_samplers_spread(name):
+    """The spread of a distance grows like its root. Independent sets of samples would have a median of
+    about 1, those that share what is random less."""
+    data = quality_data.stored(name)
+    assert data is not None
+    cells = {quality_data.key_of(cell): cell["frechet"] for cell in data["cells"]}
+    sizes = []
+    for row in of("comparisons")["targets"][name]["rows"]:
+        both = sum(cells[row[which], row["grid"], row["nfe"], "one"] or 0 for which in ("naive", "reduced"))
+        sizes.append((row["frechet_error"] or 0) / math.sqrt(both * data["floors"]["spread"]))
+    assert 0.5 < median(sizes) < 1.2
