@@ -119,7 +119,7 @@ def network_of(
         network = ncsnpp(wanted)
     numbers = sum(parameter.numel() for parameter in network.parameters())
     check_memory(4 * numbers, f"{path}: a network of {numbers:,} parameters", "give another configuration")
-    if problems := _problems(network.state_dict(), stored.weights):
+    if problems := problems_of(network.state_dict(), stored.weights):
         text = "\n".join(f"  {problem}" for problem in problems)
         raise ValueError(
             f"{path}: the weights do not fit the configuration:\n{text}{_suggestion(stored.weights)}"
@@ -243,7 +243,8 @@ def _network(path: Path, entries: Mapping[str, Any], *, ema: bool) -> tuple[dict
     return bare, prefix
 
 
-def _problems(wanted: Mapping[str, Tensor], given: Mapping[str, Tensor]) -> list[str]:
+def problems_of(wanted: Mapping[str, Tensor], given: Mapping[str, Tensor]) -> list[str]:
+    """What keeps the given entries from being the wanted ones, kind by kind; empty where they are."""
     both = [key for key in wanted if key in given]
     shapes = [key for key in both if wanted[key].shape != given[key].shape]
     fitting = [key for key in both if key not in set(shapes)]  # a wrong shape may be a huge one, of no memory

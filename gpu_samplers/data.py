@@ -172,7 +172,7 @@ def _check_range(path: Path, images: np.ndarray) -> None:
     """Raise ValueError, naming the first image, unless all numbers lie in [-1, 1]."""
     for i, image in enumerate(images):
         if not np.isfinite(image).all():
-            raise ValueError(f"{path}: image {i} holds NaN or infinite ones, no numbers in [-1, 1]")
+            raise ValueError(f"{path}: image {i} is NaN or infinite; give numbers in [-1, 1]")
         if np.abs(image).max() > 1:
             raise ValueError(
                 f"{path}: images are uint8, or numbers in [-1, 1]; these are {images.dtype}, and image {i} has "

@@ -33,8 +33,8 @@ def recorded_settings(stored: Checkpoint, kind: type[PSLD | VP]) -> dict[str, fl
     )
     if not numbers or not set(told) <= set(known):
         raise ValueError(
-            f"its record says the process {SHORT.repr(told)}, which is not one of {kind.model_name}: "
-            f"numbers for {', '.join(known)}"
+            f"its record says the process {SHORT.repr(told)}, but one of {kind.model_name} is numbers for "
+            f"{', '.join(known)}"
         )
     kind(**told)  # refuses bad values by name
     return dict(told)
