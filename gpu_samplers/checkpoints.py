@@ -220,12 +220,15 @@ def _told(path: Path, metadata: Mapping[str, str]) -> tuple[Config | None, dict[
     if METADATA not in metadata:
         return None, {}
     try:
-        told = parsed(metadata[METADATA])
-        if not isinstance(told, dict) or not all(isinstance(told.get(k), dict) for k in ("config", "record")):
-            raise ValueError("it is no pair of a configuration and a record, {...} each")
-        return config_of(told["config"]), told["record"]
+        return _pair(parsed(metadata[METADATA]))
     except ValueError as error:
         raise ValueError(f"{path}: damaged metadata {METADATA!r}: {error}") from None
+
+
+def _pair(told: Any) -> tuple[Config, dict[str, Any]]:
+    if not isinstance(told, dict) or not all(isinstance(told.get(k), dict) for k in ("config", "record")):
+        raise ValueError("it is no pair of a configuration and a record, {...} each")
+    return config_of(told["config"]), told["record"]
 
 
 def _network(path: Path, entries: Mapping[str, Any], *, ema: bool) -> tuple[dict[str, Tensor], str]:

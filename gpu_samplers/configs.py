@@ -13,7 +13,7 @@ from pathlib import Path
 from reprlib import Repr
 from typing import Any
 
-from gpu_samplers.files import read_json
+from gpu_samplers.files import is_there, read_json
 
 FIXED: Mapping[str, Any] = {
     "name": "ncsnpp",
@@ -156,7 +156,7 @@ def config_of(source: Config | str | Path | Mapping[str, Any]) -> Config:
     if isinstance(source, Config):
         return source
     if isinstance(source, Path) or (isinstance(source, str) and source.endswith(".json")):
-        if not Path(source).exists():
+        if not is_there(source):
             raise ValueError(f"{source}: there is no such file")
         try:
             return _config(read_json(Path(source)))

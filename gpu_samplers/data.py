@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from gpu_samplers.files import check_readable
+from gpu_samplers.files import check_readable, is_folder, is_there
 from gpu_samplers.memory import check_memory
 
 PICTURES = (".png", ".jpg", ".jpeg")
@@ -51,9 +51,9 @@ def load_images(source: str | Path) -> Images:
     if str(source) == "digits":
         return digits()
     path = Path(source)
-    if path.is_dir():
+    if is_folder(path):
         return Images(path.name, _scaled(path, _folder(path)))
-    if path.suffix == ".npz" and path.exists():
+    if path.suffix == ".npz" and is_there(path):
         check_readable(path)
         return Images(path.name, _scaled(path, _npz(path)))
     raise ValueError(f"no data {str(source)!r}; give digits, a folder of pictures, or an .npz file")
@@ -175,6 +175,6 @@ def _check_range(path: Path, images: np.ndarray) -> None:
             raise ValueError(f"{path}: image {i} is NaN or infinite; give numbers in [-1, 1]")
         if np.abs(image).max() > 1:
             raise ValueError(
-                f"{path}: images are uint8, or numbers in [-1, 1]; these are {images.dtype}, and image {i} has "
-                f"numbers from {image.min():g} to {image.max():g}"
+                f"{path}: images are uint8, or numbers in [-1, 1]; these are {images.dtype}, and image {i} "
+                f"has some from {image.min():g} to {image.max():g}"
             )

@@ -58,9 +58,19 @@ def _created(part: Path) -> int:
 
 def _reason(error: OSError, path: Path) -> str:
     """Why, without the name of the file beside; a missing folder is named."""
-    if isinstance(error, FileNotFoundError) and not path.parent.is_dir():
+    if isinstance(error, FileNotFoundError) and not is_folder(path.parent):
         return f"there is no folder {path.parent}"
     return error.strerror or str(error)
+
+
+def is_there(path: str | Path) -> bool:
+    """Whether something is at `path`; pathlib's own would raise for a name that is too long."""
+    return os.path.exists(path)  # noqa: PTH110 - see above
+
+
+def is_folder(path: str | Path) -> bool:
+    """Whether a folder is at `path`, as `is_there`."""
+    return os.path.isdir(path)  # noqa: PTH112 - see above
 
 
 def check_file(path: Path, needed: int = 0) -> None:
@@ -68,7 +78,7 @@ def check_file(path: Path, needed: int = 0) -> None:
 
     Tried by a file beside it, which is removed. `needed` bytes must be free. The folder must be there.
     """
-    if path.is_dir():
+    if is_folder(path):
         raise ValueError(f"{path}: cannot be written: it is a folder, a file is to be there")
     try:
         _created(part_of(path))
@@ -88,7 +98,7 @@ def check_folder(folder: Path, needed: int = 0) -> None:
         check_space(folder, needed)
     except OSError as error:
         blocked = next((place for place in (folder, *folder.parents) if os.path.lexists(place)), folder)
-        why = f"{blocked} is no folder" if not blocked.is_dir() else error.strerror or error
+        why = f"{blocked} is no folder" if not is_folder(blocked) else error.strerror or error
         raise ValueError(f"{folder}: cannot be written to: {why}; give another folder") from None
     finally:
         for place in missing:

@@ -33,12 +33,12 @@ def convert(
       splitting-analysis convert psld.ckpt psld.safetensors --config cifar10_sota
       splitting-analysis convert mine.pt mine.safetensors --config mine.json
     """
+    from gpu_samplers.files import check_file, is_there
+
     if target.suffix != ".safetensors":
         raise ValueError(f"{target}: the file to write must be named *.safetensors")
-    if target.exists() and not force:
+    if is_there(target) and not force:
         raise ValueError(f"{target}: exists already; --force replaces it")
-    from gpu_samplers.files import check_file
-
     try:
         from gpu_samplers.checkpoints import network_of, read_checkpoint, save_checkpoint
     except ModuleNotFoundError as error:

@@ -48,12 +48,12 @@ def train(
       splitting-analysis train --data photos/ --config cifar10_ablation \\
           --steps 100000 --device cuda --out photos.safetensors
     """
+    from gpu_samplers.files import check_file, is_there
+
     if out.suffix != ".safetensors":
         raise ValueError(f"{out}: the file to write must be named *.safetensors")
-    if out.exists() and not force:
+    if is_there(out) and not force:
         raise ValueError(f"{out}: exists already; --force replaces it")
-    from gpu_samplers.files import check_file
-
     check_file(out)
     try:
         import torch
