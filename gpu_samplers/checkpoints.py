@@ -10,7 +10,6 @@ import json
 import pickle
 import pickletools
 import re
-import tempfile
 import warnings
 import zipfile
 from collections.abc import Iterable, Mapping
@@ -25,6 +24,8 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from gpu_samplers.configs import CONFIGS, Config, config_of
+from gpu_samplers.files import check_readable, parsed, size, whole
+from gpu_samplers.memory import check_memory
 from gpu_samplers.network import NCSNpp, ncsnpp
 
 EMA, ONLINE = "ema_score_fn.", "score_fn."
@@ -38,6 +39,8 @@ INERT = ("pytorch_lightning", "lightning", "lightning_fabric", "omegaconf", "pat
 
 SHOWN = 6
 """Entries listed in an error, per kind."""
+NAME = 160
+"""Characters of an entry's name that are shown."""
 
 
 @dataclass(frozen=True)
@@ -70,13 +73,11 @@ def read_checkpoint(path: str | Path, *, ema: bool = True) -> Checkpoint:
     Raises ValueError, naming the file, if it cannot be read, is no checkpoint, or asks for code to be run.
     """
     path = Path(path)
-    try:
-        with path.open("rb") as file:
-            head = file.read(9)
-    except OSError as error:
-        raise ValueError(f"{path}: cannot be read: {error.strerror}") from None
+    check_readable(path)
+    with path.open("rb") as file:
+        head = file.read(9)
     # safetensors: the length of a header in 8 bytes, then the header, JSON
-    entries, metadata = _safetensors(path) if head[8:] == b"{" else (_unpickled(path), {})
+    entries, metadata = _safetensors(path) if head[8:] == b"{" else (_state_dict(path), {})
     weights, prefix = _network(path, entries, ema=ema)
     return Checkpoint(weights, prefix, *_told(path, metadata))
 
@@ -116,7 +117,9 @@ def network_of(
         raise ValueError(f"{path}: holds another configuration than asked for: {'; '.join(differ)}")
     with torch.device("meta"):
         network = ncsnpp(wanted)
-    if problems := _problems(network.state_dict(), stored.weights):
+    numbers = sum(parameter.numel() for parameter in network.parameters())
+    check_memory(4 * numbers, f"{path}: a network of {numbers:,} parameters", "give another configuration")
+    if problems := problems_of(network.state_dict(), stored.weights):
         text = "\n".join(f"  {problem}" for problem in problems)
         raise ValueError(
             f"{path}: the weights do not fit the configuration:\n{text}{_suggestion(stored.weights)}"
@@ -134,27 +137,29 @@ def save_checkpoint(path: str | Path, network: NCSNpp, record: Mapping[str, Any]
     The file appears complete or not at all: it is written beside its place and then renamed.
     Raises ValueError if the place cannot be written.
     """
-    path = Path(path)
-    if not path.parent.is_dir():
-        raise ValueError(f"{path}: cannot be written: there is no folder {path.parent}")
     told = {"config": network.config.as_dict(), "record": dict(record or {})}
     metadata = {METADATA: json.dumps(told)}
     weights = {key: value.detach().cpu().contiguous() for key, value in network.state_dict().items()}
-    try:
-        with tempfile.TemporaryDirectory(dir=path.parent, prefix=f".{path.name}.") as folder:
-            whole = Path(folder) / path.name
-            save_file(weights, whole, metadata)
-            whole.replace(path)
-    except (OSError, SafetensorError) as error:
-        reason = getattr(error, "strerror", None) or error  # an OSError as text names the file beside
-        raise ValueError(f"{path}: cannot be written: {reason}") from None
+    with whole(Path(path)) as part:
+        try:
+            save_file(weights, part, metadata)
+        except SafetensorError as error:  # what the system said, in its words
+            raise OSError(None, str(error)) from None
 
 
-def _unpickled(path: Path) -> dict[str, Any]:
-    """The state dict in a file of torch.save, by torch's unpickler for weights; nothing else is looked up."""
+def unpickled(path: Path) -> Any:
+    """What a file of torch.save holds, by torch's unpickler for weights; nothing else is looked up.
+
+    Raises ValueError, naming the file, if it cannot be read. What torch says then is not repeated: it advises
+    to read the file without protection.
+    """
+    check_readable(path)
     shells: list[Any] = []
     archive = zipfile.is_zipfile(path)
     try:
+        if archive and (inside := _unpacked_bytes(path)) > path.stat().st_size:
+            inflated = f"refused: an archive that unpacks to {size(inside)}; torch.save packs nothing"
+            raise _Inflated(inflated)  # noqa: TRY301 - told below, like all that is wrong
         if archive:
             named = torch.serialization.get_unsafe_globals_in_checkpoint(path)
             shells = [(_Shell, name) for name in named if name.partition(".")[0] in INERT]
@@ -164,13 +169,29 @@ def _unpickled(path: Path) -> dict[str, Any]:
             content = torch.load(path, map_location="cpu", weights_only=True, mmap=archive)
     except Exception as error:  # noqa: BLE001 - damaged bytes can make an unpickler raise anything
         asked = re.search(r"GLOBAL (\S+)", str(error)) if isinstance(error, pickle.UnpicklingError) else None
-        if asked:
+        if isinstance(error, _Inflated):
+            problem = str(error)
+        elif asked:
             problem = f"refused: reading it would run {asked[1]}; weights need tensors and plain data only"
         elif not archive and _is_foreign_pickle(path):
             problem = "refused: a pickle that torch.save did not write; reading it could run code"
         else:
             problem = "neither safetensors nor a checkpoint of torch.save, or damaged"
         raise ValueError(f"{path}: {problem}") from None
+    return content
+
+
+class _Inflated(Exception):
+    """An archive whose content is larger than itself."""
+
+
+def _unpacked_bytes(path: Path) -> int:
+    with zipfile.ZipFile(path) as archive:
+        return sum(entry.file_size for entry in archive.infolist())
+
+
+def _state_dict(path: Path) -> dict[str, Any]:
+    content = unpickled(path)
     content = content.get("state_dict", content) if isinstance(content, dict) else content
     if not isinstance(content, dict) or not all(isinstance(key, str) for key in content):
         raise ValueError(f"{path}: holds no state dict, but {type(content).__name__}")
@@ -199,10 +220,15 @@ def _told(path: Path, metadata: Mapping[str, str]) -> tuple[Config | None, dict[
     if METADATA not in metadata:
         return None, {}
     try:
-        told = json.loads(metadata[METADATA])
-        return config_of(dict(told["config"])), dict(told["record"])
-    except (ValueError, TypeError, KeyError) as error:
+        return _pair(parsed(metadata[METADATA]))
+    except ValueError as error:
         raise ValueError(f"{path}: damaged metadata {METADATA!r}: {error}") from None
+
+
+def _pair(told: Any) -> tuple[Config, dict[str, Any]]:
+    if not isinstance(told, dict) or not all(isinstance(told.get(k), dict) for k in ("config", "record")):
+        raise ValueError("it is no pair of a configuration and a record, {...} each")
+    return config_of(told["config"]), told["record"]
 
 
 def _network(path: Path, entries: Mapping[str, Any], *, ema: bool) -> tuple[dict[str, Tensor], str]:
@@ -220,15 +246,17 @@ def _network(path: Path, entries: Mapping[str, Any], *, ema: bool) -> tuple[dict
     return bare, prefix
 
 
-def _problems(wanted: Mapping[str, Tensor], given: Mapping[str, Tensor]) -> list[str]:
+def problems_of(wanted: Mapping[str, Tensor], given: Mapping[str, Tensor]) -> list[str]:
+    """What keeps the given entries from being the wanted ones, kind by kind; empty where they are."""
     both = [key for key in wanted if key in given]
     shapes = [key for key in both if wanted[key].shape != given[key].shape]
+    fitting = [key for key in both if key not in set(shapes)]  # a wrong shape may be a huge one, of no memory
     finds = {
         "missing": [key for key in wanted if key not in given],
         "not expected": [key for key in given if key not in wanted],
         "of another shape": [f"{k} {list(given[k].shape)}, not {list(wanted[k].shape)}" for k in shapes],
         "not dense real numbers": [k for k in both if not _is_plain(given[k])],
-        "nan or infinite": [k for k in both if _is_plain(given[k]) and not given[k].isfinite().all()],
+        "nan or infinite": [k for k in fitting if _is_plain(given[k]) and not given[k].isfinite().all()],
     }
     return [f"{len(keys)} {what}: {_listed(keys)}" for what, keys in finds.items() if keys]
 
@@ -240,7 +268,7 @@ def _is_plain(value: Tensor) -> bool:
 def _listed(keys: Iterable[str]) -> str:
     keys = list(keys)
     more = f", and {len(keys) - SHOWN} more" if len(keys) > SHOWN else ""
-    return ", ".join(keys[:SHOWN]) + more
+    return ", ".join(key if len(key) <= NAME else key[:NAME] + "..." for key in keys[:SHOWN]) + more
 
 
 def _suggestion(weights: Mapping[str, Tensor]) -> str:

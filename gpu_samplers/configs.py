@@ -6,12 +6,14 @@ accepted as they are. Standard library only.
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import MISSING, asdict, dataclass, fields, replace
 from pathlib import Path
+from reprlib import Repr
 from typing import Any
+
+from gpu_samplers.files import is_there, read_json
 
 FIXED: Mapping[str, Any] = {
     "name": "ncsnpp",
@@ -74,16 +76,31 @@ class Config:
         return {name: list(v) if isinstance(v, tuple) else v for name, v in asdict(self).items()}
 
 
+SHORT = Repr()
+SHORT.maxlist = SHORT.maxtuple = SHORT.maxdict = 12
+SHORT.maxstring = SHORT.maxother = 80
+"""How a message shows a value that a file holds, however long or deep it is."""
+
+
+def _shown(value: object) -> str:
+    """A value as a message shows it: in short, however long or deep it is."""
+    return value if isinstance(value, str) and len(value) <= SHORT.maxstring else SHORT.repr(value)
+
+
 def _refused(name: str, value: object, wanted: str) -> ValueError:
-    return ValueError(f"network configuration: {name} = {value!s}; it must be {wanted}")
+    return ValueError(f"network configuration: {name} = {_shown(value)}; it must be {wanted}")
 
 
 def _counts(value: object) -> bool:
     return isinstance(value, int) and not isinstance(value, bool) and value > 0
 
 
+def _up_to(most: int) -> Callable[[object], bool]:
+    return lambda value: _counts(value) and isinstance(value, int) and value <= most
+
+
 def _all_count(value: object) -> bool:
-    return isinstance(value, list | tuple) and all(map(_counts, value))
+    return isinstance(value, list | tuple) and len(value) <= 16 and all(map(_up_to(4096), value))
 
 
 def _is_number(value: object, least: float = 0.0, below: float = math.inf) -> bool:
@@ -96,9 +113,12 @@ def _is_filter(value: object) -> bool:
 
 
 _KINDS: tuple[tuple[tuple[str, ...], Callable[[Any], bool], str], ...] = (
-    (("image_size", "num_res_blocks", "in_ch", "out_ch"), _counts, "a positive whole number"),
-    (("nf",), lambda v: _counts(v) and v % 4 == 0, "a positive multiple of 4"),
-    (("ch_mult", "attn_resolutions"), _all_count, "a list of positive whole numbers"),
+    # The upper ends are far beyond any network that was trained: a slip is refused, not built for minutes.
+    (("image_size",), _up_to(4096), "a positive whole number, at most 4096"),
+    (("num_res_blocks",), _up_to(256), "a positive whole number, at most 256"),
+    (("in_ch", "out_ch"), _up_to(4096), "a positive whole number, at most 4096"),
+    (("nf",), lambda v: _up_to(8192)(v) and v % 4 == 0, "a positive multiple of 4, at most 8192"),
+    (("ch_mult", "attn_resolutions"), _all_count, "a list of at most 16 positive whole numbers up to 4096"),
     (("dropout",), lambda v: _is_number(v, below=1), "a number in [0, 1)"),
     (("init_scale", "fourier_scale"), _is_number, "a finite number, not negative"),
     (("fir", "skip_rescale"), lambda v: isinstance(v, bool), "true or false"),
@@ -136,47 +156,42 @@ def config_of(source: Config | str | Path | Mapping[str, Any]) -> Config:
     if isinstance(source, Config):
         return source
     if isinstance(source, Path) or (isinstance(source, str) and source.endswith(".json")):
+        if not is_there(source):
+            raise ValueError(f"{source}: there is no such file")
         try:
-            return _config(_read(Path(source)))
+            return _config(read_json(Path(source)))
         except ValueError as error:
-            raise ValueError(f"{source}: {error}") from None
+            text = str(error)
+            raise ValueError(text if text.startswith(f"{source}:") else f"{source}: {text}") from None
     return _config(source)
-
-
-def _read(path: Path) -> Any:
-    try:
-        return json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise ValueError("there is no such file") from None
-    except OSError as error:
-        raise ValueError(f"cannot be read: {error.strerror}") from None
-    except ValueError as error:
-        raise ValueError(f"cannot be read as JSON: {error}") from None
 
 
 def _config(source: str | Mapping[str, Any]) -> Config:
     if isinstance(source, str):
         if source not in CONFIGS:
             raise ValueError(
-                f"no network configuration {source!r}; there are {', '.join(CONFIGS)}, or a .json file"
+                f"no network configuration {SHORT.repr(source)}; there are {', '.join(CONFIGS)}, or a .json "
+                "file"
             )
         return CONFIGS[source]
     if not isinstance(source, Mapping):
-        raise ValueError(f"network configuration: expected a name or a dict of settings, got {source!r}")  # noqa: TRY004
+        wanted = f"expected a name or a dict of settings, got {_shown(source)}"
+        raise ValueError(f"network configuration: {wanted}")  # noqa: TRY004 - the file is wrong
     settings = dict(source)
     nested = settings.pop("score_fn", {})
     if not isinstance(nested, Mapping):
         raise _refused("score_fn", nested, "a dict of settings")
-    if twice := sorted(settings.keys() & nested.keys()):
+    if twice := sorted(map(_shown, settings.keys() & nested.keys())):
         raise ValueError(f"network configuration: {', '.join(twice)} both inside and outside of score_fn")
     settings |= nested
     for name, only in FIXED.items():
         if (value := settings.pop(name, only)) != only:
             raise _refused(name, value, f"{only!r}: nothing else is built here")
     known = {field.name for field in fields(Config)}
-    if unknown := sorted(settings.keys() - known):
+    if unknown := sorted(map(_shown, settings.keys() - known)):
+        more = f" and {len(unknown) - 12} more" if len(unknown) > 12 else ""
         raise ValueError(
-            f"network configuration: unknown settings {', '.join(unknown)}; known are "
+            f"network configuration: unknown settings {', '.join(unknown[:12])}{more}; known are "
             f"{', '.join(sorted(known | FIXED.keys()))}"
         )
     if missing := [f.name for f in fields(Config) if f.default is MISSING and f.name not in settings]:

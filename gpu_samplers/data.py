@@ -3,15 +3,24 @@
 from __future__ import annotations
 
 import hashlib
+import math
+import warnings
+import zipfile
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
 
+from gpu_samplers.files import check_readable, is_folder, is_there
+from gpu_samplers.memory import check_memory
+
 PICTURES = (".png", ".jpg", ".jpeg")
 HOLD_OUT_EVERY = 5
 """Every fifth image is held out: a split that depends on nothing but the order of the images."""
+MOST_PIXELS = 4096
+"""Along one side of a picture: what the largest network takes."""
 
 
 @dataclass(frozen=True)
@@ -42,9 +51,10 @@ def load_images(source: str | Path) -> Images:
     if str(source) == "digits":
         return digits()
     path = Path(source)
-    if path.is_dir():
+    if is_folder(path):
         return Images(path.name, _scaled(path, _folder(path)))
-    if path.suffix == ".npz" and path.is_file():
+    if path.suffix == ".npz" and is_there(path):
+        check_readable(path)
         return Images(path.name, _scaled(path, _npz(path)))
     raise ValueError(f"no data {str(source)!r}; give digits, a folder of pictures, or an .npz file")
 
@@ -58,39 +68,90 @@ def digits() -> Images:
 
 
 def _folder(path: Path) -> np.ndarray:
-    from PIL import Image, UnidentifiedImageError
-
-    files = sorted(file for file in path.iterdir() if file.suffix.lower() in PICTURES)
+    try:
+        files = sorted(file for file in path.iterdir() if file.suffix.lower() in PICTURES)
+    except OSError as error:
+        raise ValueError(f"{path}: cannot be read: {error.strerror}") from None
     if not files:
         raise ValueError(f"{path}: no pictures ({', '.join(PICTURES)}) in this folder")
     pictures: list[np.ndarray] = []
     for file in files:
-        try:
-            with Image.open(file) as picture:
-                if picture.mode[0] in "IF":  # 16 or 32 bits: convert() makes all levels above 255 white
-                    raise ValueError(
-                        f"{file}: a picture of mode {picture.mode}; it takes one of 8 bits per channel, "
-                        "or an .npz of numbers in [-1, 1]"
-                    )
-                pictures.append(np.asarray(picture.convert("L" if picture.mode in ("1", "L") else "RGB")))
-        except (OSError, UnidentifiedImageError) as error:
-            raise ValueError(f"{file}: cannot be read as a picture: {error}") from None
+        pictures.append(_picture(file))
+        if len(pictures) == 1:
+            _check_memory(path, len(files) * pictures[0].size)
         if pictures[-1].shape != pictures[0].shape:
             shapes = f"{pictures[-1].shape}, but {files[0].name} {pictures[0].shape}"
             raise ValueError(f"{file}: the pictures of a folder have one size and mode; this one is {shapes}")
     return np.stack(pictures)
 
 
+def _picture(file: Path) -> np.ndarray:
+    """The bytes of a picture, (H, W) or (H, W, 3). Its size is looked at before it is unpacked."""
+    from PIL import Image
+
+    check_readable(file)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # refused below
+            # these formats only: others start programs, and a name does not say what a file is
+            with Image.open(file, formats=("PNG", "JPEG", "TIFF")) as picture:
+                problem = _unfit(picture.size, picture.mode)
+                if not problem:
+                    return np.asarray(picture.convert("L" if picture.mode in ("1", "L") else "RGB"))
+    except Image.DecompressionBombError:
+        problem = f"it has more pixels than any network takes: at most {MOST_PIXELS} x {MOST_PIXELS}"
+    except Exception as error:  # noqa: BLE001 - damaged bytes can make the reader raise anything
+        problem = f"cannot be read as a picture: {error}"
+    raise ValueError(f"{file}: {problem}")
+
+
+def _unfit(size: tuple[int, int], mode: str) -> str:
+    if max(size) > MOST_PIXELS:
+        return f"has {size[0]} x {size[1]} pixels; a network takes at most {MOST_PIXELS} x {MOST_PIXELS}"
+    if mode[0] in "IF":  # 16 or 32 bits: convert() makes all levels above 255 white
+        return (
+            f"a picture of mode {mode}; it takes one of 8 bits per channel, or an .npz of numbers in [-1, 1]"
+        )
+    return ""
+
+
+def _check_memory(path: Path, numbers: int) -> None:
+    """Images are held as they come and in float32, twice while they are turned."""
+    check_memory(8 * numbers, f"{path}: {numbers:,} pixels and channels", "give fewer or smaller images")
+
+
 def _npz(path: Path) -> np.ndarray:
+    images = None
+    try:
+        with zipfile.ZipFile(path) as archive:
+            entries = {entry.filename.removesuffix(".npy"): entry.file_size for entry in archive.infolist()}
+            head = _header(archive) if "images" in entries else ((), np.dtype(np.uint8))
+    except Exception as error:  # noqa: BLE001 - damaged bytes can make the reader raise anything
+        raise ValueError(f"{path}: cannot be read: {error}") from None
+    if "images" not in entries:
+        names = ", ".join(name[:40] for name in list(entries)[:6])
+        raise ValueError(f"{path}: holds {names or 'nothing'}, but no array `images`")
+    shape, dtype = head
+    _check_memory(path, max(entries["images"] // max(dtype.itemsize, 1), math.prod(shape)))
     try:
         # opened here: of a file that is cut off, np.load would leave the handle open
         with path.open("rb") as opened, np.load(opened, allow_pickle=False) as content:
-            names, images = ", ".join(content), content.get("images")
-    except Exception as error:  # noqa: BLE001 - damaged bytes, or objects, can make the reader raise anything
-        raise ValueError(f"{path}: cannot be read: {error}") from None
-    if images is None:
-        raise ValueError(f"{path}: holds {names or 'nothing'}, but no array `images`")
+            images = content["images"]
+    except Exception as error:  # noqa: BLE001 - as above
+        raise ValueError(f"{path}: `images` cannot be read: {error}") from None
+    if not isinstance(images, np.ndarray):
+        raise ValueError(f"{path}: `images` is no array of NumPy")  # noqa: TRY004 - the file is wrong
     return images
+
+
+def _header(archive: zipfile.ZipFile) -> tuple[tuple[int, ...], np.dtype[Any]]:
+    """Shape and type that the entry `images` claims, before anything of it is unpacked."""
+    with archive.open("images.npy") as file:
+        version = np.lib.format.read_magic(file)
+        npy = np.lib.format
+        read = npy.read_array_header_1_0 if version == (1, 0) else npy.read_array_header_2_0
+        shape, _, dtype = read(file)
+    return shape, dtype
 
 
 def _scaled(path: Path, images: np.ndarray) -> torch.Tensor:
@@ -100,6 +161,20 @@ def _scaled(path: Path, images: np.ndarray) -> torch.Tensor:
         raise ValueError(f"{path}: images are (N, H, H) or (N, H, H, C), not {images.shape}")
     if images.dtype == np.uint8:
         images = images.astype(np.float32) / 127.5 - 1
-    elif not np.issubdtype(images.dtype, np.floating) or not (np.abs(images) <= 1).all():
+    elif not np.issubdtype(images.dtype, np.floating):
         raise ValueError(f"{path}: images are uint8, or numbers in [-1, 1]; these are {images.dtype}")
+    else:
+        _check_range(path, images)
     return torch.from_numpy(images.astype(np.float32)).permute(0, 3, 1, 2).contiguous()
+
+
+def _check_range(path: Path, images: np.ndarray) -> None:
+    """Raise ValueError, naming the first image, unless all numbers lie in [-1, 1]."""
+    for i, image in enumerate(images):
+        if not np.isfinite(image).all():
+            raise ValueError(f"{path}: image {i} is NaN or infinite; give numbers in [-1, 1]")
+        if np.abs(image).max() > 1:
+            raise ValueError(
+                f"{path}: images are uint8, or numbers in [-1, 1]; these are {images.dtype}, and image {i} "
+                f"has some from {image.min():g} to {image.max():g}"
+            )

@@ -2,21 +2,42 @@
 
 from __future__ import annotations
 
+from dataclasses import fields
 from pathlib import Path
 
 import torch
 
 from gpu_samplers.checkpoints import Checkpoint, network_of, read_checkpoint
+from gpu_samplers.configs import SHORT
 from gpu_samplers.network import NCSNpp
-from gpu_samplers.processes import PSLD
+from gpu_samplers.processes import PSLD, VP
 
 DIGITS = Path(__file__).parent / "weights" / "digits.safetensors"
 """The weights, their configuration and the record of their training."""
 
 
 def process_of(stored: Checkpoint) -> PSLD | None:
-    """The process that a network was trained for, if the file's record says it."""
-    return PSLD(**stored.record["process"]) if "process" in stored.record else None
+    """The process that a network was trained for, if the file's record says it; ValueError if it is none."""
+    return PSLD(**recorded_settings(stored, PSLD)) if "process" in stored.record else None
+
+
+def recorded_settings(stored: Checkpoint, kind: type[PSLD | VP]) -> dict[str, float]:
+    """The parameters of a process in a file's record, {} if it says none.
+
+    Raises ValueError for what is not a set of parameters of that kind, each a finite number.
+    """
+    told, known = stored.record.get("process", {}), [field.name for field in fields(kind)]
+    numbers = isinstance(told, dict) and all(
+        isinstance(value, int | float) and not isinstance(value, bool) and abs(value) < 1e300
+        for value in told.values()
+    )
+    if not numbers or not set(told) <= set(known):
+        raise ValueError(
+            f"its record says the process {SHORT.repr(told)}, but one of {kind.model_name} is numbers for "
+            f"{', '.join(known)}"
+        )
+    kind(**told)  # refuses bad values by name
+    return dict(told)
 
 
 def digits_network(dtype: torch.dtype = torch.float32) -> tuple[NCSNpp, PSLD]:

@@ -31,7 +31,8 @@ Progress = Callable[[int, int], None]
 class Score(Protocol):
     """The score at a state (n, batch, ...) and forward time; Langevin's takes the position alone, n = 1.
 
-    The memory of the state is written again after the call: a score that keeps it keeps a copy.
+    The state it gets is a copy, which it may write into; that copy's memory is used for the next call, too:
+    a score that keeps a state keeps a copy of its own. What it returns may be its argument, or one buffer.
     """
 
     def __call__(self, z: torch.Tensor, tau: float, /) -> torch.Tensor: ...
@@ -116,6 +117,8 @@ def run(
     arguments = len(plan.scheme.model.score_arguments)
     counted, watch = Counted(output), Watch(plan, z.device)
     table = _table(plan, z)
+    # a NetworkScore reads the state into an image of its own, and is spared the copy
+    own = None if _only_reads(output) else z.new_empty((arguments, *event))
     if isinstance(noise, Noise):
         noise.expect(sum(sum(update.draws) for update in plan.updates))
     # Rows: the base state, the scores since, the normals since. Twice, so that a new state is written
@@ -137,7 +140,8 @@ def run(
                 rows, spare = spare, rows
         if update.tau is None:
             break
-        s = counted(state.view(z.shape)[:arguments], update.tau)
+        seen = state.view(z.shape)[:arguments]
+        s = counted(seen if own is None else own.copy_(seen), update.tau)
         if s.shape != (m, *event):
             raise ValueError(f"the score is {tuple(s.shape)}; for this state it must be {(m, *event)}")
         watch.record(k, s)
@@ -145,6 +149,10 @@ def run(
         rows[n + m * slot : n + m * (slot + 1)].view(s.shape).copy_(s)
     watch.finish(state)
     return state.view(z.shape).clone(), counted.calls
+
+
+def _only_reads(output: Score) -> bool:
+    return isinstance(getattr(output, "__self__", output), NetworkScore)
 
 
 def _table(plan: Plan, z: torch.Tensor) -> torch.Tensor:

@@ -8,7 +8,6 @@ trains it anew, in seconds on one core, and writes `weights/digits_classifier.sa
 from __future__ import annotations
 
 import json
-import tempfile
 from functools import cache
 from pathlib import Path
 
@@ -18,6 +17,7 @@ from safetensors.torch import save_file
 from torch import nn
 
 from gpu_samplers.data import Images, digits
+from gpu_samplers.files import whole
 from gpu_samplers.processes import Array
 
 FILE = Path(__file__).parent / "weights" / "digits_classifier.safetensors"
@@ -117,10 +117,8 @@ def digit_features(images: torch.Tensor) -> Array:
 def save(network: Classifier, record: dict[str, float], path: Path = FILE) -> None:
     """Write weights and record; the file appears complete or not at all."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=path.parent, prefix=f".{path.name}.") as folder:
-        whole = Path(folder) / path.name
-        save_file(network.state_dict(), whole, {METADATA: json.dumps(record)})
-        whole.replace(path)
+    with whole(path) as part:
+        save_file(network.state_dict(), part, {METADATA: json.dumps(record)})
 
 
 if __name__ == "__main__":

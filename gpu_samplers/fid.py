@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib
-import pickle
 from pathlib import Path
 from typing import Any
 from urllib.error import URLError
@@ -11,6 +10,7 @@ from urllib.error import URLError
 import torch
 from torch.utils.data import Dataset
 
+from gpu_samplers.checkpoints import unpickled
 from gpu_samplers.data import load_images
 
 Source = str | Path | torch.Tensor
@@ -82,11 +82,9 @@ def _input(source: Source) -> Bytes:
 def _refuse_bad_weights(path: Path) -> None:
     """torch-fidelity unpickles the file without restriction: read it first by torch's reader for weights."""
     try:
-        content = torch.load(path, map_location="cpu", weights_only=True)
-    except OSError as error:
-        raise ValueError(f"{path}: the Inception weights cannot be read: {error.strerror}") from None
-    except (pickle.UnpicklingError, RuntimeError, EOFError, ValueError) as error:
-        raise ValueError(f"{path}: no file of weights, or one that would run code: {error}") from None
+        content = unpickled(path)
+    except ValueError as error:
+        raise ValueError(f"{path}: no file of weights: {str(error).removeprefix(f'{path}: ')}") from None
     if not isinstance(content, dict):
         raise ValueError(  # noqa: TRY004 - it is the file that is wrong
             f"{path}: holds no state dict, but {type(content).__name__}"

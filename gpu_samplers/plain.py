@@ -215,7 +215,11 @@ def sample(
     samplers = SAMPLERS[p.model_name]
     if name not in samplers:
         raise ValueError(f"no plain {p.model_name} sampler {name!r}; there are: {', '.join(samplers)}")
-    sampler = samplers[name]
+    sampler, given = samplers[name], score
+
+    def score(z: Tensor, tau: float) -> Tensor:  # a score may write into its argument or its last result
+        return given(z.clone(), tau).clone()
+
     if isinstance(p, Langevin):
         return torch.stack(sampler(p, lambda q: score(q[None], 0.0)[0], *z, times, lambda: noise(1)[0]))
     if isinstance(p, VP):

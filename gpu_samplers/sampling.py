@@ -13,10 +13,11 @@ import json
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from copy import deepcopy
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
+from functools import partial
 from hashlib import sha256
 from importlib.metadata import version
-from math import isfinite
+from math import isfinite, prod
 from pathlib import Path
 from time import perf_counter
 from typing import Any
@@ -27,12 +28,22 @@ from numpy.typing import NDArray
 
 from gpu_samplers import engine, plain
 from gpu_samplers.distributed import Rank, meeting
+from gpu_samplers.files import check_space
+from gpu_samplers.memory import check_memory, widest
 from gpu_samplers.network import NCSNpp
 from gpu_samplers.network.winograd import with_winograd
 from gpu_samplers.noise import Noise
 from gpu_samplers.processes import PSLD, VP, grid, steps_for
 from gpu_samplers.score import NetworkScore
-from gpu_samplers.shards import MODES, check_record, claimed, holds, write_shard
+from gpu_samplers.shards import (
+    MODES,
+    check_record,
+    claimed,
+    drop_superseded,
+    missing,
+    most_held,
+    write_shard,
+)
 from splitting_analysis.scheme import Scheme
 
 BLACK_BOX = "RK45 adaptive"
@@ -41,8 +52,17 @@ BLACK_BOX = "RK45 adaptive"
 PRECISIONS = {"float32": torch.float32, "bf16": torch.bfloat16, "float64": torch.float64}
 STATES = {"float64": torch.float64, "float32": torch.float32}
 
+MOST_SAMPLES = 2**32
+"""A seed has so many streams of noise."""
+MOST_FILES = 10**6
+"""In one folder; more are slow to list on every file system."""
+MOST_EVALUATIONS = 10**5
+"""Per sample: beyond them rounding outweighs what more steps gain, in whatever precision."""
+
 Progress = Callable[[int, int], None]
 """progress(samples made, samples to make), of this process and this call."""
+Partly = Callable[[float, int], None]
+"""The same within a batch: its samples count by the share of the way that they have gone."""
 
 
 @dataclass(frozen=True)
@@ -91,6 +111,14 @@ class Job:
             raise ValueError(f"{BLACK_BOX} runs on psld, not on {self.process.model_name}")
         if self.n < 1 or self.shard < 1:
             raise ValueError(f"n = {self.n}, shard = {self.shard}: both count samples, from 1")
+        if self.n > MOST_SAMPLES:
+            raise ValueError(f"n = {self.n}: a seed has {MOST_SAMPLES} samples; give more seeds, and n each")
+        per_file = self.shard if self.form == "npz" else 1
+        if self.n > MOST_FILES * per_file:
+            other = f"; give shard >= {-(-self.n // MOST_FILES)}" if self.form == "npz" else ", or npz"
+            raise ValueError(
+                f"n = {self.n}: files of {per_file} sample(s) are more than {MOST_FILES} in one folder{other}"
+            )
         for what, value, known in (
             ("grid", self.grid, ("uniform", "quadratic")), ("precision", self.precision, PRECISIONS),
             ("state", self.state, STATES), ("factor", self.factor, ("lower", "upper")),
@@ -112,6 +140,12 @@ class Job:
             raise ValueError(f"nfe = {self.nfe}: {BLACK_BOX} takes what its tolerance tol asks for; give tol")
         if self.tol is None or not 0 < self.tol < 1:
             raise ValueError(f"tol = {self.tol}: {BLACK_BOX} takes a tolerance between 0 and 1, e.g. 1e-4")
+        network, own = torch.finfo(PRECISIONS[self.precision]).eps, torch.finfo(STATES[self.state]).eps
+        if self.tol < (least := max(network / 100, 100 * own)):
+            raise ValueError(
+                f"tol = {self.tol}: with a network in {self.precision} and a state in {self.state} rounding "
+                f"alone errs so much, and the steps would shrink without end; give tol >= {least:.2g}"
+            )
         if self.grid != "uniform":
             raise ValueError(f"grid = {self.grid}: {BLACK_BOX} chooses its steps itself")
         if self.lambda_s is not None:
@@ -124,6 +158,11 @@ class Job:
             raise ValueError(f"tol = {self.tol}: {self.name} has fixed steps; a tolerance is for {BLACK_BOX}")
         if self.nfe is None:
             raise ValueError(f"nfe: {self.name} needs a budget of score evaluations, e.g. 50")
+        if self.nfe > MOST_EVALUATIONS:
+            raise ValueError(
+                f"nfe = {self.nfe}: at most {MOST_EVALUATIONS} evaluations per sample; beyond them rounding "
+                "outweighs what more steps gain"
+            )
         steps_for(self.nfe, scheme, self.denoises)
         if self.lambda_s is None:
             return
@@ -162,20 +201,25 @@ class Job:
 class Made:
     """What a call of `write_samples` did in this process: samples made, seconds, evaluations per sample.
 
-    `nfe` is the least and the most that a sample took; (0, 0) if all samples were there.
+    `nfe` is the least and the most that a sample took; (0, 0) if all samples were there. `kept` samples are
+    in the folder beyond the job's: it was asked for more before.
     """
 
     samples: int
     seconds: float
     nfe: tuple[int, int]
+    kept: int = 0
 
 
 def write_samples(
     folder: str | Path, job: Job, network: NCSNpp, *, batch: int | None = None, device: str = "cpu",
     compile: bool = False, channels_last: bool = False, winograd: bool = False,  # noqa: A002 - torch's word
-    rank: Rank | None = None, progress: Progress | None = None,
+    rank: Rank | None = None, progress: Progress | None = None, partly: Partly | None = None,
 ) -> Made:  # fmt: skip
     """Write the samples of a job that `folder` does not hold yet.
+
+    With a larger n than before a folder gets what a new one would: its last shard, if it was a part, is made
+    again in full. With a smaller n what is there is kept.
 
     Up to rounding in the network's precision, the samples depend on the job and the network alone: not on
     batch (64 by default, or a shard), device, compile, channels_last, winograd (network.winograd), the number
@@ -185,7 +229,8 @@ def write_samples(
     positions in the scale of the data, not clipped; `index` (n,); `nfe` (n,).
     A .png holds one sample, clipped to [-1, 1], named by its index.
 
-    Raises ValueError if the folder holds samples of another job, FloatingPointError, naming sampler, step and
+    Raises ValueError if the folder holds samples of another job or cannot be written, or where memory or disk
+    cannot hold what is asked for; FloatingPointError, naming sampler, step and
     time, where the network's output or a state is not finite.
     """
     rank, folder = rank or Rank(), Path(folder)
@@ -195,62 +240,92 @@ def write_samples(
     if winograd and job.precision == "bf16":
         raise ValueError("winograd: its transforms need float32 or float64, not bf16")
     shape, place = _shape(job, network), rank.device(device)
+    _check_memory(job, network, shape, min(batch, job.n), place)
     settings = settings_of(job, network, batch)
     with meeting(rank) as meet, ExitStack() as stack:
         if rank.rank == 0:
             stack.enter_context(claimed(folder, settings))
         meet()
         check_record(folder, settings)
-        missing = [shard for shard in job.shards if not holds(folder, job.form, shard, shape)]
+        left = missing(folder, job.form, job.shards, shape)
+        if job.form == "npz" and rank.rank == 0:
+            check_space(folder, sum(map(len, left)) * 4 * prod(shape))
         meet()  # a shard made while another process still looks would shift its list
         network = deepcopy(network)  # the caller's stays as it is
         network = with_winograd(network) if winograd else network
         made = _make(
-            folder, job, missing[rank.rank :: rank.world], shape, batch,
+            folder, job, left[rank.rank :: rank.world], shape, batch,
             NetworkScore(
                 network.to(place), job.process, PRECISIONS[job.precision], compile=compile,
                 channels_last=channels_last, factor=job.factor, numerical_eps=job.numerical_eps,
             ),
-            place, progress,
+            place, progress, partly,
         )  # fmt: skip
         meet()
-    return made
+        if rank.rank == 0:
+            drop_superseded(folder)
+        return replace(made, kept=max(0, most_held(folder) - job.n))
+
+
+def _check_memory(
+    job: Job, network: NCSNpp, shape: tuple[int, ...], batch: int, place: torch.device
+) -> None:
+    """Raise ValueError where a batch, or the images of a shard, cannot be in memory."""
+    n, numbers = len(job.process.stationary), prod(shape)
+    state = 4 * n * torch.finfo(STATES[job.state]).bits // 8  # rows of the engine: state and score, twice
+    features = 2 * torch.finfo(PRECISIONS[job.precision]).bits // 8 * widest(network.config)
+    fewer = f"a batch of {batch} samples", "give a smaller batch"
+    check_memory(batch * (state * numbers + features), *fewer, place)
+    check_memory(batch * 5000, *fewer)  # a generator for each
+    images = min(job.shard, job.n)
+    check_memory(8 * images * numbers, f"a shard of {images} samples", "give a smaller shard")
 
 
 def _make(
     folder: Path, job: Job, shards: list[range], shape: tuple[int, ...], batch: int, score: NetworkScore,
-    device: torch.device, progress: Progress | None,
+    device: torch.device, progress: Progress | None, partly: Partly | None,
 ) -> Made:  # fmt: skip
     begin, total = perf_counter(), sum(map(len, shards))
     done, taken = 0, set[int]()
+
+    def beat(share: float, size: int) -> None:
+        if partly is not None:
+            partly(done + share * size, total)
+
     for shard in shards:
         images, counts = list[NDArray[np.float32]](), list[int]()
-        for part in _samples(job, score, shape, shard, batch, device):
+        for part in _samples(job, score, shape, shard, batch, device, beat):
             images.append(part.z[0].float().cpu().numpy())
             counts += [part.nfe] * len(part.indices)
             done += len(part.indices)
             if progress is not None:
                 progress(done, total)
-        write_shard(folder, job.form, shard, np.concatenate(images), counts)
+        try:
+            write_shard(folder, job.form, shard, np.concatenate(images), counts)
+        except ValueError as error:
+            kept = "the shards before it are whole, and the same command goes on from them"
+            raise ValueError(f"{error}; {kept}") from None
         taken |= set(counts)
     return Made(done, perf_counter() - begin, (min(taken, default=0), max(taken, default=0)))
 
 
 def _samples(
-    job: Job, score: NetworkScore, shape: tuple[int, ...], shard: range, batch: int, device: torch.device
-) -> Iterator[engine.Samples]:
+    job: Job, score: NetworkScore, shape: tuple[int, ...], shard: range, batch: int, device: torch.device,
+    beat: Callable[[float, int], None],
+) -> Iterator[engine.Samples]:  # fmt: skip
     if job.scheme is not None:
         yield from engine.sample(
             job.scheme, job.process, score, job.times, shape, shard, job.seed, batch=batch, device=device,
             state_dtype=STATES[job.state], denoise=job.denoises, lambda_s=job.lambda_s,
             merge_noise=job.merge_noise,
+            progress=lambda step, steps: beat(step / (steps + 1), min(batch, len(shard))),
         )  # fmt: skip
         return
     for first in range(0, len(shard), batch):
         indices = tuple(shard[first : first + batch])
         noise = Noise(job.seed, indices, shape, device=device)
         z = engine.prior(job.process, noise, STATES[job.state])
-        counted = engine.Counted(_Finite(score))
+        counted = engine.Counted(_Finite(score, partial(beat, size=len(indices))))
         with torch.no_grad():
             end = _solved(job, counted, z)
         yield engine.Samples(indices, end, counted.calls)
@@ -268,12 +343,22 @@ def _solved(job: Job, score: engine.Score, z: torch.Tensor) -> torch.Tensor:
 
 
 class _Finite:
-    """A score that is looked at after each evaluation: step control would never end on NaN."""
+    """A score that is looked at after each evaluation: step control would never end on NaN.
 
-    def __init__(self, score: NetworkScore) -> None:
-        self.score = score
+    Nor is it sure to end soon: after MOST_EVALUATIONS it is given up.
+    """
+
+    def __init__(self, score: NetworkScore, beat: Callable[[float], None]) -> None:
+        self.score, self.beat, self.calls = score, beat, 0
 
     def __call__(self, z: torch.Tensor, tau: float, /) -> torch.Tensor:
+        self.calls += 1
+        self.beat(1 - tau / self.score.process.T)
+        if self.calls > MOST_EVALUATIONS:
+            when = f"reverse time t = {self.score.process.T - tau:.6g}"
+            raise FloatingPointError(
+                f"{BLACK_BOX}: {MOST_EVALUATIONS} evaluations have led to {when} only; give a larger tol"
+            )
         s = self.score(z, tau)
         if not torch.isfinite(s).all():
             when = f"reverse time t = {self.score.process.T - tau:.6g} (forward {tau:.6g})"

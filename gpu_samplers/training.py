@@ -9,11 +9,9 @@ from __future__ import annotations
 
 import json
 import math
-import os
-import tempfile
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -25,8 +23,12 @@ from torch import Tensor, nn
 from gpu_samplers.checkpoints import save_checkpoint
 from gpu_samplers.configs import Config
 from gpu_samplers.data import HOLD_OUT_EVERY, Images
+from gpu_samplers.files import check_file, whole
+from gpu_samplers.interruptions import uninterrupted
+from gpu_samplers.memory import check_memory, kept_for_gradients
 from gpu_samplers.network import NCSNpp, ncsnpp
 from gpu_samplers.processes import PSLD
+from gpu_samplers.resuming import read_state
 
 LOOK_EVERY = 100
 """Steps between two points of the loss curve."""
@@ -39,6 +41,8 @@ _APART = 0x9E3779B1
 
 Progress = Callable[[int, int, float], None]
 """progress(steps done, steps, mean loss since the last call)."""
+Beat = Callable[[int, int], None]
+"""beat(steps done, steps), after every step."""
 
 
 @dataclass(frozen=True)
@@ -64,6 +68,8 @@ class Settings:
         for name in ("steps", "batch"):
             if not getattr(self, name) >= 1:
                 raise ValueError(f"training: {name} = {getattr(self, name)}; it must be at least 1")
+        if not -(2**63) <= self.seed < 2**63:
+            raise ValueError(f"training: seed = {self.seed}; it must lie in [-2^63, 2^63)")
         for name in ("rate", "clip"):
             if not 0 < getattr(self, name) < math.inf:
                 raise ValueError(f"training: {name} = {getattr(self, name)}; it must be positive")
@@ -92,13 +98,16 @@ class _Run:
     curve: list[tuple[int, float, float]] = field(default_factory=list)
     whole: bool = True
     """No change is half made: only such a state may be saved."""
+    kept: int = 0
+    """The step after which the state was last saved."""
 
     @contextmanager
     def changing(self) -> Iterator[None]:
-        """Around all that changes the state; whatever interrupts it leaves `whole` False."""
-        self.whole = False
-        yield
-        self.whole = True
+        """Around all that changes the state: signals wait; what else stops it leaves `whole` False."""
+        with uninterrupted():
+            self.whole = False
+            yield
+            self.whole = True
 
     def state(self) -> dict[str, Any]:
         return {
@@ -112,6 +121,7 @@ class _Run:
         self.average.load_state_dict(state["average"])
         self.optimizer.load_state_dict(state["optimizer"])
         self.step, self.seconds = state["step"], state["seconds"]
+        self.kept = self.step
         self.total, self.curve = state["total"], state["curve"]
 
 
@@ -135,14 +145,15 @@ def loss_of(network: nn.Module, process: PSLD, x: Tensor, tau: Tensor, normal: T
 
 def train(
     settings: Settings, images: Images, out: str | Path, *, device: str | torch.device = "cpu",
-    save_every: float = 30.0, progress: Progress = lambda *_: None,
+    save_every: float = 30.0, progress: Progress = lambda *_: None, beat: Beat = lambda *_: None,
 ) -> dict[str, Any]:  # fmt: skip
-    """Train on `images` and write the averaged weights to `out` (safetensors); returns the training record.
+    """Train on `images`, write the averaged weights to `out` (safetensors), and return the record.
 
-    Every fifth image is held out, for the second curve of the record. Every `save_every` seconds and on
-    KeyboardInterrupt the run is kept in `out`.partial, as it was after the last complete step; only within an
-    update the file of before is left. The same call resumes it, to the weights and curves of a run that was
-    never stopped. Raises ValueError where images and network do not fit, or the file belongs to another run;
+    Every fifth image is held out, for the record's second curve. Every `save_every` seconds, and when
+    something stops it, the run is kept in `out`.partial as it was after the last complete step; a signal
+    waits for the end of an update. The same call resumes it, to the weights and curves of a run that was never
+    stopped. Raises ValueError where images and network do not fit, memory or disk do not suffice, the place
+    cannot be written (before the first step), or the file is damaged or belongs to another run;
     FloatingPointError, naming the step, where the loss is not finite.
     """
     config, out = settings.config, Path(out)
@@ -155,9 +166,11 @@ def train(
     if (number := len(images.pixels)) < HOLD_OUT_EVERY:
         raise ValueError(f"training holds out one image of {HOLD_OUT_EVERY}: {number} are too few")
     told = settings.as_dict() | {"data": images.name, "images_sha256": images.digest}
-    partial = out.with_name(out.name + ".partial")
+    partial = partial_of(out)
+    _check_places(settings, out, device)
     run = _started(settings, device)
-    _resume(partial, told, run)
+    if partial.exists():
+        run.restore(read_state(partial, told, run.network, run.optimizer, settings.steps))
     taught, held = (part.to(device) for part in images.split())
     began, saved = time.monotonic() - run.seconds, time.monotonic()
     try:
@@ -166,18 +179,57 @@ def train(
             _train_step(settings, run, taught)
             run.seconds = time.monotonic() - began
             _look(settings, run, held, progress)
+            beat(run.step, settings.steps)
             if time.monotonic() - saved >= save_every:
                 _save(partial, told, run)
                 saved = time.monotonic()
         where = {"device": str(device), "threads": torch.get_num_threads(), "torch": torch.__version__}
         record = told | {"held_out": len(held), "seconds": round(run.seconds), "curve": run.curve} | where
         save_checkpoint(out, run.average, record)
-    except KeyboardInterrupt:
-        if run.step and run.whole:
-            _save(partial, told, run)
+    except FloatingPointError:  # resumed, it would come to the same
+        raise
+    except ValueError as error:  # a place that cannot be written any more
+        _keep(partial, told, run)
+        raise ValueError(f"{error}; {_left(partial, run)}") from None
+    except (KeyboardInterrupt, Exception):
+        _keep(partial, told, run)
         raise
     partial.unlink(missing_ok=True)
     return record
+
+
+def partial_of(out: Path) -> Path:
+    """Where an interrupted training is kept."""
+    return out.with_name(out.name + ".partial")
+
+
+def _keep(partial: Path, told: dict[str, Any], run: _Run) -> None:
+    """Save what is not saved yet, if it is whole and there is room; what was saved before stays."""
+    if run.step > run.kept and run.whole:
+        with suppress(ValueError):
+            _save(partial, told, run)
+
+
+def _left(partial: Path, run: _Run) -> str:
+    if not run.kept:
+        return "no step could be kept"
+    return f"the run is kept as after step {run.kept} in {partial}, and the same command resumes from there"
+
+
+def _check_places(settings: Settings, out: Path, device: str | torch.device) -> None:
+    """Raise ValueError where files or memory will not do, before anything is trained."""
+    with torch.device("meta"):
+        numbers = sum(parameter.numel() for parameter in ncsnpp(settings.config).parameters())
+    partial = partial_of(out)
+    check_file(out, 4 * numbers)
+    there = partial.stat().st_size if partial.exists() else 0
+    # network, average and two moments; the old state is there until the new one is whole, then the weights
+    check_file(partial, (4 if there else 5) * 4 * numbers)
+    what = f"training a network of {numbers:,} parameters"
+    check_memory(5 * 4 * numbers, what, "give a smaller network", device)
+    features = 4 * settings.batch * kept_for_gradients(settings.config)
+    what = f"a step on {settings.batch} images"
+    check_memory(features, what, "give a smaller batch", device)
 
 
 def _started(settings: Settings, device: str | torch.device) -> _Run:
@@ -249,30 +301,10 @@ def _held_out_loss(settings: Settings, network: NCSNpp, held: Tensor) -> float:
     return float(loss_of(network, settings.process, held, tau, normal))
 
 
-def _resume(partial: Path, told: dict[str, Any], run: _Run) -> None:
-    if not partial.exists():
-        return
-    try:
-        content = torch.load(partial, weights_only=True)
-        before = json.loads(content["told"])
-        now = json.loads(json.dumps(told))
-        differ = [f"{key} {before.get(key)}, now {now[key]}" for key in now if before.get(key) != now[key]]
-        if not differ:
-            run.restore(content)
-    except Exception as error:  # noqa: BLE001 - damaged bytes can make an unpickler raise anything
-        raise ValueError(f"{partial}: no interrupted training, or damaged: {error}") from None
-    if differ:
-        raise ValueError(
-            f"{partial}: an interrupted training with other settings ({'; '.join(differ)}); "
-            "repeat its settings to resume it, or remove the file"
-        )
-
-
 def _save(partial: Path, told: dict[str, Any], run: _Run) -> None:
-    descriptor, name = tempfile.mkstemp(dir=partial.parent, prefix=f".{partial.name}.")
-    os.close(descriptor)
-    try:
-        torch.save(run.state() | {"told": json.dumps(told)}, name)
-        Path(name).replace(partial)
-    finally:
-        Path(name).unlink(missing_ok=True)
+    with whole(partial) as part:
+        try:
+            torch.save(run.state() | {"told": json.dumps(told)}, part)
+        except RuntimeError as error:  # torch's own words for a disk that takes no more
+            raise OSError(None, "the disk is full, or failed") from error
+    run.kept = run.step

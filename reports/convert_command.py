@@ -7,6 +7,8 @@ from typing import Annotated
 
 import typer
 
+from reports.progress import ends_with_a_sentence
+
 
 def convert(
     source: Annotated[
@@ -31,9 +33,11 @@ def convert(
       splitting-analysis convert psld.ckpt psld.safetensors --config cifar10_sota
       splitting-analysis convert mine.pt mine.safetensors --config mine.json
     """
+    from gpu_samplers.files import check_file, is_there
+
     if target.suffix != ".safetensors":
         raise ValueError(f"{target}: the file to write must be named *.safetensors")
-    if target.exists() and not force:
+    if is_there(target) and not force:
         raise ValueError(f"{target}: exists already; --force replaces it")
     try:
         from gpu_samplers.checkpoints import network_of, read_checkpoint, save_checkpoint
@@ -41,9 +45,11 @@ def convert(
         raise ValueError(
             f"convert needs {error.name}, which is not installed: pip install 'splitting-analysis[torch]'"
         ) from None
-    stored = read_checkpoint(source, ema=not online)
-    network = network_of(source, stored, config)
-    save_checkpoint(target, network, stored.record)
+    with ends_with_a_sentence(lambda: f"{target} is not written", "convert it where there is more"):
+        check_file(target)
+        stored = read_checkpoint(source, ema=not online)
+        network = network_of(source, stored, config)
+        save_checkpoint(target, network, stored.record)
     parameters = sum(parameter.numel() for parameter in network.parameters())
     print(f"{target}: {len(stored.weights)} entries, {parameters:,} parameters", end="")
     print(f", from {stored.prefix}*" if stored.prefix else "")

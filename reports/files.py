@@ -2,23 +2,20 @@
 
 from __future__ import annotations
 
-import os
-import tempfile
 from pathlib import Path
+
+from gpu_samplers.files import whole
 
 
 def write_whole(path: Path, content: str) -> Path:
-    """Write text (UTF-8) beside its place, then rename; folders are made. Returns the path."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    descriptor, partial = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    """Write text (UTF-8) beside its place, then rename; folders are made. Returns the path.
+
+    Raises ValueError where it cannot be written; then nothing is left of it.
+    """
     try:
-        with os.fdopen(descriptor, "w", encoding="utf-8", newline="\n") as file:
-            file.write(content)
-        umask = os.umask(0)
-        os.umask(umask)
-        Path(partial).chmod(0o666 & ~umask)
-        Path(partial).replace(path)
-    except BaseException:
-        Path(partial).unlink(missing_ok=True)
-        raise
+        path.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise ValueError(f"{path}: cannot be written: {path.parent}: {error.strerror}") from None
+    with whole(path) as part:
+        part.write_text(content, encoding="utf-8", newline="\n")
     return path

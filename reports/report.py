@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from gpu_samplers.files import check_file, check_folder, is_folder, is_there
 from reports import html, latex, markdown
 from reports.document import Page, tables, to_json
 from reports.files import write_whole
@@ -49,6 +50,13 @@ PAGES: tuple[tuple[str, str, Callable[[Settings], Page]], ...] = (
     ("reproduce", "Reproduce", reproduce.build),
 )
 """Slug, short title and builder of every page, in reading order."""
+SHARES = {
+    "catalogue": 12, "reuse": 2, "orders": 67, "exact": 13, "position-noise": 9, "stability": 17,
+    "writing": 25,
+}  # fmt: skip
+"""About how long the pages take, relative to each other; what is not here counts 1. For the time left."""
+NEEDED = 10**7
+"""Bytes that a report takes, about: they must be free before it is computed."""
 Progress = Callable[[str, int, int], None]
 """Called with what comes next, how many pages are done, and how many there are."""
 
@@ -97,16 +105,28 @@ def build_report(out: Path, quick: bool, progress: Progress = lambda *_: None) -
 
     Everything is computed first, then each file replaces its predecessor in one step: an
     interrupted run leaves the old report. Other files in `out` are left alone. Raises ValueError
-    where `out` is a file.
+    where `out` cannot be written, before anything is computed.
     """
-    if out.exists() and not out.is_dir():
-        raise ValueError(f"--out {out} is a file; give a folder")
+    _check_places(out)
     pages = build_pages(quick, progress)
     progress("writing", len(PAGES), len(PAGES) + 1)
     files = render(pages)
     written = [write_whole(out / name, content) for name, content in files.items()]
     progress("done", len(PAGES) + 1, len(PAGES) + 1)
     return written
+
+
+def _check_places(out: Path) -> None:
+    """Raise ValueError unless the report's folders and files can be written."""
+    if is_there(out) and not is_folder(out):
+        raise ValueError(f"--out {out} is a file; give a folder")
+    for folder in (out, out / "json", out / "latex", out / markdown.PICTURES):
+        check_folder(folder, NEEDED)
+    slugs = ["index", *(slug for slug, _, _ in PAGES)]
+    names = [name for slug in slugs for name in (f"{slug}.html", f"json/{slug}.json", f"latex/{slug}.tex")]
+    for path in (out / name for name in ("SUMMARY.md", *names)):
+        if path.exists():
+            check_file(path)
 
 
 def check_report(
@@ -118,9 +138,14 @@ def check_report(
     are left out. Raises ValueError where there is no copy, saying how to make one.
     """
     if not (committed / "json").is_dir():
+        command = f"splitting-analysis report{' --quick' if quick else ''} --out"
+        if committed == COMMITTED:  # an installed package has none, and is no place to write to
+            raise ValueError(
+                "the copy to compare with is part of a source checkout, and this is none that has it; make "
+                f"one with: {command} FOLDER, then compare with: --check --out FOLDER"
+            )
         raise ValueError(
-            f"there is no report in {committed} to compare with; "
-            f"make one with: splitting-analysis report{' --quick' if quick else ''} --out {committed}"
+            f"there is no report in {committed} to compare with; make one with: {command} {committed}"
         )
     return compare({page.slug: to_json(page) for page in build_pages(quick, progress)}, committed)
 

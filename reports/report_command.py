@@ -6,6 +6,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from time import monotonic
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -40,9 +41,11 @@ def report(
       splitting-analysis report --out analysis
       splitting-analysis report --quick --check
     """
+    from reports.progress import ends_with_a_sentence
     from reports.report import COMMITTED, build_report, check_report
 
-    with _progress() as progress:
+    kept = "files that were not written yet are as they were"
+    with ends_with_a_sentence(lambda: kept, "close other programs"), _progress() as progress:
         if not check:
             folder = out or Path("report")
             written = build_report(folder, quick, progress)
@@ -66,14 +69,27 @@ def report(
 
 @contextmanager
 def _progress() -> Iterator[Progress]:
-    """A progress bar for people on standard error, one line per page in a pipe."""
+    """The page that is made now and about how long all take: a bar for people, a line per page in a pipe."""
+    from reports.progress import time_left
+    from reports.report import PAGES, SHARES
+
+    shares = [SHARES.get(slug, 1) for slug in (*(slug for slug, _, _ in PAGES), "writing")]
+    begun = monotonic()
+
+    def left(done: int) -> str:
+        return time_left(sum(shares[:done]), sum(shares[done:]), monotonic() - begun)
+
     if not sys.stderr.isatty():
-        yield lambda what, done, total: print(f"[{done}/{total}] {what}", file=sys.stderr, flush=True)
+        yield lambda what, done, total: print(
+            f"[{done}/{total}] {what}{left(done)}", file=sys.stderr, flush=True
+        )
         return
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
-    columns = (TextColumn("{task.description:<18}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+    columns = (TextColumn("{task.description:<44}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
     with Progress(*columns, console=Console(stderr=True)) as bar:
         task = bar.add_task("starting")
-        yield lambda what, done, total: bar.update(task, description=what, completed=done, total=total)
+        yield lambda what, done, total: bar.update(
+            task, description=f"{what}{left(done)}", completed=done, total=total
+        )

@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from reports.progress import bar
+from reports.progress import ends_with_a_sentence, shown
 
 if TYPE_CHECKING:
     from gpu_samplers.network import NCSNpp
     from gpu_samplers.processes import PSLD, VP
-    from gpu_samplers.sampling import Job, Made, Progress
+    from gpu_samplers.sampling import Job, Made, Partly
 
 TOLERANCE = 1e-4
 
@@ -102,9 +101,12 @@ def sample(
         raise ValueError(
             f"sample needs {error.name}, which is not installed: pip install 'splitting-analysis[torch]'"
         ) from None
+    from gpu_samplers.files import check_folder
     from reports.lookup import resolve
 
     rank = rank_of()
+    if rank.rank == 0:
+        check_folder(out)
     network, process = _network_and_process(checkpoint, config, model, param, precision)
     black_box = sampler.strip().casefold() == BLACK_BOX.casefold()
     job = Job(
@@ -113,18 +115,13 @@ def sample(
         tol=TOLERANCE if black_box and tol is None else tol,
         precision=precision, state=state, factor=factor, numerical_eps=numerical_eps, shard=shard, form=form,
     )  # fmt: skip
-    try:
-        with _progress(rank.rank == 0) as progress:
-            made = write_samples(
-                out, job, network, batch=batch, device=device, compile=compile, channels_last=channels_last,
-                winograd=winograd, rank=rank, progress=progress,
-            )  # fmt: skip
-    except FloatingPointError as error:
-        raise ValueError(str(error)) from None
-    except KeyboardInterrupt:
-        if rank.rank == 0:
-            print(f"stopped; the same command goes on from what is in {out}", file=sys.stderr)
-        raise typer.Exit(130) from None
+    kept = f"the same command goes on from what is in {out}" if rank.rank == 0 else ""
+    remedy = "give a smaller --batch or --shard"
+    with ends_with_a_sentence(lambda: kept, remedy), _progress(rank.rank) as partly:
+        made = write_samples(
+            out, job, network, batch=batch, device=device, compile=compile, channels_last=channels_last,
+            winograd=winograd, rank=rank, progress=partly, partly=partly,
+        )  # fmt: skip
     if rank.rank == 0:
         print(_report(out, job, made, rank.world))
 
@@ -138,7 +135,7 @@ def _network_and_process(
     import torch
 
     from gpu_samplers.checkpoints import network_of, read_checkpoint
-    from gpu_samplers.embedded import DIGITS
+    from gpu_samplers.embedded import DIGITS, recorded_settings
     from gpu_samplers.processes import PSLD, VP
     from reports.expressions import parse_settings
 
@@ -150,45 +147,36 @@ def _network_and_process(
     path = checkpoint or DIGITS
     stored = read_checkpoint(path)
     kind = kinds[model]
-    known = [field.name for field in fields(kind)]
-    recorded: Any = stored.record.get("process", {})
-    if not isinstance(recorded, dict) or not set(recorded) <= set(known):
-        raise ValueError(f"{path}: was trained for the process {recorded}, which is not --model {model}")
-    process = kind(**(recorded | parse_settings(param, known)))
+    try:
+        recorded = recorded_settings(stored, kind)
+    except ValueError as error:
+        raise ValueError(f"{path}: {error}, which is not --model {model}") from None
+    process = kind(**(recorded | parse_settings(param, [field.name for field in fields(kind)])))
     dtype = torch.float64 if precision == "float64" else torch.float32
     return network_of(path, stored, config, dtype), process
 
 
 def _report(out: Path, job: Job, made: Made, processes: int) -> str:
     """What was done, in a line or two."""
+    more = f"; {made.kept} more, asked for before, are kept" if made.kept else ""
     if not made.samples:
-        return f"{out}: {job.n} samples; all were there" if processes == 1 else f"{out}: {job.n} samples"
+        all_there = "; all were there" if processes == 1 else ""
+        return f"{out}: {job.n} samples{all_there}{more}"
     least, most = made.nfe
     nfe = f"{least}" if least == most else f"{least} to {most}"
     per_sample = 1000 * made.seconds / made.samples
     by = "" if processes == 1 else f" by the first of {processes} processes"
     return (
         f"{out}: {job.n} samples, {nfe} evaluations each; "
-        f"{made.samples} made now{by} in {made.seconds:.1f} s ({per_sample:.3g} ms each)"
+        f"{made.samples} made now{by} in {made.seconds:.1f} s ({per_sample:.3g} ms each){more}"
     )
 
 
 @contextmanager
-def _progress(shown: bool) -> Iterator[Progress | None]:
-    """A progress bar for people on standard error, a line per tenth of the work in a pipe."""
-    if not shown:
+def _progress(rank: int) -> Iterator[Partly | None]:
+    """The first process shows progress, for all of them: they have shares of one size."""
+    if rank:
         yield None
         return
-    if not sys.stderr.isatty():
-        tenths = 0
-
-        def line(done: int, total: int) -> None:
-            nonlocal tenths
-            if 10 * done // total > tenths:
-                tenths = 10 * done // total
-                print(f"[{done}/{total}] samples", file=sys.stderr, flush=True)
-
-        yield line
-        return
-    with bar("samples") as shown_bar:
-        yield lambda done, total: shown_bar(done, total, "samples")
+    with shown("samples") as show:
+        yield lambda done, total: show(done, total, "samples")

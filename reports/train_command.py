@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -10,11 +9,11 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from reports.progress import bar
+from reports.progress import ends_with_a_sentence, shown
 
 if TYPE_CHECKING:
     from gpu_samplers.configs import Config
-    from gpu_samplers.training import Progress
+    from gpu_samplers.training import Beat, Progress
 
 
 def train(
@@ -49,18 +48,19 @@ def train(
       splitting-analysis train --data photos/ --config cifar10_ablation \\
           --steps 100000 --device cuda --out photos.safetensors
     """
+    from gpu_samplers.files import check_file, is_there
+
     if out.suffix != ".safetensors":
         raise ValueError(f"{out}: the file to write must be named *.safetensors")
-    if out.exists() and not force:
+    if is_there(out) and not force:
         raise ValueError(f"{out}: exists already; --force replaces it")
-    if not out.parent.is_dir():
-        raise ValueError(f"{out}: there is no folder {out.parent}")
+    check_file(out)
     try:
         import torch
 
         from gpu_samplers.data import load_images
         from gpu_samplers.processes import PSLD
-        from gpu_samplers.training import Settings
+        from gpu_samplers.training import Settings, partial_of
         from gpu_samplers.training import train as run
     except ModuleNotFoundError as error:
         raise ValueError(
@@ -75,16 +75,13 @@ def train(
     process = PSLD(**parse_settings(param, [field.name for field in fields(PSLD)]))
     images = load_images(data)
     settings = Settings(_config(config, data), process, steps, batch, rate, ema=ema, seed=seed)
-    try:
-        with _progress() as progress:
-            record = run(settings, images, out, device=device, progress=progress)
-    except FloatingPointError as error:
-        raise ValueError(str(error)) from None
-    except KeyboardInterrupt:
-        partial = Path(f"{out}.partial")
-        kept = f"the same command resumes from {partial}" if partial.exists() else "no step was kept"
-        print(f"stopped; {kept}", file=sys.stderr)
-        raise typer.Exit(130) from None
+    partial = partial_of(out)
+
+    def kept() -> str:
+        return f"the same command resumes from {partial}" if partial.exists() else "no step was kept"
+
+    with ends_with_a_sentence(kept, "give a smaller --batch"), _progress() as (look, beat):
+        record = run(settings, images, out, device=device, progress=look, beat=beat)
     _, taught, held = record["curve"][-1]
     size = out.stat().st_size / 1e6
     losses = f"loss {taught:.4f}, on held-out images {held:.4f}"
@@ -101,14 +98,14 @@ def _config(given: str | None, data: str) -> Config:
 
 
 @contextmanager
-def _progress() -> Iterator[Progress]:
-    """A progress bar with the loss for people on standard error, a line per hundred steps in a pipe."""
-    if not sys.stderr.isatty():
+def _progress() -> Iterator[tuple[Progress, Beat]]:
+    """Progress with the loss as it was when the curves were last looked at."""
+    said = "training"
+    with shown("training") as show:
 
-        def line(done: int, total: int, loss: float) -> None:
-            print(f"[{done}/{total}] loss {loss:.4f}", file=sys.stderr, flush=True)
+        def look(done: int, total: int, loss: float) -> None:
+            nonlocal said
+            said = f"loss {loss:.4f}"
+            show(done, total, said)
 
-        yield line
-        return
-    with bar("starting") as shown_bar:
-        yield lambda done, total, loss: shown_bar(done, total, f"loss {loss:.4f}")
+        yield look, lambda done, total: show(done, total, said)

@@ -53,7 +53,7 @@ def evaluate(combination: Combination, point: Point) -> Any:
     for (name, j, others, component), directions in gathered.items():
         arguments = [(c, _tree(child, point)) for c, child in others]
         arguments.append((component, evaluate(directions, point)))
-        terms.append(point.field(name, j, tuple(arguments)))
+        terms.append(_asked(point, name, j, arguments))
     return reduce(operator.add, terms) if terms else 0  # sum() would start from 0, no vector
 
 
@@ -111,11 +111,22 @@ def _bound(tree: Tree, point: Point, units: Mapping[str, Any]) -> Any:
         return units[name]
     if name in point.state:
         return point.state[name]
-    arguments = tuple((c, _bound(child, point, units)) for c, child in children)
+    arguments = [(c, _bound(child, point, units)) for c, child in children]
     if name == MOMENT:
         product = arguments[0][1] * arguments[1][1]
         return product if point.basis is None else product.sum()
-    return point.field(name, j, arguments)
+    return _asked(point, name, j, arguments)
+
+
+def _asked(point: Point, name: str, j: int, arguments: Sequence[tuple[str, Any]]) -> Any:
+    """What the field says, as a copy of copies: it may write into a direction, or into its last result."""
+    return _own(point.field(name, j, tuple((c, _own(direction)) for c, direction in arguments)))
+
+
+def _own(value: Any) -> Any:
+    """A copy of an array (NumPy, torch, SymPy); numbers as they are."""
+    copy = getattr(value, "clone", None) or getattr(value, "copy", None)
+    return copy() if copy is not None else value
 
 
 def sympy_field(expressions: Mapping[str, sympy.Expr], at: Mapping[str, float]) -> Field:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import fcntl
 import json
 import re
 import subprocess
@@ -75,7 +74,7 @@ def test_an_interruption_while_a_file_is_written_leaves_no_file_of_its_name(tmp_
         patch.setattr(np, "savez", cut)
         with pytest.raises(KeyboardInterrupt):
             run(tmp_path / "cut")
-    assert not list((tmp_path / "cut").glob("*.npz")) and len(files(tmp_path / "cut")) == 2
+    assert list(files(tmp_path / "cut")) == ["run.json"]
     assert files(run(tmp_path / "cut")) == files(run(tmp_path / "whole"))
 
 
@@ -119,7 +118,6 @@ def test_a_shard_that_is_damaged_is_made_again_and_no_other(tmp_path, form, vict
     ("change", "named"),
     [
         ({"scheme": find("EM")}, 'word is "O S B A" there, "S E" here'),
-        ({"n": 12}, "n is 11 there, 12 here"),
         ({"nfe": 5}, "nfe is 4 there, 5 here"),
         ({"seed": 1}, "seed is 0 there, 1 here"),
         ({"grid": "quadratic"}, 'grid is "uniform" there, "quadratic" here'),
@@ -155,7 +153,7 @@ def test_a_folder_holds_samples_of_one_network_and_one_version(tmp_path):
 
 def test_a_folder_that_cannot_hold_samples_is_refused(tmp_path):
     (tmp_path / "file").touch()
-    with pytest.raises(ValueError, match=r"file: cannot hold samples: .*exists"):
+    with pytest.raises(ValueError, match=r"file: cannot be written to: \S*file is no folder; give"):
         run(tmp_path / "file")
     (tmp_path / "00000000.png").touch()
     with pytest.raises(ValueError, match=r"holds 00000000\.png but no run\.json"):
@@ -167,10 +165,15 @@ def test_a_folder_that_cannot_hold_samples_is_refused(tmp_path):
 
 def test_two_commands_do_not_write_to_one_folder_at_a_time(tmp_path):
     run(tmp_path, replace(JOB, n=4))
-    with (tmp_path / "run.json").open() as other:
-        fcntl.flock(other, fcntl.LOCK_EX)
+    asked = []
+
+    def second(*_):
         with pytest.raises(ValueError, match="another command is writing samples there"):
-            run(tmp_path, replace(JOB, n=4))
+            run(tmp_path, replace(JOB, n=9))
+        asked.append(1)
+
+    run(tmp_path, replace(JOB, n=8), progress=second)
+    assert len(asked) == 2
     run(tmp_path, replace(JOB, n=4))
 
 
