@@ -10,7 +10,7 @@ from typing import Any
 from reports.crossval import results
 from reports.crossval.quality_data import COMPARED, GRIDS, NFES, Cell, Key, key_of, path_of, stored
 from reports.crossval.ranks import Rank, spearman
-from reports.document import Block, Column, Figure, Heading, Line, Page, Panel, Table, printed, text
+from reports.document import Block, Column, Figure, Heading, Line, Mark, Page, Panel, Table, printed, text
 from reports.document import Cell as Shown
 from reports.pages.differences import pairs
 from reports.pages.settings import Settings
@@ -90,7 +90,8 @@ def _lead(found: dict[str, Any]) -> str:
         )
     near = [f"{_as_good_as_perfect(data)} on the {TARGETS[name]}" for name, data in found.items()]
     return (
-        f"At the same budget reusing the score leaves less noise in {listed(quieter)}. At 50 evaluations, "
+        "At the same number of evaluations, samples drawn with the score reused hold less noise than with a "
+        f"fresh one in {listed(quieter)}. At 50 evaluations, "
         "λ_{s} = 1, the Fréchet distance is within chance (two standard deviations) of a perfect sampler’s "
         f"in {listed(near)} (samplers times grids)."
     )
@@ -202,7 +203,7 @@ def _figure(name: str, dynamics: str, kind: str, cells: Cells, floors: dict[str,
     for measure in JUDGED[name]:
         for grid in GRIDS:
             lines = [_line(cells, s.name, grid, measure) for s in entries("psld", dynamics)]
-            marks = (floors["bootstrap"],) if measure == "frechet" else ()
+            marks = (Mark(floors["bootstrap"], "a perfect sampler"),) if measure == "frechet" else ()
             shown = QUALITIES[measure][0].upper() + QUALITIES[measure][1:]
             panels.append(Panel(f"{grid} grid", tuple(lines), "evaluations (NFE)", shown, marks=marks))
     return Figure(
