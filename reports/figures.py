@@ -189,8 +189,8 @@ def _draw_reference(line: Line, ax: Any) -> None:
 def _name(label: str, ax: Any, at: tuple[float, float], transform: Any) -> None:
     """The name of a reference line, just above its left end."""
     ax.annotate(
-        _math(label), at, xycoords=transform, xytext=(0, 2), textcoords="offset points", ha="left", va="bottom",
-        fontsize=7.5, color=GREY, annotation_clip=False,
+        _math(label), at, xycoords=transform, xytext=(0, 2), textcoords="offset points", ha="left",
+        va="bottom", fontsize=7.5, color=GREY, annotation_clip=False,
     )  # fmt: skip
 
 

@@ -27,6 +27,7 @@ from reports.document import (
     tables,
 )
 from reports.figures import draw_panel, key_svg, legend, shared_legend
+from reports.latex import display
 from reports.looks import Look
 
 LONG_TERM = 40
@@ -125,7 +126,7 @@ def _formulas(block: Formulas) -> Markup:
         Markup(
             '<div class="formula"><span class="label">{}</span><span class="math" tabindex="0">{}</span>'
             '<button class="copy" type="button" data-latex="{}">copy LaTeX</button></div>'
-        ).format(inline(formula.label), _math(formula), formula.latex)
+        ).format(inline(formula.label), _math(formula), display(formula.latex))
         for formula in block.items
     )
     if block.folded:
@@ -249,6 +250,7 @@ def _cell(table: Table, i: int, j: int, numeric: bool, bold: bool, titled: bool)
         column = table.columns[j]
         title = bare(f"{column.title}, {column.unit}" if column.unit else column.title)
         attributes += Markup(' data-title="{}"').format(title)
+        content = Markup("<span>{}</span>").format(content)  # one item beside its title, whatever is in it
     return Markup("<td{}>{}</td>").format(attributes, content)
 
 

@@ -48,14 +48,14 @@ def _lead(data: dict[str, Any]) -> str:
         counts = [sum(row[f"{dtype}_crossing"] is not None for row in rows) for dtype in DTYPES]
         hidden, total = [a + b for a, b in zip(hidden, counts, strict=True)], total + len(rows)
         parts.append(
-            f"on the {TARGETS[name]} that of bfloat16 does for {counts[1]} of the {len(rows)} samplers and "
-            f"that of float32 for {counts[0]}"
+            f"on the {TARGETS[name]} in bfloat16 for {counts[1]} of the {len(rows)} samplers and in float32 "
+            f"for {counts[0]}"
         )
     most = max(row["steps"][-1] for results in data["targets"].values() for row in results["rows"])
     return (
         f"A network’s rounding is larger than a first-order sampler’s own error, within at most {most} "
         f"steps, in {count(hidden[1])} of {total} cases when it computes in bfloat16 and in "
-        f"{count(hidden[0])} when in float32. Where it is, smaller steps gain nothing more: {listed(parts)}."
+        f"{count(hidden[0])} when in float32. From there on smaller steps gain nothing: {listed(parts)}."
     )
 
 

@@ -33,7 +33,7 @@ GRIDS = ("uniform", "quadratic")
 PER_MODE_NFE = 100
 NEGLIGIBLE = 0.05
 """A relative change of an error below which its cause is said not to matter."""
-VISIBLE = 0.01
+VISIBLE = 0.05
 """How far below the limit, relatively, a sampler must lie to be seen below it in the figure."""
 KINDS = {"ode": "probability flow", "sde": "reverse SDE"}
 MEASURES = {
@@ -180,9 +180,9 @@ def _below_the_line(settings: Settings) -> list[Block]:
     if all(cosine < 0 for _, cosine in opposed):
         cosines = listed([printed(cosine, "2f") for _, cosine in opposed])
         why += (
-            ", and there the discretisation errs the other way, mode by mode (the cosine of the angle between "
-            f"the two errors is {cosines}), so that it takes a part of the excess away; as h → 0 that part "
-            "comes back."
+            ", and there the discretisation errs the other way (the cosine of the angle between the two "
+            f"errors, over the modes, is {cosines}), so that it takes a part of the excess away; as h → 0 "
+            "that part comes back."
         )
     else:
         why += ", and a discretisation error of the other sign in some modes takes a part of that away."

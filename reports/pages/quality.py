@@ -189,6 +189,14 @@ def _floors(name: str, data: dict[str, Any]) -> str:
         f"Fréchet distance of {printed(floors['bootstrap'])} ± {printed(floors['spread'], '2g')} to it (mean "
         "and standard deviation over draws): what a perfect sampler scores, and what is chance."
     )
+    lowest = min(c["frechet"] for c in data["cells"] if c["frechet"] is not None)
+    if lowest < floors["bootstrap"]:
+        below = (floors["bootstrap"] - lowest) / floors["spread"]
+        words += (
+            f" The lowest of all runs, {printed(lowest)}, lies {printed(below, '2g')} standard deviations "
+            "below that mean. That is no sign of a sampler better than perfect: all start at the same "
+            "points, so that chance can favour many at once."
+        )
     if name == "network":
         words += (
             " Images that were held out from the network’s training have a Fréchet distance of "
