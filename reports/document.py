@@ -105,12 +105,24 @@ class Table:
 
 @dataclass(frozen=True)
 class Line:
-    """One curve: points are drawn where both numbers are finite. `style` is "", "dashed" or "points"."""
+    """One curve: points are drawn where both numbers are finite.
+
+    A label that names a sampler gives the curve that sampler's colour, marker and line. `style` is
+    "", "points" or "reference": grey and dotted, its label beside it and not in the legend.
+    """
 
     label: str
     x: tuple[float, ...]
     y: tuple[float, ...]
     style: str = ""
+
+
+@dataclass(frozen=True)
+class Mark:
+    """A horizontal reference level, with the name that stands beside it."""
+
+    level: float
+    label: str
 
 
 @dataclass(frozen=True)
@@ -123,8 +135,7 @@ class Panel:
     y_title: str
     x_scale: str = "log"
     y_scale: str = "log"
-    marks: tuple[float, ...] = ()
-    """Horizontal reference levels."""
+    marks: tuple[Mark, ...] = ()
     pixels: tuple[bytes, ...] = ()
     """Rows of grey levels, 0 to 255: a picture in place of axes."""
 
@@ -288,6 +299,10 @@ def _block_json(block: Block) -> dict[str, Any]:
             }
 
 
+def _mark_json(mark: Mark) -> dict[str, Any]:
+    return {"label": mark.label, "level": plain(mark.level, FIGURE_DIGITS)}
+
+
 def _panel_json(panel: Panel) -> dict[str, Any]:
     def numbers(values: Sequence[float]) -> list[float | None]:
         return [v if math.isfinite(v) else None for v in values]
@@ -298,5 +313,6 @@ def _panel_json(panel: Panel) -> dict[str, Any]:
         "x": panel.x_title,
         "y": panel.y_title,
         "lines": [{"label": e.label, "x": numbers(e.x), "y": numbers(e.y)} for e in lines],
+        **({"marks": [_mark_json(mark) for mark in panel.marks]} if panel.marks else {}),
         **({"pixels": [row.hex() for row in panel.pixels]} if panel.pixels else {}),
     }

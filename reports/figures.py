@@ -4,16 +4,26 @@ from __future__ import annotations
 
 import io
 import re
+from collections.abc import Sequence
 from functools import cache
 from typing import Any, Literal
 
-from reports.document import Figure, Line, Panel, rounded
+from reports.document import Figure, Line, Panel, plain, rounded
+from reports.looks import Look, looks
 
-PALETTE = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#b58900", "#56a0d3", "#8f6bbd", "#7f7f7f")
-"""Okabe and Ito's colour-blind safe hues, darkened where needed to read on white and on black."""
-_MARKERS = "os^DvP*X"
-_INK = "#101418"
-"""Everything that is not a curve is drawn in this colour, then becomes the page's own."""
+Paper = Literal["page", "white"]
+_INK, _GROUND = "#101418", "#fdfefc"
+"""Everything that is not a curve, and the filling of hollow markers, are drawn in these colours, then
+become the page's own."""
+GREY = "#858b93"
+"""Reference lines and their names."""
+_OTHERS = tuple(
+    Look(_INK, marker, dashes)
+    for marker, dashes in zip("x+12|34_", ((), (7.0, 2.0), (3.0, 2.0), (7.0, 2.0, 2.0, 2.0)) * 2, strict=True)
+)
+"""Curves that are no sampler's, in their order: ink, with markers that no sampler has."""
+_MARKED = 9
+"""About how many points of a long curve carry its marker."""
 _STYLE = {
     "svg.hashsalt": "splitting-analysis",
     "svg.fonttype": "path",
@@ -23,8 +33,9 @@ _STYLE = {
     "axes.labelsize": 9.5,
     "legend.fontsize": 9,
     "legend.frameon": False,
-    "lines.linewidth": 1.6,
-    "lines.markersize": 4.2,
+    "legend.handlelength": 3.2,
+    "lines.linewidth": 1.5,
+    "lines.markersize": 5,
     "axes.spines.top": False,
     "axes.spines.right": False,
     "axes.grid": True,
@@ -39,60 +50,148 @@ _STYLE = {
     "ytick.color": _INK,
     "grid.color": _INK,
 }
-_WIDTH, _HEIGHT = 4.4, 3.3
+_WIDTH, _HEIGHT = 4.4, 3.2
 _ENLARGED = 4
 """Dots per pixel of a picture: a browser that smooths does not blur it away."""
 
 
 @cache
-def draw(figure: Figure, paper: Literal["page", "white"] = "page") -> str:
-    """The figure as SVG: on "page" transparent, ink in the page's text colour; or on white."""
-    from matplotlib.backends.backend_svg import FigureCanvasSVG
-    from matplotlib.figure import Figure as Canvas
-    from matplotlib.style import context
-
-    labels = [tuple(line.label for line in panel.lines if line.label) for panel in figure.panels]
-    shared = len(set(labels)) == 1
+def draw(figure: Figure, paper: Paper = "page") -> str:
+    """The whole figure as one SVG: on "page" transparent, ink in the page's text colour; or on white."""
+    shared = shared_legend(figure)
     columns = min(len(figure.panels), 2)
     rows = -(-len(figure.panels) // columns)
-    with context(["default", _STYLE]):  # whatever the reader's matplotlibrc says
-        size = (max(_WIDTH * columns, 5.6), (_HEIGHT + (0 if shared else 0.5)) * rows + 0.5 * shared)
-        canvas = Canvas(figsize=size, layout="constrained")
-        FigureCanvasSVG(canvas)
-        axes = canvas.subplots(rows, columns, squeeze=False).flatten()
+    canvas, axes = _canvas(
+        (max(_WIDTH * columns, 5.6), (_HEIGHT + (0 if shared else 0.5)) * rows + 0.5 * shared), rows, columns
+    )
+    with _context():
         for panel, ax in zip(figure.panels, axes, strict=False):
             _draw_panel(panel, ax)
             if not shared and panel.lines:
                 ax.legend(loc="upper center", bbox_to_anchor=(0.5, -0.2), ncols=4, columnspacing=1.2)
         for ax in axes[len(figure.panels) :]:
             ax.set_axis_off()
-        if shared and len(labels[0]) > 1:
-            handles, names = axes[0].get_legend_handles_labels()
-            canvas.legend(
-                handles, names, loc="outside lower center", ncols=len(names) if len(names) <= 7 else 4
-            )
-        out = io.StringIO()
-        canvas.savefig(out, format="svg", transparent=paper == "page")
-    return _clean(out.getvalue(), figure, paper)
+        names = [name for name, _ in legend(figure.panels[0])]
+        if shared and len(names) > 1:
+            columns = len(names) if len(names) <= 6 else 4
+            handles, _ = axes[0].get_legend_handles_labels()
+            canvas.legend(handles, names, loc="outside lower center", ncols=columns)
+        return _clean(_svg(canvas, paper), figure.key, paper)
+
+
+@cache
+def draw_panel(figure: Figure, index: int) -> str:
+    """One panel as an SVG of its own, without legend, for a page that arranges panels to its width."""
+    canvas, (ax,) = _canvas((_WIDTH, _HEIGHT), 1, 1)
+    with _context():
+        _draw_panel(figure.panels[index], ax)
+        return _clean(_svg(canvas, "page"), f"{figure.key}-{index}", "page")
+
+
+def legend(panel: Panel) -> list[tuple[str, Look]]:
+    """The names of a panel's curves, each once and with its look; reference lines are named in place."""
+    names = dict.fromkeys(line.label for line in panel.lines if not _is_reference(line))
+    return list(zip(names, _panel_looks(list(names)), strict=True))
+
+
+def _is_reference(line: Line) -> bool:
+    return line.style == "reference" or not line.label
+
+
+def shared_legend(figure: Figure) -> bool:
+    """Whether all panels name the same curves, so that one legend serves them all."""
+    return len({tuple(legend(panel)) for panel in figure.panels}) == 1
+
+
+def key_svg(look: Look) -> str:
+    """A short piece of the curve with its marker, as an inline SVG for a legend."""
+    from matplotlib.markers import MarkerStyle
+
+    marker = MarkerStyle(look.marker)
+    shape = marker.get_path().transformed(marker.get_transform())
+    letters = {1: "M", 2: "L", 3: "Q", 4: "C", 79: "Z"}
+    path = "".join(
+        letters[int(code)] + ("" if int(code) == 79 else " ".join(f"{value:.2f}" for value in points))  # type: ignore[arg-type]
+        for points, code in shape.iter_segments(curves=True)
+    )
+    colour, fill = ("currentColor" if look.colour == _INK else look.colour), "none"
+    if marker.is_filled():
+        fill = "var(--paper)" if look.hollow else colour
+    dashes = f' stroke-dasharray="{" ".join(f"{1.8 * d:g}" for d in look.dashes)}"' if look.dashes else ""
+    return (
+        '<svg class="key" viewBox="0 0 36 14" width="36" height="14" aria-hidden="true">'
+        f'<path d="M1 7H35" stroke="{colour}" stroke-width="1.8"{dashes}/>'
+        f'<path d="{path}" transform="translate(18 7) scale(6.4 -6.4)" fill="{fill}" stroke="{colour}" '
+        'stroke-width=".2"/></svg>'
+    )
+
+
+def _context() -> Any:
+    from matplotlib.style import context
+
+    return context(["default", _STYLE])  # whatever the reader's matplotlibrc says
+
+
+def _canvas(size: tuple[float, float], rows: int, columns: int) -> tuple[Any, list[Any]]:
+    from matplotlib.backends.backend_svg import FigureCanvasSVG
+    from matplotlib.figure import Figure as Canvas
+
+    with _context():
+        canvas = Canvas(figsize=size, layout="constrained")
+        FigureCanvasSVG(canvas)
+        return canvas, list(canvas.subplots(rows, columns, squeeze=False).flatten())
+
+
+def _svg(canvas: Any, paper: Paper) -> str:
+    out = io.StringIO()
+    canvas.savefig(out, format="svg", transparent=paper == "page")
+    return out.getvalue()
+
+
+def _panel_looks(names: Sequence[str]) -> list[Look]:
+    """A sampler's own look for its name; the others take theirs in their order."""
+    samplers = looks()
+    others = [name for name in names if name not in samplers]
+    return [samplers.get(name) or _OTHERS[others.index(name) % len(_OTHERS)] for name in names]
 
 
 def _draw_panel(panel: Panel, ax: Any) -> None:
     if panel.pixels:
         _draw_picture(panel, ax)
         return
-    names = list(dict.fromkeys(line.label for line in panel.lines if line.label))
-    for line in panel.lines:
-        line = rounded(line)
-        i = names.index(line.label) % len(PALETTE) if line.label else len(PALETTE) - 1
-        ax.plot(line.x, line.y, color=PALETTE[i], label=line.label or None, **_line_style(line, _MARKERS[i]))
-    for level in panel.marks:
-        ax.axhline(level, color=_INK, linewidth=0.9, linestyle=(0, (1, 2)))
+    found = legend(panel)
+    look_of, place = dict(found), {name: i for i, (name, _) in enumerate(found)}
+    for line in map(rounded, panel.lines):
+        if _is_reference(line):
+            _draw_reference(line, ax)
+        else:
+            i = place[line.label]
+            ax.plot(line.x, line.y, label=line.label, **_line_style(line, look_of[line.label], i, len(found)))
+    for mark in panel.marks:
+        level = plain(mark.level, "4g")
+        ax.axhline(level, color=GREY, linewidth=1, linestyle=(0, (1, 2)))
+        _name(mark.label, ax, (0.01, level), ax.get_yaxis_transform())
     ax.set_xscale(panel.x_scale)
     ax.set_yscale(panel.y_scale)
     ax.set_title(_math(panel.title), loc="left")
     ax.set_xlabel(_math(panel.x_title))
     ax.set_ylabel(_math(panel.y_title))
     _plain_ticks(panel, ax)
+
+
+def _draw_reference(line: Line, ax: Any) -> None:
+    ax.plot(line.x, line.y, color=GREY, linewidth=1, linestyle=(0, (1, 2)))
+    ends = [(x, y) for x, y in zip(line.x, line.y, strict=True) if x == x and y == y]
+    if ends and line.label:
+        _name(line.label, ax, min(ends), ax.transData)
+
+
+def _name(label: str, ax: Any, at: tuple[float, float], transform: Any) -> None:
+    """The name of a reference line, just above its left end."""
+    ax.annotate(
+        _math(label), at, xycoords=transform, xytext=(0, 2), textcoords="offset points", ha="left",
+        va="bottom", fontsize=7.5, color=GREY, annotation_clip=False,
+    )  # fmt: skip
 
 
 def _draw_picture(panel: Panel, ax: Any) -> None:
@@ -108,11 +207,16 @@ def _math(text: str) -> str:
     return re.sub(r"([_^]\{[^}]+\})", r"$\1$", text)
 
 
-def _line_style(line: Line, marker: str) -> dict[str, Any]:
-    marker = marker if len(line.x) <= 24 or line.style == "points" else ""
-    if line.style == "points":
-        return {"linestyle": "none", "marker": marker}
-    return {"linestyle": (0, (5, 2)) if line.style == "dashed" else "-", "marker": marker}
+def _line_style(line: Line, look: Look, place: int, curves: int) -> dict[str, Any]:
+    every = max(1, len(line.x) // _MARKED)
+    return {
+        "color": look.colour,
+        "marker": look.marker,
+        "markerfacecolor": _GROUND if look.hollow else look.colour,
+        # Long curves carry their markers at different places, so that none hides another's.
+        "markevery": (place * every // curves, every),
+        "linestyle": "none" if line.style == "points" else (0, look.dashes) if look.dashes else "-",
+    }
 
 
 def _plain_ticks(panel: Panel, ax: Any) -> None:
@@ -131,19 +235,20 @@ def _plain_ticks(panel: Panel, ax: Any) -> None:
         ax.yaxis.set_minor_locator(NullLocator())
 
 
-def _clean(svg: str, figure: Figure, paper: str) -> str:
-    """The bare <svg> element, responsive, described, its ink that of the page."""
+def _clean(svg: str, key: str, paper: Paper) -> str:
+    """The bare <svg> element, responsive, its ink and ground those of the page."""
     svg = svg[svg.index("<svg") :].strip()
     # The metadata hold the date.
     svg = re.sub(r"<metadata>.*?</metadata>\s*", "", svg, flags=re.DOTALL)
     svg = re.sub(r"\s*<!--.*?-->", "", svg, flags=re.DOTALL)
     svg = re.sub(r"(\d\d\.\d\d)\d+", r"\1", svg)  # a hundredth of a point is enough
+    svg = svg.replace(_GROUND, "var(--paper)" if paper == "page" else "#ffffff")
     if paper == "page":
         svg = svg.replace(_INK, "currentColor")
     svg = re.sub(r">\s+<", "><", re.sub(r"\s*\n\s*", " ", svg))
     # Several figures share one page: ids that are used get the figure's name, the others go.
     used = set(re.findall(r"#([\w.-]+)", svg))
-    prefix = re.sub(r"[^a-z0-9]", "-", figure.key.lower())
+    prefix = re.sub(r"[^a-z0-9]", "-", key.lower())
     svg = re.sub(r' id="([^"]+)"', lambda m: f' id="{prefix}-{m[1]}"' if m[1] in used else "", svg)
     svg = re.sub(r'(xlink:href="#|url\(#)', rf"\1{prefix}-", svg)
     if paper == "white":

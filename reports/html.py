@@ -21,14 +21,19 @@ from reports.document import (
     Heading,
     Inline,
     Page,
+    Panel,
     Paragraph,
     Table,
     tables,
 )
-from reports.figures import draw
+from reports.figures import draw_panel, key_svg, legend, shared_legend
+from reports.latex import display
+from reports.looks import Look
 
 LONG_TERM = 40
 """Letters and digits in a term of a sum above which the line may break inside its last bracket."""
+PROSE = 40
+"""Characters from which a cell is running text."""
 TEMPLATES = Path(__file__).parent / "templates"
 MADE_BY = "Regenerate with `splitting-analysis report`; see [how to reproduce](reproduce.html)."
 
@@ -121,7 +126,7 @@ def _formulas(block: Formulas) -> Markup:
         Markup(
             '<div class="formula"><span class="label">{}</span><span class="math" tabindex="0">{}</span>'
             '<button class="copy" type="button" data-latex="{}">copy LaTeX</button></div>'
-        ).format(inline(formula.label), _math(formula), formula.latex)
+        ).format(inline(formula.label), _math(formula), display(formula.latex))
         for formula in block.items
     )
     if block.folded:
@@ -180,6 +185,7 @@ def _is_bracket(element: ET.Element) -> bool:
 
 def _table(table: Table) -> Markup:
     bold = table.boldest()
+    titled = _has_prose(table)
     numeric = [j > 0 and _is_numeric(table, j) for j in range(len(table.columns))]
     head = Markup().join(
         Markup('<th scope="col"{}>{}{}</th>').format(
@@ -189,17 +195,27 @@ def _table(table: Table) -> Markup:
     )
     rows = []
     for i, row in enumerate(table.rows):
-        cells = [_cell(table, i, j, numeric[j], bold=(i, j) in bold) for j in range(len(row))]
+        cells = [_cell(table, i, j, numeric[j], (i, j) in bold, titled) for j in range(len(row))]
         rows.append(Markup("<tr>{}</tr>").format(Markup().join(cells)))
+    blocks = Markup(' class="blocks"') if titled else Markup()
     body = Markup(
-        '<div class="scroll" tabindex="0" role="region" aria-label="{}"><table>'
+        '<div class="scroll" tabindex="0" role="region" aria-label="{}"><table{}>'
         "<thead><tr>{}</tr></thead>\n<tbody>\n{}\n</tbody></table></div>"
-    ).format(bare(table.caption), head, Markup("\n").join(rows))
+    ).format(bare(table.caption), blocks, head, Markup("\n").join(rows))
     caption = _caption(table.caption, table.source)
     if table.folded:
         shape = Markup('<details class="folded" id="{}"><summary>{}</summary><figure>{}{}</figure></details>')
         return shape.format(table.key, bare(table.caption.split(".")[0]), body, caption)
     return Markup('<figure id="{}">{}{}</figure>').format(table.key, body, caption)
+
+
+def _has_prose(table: Table) -> bool:
+    """Whether cells hold sentences or formulas: on a phone such rows become blocks, cell below cell."""
+    return any(
+        isinstance(cell, Formula) or (isinstance(cell, str) and len(bare(cell)) > PROSE)
+        for row in table.rows
+        for cell in row[1:]
+    )
 
 
 def _unit(column: Column) -> Markup:
@@ -213,7 +229,7 @@ def _is_numeric(table: Table, column: int) -> bool:
     ) and not any(isinstance(c, Formula) or (isinstance(c, str) and len(c) > 14) for c in cells)
 
 
-def _cell(table: Table, i: int, j: int, numeric: bool, bold: bool) -> Markup:
+def _cell(table: Table, i: int, j: int, numeric: bool, bold: bool, titled: bool) -> Markup:
     cell = table.rows[i][j]
     if isinstance(cell, Formula):
         content = _math(cell)
@@ -227,10 +243,15 @@ def _cell(table: Table, i: int, j: int, numeric: bool, bold: bool) -> Markup:
     classes = [
         *(["number"] if numeric else []),
         *(["best"] if bold else []),
-        *(["prose"] if isinstance(cell, str) and len(cell) > 40 else []),
+        *(["prose"] if isinstance(cell, str) and len(cell) > PROSE else []),
     ]
-    attribute = Markup(' class="{}"').format(" ".join(classes)) if classes else Markup()
-    return Markup("<td{}>{}</td>").format(attribute, content)
+    attributes = Markup(' class="{}"').format(" ".join(classes)) if classes else Markup()
+    if titled:
+        column = table.columns[j]
+        title = bare(f"{column.title}, {column.unit}" if column.unit else column.title)
+        attributes += Markup(' data-title="{}"').format(title)
+        content = Markup("<span>{}</span>").format(content)  # one item beside its title, whatever is in it
+    return Markup("<td{}>{}</td>").format(attributes, content)
 
 
 def _number(shown: str) -> Markup:
@@ -245,13 +266,37 @@ def _number(shown: str) -> Markup:
 
 
 def _figure(figure: Figure) -> Markup:
-    wide = Markup(" wide") if len(figure.panels) > 1 else Markup()
-    return Markup('<figure id="{}"><div class="picture{}">{}</div>{}</figure>').format(
+    """Panels that the page arranges to its width, one legend below them or one below each."""
+    shared = shared_legend(figure)
+    panels = Markup("\n").join(
+        Markup('<div class="panel">{}{}</div>').format(
+            _described(draw_panel(figure, i), figure, panel), Markup() if shared else _legend(legend(panel))
+        )
+        for i, panel in enumerate(figure.panels)
+    )
+    return Markup(
+        '<figure id="{}" class="plot" style="--panels:{}"><div class="panels">\n{}\n</div>{}{}</figure>'
+    ).format(
         figure.key,
-        wide,
-        _safe(draw(figure)),
+        len(figure.panels),
+        panels,
+        _legend(legend(figure.panels[0])) if shared else Markup(),
         _caption(figure.caption, figure.source),
     )
+
+
+def _described(svg: str, figure: Figure, panel: Panel) -> Markup:
+    told = ". ".join(filter(None, [bare(figure.caption.split(". ")[0]), bare(panel.title)]))
+    return _safe(svg.replace('role="img"', f'role="img" aria-label="{escape(told)}"', 1))
+
+
+def _legend(entries: list[tuple[str, Look]]) -> Markup:
+    if len(entries) < 2:
+        return Markup()
+    items = Markup().join(
+        Markup("<li>{}{}</li>").format(_safe(key_svg(look)), inline(name)) for name, look in entries
+    )
+    return Markup('<ul class="legend">{}</ul>').format(items)
 
 
 def _caption(caption: str, source: str) -> Markup:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 
 from reports.document import Cell, Column, Formula, Formulas, Page, Table, printed
+from splitting_analysis.linebreaks import aligned, broken
 
 _SYMBOLS = {
     "Γ": r"\Gamma", "ν": r"\nu", "κ": r"\kappa", "λ": r"\lambda", "β": r"\beta", "γ": r"\gamma",
@@ -41,8 +42,13 @@ def render(page: Page) -> str:
             parts.append(_table(block))
         elif isinstance(block, Formulas):
             parts.append(f"% {escape(block.title)}")
-            parts += [f"% {escape(item.label)}\n\\[ {item.latex} \\]" for item in block.items]
+            parts += [f"% {escape(item.label)}\n\\[ {display(item.latex)} \\]" for item in block.items]
     return "\n\n".join(parts) + "\n"
+
+
+def display(formula: str) -> str:
+    """A formula for a display: over several aligned lines where it is too long for one."""
+    return aligned([("", formula)]) if len(broken(formula)) > 1 else formula
 
 
 def escape(text: str) -> str:

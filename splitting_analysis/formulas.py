@@ -19,6 +19,7 @@ from typing import Any
 from sympy.polys.rings import PolyElement
 
 from splitting_analysis.algebra import algebra
+from splitting_analysis.linebreaks import WIDTH, aligned
 from splitting_analysis.local_error import LocalError
 from splitting_analysis.styles import LATEX, TEXT, Style
 from splitting_analysis.trees import MOMENT, PHI, Combination, Tree, gather, is_contraction
@@ -32,6 +33,17 @@ def keys_of(error: LocalError, power: int) -> list[str]:
 def spell_error(error: LocalError, power: int, key: str, style: Style = TEXT) -> str:
     """The coefficient of h^power of one entry of a local error, as text, LaTeX or MathML."""
     return spell(error.terms[power][key], style)
+
+
+def display(error: LocalError, width: int = WIDTH) -> str:
+    """All of an error as one LaTeX display for a notebook, no line much wider than `width` letters."""
+    rows = [
+        (rf"h^{{{k}}} \;\; {key}: \quad", spell_error(error, k, key, LATEX))
+        for k in error.terms
+        for key in keys_of(error, k)
+        if error.terms[k][key]
+    ]
+    return f"$${aligned(rows, width)}$$" if rows else r"$$\begin{aligned}0\end{aligned}$$"
 
 
 def to_json(error: LocalError) -> dict[str, Any]:

@@ -57,10 +57,11 @@ def _lead(targets: dict[str, dict[str, Any]]) -> str:
     agree = sum(abs(_deviation(row)) <= CERTAIN for row in rows)
     networks = sum("network" in name for name in targets)
     return (
-        f"On {count(len(targets))} targets whose scores are not affine, {count(networks)} of them networks, "
-        "the engine errs in one step as the closed forms say: measured over predicted leading error is 1 "
-        f"within {number(first)} for deterministic samplers of order 1 and {number(high)} for those of "
-        "higher order, where round-off sets the limit; means, second moments and mean squares of the "
+        "In one step the engine errs as the closed forms say, on scores that are not Gaussian: measured over "
+        f"predicted leading error is 1 within {number(first)} for deterministic samplers of order 1 and "
+        f"{number(high)} for those of higher order, where round-off sets the limit. On the "
+        f"{count(len(targets))} targets, {count(networks)} of them networks, means, second moments and mean "
+        "squares of the "
         f"stochastic ones agree within {number(noisy)}, {share(agree, len(rows))} within "
         f"{count(CERTAIN)} standard errors."
     )

@@ -60,10 +60,10 @@ def _lead(data: dict[str, Any]) -> str:
         misses += [rows[-1] for rows in results["differences"].values()]
     sizes = [row["carried_miss"] for row in misses]
     return (
-        f"In one step of {steps}, B changes the score that A reuses by at most {listed(changes)}; closed "
-        f"forms predict naive minus reduced at the end of runs of {misses[0]['steps']} steps, missing "
-        f"{printed(100 * min(sizes), '2g')} to {printed(100 * max(sizes), '2g')} % of it, and more "
-        "with fewer steps."
+        f"Reuse assumes that B hardly changes the score that A takes over; in a run of {steps} steps no step "
+        f"changes it by more than {listed(changes)}. What this costs at the end, naive minus reduced, the "
+        f"closed forms predict at {misses[0]['steps']} steps missing {printed(100 * min(sizes), '2g')} to "
+        f"{printed(100 * max(sizes), '2g')} % of it, and more with fewer steps."
     )
 
 

@@ -8,7 +8,7 @@ from reports.crossval.results import stored
 from reports.document import Block, Cell, Column, Figure, Heading, Line, Page, Panel, Table, text
 from reports.pages.absent import absent
 from reports.pages.settings import Settings
-from reports.pages.spelling import listed, number
+from reports.pages.spelling import count, listed, number
 
 TARGETS = {"mixture": "mixture around ten digits", "network": "network trained on the digits"}
 DTYPES = ("float32", "bfloat16")
@@ -42,18 +42,20 @@ def build(_: Settings) -> Page:
 
 
 def _lead(data: dict[str, Any]) -> str:
-    parts = []
+    parts, hidden, total = [], [0, 0], 0
     for name, results in data["targets"].items():
         rows = [row for row in results["rows"] if row["scheme"] != "RK45"]
         counts = [sum(row[f"{dtype}_crossing"] is not None for row in rows) for dtype in DTYPES]
+        hidden, total = [a + b for a, b in zip(hidden, counts, strict=True)], total + len(rows)
         parts.append(
-            f"on the {TARGETS[name]} that of bfloat16 does for {counts[1]} of the {len(rows)} samplers and "
-            f"that of float32 for {counts[0]}"
+            f"on the {TARGETS[name]} in bfloat16 for {counts[1]} of the {len(rows)} samplers and in float32 "
+            f"for {counts[0]}"
         )
     most = max(row["steps"][-1] for results in data["targets"].values() for row in results["rows"])
     return (
-        "Does rounding in the network hide what a first-order sampler could still gain from smaller steps? "
-        f"Within at most {most} steps, {listed(parts)}."
+        f"A network’s rounding is larger than a first-order sampler’s own error, within at most {most} "
+        f"steps, in {count(hidden[1])} of {total} cases when it computes in bfloat16 and in "
+        f"{count(hidden[0])} when in float32. From there on smaller steps gain nothing: {listed(parts)}."
     )
 
 
@@ -102,11 +104,12 @@ def _figure(name: str, results: dict[str, Any], command: str) -> Figure:
         for dtype in DTYPES:
             ends = [[r[dtype][k] for r in rows] for k in range(len(rows[0]["steps"]))]
             lines += [
-                Line("", tuple(rows[0]["steps"]), tuple(map(which, ends)), "dashed") for which in (min, max)
+                Line(f"{dtype}, {what}", tuple(rows[0]["steps"]), tuple(map(which, ends)), "reference")
+                for what, which in (("least", min), ("most", max))
             ]
         panels.append(Panel(title, tuple(lines), "steps", "size at the end (data units)"))
     caption = (
-        f"**Truncation of each first-order sampler, {TARGETS[name]}.** Dashed: the least and the most "
-        "rounding among them, in bfloat16 (above) and in float32."
+        f"**Truncation of each first-order sampler, {TARGETS[name]}.** Grey, dotted: the least and the "
+        "most rounding among them, in bfloat16 (above) and in float32."
     )
     return Figure(f"crossval-rounding-{name}-figure", caption, tuple(panels), command)

@@ -57,17 +57,30 @@ def at_budget(scheme: Scheme, nfe: int, *options: Any) -> dict[str, float] | Non
 
 def per_mode(scheme: Scheme, steps: int, *options: Any) -> NDArray[np.float64]:
     """Error of each mode's standard deviation in position, sampler minus data."""
-    law = moments(scheme, steps, *options)
+    return _deviations(moments(scheme, steps, *options))
+
+
+def _deviations(law: Moments) -> NDArray[np.float64]:
     variance = np.asarray(law.covariance[0][0], float)
     return np.sqrt(np.maximum(variance, 0)) - np.sqrt(target().variances)
 
 
 @cache
-def limit(model: str, dynamics: str, start: str, denoise: bool = True) -> dict[str, float]:
-    """What remains for h -> 0: the law of the exact reverse flow, cut at T - eps, then denoised or not."""
+def _limit_law(model: str, dynamics: str, start: str, denoise: bool) -> Moments:
+    """The law of the exact reverse flow, cut at T - eps, then denoised or not."""
     process = diffusion(model)
     almost, end = process.T - EPS * (1 + 1e-6), process.T - EPS
     flow = closed_flow(dynamics, process, target(), 0.0, almost)  # type: ignore[arg-type]
     law = flow.push(*starting_law(process, target(), start))
     euler = entries(model, dynamics)[0]  # its one step has length 1e-6 eps: only the denoising step counts
-    return score_card(run(euler, process, target(), [almost, end], law, denoise), process, target())
+    return run(euler, process, target(), [almost, end], law, denoise)
+
+
+def limit(model: str, dynamics: str, start: str, denoise: bool = True) -> dict[str, float]:
+    """What remains for h -> 0: distances of the exact reverse flow, cut at T - eps, to the data law."""
+    return score_card(_limit_law(model, dynamics, start, denoise), diffusion(model), target())
+
+
+def limit_per_mode(model: str, dynamics: str, start: str) -> NDArray[np.float64]:
+    """`per_mode` of the exact reverse flow, cut and denoised."""
+    return _deviations(_limit_law(model, dynamics, start, True))

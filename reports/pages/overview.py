@@ -1,15 +1,19 @@
-"""Page: what the report finds, one sentence per page, and its two most telling figures."""
+"""Page: one picture and three sentences, then what every page finds, then their most telling figures."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 
-from reports.document import Block, Heading, Page, text
+from reports.document import Block, Column, Figure, Heading, Page, Table, text
 from splitting_analysis.catalogue import CATALOGUE
 
+PICTURE = ("exact", "exact-nfe-sde")
+"""Page and key of the figure that opens the overview."""
+TOLD = ("exact", "reuse", "quality")
+"""Pages whose first sentences stand beside it."""
 SHOWN = (
     "exact-nfe-ode",
-    "exact-nfe-sde",
     "reuse-changes",
     "reuse-budget",
     "lambda-best-uniform",
@@ -28,17 +32,26 @@ TITLES = {
 }
 
 
+def first_sentence(lead: str) -> str:
+    """Up to the first full stop that a capital letter follows."""
+    return re.split(r"(?<=\.)\s+(?=[A-Z])", lead, maxsplit=1)[0]
+
+
 def build(pages: Sequence[Page]) -> Page:
+    by_slug = {page.slug: page for page in pages}
+    told = [first_sentence(by_slug[slug].lead) for slug in TOLD if slug in by_slug]
     body: list[Block] = [
+        *_picture(by_slug),
+        text(" ".join(told)),
+        Heading("What each page finds", "findings"),
+        _findings(pages),
         text(
             "A sampler is one line of text, a *word*: `O S B A` is an Ornstein–Uhlenbeck step, a score "
             "evaluation, a kick of the momentum and a drift of the position. Everything in this report "
             "follows from the words: their errors in closed form, their exact errors on Gaussian targets, "
             "their stability and their cost."
         ),
-        Heading("Findings", "findings"),
     ]
-    body += [text(f"**[{page.title}]({page.slug}.html).** {page.lead}") for page in pages]
     for page in pages:
         shown = [block for block in page.blocks if getattr(block, "key", None) in SHOWN]
         if shown:
@@ -48,3 +61,17 @@ def build(pages: Sequence[Page]) -> Page:
         "exact distances without Monte Carlo, and both compared with samplers that run on a network."
     )
     return Page("index", "Splitting samplers, analysed exactly", lead, tuple(body))
+
+
+def _picture(by_slug: dict[str, Page]) -> list[Figure]:
+    slug, key = PICTURE
+    return [by_slug[slug].find(key)] if slug in by_slug else []
+
+
+def _findings(pages: Sequence[Page]) -> Table:
+    return Table(
+        "index-findings",
+        "**Findings**, the first sentence of every page.",
+        (Column("page", "page"), Column("finding", "finding")),
+        tuple((f"[{page.title}]({page.slug}.html)", first_sentence(page.lead)) for page in pages),
+    )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from functools import cache
 
 import numpy as np
@@ -21,9 +22,10 @@ from splitting_analysis.local_error import local_error
 from splitting_analysis.scheme import Scheme
 
 GRIDS: tuple[GridName, ...] = ("uniform", "quadratic")
-SHOWN = 12.0
-"""Largest lambda_s in the figures."""
+BEYOND = 1.2
+"""How far, relatively, the figures go beyond the largest of the best lambda_s."""
 BIASED = (0.0, 0.5, 0.9, 1.1, 1.5, 2.0, 4.0, 8.0)
+"""lambda_s of the table of biases, besides the largest of the best."""
 
 
 def schemes() -> tuple[Scheme, ...]:
@@ -60,7 +62,7 @@ def build(settings: Settings) -> Page:
         text(_trend(settings)),
         Heading("What is left as h → 0", "bias"),
         text(_bias_finding()),
-        _bias_table(),
+        _bias_table(settings),
     ]
     return Page("position-noise", "How much noise in position: λ_{s}", _lead(settings), tuple(body))
 
@@ -85,8 +87,17 @@ def _lead(settings: Settings) -> str:
     )
 
 
+def _largest(settings: Settings) -> float:
+    return max(b.lambda_s for grid in GRIDS for b in _all(settings, grid).values())
+
+
+def _shown(settings: Settings) -> float:
+    """Where the axis of lambda_s ends: an even number beyond every best value, so that all are seen."""
+    return 2.0 * math.ceil(BEYOND * _largest(settings) / 2)
+
+
 def _figure(settings: Settings, grid: GridName) -> Figure:
-    values = np.linspace(0, SHOWN, settings.lambda_points)
+    values = np.linspace(0, _shown(settings), settings.lambda_points)
     panels = []
     for nfe in settings.lambda_nfes:
         lines = [
@@ -148,13 +159,15 @@ def _trend(settings: Settings) -> str:
     )
 
 
-def _bias_table() -> Table:
+def _bias_table(settings: Settings) -> Table:
+    largest = float(printed(_largest(settings), "2g"))
+    values = sorted({*BIASED, largest})
     return Table(
         "lambda-bias",
         f"**Bias as h → 0.** 2-Wasserstein distance at T − ε, ε = {EPS:g}, between the position marginals "
         "of the limit with this λ_{s} and of λ_{s} = 1; the same for every word and grid.",
         (Column("lambda_s", "λ_{s}", "", "2g"), Column("bias", "position W_{2}", "data units")),
-        tuple((value, _bias(value)) for value in BIASED),
+        tuple((value, _bias(value)) for value in values),
         f"the extra noise carried to the end by the exact flow; {SPECTRUM}",
     )
 

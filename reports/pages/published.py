@@ -68,7 +68,7 @@ def _lead(table: dict[str, Any], ours: dict[str, Any] | None) -> str:
     return (
         f"{share(good, len(cells)).capitalize()} cells of the published table of exact Gaussian errors come "
         "out again to all published digits; charged for both its evaluations, Heun at 50 evaluations is at "
-        f"{heun:.2f}, {'above' if heun > euler else 'below'} Euler’s {euler:.2f}."
+        f"W_{{2}} = {heun:.2f} data units, {'above' if heun > euler else 'below'} Euler’s {euler:.2f}."
     )
 
 

@@ -10,7 +10,7 @@ from typing import Any
 from reports.crossval import results
 from reports.crossval.quality_data import COMPARED, GRIDS, NFES, Cell, Key, key_of, path_of, stored
 from reports.crossval.ranks import Rank, spearman
-from reports.document import Block, Column, Figure, Heading, Line, Page, Panel, Table, printed, text
+from reports.document import Block, Column, Figure, Heading, Line, Mark, Page, Panel, Table, printed, text
 from reports.document import Cell as Shown
 from reports.pages.differences import pairs
 from reports.pages.settings import Settings
@@ -90,7 +90,8 @@ def _lead(found: dict[str, Any]) -> str:
         )
     near = [f"{_as_good_as_perfect(data)} on the {TARGETS[name]}" for name, data in found.items()]
     return (
-        f"At the same budget reusing the score leaves less noise in {listed(quieter)}. At 50 evaluations, "
+        "At the same number of evaluations, samples drawn with the score reused hold less noise than with a "
+        f"fresh one in {listed(quieter)}. At 50 evaluations, "
         "λ_{s} = 1, the Fréchet distance is within chance (two standard deviations) of a perfect sampler’s "
         f"in {listed(near)} (samplers times grids)."
     )
@@ -188,6 +189,14 @@ def _floors(name: str, data: dict[str, Any]) -> str:
         f"Fréchet distance of {printed(floors['bootstrap'])} ± {printed(floors['spread'], '2g')} to it (mean "
         "and standard deviation over draws): what a perfect sampler scores, and what is chance."
     )
+    lowest = min(c["frechet"] for c in data["cells"] if c["frechet"] is not None)
+    if lowest < floors["bootstrap"]:
+        below = (floors["bootstrap"] - lowest) / floors["spread"]
+        words += (
+            f" The lowest of all runs, {printed(lowest)}, lies {printed(below, '2g')} standard deviations "
+            "below that mean. That is no sign of a sampler better than perfect: all start at the same "
+            "points, so that chance can favour many at once."
+        )
     if name == "network":
         words += (
             " Images that were held out from the network’s training have a Fréchet distance of "
@@ -202,7 +211,7 @@ def _figure(name: str, dynamics: str, kind: str, cells: Cells, floors: dict[str,
     for measure in JUDGED[name]:
         for grid in GRIDS:
             lines = [_line(cells, s.name, grid, measure) for s in entries("psld", dynamics)]
-            marks = (floors["bootstrap"],) if measure == "frechet" else ()
+            marks = (Mark(floors["bootstrap"], "a perfect sampler"),) if measure == "frechet" else ()
             shown = QUALITIES[measure][0].upper() + QUALITIES[measure][1:]
             panels.append(Panel(f"{grid} grid", tuple(lines), "evaluations (NFE)", shown, marks=marks))
     return Figure(

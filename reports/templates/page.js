@@ -17,3 +17,10 @@ document.addEventListener("click", async (event) => {
   setTimeout(() => { button.textContent = before; }, 1200);
 });
 addEventListener("beforeprint", () => document.querySelectorAll("details.folded").forEach((d) => { d.open = true; }));
+
+const mark = () => document.querySelectorAll(".scroll").forEach((box) => {
+  box.parentElement.classList.toggle("scrolls", box.scrollWidth > box.clientWidth + 1);
+});
+addEventListener("resize", mark);
+document.addEventListener("toggle", mark, true);
+mark();

@@ -1,0 +1,95 @@
+"""How a sampler's curve looks: one colour, marker and line per name, the same on every page.
+
+Colour means sampler: whatever is no sampler (numbers of steps, training curves) is drawn in ink, and what is
+no measurement of one (limits, floors) is a thin grey dotted line with its name beside it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import cache
+from itertools import product
+from typing import NamedTuple
+from zlib import crc32
+
+from splitting_analysis import catalogue
+from splitting_analysis.reduction import naive, reduced
+from splitting_analysis.scheme import Scheme
+
+BLUE, VERMILION, GREEN, PINK = "#0072b2", "#d55e00", "#009e73", "#cc79a7"
+OCHRE, SKY, VIOLET = "#b58900", "#56a0d3", "#8f6bbd"
+PALETTE = (BLUE, VERMILION, GREEN, PINK, OCHRE, SKY, VIOLET)
+"""Okabe and Ito's colour-blind safe hues, darkened where needed to read on white and on black."""
+MARKERS = "os^XD*vP><hpd8"
+SOLID, DASHED = (), (5.0, 2.0)
+
+
+class Look(NamedTuple):
+    """`dashes` in line widths on and off, none for a solid line; a hollow marker is filled with paper."""
+
+    colour: str
+    marker: str
+    dashes: tuple[float, ...] = SOLID
+    hollow: bool = False
+
+
+_CHOSEN: dict[str, tuple[str, str]] = {
+    "Euler": (BLUE, "o"), "EM": (BLUE, ">"),
+    "RSE": (VERMILION, "s"), "ROBA": (VERMILION, "D"), "RVV": (GREEN, "^"), "ROBAB": (GREEN, "P"),
+    "RBAO": (OCHRE, "v"), "SSCS": (SKY, "*"), "RK45": (PINK, "X"), "Heun": (PINK, "<"), "RK4": (PINK, "h"),
+    "EI": (VIOLET, "p"), "DDPM": (VIOLET, "d"), "SE": (VERMILION, "8"), "VV": (GREEN, "8"),
+    "BAOAB": (GREEN, "o"), "ABOBA": (VIOLET, "^"), "OBABO": (PINK, "s"), "BAOA": (OCHRE, "D"),
+}  # fmt: skip
+"""Chosen so that samplers of one panel differ in hue: the words around `B A` in vermilion, those around
+`B A B` in green, Euler's in blue, Runge-Kutta's in pink. Every other name finds a place of its own."""
+
+
+def looks() -> dict[str, Look]:
+    """The look of every sampler of the catalogue, by name.
+
+    A naive word looks like its reduced form, hollow and dashed. No two names look the same, and a
+    new sampler leaves the looks chosen below as they are.
+    """
+    return _looks(catalogue.CATALOGUE)
+
+
+@cache
+def _looks(schemes: Sequence[Scheme]) -> dict[str, Look]:
+    partner = _reduced_forms(schemes)
+    names = list(dict.fromkeys(partner.get(s.name, s.name) for s in schemes))
+    taken = dict(_CHOSEN)
+    for name in sorted(set(names) - taken.keys()):
+        taken[name] = _free(name, set(taken.values()))
+    found = {name: Look(*taken[name]) for name in names}
+    pairs = {name: Look(*taken[other], DASHED, hollow=True) for name, other in partner.items()}
+    return found | pairs
+
+
+def _free(name: str, taken: set[tuple[str, str]]) -> tuple[str, str]:
+    """The first free hue and marker from a place that the name alone decides."""
+    places = list(product(MARKERS, PALETTE))
+    start = crc32(name.encode()) % len(places)
+    for marker, colour in places[start:] + places[:start]:
+        if (colour, marker) not in taken:
+            return colour, marker
+    raise ValueError(f"no colour and marker left for {name}: add a marker to reports/looks.py")
+
+
+def _reduced_forms(schemes: Sequence[Scheme]) -> dict[str, str]:
+    """Names of naive words, each with the name of its reduced form, where the catalogue has both.
+
+    Of several names for one word the pair named alike (NOBA, ROBA) goes together, else the first.
+    """
+    splittings = [s for s in schemes if s.model_name == "psld" and not s.word.is_runge_kutta]
+    pairs = [
+        (scheme.name, other.name)
+        for other in splittings
+        if reduced(other.word) == other.word != naive(other.word)
+        for scheme in splittings
+        if scheme.dynamics == other.dynamics and scheme.word == naive(other.word)
+    ]
+    found: dict[str, str] = {}
+    for name, other in sorted(pairs, key=lambda pair: pair[0][1:] != pair[1][1:]):
+        if name not in found and other not in found.values():
+            found[name] = other
+    return found
