@@ -52,8 +52,13 @@ def advance(scheme: Scheme, diffusion: Diffusion, op: Advance, t: Any, h: Any, l
         case Rule.EXPONENTIAL:
             begin = t + h * op.start.numerator / op.start.denominator if op.start else t
             delta = clock(diffusion, begin, h * share.numerator / share.denominator)
-            value = lambda_at(scheme.lambda_s, lambda_s, t) if piece.tunable_noise else 1
-            return _flow(linear, weights, noise, delta, value, scheme.lambda_s.rule)
+            rates = [row[i] for i, row in enumerate(linear)]
+            if piece.tuned is not None:
+                value = lambda_at(scheme.lambda_s, lambda_s, t)
+                noise = tuple(q * value if i == piece.tuned else q for i, q in enumerate(noise))
+                if scheme.lambda_s.rule == "exponent":
+                    rates[piece.tuned] = rates[piece.tuned] * value
+            return _flow(linear, weights, noise, rates, delta)
         case _:
             assert_never(piece.rule)
 
@@ -94,7 +99,7 @@ def lambda_at(policy: LambdaS, override: Lambda, t: Any) -> Any:
         value = np.array([[override(float(u))] for u in t.flat]) if isinstance(t, np.ndarray) else override(t)
     elif override is None:
         value = policy.value
-        if value is None:
+        if value == "free":
             return 1
         value = (1 + 0 * t) * value.numerator / value.denominator  # exact where t is
     numbers = np.asarray(value)
@@ -103,14 +108,12 @@ def lambda_at(policy: LambdaS, override: Lambda, t: Any) -> Any:
     return value
 
 
-def _flow(linear: Block, weights: Pair, noise: Pair, delta: Any, value: Any, rule: str) -> Map:
-    """The exact flow over clock delta, score held, with lambda_s = `value` on component 0's noise."""
+def _flow(linear: Block, weights: Pair, noise: Pair, noise_rates: Sequence[Any], delta: Any) -> Map:
+    """The exact flow over clock delta, score held; `noise_rates` are the noise's own, if uncoupled."""
     n = range(len(linear))
     silent = not any(not is_zero(q) for q in noise)
-    noise = (noise[0] * value, *noise[1:])
     if all(is_zero(linear[i][j]) for i in n for j in n if i != j):
         rates = [linear[i][i] for i in n]
-        noise_rates = [rates[0] * value if rule == "exponent" else rates[0], *rates[1:]]
         keep = _diagonal([1 if is_zero(rate) else exp(rate * delta) for rate in rates])
         gain = _diagonal([product(w, _ramp(r, delta)) for w, r in zip(weights, rates, strict=True)])
         added = [product(q, _ramp(2 * r, delta)) for q, r in zip(noise, noise_rates, strict=True)]

@@ -191,7 +191,7 @@ class _Builder:
 
     def lambda_at(self, t: float) -> float:
         """lambda_s in the step that starts at reverse time t."""
-        own = 1.0 if self.scheme.lambda_s.value is None else float(self.scheme.lambda_s.value)
+        own = 1.0 if self.scheme.lambda_s.value == "free" else float(self.scheme.lambda_s.value)
         value = own if self.lambda_s is None else self.lambda_s
         value = float(value(t) if callable(value) else value)
         if not (isfinite(value) and value >= 0):

@@ -69,8 +69,9 @@ def _exponential(
     rates = np.diag(linear)
     if np.count_nonzero(linear - np.diag(rates)) == 0:
         noise_rates = 2 * rates
-        if piece.tunable_noise:
-            scale = np.array([tuned.value] + [1.0] * (len(rates) - 1))
+        if piece.tuned is not None:
+            scale = np.ones(len(rates))
+            scale[piece.tuned] = tuned.value
             strength = strength * scale
             if tuned.rule == "exponent":
                 noise_rates = noise_rates * scale

@@ -393,7 +393,7 @@ def settings_of(job: Job, network: NCSNpp, batch: int) -> dict[str, Any]:
         sampler: dict[str, Any] = {"word": BLACK_BOX, "batch": batch}
     else:
         noise, value = job.scheme.lambda_s, job.scheme.lambda_s.value
-        rule = {"rule": noise.rule, "value": None if value is None else float(value)}
+        rule = {"rule": noise.rule, "value": None if value == "free" else float(value)}
         sampler = {
             "word": str(job.scheme.word), "dynamics": job.scheme.dynamics,
             "noise of O": rule if job.has_tunable_noise else None,

@@ -18,7 +18,6 @@ from reports.expressions import parse_expression
 from reports.legend import legend
 from reports.lookup import check_lambda_s, resolve
 from reports.terminal import json_text
-from splitting_analysis.algebra import algebra
 from splitting_analysis.formulas import keys_of, spell_error, to_json
 from splitting_analysis.local_error import LocalError, at_lambda_one, local_error, order_of
 from splitting_analysis.numbers import Directions, Point, evaluate, sympy_field, vector_field
@@ -84,7 +83,7 @@ def formulas(
     if minus is not None:
         errors = [errors[0] - errors[1]]
     elif scheme.dynamics == "sde":
-        errors.append(_fixed(strong_error(scheme), value))
+        errors.append(strong_error(scheme))
         if scheme.has_tunable_noise and value is None:
             errors.append(strong_error(at_lambda_one(scheme)))
     if style == "json":
@@ -117,25 +116,6 @@ def _lambda(text: str) -> Fraction:
     if value < 0:
         raise ValueError(f"--lambda-s {text}: lambda_s scales a variance, so it is >= 0")
     return value
-
-
-def _fixed(error: LocalError, value: Fraction | None) -> LocalError:
-    """The error at that lambda_s; its root stays a symbol where it is not rational."""
-    if value is None:
-        return error
-    ring = algebra()
-    known = [(ring.lambda_s, value)]
-    root = Fraction(math.isqrt(value.numerator), math.isqrt(value.denominator))
-    if root**2 == value:
-        known.append((ring.root_lambda, root))
-    terms = {
-        power: {
-            key: {tree: c for tree, full in combination.items() if (c := full.subs(known))}
-            for key, combination in by_key.items()
-        }
-        for power, by_key in error.terms.items()
-    }
-    return replace(error, terms=terms)
 
 
 def _heading(scheme: Scheme, minus: str | None, value: Fraction | None) -> list[str]:

@@ -55,7 +55,7 @@ def resolve(text: str, model: str | None = None, dynamics: str | None = None) ->
             raise ValueError(_unknown_name(text.strip(), model)) from None
         raise
     try:
-        return scheme(word, model or "psld", dynamics)  # type: ignore[arg-type]  # one of two, checked above
+        return scheme(word, model or "psld", dynamics)
     except WordError as error:
         spelled = _named("".join(text.split()))
         if not spelled:

@@ -7,8 +7,7 @@ an SDE, at lambda_s = 1); the tests derive it from the word and demand equality,
 from __future__ import annotations
 
 from splitting_analysis.models import MODEL_NAMES, Dynamics
-from splitting_analysis.notation import parse
-from splitting_analysis.scheme import Scheme, Source
+from splitting_analysis.scheme import Scheme, Source, scheme
 
 CONJUGATE = "Pandey, Rudolph & Mandt, ICLR 2024, arXiv 2310.07894"
 REDUCED = "Pandey, Rudolph & Mandt, arXiv 2402.07211"
@@ -29,8 +28,7 @@ def _entry(
     name: str, word: str, model: str, dynamics: Dynamics, order: int, nfe: int, cite: str,
     place: str = "", erratum: str = "",
 ) -> Scheme:  # fmt: skip
-    source = Source(cite, place, erratum)
-    return Scheme(name, parse(word), model, dynamics, source, order, nfe)
+    return scheme(word, model, dynamics, name, source=Source(cite, place, erratum), order=order, nfe=nfe)
 
 
 _RK4 = "S E[1/2] S@1/2 E[0,1/2] S@1/2 E[0,0,1] S@1 E[1/6,1/3,1/3,1/6]"
@@ -92,8 +90,8 @@ def find(name: str, model: str = "psld") -> Scheme:
     """The scheme `name` of `model`. Raises KeyError with the names there are."""
     if model not in MODEL_NAMES:
         raise KeyError(f"no model {model!r}; there are: {', '.join(MODEL_NAMES)}")
-    for scheme in entries(model):
-        if scheme.name == name:
-            return scheme
+    for entry in entries(model):
+        if entry.name == name:
+            return entry
     names = ", ".join(s.name for s in entries(model))
     raise KeyError(f"no scheme {name!r} for model {model}; there are: {names}")

@@ -167,7 +167,7 @@ def _expanded(scheme: Scheme, order: int) -> LocalError:
 
 def at_lambda_one(scheme: Scheme) -> Scheme:
     """The scheme with a symbolic lambda_s fixed at 1, the exact Ornstein-Uhlenbeck noise."""
-    if scheme.lambda_s.value is not None or not scheme.model.has_tunable_noise:
+    if scheme.lambda_s.value != "free" or not scheme.model.has_tunable_noise:
         return scheme
     return replace(scheme, lambda_s=replace(scheme.lambda_s, value=Fraction(1)))
 

@@ -54,8 +54,8 @@ class Piece:
     linear: Callable[[Any], Matrix]
     score: Callable[[Any], Coefficients]
     noise: Callable[[Any], Coefficients]
-    tunable_noise: bool = False
-    """Whether lambda_s scales the position noise of this piece (theory: the letter O)."""
+    tuned: int | None = None
+    """The component whose noise lambda_s scales, if any (the letter O: the position, 0)."""
 
     def __post_init__(self) -> None:
         if self.rule not in tuple(Rule):
@@ -63,6 +63,14 @@ class Piece:
             raise ValueError(f"no rule {self.rule!r} for a piece; there are: {known}")
         if self.rule is Rule.ANCESTRAL and self.linear(_ONES) != ((_ONES.half,),):
             raise ValueError("the ancestral rule is that of x/2 in one component: its step contains it")
+        if self.tuned is not None and not (self.rule is Rule.EXPONENTIAL and self._uncoupled):
+            raise ValueError("lambda_s tunes the noise of exponential pieces that couple no components")
+
+    @property
+    def _uncoupled(self) -> bool:
+        return not any(
+            entry for i, row in enumerate(self.linear(_ONES)) for j, entry in enumerate(row) if i != j
+        )
 
     @property
     def uses_score(self) -> bool:
@@ -98,7 +106,7 @@ class Model:
 
     @property
     def has_tunable_noise(self) -> bool:
-        return any(piece.tunable_noise for piece in self.pieces.values())
+        return any(piece.tuned is not None for piece in self.pieces.values())
 
 
 def _psld_ode(p: Any) -> Matrix:
@@ -134,7 +142,7 @@ _PSLD_SDE = {
         lambda p: ((-p.Gamma / 2, 0), (0, -p.nu / 2)),
         _none,
         _psld_noise,
-        tunable_noise=True,
+        tuned=0,
     ),
     "L": Piece(
         Rule.EXPONENTIAL,

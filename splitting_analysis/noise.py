@@ -70,13 +70,15 @@ def scaled_noise(piece: Piece, policy: LambdaS) -> tuple[Matrix, Coefficients]:
     """The linear part and the noise that make up the covariance of a piece, lambda_s included."""
     a = algebra()
     matrix, noise = noise_drift(piece), piece.noise(a.p)
-    if not piece.tunable_noise:
+    if piece.tuned is None:
         return matrix, noise
-    value = a.lambda_s if policy.value is None else a.number(Fraction(policy.value))
+    value = a.lambda_s if policy.value == "free" else a.number(Fraction(policy.value))
     if policy.rule == "exponent":
-        first = (matrix[0][0] * value, *matrix[0][1:])
-        matrix = (first, *matrix[1:])
-    return matrix, (noise[0] * value, *noise[1:])
+        matrix = tuple(
+            tuple(entry * value if i == j == piece.tuned else entry for j, entry in enumerate(row))
+            for i, row in enumerate(matrix)
+        )
+    return matrix, tuple(q * value if i == piece.tuned else q for i, q in enumerate(noise))
 
 
 def expectation(series: Series, flow: Flow) -> Series:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from fractions import Fraction
+from math import inf
 from typing import Literal
 
 from splitting_analysis.models import MODELS, Dynamics, Model, Rule, model_of
@@ -30,16 +31,17 @@ class LambdaS:
 
     exponent   variance 1 - exp(-lambda_s delta Gamma)      (arXiv 2402.07211)
     variance   variance lambda_s (1 - exp(-delta Gamma))
-    `value` fixes lambda_s; None leaves it a symbol in the closed forms and 1 in numbers.
+    `value` fixes lambda_s; "free" leaves it a symbol in closed forms, and a setting of the run
+    (1 unless it says otherwise) in numbers.
     """
 
     rule: Literal["exponent", "variance"] = "exponent"
-    value: Fraction | None = None
+    value: Fraction | Literal["free"] = "free"
 
     def __post_init__(self) -> None:
         if self.rule not in ("exponent", "variance"):
             raise ValueError(f"no rule {self.rule!r} for lambda_s; there are: exponent, variance")
-        if self.value is not None and self.value < 0:
+        if self.value != "free" and not 0 <= self.value < inf:
             raise ValueError(f"lambda_s = {self.value}: lambda_s scales a variance, so it is >= 0")
 
 
@@ -47,32 +49,35 @@ class LambdaS:
 class Scheme:
     """A named sampler. Raises WordError or ValueError when word, model and claims disagree.
 
-    `order` is the claimed order of the global error (weak, for an SDE), `nfe` the claimed score
-    evaluations per step; None claims nothing.
+    `order` is the claimed order of the global error (weak, for an SDE); None claims nothing.
     """
 
     name: str
     word: Word
-    model_name: str = "psld"
-    dynamics: Dynamics = "sde"
+    model: Model
     source: Source = field(default=Source("user"))
     order: int | None = None
-    nfe: int | None = None
     lambda_s: LambdaS = field(default=LambdaS())
 
     def __post_init__(self) -> None:
         check(self.word, self.model)
         if self.order is not None and self.order < 1:
             raise ValueError(f"{self.name}: claims order {self.order}; a consistent scheme has at least 1")
-        if self.nfe is not None and self.nfe != self.word.nfe:
-            raise ValueError(
-                f"{self.name}: claims {self.nfe} evaluations per step, "
-                f"but its word {self.word} makes {self.word.nfe}"
-            )
 
     @property
-    def model(self) -> Model:
-        return model_of(self.model_name, self.dynamics)
+    def model_name(self) -> str:
+        """The name of its model, in lower case."""
+        return self.model.name
+
+    @property
+    def dynamics(self) -> Dynamics:
+        """Whether it steps the ODE or the SDE of its model."""
+        return self.model.dynamics
+
+    @property
+    def nfe(self) -> int:
+        """Score evaluations per step."""
+        return self.program.evaluations
 
     @property
     def program(self) -> Program:
@@ -82,7 +87,7 @@ class Scheme:
     @property
     def has_tunable_noise(self) -> bool:
         """Whether lambda_s acts in it: a letter of its word has position noise to scale."""
-        return any(piece.tunable_noise for piece in self.program.pieces)
+        return any(piece.tuned is not None for piece in self.program.pieces)
 
     def _repr_latex_(self) -> str:
         """Displays as its name and word in a notebook."""
@@ -95,17 +100,29 @@ class Scheme:
 
 
 def scheme(
-    word: str | Word,
-    model: str = "psld",
-    dynamics: Dynamics | None = None,
-    name: str | None = None,
-) -> Scheme:
-    """A scheme from a user's word. Words with noise in them are SDE words, others default to ODE."""
+    word: str | Word, model: str | Model = "psld", dynamics: str | None = None, name: str | None = None,
+    *, source: Source = Source("user"), order: int | None = None, nfe: int | None = None,
+    lambda_s: LambdaS = LambdaS(),
+) -> Scheme:  # fmt: skip
+    """A scheme from a word. In a named model, words with noise in them are the SDE's, others the ODE's.
+
+    `model` is a name, upper or lower case, or a model of your own, which has its dynamics. `order`
+    and `nfe` are claims. Raises WordError or ValueError when word, model and claims disagree.
+    """
     word = as_word(word)
-    if dynamics is None:
-        noisy = word.letters & set("OLK") or any(op.rule == "ddpm" for op in word)
-        dynamics = "sde" if noisy else "ode"
-    return Scheme(name or str(word), word, model, dynamics)
+    if isinstance(model, str):
+        if dynamics is None:
+            noisy = word.letters & set("OLK") or any(op.rule == "ddpm" for op in word)
+            dynamics = "sde" if noisy else "ode"
+        model = model_of(model.strip().lower(), dynamics.strip().lower())
+    elif dynamics not in (None, model.dynamics):
+        raise ValueError(f"the model {model.name} that was given is one of the {model.dynamics.upper()}")
+    name = name or str(word)
+    if nfe not in (None, word.nfe):
+        raise ValueError(
+            f"{name}: claims {nfe} evaluations per step, but its word {word} makes {word.nfe}"
+        )
+    return Scheme(name, word, model, source, order, lambda_s)
 
 
 def piece_key(letter: str, rule: str) -> str:

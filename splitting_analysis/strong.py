@@ -12,7 +12,8 @@ from __future__ import annotations
 from fractions import Fraction
 from functools import cache
 from itertools import combinations_with_replacement
-from typing import NamedTuple
+from math import isqrt
+from typing import Literal, NamedTuple
 
 from sympy.polys.rings import PolyElement
 
@@ -22,7 +23,7 @@ from splitting_analysis.local_error import LocalError, carried_score
 from splitting_analysis.models import Rule
 from splitting_analysis.noise import block_of
 from splitting_analysis.program import Advance
-from splitting_analysis.scheme import LambdaS, Scheme
+from splitting_analysis.scheme import Scheme
 from splitting_analysis.trees import (
     MOMENT,
     Combination,
@@ -64,7 +65,9 @@ class Kernel(NamedTuple):
         )
 
 
-def _path_noise(policy: LambdaS, kernels: dict[str, Kernel]) -> NoiseRule:
+def _path_noise(root: PolyElement, kernels: dict[str, Kernel]) -> NoiseRule:
+    """Noise as integrals against the path, that of a tuned component times `root`."""
+
     def draw(flow: Flow, op: Advance, origin: int) -> None:
         a, piece, block = algebra(), op.piece, block_of(op, origin)
         matrix, noise = piece.linear(a.p), piece.noise(a.p)
@@ -76,7 +79,7 @@ def _path_noise(policy: LambdaS, kernels: dict[str, Kernel]) -> NoiseRule:
         for q, c in enumerate(flow.model.components):
             if not noise[q]:
                 continue
-            scale = a.root_lambda if piece.tunable_noise and q == 0 and policy.value != 1 else a.one
+            scale = root if q == piece.tuned else a.one
             accumulate(flow.state[c][1], leaf(block + c), scale)
             if piece.rule is not Rule.EXPONENTIAL:
                 continue  # the noise comes in at once, at the rate of the step's start
@@ -97,14 +100,16 @@ def strong_error(scheme: Scheme) -> LocalError:
 
     Keys "xx", "xm", "mm" (d x d matrices in R^d). terms[3] is the usual leading coefficient, and
     the strong global order is then 1. Where a free lambda_s or missing noise makes the scheme
-    inconsistent, terms[1] is the leading one and nothing else is returned.
+    inconsistent, terms[1] is the leading one and nothing else is returned. The root of a fixed
+    lambda_s that is no rational number stays a symbol.
     Raises ValueError for a scheme without noise.
     """
     model = scheme.model
     if model.dynamics != "sde":
         raise ValueError(f"{scheme.name} is deterministic: it has no strong error, only an ODE one")
     kernels: dict[str, Kernel] = {}
-    rule = _path_noise(scheme.lambda_s, kernels)
+    value = scheme.lambda_s.value
+    rule = _path_noise(_root(value), kernels)
     flow = begin(model, _WEIGHT)
     carried, _ = carried_score(scheme, flow, rule)
     before = {c: list(series) for c, series in flow.state.items()}
@@ -120,8 +125,28 @@ def strong_error(scheme: Scheme) -> LocalError:
     for a, b in combinations_with_replacement(model.components, 2):
         for power, by_key in terms.items():
             by_key[a + b] = _mean_square(scheme, kernels, a, errors[a][power], b, errors[b][power])
+    if value != "free":
+        terms = {power: _at_lambda(by_key, value) for power, by_key in terms.items()}
     terms = {1: terms[1]} if any(terms[1].values()) else {3: terms[3]}
     return LocalError(scheme.name, str(scheme.word), model, "strong", terms)
+
+
+def _root(value: Fraction | Literal["free"]) -> PolyElement:
+    """Root lambda_s, a number where that is rational."""
+    if value != "free":
+        root = Fraction(isqrt(value.numerator), isqrt(value.denominator))
+        if root**2 == value:
+            return algebra().number(root) * algebra().one
+    return algebra().root_lambda
+
+
+def _at_lambda(by_key: dict[str, Combination], value: Fraction) -> dict[str, Combination]:
+    """The terms at a fixed lambda_s, which products of its root have brought in."""
+    known = [(algebra().lambda_s, value)]
+    return {
+        key: {tree: c for tree, full in combination.items() if (c := full.subs(known))}
+        for key, combination in by_key.items()
+    }
 
 
 def _exact(

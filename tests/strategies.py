@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from splitting_analysis.models import MODELS, Dynamics, model_of
 from splitting_analysis.notation import Op, Word
 from splitting_analysis.scheme import Scheme, piece_key
+from splitting_analysis.scheme import scheme as make
 
 MODEL_KEYS = sorted(MODELS)
 _TIMES = (Fraction(0), Fraction(1, 2), Fraction(1))
@@ -120,7 +121,7 @@ def schemes(
     keys = [key for key in MODEL_KEYS if name in (None, key[0]) and dynamics in (None, key[1])]
     model_name, which = draw(st.sampled_from(keys))
     word = draw(scheme_words(model_name, which, max_parts))
-    return Scheme(str(word), word, model_name, which)
+    return make(word, model_name, which)
 
 
 @st.composite

@@ -262,7 +262,7 @@ def test_a_word_of_both_dynamics_says_how_it_is_read_unless_told(run, word, mode
     assert (code, err) == (0, f"{said}\n" if said else "")
     assert reading(resolve(word, model, resolve(word, model).dynamics), "ode") == ""
     if open_reading:
-        assert "--dynamics sde" in said and "probability-flow ODE" in out or "Hamiltonian" in out
+        assert ("--dynamics sde" in said and "probability-flow ODE" in out) or "Hamiltonian" in out
         assert run("derive", word, *family, "--dynamics", "ode") == (0, out, "")
 
 

@@ -19,7 +19,7 @@ from gpu_samplers.noise import Noise  # noqa: E402
 from gpu_samplers.plan import plan  # noqa: E402
 from gpu_samplers.processes import PSLD, VP, exponential, grid  # noqa: E402
 from splitting_analysis import CATALOGUE, find, parse  # noqa: E402
-from splitting_analysis.scheme import LambdaS, Scheme, scheme  # noqa: E402
+from splitting_analysis.scheme import LambdaS, scheme  # noqa: E402
 from tests.probing import case_names, diffusion_of, gaussian_score, law, process_of  # noqa: E402
 from tests.strategies import schemes  # noqa: E402
 
@@ -166,7 +166,7 @@ def test_merged_noise_keeps_every_covariance_of_position_and_momentum_in_fewest_
 @pytest.mark.parametrize("value", [0.0, 0.4, lambda t: 0.2 + t], ids=["0", "0.4", "0.2 + t"])
 def test_lambda_s_means_the_same_to_the_engine_and_to_the_exact_side(rule, value):
     word, policy = parse("O/3 S B A O*2/3"), LambdaS(rule, Fraction(7, 10))
-    entry = Scheme("two", word, "psld", "sde", lambda_s=policy)
+    entry = scheme(word, "psld", "sde", lambda_s=policy)
     for name in case_names("psld"):
         times = times_of(process_of(name), "quadratic")
         close_to_moments(entry, name, times, lambda_s=value)

@@ -14,7 +14,7 @@ from splitting_analysis.catalogue import CATALOGUE, find
 from splitting_analysis.formulas import keys_of, spell_error, to_json
 from splitting_analysis.local_error import at_lambda_one, local_error
 from splitting_analysis.numbers import Point, error_numbers, evaluate
-from splitting_analysis.scheme import Scheme, scheme
+from splitting_analysis.scheme import scheme
 from splitting_analysis.strong import strong_error
 from splitting_analysis.styles import STYLES
 from tests import oracle_errors as oracle
@@ -95,7 +95,7 @@ def test_random_words_print_what_they_mean_in_all_styles():
     @settings(max_examples=6)
     @given(word=splitting_words("psld", "ode", 2))
     def holds(word):
-        error = local_error(Scheme("random", word, "psld", "ode"), 2)
+        error = local_error(scheme(word, "psld", "ode"), 2)
         for k, by_key in error.terms.items():
             for c, combination in by_key.items():
                 expected = np.asarray(evaluate(combination, here), float)

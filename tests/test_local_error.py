@@ -15,7 +15,7 @@ from splitting_analysis.catalogue import CATALOGUE, find
 from splitting_analysis.local_error import local_error
 from splitting_analysis.notation import parse
 from splitting_analysis.numbers import Point, evaluate
-from splitting_analysis.scheme import LambdaS, Scheme
+from splitting_analysis.scheme import LambdaS, scheme
 from tests import oracle_errors as oracle
 from tests import oracle_jets as jets
 from tests import oracle_problems as problems
@@ -99,8 +99,8 @@ def test_both_policies_of_lambda_s_err_as_their_closed_forms_say(rule):
     word = find("ROBA").word
     phi = smooth_function(p)
     truth = oracle.weak_error(p, str(word), phi)
-    error = local_error(Scheme("tuned", word, lambda_s=LambdaS(rule)))
-    fixed = local_error(Scheme("fixed", word, lambda_s=LambdaS(rule, Fraction(8, 5))))
+    error = local_error(scheme(word, lambda_s=LambdaS(rule)))
+    fixed = local_error(scheme(word, lambda_s=LambdaS(rule, Fraction(8, 5))))
     for k in (1, 2):
         assert close(evaluate(error.terms[k]["phi"], point(p, phi)), truth[k])
         assert close(evaluate(fixed.terms[k]["phi"], point(p, phi)), truth[k])
@@ -116,7 +116,7 @@ def test_random_ode_words_err_as_their_closed_forms_say(model):
     @given(word=splitting_words(model, "ode", 2))
     def holds(word):
         truth = oracle.ode_error(p, str(word), 3)
-        error = local_error(Scheme("random", word, model, "ode"))
+        error = local_error(scheme(word, model, "ode"))
         for k, c in product((1, 2, 3), p.components):
             assert close(evaluate(error.terms[k][c], here), truth[k][c]), (k, c)
 
@@ -143,7 +143,7 @@ def test_random_sde_words_err_weakly_as_their_closed_forms_say_in_two_dimensions
     @example(word=parse(CARRIED[model]))
     def holds(word):
         truth = oracle.weak_error(p, str(word), phi)
-        error = local_error(Scheme("random", word, model, "sde"), 2)
+        error = local_error(scheme(word, model, "sde"), 2)
         for k in (1, 2):
             assert close(evaluate(error.terms[k]["phi"], here), truth[k]), k
 
@@ -155,7 +155,7 @@ def test_random_sde_words_err_weakly_as_their_closed_forms_say_in_two_dimensions
 def test_moments_through_h3_hold_in_two_dimensions_with_a_score_carried_past_noise(word, key):
     p = problems.problem("vp", "sde", 2)
     truth = oracle.weak_error(p, word, problems.increments(p, key), 3, nodes=4)
-    error, here = local_error(Scheme("carried", parse(word), "vp", "sde"), 3), point(p)
+    error, here = local_error(scheme(parse(word), "vp", "sde"), 3), point(p)
     for k in (2, 3):
         assert close(np.sum(evaluate(error.terms[k][key], here)), truth[k]), k
     assert abs(truth[3]) > 1e-2

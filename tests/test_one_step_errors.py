@@ -23,7 +23,7 @@ from analytic_models.targets import Gaussian, score
 from splitting_analysis.catalogue import CATALOGUE, find
 from splitting_analysis.local_error import at_lambda_one, local_error, order_of
 from splitting_analysis.numbers import Point, evaluate, linear_field, vector_field
-from splitting_analysis.scheme import Scheme
+from splitting_analysis.scheme import Scheme, scheme
 from tests.strategies import splitting_words
 
 H = mpmath.mpf(10) ** -16
@@ -133,7 +133,7 @@ def test_the_error_of_one_step_over_its_derived_constant_tends_to_one_for_random
     @settings(max_examples=25)
     @given(word=splitting_words(model, dynamics, carried=False), problem=problems(model))
     def holds(word, problem):
-        assert_ratio_one(Scheme(str(word), word, model, dynamics), problem)
+        assert_ratio_one(scheme(word, model, dynamics), problem)
 
     with mpmath.workdps(DIGITS):
         holds()

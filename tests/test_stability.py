@@ -95,7 +95,7 @@ def test_the_scan_and_the_exact_roots_agree_on_any_word(data):
     keys = [("psld", "ode"), ("vp", "ode"), ("vp", "sde"), ("langevin", "ode"), ("langevin", "sde")]
     model, dynamics = data.draw(st.sampled_from(keys))
     word = data.draw(splitting_words(model, dynamics))
-    entry = Scheme(str(word), word, model, dynamics)
+    entry = scheme(word, model, dynamics)
     still = PSLD(Gamma=0.25, nu=3.25, kappa=1.0)  # neutral where the data variance is 1
     diffusion = still if model == "psld" and data.draw(st.booleans()) else PROCESSES[model]
     variance = data.draw(st.sampled_from([0.001, 0.75, 1.0, 1.5]))

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from fractions import Fraction
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -11,7 +14,7 @@ from splitting_analysis.catalogue import CATALOGUE, find
 from splitting_analysis.local_error import at_lambda_one
 from splitting_analysis.models import model_of
 from splitting_analysis.numbers import Point, evaluate
-from splitting_analysis.scheme import Scheme, scheme
+from splitting_analysis.scheme import LambdaS, scheme
 from splitting_analysis.strong import strong_error
 from tests import oracle_strong as oracle
 from tests.strategies import splitting_words
@@ -86,7 +89,7 @@ def test_random_words_err_strongly_as_their_closed_forms_say(model):
     @given(word=splitting_words(model, "sde", 2))
     def holds(word):
         truth = oracle.strong_error(p, str(word))
-        error = strong_error(at_lambda_one(Scheme("random", word, model, "sde")))
+        error = strong_error(at_lambda_one(scheme(word, model, "sde")))
         assert numbers(error, p, 3) == pytest.approx(traces(p, truth[3]), abs=1e-8)
 
     holds()
@@ -109,3 +112,16 @@ def test_a_deterministic_scheme_has_no_strong_error():
 def test_halving_an_exact_piece_does_not_change_the_strong_error():
     halves = strong_error(at_lambda_one(scheme("O/2 O/2 S B A")))
     assert halves.terms == strong_error(at_lambda_one(scheme("O S B A"))).terms
+
+
+@pytest.mark.parametrize("value", [Fraction(9, 4), Fraction(8, 5), Fraction(1)])
+def test_a_fixed_lambda_s_is_the_free_one_at_that_number(value):
+    """A rational root, an irrational one, and the exact noise."""
+    p = affine("psld", lambda_s=float(value))
+    free = scheme("O/3 S B A O*2/3")
+    fixed = strong_error(replace(free, lambda_s=LambdaS(value=value)))
+    power = 3 if value == 1 else 1
+    assert fixed.leading == power
+    expected = strong_error(at_lambda_one(free)) if value == 1 else strong_error(free)
+    assert numbers(fixed, p, power) == pytest.approx(numbers(expected, p, power), abs=1e-12)
+    assert power == 3 or any(numbers(fixed, p, 1).values())
