@@ -100,6 +100,9 @@ class Model:
     splittings: tuple[str, ...]
     """Sets of letters that add up to the full drift E."""
 
+    def __repr__(self) -> str:
+        return f"<model {self.name} {self.dynamics}>"
+
     @property
     def drift(self) -> Piece:
         return self.pieces["E"]
