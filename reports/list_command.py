@@ -38,7 +38,7 @@ def list_schemes(
       splitting-analysis list --model psld --dynamics sde
       splitting-analysis list --json
     """
-    check_family(model, dynamics)
+    model, dynamics = check_family(model, dynamics)
     rows = [
         {
             "name": s.name,

@@ -10,12 +10,14 @@ from splitting_analysis.notation import WordError, parse
 from splitting_analysis.scheme import Scheme, scheme
 
 
-def check_family(model: str | None, dynamics: str | None) -> None:
-    """Raise ValueError for a model or dynamics that there is not; None is any."""
+def check_family(model: str | None, dynamics: str | None) -> tuple[str | None, str | None]:
+    """Both as the code spells them, from any case; None is any. ValueError for what there is not."""
+    model, dynamics = (text and text.strip().casefold() for text in (model, dynamics))
     if model not in (None, *MODEL_NAMES):
         raise ValueError(f"no model {model!r}; there are: {', '.join(MODEL_NAMES)}")
     if dynamics not in (None, "ode", "sde"):
         raise ValueError(f"no dynamics {dynamics!r}; there are: ode, sde")
+    return model, dynamics
 
 
 def check_lambda_s(option: str, *schemes: Scheme) -> None:
@@ -33,7 +35,7 @@ def resolve(text: str, model: str | None = None, dynamics: str | None = None) ->
     WordError for a word that the model refuses, ValueError for an unknown name, model or
     dynamics, each saying what would be right.
     """
-    check_family(model, dynamics)
+    model, dynamics = check_family(model, dynamics)
     named = [entry for entry in CATALOGUE if entry.name.casefold() == text.strip().casefold()]
     for entry in named:  # the catalogue lists PSLD first
         if model in (None, entry.model_name) and dynamics in (None, entry.dynamics):
