@@ -14,13 +14,18 @@ GridName = Literal["uniform", "quadratic"]
 def grid(name: str, steps: int, T: Any = 1.0, eps: Any = 1e-3) -> list[Any]:
     """`steps` + 1 times from 0 to T - eps: uniform, or quadratic (T - eps)(1 - (1 - i/n)^2).
 
-    Raises ValueError for an unknown name, steps < 1, or eps outside [0, T).
+    Raises ValueError for an unknown name, steps < 1, or eps outside [0, T) or lost beside T.
     """
     if steps < 1 or int(steps) != steps:
         raise ValueError(f"a grid has at least 1 step, not {steps}")
     if not 0 <= eps < T:
         raise ValueError(f"eps = {eps}: the last time T - eps must lie in (0, T], T = {T}")
     end = T - eps
+    if eps > 0 and end == T:
+        raise ValueError(
+            f"eps = {eps} vanishes beside T = {T}: T - eps rounds to T, and nothing would be left to "
+            "denoise; give 0, or 1e-15 T and more"
+        )
     if name == "uniform":
         return [end * i / steps for i in range(steps + 1)]
     if name == "quadratic":

@@ -65,7 +65,7 @@ def largest_stable_step(
     exist at tau, or scheme and process are of different models.
     """
     own, frozen = frozen_problem(scheme, diffusion, variances, tau)
-    growth, rate = _exact_growth(scheme, own, frozen)
+    growth, rate = exact_growth(scheme, own, frozen)
     wide = scheme.carries_score and len(frozen) > 1  # eigenvalues of larger matrices are less exact
     tolerance = CARRIED_TOLERANCE if wide else TOLERANCE
     longest = 10 * float(diffusion.T) if longest is None else longest
@@ -103,7 +103,7 @@ def stiffest(scheme: Scheme, diffusion: Diffusion, variances: Any, tau: float) -
 
     A variance of 0 counts like any other where the score exists. Raises ValueError where it does not.
     """
-    return int(np.argmax(_exact_growth(scheme, *frozen_problem(scheme, diffusion, variances, tau))[1]))
+    return int(np.argmax(exact_growth(scheme, *frozen_problem(scheme, diffusion, variances, tau))[1]))
 
 
 def _first_exit(leaves: Callable[[float], bool], scan: Array, guess: float, shortest: float) -> float:
@@ -216,7 +216,7 @@ def polynomial_limit(scheme: Scheme, diffusion: Diffusion, variance: float, tau:
     if rules != {"euler"}:
         return None
     own, frozen = frozen_problem(scheme, diffusion, [variance], tau)
-    growth, rate = _exact_growth(scheme, own, frozen)
+    growth, rate = exact_growth(scheme, own, frozen)
     if growth[0] > NEUTRAL * rate[0]:
         return float("nan")
     h = sympy.Symbol("h", positive=True)
@@ -373,7 +373,7 @@ def _frozen(diffusion: Diffusion, variances: Any, tau: Any) -> tuple[Diffusion, 
     return replace(diffusion, beta_min=rate, beta_max=rate), matrix
 
 
-def _exact_growth(scheme: Scheme, own: Diffusion, frozen: Block) -> tuple[Array, Array]:
+def exact_growth(scheme: Scheme, own: Diffusion, frozen: Block) -> tuple[Array, Array]:
     """Largest real part, and largest modulus, of the eigenvalues of the exact frozen drift; shape (d,)."""
     linear, weights, _ = coefficients(scheme.model.drift, own)
     n = range(len(linear))

@@ -214,6 +214,8 @@ def grid(name: str, steps: int, T: float = 1.0, eps: float = 1e-3) -> list[float
     """`steps` + 1 reverse times on [0, T - eps], "uniform" or "quadratic" (theory section 7)."""
     if steps < 1 or not 0 <= eps < T:
         raise ValueError(f"{steps} steps to T - eps, T = {T}, eps = {eps}: it takes steps >= 1, 0 <= eps < T")
+    if eps > 0 and T - eps == T:
+        raise ValueError(f"eps = {eps} vanishes beside T = {T}: T - eps rounds to T; give 0 or a larger eps")
     if name == "uniform":
         return [(T - eps) * i / steps for i in range(steps + 1)]
     if name == "quadratic":

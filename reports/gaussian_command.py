@@ -16,10 +16,19 @@ def gaussian(
     names: Annotated[list[str], typer.Argument(help="Names from the catalogue, or words in quotes.")],
     nfe: Annotated[str | None, typer.Option(help="Budgets of score evaluations: 50,100.")] = None,
     steps: Annotated[str | None, typer.Option(help="Numbers of steps instead: 49,99.")] = None,
-    model: Annotated[str, typer.Option(help="psld, vp or langevin.")] = "psld",
+    model: Annotated[
+        str | None, typer.Option(help="psld, vp or langevin; by default psld, or where the name is found.")
+    ] = None,
+    dynamics: Annotated[
+        str | None, typer.Option(help="ode or sde; by default what the letters say (noise: sde).")
+    ] = None,
     spectrum: Annotated[
-        str, typer.Option(help="Variances of the target: digits, FILE.npy, or numbers v1,v2,...")
-    ] = "digits",
+        str | None,
+        typer.Option(
+            help="Variances of the target: digits, FILE.npy, or numbers v1,v2,... (default: digits; 1 for "
+            "langevin, which needs positive ones)."
+        ),
+    ] = None,
     start: Annotated[str, typer.Option(help="prior (stationary law) or pT (exact law at T).")] = "prior",
     grid: Annotated[str, typer.Option(help="uniform or quadratic.")] = "uniform",
     eps: Annotated[
@@ -46,7 +55,9 @@ def gaussian(
     Mean and covariance of every step are pushed exactly through the word, mode
     by mode. w2_x is the 2-Wasserstein distance of the positions to the data
     law, w2 that of positions and momenta, kl_x the Kullback-Leibler divergence
-    of data from sampler over the modes with positive variance.
+    of data from sampler over the modes with positive variance. A run that
+    blew up because its steps are beyond the stability limit is called
+    unstable, with the step, the limit and the mode (in JSON under unstable).
 
     \b
     Examples:
@@ -56,18 +67,20 @@ def gaussian(
           --no-denoise --param beta_min=0.1,beta_max=20
     """
     from reports import gaussian_rows as g
-    from reports.lookup import resolve
 
     if (nfe is None) == (steps is None):
         raise ValueError("give either --nfe 50,100 (budgets) or --steps 49,99")
     counts = g.counts(nfe, "--nfe") if nfe is not None else g.counts(steps or "", "--steps")
-    schemes = [resolve(name, model) for name in names]
-    setting = g.setting_of(model, spectrum, param, start, grid, eps, denoise)
+    schemes = g.schemes_of(names, model, dynamics)
+    setting = g.setting_of(schemes[0].model_name, spectrum, param, start, grid, eps, denoise)
     cases = g.cases(schemes, counts, g.lambdas(lambda_s))
+    if notice := g.announcement(g.check_time(cases, setting, are_steps=nfe is None)):
+        print(notice, file=sys.stderr)
     rows = list(progress(g.rows(cases, setting, are_steps=nfe is None), len(cases)))
     if as_json:
         print_json(rows)
     else:
         shown = [c for c in COLUMNS if c != "lambda_s" or lambda_s]
-        print_table(shown, [[g.shown(row[c]) for c in shown] for row in rows])
-        print(g.footnote(setting, rows), file=sys.stderr)
+        print_table(shown, [[g.cell(row, c) for c in shown] for row in rows])
+        notes = (g.footnote(setting, rows), *g.readings(names, schemes, dynamics), *g.blow_ups(rows))
+        print(*notes, sep="\n", file=sys.stderr)
