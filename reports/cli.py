@@ -2,13 +2,17 @@
 
 Help is instant because nothing imported here imports SymPy, NumPy or Matplotlib: a command
 imports the module that does its work when it is called. A command raises ValueError or KeyError
-for bad input; `main` turns these into one message and exit code 2.
+for bad input; `main` turns these into one message and exit code 2, and everything else that goes
+wrong into one message and exit code 1.
 """
 
 from __future__ import annotations
 
+import os
+import shutil
 import sys
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import Annotated, Any
 
 import typer
@@ -20,6 +24,7 @@ from reports.gaussian_command import gaussian
 from reports.list_command import list_schemes
 from reports.report_command import report
 from reports.sample_command import sample
+from reports.terminal import NARROW, NarrowHelp, make_readable
 from reports.train_command import train
 
 
@@ -31,14 +36,31 @@ def _without_types(parameters: list[Any]) -> list[Any]:
     return parameters
 
 
+def _is_narrow() -> bool:
+    return shutil.get_terminal_size().columns < NARROW
+
+
 class _Command(TyperCommand):
     def get_params(self, ctx: Any) -> list[Any]:
         return _without_types(super().get_params(ctx))
+
+    def format_help(self, ctx: Any, formatter: Any) -> None:
+        super().format_help(ctx, NarrowHelp(formatter) if _is_narrow() else formatter)
 
 
 class _Group(TyperGroup):
     def get_params(self, ctx: Any) -> list[Any]:
         return _without_types(super().get_params(ctx))
+
+    def format_help(self, ctx: Any, formatter: Any) -> None:
+        super().format_help(ctx, NarrowHelp(formatter) if _is_narrow() else formatter)
+
+    def invoke(self, ctx: Any) -> Any:
+        try:
+            return super().invoke(ctx)
+        except KeyboardInterrupt:  # here, because Typer ends the program without a word
+            print("interrupted", file=sys.stderr)
+            raise typer.Exit(130) from None
 
 
 app = typer.Typer(
@@ -47,8 +69,8 @@ app = typer.Typer(
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
-    # Boxes and colours for people; plain text for pipes.
-    rich_markup_mode="rich" if sys.stdout.isatty() else None,
+    # Boxes and colours for people who have room for them; plain text for pipes.
+    rich_markup_mode="rich" if sys.stdout is not None and sys.stdout.isatty() and not _is_narrow() else None,
 )
 app.command("list", cls=_Command)(list_schemes)
 for command in (derive, gaussian, report, sample, train, convert):
@@ -83,14 +105,61 @@ def _options(
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Run the command line; exits with 0, or with 2 and one message on standard error."""
-    arguments = sys.argv[1:] if arguments is None else arguments
+    """Run the command line; exits with 0, with 2 for bad input, with 1 where something else failed.
+
+    Whatever fails is one message on standard error; --debug, anywhere, shows the traceback instead.
+    """
+    arguments = list(sys.argv[1:] if arguments is None else arguments)
+    debug = "--debug" in arguments
+    try:
+        _run([argument for argument in arguments if argument != "--debug"])
+    except BrokenPipeError:  # whoever read our output has seen enough
+        _drop_output()
+        raise SystemExit(1) from None
+    except KeyboardInterrupt:
+        print("interrupted", file=sys.stderr)
+        raise SystemExit(130) from None
+    except Exception as error:
+        if isinstance(error, OSError) and error.filename is None:
+            _drop_output()
+        if debug:
+            raise
+        print(f"error: {_message(error)}", file=sys.stderr)
+        bad_input = isinstance(error, ValueError | KeyError) and not isinstance(error, UnicodeEncodeError)
+        raise SystemExit(2 if bad_input else 1) from None
+
+
+def _run(arguments: list[str]) -> None:
+    if sys.stdout is None:
+        raise OSError("cannot write the output: standard output is closed")
+    make_readable(sys.stdout, sys.stderr)
     try:
         app(args=arguments, prog_name="splitting-analysis")
-    except (ValueError, KeyError) as error:
-        if "--debug" in arguments:
-            raise
-        # str(KeyError("text")) is its repr
-        message = error.args[0] if isinstance(error, KeyError) and error.args else error
-        print(f"error: {message}", file=sys.stderr)
-        raise SystemExit(2) from None
+    finally:
+        sys.stdout.flush()  # a full disk is noticed here, not when the interpreter is gone
+
+
+def _message(error: Exception) -> str:
+    """One sentence for what went wrong."""
+    if isinstance(error, KeyError) and error.args:
+        return str(error.args[0])  # str(KeyError("text")) is its repr
+    if isinstance(error, ValueError):
+        return str(error)
+    if isinstance(error, OSError) and error.strerror:
+        what = "cannot write the output" if error.filename is None else str(error.filename)
+        return f"{what}: {error.strerror}"
+    if isinstance(error, OSError):
+        return str(error)
+    if isinstance(error, MemoryError):
+        return "the memory of this machine does not suffice; --debug shows where"
+    said = str(error).strip().partition("\n")[0]
+    kind = type(error).__name__ + (f": {said}" if said else "")
+    return f"a fault of this program, not of the input ({kind}); --debug shows the traceback"
+
+
+def _drop_output() -> None:
+    """What is still to be written goes nowhere: the interpreter would complain when it ends."""
+    with suppress(OSError, ValueError, AttributeError):
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, sys.stdout.fileno())
+        os.close(nowhere)

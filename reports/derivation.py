@@ -6,7 +6,8 @@ import math
 from collections.abc import Callable
 from dataclasses import replace
 from fractions import Fraction
-from functools import partial
+from functools import cache, partial
+from itertools import islice, product
 from types import SimpleNamespace
 from typing import Any
 
@@ -20,13 +21,15 @@ from reports.lookup import check_lambda_s, resolve
 from reports.terminal import json_text
 from splitting_analysis.formulas import keys_of, spell_error, to_json
 from splitting_analysis.local_error import LocalError, at_lambda_one, local_error, order_of
-from splitting_analysis.numbers import Directions, Point, evaluate, sympy_field, vector_field
+from splitting_analysis.numbers import Directions, Point, evaluate
 from splitting_analysis.scheme import LambdaS, Scheme
 from splitting_analysis.strong import strong_error
 from splitting_analysis.styles import STYLES
 
 DIGITS = 30
 """In which coefficients are evaluated, before they become a float64."""
+MAX_SIZE = 10_000
+"""Nodes of a score's derivative that is differentiated once more: beyond it, minutes go by."""
 SECONDS = {
     ("psld", "sde"): (4, 8, 18), ("psld", "ode"): (5, 18, 10), ("vp", "sde"): (6, 20, 9),
     ("vp", "ode"): (8, 16, 4), ("langevin", "sde"): (6, 4, 10), ("langevin", "ode"): (10, 1, 2),
@@ -186,6 +189,8 @@ def numbers(
         "scheme": scheme.name, "word": str(scheme.word), "dynamics": scheme.dynamics,
         "model": scheme.model_name, "at": values,
     }  # fmt: skip
+    for name in expressions:
+        _check_value(name, expressions[name], values)
     with mpmath.workdps(DIGITS):
         if runge_kutta:
             return result | _runge_kutta_numbers(scheme, values, _derived(scheme, order, say), expressions)
@@ -234,27 +239,24 @@ def _finite(what: str, values: dict[str, float], number: Callable[[], Any]) -> f
     return value
 
 
-def _score_value(name: str, expressions: dict[str, sympy.Expr], values: dict[str, float]) -> None:
+def _check_value(name: str, expression: sympy.Expr, values: dict[str, float]) -> None:
     """Refuse a score whose value at the point is no float64, before it is differentiated."""
-    expression = expressions[name]
     here = {s: values[str(s)] for s in sorted(expression.free_symbols, key=str)}
+    shown = f"the score {name} = {str(expression)[:60]}"
     try:
         value = float(sympy.lambdify(list(here), expression, "math")(*here.values()))
     except OverflowError:
         value = math.inf
     except (ValueError, ZeroDivisionError, TypeError):  # TypeError: of a complex number
-        raise ValueError(
-            f"the score {name} = {str(expression)[:60]} has no finite value at {place(values)}"
-        ) from None
+        raise ValueError(f"{shown} has no finite value at {place(values)}") from None
     if not math.isfinite(value):
-        raise ValueError(
-            f"the score {name} = {str(expression)[:60]} overflows: it lies outside float64 at {place(values)}"
-        )
+        raise ValueError(f"{shown} overflows: it lies outside float64 at {place(values)}")
 
 
 def place(values: dict[str, float]) -> str:
     """The point of `values` in words, state and time and the parameters that were chosen."""
-    shown = [key for key in values if key not in ("dbeta", "d2beta", "d3beta", "tau", "T")]
+    hidden = {"beta_min", "beta_max", "dbeta", "d2beta", "d3beta", "tau", "T"}
+    shown = [key for key in values if key not in hidden]
     return ", ".join(f"{key} = {values[key]:g}" for key in shown)
 
 
@@ -269,34 +271,63 @@ def _score_expressions(scheme: Scheme, scores: tuple[str | None, str | None]) ->
     return {n: parse_expression(s, names) for n, s in zip(wanted, given, strict=True)}
 
 
+def _derivatives(
+    expressions: dict[str, sympy.Expr], values: dict[str, float]
+) -> Callable[[str, tuple[str, ...]], Any]:
+    """number(name, variables): the value of an expression differentiated by these, as an mpmath number.
+
+    It raises ValueError for a value that is no float64, and where differentiation takes minutes.
+    """
+    at = {sympy.Symbol(name): sympy.Float(value, DIGITS) for name, value in values.items()}
+
+    @cache
+    def derivative(name: str, by: tuple[str, ...]) -> sympy.Expr:
+        if not by:
+            return expressions[name]
+        before = derivative(name, by[:-1])
+        size = sum(1 for _ in islice(sympy.preorder_traversal(before), MAX_SIZE + 1))
+        if size > MAX_SIZE:
+            raise ValueError(
+                f"{_said(name, by[:-1])} has over {MAX_SIZE} terms and is not differentiated further: "
+                "a shorter score or a lower --order would do"
+            )
+        return sympy.diff(before, sympy.Symbol(by[-1]))
+
+    @cache
+    def number(name: str, by: tuple[str, ...]) -> Any:
+        value = sympy.N(derivative(name, by).subs(at), 25)
+        if not value.is_number or not value.is_finite or not value.is_real:
+            raise ValueError(f"{_said(name, by)} has no finite value at {place(values)}")
+        if not math.isfinite(float(value)):
+            raise ValueError(f"{_said(name, by)} overflows: it lies outside float64 at {place(values)}")
+        return mpmath.mpf(str(value))
+
+    return number
+
+
+def _said(name: str, by: tuple[str, ...]) -> str:
+    what = f"the score {name}" if name.startswith("s") else f"the drift of {name[1:]}"
+    return f"the derivative of {what} by {', '.join(by)}" if by else what
+
+
 def _point(scheme: Scheme, values: dict[str, float], expressions: dict[str, sympy.Expr]) -> Point:
     """Where to evaluate, in mpmath's numbers: nothing overflows on the way to a float64 result."""
-    where = {c: values[c] for c in scheme.model.components}
-    for name in expressions:
-        _score_value(name, expressions, values)
-    field = sympy_field(expressions, {**where, "tau": values.get("tau", 0.0)})
+    number = _derivatives(expressions, values)
 
-    def checked(name: str, j: int, directions: Directions) -> Any:
-        derivative = field(name, j, tuple((c, 1) for c, _ in directions))
-        if not math.isfinite(derivative):
-            by = ["tau"] * j + [c for c, _ in directions]
-            what = f"the derivative of the score {name} by {', '.join(by)}" if by else f"the score {name}"
-            raise ValueError(f"{what} overflows: it lies outside float64 at {place(values)}")
-        product = mpmath.mpf(derivative)
+    def field(name: str, j: int, directions: Directions) -> Any:
+        value = number(name, ("tau",) * j + tuple(sorted(c for c, _ in directions)))
         for _, direction in directions:
-            product = product * direction
-        return product
+            value = value * direction
+        return value
 
     exact = {key: mpmath.mpf(value) for key, value in values.items()}
-    return Point({c: exact[c] for c in where}, checked, exact)
+    return Point({c: exact[c] for c in scheme.model.components}, field, exact)
 
 
 def _runge_kutta_numbers(
     scheme: Scheme, values: dict[str, float], error: LocalError, expressions: dict[str, sympy.Expr]
 ) -> dict[str, Any]:
     """A Runge-Kutta word's error at a point: trees of the full drift, tau as one more variable."""
-    for name in expressions:
-        _score_value(name, expressions, values)
     model = scheme.model
     p = SimpleNamespace(
         half=sympy.Rational(1, 2), iM=1 / sympy.Float(values.get("M", 1.0), DIGITS),
@@ -304,27 +335,34 @@ def _runge_kutta_numbers(
     )  # fmt: skip
     clock = rate(values) if model.time_dependent else sympy.Integer(1)
     state = [sympy.Symbol(c) for c in model.components]
-    drift = [
-        clock * (sum(entry * z for entry, z in zip(row, state, strict=True))
-                 + weight * expressions.get(name, 0))
-        for row, weight, name in zip(model.drift.linear(p), model.drift.score(p), model.scores, strict=True)
-    ]  # fmt: skip
+    drift = {
+        f"f{c}": clock * (sum(entry * z for entry, z in zip(row, state, strict=True))
+                          + weight * expressions.get(name, 0))
+        for c, row, weight, name in zip(
+            model.components, model.drift.linear(p), model.drift.score(p), model.scores, strict=True
+        )
+    }  # fmt: skip
     names = [*model.components, "tau"]
-    here = {c: values.get(c, 0.0) for c in names}
-    point = Point({}, vector_field([*drift, sympy.Integer(-1)], here, names), {})
+    number = _derivatives({**drift, "ftau": sympy.Integer(-1)}, values)
+
+    def field(_: str, __: int, directions: Directions) -> Any:
+        """The derivative of the drift along the directions, vectors over `names`."""
+        entries = [mpmath.mpf(0)] * len(names)
+        for choice in product(range(len(names)), repeat=len(directions)):
+            weight = mpmath.mpf(1)
+            for index, (_, direction) in zip(choice, directions, strict=True):
+                weight *= direction[index]
+            if weight:
+                by = tuple(sorted(names[index] for index in choice))
+                entries = [e + weight * number(f"f{n}", by) for e, n in zip(entries, names, strict=True)]
+        return mpmath.matrix(entries)
+
     result: dict[str, Any] = {}
     for power in list(error.terms)[1:]:
-        vector = evaluate(error.terms[power]["z"], point)
+        combination = error.terms[power]["z"]
+        vector = evaluate(combination, Point({}, field, {})) if combination else [0] * len(names)
         result[f"h{power}"] = {
-            c: _finite(f"the coefficient of h^{power}, {c}", values, partial(_entry, vector, i))
+            c: _finite(f"the coefficient of h^{power}, {c}", values, partial(vector.__getitem__, i))
             for i, c in enumerate(model.components)
         }
     return result
-
-
-def _entry(vector: Any, index: int) -> Any:
-    """A component of a value, which is plain 0 for an empty combination."""
-    entry = vector[index] if vector else 0
-    if not getattr(entry, "is_real", True):
-        raise OverflowError(f"{entry} is no number")
-    return entry

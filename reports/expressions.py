@@ -29,6 +29,8 @@ FUNCTIONS: Mapping[str, Callable[[float], float]] = {
 }
 """Each has the same name in SymPy; the float version keeps constants within float64."""
 MAX_LENGTH, MAX_DEPTH, MAX_EXPONENT, MAX_BITS = 2000, 100, 64, 5000
+MAX_NESTED = 8
+"""Functions within functions: the time SymPy takes for tanh doubles with each (8: a second)."""
 _OPERATORS: Mapping[type, Callable[[Any, Any], Any]] = {
     ast.Add: operator.add,
     ast.Sub: operator.sub,
@@ -55,6 +57,7 @@ class _Reader:
 
         self.sympy, self.text = sympy, text
         self.names = {name: sympy.Symbol(name) for name in names}
+        self.nested = 0
         self.allowed = f"numbers, {', '.join(self.names)}, pi, + - * / **, {', '.join(FUNCTIONS)}"
 
     def refuse(self, problem: str, place: ast.expr | int = 0, allowed: str = "") -> ValueError:
@@ -128,7 +131,12 @@ class _Reader:
             return self.visit(function, depth)  # refused as an unknown name
         if len(node.args) != 1 or node.keywords:
             raise self.refuse(f"{name} takes one argument", node, f"{name}(...)")
+        self.nested += 1
+        if self.nested > MAX_NESTED:
+            allowed = f"at most {MAX_NESTED} functions within each other"
+            raise self.refuse("the expression is nested too deeply", node, allowed)
         value, constant = self.visit(node.args[0], depth + 1)
+        self.nested -= 1
         checked = None if constant is None else self.finite(node, FUNCTIONS[name], constant)
         return getattr(self.sympy, name)(value), checked
 

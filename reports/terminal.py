@@ -2,25 +2,43 @@
 
 from __future__ import annotations
 
+import codecs
 import json
+import shutil
 import sys
+import textwrap
 import threading
 import time
+import unicodedata
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, TypeVar
 
 Item = TypeVar("Item")
+NARROW = 60
+"""Columns of a terminal below which help is plain, each explanation below what it explains."""
+READABLE = 12
+"""Characters of a cell that stand in one line at least, if the cell has as many."""
 
 
 def print_table(columns: Sequence[str], rows: Iterable[Sequence[object]], title: str = "") -> None:
     """A decorated table where a person looks at it; otherwise a header and rows separated by tabs.
 
-    Cells too wide for the terminal are folded, never cut: what they say can be copied.
+    Cells too wide for the terminal are folded, never cut: what they say can be copied. Where the
+    columns would become too narrow to read, each row is a paragraph of "column: cell".
     """
+    rows = [["" if cell is None else str(cell) for cell in row] for row in rows]
     if not sys.stdout.isatty():
         for row in (columns, *rows):
-            print(*("" if cell is None else cell for cell in row), sep="\t")
+            print(*row, sep="\t")
+        return
+    width = shutil.get_terminal_size().columns
+    longest = [max(map(len, column)) for column in zip(columns, *rows, strict=True)]
+    if sum(min(length, max(READABLE, len(name))) + 3 for length, name in zip(longest, columns, strict=True)) >= width:
+        for row in rows:
+            print(f"{columns[0]}: {row[0]}")
+            for name, cell in zip(columns[1:], row[1:], strict=True):
+                print(textwrap.fill(f"{name}: {cell}", width, initial_indent="  ", subsequent_indent="    "))
         return
     from rich.console import Console
     from rich.table import Column, Table
@@ -28,7 +46,7 @@ def print_table(columns: Sequence[str], rows: Iterable[Sequence[object]], title:
 
     table = Table(*(Column(name, overflow="fold") for name in columns), title=title or None)
     for row in rows:  # Text, because a word such as E[1/2] is not markup
-        table.add_row(*(Text("" if cell is None else str(cell)) for cell in row))
+        table.add_row(*map(Text, row))
     Console().print(table)
 
 
@@ -74,3 +92,56 @@ def heard(first: float = 5, then: float = 20) -> Iterator[Callable[[str], None]]
     finally:
         over.set()
         thread.join()
+
+
+class NarrowHelp:
+    """A help formatter for little room: a term on its own line, its explanation indented below.
+
+    It stands in for the formatter that it is given, which collects what it writes.
+    """
+
+    def __init__(self, formatter: Any) -> None:
+        self.formatter = formatter
+        formatter.width = max(20, shutil.get_terminal_size().columns)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.formatter, name)
+
+    def write_dl(self, rows: Iterable[tuple[str, str]], **_: Any) -> None:
+        for term, meaning in rows:
+            for text, indent in ((term, 2), (meaning, 6)):
+                for line in textwrap.wrap(text, self.formatter.width - indent, break_on_hyphens=False):
+                    self.formatter.write(" " * indent + line + "\n")
+
+
+_ASCII = {
+    "Γ": "Gamma", "ν": "nu", "γ": "gamma", "β": "beta", "τ": "tau", "λ": "lambda", "φ": "phi", "κ": "kappa",
+    "δ": "delta", "η": "eta", "σ": "sigma", "α": "alpha", "ρ": "rho", "Σ": "Sigma", "Φ": "Phi", "ε": "eps",
+    "′": "'", "″": "'" * 2, "‴": "'" * 3, "√": "sqrt ", "∂": "d", "Δ": "Lap", "⊗": "(x)", "ᵀ": "^T", "−": "-",
+    "·": "*", "×": "x", "→": "->", "–": "-", "—": "-", "≥": ">=", "≤": "<=", "≈": "~", "±": "+-", "…": "...",
+    "“": '"', "”": '"', "‘": "'", "’": "'", "∞": "inf", "∇": "grad ",
+}  # fmt: skip
+_SUPER = "⁰¹²³⁴⁵⁶⁷⁸⁹"
+
+
+def _in_ascii(error: UnicodeError) -> tuple[str, int]:
+    """An error handler for codecs: the letters that cannot be written, spelled out."""
+    if not isinstance(error, UnicodeEncodeError):
+        raise error
+    text, before = "", ""
+    for char in error.object[error.start : error.end]:
+        if char in _SUPER:
+            text += ("" if before in _SUPER and before else "^") + str(_SUPER.index(char))
+        else:
+            plain = unicodedata.normalize("NFKD", char).replace("⁄", "/").encode("ascii", "ignore").decode()
+            text += _ASCII.get(char) or plain or char.encode("ascii", "backslashreplace").decode()
+        before = char
+    return text, error.end
+
+
+def make_readable(*streams: Any) -> None:
+    """Let the streams spell out what their encoding lacks (Γ as Gamma) rather than fail."""
+    codecs.register_error("in_ascii", _in_ascii)
+    for stream in streams:
+        if hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="in_ascii")
