@@ -93,7 +93,10 @@ def splitting_words(
 
 @st.composite
 def runge_kutta_words(draw: st.DrawFn, max_stages: int = 4) -> Word:
-    """An explicit Runge-Kutta word with rational weights, for any ODE model; rows may leave out old stages."""
+    """An explicit Runge-Kutta word with rational weights, for any ODE model.
+
+    A row may be shorter than the stages so far: it weighs the last ones.
+    """
     row: list[Op] = [Op("S")]
     stages = draw(st.integers(1, max_stages))
     for stage in range(1, stages + 1):

@@ -123,7 +123,7 @@ def test_the_law_of_the_samples_is_the_exact_one(entry):
 
 
 MIXED = scheme("S B O/3 A O*2/3")
-"""Between two scores it draws four normals, which A correlates: of the state two of them are left, correlated."""
+"""Between two scores it draws four normals, and A mixes them: two correlated ones do as much."""
 
 
 @settings(max_examples=60)
@@ -146,7 +146,8 @@ def test_the_law_of_any_word_is_the_exact_one(entry, varying, merge, denoise):
 def test_merged_noise_keeps_every_covariance_of_position_and_momentum_in_fewest_normals(word, case):
     process = process_of(case)
     entry = scheme(word, process.model_name, "sde")
-    apart, merged = (plan(entry, process, times_of(process, "quadratic"), merge_noise=m) for m in (False, True))
+    times = times_of(process, "quadratic")
+    apart, merged = (plan(entry, process, times, merge_noise=m) for m in (False, True))
     seen = 0
     for one, other in zip(apart.updates, merged.updates, strict=True):
         if one.matrix is None or other.matrix is None:

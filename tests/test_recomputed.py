@@ -36,7 +36,9 @@ from reports.crossval.rounding import DTYPES
 from splitting_analysis.catalogue import entries, find
 from splitting_analysis.local_error import at_lambda_one
 
-pytestmark = pytest.mark.filterwarnings("ignore:`torch.jit.script` is deprecated:DeprecationWarning")
+pytestmark = pytest.mark.filterwarnings(
+    "ignore:`torch.jit.script` is deprecated:DeprecationWarning"
+)
 SPECTRUM = Path(__file__).parents[2] / "shared" / "data" / "cifar10_covariance_eigenvalues.npy"
 STOCHASTIC = [s.name for s in entries("psld", "sde")]
 
@@ -61,7 +63,9 @@ def rms(values):
 def test_the_stored_closed_forms_of_noisy_steps_on_a_network_are_those_of_now(name, word):
     made = local.TARGETS[name]()
     z = local.noised(made, made.sde_tau, local.SEED)
-    closed = sde.predicted(find(word), made.process, made.score, z, made.sde_tau, scores.unit_vectors(z))
+    closed = sde.predicted(
+        find(word), made.process, made.score, z, made.sde_tau, scores.unit_vectors(z)
+    )
     norms = {"mean": 0.0, "second moments": 0.0, "strong": 0.0}
     for key, value in closed.items():
         kind = "mean" if len(key) == 1 else "strong" if " " in key else "second moments"
@@ -69,11 +73,14 @@ def test_the_stored_closed_forms_of_noisy_steps_on_a_network_are_those_of_now(na
     rows = [row for row in of("local")["targets"][name]["sde"] if row["scheme"] == word]
     assert {row["kind"] for row in rows} == set(norms)
     for row in rows:
-        assert row["predicted"] == pytest.approx(math.sqrt(norms[row["kind"]]), rel=1e-5), row["kind"]
+        assert row["predicted"] == pytest.approx(math.sqrt(norms[row["kind"]]), rel=1e-5), row[
+            "kind"
+        ]
 
 
 @pytest.mark.parametrize(
-    "name", [pytest.param(n, marks=pytest.mark.heavy if "mixture" not in n else ()) for n in local.TARGETS]
+    "name",
+    [pytest.param(n, marks=pytest.mark.heavy if "mixture" not in n else ()) for n in local.TARGETS],
 )
 def test_the_stored_closed_forms_of_deterministic_steps_are_those_of_now(name):
     made = local.TARGETS[name]()
@@ -81,9 +88,14 @@ def test_the_stored_closed_forms_of_deterministic_steps_are_those_of_now(name):
         scheme = find(row["scheme"], made.process.model_name)
         if row["power"] == 2:
             z = local.noised(made, row["tau"], local.SEED)
-            power, error = ode.leading_term(scheme, made.process, made.score, z, scores.dyadic(row["tau"]))
+            power, error = ode.leading_term(
+                scheme, made.process, made.score, z, scores.dyadic(row["tau"])
+            )
             assert power == 2
-            assert row["predicted"] == pytest.approx(float(error.norm()), rel=1e-5), (row["scheme"], row["tau"])
+            assert row["predicted"] == pytest.approx(float(error.norm()), rel=1e-5), (
+                row["scheme"],
+                row["tau"],
+            )
 
 
 # Whole runs.
@@ -101,7 +113,9 @@ def test_the_stored_errors_of_whole_runs_on_a_network_are_those_of_now(name):
             assert row["scheme"] == "RK45"
             continue
         times = runs.times_of(target.process, row["steps"][0])
-        end = runs.end_state(find(row["scheme"]), target.process, target.machine(torch.float64), times, z)
+        end = runs.end_state(
+            find(row["scheme"]), target.process, target.machine(torch.float64), times, z
+        )
         assert rms(end - exact) == pytest.approx(row["norms"][0], rel=1e-3), row["scheme"]
 
 
@@ -126,7 +140,9 @@ def test_the_stored_strong_errors_of_every_sampler_are_those_of_now(name):
         whole = row["scheme"] == "EM"
         squares = []
         for n, norm in list(zip(row["steps"], row["norms"], strict=True))[: None if whole else 1]:
-            error = strong_orders.end_on_path(scheme, process, machine, z, path, n, runs.CUT) - exact
+            error = (
+                strong_orders.end_on_path(scheme, process, machine, z, path, n, runs.CUT) - exact
+            )
             squares.append(error.square().transpose(0, 1).flatten(1).mean(1))
             assert rms(error) == pytest.approx(norm, rel=1e-5), (row["scheme"], n)
         if whole:
@@ -236,11 +252,15 @@ def test_a_stored_comparison_of_every_pair_is_that_of_now(name, pair):
     where, number = quality.target(name), quality.SAMPLES[name]
     first, second = pair.split("/")
     key = {"naive": first, "reduced": second, "grid": "uniform", "nfe": quality_data.COMPARED[0]}
-    (kept,) = (row for row in of("comparisons")["targets"][name]["rows"] if key.items() <= row.items())
+    (kept,) = (
+        row for row in of("comparisons")["targets"][name]["rows"] if key.items() <= row.items()
+    )
     now = comparisons.comparison(where, (first, second), key["grid"], key["nfe"], number)
     for measure in ("frechet", "noise"):
         error = kept[f"{measure}_error"]
-        assert now[measure] == pytest.approx(kept[measure], abs=0.1 * error + 2e-3 * abs(kept[measure]))
+        assert now[measure] == pytest.approx(
+            kept[measure], abs=0.1 * error + 2e-3 * abs(kept[measure])
+        )
         assert now[f"{measure}_error"] == pytest.approx(error, rel=0.05)
 
 
@@ -257,7 +277,9 @@ def test_stored_cells_at_fifty_evaluations_are_those_of_now(name):
 
 
 @pytest.mark.heavy
-@pytest.mark.skipif(not SPECTRUM.is_file(), reason="the CIFAR-10 spectrum is not beside this checkout")
+@pytest.mark.skipif(
+    not SPECTRUM.is_file(), reason="the CIFAR-10 spectrum is not beside this checkout"
+)
 def test_every_stored_error_on_the_cifar_10_spectrum_is_that_of_now():
     kept = cifar10.stored()
     assert kept is not None
@@ -278,20 +300,29 @@ def test_the_exact_gaussian_errors_beside_the_cells_are_those_of_now():
     for cell in [c for c in data["cells"] if c["nfe"] <= 50][::9]:
         name, grid, nfe, rule = quality_data.key_of(cell)
         found = quality.gaussian(quality.PSLD(), find(name), grid, nfe, cell["lambda_s"])
-        assert {key: cell[key] for key in quality.EXACT} == pytest.approx(found, rel=2e-6), (name, grid, nfe)
+        assert {key: cell[key] for key in quality.EXACT} == pytest.approx(found, rel=2e-6), (
+            name,
+            grid,
+            nfe,
+        )
         seen.append((grid, rule))
     assert {*seen} == {(grid, rule) for grid in quality_data.GRIDS for rule in quality_data.RULES}
 
 
 @pytest.mark.parametrize("name", comparisons.NOISES)
 def test_no_standard_error_of_the_noise_is_smaller_than_normal_noise_allows(name):
-    """Mean squares of k normal pixels spread by sqrt(2 / k) of their mean at least, and so does a difference."""
+    """Mean squares of k normal pixels spread by sqrt(2 / k) of their mean at least.
+
+    So does the difference of two of them that go together.
+    """
     part = of("comparisons")["targets"][name]
     images = quality.target(name).images.flatten(1)
     still = sum(len(images[:, i].unique()) == 1 for i in range(images.shape[1]))
     pixels = {"dataset": images.shape[1], "network": still}[name]
     least = math.sqrt(2 / pixels / part["samples"])
-    shares = [row["noise_error"] / abs(row["noise"]) for row in part["rows"] if row["noise"] is not None]
+    shares = [
+        row["noise_error"] / abs(row["noise"]) for row in part["rows"] if row["noise"] is not None
+    ]
     assert 0.85 * least < min(shares) < 1.15 * least
 
 
@@ -304,6 +335,8 @@ def test_standard_errors_of_frechet_distances_are_of_the_size_of_a_perfect_sampl
     cells = {quality_data.key_of(cell): cell["frechet"] for cell in data["cells"]}
     sizes = []
     for row in of("comparisons")["targets"][name]["rows"]:
-        both = sum(cells[row[which], row["grid"], row["nfe"], "one"] or 0 for which in ("naive", "reduced"))
+        both = sum(
+            cells[row[which], row["grid"], row["nfe"], "one"] or 0 for which in ("naive", "reduced")
+        )
         sizes.append((row["frechet_error"] or 0) / math.sqrt(both * data["floors"]["spread"]))
     assert 0.5 < median(sizes) < 1.2

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections import Counter
 from fractions import Fraction as F
+from itertools import pairwise
 from math import factorial, prod
 
 import numpy as np
@@ -57,7 +58,9 @@ def word_of(name):
 
 
 def test_the_words_have_short_rows_after_the_first_stage():
-    assert word_of("the classical fourth") == "S E[1/2] S@1/2 E[1/2] S@1/2 E[1] S@1 E[1/6,1/3,1/3,1/6]"
+    assert (
+        word_of("the classical fourth") == "S E[1/2] S@1/2 E[1/2] S@1/2 E[1] S@1 E[1/6,1/3,1/3,1/6]"
+    )
     assert word_of("the last two of three") == "S E[1/2] S@1/2 E[1/5,3/5] S@4/5 E[1/2,1/2]"
 
 
@@ -131,12 +134,18 @@ def test_the_derived_error_is_that_of_the_elementary_weights_of_the_tableau(name
 @EVERY
 @pytest.mark.parametrize("model", ["psld", "vp", "langevin"])
 def test_the_exact_moments_are_those_of_the_tableau_with_its_zeros(name, model):
-    process = {"psld": PSLD(0.3, 2.5, 2.0, 7.0, 0.04), "vp": VP(0.2, 3.5), "langevin": Langevin(0.8, 2.0)}[model]
+    process = {
+        "psld": PSLD(0.3, 2.5, 2.0, 7.0, 0.04),
+        "vp": VP(0.2, 3.5),
+        "langevin": Langevin(0.8, 2.0),
+    }[model]
     stages, weights = TABLEAUX[name]
     rows, last = [[float(a) for a in row] for row in stages], [float(b) for b in weights]
     oracle = Plain(model, process, np.diag([0.05, 0.7, 2.0]), np.array([0.4, -1.0, 0.3]))
     oracle.run(
-        TIMES, lambda p: p.runge_kutta(rows, last, [sum(row) for row in rows]), int(model != "langevin")
+        TIMES,
+        lambda p: p.runge_kutta(rows, last, [sum(row) for row in rows]),
+        int(model != "langevin"),
     )
     target = Gaussian([0.05, 0.7, 2.0], [0.4, -1.0, 0.3])
     law = moments.run(scheme(word_of(name), model, "ode"), process, target, TIMES)
@@ -144,7 +153,9 @@ def test_the_exact_moments_are_those_of_the_tableau_with_its_zeros(name, model):
     for i, row in enumerate(law.covariance):
         np.testing.assert_allclose(law.mean[i], mean[i], rtol=1e-11, atol=1e-12)
         for j, entry in enumerate(row):
-            np.testing.assert_allclose(np.diag(np.broadcast_to(entry, 3)), covariance[i][j], atol=1e-11)
+            np.testing.assert_allclose(
+                np.diag(np.broadcast_to(entry, 3)), covariance[i][j], atol=1e-11
+            )
     assert law.nfe == oracle.evaluations
 
 
@@ -165,9 +176,11 @@ def textbook(process, stages, weights, z):
         x, m = z
         gamma, nu = process.Gamma, process.nu
         mass = 4 / (gamma - nu) ** 2
-        return half * torch.stack([gamma * x - m / mass + gamma * s[0], x + nu * m + mass * nu * s[1]])
+        return half * torch.stack(
+            [gamma * x - m / mass + gamma * s[0], x + nu * m + mass * nu * s[1]]
+        )
 
-    for t, after in zip(TIMES, TIMES[1:], strict=False):
+    for t, after in pairwise(TIMES):
         h, slopes = after - t, []
         for row in stages:
             state = z + h * sum((float(a) * k for a, k in zip(row, slopes, strict=True)), 0 * z)

@@ -63,13 +63,14 @@ def test_a_file_in_which_one_number_was_changed_by_hand_is_refused(path, tmp_pat
         with pytest.raises(ValueError, match=r"changed\.json: not what was written there: _sha256 is "):
             results.read(tmp_path / "changed.json")
     (tmp_path / "reordered.json").write_text(json.dumps(dict(reversed(document.items()))))
-    assert results.read(tmp_path / "reordered.json") == {k: v for k, v in document.items() if k != "_sha256"}
+    del document["_sha256"]
+    assert results.read(tmp_path / "reordered.json") == document
 
 
 @pytest.mark.parametrize(
     ("text", "problem"),
     [("{", "not a JSON file"), ("[1]", "is a JSON object, not a list"), ("", "not a JSON file"),
-     ('{"a": 1}', "_sha256 is None"), ('{"_command": "python -m x", "_sha256": 3}', "`python -m x` writes it")],
+     ('{"a": 1}', "_sha256 is None"), ('{"_command": "python -m x", "_sha256": 3}', "with `python -m x`$")],
 )  # fmt: skip
 def test_what_is_no_sealed_file_is_refused_with_one_sentence(text, problem, tmp_path):
     (tmp_path / "it.json").write_text(text)
@@ -116,12 +117,13 @@ def test_the_store_alone_writes_and_reads_the_files():
     """No module beside it knows how: a second way in would be one without a seal."""
     for path in sorted((DATA.parent / "crossval").glob("*.py")) + [DATA.parent / "stored.py"]:
         text = path.read_text("utf-8")
-        assert path.name == "results.py" or not re.search(r"write_whole|json\.(dump|load)|write_text", text), path
+        own_way = re.search(r"write_whole|json\.(dump|load)|write_text", text)
+        assert path.name == "results.py" or own_way is None, path
 
 
 @pytest.mark.parametrize("value", [math.nan, math.inf])
 def test_a_number_that_is_not_finite_is_not_written(value, tmp_path):
-    with pytest.raises(ValueError, match=r"it\.json is not written: it would hold a number that is not finite"):
+    with pytest.raises(ValueError, match=r"it\.json is not written: .* a number that is not finite"):
         results.write(tmp_path / "it.json", {"rows": [1.0, {"error": value}]})
     assert not list(tmp_path.iterdir())
 

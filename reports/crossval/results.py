@@ -1,8 +1,8 @@
-"""The store of results computed once, `reports/data/*.json`: written and read here alone, without torch.
+"""The store of results computed once, `reports/data/*.json`: written and read here alone.
 
-Every file carries the SHA-256 of all else that it says. A number that was changed by hand, or a merge that
-mixed two runs, is refused when the file is read. That guards against accidents; against intent, `make heavy`
-computes a row of every claim again.
+Every file carries the SHA-256 of all else that it says, its seal. A number that was changed by hand,
+or a merge that mixed two runs, is refused when the file is read. That guards against accidents;
+against intent, `make heavy` computes a row of every claim again. Nothing here needs torch.
 """
 
 from __future__ import annotations
@@ -42,13 +42,18 @@ def read(path: Path) -> dict[str, Any] | None:
     try:
         document = json.loads(path.read_text(encoding="utf-8"))
     except ValueError as error:
-        raise ValueError(f"{path}: not a JSON file ({error}); take it from the repository again") from None
+        problem = f"not a JSON file ({error}); take it from the repository again"
+        raise ValueError(f"{path}: {problem}") from None
     if not isinstance(document, dict):
-        raise ValueError(f"{path}: a file of stored results is a JSON object, not a {type(document).__name__}")
+        kind = type(document).__name__
+        message = f"{path}: a file of stored results is a JSON object, not a {kind}"
+        raise ValueError(message)  # noqa: TRY004 - a bad file, not a bad argument
     told = document.pop(SEAL, None)
     if told != (found := seal(document)):
         command = document.get("_command")
-        remedy = f"`{command}` writes it, a copy is in the repository" if command else "take the repository's"
+        remedy = "take it from the repository again"
+        if command:
+            remedy += f", or write it anew with `{command}`"
         said = f"{SEAL} is {str(told)[:12]}, that of its content {found[:12]}"
         raise ValueError(f"{path}: not what was written there: {said}; {remedy}")
     return document
@@ -74,7 +79,8 @@ def write(path: Path, document: dict[str, Any], rows: str = "") -> None:
     try:
         whole = {**document, SEAL: seal(document)}
     except ValueError as error:
-        raise ValueError(f"{path} is not written: it would hold a number that is not finite ({error})") from None
+        problem = f"it would hold a number that is not finite ({error})"
+        raise ValueError(f"{path} is not written: {problem}") from None
     if not rows:
         write_whole(path, json.dumps(whole, indent=1, ensure_ascii=False) + "\n")
         return
