@@ -15,18 +15,17 @@ import pytest
 torch = pytest.importorskip("torch", reason="checkpoints need torch")
 safetensors_torch = pytest.importorskip("safetensors.torch", reason="checkpoints need safetensors")
 
-from gpu_samplers import checkpoints, data, memory  # noqa: E402
+from gpu_samplers import checkpoints, memory  # noqa: E402
 from gpu_samplers.checkpoints import load_checkpoint, read_checkpoint, save_checkpoint  # noqa: E402
 from gpu_samplers.configs import Config, config_of  # noqa: E402
 from gpu_samplers.data import load_images  # noqa: E402
 from gpu_samplers.embedded import recorded_settings  # noqa: E402
-from gpu_samplers.network import ncsnpp  # noqa: E402
 from gpu_samplers.processes import PSLD  # noqa: E402
-from gpu_samplers.sampling import Job, write_samples  # noqa: E402
+from gpu_samplers.sampling import write_samples  # noqa: E402
 from gpu_samplers.training import train  # noqa: E402
 from reports.cli import main  # noqa: E402
 from tests.sampled import JOB, files, network, run  # noqa: E402
-from tests.trained import TINY, images, settings  # noqa: E402
+from tests.trained import images, settings  # noqa: E402
 
 ADVICE = ("weights_only", "arbitrary code", "trusted source")
 """What torch says of a file that it refuses: how to read it without protection."""
@@ -175,7 +174,8 @@ def test_a_picture_that_would_fill_the_memory_is_refused_before_it_is_unpacked(t
 
 
 @pytest.mark.parametrize(
-    "content", [b"", b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 8 8\n", png(8, 8)[:45], b"GIF89a" + bytes(99)]
+    "content",
+    [b"", b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 8 8\n", png(8, 8)[:45], b"GIF89a" + bytes(99)],
 )
 def test_a_picture_that_is_another_kind_of_file_is_named(tmp_path, content):
     (tmp_path / "some.png").write_bytes(content)
@@ -207,7 +207,7 @@ def test_an_image_with_numbers_that_are_none_is_named_with_its_place(tmp_path, v
 def test_images_that_unpack_or_claim_to_more_than_the_memory_are_refused_with_numbers(tmp_path, monkeypatch):
     np.savez_compressed(tmp_path / "bomb.npz", images=np.zeros((500, 64, 64), np.uint8))
     monkeypatch.setattr(memory, "memory", lambda *_: 1e6)
-    monkeypatch.setattr(data.np, "load", lambda *_, **__: pytest.fail("it was unpacked"))
+    monkeypatch.setattr(np, "load", lambda *_, **__: pytest.fail("it was unpacked"))
     with pytest.raises(ValueError, match=r"needs at least 16\.4 MB of memory, cpu has 1 MB in all"):
         load_images(tmp_path / "bomb.npz")
     monkeypatch.undo()
@@ -291,7 +291,8 @@ def test_a_state_that_is_a_pipe_or_a_folder_is_refused(tmp_path):
     os.mkfifo(tmp_path / "a.safetensors.partial")
     (tmp_path / "b.safetensors.partial").mkdir()
     for name in "ab":
-        with pytest.raises(ValueError, match=r"partial: (no interrupted .* pipe|cannot be written: .* folder)"):
+        says = r"partial: (no interrupted .* pipe|cannot be written: .* folder)"
+        with pytest.raises(ValueError, match=says):
             train(settings(), images(), tmp_path / f"{name}.safetensors")
 
 
