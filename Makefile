@@ -1,8 +1,11 @@
 # Every target sets up its own virtual environment on a fresh machine; `make test` is all there is to know.
+# `make report` needs the core only (about 0.5 GB); everything else the tools of development, torch among them.
 PYTHON ?= python3
 VENV   ?= .venv
 BIN    := $(VENV)/bin
+CORE   := $(VENV)/.core
 STAMP  := $(VENV)/.installed
+PIP    := $(BIN)/python -m pip install --disable-pip-version-check --progress-bar on --editable
 ARGS   ?=
 
 .PHONY: help test report check check-report lint types bench heavy
@@ -11,10 +14,17 @@ help:
 	@echo "make report  regenerate the error analysis;  make check   lint, types, report unchanged"
 	@echo "make bench   measure what is claimed fast;   ARGS=...     passed on, e.g. make test ARGS='-k words'"
 
-$(STAMP): pyproject.toml
+$(CORE): pyproject.toml
+	@echo "setting up $(VENV), once: NumPy, SciPy, SymPy, Matplotlib; about 0.5 GB, a minute or two"
 	test -x $(BIN)/pip || $(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[dev]'
+	$(PIP) .
 	touch $@
+
+$(STAMP): pyproject.toml
+	@echo "setting up $(VENV), once: torch and the tools of development; about 1.4 GB, some minutes"
+	test -x $(BIN)/pip || $(PYTHON) -m venv $(VENV)
+	$(PIP) '.[dev]'
+	touch $(CORE) $@
 
 test: $(STAMP)
 	$(BIN)/python -m pytest -n 2 $(ARGS)
@@ -33,10 +43,10 @@ lint: $(STAMP)
 types: $(STAMP)
 	$(BIN)/mypy
 
-report: $(STAMP)
+report: $(CORE)
 	$(BIN)/splitting-analysis report $(ARGS)
 
-check-report: $(STAMP)
+check-report: $(CORE)
 	$(BIN)/splitting-analysis report --quick --check
 
 check: lint types check-report

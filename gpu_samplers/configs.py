@@ -6,7 +6,6 @@ accepted as they are. Standard library only.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Mapping
 from dataclasses import MISSING, asdict, dataclass, fields, replace
 from pathlib import Path
@@ -103,7 +102,7 @@ def _all_count(value: object) -> bool:
     return isinstance(value, list | tuple) and len(value) <= 16 and all(map(_up_to(4096), value))
 
 
-def _is_number(value: object, least: float = 0.0, below: float = math.inf) -> bool:
+def _is_number(value: object, least: float = 0.0, below: float = 1e30) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool) and least <= value < below
 
 

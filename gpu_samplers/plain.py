@@ -203,6 +203,11 @@ def denoise(p: PSLD | VP, stochastic: bool, score: Any, z: Tensor, t: float) -> 
     return torch.stack((x + h * b / 2 * dx, m + h * b / 2 * dm))
 
 
+def _on_copies(score: Any) -> Any:
+    """The score, which may write into its argument or into its last result: both are copies."""
+    return lambda z, tau: score(z.clone(), tau).clone()
+
+
 def sample(
     name: str, p: Process, score: Any, z: Tensor, times: Times, noise: Any,
     *, last: bool = True, **options: Any,
@@ -215,10 +220,7 @@ def sample(
     samplers = SAMPLERS[p.model_name]
     if name not in samplers:
         raise ValueError(f"no plain {p.model_name} sampler {name!r}; there are: {', '.join(samplers)}")
-    sampler, given = samplers[name], score
-
-    def score(z: Tensor, tau: float) -> Tensor:  # a score may write into its argument or its last result
-        return given(z.clone(), tau).clone()
+    sampler, score = samplers[name], _on_copies(score)
 
     if isinstance(p, Langevin):
         return torch.stack(sampler(p, lambda q: score(q[None], 0.0)[0], *z, times, lambda: noise(1)[0]))

@@ -14,7 +14,6 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from copy import deepcopy
 from dataclasses import asdict, dataclass, replace
-from functools import partial
 from hashlib import sha256
 from importlib.metadata import version
 from math import isfinite, prod
@@ -325,10 +324,14 @@ def _samples(
         indices = tuple(shard[first : first + batch])
         noise = Noise(job.seed, indices, shape, device=device)
         z = engine.prior(job.process, noise, STATES[job.state])
-        counted = engine.Counted(_Finite(score, partial(beat, size=len(indices))))
+        counted = engine.Counted(_Finite(score, _of_all(beat, len(indices))))
         with torch.no_grad():
             end = _solved(job, counted, z)
         yield engine.Samples(indices, end, counted.calls)
+
+
+def _of_all(beat: Callable[[float, int], None], size: int) -> Callable[[float], None]:
+    return lambda share: beat(share, size)
 
 
 def _solved(job: Job, score: engine.Score, z: torch.Tensor) -> torch.Tensor:

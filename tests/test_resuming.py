@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import errno
 import math
+import os
+import signal
+import stat
 import sys
 
 import pytest
@@ -13,9 +17,10 @@ torch = pytest.importorskip("torch", reason="training needs torch")
 
 from torch import nn  # noqa: E402
 
-from gpu_samplers import training  # noqa: E402
+from gpu_samplers import memory, training  # noqa: E402
 from gpu_samplers.checkpoints import read_checkpoint  # noqa: E402
 from gpu_samplers.training import train  # noqa: E402
+from reports import progress  # noqa: E402
 
 __all__ = ["calls", "look_often"]  # fixtures
 
@@ -114,7 +119,7 @@ def test_a_partial_file_of_another_run_or_a_damaged_one_is_refused(tmp_path):
         train(settings(), images(11), path)
     partial = tmp_path / "net.safetensors.partial"
     torch.save({"told": torch.load(partial)["told"]}, partial)
-    with pytest.raises(ValueError, match="no interrupted training, or damaged: it lacks network, average, opt"):
+    with pytest.raises(ValueError, match="no interrupted training, or damaged: it lacks network, average"):
         train(settings(), images(), path)
     partial.write_bytes(b"nothing")
     with pytest.raises(ValueError, match="no interrupted training, or damaged"):
@@ -131,3 +136,128 @@ def test_the_command_names_the_file_from_which_it_resumes_only_where_there_is_on
     says = f"the same command resumes from {partial}" if step > 1 else "no step was kept"
     assert f"stopped; {says}\n" in capsys.readouterr().err
     assert exit_of_the_command(tmp_path) == 0 and not partial.exists()
+
+
+# What stops a training keeps it.
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_a_signal_within_an_update_waits_for_its_end_and_loses_no_step(tmp_path, capsys, number):
+    """Without it the state would be half changed, and with no older file everything would be lost."""
+    step, steps = torch.optim.Adam.step, []
+
+    def told_to_stop(self, *arguments):
+        steps.append(1)
+        if len(steps) == 3:
+            os.kill(os.getpid(), number)
+        return step(self, *arguments)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(torch.optim.Adam, "step", told_to_stop)
+        assert exit_of_the_command(tmp_path) == 128 + number
+    partial = tmp_path / "net.safetensors.partial"
+    assert torch.load(partial)["step"] == 3
+    assert f"stopped; the same command resumes from {partial}\n" in capsys.readouterr().err
+    assert exit_of_the_command(tmp_path) == 0 and not partial.exists()
+
+
+def full_disk(*_, **__):
+    raise OSError(errno.ENOSPC, "No space left on device")
+
+
+def torch_full_disk(_, part, **__):
+    part.write_bytes(b"half")
+    raise RuntimeError("[enforce fail at inline_container.cc:668] . unexpected pos 64 vs 0")
+
+
+@pytest.mark.parametrize("full", [full_disk, torch_full_disk])
+@pytest.mark.parametrize("before", [0, 2])
+def test_a_disk_that_is_full_keeps_the_last_state_and_says_where_it_is(tmp_path, monkeypatch, full, before):
+    whole, parts, save, saves = tmp_path / "a.safetensors", tmp_path / "b.safetensors", torch.save, []
+    train(settings(steps=6), images(), whole)
+
+    def filling(content, part, **options):
+        saves.append(1)
+        return (save if len(saves) <= before else full)(content, part, **options)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(torch, "save", filling)
+        with pytest.raises(ValueError, match=r"partial: cannot be written: ") as error:
+            train(settings(steps=6), images(), parts, save_every=0)
+    partial = tmp_path / "b.safetensors.partial"
+    kept = f"as after step {before} in {partial}, and the same command resumes from there"
+    assert (kept if before else "no step could be kept") in str(error.value)
+    assert {path.name for path in tmp_path.iterdir()} == {whole.name} | ({partial.name} if before else set())
+    train(settings(steps=6), images(), parts)
+    assert same(weights(whole), weights(parts))
+
+
+def test_weights_that_cannot_be_written_at_the_end_leave_the_whole_training_to_resume(tmp_path, monkeypatch):
+    path = tmp_path / "net.safetensors"
+    with monkeypatch.context() as patch:
+        patch.setattr(training, "save_checkpoint", lambda *_: (_ for _ in ()).throw(ValueError("full")))
+        with pytest.raises(ValueError, match=r"full; the run is kept as after step 4 in \S+partial"):
+            train(settings(), images(), path)
+    record = train(settings(), images(), path, beat=lambda *_: pytest.fail("a step was made again"))
+    assert record["curve"][-1][0] == 4 and path.exists()
+
+
+def test_memory_that_runs_out_keeps_the_last_state_too(tmp_path):
+    path = tmp_path / "net.safetensors"
+    with pytest.MonkeyPatch.context() as patch:
+        stop_in_step(3, RuntimeError("DefaultCPUAllocator: can't allocate memory"), patch)
+        with pytest.raises(RuntimeError):
+            train(settings(), images(), path)
+    assert torch.load(tmp_path / "net.safetensors.partial")["step"] == 2
+
+
+@pytest.mark.parametrize("place", ["f/net.safetensors", "none/net.safetensors", "d.safetensors", "x" * 300])
+def test_a_place_that_cannot_be_written_is_refused_before_the_first_step(tmp_path, place):
+    (tmp_path / "f").touch()
+    (tmp_path / "d.safetensors").mkdir()
+    with pytest.raises(ValueError, match="cannot be written"):
+        train(settings(), images(), tmp_path / place, beat=lambda *_: pytest.fail("it began"))
+    assert {path.name for path in tmp_path.iterdir()} == {"f", "d.safetensors"}
+
+
+@pytest.mark.parametrize(
+    ("changes", "says"),
+    [({"batch": 10**8}, r"a step on 100000000 images needs at least \S+ GB"), ({}, "training a network of")],
+)
+def test_what_the_memory_cannot_hold_is_refused_before_the_first_step(tmp_path, monkeypatch, changes, says):
+    monkeypatch.setattr(memory, "memory", lambda *_: 1e9 if changes else 1e3)
+    with pytest.raises(ValueError, match=says):
+        train(settings(**changes), images(), tmp_path / "net.safetensors")
+    assert not list(tmp_path.iterdir())
+
+
+def test_the_state_has_the_permissions_of_the_umask(tmp_path):
+    def stop(*_):
+        raise KeyboardInterrupt
+
+    before = os.umask(0o027)
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            train(settings(), images(), tmp_path / "net.safetensors", beat=stop)
+    finally:
+        os.umask(before)
+    assert stat.S_IMODE((tmp_path / "net.safetensors.partial").stat().st_mode) == 0o640
+
+
+@pytest.mark.parametrize("seed", [2**63, -(2**63) - 1, 10**30])
+def test_a_seed_that_no_generator_takes_is_refused(seed):
+    with pytest.raises(ValueError, match=r"it must lie in \[-2\^63, 2\^63\)"):
+        settings(seed=seed)
+
+
+def test_a_training_of_ages_says_so_after_some_seconds_in_a_pipe(tmp_path, capsys, monkeypatch):
+    seconds = iter(range(0, 10**6, 4))
+    monkeypatch.setattr(progress, "monotonic", lambda: next(seconds))
+    with progress.shown("training") as show:
+        for step in range(1, 9):
+            show(step, 10**9, "training")
+    lines = capsys.readouterr().err.splitlines()
+    assert lines[0] == "[3/1000000000] training, about 127 years left" and len(lines) == 2
+    assert [progress.spelled(s) for s in (0.2, 100, 600, 8000, 3e5, 1e20)] == [
+        "1 s", "100 s", "10 min", "2 h", "3 days", "3.17e+12 years",
+    ]  # fmt: skip
