@@ -82,7 +82,7 @@ def draw(figure: Figure, paper: Paper = "page") -> str:
 @cache
 def draw_panel(figure: Figure, index: int) -> str:
     """One panel as an SVG of its own, without legend, for a page that arranges panels to its width."""
-    canvas, (ax,) = _canvas((_WIDTH, _HEIGHT), 1, 1)
+    canvas, (ax,) = _canvas((_WIDTH, _HEIGHT), 1, 1, alone=True)
     with _context():
         _draw_panel(figure.panels[index], ax)
         return _clean(_svg(canvas, "page"), f"{figure.key}-{index}", "page")
@@ -132,14 +132,16 @@ def _context() -> Any:
     return context(["default", _STYLE])  # whatever the reader's matplotlibrc says
 
 
-def _canvas(size: tuple[float, float], rows: int, columns: int) -> tuple[Any, list[Any]]:
+def _canvas(size: tuple[float, float], rows: int, columns: int, alone: bool = False) -> tuple[Any, list[Any]]:
     from matplotlib.backends.backend_svg import FigureCanvasSVG
     from matplotlib.figure import Figure as Canvas
 
     with _context():
-        canvas = Canvas(figsize=size, layout="constrained")
+        canvas = Canvas(figsize=size, layout=None if alone else "constrained")
         FigureCanvasSVG(canvas)
-        return canvas, list(canvas.subplots(rows, columns, squeeze=False).flatten())
+        # Panels that a page arranges have their axes at one place; that costs no search for it either.
+        places = {"left": 0.165, "right": 0.98, "bottom": 0.15, "top": 0.92} if alone else None
+        return canvas, list(canvas.subplots(rows, columns, squeeze=False, gridspec_kw=places).flatten())
 
 
 def _svg(canvas: Any, paper: Paper) -> str:

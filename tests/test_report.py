@@ -211,6 +211,7 @@ def test_breaking_a_formula_loses_nothing_and_leaves_no_term_that_is_too_long(pa
 
 def test_a_page_rendered_again_is_the_same_byte_for_byte(files, pages):
     figures.draw.cache_clear()
+    figures.draw_panel.cache_clear()
     again = report.render(report.build_pages(quick=True))
     assert again.keys() == files.keys()
     assert [name for name in files if files[name] != again[name]] == []
