@@ -82,7 +82,7 @@ def draw(figure: Figure, paper: Paper = "page") -> str:
 @cache
 def draw_panel(figure: Figure, index: int) -> str:
     """One panel as an SVG of its own, without legend, for a page that arranges panels to its width."""
-    canvas, (ax,) = _canvas((_WIDTH, _HEIGHT), 1, 1)
+    canvas, (ax,) = _canvas((_WIDTH, _HEIGHT), 1, 1, alone=True)
     with _context():
         _draw_panel(figure.panels[index], ax)
         return _clean(_svg(canvas, "page"), f"{figure.key}-{index}", "page")
@@ -132,14 +132,16 @@ def _context() -> Any:
     return context(["default", _STYLE])  # whatever the reader's matplotlibrc says
 
 
-def _canvas(size: tuple[float, float], rows: int, columns: int) -> tuple[Any, list[Any]]:
+def _canvas(size: tuple[float, float], rows: int, columns: int, alone: bool = False) -> tuple[Any, list[Any]]:
     from matplotlib.backends.backend_svg import FigureCanvasSVG
     from matplotlib.figure import Figure as Canvas
 
     with _context():
-        canvas = Canvas(figsize=size, layout="constrained")
+        canvas = Canvas(figsize=size, layout=None if alone else "constrained")
         FigureCanvasSVG(canvas)
-        return canvas, list(canvas.subplots(rows, columns, squeeze=False).flatten())
+        # Panels that a page arranges have their axes at one place; that costs no search for it either.
+        places = {"left": 0.165, "right": 0.98, "bottom": 0.15, "top": 0.92} if alone else None
+        return canvas, list(canvas.subplots(rows, columns, squeeze=False, gridspec_kw=places).flatten())
 
 
 def _svg(canvas: Any, paper: Paper) -> str:
@@ -161,12 +163,11 @@ def _draw_panel(panel: Panel, ax: Any) -> None:
         return
     found = legend(panel)
     look_of, place = dict(found), {name: i for i, (name, _) in enumerate(found)}
-    for line in map(rounded, panel.lines):
-        if _is_reference(line):
-            _draw_reference(line, ax)
-        else:
-            i = place[line.label]
-            ax.plot(line.x, line.y, label=line.label, **_line_style(line, look_of[line.label], i, len(found)))
+    lines = [rounded(line) for line in panel.lines]
+    for line in (line for line in lines if not _is_reference(line)):
+        i = place[line.label]
+        ax.plot(line.x, line.y, label=line.label, **_line_style(line, look_of[line.label], i, len(found)))
+    _draw_references([line for line in lines if _is_reference(line)], ax)
     for mark in panel.marks:
         level = plain(mark.level, "4g")
         ax.axhline(level, color=GREY, linewidth=1, linestyle=(0, (1, 2)))
@@ -179,18 +180,24 @@ def _draw_panel(panel: Panel, ax: Any) -> None:
     _plain_ticks(panel, ax)
 
 
-def _draw_reference(line: Line, ax: Any) -> None:
-    ax.plot(line.x, line.y, color=GREY, linewidth=1, linestyle=(0, (1, 2)))
-    ends = [(x, y) for x, y in zip(line.x, line.y, strict=True) if x == x and y == y]
-    if ends and line.label:
-        _name(line.label, ax, min(ends), ax.transData)
+def _draw_references(lines: Sequence[Line], ax: Any) -> None:
+    """Grey dotted curves, each named at its left end: above it, or below where the next would be hit."""
+    starts = {}
+    for line in lines:
+        ax.plot(line.x, line.y, color=GREY, linewidth=1, linestyle=(0, (1, 2)))
+        ends = [(x, y) for x, y in zip(line.x, line.y, strict=True) if x == x and y == y]
+        if ends and line.label:
+            starts[line.label] = min(ends)
+    for label, at in starts.items():
+        crowded = any(at[1] < y < 10 * at[1] for _, y in starts.values())
+        _name(label, ax, at, ax.transData, below=crowded)
 
 
-def _name(label: str, ax: Any, at: tuple[float, float], transform: Any) -> None:
-    """The name of a reference line, just above its left end."""
+def _name(label: str, ax: Any, at: tuple[float, float], transform: Any, below: bool = False) -> None:
+    """The name of a reference line at its left end."""
     ax.annotate(
-        _math(label), at, xycoords=transform, xytext=(0, 2), textcoords="offset points", ha="left",
-        va="bottom", fontsize=7.5, color=GREY, annotation_clip=False,
+        _math(label), at, xycoords=transform, xytext=(0, -2 if below else 2), textcoords="offset points",
+        ha="left", va="top" if below else "bottom", fontsize=7.5, color=GREY, annotation_clip=False,
     )  # fmt: skip
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from functools import cache
 
 from reports.document import Cell, Column, Formula, Formulas, Page, Table, printed
 from splitting_analysis.linebreaks import aligned, broken
@@ -46,6 +47,7 @@ def render(page: Page) -> str:
     return "\n\n".join(parts) + "\n"
 
 
+@cache
 def display(formula: str) -> str:
     """A formula for a display: over several aligned lines where it is too long for one."""
     return aligned([("", formula)]) if len(broken(formula)) > 1 else formula

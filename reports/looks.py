@@ -16,10 +16,11 @@ from splitting_analysis import catalogue
 from splitting_analysis.reduction import naive, reduced
 from splitting_analysis.scheme import Scheme
 
-BLUE, VERMILION, GREEN, PINK = "#0072b2", "#d55e00", "#009e73", "#cc79a7"
-OCHRE, SKY, VIOLET = "#b58900", "#56a0d3", "#8f6bbd"
-PALETTE = (BLUE, VERMILION, GREEN, PINK, OCHRE, SKY, VIOLET)
-"""Okabe and Ito's colour-blind safe hues, darkened where needed to read on white and on black."""
+NAVY, BROWN, GREEN, ORANGE = "#3b55c4", "#8a4b14", "#009e73", "#e08a00"
+SKY, CORAL, PINK = "#56a0d3", "#f0784a", "#cc79a7"
+PALETTE = (NAVY, BROWN, GREEN, ORANGE, SKY, CORAL, PINK)
+"""Hues that colour-blind readers tell apart too (but pink from green or sky only by its marker), and that
+read on white and on black."""
 MARKERS = "os^XD*vP><hpd8"
 SOLID, DASHED = (), (5.0, 2.0)
 
@@ -34,14 +35,14 @@ class Look(NamedTuple):
 
 
 _CHOSEN: dict[str, tuple[str, str]] = {
-    "Euler": (BLUE, "o"), "EM": (BLUE, ">"),
-    "RSE": (VERMILION, "s"), "ROBA": (VERMILION, "D"), "RVV": (GREEN, "^"), "ROBAB": (GREEN, "P"),
-    "RBAO": (OCHRE, "v"), "SSCS": (SKY, "*"), "RK45": (PINK, "X"), "Heun": (PINK, "<"), "RK4": (PINK, "h"),
-    "EI": (VIOLET, "p"), "DDPM": (VIOLET, "d"), "SE": (VERMILION, "8"), "VV": (GREEN, "8"),
-    "BAOAB": (GREEN, "o"), "ABOBA": (VIOLET, "^"), "OBABO": (PINK, "s"), "BAOA": (OCHRE, "D"),
+    "Euler": (NAVY, "o"), "EM": (NAVY, ">"),
+    "RSE": (BROWN, "s"), "ROBA": (BROWN, "D"), "RVV": (GREEN, "^"), "ROBAB": (GREEN, "P"),
+    "RBAO": (ORANGE, "v"), "SSCS": (SKY, "*"), "RK45": (CORAL, "X"), "Heun": (CORAL, "<"),
+    "RK4": (CORAL, "h"), "EI": (GREEN, "p"), "DDPM": (ORANGE, "d"), "SE": (BROWN, "8"), "VV": (GREEN, "d"),
+    "BAOAB": (GREEN, "o"), "ABOBA": (ORANGE, "^"), "OBABO": (SKY, "s"), "BAOA": (BROWN, "v"),
 }  # fmt: skip
-"""Chosen so that samplers of one panel differ in hue: the words around `B A` in vermilion, those around
-`B A B` in green, Euler's in blue, Runge-Kutta's in pink. Every other name finds a place of its own."""
+"""Chosen so that samplers of one panel differ in hue: the words around `B A` in brown, those around `B A B`
+in green, Euler's in navy, Runge-Kutta's in coral. Every other name finds a place of its own."""
 
 
 def looks() -> dict[str, Look]:

@@ -8,6 +8,7 @@ import re
 import subprocess
 import sys
 from decimal import Decimal
+from html import unescape
 from html.parser import HTMLParser
 from xml.etree import ElementTree as ET
 
@@ -17,10 +18,14 @@ import typer
 from reports import figures, html, markdown, report, report_command
 from reports.crossval.results import DATA
 from reports.document import (
+    Figure,
+    Formula,
+    Paragraph,
     plain,
     tables,
     to_json,
 )
+from reports.pages import overview
 from reports.pages.settings import Settings
 
 TINY = Settings(True, (50, 100), (50, 100), 5, (32, 64, 128))
@@ -212,6 +217,7 @@ def test_breaking_a_formula_loses_nothing_and_leaves_no_term_that_is_too_long(pa
 
 def test_a_page_rendered_again_is_the_same_byte_for_byte(files, pages):
     figures.draw.cache_clear()
+    figures.draw_panel.cache_clear()
     again = report.render(report.build_pages(quick=True))
     assert again.keys() == files.keys()
     assert [name for name in files if files[name] != again[name]] == []
@@ -416,3 +422,48 @@ def test_the_summary_shows_its_pictures_and_tables(files):
     assert len(blocks) >= 3
     for lines in blocks:
         assert len({line.count("|") for line in lines}) == 1
+
+
+def test_every_page_opens_with_a_sentence_that_says_a_number(pages):
+    for page in pages[1:]:
+        sentence = overview.first_sentence(page.lead)
+        assert sentence.endswith(".") and len(html.bare(sentence)) < 320, page.slug
+        assert re.search(r"\d", sentence) or page.slug == "reproduce", page.slug
+        assert page.lead.startswith(sentence)
+
+
+def test_the_overview_opens_with_a_picture_and_three_sentences_and_lists_all_pages(pages):
+    picture, told, _, findings, *_ = pages[0].blocks
+    assert isinstance(picture, Figure) and isinstance(told, Paragraph)
+    parts = [overview.first_sentence(page.lead) for page in pages if page.slug in overview.TOLD]
+    assert set(overview.TOLD) - {page.slug for page in pages} == {"quality"}  # not built here
+    assert "".join(told.parts) == " ".join(sorted(parts, key=str(told).index))
+    assert [row[0] for row in findings.rows] == [f"[{p.title}]({p.slug}.html)" for p in pages[1:]]
+
+
+def test_rows_with_sentences_become_blocks_whose_cells_say_their_column(files, pages):
+    kinds = set()
+    for page in pages:
+        source = files[f"{page.slug}.html"]
+        opening = r'<figure id="([^"]+)"><div class="scroll"[^>]*><table( class="blocks")?>'
+        shown = dict(re.findall(opening, source))
+        for key, blocks in shown.items():
+            table = page.find(key)
+            text = source[source.index(f'id="{key}"') :].split("</table>")[0]
+            long = any(
+                isinstance(c, Formula) or (isinstance(c, str) and len(html.bare(c)) > html.PROSE)
+                for row in table.rows
+                for c in row[1:]
+            )
+            assert bool(blocks) == long, key
+            titles = [html.bare(f"{c.title}, {c.unit}" if c.unit else c.title) for c in table.columns[1:]]
+            found = [unescape(t) for t in re.findall(r'data-title="([^"]*)"', text)]
+            assert found == (titles * len(table.rows) if long else []), key
+            kinds.add(long)
+    assert kinds == {True, False}
+
+
+def test_panels_are_drawn_one_by_one_and_carry_a_description(files):
+    source = files["exact.html"]
+    panels = re.findall(r'<div class="panel"><svg[^>]*aria-label="([^"]+)"', source)
+    assert len(panels) == 6 and len(set(panels)) == 6

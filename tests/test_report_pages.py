@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import math
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -13,10 +14,10 @@ import sympy
 
 from analytic_models import position_noise as noise
 from analytic_models.linear_flow import closed_flow
-from analytic_models.moments import starting_law
+from analytic_models.moments import starting_law, steps_for
 from analytic_models.targets import Gaussian, load_spectrum
 from reports import html, stored
-from reports.pages import differences, exact_runs, position_noise, published, spelling, stability
+from reports.pages import differences, exact, exact_runs, position_noise, published, spelling, stability
 from reports.pages.settings import QUICK
 from splitting_analysis import catalogue
 from splitting_analysis.algebra import algebra
@@ -198,3 +199,39 @@ def test_the_limit_of_a_new_sampler_may_have_exponentials(monkeypatch):
     monkeypatch.setattr(catalogue, "CATALOGUE", (*catalogue.CATALOGUE, new))
     page = published.build(QUICK)
     assert ">OBA<" in html.render(page, [(page.slug, "title")])
+
+
+def test_the_axis_of_lambda_s_reaches_beyond_every_best_value(monkeypatch):
+    largest = 14.0
+    made = noise.Best(largest, 0.1, 0.2, 20, 19, None)
+    monkeypatch.setattr(position_noise, "best", lambda scheme, nfe, grid: made)
+    monkeypatch.setattr(position_noise, "x_error_curve", lambda *_: lambda values: values)
+    settings = replace(QUICK, lambda_nfes=(20,))
+    for panel in position_noise._figure(settings, "uniform").panels:
+        assert all(min(line.x) == 0 and max(line.x) >= 1.1 * largest for line in panel.lines)
+    monkeypatch.setattr(position_noise, "_bias", lambda value: value)
+    assert largest in [row[0] for row in position_noise._bias_table(settings).rows]
+
+
+def test_a_sampler_below_the_line_of_the_exact_flow_is_named_and_explained():
+    settings = replace(QUICK, nfes=(20, 500))
+    (told,) = exact._below_the_line(settings)
+    said = "".join(told.parts)
+    figure = exact._figure(settings, "ode")
+    below = {
+        (line.label, int(x), grid)
+        for grid, panel in zip(exact.GRIDS, figure.panels, strict=True)
+        for line in panel.lines
+        for x, y in zip(line.x, line.y, strict=True)
+        if y < 0.95 * panel.marks[0].level
+    }
+    assert below == {("RK45", 500, "uniform")}
+    assert "Below the dotted line lies RK45 at 500 evaluations on the uniform grid." in said
+    # |rest + own|² = |rest|² + 2 rest·own + |own|²: smaller than the rest alone only if they are opposed
+    rest = exact_runs.limit_per_mode("psld", "ode", "prior")
+    both = exact_runs.per_mode(find("RK45"), steps_for(500, find("RK45"), denoise=True), "uniform", "prior")
+    a, b, c = np.linalg.norm(rest), np.linalg.norm(both - rest), np.linalg.norm(both)
+    cosine = (c**2 - a**2 - b**2) / (2 * a * b)
+    assert f"{cosine:.2f}".replace("-", "−") in said
+    assert np.all(rest > 0) and "leaves all 64 standard deviations too large" in said
+    assert exact._below_the_line(replace(QUICK, nfes=(20,))) == []

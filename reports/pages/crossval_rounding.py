@@ -55,7 +55,8 @@ def _lead(data: dict[str, Any]) -> str:
     return (
         f"A network’s rounding is larger than a first-order sampler’s own error, within at most {most} "
         f"steps, in {count(hidden[1])} of {total} cases when it computes in bfloat16 and in "
-        f"{count(hidden[0])} when in float32. From there on smaller steps gain nothing: {listed(parts)}."
+        f"{count(hidden[0]) if hidden[0] else 'none'} when in float32. From there on smaller steps gain "
+        f"nothing: {listed(parts)}."
     )
 
 

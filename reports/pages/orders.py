@@ -86,11 +86,11 @@ def _lead(settings: Settings) -> str:
     if rest and not wrong:
         names = listed([f"{s.name} ({s.model_name})" for s in rest])
         parts.append(
-            f"; for the other {count(len(rest))}, {names}, the table is too coarse to say so sharply, and "
+            f". For the other {count(len(rest))}, {names}, the table is too coarse to say so sharply, and "
             "none contradicts it"
         )
     if wrong:
-        parts.append(f"; {listed([s.name for s in wrong])} contradict it")
+        parts.append(f". Against it stand {listed([s.name for s in wrong])}")
     return "".join(parts) + "."
 
 
