@@ -34,7 +34,7 @@ from analytic_models.diffusions import VP, Diffusion, Langevin
 from analytic_models.moments import one_step
 from analytic_models.rules import coefficients
 from analytic_models.targets import Block, Gaussian, score
-from splitting_analysis.scheme import Scheme, piece_key
+from splitting_analysis.scheme import Scheme
 
 Array = NDArray[np.float64]
 TOLERANCE, CARRIED_TOLERANCE = 4e-15, 1e-9
@@ -211,7 +211,7 @@ def polynomial_limit(scheme: Scheme, diffusion: Diffusion, variance: float, tau:
     narrow, and no instability, however weak. A carried score may add eigenvalues of its own.
     """
     rules = {
-        scheme.model.pieces[piece_key(op.letter, op.rule)].rule for op in scheme.word if op.letter != "S"
+        piece.rule for piece in scheme.program.pieces
     }
     if rules != {"euler"}:
         return None

@@ -69,6 +69,11 @@ class Op:
     """Weights of the last evaluations, oldest first. Evaluations older than the step's first
     `S` (linear multistep methods) and other rules fit in here: no second kind of scheme."""
 
+    @property
+    def key(self) -> str:
+        """The key of its piece in `Model.pieces`: "E", "E:exp"."""
+        return f"{self.letter}:{self.rule}" if self.rule else self.letter
+
     def __str__(self) -> str:
         if self.letter == "S":
             return "S" if self.at == 0 else f"S@{self.at}"

@@ -102,6 +102,5 @@ def resolve(word: Word, model: Model) -> Program:
         else:
             start = done.get(op.letter, Fraction(0))
             done[op.letter] = stop = start + op.fraction
-            key = f"{op.letter}:{op.rule}" if op.rule else op.letter
-            instructions.append(Advance(model.pieces[key], start, stop, index))
+            instructions.append(Advance(model.pieces[op.key], start, stop, index))
     return Program(tuple(instructions))

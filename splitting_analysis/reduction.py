@@ -7,10 +7,11 @@ evaluations back in, each in its own way.
 from __future__ import annotations
 
 from fractions import Fraction
+from typing import overload
 
 from splitting_analysis.models import Model, model_of
 from splitting_analysis.notation import Op, Word, as_word
-from splitting_analysis.scheme import piece_key
+from splitting_analysis.scheme import Scheme, scheme
 
 _SCORE = Op("S")
 _PSLD = model_of("psld", "sde")
@@ -21,22 +22,40 @@ def skeleton(word: str | Word) -> Word:
     return Word(tuple(op for op in as_word(word) if op.letter != "S"))
 
 
-def naive(word: str | Word, model: Model = _PSLD) -> Word:
-    """A fresh score, conditioned on the step's start, before every piece that uses one."""
+@overload
+def naive(of: Scheme) -> Scheme: ...
+@overload
+def naive(of: str | Word, model: Model = ...) -> Word: ...
+def naive(of: str | Word | Scheme, model: Model = _PSLD) -> Word | Scheme:
+    """A fresh score, conditioned on the step's start, before every piece that uses one.
+
+    Of a scheme, in its own model; a word is taken for one of `model`, PSLD's SDE by default. Raises
+    WordError for a word that cannot be read.
+    """
+    if isinstance(of, Scheme):
+        return scheme(naive(of.word, of.model), of.model, name=f"naive {of.name}")
     ops: list[Op] = []
-    for op in skeleton(word):
+    for op in skeleton(of):
         ops += [_SCORE, op] if _uses_score(op, model) else [op]
     return Word(tuple(ops))
 
 
-def reduced(word: str | Word, model: Model = _PSLD) -> Word:
+@overload
+def reduced(of: Scheme) -> Scheme: ...
+@overload
+def reduced(of: str | Word, model: Model = ...) -> Word: ...
+def reduced(of: str | Word | Scheme, model: Model = _PSLD) -> Word | Scheme:
     """One score before the first piece that uses one, reused by all that follow; a closing
     piece that finishes a letter begun earlier gets a second one, conditioned on the step's end
     (or unconditioned, for a target that does not move).
+
+    Of a scheme or a word as `naive`.
     """
+    if isinstance(of, Scheme):
+        return scheme(reduced(of.word, of.model), of.model, name=f"reduced {of.name}")
     ops: list[Op] = []
     begun: set[str] = set()
-    pieces = skeleton(word).ops
+    pieces = skeleton(of).ops
     last = max((i for i, op in enumerate(pieces) if _uses_score(op, model)), default=-1)
     for i, op in enumerate(pieces):
         if _uses_score(op, model):
@@ -50,5 +69,4 @@ def reduced(word: str | Word, model: Model = _PSLD) -> Word:
 
 
 def _uses_score(op: Op, model: Model) -> bool:
-    key = piece_key(op.letter, op.rule)
-    return key in model.pieces and model.pieces[key].uses_score
+    return op.key in model.pieces and model.pieces[op.key].uses_score

@@ -125,16 +125,11 @@ def scheme(
     return Scheme(name, word, model, source, order, lambda_s)
 
 
-def piece_key(letter: str, rule: str) -> str:
-    """The key of a piece in `Model.pieces`."""
-    return f"{letter}:{rule}" if rule else letter
-
-
 def _uses_score(word: Word, model: Model, index: int) -> bool:
     op = word.ops[index]
     if op.letter == "S":
         return False
-    return model.pieces[piece_key(op.letter, op.rule)].uses_score
+    return model.pieces[op.key].uses_score
 
 
 def check(word: Word, model: Model) -> None:
@@ -172,13 +167,13 @@ def _check(word: Word, model: Model) -> None:
             if op.at != 0 and not model.time_dependent and not word.is_runge_kutta:
                 raise word.error(index, f"the {model.name} target does not depend on time", "S")
             continue
-        if piece_key(op.letter, op.rule) not in model.pieces:
+        if op.key not in model.pieces:
             what = "an ODE has no noise" if op.letter in "OLK" and model.dynamics == "ode" else (
-                f"unknown piece {piece_key(op.letter, op.rule)!r}"
+                f"unknown piece {op.key!r}"
             )  # fmt: skip
             problem = f"{what} (model {model.name}, {model.dynamics.upper()})"
             raise word.error(index, problem, _translated(word) or letters)
-        piece = model.pieces[piece_key(op.letter, op.rule)]
+        piece = model.pieces[op.key]
         if op.fraction < 0 and (piece.has_noise or piece.rule is not Rule.EULER):
             why = "noise" if piece.has_noise else "an exact substep"
             raise word.error(index, f"{why} cannot run backwards", "a positive fraction")

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from splitting_analysis.models import MODELS, Dynamics, model_of
 from splitting_analysis.notation import Op, Word
-from splitting_analysis.scheme import Scheme, piece_key
+from splitting_analysis.scheme import Scheme
 from splitting_analysis.scheme import scheme as make
 
 MODEL_KEYS = sorted(MODELS)
@@ -66,14 +66,14 @@ def splitting_words(
     for letter in draw(st.sampled_from(model.splittings)):
         rules = [key.partition(":")[2] for key in model.pieces if key[0] == letter]
         backwards = all(
-            not model.pieces[piece_key(letter, rule)].has_noise
-            and model.pieces[piece_key(letter, rule)].rule == "euler"
+            not model.pieces[Op(letter, rule=rule).key].has_noise
+            and model.pieces[Op(letter, rule=rule).key].rule == "euler"
             for rule in rules
         )
         parts = draw(parts_of_one(max_parts, negative=backwards))
         pieces += [Op(letter, part, rule=draw(st.sampled_from(rules))) for part in parts]
     pieces = draw(st.permutations(pieces))
-    uses = [i for i, op in enumerate(pieces) if model.pieces[piece_key(op.letter, op.rule)].uses_score]
+    uses = [i for i, op in enumerate(pieces) if model.pieces[op.key].uses_score]
     fresh = draw(st.lists(st.booleans(), min_size=len(uses), max_size=len(uses)))
     if not any(fresh) or not carried:
         fresh[0] = True

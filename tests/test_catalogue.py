@@ -89,6 +89,15 @@ def test_only_a_closing_piece_gets_a_second_evaluation():
 
 
 @EVERY_ENTRY
+def test_the_rules_act_on_a_scheme_in_its_own_model():
+    """In PSLD every A uses the score, in Langevin none does."""
+    baoab = find("BAOAB", "langevin")
+    assert str(naive(baoab).word) == "S B/2 A/2 O A/2 S B/2"
+    assert naive(baoab).model is reduced(baoab).model is baoab.model
+    assert str(reduced(baoab).word) == "S B/2 A/2 O A/2 S B/2"
+    assert naive(find("ROBA")).word == find("NOBA").word
+
+
 def test_every_entry_is_found_by_its_name(entry):
     assert find(entry.name, entry.model_name) is entry
     assert entry in entries(entry.model_name, entry.dynamics)

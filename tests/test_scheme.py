@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from splitting_analysis.models import MODELS, Model, model_of
 from splitting_analysis.notation import Op, Word, WordError, as_word, parse
 from splitting_analysis.program import resolve
-from splitting_analysis.scheme import check, piece_key, scheme
+from splitting_analysis.scheme import check, scheme
 from tests.strategies import MODEL_KEYS, exact_parameters, schemes, splitting_words
 from tests.test_notation import pointed_at
 
@@ -133,7 +133,7 @@ def scores_in_use(word: Word, model: Model, steps: int = 2) -> list[int]:
     for op in word.ops * steps:
         if op.letter == "S":
             seen += 1
-        elif model.pieces[piece_key(op.letter, op.rule)].uses_score:
+        elif model.pieces[op.key].uses_score:
             row.append(seen)
     return row
 

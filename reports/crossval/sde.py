@@ -29,8 +29,9 @@ from reports.crossval.scores import (
     unit_vectors,
 )
 from splitting_analysis.local_error import LocalError, at_lambda_one, local_error
-from splitting_analysis.models import Model, Piece
-from splitting_analysis.scheme import Scheme, piece_key
+from splitting_analysis.models import Model, Piece, Rule
+from splitting_analysis.program import Advance
+from splitting_analysis.scheme import Scheme
 from splitting_analysis.strong import strong_error
 
 SUBSTEPS = 2
@@ -92,7 +93,7 @@ def projections(
         at = t + (k + s) * width
         basis = np.stack([np.ones_like(s), sqrt(3) * (2 * s - 1)]) / sqrt(width)
         kernel = np.broadcast_to(np.eye(n), (len(s), n, n))
-        if piece.rule == "exponential":
+        if piece.rule is Rule.EXPONENTIAL:
             left = np.array([process.clock(u, end - u) for u in at])
             rate = np.array([sqrt(process.beta(process.T - u)) for u in at])
             kernel = exponential(linear, left) * rate[:, None, None] * np.sqrt(strength)
@@ -113,15 +114,11 @@ class PathNoise:
 
     def __init__(self, scheme: Scheme, process: Diffusion, tau: float, h: float, path: Tensor) -> None:
         self.path, self.blocks = path, list[Tensor]()
-        done = dict.fromkeys(scheme.word.letters, 0.0)
-        for op in scheme.word:
-            if op.letter == "S":
-                continue
-            piece = scheme.model.pieces[piece_key(op.letter, op.rule)]
-            start = done[op.letter]
-            done[op.letter] += float(op.fraction)
-            if piece.has_noise:
-                loadings = projections(process, tau, h, piece, start, done[op.letter], path.shape[1])
+        for op in scheme.program.instructions:
+            if isinstance(op, Advance) and op.piece.has_noise:
+                loadings = projections(
+                    process, tau, h, op.piece, float(op.start), float(op.stop), path.shape[1]
+                )
                 self.blocks.append(torch.einsum("ickj,ckj...->i...", torch.as_tensor(loadings), path))
 
     def __call__(self, parts: int) -> Tensor:
