@@ -88,7 +88,6 @@ def test_only_a_closing_piece_gets_a_second_evaluation():
     assert reduced("B/2 A/2 B/2 A/2 O") == parse("S B/2 A/2 B/2 S@1 A/2 O")
 
 
-@EVERY_ENTRY
 def test_the_rules_act_on_a_scheme_in_its_own_model():
     """In PSLD every A uses the score, in Langevin none does."""
     baoab = find("BAOAB", "langevin")
@@ -98,6 +97,7 @@ def test_the_rules_act_on_a_scheme_in_its_own_model():
     assert naive(find("ROBA")).word == find("NOBA").word
 
 
+@EVERY_ENTRY
 def test_every_entry_is_found_by_its_name(entry):
     assert find(entry.name, entry.model_name) is entry
     assert entry in entries(entry.model_name, entry.dynamics)
