@@ -46,7 +46,7 @@ def exp_2x2(matrix: tuple[tuple[Any, ...], ...], factor: Any) -> tuple[tuple[Any
         even, odd = (sympy.cosh(root), sympy.sinh(root) / root) if w != 0 else (w + 1, w + 1)
     else:
         k = 0
-        while k == 0 or np.any(even + term != even):
+        while k == 0 or np.any((even + term != even) & (even == even)):  # what overflowed to nan stays
             k += 2
             term = term * w / (k * (k - 1))
             even, odd = even + term, odd + term / (k + 1)

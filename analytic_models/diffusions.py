@@ -15,11 +15,18 @@ import sympy
 from analytic_models.arithmetic import exp, expm1, noise_2x2
 
 
+SMALLEST, LARGEST = 1e-30, 1e30
+"""What is not 0 lies between: the formulas multiply up to ten of these numbers."""
+MOST_DAMPING = 1e6
+"""The rate of decay times the time span; 700 is already beyond the range of exp."""
+
+
 @dataclass(frozen=True)
 class PSLD:
     """Phase-space Langevin diffusion, critically damped: M = 4 / (Gamma - nu)^2 (theory section 1).
 
-    Raises ValueError for Gamma = nu, negative Gamma, nu, kappa or beta, T <= 0, or what is not finite.
+    Raises ValueError for Gamma = nu, negative Gamma, nu, kappa or beta, T <= 0, what is not finite, and
+    what overflows in the formulas.
     """
 
     Gamma: Any = 0.01
@@ -184,3 +191,32 @@ def _refuse_bad(diffusion: Any, non_negative: tuple[str, ...]) -> None:
         raise ValueError(f"T = {values['T']}: the time span must be positive")
     if "beta_max" in values and values["beta_min"] == values["beta_max"] == 0:
         raise ValueError("beta_min = beta_max = 0: nothing would move; beta must be positive somewhere")
+    for name, value in values.items():
+        if value != 0 and not SMALLEST <= value <= LARGEST:
+            raise ValueError(
+                f"{name} = {value}: products of it leave double precision; {name} must lie between "
+                f"{SMALLEST:g} and {LARGEST:g}{' or be 0' if name in non_negative else ''}"
+            )
+    _refuse_extreme(diffusion)
+
+
+def _refuse_extreme(diffusion: Diffusion) -> None:
+    """Raise ValueError where parameters that are fine one by one leave double precision together."""
+    if isinstance(diffusion, PSLD):
+        gap = abs(diffusion.Gamma - diffusion.nu)
+        if 0 < gap < 1e-9 * (diffusion.Gamma + diffusion.nu):
+            raise ValueError(
+                f"Gamma = {diffusion.Gamma} and nu = {diffusion.nu}: their difference is lost in rounding, and "
+                "the mass M = 4 / (Gamma - nu)^2 with it; they must differ by more than 1e-9 of their sum"
+            )
+    if isinstance(diffusion, Langevin):
+        return
+    damping = (diffusion.beta_min + diffusion.beta_max) * diffusion.T / 2
+    name = "the integral of beta"
+    if isinstance(diffusion, PSLD):
+        name, damping = f"Gamma + nu times {name}", (diffusion.Gamma + diffusion.nu) * damping
+    if damping > MOST_DAMPING:
+        raise ValueError(
+            f"{name} is {float(damping):.3g}: exp of minus that much is nothing at all, and the formulas lose "
+            f"their digits; at most {MOST_DAMPING:g}, e.g. by a smaller T"
+        )

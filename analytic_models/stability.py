@@ -61,9 +61,11 @@ def largest_stable_step(
     Units of forward time. 0: unstable at once (below SMALLEST time scales); inf: stable up to
     `longest` (default 10 T); nan: the exact frozen flow expands. Found by a scan of SCAN steps and
     bisection, so an unstable window narrower than a scan interval can be missed. A step that does
-    not exist (DDPM, beta h >= 1) counts as unstable. Raises ValueError where the score does not
+    not exist (DDPM, beta h >= 1) counts as unstable. Where beta is 0 nothing moves: inf. Raises ValueError where the score does not
     exist at tau, or scheme and process are of different models.
     """
+    if diffusion.beta(tau) == 0:
+        return np.full(np.size(variances), np.inf)
     own, frozen = frozen_problem(scheme, diffusion, variances, tau)
     growth, rate = exact_growth(scheme, own, frozen)
     wide = scheme.carries_score and len(frozen) > 1  # eigenvalues of larger matrices are less exact
@@ -381,10 +383,12 @@ def exact_growth(scheme: Scheme, own: Diffusion, frozen: Block) -> tuple[Array, 
     a = [[rate * (linear[i][j] + weights[i] * np.asarray(frozen[i][j])) for j in n] for i in n]
     if len(a) == 1:
         return a[0][0], _positive(np.abs(a[0][0]), own)
+    size = np.maximum(np.max([np.abs(entry) for row in a for entry in row], axis=0), 1e-300)
+    a = [[entry / size for entry in row] for row in a]  # so that no square overflows
     mean, det = (a[0][0] + a[1][1]) / 2, a[0][0] * a[1][1] - a[0][1] * a[1][0]
     root = np.sqrt(np.asarray(mean * mean - det, dtype=np.complex128))
-    growth = mean + root.real
-    return growth, _positive(np.maximum(np.abs(mean + root), np.abs(mean - root)), own)
+    growth = size * (mean + root.real)
+    return growth, _positive(size * np.maximum(np.abs(mean + root), np.abs(mean - root)), own)
 
 
 def _positive(rate: Array, own: Diffusion) -> Array:

@@ -208,6 +208,23 @@ def _refuse_bad(process: PSLD | VP | Langevin) -> None:
         raise ValueError("T = 0: the time span must be positive")
     if values.get("beta_min", 1) == values.get("beta_max", 1) == 0:
         raise ValueError("beta_min = beta_max = 0: nothing would move")
+    for name, value in values.items():
+        if value != 0 and not 1e-30 <= value <= 1e30:
+            raise ValueError(f"{name} = {value}: products of it overflow; it must be 0 or in [1e-30, 1e30]")
+    # Equal values are refused by PSLD itself. Close ones leave the mass without digits.
+    total, gap = (abs(values.get("nu", 0.0) + sign * values.get("Gamma", 0.0)) for sign in (1, -1))
+    if 0 < gap < 1e-9 * total:
+        raise ValueError(
+            f"Gamma = {values['Gamma']}, nu = {values['nu']}: the mass 4 / (Gamma - nu)^2 needs a difference "
+            "of more than 1e-9 of their sum"
+        )
+    rate = (values.get("beta_min", 0.0) + values.get("beta_max", 0.0)) / 2  # Langevin has no prior to reach
+    damping = rate * values["T"] * (total if "nu" in values else 1.0)
+    if damping > 1e6:
+        raise ValueError(
+            f"the rate of decay times the time span is {damping:.3g}, and nothing is left of a start that "
+            "decays by exp of minus that: at most 1e6, e.g. by a smaller T"
+        )
 
 
 def grid(name: str, steps: int, T: float = 1.0, eps: float = 1e-3) -> list[float]:

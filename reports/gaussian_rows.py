@@ -16,7 +16,7 @@ from analytic_models.distances import score_card
 from analytic_models.grids import grid
 from analytic_models.instability import instability
 from analytic_models.moments import run, steps_for
-from analytic_models.targets import Gaussian, load_spectrum
+from analytic_models.targets import LARGEST_VARIANCE, Gaussian, load_spectrum
 from reports.expressions import parse_settings
 from reports.lookup import check_lambda_s, resolve
 from splitting_analysis.catalogue import CATALOGUE
@@ -33,7 +33,9 @@ MOST = 10**7
 LONGEST = 600.0
 """Seconds that a table may take by its estimate."""
 UNDISPUTED = 2 * 10**6
-"""Numbers (steps times modes) pushed in a second or two: below, nothing is estimated."""
+"""Numbers (steps times modes) pushed in about a second: below, nothing is estimated."""
+ROW = UNDISPUTED // 25
+"""What else a row costs at most, in the same numbers: saying why it blew up."""
 ERRORS = ("w2_x", "w2", "kl_x", "worst_mode_x")
 """Columns that are no numbers where a run blew up; w2 alone where only the momentum did."""
 
@@ -149,21 +151,24 @@ def check_time(
     """
     target = Gaussian(setting.spectrum)
     counts = [n if are_steps else steps_for(n, scheme, setting.denoises) for scheme, n, _ in asked]
-    if sum(counts) * max(setting.spectrum.size, 20) < UNDISPUTED:  # a step of one mode costs as one of 20
+    numbers = sum(counts) * max(setting.spectrum.size, 20)  # a step of one mode costs as much as of 20
+    if numbers + ROW * len(asked) < UNDISPUTED:
         return 0.0
     per_step: dict[str, float] = {}
     for (scheme, _, lambda_s), n in zip(asked, counts, strict=True):
         if scheme.name not in per_step:
-            times = setting.times(n)[: 201 if setting.spectrum.size < 10**5 else 3]
+            first = min(n, 200 if setting.spectrum.size < 10**5 else 2)
+            times = [(setting.diffusion.T - setting.eps) * i / n for i in range(first + 1)]
             began = time.perf_counter()
             run(scheme, setting.diffusion, target, times, setting.start, denoise=False, lambda_s=lambda_s)
             per_step[scheme.name] = (time.perf_counter() - began) / (len(times) - 1)
-    seconds = sum(per_step[scheme.name] * n for (scheme, _, _), n in zip(asked, counts, strict=True))
+    steps = sum(per_step[scheme.name] * n for (scheme, _, _), n in zip(asked, counts, strict=True))
+    seconds = steps + ROW * len(asked) / UNDISPUTED
     if seconds > LONGEST:
         raise ValueError(
-            f"{sum(counts)} steps of {setting.spectrum.size} modes would take about {_spoken(seconds)} "
-            f"({1e6 * seconds / sum(counts):.0f} microseconds each), and a table may take "
-            f"{_spoken(LONGEST)}: give fewer steps, evaluations or rows"
+            f"{len(asked)} rows of {sum(counts)} steps in all would take about {_spoken(seconds)} "
+            f"({1e6 * steps / sum(counts):.0f} microseconds a step of {setting.spectrum.size} modes), and a "
+            f"table may take {_spoken(LONGEST)}: give fewer steps, evaluations or rows"
         )
     return seconds
 
@@ -221,6 +226,11 @@ def _refuse_for_langevin(
         raise ValueError(
             f"--spectrum {spectrum}: {zeros} of {variances.size} variances are 0, and a langevin run needs "
             "positive ones: --spectrum v1,v2,... or FILE.npy"
+        )
+    if variances.min() < 1 / LARGEST_VARIANCE:
+        raise ValueError(
+            f"--spectrum {spectrum}: the force of a well of variance {variances.min():g} overflows; a langevin "
+            f"run needs variances of at least {1 / LARGEST_VARIANCE:g}"
         )
 
 

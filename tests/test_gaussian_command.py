@@ -1,0 +1,166 @@
+"""The command `gaussian`: the model it takes, what it says of runs that blow up, what it refuses."""
+
+from __future__ import annotations
+
+import json
+import random
+import warnings
+
+import pytest
+
+from reports import cli
+from reports import gaussian_rows as g
+from splitting_analysis import find
+
+
+@pytest.fixture
+def run(capsys):
+    """Run the command in this process: (exit code, standard output, standard error)."""
+
+    def run(*arguments):
+        with pytest.raises(SystemExit) as stopped:
+            cli.main(["gaussian", *arguments])
+        code = stopped.value.code
+        return (0 if code is None else code, *capsys.readouterr())
+
+    return run
+
+
+def rows_of(run, *arguments):
+    code, out, err = run(*arguments, "--json")
+    assert (code, err) == (0, "")
+    return json.loads(out)
+
+
+@pytest.mark.parametrize(
+    ("names", "model"), [(["BAOAB"], "langevin"), (["ddpm", "EI"], "vp"), (["EM", "ROBA"], "psld")]
+)
+def test_the_model_is_where_the_names_are_found(run, names, model):
+    rows = rows_of(run, *names, "--steps", "60", "--spectrum", "1")
+    assert [row["model"] for row in rows] == [model] * len(names)
+
+
+@pytest.mark.parametrize("model", ["LANGEVIN", "Langevin", " vp "])
+def test_a_models_name_ignores_case_and_wins_over_where_the_name_is_found(run, model):
+    (row,) = rows_of(run, "em", "--steps", "30", "--model", model, "--spectrum", "1")
+    assert row["model"] == model.strip().casefold()
+
+
+def test_schemes_of_two_models_are_refused_with_what_would_be_right(run):
+    code, out, err = run("EM", "BAOAB", "--nfe", "9")
+    assert (code, out) == (2, "") and "EM is a psld scheme, BAOAB is a langevin scheme" in err
+    assert "--model langevin" in err
+    assert "run them apart" in run("Heun", "BAOAB", "--nfe", "9")[2]
+
+
+def test_a_langevin_run_has_a_default_spectrum_that_works_and_says_so(run):
+    code, out, err = run("BAOAB", "--nfe", "51")
+    assert code == 0 and err.startswith("unit variance, ") and "unstable" not in out
+    assert rows_of(run, "BAOAB", "--nfe", "51") == rows_of(run, "BAOAB", "--nfe", "51", "--spectrum", "1")
+
+
+def test_a_word_with_two_readings_says_which_is_meant(run):
+    asked = ("S E", "--steps", "60", "--spectrum", "1")
+    assert "S E read as ODE (--dynamics sde for Euler-Maruyama)\n" in run(*asked)[2]
+    assert "read as" not in run(*asked, "--dynamics", "ode")[2]
+    assert "read as" not in run("O S B A", "RSE", "--steps", "60", "--spectrum", "1")[2]
+    (row,) = rows_of(run, *asked, "--dynamics", "SDE")
+    assert row["dynamics"] == "sde"
+    (named,) = rows_of(run, "EM", "--steps", "60", "--spectrum", "1")
+    assert row["w2_x"] == named["w2_x"] != rows_of(run, *asked)[0]["w2_x"]
+
+
+def test_a_run_beyond_stability_is_called_unstable_with_its_step_limit_and_mode(run):
+    asked = ("ROBA", "--nfe", "4,400", "--spectrum", "1,0")
+    unstable, fine = rows_of(run, *asked)
+    assert fine["unstable"] is None and unstable["w2_x"] > 0
+    cause = unstable["unstable"]
+    assert cause["limit"] < cause["step"] == pytest.approx(0.999 / 3)
+    assert (cause["mode"], cause["variance"], cause["components"]) == (1, 0, ["x", "m"])
+    _, out, err = run(*asked)
+    first, second = (line.split("\t") for line in out.splitlines()[1:])
+    assert first == ["ROBA", "3", "4", *["unstable"] * 4] and "unstable" not in second
+    assert "ROBA with 3 steps is unstable in x and m: for mode 1 (variance 0) the step 0.333 at" in err
+
+
+def test_where_the_momentum_alone_blew_up_the_position_keeps_its_number(run):
+    asked = ("RVV", "--steps", "9", "--spectrum", "0,0.05,2")
+    (row,) = rows_of(run, *asked)
+    assert row["unstable"]["components"] == ["m"]
+    cells = run(*asked)[1].splitlines()[1].split("\t")
+    assert cells[3] == f"{row['w2_x']:.4g}" and cells[4] == "unstable"
+
+
+@pytest.mark.parametrize("eps", ["1e-300", "1e-17"])
+@pytest.mark.parametrize("name", ["ROBA", "DDPM"])
+def test_an_eps_that_vanishes_beside_T_is_refused(run, eps, name):
+    code, out, err = run(name, "--steps", "30", "--eps", eps, "--spectrum", "1")
+    assert (code, out) == (2, "") and f"eps = {eps} vanishes beside T = 1" in err
+
+
+def test_the_smallest_eps_that_is_taken_is_denoised(run):
+    (row,) = rows_of(run, "ROBA", "--steps", "5", "--eps", "1e-15", "--spectrum", "1")
+    assert row["nfe"] == 6
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--nfe", "100000000"], "--nfe 100000000: at most 10000000 in one run"),
+        (["--steps", "0"], "--steps 0: '0' is not a positive number"),
+        (["--steps", "10000000", "--spectrum", ",".join(["1"] * 200)], "would take about"),
+        (["--steps", ",".join(["5"] * 50_000)], "50000 rows of 250000 steps in all would take about"),
+        (["--steps", "9", "--lambda-s", "1e400"], "lambda_s scales a variance"),
+        (["--steps", "9", "--spectrum", "1,1e300"], "eigenvalue 1 is 1e+300"),
+        (["--steps", "9", "--model", "langevin", "--spectrum", "1e-300"], "langevin"),
+        (["--steps", "9", "--param", "Gamma=1e150"], "Gamma = 1e+150"),
+        (["--steps", "9", "--param", "nu=1e200"], "nu = 1e+200"),
+        (["--steps", "9", "--param", "beta_max=1e9"], "times the integral of beta"),
+        (["--steps", "9", "--param", "Gamma=4,nu=4.000000000000001"], "difference is lost in rounding"),
+    ],
+)
+def test_what_would_never_end_or_overflows_is_refused_at_once(run, arguments, message, monkeypatch):
+    monkeypatch.setattr(g, "run", _slow(g.run))
+    code, out, err = run("ROBA", *arguments)
+    assert (code, out) == (2, "") and message in err and err.count("error: ") == 1
+
+
+def _slow(truly):
+    """A run that is never asked for more than the first steps, on which the estimate stands."""
+
+    def run(scheme, diffusion, target, times, *rest, **options):
+        assert len(times) < 1000, "a long run was begun"
+        return truly(scheme, diffusion, target, times, *rest, **options)
+
+    return run
+
+
+def test_extreme_values_give_numbers_or_one_sentence(run):
+    """No traceback, no warning, no nan or infinity shown as a number, for whatever combination."""
+    draw = random.Random(7)
+    values = "0 1e-300 1e-160 1e-30 1e-12 0.01 1 4 4.01 100 1e5 1e29 1e150 1e200 1e300 -1 nan inf".split()
+    spectra = "1 0 1e300 1e-300 1e100,1 nan -1 1e308,1e-308 5e-324 0,0".split()
+    names = {"psld": "EM ROBA SSCS RK45 NVV", "vp": "EM EI DDPM Heun", "langevin": "BAOAB EM VV"}
+    keys = {"psld": "Gamma nu beta_min beta_max kappa T", "vp": "beta_min beta_max T", "langevin": "gamma T"}
+    codes = []
+    for _ in range(150):
+        model = draw.choice(list(names))
+        asked = [draw.choice(names[model].split()), "--model", model, "--steps", draw.choice("1 8 40".split())]
+        chosen = draw.sample(keys[model].split(), draw.randint(0, 2))
+        asked += ["--param", ",".join(f"{key}={draw.choice(values)}" for key in chosen)]
+        asked += ["--spectrum", draw.choice(spectra), "--start", draw.choice(["prior", "pT"])]
+        if model != "langevin":
+            asked += ["--grid", draw.choice(["uniform", "quadratic"])]
+            asked += ["--eps", draw.choice("0 1e-300 1e-16 1e-8 1e-3 0.9".split())]
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")
+            code, out, err = run(*asked)
+        codes.append(code)
+        assert (code, "error: " in err) in ((0, False), (2, True)), asked
+        assert not {"nan", "inf", "-inf"} & set(out.split()), asked
+        assert code or out.splitlines()[1].split("\t")[3] != "-", asked
+    assert 20 < codes.count(0) < 130
+
+
+def test_every_scheme_is_found_by_the_command_as_by_its_name():
+    assert g.schemes_of(["BAOAB"], None, None) == [find("BAOAB", "langevin")]
