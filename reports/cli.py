@@ -24,7 +24,7 @@ from reports.gaussian_command import gaussian
 from reports.list_command import list_schemes
 from reports.report_command import report
 from reports.sample_command import sample
-from reports.terminal import NARROW, NarrowHelp, make_readable
+from reports.terminal import NARROW, make_readable, narrow_help
 from reports.train_command import train
 
 
@@ -45,7 +45,7 @@ class _Command(TyperCommand):
         return _without_types(super().get_params(ctx))
 
     def format_help(self, ctx: Any, formatter: Any) -> None:
-        super().format_help(ctx, NarrowHelp(formatter) if _is_narrow() else formatter)
+        super().format_help(ctx, narrow_help(formatter) if _is_narrow() else formatter)
 
 
 class _Group(TyperGroup):
@@ -53,7 +53,15 @@ class _Group(TyperGroup):
         return _without_types(super().get_params(ctx))
 
     def format_help(self, ctx: Any, formatter: Any) -> None:
-        super().format_help(ctx, NarrowHelp(formatter) if _is_narrow() else formatter)
+        super().format_help(ctx, narrow_help(formatter) if _is_narrow() else formatter)
+
+    def format_commands(self, ctx: Any, formatter: Any) -> None:
+        if not _is_narrow():
+            return super().format_commands(ctx, formatter)
+        commands = {name: self.get_command(ctx, name) for name in self.list_commands(ctx)}
+        with formatter.section("Commands"):  # in full: each has lines of its own
+            formatter.write_dl([(n, c.get_short_help_str(1000)) for n, c in commands.items() if c])
+        return None
 
     def invoke(self, ctx: Any) -> Any:
         try:

@@ -55,13 +55,14 @@ def check_order(order: int | None, schemes: list[Scheme], long: bool) -> None:
     highest = min(quick + BEYOND, MAX_TIMED if timed else quick + BEYOND)
     if not 1 <= order <= highest:
         more = f", above {quick} with --long" if highest > quick else ""
-        raise ValueError(f"--order {order}: choose 1 to {highest}{more}; it is the highest power of h to derive")
+        raise ValueError(f"--order {order}: choose 1 to {highest}{more}, the highest power of h to derive")
     if order > quick and not long:
         minutes = max(1, round(seconds * growth ** (order - quick) / 60))
         raise ValueError(
-            f"--order {order}: the formulas of {schemes[0].model_name} ({schemes[0].dynamics}) at h^{order} take "
-            f"about {minutes} minute{'s' if minutes > 1 else ''}, and each order is about {growth} times as "
-            f"long to read as the one before; --order {quick} takes seconds, --long derives it all the same"
+            f"--order {order}: the formulas of {schemes[0].model_name} ({schemes[0].dynamics}) at "
+            f"h^{order} take about {minutes} minute{'s' if minutes > 1 else ''}, and each order is about "
+            f"{growth} times as long to read as the one before; --order {quick} takes seconds, --long "
+            "derives it all the same"
         )
 
 
@@ -214,10 +215,10 @@ def _numbers(error: LocalError, point: Point, values: dict[str, float]) -> dict[
     """All coefficients as floats, by power of h and key; refused where one is no float64."""
     return {
         power: {
-            key: _finite(f"the coefficient of h^{power}, {key}", values, partial(evaluate, by_key[key], point))
+            key: _finite(f"the coefficient of h^{power}, {key}", values, partial(evaluate, terms[key], point))
             for key in keys_of(error, power)
         }
-        for power, by_key in error.terms.items()
+        for power, terms in error.terms.items()
     }
 
 

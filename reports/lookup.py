@@ -75,8 +75,8 @@ def reading(scheme: Scheme, dynamics: str | None) -> str:
     other = "sde" if scheme.dynamics == "ode" else "ode"
     if not accepts(scheme.word, model_of(scheme.model_name, other)):
         return ""
-    read = {"ode": "an ODE, as none of its letters is noise", "sde": "an SDE, as one of its letters is noise"}
-    return f"{str(scheme.word)!r} is read as {read[scheme.dynamics]}; --dynamics {other} reads it as the other"
+    why = {"ode": "an ODE, as none of its letters is noise", "sde": "an SDE, as one of its letters is noise"}
+    return f"'{scheme.word}' is read as {why[scheme.dynamics]}; for the {other.upper()}: --dynamics {other}"
 
 
 def _named(text: str) -> list[Scheme]:

@@ -27,25 +27,27 @@ def print_table(columns: Sequence[str], rows: Iterable[Sequence[object]], title:
     Cells too wide for the terminal are folded, never cut: what they say can be copied. Where the
     columns would become too narrow to read, each row is a paragraph of "column: cell".
     """
-    rows = [["" if cell is None else str(cell) for cell in row] for row in rows]
+    shown = [["" if cell is None else str(cell) for cell in row] for row in rows]
     if not sys.stdout.isatty():
-        for row in (columns, *rows):
+        for row in (columns, *shown):
             print(*row, sep="\t")
         return
     width = shutil.get_terminal_size().columns
-    longest = [max(map(len, column)) for column in zip(columns, *rows, strict=True)]
-    if sum(min(length, max(READABLE, len(name))) + 3 for length, name in zip(longest, columns, strict=True)) >= width:
-        for row in rows:
+    cells = zip(columns, *shown, strict=True)
+    least = [min(max(map(len, column)), max(READABLE, len(column[0]))) for column in cells]
+    if sum(least) + 3 * len(least) >= width:  # 3: a border and a space on either side
+        for row in shown:
             print(f"{columns[0]}: {row[0]}")
             for name, cell in zip(columns[1:], row[1:], strict=True):
-                print(textwrap.fill(f"{name}: {cell}", width, initial_indent="  ", subsequent_indent="    "))
+                line = textwrap.TextWrapper(width, "  ", "    ", break_on_hyphens=False)
+                print(line.fill(f"{name}: {cell}"))
         return
     from rich.console import Console
     from rich.table import Column, Table
     from rich.text import Text
 
     table = Table(*(Column(name, overflow="fold") for name in columns), title=title or None)
-    for row in rows:  # Text, because a word such as E[1/2] is not markup
+    for row in shown:  # Text, because a word such as E[1/2] is not markup
         table.add_row(*map(Text, row))
     Console().print(table)
 
@@ -94,7 +96,12 @@ def heard(first: float = 5, then: float = 20) -> Iterator[Callable[[str], None]]
         thread.join()
 
 
-class NarrowHelp:
+def narrow_help(formatter: Any) -> Any:
+    """The help formatter given, for little room."""
+    return _NarrowHelp(formatter)
+
+
+class _NarrowHelp:
     """A help formatter for little room: a term on its own line, its explanation indented below.
 
     It stands in for the formatter that it is given, which collects what it writes.
@@ -102,7 +109,7 @@ class NarrowHelp:
 
     def __init__(self, formatter: Any) -> None:
         self.formatter = formatter
-        formatter.width = max(20, shutil.get_terminal_size().columns)
+        formatter.width = max(20, shutil.get_terminal_size().columns - 1)
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self.formatter, name)

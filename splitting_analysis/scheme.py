@@ -211,7 +211,7 @@ def _check_sums(word: Word, model: Model) -> None:
         used = " ".join(sorted(word.letters)) or "no piece"
         raise word.error(last, f"{used} does not add up to the {model.dynamics.upper()}'s drift", sets)
     for letter in sorted(word.letters):
-        total = sum(op.fraction for op in word if op.letter == letter)
+        total = sum((op.fraction for op in word if op.letter == letter), Fraction(0))
         if not _is(total, Fraction(1)):
             index = max(i for i, op in enumerate(word) if op.letter == letter)
             problem = f"the fractions of {letter} add up to {_shown(total)}"

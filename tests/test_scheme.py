@@ -277,7 +277,7 @@ def test_coefficients_typed_with_the_digits_of_a_float_may_miss_their_sum_by_a_r
     a, b = f"{outer / 2!r}", f"{(outer + inner) / 2!r}"
     text = f"A*{a} S B*{outer!r} A*{b} S B*{inner!r} A*{b} S B*{outer!r} A*{a}"
     yoshida = scheme(text, "langevin", "ode")
-    total = sum(op.fraction for op in yoshida.word if op.letter == "B")
+    total = sum((op.fraction for op in yoshida.word if op.letter == "B"), Fraction(0))
     assert 0 < abs(total - 1) < Fraction(1, 10**15)
     assert [float(op.fraction) for op in yoshida.word if op.letter == "B"] == [outer, inner, outer]
     with pytest.raises(WordError, match=r"the fractions of B add up to 0\.999999999"):

@@ -1,0 +1,171 @@
+"""`derive`: values without meaning are refused, legends are complete, long work is asked for."""
+
+from __future__ import annotations
+
+import json
+import math
+import random
+import re
+import time
+
+import pytest
+
+from reports import derivation
+from reports.derivation import BEYOND, SECONDS, check_order
+from reports.expressions import MAX_NESTED, parse_expression
+from splitting_analysis import CATALOGUE, find
+from tests.test_cli import run  # noqa: F401  the fixture
+
+FORMULA = re.compile(r" {1,3}(\w{1,2}): (.*)")
+SYMBOL = re.compile(
+    r"∂_[xmqpτ][⁰¹²³⁴⁵⁶⁷⁸⁹]*|Δ_[xmqp]|s\^[xm]|√?λ_s|f′*|β(?:\^\(\d\)|[′″‴])?|e\d|[A-Za-zΓνγ]|⊗|ᵀ"
+)
+
+
+@pytest.mark.parametrize("scheme", CATALOGUE, ids=lambda s: f"{s.model_name}-{s.name}")
+def test_the_legend_explains_every_symbol_that_occurs_and_no_other(scheme):
+    order = None if scheme.word.is_runge_kutta or scheme.model_name != "psld" else 2
+    text = derivation.formulas(
+        scheme.name, scheme.model_name, scheme.dynamics, order, None, "text", None, say=lambda _: None
+    )
+    body, _, legend = text.partition("\nerror = ")
+    shown = [match.groups() for line in body.splitlines() if (match := FORMULA.fullmatch(line))]
+    found = {symbol for _, formula in shown for symbol in SYMBOL.findall(formula)}
+    rest = "".join(SYMBOL.sub("", formula) for _, formula in shown)
+    assert set(rest) <= set("0123456789⁰¹²³⁴⁵⁶⁷⁸⁹ +−/()[],·")
+    explained = [s for line in legend.splitlines()[1:] for s in line.strip().partition(": ")[0].split(", ")]
+    assert len(explained) == len(set(explained))
+    keys = {key for key, _ in shown}
+    assert set(explained) == found | keys
+    assert all(meaning for line in legend.splitlines()[1:] for meaning in [line.partition(": ")[2]])
+
+
+def test_the_legend_of_a_runge_kutta_word_says_what_f_and_z_are(run):  # noqa: F811
+    _, out, _ = run("derive", "RK45")
+    assert "  z: (x, m, t), the variables in autonomous form" in out
+    assert "  f: the full drift, dz/dt = f(z)" in out
+
+
+SCORES = {"psld": ["--score-x=-x", "--score-m=-m"], "vp": ["--score-x=-x"], "langevin": ["--score-x=-q"]}
+PLACE = {"psld": "x=1,m=1,t=0.5", "vp": "x=1,t=0.5", "langevin": "q=1,p=1"}
+UNPHYSICAL = [
+    *(("ROBA", v) for v in (
+        "Gamma=-1", "nu=-0.1", "M=-1", "M=0", "beta=-1", "beta=0", "beta_min=-1,beta_max=1", "T=0", "T=-1",
+        "beta_min=0,beta_max=0", "beta_min=1,beta_max=-1", "lambda_s=-1", "Gamma=4.01", "Gamma=0,nu=0",
+        "beta=nan", "beta=inf", "M=nan", "lambda_s=inf", "T=1e-300", "Gamma=-1e-300",
+        "Gamma=1e150", "nu=1e200", "nu=1e300", "beta=1e300", "M=1e-320", "M=1e300", "nu=1e-300,Gamma=0",
+        "lambda_s=1e300", "beta_min=0,beta_max=1e308",
+    )),
+    ("RK45", "Gamma=1e150"), ("RK45", "beta=1e300"), ("RSE", "M=0"), ("RSE", "nu=1e200"),
+    ("EM/vp", "beta=0"), ("EM/vp", "beta=-3"), ("EM/vp", "beta_min=-1,beta_max=2"), ("EM/vp", "beta=1e300"),
+    *(("BAOAB", v) for v in ("gamma=-1", "gamma=nan", "gamma=-inf", "gamma=-1e-9")),
+    ("EM/langevin", "gamma=1e300"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("name", "values"), UNPHYSICAL)
+def test_a_value_without_meaning_or_beyond_float64_is_one_sentence(run, name, values):  # noqa: F811
+    name, _, model = name.partition("/")
+    model = model or {"BAOAB": "langevin"}.get(name, "psld")
+    asked = ("derive", name, "--model", model, *SCORES[model], "--at", f"{PLACE[model]},{values}")
+    code, out, err = run(*asked)
+    assert (code, out) == (2, "")
+    assert err.startswith("error: ") and "Traceback" not in err and "float division" not in err
+    key = values.partition("=")[0]
+    assert key in err or (key == "beta_min" and " beta" in err)
+
+
+def test_a_rate_of_zero_is_refused_only_where_the_error_divides_by_it(run):  # noqa: F811
+    at = ("--at", "x=1,t=1,beta_min=0,beta_max=1")
+    code, out, err = run("derive", "EM", "--model", "vp", "--score-x=-x", *at)
+    assert (code, out) == (2, "")
+    assert "divides by beta, which is 0 at tau = 0: choose another time, or beta_min > 0" in err
+    code, out, _ = run("derive", "Euler", "--model", "vp", "--score-x=-x", *at)
+    assert code == 0 and json.loads(out)["h2"]["x"] == 0
+    for word, time_of in (("t=2", "t = 2"), ("tau=-0.5", "tau = -0.5"), ("t=-1", "t = -1")):
+        _, _, err = run("derive", "EM", "--model", "vp", "--score-x=-x", "--at", f"x=1,{word}")
+        assert f"{time_of} lies outside [0, T = 1]" in err
+
+
+@pytest.mark.parametrize(
+    ("score", "said"),
+    [
+        ("exp(800*x)", "the score sx = exp(800*x) overflows: it lies outside float64 at Gamma = 0.01"),
+        ("x*1e308*10", "overflows: it lies outside float64"),
+        ("exp(exp(exp(9*x)))", "overflows: it lies outside float64"),
+        ("sin(1e300*x)", "the derivative of the score sx by x, x overflows"),
+        ("1/(x-1)", "the score sx = 1/(x - 1) has no finite value at "),
+        ("log(-x)", "has no finite value at "),
+        ("sqrt(x-2)", "has no finite value at "),
+        ("sqrt(x-1)", "the derivative of the score sx by x, x has no finite value"),
+    ],
+)
+@pytest.mark.parametrize("name", ["ROBA", "RK45"])
+def test_a_score_without_a_finite_value_is_one_sentence_that_names_it(run, name, score, said):  # noqa: F811
+    code, out, err = run("derive", name, f"--score-x={score}", "--score-m=-m", "--at", PLACE["psld"])
+    assert (code, out) == (2, "") and err.startswith("error: ") and err.count("\n") == 1
+    if name == "RK45" and "derivative" in said:
+        said = "the derivative of the drift of x by "
+    assert said in err and " m = 1, t = 0.5" in err
+
+
+def test_a_score_whose_derivatives_grow_is_refused_before_they_take_minutes(run, monkeypatch):  # noqa: F811
+    score = "*".join(f"(sin({i}*x+m)+2)" for i in range(9))
+    asked = ("derive", "ROBA", f"--score-x={score}", "--score-m=-m", "--at", PLACE["psld"])
+    assert run(*asked)[0] == 0
+    monkeypatch.setattr(derivation, "MAX_SIZE", 100)
+    code, out, err = run(*asked)
+    assert (code, out) == (2, "")
+    assert "the derivative of the score sx by x has over 100 terms and is not differentiated further" in err
+
+
+def test_functions_within_functions_are_refused_before_they_take_long():
+    start = time.process_time()
+    for name in ("tanh", "cosh", "sin"):
+        nested = f"{name}(" * (MAX_NESTED + 1) + "x" + ")" * (MAX_NESTED + 1)
+        with pytest.raises(ValueError, match="nested too deeply"):
+            parse_expression(nested, ("x",))
+    assert parse_expression("sin(" * MAX_NESTED + "x" + ")" * MAX_NESTED + "+ sin(x)", ("x",))
+    assert time.process_time() - start < 5
+
+
+def test_hostile_options_end_in_numbers_or_in_one_message(run):  # noqa: F811
+    draw = random.Random(20240211)
+    keys = ["Gamma", "nu", "M", "beta", "beta_min", "beta_max", "T", "lambda_s", "x", "m", "t", "tau", "q"]
+    values = ["0", "1", "-1", "1e-320", "1e308", "-1e308", "nan", "inf", "1e160", "0.5", "1e-200", ""]
+    scores = ["-x", "1/x", "log(x)", "exp(x)", "x**64", "x**-64", "sqrt(m)", "x/m", "9**9**9", "x*1e300"]
+    codes = []
+    for _ in range(25):
+        at = ",".join(f"{draw.choice(keys)}={draw.choice(values)}" for _ in range(draw.randint(0, 2)))
+        at = ",".join(part for part in ("x=1,m=1,t=0.5" if draw.random() < 0.9 else "", at) if part)
+        name, score = draw.choice(["ROBA", "RSE", "EM"]), draw.choice(scores)
+        code, out, err = run("derive", name, f"--score-x={score}", "--score-m=-m", "--at", at)
+        codes.append(code)
+        assert (code == 2) == err.startswith("error: ") and "fault" not in err
+        if code == 0:
+            numbers = json.loads(out, parse_constant=pytest.fail)
+            assert all(math.isfinite(v) for k, row in numbers.items() if k[0] == "h" for v in row.values())
+    assert set(codes) == {0, 2}
+
+
+@pytest.mark.parametrize(("key", "limit"), SECONDS.items(), ids=str)
+def test_an_order_that_takes_long_says_how_long_and_is_derived_only_when_confirmed(key, limit):
+    scheme = next(s for s in CATALOGUE if (s.model_name, s.dynamics) == key and not s.word.is_runge_kutta)
+    quick = limit[0]
+    check_order(quick, [scheme], long=False)
+    for order in (0, -1, quick + BEYOND + 1):
+        with pytest.raises(ValueError, match=rf"--order {order}: choose 1 to \d+"):
+            check_order(order, [scheme], long=True)
+    if scheme.model.time_dependent and quick == 8:
+        return  # no further derivatives of beta
+    with pytest.raises(ValueError, match=rf"take about \d+ minutes?.*--order {quick} takes seconds, --long"):
+        check_order(quick + 1, [scheme], long=False)
+    check_order(quick + 1, [scheme], long=True)
+
+
+def test_a_difference_is_as_long_as_the_longer_of_its_two(run):  # noqa: F811
+    slow, fast = find("ROBA"), find("RSE")
+    with pytest.raises(ValueError, match="--long"):
+        check_order(5, [fast, slow], long=False)
+    code, _, err = run("derive", "ROBA", "--order", "5")
+    assert code == 2 and "--order 5: the formulas of psld (sde) at h^5 take about 2 minutes" in err
