@@ -155,7 +155,7 @@ def test_merged_noise_keeps_every_covariance_of_position_and_momentum_in_fewest_
             continue
         known = one.matrix.shape[1] - sum(one.draws)
         assert np.array_equal(one.matrix[:, :known], other.matrix[:, :known])
-        wanted, found = (u.matrix[:, known:] @ u.matrix[:, known:].T for u in (one, other))
+        wanted, found = (m[:, known:] @ m[:, known:].T for m in (one.matrix, other.matrix))
         np.testing.assert_allclose(found, wanted, rtol=1e-12, atol=1e-15 * np.abs(wanted).max())
         assert sum(other.draws) == min(sum(one.draws), 2)
         merges = sum(one.draws) > 2

@@ -10,6 +10,7 @@ from collections import Counter
 from fractions import Fraction as F
 from itertools import pairwise
 from math import factorial, prod
+from typing import Any
 
 import numpy as np
 import pytest
@@ -17,7 +18,7 @@ import pytest
 torch = pytest.importorskip("torch", reason="the samplers need torch")
 
 from analytic_models import moments  # noqa: E402
-from analytic_models.diffusions import PSLD, VP, Langevin  # noqa: E402
+from analytic_models.diffusions import PSLD, VP, Diffusion, Langevin  # noqa: E402
 from analytic_models.targets import Gaussian  # noqa: E402
 from gpu_samplers import engine  # noqa: E402
 from gpu_samplers.plan import plan  # noqa: E402
@@ -26,7 +27,7 @@ from splitting_analysis.scheme import scheme  # noqa: E402
 from tests.oracle_moments import Plain  # noqa: E402
 from tests.probing import process_of  # noqa: E402
 
-TABLEAUX = {
+TABLEAUX: dict[str, tuple[list[list[Any]], list[Any]]] = {
     "midpoint": ([[], [F(1, 2)]], [0, 1]),
     "Heun's third": ([[], [F(1, 3)], [0, F(2, 3)]], [F(1, 4), 0, F(3, 4)]),
     "Bogacki-Shampine": ([[], [F(1, 2)], [0, F(3, 4)]], [F(2, 9), F(1, 3), F(4, 9)]),
@@ -134,11 +135,10 @@ def test_the_derived_error_is_that_of_the_elementary_weights_of_the_tableau(name
 @EVERY
 @pytest.mark.parametrize("model", ["psld", "vp", "langevin"])
 def test_the_exact_moments_are_those_of_the_tableau_with_its_zeros(name, model):
-    process = {
-        "psld": PSLD(0.3, 2.5, 2.0, 7.0, 0.04),
-        "vp": VP(0.2, 3.5),
-        "langevin": Langevin(0.8, 2.0),
-    }[model]
+    processes: dict[str, Diffusion] = {
+        "psld": PSLD(0.3, 2.5, 2.0, 7.0, 0.04), "vp": VP(0.2, 3.5), "langevin": Langevin(0.8, 2.0)
+    }  # fmt: skip
+    process = processes[model]
     stages, weights = TABLEAUX[name]
     rows, last = [[float(a) for a in row] for row in stages], [float(b) for b in weights]
     oracle = Plain(model, process, np.diag([0.05, 0.7, 2.0]), np.array([0.4, -1.0, 0.3]))
@@ -181,7 +181,7 @@ def textbook(process, stages, weights, z):
         )
 
     for t, after in pairwise(TIMES):
-        h, slopes = after - t, []
+        h, slopes = after - t, list[Any]()
         for row in stages:
             state = z + h * sum((float(a) * k for a, k in zip(row, slopes, strict=True)), 0 * z)
             slopes.append(slope(state, process.T - t - float(sum(row)) * h))
