@@ -159,8 +159,8 @@ class Job:
             raise ValueError(f"nfe: {self.name} needs a budget of score evaluations, e.g. 50")
         if self.nfe > MOST_EVALUATIONS:
             raise ValueError(
-                f"nfe = {self.nfe}: at most {MOST_EVALUATIONS} evaluations per sample; samplers have converged "
-                "long before, and to plan more steps takes minutes"
+                f"nfe = {self.nfe}: at most {MOST_EVALUATIONS} evaluations per sample; samplers have "
+                "converged long before, and to plan more steps takes minutes"
             )
         steps_for(self.nfe, scheme, self.denoises)
         if self.lambda_s is None:
