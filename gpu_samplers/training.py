@@ -152,8 +152,8 @@ def train(
     Every fifth image is held out, for the record's second curve. Every `save_every` seconds, and when
     something stops it, the run is kept in `out`.partial as it was after the last complete step; a signal
     waits for the end of an update. The same call resumes it, to the weights and curves of a run that was
-    never stopped. Raises ValueError where images and network do not fit, memory or disk do not suffice, the place
-    cannot be written (before the first step), or the file is damaged or belongs to another run;
+    never stopped. Raises ValueError where images and network do not fit, memory or disk do not suffice, the
+    place cannot be written (before the first step), or the file is damaged or belongs to another run;
     FloatingPointError, naming the step, where the loss is not finite.
     """
     config, out = settings.config, Path(out)

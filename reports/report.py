@@ -55,7 +55,7 @@ SHARES = {
     "writing": 25,
 }  # fmt: skip
 """About how long the pages take, relative to each other; what is not here counts 1. For the time left."""
-NEEDED = 10**7
+NEEDED = 5 * 10**6
 """Bytes that a report takes, about: they must be free before it is computed."""
 Progress = Callable[[str, int, int], None]
 """Called with what comes next, how many pages are done, and how many there are."""

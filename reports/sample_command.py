@@ -80,7 +80,8 @@ def sample(
     """Draw samples from a network, by any sampler.
 
     Samples come in shards; a shard appears complete or not at all. An
-    interrupted run is resumed by the same command: what is there is kept. An
+    interrupted run is resumed by the same command: what is there is kept; with
+    a larger --n it gets what a new run would, with a smaller one it keeps all. An
     .npz holds images, float32 (n, channels, height, width) in the scale of the
     data, and index; a .png one image, clipped to [-1, 1], named by its index.
     run.json says what the samples depend on. Under torchrun the processes

@@ -151,8 +151,8 @@ def test_leftovers_of_a_killed_run_are_removed(tmp_path):
         ({"n": 2**32 + 1, "shard": 2**20}, "a seed has 4294967296 samples"),
         ({"n": 10**9, "shard": 1}, "more than 1000000 in one folder; give shard >= 1000"),
         ({"n": 10**7, "form": "png", "shard": 10**6}, "more than 1000000 in one folder, or npz"),
-        ({"nfe": 10**8}, "nfe = 100000000: at most 100000 evaluations per sample"),
-        ({"nfe": 10**300}, "at most 100000 evaluations"),
+        ({"nfe": 10**8}, "nfe = 100000000: at most 20000 evaluations per sample"),
+        ({"nfe": 10**300}, "at most 20000 evaluations"),
     ],
 )
 def test_what_would_run_without_end_is_refused_with_its_reason(wrong, says):
