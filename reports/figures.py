@@ -111,7 +111,7 @@ def key_svg(look: Look) -> str:
     shape = marker.get_path().transformed(marker.get_transform())
     letters = {1: "M", 2: "L", 3: "Q", 4: "C", 79: "Z"}
     path = "".join(
-        letters[int(code)] + ("" if int(code) == 79 else " ".join(f"{value:.2f}" for value in points))  # type: ignore[arg-type]
+        letters[int(code)] + ("" if int(code) == 79 else " ".join(f"{value:.2f}" for value in points))
         for points, code in shape.iter_segments(curves=True)
     )
     colour, fill = ("currentColor" if look.colour == _INK else look.colour), "none"

@@ -216,7 +216,7 @@ def test_the_axis_of_lambda_s_reaches_beyond_every_best_value(monkeypatch):
 def test_a_sampler_below_the_line_of_the_exact_flow_is_named_and_explained():
     settings = replace(QUICK, nfes=(20, 500))
     (told,) = exact._below_the_line(settings)
-    said = "".join(told.parts)
+    said = "".join(map(str, told.parts))
     figure = exact._figure(settings, "ode")
     below = {
         (line.label, int(x), grid)

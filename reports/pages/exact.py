@@ -18,6 +18,7 @@ from reports.document import (
     Mark,
     Page,
     Panel,
+    Paragraph,
     Table,
     printed,
     text,
@@ -148,7 +149,7 @@ def _figure(settings: Settings, dynamics: str) -> Figure:
     )
 
 
-def _below_the_line(settings: Settings) -> list[Block]:
+def _below_the_line(settings: Settings) -> list[Paragraph]:
     """Why a sampler may lie below the dotted line, told where one visibly does."""
     sentences, opposed = [], []
     rest = {dynamics: limit_per_mode("psld", dynamics, "prior") for dynamics in KINDS}
