@@ -14,7 +14,6 @@ import sympy
 
 from analytic_models.arithmetic import exp, expm1, noise_2x2
 
-
 SMALLEST, LARGEST = 1e-30, 1e30
 """What is not 0 lies between: the formulas multiply up to ten of these numbers."""
 MOST_DAMPING = 1e6

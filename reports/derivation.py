@@ -20,7 +20,13 @@ from reports.legend import legend
 from reports.lookup import check_lambda_s, resolve
 from reports.terminal import json_text
 from splitting_analysis.formulas import keys_of, spell_error, to_json
-from splitting_analysis.local_error import LocalError, at_lambda_one, local_error, order_of
+from splitting_analysis.local_error import (
+    LocalError,
+    at_lambda_one,
+    error_difference,
+    local_error,
+    order_in_words,
+)
 from splitting_analysis.numbers import Directions, Point, evaluate
 from splitting_analysis.scheme import LambdaS, Scheme
 from splitting_analysis.strong import strong_error
@@ -83,10 +89,8 @@ def formulas(
         check_lambda_s("--lambda-s", *schemes)
         schemes = [replace(s, lambda_s=LambdaS(s.lambda_s.rule, value)) for s in schemes]
     scheme = schemes[0]
-    errors = [_derived(s, order, say) for s in schemes]
-    if minus is not None:
-        errors = [errors[0] - errors[1]]
-    elif scheme.dynamics == "sde":
+    errors = [_derived(schemes, order, say)]
+    if minus is None and scheme.dynamics == "sde":
         errors.append(strong_error(scheme))
         if scheme.has_tunable_noise and value is None:
             errors.append(strong_error(at_lambda_one(scheme)))
@@ -101,9 +105,13 @@ def formulas(
     return "\n".join(lines + (["", *legend(spelled, scheme)] if style == "text" else []))
 
 
-def _derived(scheme: Scheme, order: int | None, say: Callable[[str], None]) -> LocalError:
-    say(f"deriving the error of {scheme.name[:40]}" + (f" up to h^{order}" if order else ""))
-    return local_error(scheme, order)
+def _derived(schemes: list[Scheme], order: int | None, say: Callable[[str], None]) -> LocalError:
+    """The error of a scheme, or the difference of two."""
+    names = " and ".join(scheme.name[:40] for scheme in schemes)
+    say(f"deriving the error of {names}" + (f" up to h^{order}" if order else ""))
+    if len(schemes) == 1:
+        return local_error(schemes[0], order)
+    return error_difference(schemes[0], schemes[1], order)
 
 
 def resolved(text: str, minus: str | None, model: str | None, dynamics: str | None) -> list[Scheme]:
@@ -141,7 +149,7 @@ def _heading(scheme: Scheme, minus: str | None, value: Fraction | None) -> list[
         at = " at lambda_s = 1"
     claimed = "claimed" if value in (None, 1) else "claimed at lambda_s = 1"
     claim = "" if scheme.order is None else f" ({claimed}: {scheme.order})"
-    return [*lines, f"{weak}order{at}: {order_of(scheme)}{claim}"]
+    return [*lines, f"{weak}order{at}: {order_in_words(scheme)}{claim}"]
 
 
 def _formulas(
@@ -169,7 +177,7 @@ def _formulas(
                 lines.append(f"<!-- {names[error.kind]}{note}, h^{power}, {key} -->")
                 lines.append(f'<math display="block">{formula}</math>')
     if not lines:
-        lines = ["no difference at the powers of h derived"]
+        lines = ["", f"no difference through h^{max(error.terms)}"]
     return lines
 
 
@@ -194,9 +202,8 @@ def numbers(
         _check_value(name, expressions[name], values)
     with mpmath.workdps(DIGITS):
         if runge_kutta:
-            return result | _runge_kutta_numbers(scheme, values, _derived(scheme, order, say), expressions)
-        errors = [_derived(s, order, say) for s in schemes]
-        error = errors[0] if minus is None else errors[0] - errors[1]
+            return result | _runge_kutta_numbers(scheme, values, _derived(schemes, order, say), expressions)
+        error = _derived(schemes, order, say)
         result["scheme"] = error.name
         point = _point(scheme, values, expressions)
         say("evaluating the coefficients")

@@ -169,3 +169,22 @@ def test_a_difference_is_as_long_as_the_longer_of_its_two(run):  # noqa: F811
         check_order(5, [fast, slow], long=False)
     code, _, err = run("derive", "ROBA", "--order", "5")
     assert code == 2 and "--order 5: the formulas of psld (sde) at h^5 take about 2 minutes" in err
+
+
+def test_the_leading_term_is_printed_whatever_is_asked(run):  # noqa: F811
+    """BAOAB and ABOBA are of weak order 2: their errors, and the difference of the two, lead with h^3."""
+    for asked in (["BAOAB"], ["BAOAB", "--order", "1"], ["BAOAB", "--minus", "ABOBA", "--order", "2"]):
+        code, out, _ = run("derive", *asked)
+        assert code == 0
+        assert "coefficient of h^3:" in out and "h^1: 0" in out and "h^2: 0" in out
+    code, out, _ = run("derive", "BAOAB", "--minus", "BAOAB")
+    assert code == 0 and "no difference through h^5" in out
+    code, out, _ = run("derive", "BAOAB", "--score-x", "-q", "--at", "q=1,p=1")
+    assert code == 0 and any(json.loads(out)["h3_weak"].values())
+
+
+def test_an_order_lost_to_rounded_fractions_is_explained(run):  # noqa: F811
+    a, b, c, d = "A*0.675603596", "B*1.351207192", "A*-0.175603596", "B*-1.702414384"
+    word = f"{a} S {b} {c} S {d} {c} S {b} {a}"
+    code, out, _ = run("derive", word, "--model", "langevin")
+    assert code == 0 and "\norder: 2 (4 up to coefficients below 1e-" in out
