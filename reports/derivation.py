@@ -19,9 +19,8 @@ from reports.expressions import parse_expression
 from reports.legend import legend
 from reports.lookup import check_lambda_s, resolve
 from reports.terminal import json_text
-from splitting_analysis.formulas import keys_of, spell_error, to_json
+from splitting_analysis.errors import LocalError, keys_of, spell_error, to_json
 from splitting_analysis.local_error import (
-    LocalError,
     at_lambda_one,
     error_difference,
     local_error,

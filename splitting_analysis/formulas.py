@@ -18,68 +18,8 @@ from typing import Any
 
 from sympy.polys.rings import PolyElement
 
-from splitting_analysis.algebra import algebra
-from splitting_analysis.linebreaks import WIDTH, aligned
-from splitting_analysis.local_error import LocalError
-from splitting_analysis.styles import LATEX, TEXT, Style
-from splitting_analysis.trees import MOMENT, PHI, Combination, Tree, gather, is_contraction
-
-
-def keys_of(error: LocalError, power: int) -> list[str]:
-    """The keys to show for a power of h: all but the general test function."""
-    return [key for key in error.terms[power] if key != PHI]
-
-
-def spell_error(error: LocalError, power: int, key: str, style: Style = TEXT) -> str:
-    """The coefficient of h^power of one entry of a local error, as text, LaTeX or MathML."""
-    return spell(error.terms[power][key], style)
-
-
-def display(error: LocalError, width: int = WIDTH) -> str:
-    """All of an error as one LaTeX display for a notebook, no line much wider than `width` letters."""
-    rows = [
-        (rf"h^{{{k}}} \;\; {key}: \quad", spell_error(error, k, key, LATEX))
-        for k in error.terms
-        for key in keys_of(error, k)
-        if error.terms[k][key]
-    ]
-    return f"$${aligned(rows, width)}$$" if rows else r"$$\begin{aligned}0\end{aligned}$$"
-
-
-def to_json(error: LocalError) -> dict[str, Any]:
-    """The error as plain data: name, word, kind and terms as coefficient (SymPy syntax) and tree.
-
-    A tree is {"node", "d_tau", "along": [[component, tree], ...]}; nodes e1, e2 are unit vectors
-    summed over, two children of "moment" the factors of a second moment.
-    """
-
-    def tree_json(tree: Tree) -> dict[str, Any]:
-        name, j, children = tree
-        return {"node": name, "d_tau": j, "along": [[c, tree_json(v)] for c, v in children]}
-
-    to_sympy = algebra().to_sympy
-    return {
-        "scheme": error.name,
-        "word": error.word,
-        "model": error.model.name,
-        "kind": error.kind,
-        "leading_power": error.leading,
-        "terms": {
-            f"h{k}": {
-                key: {
-                    "text": spell(combination, TEXT),
-                    "latex": spell(combination, LATEX),
-                    "sum": [
-                        {"coefficient": str(to_sympy(c)), "differential": tree_json(tree)}
-                        for tree, c in combination.items()
-                    ],
-                }
-                for key, combination in by_key.items()
-                if key != PHI
-            }
-            for k, by_key in error.terms.items()
-        },
-    }
+from splitting_analysis.styles import Style
+from splitting_analysis.trees import MOMENT, Combination, Tree, gather, is_contraction
 
 
 def coefficient_parts(element: PolyElement) -> tuple[str, Fraction, dict[str, int], list[Any]]:

@@ -7,74 +7,20 @@ of combinations of trees and the order is read off it, term by term.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from fractions import Fraction
 from functools import cache
 from itertools import combinations_with_replacement
 from math import ceil, log10
-from typing import Literal
 
 from splitting_analysis.algebra import MAX_BETA, algebra
+from splitting_analysis.errors import LocalError, difference
 from splitting_analysis.expansion import Flow, NoiseRule, begin, compose, exact, run
 from splitting_analysis.models import Model, Piece, Rule
 from splitting_analysis.noise import expectation, weak_noise
 from splitting_analysis.program import Advance, Evaluate, Instruction
 from splitting_analysis.scheme import Scheme
-from splitting_analysis.trees import MOMENT, PHI, Combination, Series, accumulate, leaf, linear, taylor
-
-Kind = Literal["ode", "weak", "strong"]
-
-
-@dataclass(frozen=True)
-class LocalError:
-    """Exact minus scheme, as combinations of elementary differentials by power of h.
-
-    terms[k][key] is the coefficient of h^k. Keys: a component ("x"), for the error of its mean
-    or, for an ODE, of the value itself; two components ("xm"), for the error of the second moment
-    of the increments; "phi" (weak), for the error of E phi(z) with any smooth phi.
-    """
-
-    name: str
-    word: str
-    model: Model
-    kind: Kind
-    terms: dict[int, dict[str, Combination]]
-
-    @property
-    def leading(self) -> int | None:
-        """Lowest power of h with a non-zero coefficient, None if all computed ones vanish."""
-        return min((k for k, by_key in self.terms.items() if any(by_key.values())), default=None)
-
-    def _repr_latex_(self) -> str:
-        """Displays as formulas in a notebook."""
-        from splitting_analysis.formulas import keys_of, spell_error
-        from splitting_analysis.styles import LATEX
-
-        lines = [
-            rf"h^{{{k}}} \;\; {key}: \quad & {spell_error(self, k, key, LATEX)}"
-            for k in self.terms
-            for key in keys_of(self, k)
-            if self.terms[k][key]
-        ]
-        return "$$\\begin{aligned}" + r" \\ ".join(lines or ["0"]) + r"\end{aligned}$$"
-
-    def __sub__(self, other: LocalError) -> LocalError:
-        """The difference of two errors of one kind. Raises ValueError for incomparable ones."""
-        if (self.kind, self.model.components) != (other.kind, other.model.components):
-            raise ValueError(
-                f"{self.name} ({self.model.name}, {self.kind}) and {other.name} "
-                f"({other.model.name}, {other.kind}) have no common error to subtract"
-            )
-        terms = {
-            k: {
-                key: _difference(by_key[key], other.terms[k][key])
-                for key in by_key
-            }
-            for k, by_key in self.terms.items()
-            if k in other.terms
-        }  # fmt: skip
-        return LocalError(f"{self.name} - {other.name}", "", self.model, self.kind, terms)
-
+from splitting_analysis.trees import MOMENT, PHI, Combination, Series, accumulate, leaf, taylor
 
 HIGHEST_POWER = 12
 """Of h, up to which an error is looked for; less where beta moves, whose derivatives end before."""
@@ -218,7 +164,7 @@ def _ode(scheme: Scheme, flow: Flow, order: int, before: dict[str, Series] | Non
         true = exact(model, {leaf(c): algebra().one}, order)
         by_power = _compose_powers(true, flow, before, order)
         for k, by_key in terms.items():
-            by_key[c] = _difference(by_power[k], flow.state[c][2 * k])
+            by_key[c] = difference(by_power[k], flow.state[c][2 * k])
     return LocalError(scheme.name, str(scheme.word), model, "ode", terms)
 
 
@@ -231,7 +177,7 @@ def _weak(scheme: Scheme, flow: Flow, order: int, before: dict[str, Series] | No
     by_power = _compose_powers(true, flow, before, order)
     terms = {}
     for k in range(1, order + 1):
-        error = _difference(by_power[k], scheme_mean[2 * k])
+        error = difference(by_power[k], scheme_mean[2 * k])
         terms[k] = {**moments(model, error), "phi": error}
     return LocalError(scheme.name, str(scheme.word), model, "weak", terms)
 
@@ -267,12 +213,6 @@ def moments(model: Model, phi: Combination) -> dict[str, Combination]:
             a, b = sorted((children[0][0], children[1][0]), key=model.components.index)
             accumulate(result[a + b], (MOMENT, 0, children), coefficient * (2 if a == b else 1))
     return result
-
-
-def _difference(left: Combination, right: Combination) -> Combination:
-    reduce = algebra().reduce
-    difference = linear([(1, left), (-1, right)])
-    return {tree: r for tree, c in difference.items() if (r := reduce(c))}
 
 
 @cache

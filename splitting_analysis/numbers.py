@@ -17,7 +17,7 @@ import sympy
 from sympy.polys.rings import PolyElement
 
 from splitting_analysis.algebra import SYMBOLS
-from splitting_analysis.local_error import LocalError
+from splitting_analysis.errors import LocalError
 from splitting_analysis.models import Model
 from splitting_analysis.trees import MOMENT, PHI, Combination, Tree, gather, is_contraction, leaves
 

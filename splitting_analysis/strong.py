@@ -18,8 +18,9 @@ from typing import Literal, NamedTuple
 from sympy.polys.rings import PolyElement
 
 from splitting_analysis.algebra import algebra
+from splitting_analysis.errors import LocalError
 from splitting_analysis.expansion import Flow, NoiseRule, begin, compose, drift_terms, run
-from splitting_analysis.local_error import LocalError, carried_score
+from splitting_analysis.local_error import carried_score
 from splitting_analysis.models import Rule
 from splitting_analysis.noise import block_of
 from splitting_analysis.program import Advance

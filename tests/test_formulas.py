@@ -11,7 +11,7 @@ import sympy as sp
 from hypothesis import given, settings
 
 from splitting_analysis.catalogue import CATALOGUE, find
-from splitting_analysis.formulas import keys_of, spell_error, to_json
+from splitting_analysis.errors import keys_of, spell_error, to_json
 from splitting_analysis.local_error import at_lambda_one, local_error
 from splitting_analysis.numbers import Point, error_numbers, evaluate
 from splitting_analysis.scheme import scheme

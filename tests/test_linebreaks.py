@@ -9,7 +9,7 @@ import pytest
 from matplotlib.mathtext import MathTextParser
 
 from splitting_analysis.catalogue import find
-from splitting_analysis.formulas import display, keys_of, spell_error
+from splitting_analysis.errors import display, keys_of, spell_error
 from splitting_analysis.linebreaks import WIDTH, aligned, broken
 from splitting_analysis.local_error import local_error
 from splitting_analysis.numbers import evaluate

@@ -22,7 +22,7 @@ from reports.pages.settings import QUICK
 from splitting_analysis import catalogue
 from splitting_analysis.algebra import algebra
 from splitting_analysis.catalogue import _entry, entries, find
-from splitting_analysis.formulas import keys_of, spell_error
+from splitting_analysis.errors import keys_of, spell_error
 from splitting_analysis.local_error import local_error
 from splitting_analysis.styles import LATEX, TEXT
 from splitting_analysis.trees import Combination, linear

@@ -25,7 +25,8 @@ from reports.crossval.runs import Target
 from reports.crossval.scores import Score, Tensor, coefficient
 from reports.pages.differences import pairs
 from splitting_analysis.catalogue import find
-from splitting_analysis.local_error import LocalError, at_lambda_one, local_error
+from splitting_analysis.errors import LocalError
+from splitting_analysis.local_error import at_lambda_one, local_error
 from splitting_analysis.scheme import Scheme
 
 COMMAND = "python -m reports.crossval.reuse"

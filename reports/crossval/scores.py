@@ -16,7 +16,7 @@ from torch.func import jvp
 from gpu_samplers import engine
 from gpu_samplers.exact import covariance
 from gpu_samplers.processes import PSLD, VP
-from splitting_analysis.local_error import LocalError
+from splitting_analysis.errors import LocalError
 from splitting_analysis.models import Model
 from splitting_analysis.numbers import Directions, Field, Point, evaluate
 from splitting_analysis.scheme import Scheme

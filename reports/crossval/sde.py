@@ -28,7 +28,8 @@ from reports.crossval.scores import (
     dyadic,
     unit_vectors,
 )
-from splitting_analysis.local_error import LocalError, at_lambda_one, local_error
+from splitting_analysis.errors import LocalError
+from splitting_analysis.local_error import at_lambda_one, local_error
 from splitting_analysis.models import Model, Piece, Rule
 from splitting_analysis.program import Advance
 from splitting_analysis.scheme import Scheme

@@ -7,8 +7,7 @@ from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 from splitting_analysis.catalogue import CATALOGUE
-from splitting_analysis.formulas import keys_of
-from splitting_analysis.local_error import LocalError
+from splitting_analysis.errors import LocalError, keys_of
 from splitting_analysis.notation import Op, Word
 from splitting_analysis.reduction import naive, reduced
 from splitting_analysis.scheme import Scheme

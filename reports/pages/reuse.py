@@ -10,8 +10,8 @@ from reports.pages.exact_runs import SPECTRUM, at_budget, card
 from reports.pages.settings import Settings
 from reports.pages.spelling import blocks, count, formula, label, listed, power
 from splitting_analysis.algebra import algebra
-from splitting_analysis.formulas import keys_of
-from splitting_analysis.local_error import LocalError, at_lambda_one, local_error, order_of
+from splitting_analysis.errors import LocalError, keys_of
+from splitting_analysis.local_error import at_lambda_one, local_error, order_of
 from splitting_analysis.scheme import Scheme
 from splitting_analysis.trees import PHI
 

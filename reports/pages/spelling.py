@@ -8,8 +8,8 @@ from typing import Any
 import sympy
 
 from reports.document import Formula, Formulas, printed
-from splitting_analysis.formulas import keys_of, spell
-from splitting_analysis.local_error import LocalError
+from splitting_analysis.errors import LocalError, keys_of
+from splitting_analysis.formulas import spell
 from splitting_analysis.scheme import Scheme
 from splitting_analysis.styles import LATEX, MATHML, TEXT
 from splitting_analysis.trees import Combination, Tree
