@@ -13,6 +13,7 @@ import shutil
 import sys
 from collections.abc import Sequence
 from contextlib import suppress
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -26,6 +27,7 @@ from reports.report_command import report
 from reports.sample_command import sample
 from reports.terminal import NARROW, make_readable, narrow_help
 from reports.train_command import train
+from splitting_analysis.catalogue import read_catalogue, register
 
 
 def _without_types(parameters: list[Any]) -> list[Any]:
@@ -99,6 +101,9 @@ def _options(
     _version: Annotated[
         bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Print the version.")
     ] = False,
+    catalogue: Annotated[
+        Path | None, typer.Option(help="A TOML file of samplers of your own, known by their names then.")
+    ] = None,
 ) -> None:
     """One word in, a proven error out: samplers for diffusion models, analysed exactly.
 
@@ -110,17 +115,20 @@ def _options(
       splitting-analysis list                 the named samplers and their words
       splitting-analysis COMMAND --help       what a command does, with examples
     """
+    if catalogue is not None:
+        register(*read_catalogue(catalogue))
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run the command line; exits with 0, with 2 for bad input, with 1 where something else failed.
 
-    Whatever fails is one message on standard error; --debug, anywhere, shows the traceback instead.
+    Whatever fails is one message on standard error; --debug shows the traceback instead. It and
+    --catalogue may stand anywhere.
     """
     arguments = list(sys.argv[1:] if arguments is None else arguments)
     debug = "--debug" in arguments
     try:
-        _run([argument for argument in arguments if argument != "--debug"])
+        _run(_catalogue_first([argument for argument in arguments if argument != "--debug"]))
     except BrokenPipeError:  # whoever read our output has seen enough
         _drop_output()
         raise SystemExit(1) from None
@@ -135,6 +143,15 @@ def main(arguments: Sequence[str] | None = None) -> None:
         print(f"error: {_message(error)}", file=sys.stderr)
         bad_input = isinstance(error, ValueError | KeyError) and not isinstance(error, UnicodeEncodeError)
         raise SystemExit(2 if bad_input else 1) from None
+
+
+def _catalogue_first(arguments: list[str]) -> list[str]:
+    """The arguments with the option that belongs to all commands in front of the command."""
+    for i, argument in enumerate(arguments):
+        if argument == "--catalogue" or argument.startswith("--catalogue="):
+            stop = i + 1 + (argument == "--catalogue")
+            return arguments[i:stop] + arguments[:i] + arguments[stop:]
+    return arguments
 
 
 def _run(arguments: list[str]) -> None:

@@ -17,7 +17,7 @@ import sympy
 from reports.at_option import rate, values_at
 from reports.expressions import parse_expression
 from reports.legend import legend
-from reports.lookup import check_lambda_s, resolve
+from reports.lookup import check_lambda_s
 from reports.terminal import json_text
 from splitting_analysis.errors import LocalError, keys_of, spell_error, to_json
 from splitting_analysis.local_error import (
@@ -26,6 +26,7 @@ from splitting_analysis.local_error import (
     local_error,
     order_in_words,
 )
+from splitting_analysis.lookup import as_scheme
 from splitting_analysis.numbers import Directions, Point, evaluate
 from splitting_analysis.scheme import LambdaS, Scheme
 from splitting_analysis.strong import strong_error
@@ -115,8 +116,8 @@ def _derived(schemes: list[Scheme], order: int | None, say: Callable[[str], None
 
 def resolved(text: str, minus: str | None, model: str | None, dynamics: str | None) -> list[Scheme]:
     """The scheme, and the one whose error is subtracted, if any."""
-    scheme = resolve(text, model, dynamics)
-    return [scheme] if minus is None else [scheme, resolve(minus, scheme.model_name, dynamics)]
+    scheme = as_scheme(text, model, dynamics)
+    return [scheme] if minus is None else [scheme, as_scheme(minus, scheme.model_name, dynamics)]
 
 
 def _lambda(text: str) -> Fraction:

@@ -51,7 +51,7 @@ def derive(
           --at Gamma=0.01,nu=4.01,beta=8,x=0.3,m=-0.7,t=0.4
     """
     from reports import derivation
-    from reports.lookup import reading
+    from splitting_analysis.lookup import reading
 
     style = style.strip().lower()
     for one in derivation.resolved(scheme, minus, model, dynamics):  # said before the work, which may be long

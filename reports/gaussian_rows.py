@@ -18,8 +18,9 @@ from analytic_models.instability import instability
 from analytic_models.moments import run, steps_for
 from analytic_models.targets import LARGEST_VARIANCE, Gaussian, load_spectrum
 from reports.expressions import parse_settings
-from reports.lookup import check_lambda_s, resolve
+from reports.lookup import check_lambda_s
 from splitting_analysis.catalogue import CATALOGUE
+from splitting_analysis.lookup import as_scheme
 from splitting_analysis.models import MODEL_NAMES
 from splitting_analysis.scheme import Scheme
 
@@ -41,11 +42,11 @@ ERRORS = ("w2_x", "w2", "kl_x", "worst_mode_x")
 
 
 def schemes_of(texts: list[str], model: str | None, dynamics: str | None) -> list[Scheme]:
-    """The schemes of names or words, all of one model. Raises ValueError as `resolve` does, or for two.
+    """The schemes of names or words, all of one model. Raises ValueError as `as_scheme` does, or for two.
 
     Without `model` a name belongs where it is found, PSLD first, and a word to PSLD.
     """
-    found = [resolve(text, model, dynamics) for text in texts]
+    found = [as_scheme(text, model, dynamics) for text in texts]
     names = list(dict.fromkeys(s.model_name for s in found))
     if len(names) > 1:
         parts = ", ".join(f"{s.name} is a {s.model_name} scheme" for s in found)
@@ -57,7 +58,7 @@ def schemes_of(texts: list[str], model: str | None, dynamics: str | None) -> lis
 
 def _all_in(texts: list[str], model: str, dynamics: str | None) -> bool:
     try:
-        return bool([resolve(text, model, dynamics) for text in texts])
+        return bool([as_scheme(text, model, dynamics) for text in texts])
     except ValueError:
         return False
 

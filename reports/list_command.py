@@ -6,9 +6,9 @@ from typing import Annotated
 
 import typer
 
-from reports.lookup import check_family
 from reports.terminal import print_json, print_table
 from splitting_analysis.catalogue import entries
+from splitting_analysis.lookup import check_family
 from splitting_analysis.models import MODEL_NAMES
 
 COLUMNS = ("name", "model", "dynamics", "word", "nfe", "order", "source")

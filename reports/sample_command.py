@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -38,6 +39,9 @@ def sample(
         str | None, typer.Option(help="Its configuration, a name or a .json file, if it does not hold one.")
     ] = None,
     model: Annotated[str, typer.Option(help="Process of the network: psld or vp.")] = "psld",
+    dynamics: Annotated[
+        str | None, typer.Option(help="ode or sde; by default what the letters say (noise: sde).")
+    ] = None,
     param: Annotated[
         str, typer.Option(help="Its parameters: Gamma=0.01,nu=4.01 (default: the checkpoint's record).")
     ] = "",
@@ -103,15 +107,18 @@ def sample(
             f"sample needs {error.name}, which is not installed: pip install 'splitting-analysis[torch]'"
         ) from None
     from gpu_samplers.files import check_folder
-    from reports.lookup import resolve
+    from splitting_analysis.lookup import as_scheme, reading
 
     rank = rank_of()
     if rank.rank == 0:
         check_folder(out)
     network, process = _network_and_process(checkpoint, config, model, param, precision)
     black_box = sampler.strip().casefold() == BLACK_BOX.casefold()
+    scheme = None if black_box else as_scheme(sampler, model, dynamics)
+    if rank.rank == 0 and scheme is not None and (said := reading(scheme, dynamics)):
+        print(said, file=sys.stderr)
     job = Job(
-        None if black_box else resolve(sampler, model), process, n, nfe, seed=seed, grid=grid, eps=eps,
+        scheme, process, n, nfe, seed=seed, grid=grid, eps=eps,
         denoise=denoise, lambda_s=lambda_s, merge_noise=merge_noise,
         tol=TOLERANCE if black_box and tol is None else tol,
         precision=precision, state=state, factor=factor, numerical_eps=numerical_eps, shard=shard, form=form,

@@ -6,8 +6,15 @@ an SDE, at lambda_s = 1); the tests derive it from the word and demand equality,
 
 from __future__ import annotations
 
-from splitting_analysis.models import MODEL_NAMES, Dynamics
-from splitting_analysis.scheme import Scheme, Source, scheme
+import tomllib
+from difflib import get_close_matches
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+from splitting_analysis.models import Dynamics
+from splitting_analysis.notation import meant_word
+from splitting_analysis.scheme import LambdaS, Scheme, Source, scheme
 
 CONJUGATE = "Pandey, Rudolph & Mandt, ICLR 2024, arXiv 2310.07894"
 REDUCED = "Pandey, Rudolph & Mandt, arXiv 2402.07211"
@@ -81,17 +88,116 @@ CATALOGUE: tuple[Scheme, ...] = (
 # fmt: on
 
 
+_registered: list[Scheme] = []
+
+
 def entries(model: str | None = None, dynamics: str | None = None) -> tuple[Scheme, ...]:
-    """The catalogue, or its part with the given model and dynamics."""
-    return tuple(s for s in CATALOGUE if model in (None, s.model_name) and dynamics in (None, s.dynamics))
+    """The catalogue and what was registered, or the part with the given model and dynamics."""
+    every = (*CATALOGUE, *_registered)
+    return tuple(s for s in every if model in (None, s.model_name) and dynamics in (None, s.dynamics))
 
 
-def find(name: str, model: str = "psld") -> Scheme:
-    """The scheme `name` of `model`. Raises KeyError with the names there are."""
-    if model not in MODEL_NAMES:
-        raise KeyError(f"no model {model!r}; there are: {', '.join(MODEL_NAMES)}")
-    for entry in entries(model):
-        if entry.name == name:
+def register(*schemes: Scheme) -> None:
+    """Let every command and function find samplers of your own by their names, in this process.
+
+    All of them or none; the same one again changes nothing. Raises ValueError for a name that its
+    model has for another.
+    """
+    taken = {(s.model_name, s.name.casefold()): s for s in entries()}
+    for own in schemes:
+        key = own.model_name, own.name.casefold()
+        if taken.get(key, own) != own:
+            raise ValueError(
+                f"the name {own.name} is taken: model {own.model_name} has {taken[key].word} by it"
+            )
+        taken[key] = own
+    _registered.extend(own for own in dict.fromkeys(schemes) if own not in entries())
+
+
+def read_catalogue(path: str | Path) -> tuple[Scheme, ...]:
+    """The entries of a TOML file, checked like the built-in ones:
+
+        [[sampler]]
+        name = "MINE"
+        word = "O S B/2 A B/2"
+        model = "psld"          # and, if wanted: dynamics, order, nfe, source, place, erratum, lambda_s
+
+    Raises ValueError that names file and entry; `register(*read_catalogue(path))` makes them known.
+    """
+    try:
+        document = tomllib.loads(Path(path).read_text("utf-8"))
+    except (OSError, UnicodeDecodeError) as error:
+        raise ValueError(f"{path}: cannot be read as a catalogue ({error})") from None
+    except tomllib.TOMLDecodeError as error:
+        raise ValueError(f"{path}: no TOML: {error}") from None
+    rows = document.get("sampler")
+    if set(document) != {"sampler"} or not isinstance(rows, list):
+        raise ValueError(f"{path}: a catalogue holds entries [[sampler]], each with a name and a word")
+    return tuple(_read(row, f"{path}, sampler {i + 1}") for i, row in enumerate(rows))
+
+
+_KINDS: dict[str, tuple[type, ...]] = {
+    **dict.fromkeys(("name", "word", "model", "dynamics", "source", "place", "erratum"), (str,)),
+    **dict.fromkeys(("order", "nfe"), (int,)), "lambda_s": (int, float, str),
+}  # fmt: skip
+
+
+def _read(row: Any, where: str) -> Scheme:
+    if not isinstance(row, dict) or not {"name", "word"} <= set(row) <= set(_KINDS):
+        raise ValueError(f"{where}: it needs name and word, and may have {', '.join(list(_KINDS)[2:])}")
+    for key, value in row.items():
+        if not isinstance(value, _KINDS[key]) or isinstance(value, bool) or value == "":
+            kinds = " or ".join(kind.__name__ for kind in _KINDS[key])
+            raise ValueError(f"{where}: {key} = {value!r} should be of type {kinds}, and not empty")
+    try:
+        source = Source(row.get("source", "user"), row.get("place", ""), row.get("erratum", ""))
+        tuned = LambdaS(value=Fraction(str(row["lambda_s"]))) if "lambda_s" in row else LambdaS()
+        return scheme(
+            row["word"], row.get("model", "psld"), row.get("dynamics"), row["name"], source=source,
+            order=row.get("order"), nfe=row.get("nfe"), lambda_s=tuned,
+        )  # fmt: skip
+    except ValueError as error:
+        raise ValueError(f"{where} ({row['name']}): {error}") from None
+
+
+def find(name: str, model: str | None = None, dynamics: str | None = None) -> Scheme:
+    """The scheme of that name, upper and lower case being the same; without `model`, PSLD's first.
+
+    Raises ValueError with the names there are, and the models in which this one exists.
+    """
+    found = named(name)
+    for entry in found:
+        if model in (None, entry.model_name) and dynamics in (None, entry.dynamics):
             return entry
-    names = ", ".join(s.name for s in entries(model))
-    raise KeyError(f"no scheme {name!r} for model {model}; there are: {names}")
+    if model is not None and model not in (known := {s.model_name for s in entries()}):
+        raise ValueError(f"no model {model!a}; there are: {', '.join(sorted(known))}")
+    if found:
+        asked = " ".join(part for part in (model, dynamics) if part)
+        where = " and ".join(f"{s.model_name} ({s.dynamics})" for s in found)
+        raise ValueError(f"{found[0].name} is no {asked} scheme; it belongs to {where}")
+    raise ValueError(_unknown(name.strip(), model))
+
+
+def named(name: str) -> list[Scheme]:
+    """The schemes of that name in all models, PSLD's first."""
+    return [entry for entry in entries() if entry.name.casefold() == name.strip().casefold()]
+
+
+def _unknown(name: str, model: str | None) -> str:
+    """What to say to a name that there is not: the nearest ones, wherever they are."""
+    homes: dict[str, list[str]] = {}
+    for entry in entries():
+        homes.setdefault(entry.name, []).append(entry.model_name)
+    inside = {key.casefold(): key for key, models in homes.items() if model in (None, *models)}
+    outside = {key.casefold(): key for key in homes if key not in inside.values()}
+    near = [inside[key] for key in get_close_matches(name.casefold(), inside, 3)]
+    near += [
+        f"{outside[key]} (of {' and '.join(dict.fromkeys(homes[outside[key]]))})"
+        for key in get_close_matches(name.casefold(), outside, 2, 0.7)
+    ]
+    hint = f"; did you mean {' or '.join(near)}?" if near else ""
+    word = meant_word(name)
+    return (
+        f"no scheme is named {name[:60]!a}{f' in model {model}' if model else ''}{hint}\n"
+        f"  names: {', '.join(inside.values())}"
+    ) + (f"\n  or, as a word: {word!r}" if word else "")

@@ -9,12 +9,12 @@ from math import prod
 
 import pytest
 
-from splitting_analysis import CATALOGUE, find, naive, parse, reduced
-from splitting_analysis.catalogue import entries
+from splitting_analysis import CATALOGUE, catalogue, find, naive, parse, reduced
+from splitting_analysis.catalogue import entries, read_catalogue, register
 from splitting_analysis.models import MODEL_NAMES
 from splitting_analysis.notation import Word
 from splitting_analysis.reduction import skeleton
-from splitting_analysis.scheme import Scheme
+from splitting_analysis.scheme import Scheme, scheme
 
 EVERY_ENTRY = pytest.mark.parametrize("entry", CATALOGUE, ids=lambda s: f"{s.model_name}-{s.name}")
 
@@ -110,10 +110,67 @@ def test_the_catalogue_is_its_models_put_together():
 
 
 def test_an_unknown_name_is_refused_with_the_names_there_are():
-    with pytest.raises(KeyError, match="no scheme 'ROBOA' for model psld; there are: Euler, NSE, RSE"):
+    with pytest.raises(ValueError, match="no scheme is named 'ROBOA'; did you mean ROBA"):
         find("ROBOA")
-    with pytest.raises(KeyError, match="no model 'edm'; there are: psld, vp, langevin"):
+    with pytest.raises(ValueError, match="no model 'edm'; there are: langevin, psld, vp"):
         find("Heun", "edm")
+    with pytest.raises(ValueError, match=r"BAOAB is no psld scheme; it belongs to langevin \(sde\)"):
+        find("baoab", "psld")
+
+
+OWN = """
+[[sampler]]
+name = "Mine"
+word = "O S B/2 A B/2"
+order = 1
+nfe = 1
+source = "me"
+lambda_s = "5/4"
+
+[[sampler]]
+name = "Mine"
+word = "S B A"
+model = "langevin"
+"""
+
+
+@pytest.fixture
+def forgotten(monkeypatch):
+    monkeypatch.setattr(catalogue, "_registered", [])
+
+
+def test_a_catalogue_of_ones_own_is_found_like_the_built_in_one(tmp_path, forgotten):
+    (tmp_path / "own.toml").write_text(OWN)
+    for _ in range(2):  # the same again changes nothing
+        register(*read_catalogue(tmp_path / "own.toml"))
+    assert len(entries()) == len(CATALOGUE) + 2
+    mine = find("MINE")
+    assert (str(mine.word), mine.order, mine.lambda_s.value) == ("O S B/2 A B/2", 1, Fraction(5, 4))
+    assert find("mine", "langevin").dynamics == "ode"
+    with pytest.raises(ValueError, match="the name roba is taken: model psld has O S B A by it"):
+        register(scheme("S B A O", name="roba"))
+    assert len(entries()) == len(CATALOGUE) + 2
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("[[sampler]]\nname = 'X'\nword = 'S B'", r"own\.toml, sampler 1 \(X\): B does not add up"),
+        ("[[sampler]]\nname = 'X'\nword = 'S B A'\nnfe = 2", r"sampler 1 \(X\): X: claims 2 evaluations"),
+        ("[[sampler]]\nname = 'X'", "it needs name and word, and may have model, dynamics"),
+        ("[[sampler]]\nname = 'X'\nword = 3", r"sampler 1: word = 3 should be of type str"),
+        ("[[sampler]]\nname = 'X'\nword = 'S B A'\nlambda_s = 'much'", "Invalid literal for Fraction"),
+        ("[sampler]\nname = 'X'", r"a catalogue holds entries \[\[sampler\]\]"),
+        ("sampler = ", "no TOML"),
+        (None, "cannot be read as a catalogue"),
+    ],
+)
+def test_a_catalogue_that_is_none_is_refused_at_its_entry(text, said, tmp_path, forgotten):
+    if text is not None:
+        (tmp_path / "own.toml").write_text(text)
+    with pytest.raises(ValueError, match=said):
+        register(*read_catalogue(tmp_path / "own.toml"))
+    assert entries() == CATALOGUE
 
 
 # Runge-Kutta claims, against Butcher's order conditions: sum_i b_i phi_i(tree) = 1 / density(tree).

@@ -13,9 +13,9 @@ import pytest
 import sympy
 
 from reports import cli
-from reports.lookup import reading, resolve
 from splitting_analysis import CATALOGUE, find, parse
 from splitting_analysis.algebra import SYMBOLS, algebra
+from splitting_analysis.lookup import as_scheme, reading
 from splitting_analysis.strong import strong_error
 
 ROOT = Path(__file__).parents[1]
@@ -180,17 +180,17 @@ def test_a_reader_that_stops_early_sees_no_traceback(arguments):
 
 @pytest.mark.parametrize("entry", CATALOGUE, ids=lambda s: f"{s.model_name}-{s.name}")
 def test_every_scheme_is_found_by_name_and_by_word(entry):
-    assert resolve(entry.name, entry.model_name) is entry
-    assert resolve(entry.name.lower(), entry.model_name, entry.dynamics) is entry
-    assert resolve(str(entry.word), entry.model_name, entry.dynamics).word == entry.word
+    assert as_scheme(entry.name, entry.model_name) is entry
+    assert as_scheme(entry.name.lower(), entry.model_name, entry.dynamics) is entry
+    assert as_scheme(str(entry.word), entry.model_name, entry.dynamics).word == entry.word
 
 
 def test_without_a_model_a_name_is_looked_up_in_psld_first_and_then_in_the_others():
-    assert resolve("EM").model_name == "psld"
-    assert resolve("BAOAB").model_name == "langevin"
-    assert resolve("Heun").model_name == "vp"
-    assert resolve("S B A").model_name == "psld"
-    assert resolve("EM", dynamics="sde") is find("EM")
+    assert as_scheme("EM").model_name == "psld"
+    assert as_scheme("BAOAB").model_name == "langevin"
+    assert as_scheme("Heun").model_name == "vp"
+    assert as_scheme("S B A").model_name == "psld"
+    assert as_scheme("EM", dynamics="sde") is find("EM")
 
 
 @pytest.mark.parametrize(
@@ -219,19 +219,19 @@ def test_without_a_model_a_name_is_looked_up_in_psld_first_and_then_in_the_other
 )
 def test_what_is_neither_a_name_nor_a_word_is_refused_with_a_way_out(arguments, message):
     with pytest.raises(ValueError, match=re.escape(message)):
-        resolve(*arguments)
+        as_scheme(*arguments)
 
 
 @pytest.mark.parametrize("name", ["DDIM", "xyz", "Euler2", "RK3"])
 def test_an_unknown_name_of_other_letters_is_not_proposed_as_a_word(name):
     with pytest.raises(ValueError, match="no scheme is named") as caught:
-        resolve(name)
+        as_scheme(name)
     assert "word" not in str(caught.value)
 
 
 def test_models_and_dynamics_are_known_in_upper_and_lower_case(run):
-    assert resolve("em", "PSLD", "SDE") is find("EM")
-    assert resolve("S B A", "PsLd", "Ode") == resolve("S B A", "psld", "ode")
+    assert as_scheme("em", "PSLD", "SDE") is find("EM")
+    assert as_scheme("S B A", "PsLd", "Ode") == as_scheme("S B A", "psld", "ode")
     assert run("list", "--model", "PSLD", "--dynamics", "Sde") == run(
         "list", "--model", "psld", "--dynamics", "sde"
     )
@@ -249,12 +249,12 @@ def test_models_and_dynamics_are_known_in_upper_and_lower_case(run):
     ],
 )  # fmt: skip
 def test_a_word_of_both_dynamics_says_how_it_is_read_unless_told(run, word, model, open_reading):
-    said = reading(resolve(word, model), None)
+    said = reading(as_scheme(word, model), None)
     assert bool(said) == open_reading
     family = ["--model", model] if model else []
     code, out, err = run("derive", word, *family)
     assert (code, err) == (0, f"{said}\n" if said else "")
-    assert reading(resolve(word, model, resolve(word, model).dynamics), "ode") == ""
+    assert reading(as_scheme(word, model, as_scheme(word, model).dynamics), "ode") == ""
     if open_reading:
         assert ("--dynamics sde" in said and "probability-flow ODE" in out) or "Hamiltonian" in out
         assert run("derive", word, *family, "--dynamics", "ode") == (0, out, "")

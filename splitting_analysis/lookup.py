@@ -1,0 +1,68 @@
+"""From what a user typed to a scheme: the name of one in the catalogue, or a word."""
+
+from __future__ import annotations
+
+from splitting_analysis.catalogue import entries, find, named
+from splitting_analysis.models import MODEL_NAMES, model_of
+from splitting_analysis.notation import WordError, parse
+from splitting_analysis.scheme import Scheme, accepts, scheme
+
+
+def check_family(model: str | None, dynamics: str | None) -> tuple[str | None, str | None]:
+    """The model and dynamics as they are spelled here; upper and lower case are the same.
+
+    Raises ValueError for a model or dynamics that there is not; None is any.
+    """
+    given = model, dynamics
+    model, dynamics = (None if name is None else name.strip().lower() for name in given)
+    if model not in (None, *MODEL_NAMES):
+        raise ValueError(f"no model {given[0]!a}; there are: {', '.join(MODEL_NAMES)}")
+    if dynamics not in (None, "ode", "sde"):
+        raise ValueError(f"no dynamics {given[1]!a}; there are: ode, sde")
+    return model, dynamics
+
+
+def as_scheme(
+    text: str | Scheme, model: str | None = None, dynamics: str | None = None
+) -> Scheme:
+    """The scheme of that name (in upper or lower case), or of that word ("S B A"); a scheme itself.
+
+    Without `model`, a name is looked up in PSLD first and then in the other models, and a word
+    is a PSLD word; `dynamics` is "ode", "sde" or whatever the name or word says. Raises
+    WordError for a word that the model refuses, ValueError for an unknown name, model or
+    dynamics, each saying what would be right.
+    """
+    if isinstance(text, Scheme):
+        return text
+    model, dynamics = check_family(model, dynamics)
+    if named(text):
+        return find(text, model, dynamics)
+    try:
+        word = parse(text)
+    except WordError:
+        if text.isascii() and text.strip().isalnum():
+            find(text, model)  # says what names there are
+        raise
+    try:
+        return scheme(word, model or "psld", dynamics)
+    except WordError as error:
+        spelled = named("".join(text.split()))
+        if not spelled:
+            raise
+        names = " or ".join(f"{s.name} = {s.word} ({s.model_name} {s.dynamics})" for s in spelled)
+        raise ValueError(f"{error}\n  a name is written without spaces: {names}") from None
+
+
+def reading(scheme: Scheme, dynamics: str | None) -> str:
+    """How a word was read that is one of the ODE's and of the SDE's; "" where nothing was open.
+
+    `scheme` is what `as_scheme` made of a text with this `dynamics`. The sentence says which of the
+    two is meant and how to ask for the other: print it where the result does not show it.
+    """
+    if dynamics is not None or scheme in entries():
+        return ""
+    other = "sde" if scheme.dynamics == "ode" else "ode"
+    if not accepts(scheme.word, model_of(scheme.model_name, other)):
+        return ""
+    why = {"ode": "an ODE, as none of its letters is noise", "sde": "an SDE, as one of its letters is noise"}
+    return f"'{scheme.word}' is read as {why[scheme.dynamics]}; for the {other.upper()}: --dynamics {other}"
