@@ -382,7 +382,7 @@ def exact_growth(scheme: Scheme, own: Diffusion, frozen: Block) -> tuple[Array, 
     a = [[rate * (linear[i][j] + weights[i] * np.asarray(frozen[i][j])) for j in n] for i in n]
     if len(a) == 1:
         return a[0][0], _positive(np.abs(a[0][0]), own)
-    size = np.maximum(np.max([np.abs(entry) for row in a for entry in row], axis=0), 1e-300)
+    size = np.maximum(sum(np.abs(entry) for row in a for entry in row), 1e-300)
     a = [[entry / size for entry in row] for row in a]  # so that no square overflows
     mean, det = (a[0][0] + a[1][1]) / 2, a[0][0] * a[1][1] - a[0][1] * a[1][0]
     root = np.sqrt(np.asarray(mean * mean - det, dtype=np.complex128))

@@ -16,7 +16,7 @@ from analytic_models.distances import score_card
 from analytic_models.grids import grid
 from analytic_models.instability import instability
 from analytic_models.moments import run, steps_for
-from analytic_models.targets import LARGEST_VARIANCE, Gaussian, load_spectrum
+from analytic_models.targets import Gaussian, load_spectrum
 from reports.expressions import parse_settings
 from reports.lookup import check_lambda_s, resolve
 from splitting_analysis.catalogue import CATALOGUE
@@ -226,11 +226,6 @@ def _refuse_for_langevin(
         raise ValueError(
             f"--spectrum {spectrum}: {zeros} of {variances.size} variances are 0, and a langevin run needs "
             "positive ones: --spectrum v1,v2,... or FILE.npy"
-        )
-    if variances.min() < 1 / LARGEST_VARIANCE:
-        raise ValueError(
-            f"--spectrum {spectrum}: the force of a well of variance {variances.min():g} overflows; a langevin "
-            f"run needs variances of at least {1 / LARGEST_VARIANCE:g}"
         )
 
 
