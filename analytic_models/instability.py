@@ -1,9 +1,9 @@
-"""Whether a run's error is growth from steps beyond the stability limit, and which step and mode show it.
+"""Whether a run blew up because its steps are beyond the stability limit, and which of them shows it.
 
-An inaccurate run is not unstable. Three things make one so, in the same mode: its law has left every scale
-that the exact law has on the way, a step is longer than the largest stable one there (coefficients frozen
-at its first or its last evaluation), and such steps alone can multiply up to that growth. A few long steps do it by their norm
-rather than by their eigenvalues.
+An inaccurate run is not unstable. Three things make one so, in the same mode: its law has left every
+scale that the exact law has on the way; a step is longer than the largest stable one there, with
+coefficients frozen at its first or its last evaluation; and such steps alone can multiply up to that
+growth. A few long steps do it by their norm rather than by their eigenvalues.
 """
 
 from __future__ import annotations

@@ -60,8 +60,9 @@ def largest_stable_step(
     Units of forward time. 0: unstable at once (below SMALLEST time scales); inf: stable up to
     `longest` (default 10 T); nan: the exact frozen flow expands. Found by a scan of SCAN steps and
     bisection, so an unstable window narrower than a scan interval can be missed. A step that does
-    not exist (DDPM, beta h >= 1) counts as unstable. Where beta is 0 nothing moves: inf. Raises ValueError where the score does not
-    exist at tau, or scheme and process are of different models.
+    not exist (DDPM, beta h >= 1) counts as unstable. Where beta is 0 nothing moves: inf.
+    Raises ValueError where the score does not exist at tau, or scheme and process are of different
+    models.
     """
     if diffusion.beta(tau) == 0:
         return np.full(np.size(variances), np.inf)

@@ -165,7 +165,8 @@ def load_spectrum(text: str) -> NDArray[np.float64]:
     if extreme.size:
         raise ValueError(
             f"spectrum: eigenvalue {extreme[0]} is {values[extreme[0]]:g}, and its square or its inverse "
-            f"leaves double precision: a variance is 0 or from {1 / LARGEST_VARIANCE:g} to {LARGEST_VARIANCE:g}"
+            "leaves double precision: a variance is 0 or from "
+            f"{1 / LARGEST_VARIANCE:g} to {LARGEST_VARIANCE:g}"
         )
     if values.min() < -1e-4 * max(values.max(), 0.0) or values.max() < 0:
         raise ValueError(f"spectrum: eigenvalue {values.argmin()} is {values.min():g}, below 0")

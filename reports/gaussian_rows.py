@@ -255,9 +255,10 @@ def lambdas(text: str | None) -> list[float | None]:
 
 def cell(row: dict[str, Any], column: str) -> str:
     """A cell of the table for a person: an error of a run that blew up is no number."""
-    if (cause := row["unstable"]) is not None and column in ERRORS:
-        if column == "w2" or cause["components"][0] in ("x", "q"):
-            return "unstable"
+    cause = row["unstable"]
+    blew_up = ERRORS if cause and cause["components"][0] in ("x", "q") else ("w2",)
+    if cause and column in blew_up:
+        return "unstable"
     value = row[column]
     if value is None:
         return "-"
@@ -266,16 +267,16 @@ def cell(row: dict[str, Any], column: str) -> str:
 
 def blow_ups(rows: list[dict[str, Any]]) -> list[str]:
     """One line for every run that blew up: its step, the limit and the mode."""
-    lines = []
-    for row in rows:
-        if (cause := row["unstable"]) is not None:
-            lines.append(
-                f"{row['scheme']} with {row['steps']} step{'s' * (row['steps'] > 1)} is unstable in "
-                f"{' and '.join(cause['components'])}: for mode {cause['mode']} (variance "
-                f"{cause['variance']:.3g}) the step {cause['step']:.3g} at tau = {cause['tau']:.3g} is beyond "
-                f"the limit there, {cause['limit']:.3g}"
-            )
-    return list(dict.fromkeys(lines))
+    return list(dict.fromkeys(_blow_up(row, row["unstable"]) for row in rows if row["unstable"]))
+
+
+def _blow_up(row: dict[str, Any], cause: dict[str, Any]) -> str:
+    return (
+        f"{row['scheme']} with {row['steps']} step{'s' * (row['steps'] > 1)} is unstable in "
+        f"{' and '.join(cause['components'])}: for mode {cause['mode']} (variance "
+        f"{cause['variance']:.3g}) the step {cause['step']:.3g} at tau = {cause['tau']:.3g} is beyond "
+        f"the limit there, {cause['limit']:.3g}"
+    )
 
 
 def footnote(setting: Setting, rows: list[dict[str, Any]]) -> str:

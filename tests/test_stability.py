@@ -269,6 +269,11 @@ def test_a_word_begun_elsewhere_in_its_cycle_has_the_same_limits(name):
         )
 
 
+def test_where_nothing_moves_every_step_is_stable():
+    limits = largest_stable_step(find("EM", "vp"), VP(8.0, 0.0), [0.0, 1.0], 1.0)
+    assert list(limits) == [np.inf, np.inf]
+
+
 def test_what_makes_no_sense_is_refused():
     with pytest.raises(ValueError, match="vp scheme"):
         largest_stable_step(find("EM", "vp"), PSLD(), [1.0], 0.5)
