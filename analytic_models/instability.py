@@ -66,7 +66,6 @@ def instability(
     if not exploded.any():
         return None
     modes = np.flatnonzero(exploded.any(axis=0))
-    names = zip(scheme.model.components, exploded.any(axis=1), strict=True)
     variances = np.asarray(target.variances)[modes]
     growth = np.zeros(len(modes))
     worst: tuple[float, Scheme, float, float, int] | None = None
@@ -85,7 +84,7 @@ def instability(
         return None
     _, stepper, tau, h, k = worst
     limit = float(largest_stable_step(stepper, diffusion, variances[k : k + 1], tau, 2 * h)[0])
-    components = tuple(name for name, is_so in names if is_so)
+    components = tuple(scheme.model.components[i] for i in np.flatnonzero(exploded.any(axis=1)))
     return Unstable(h, min(limit, h), tau, int(modes[k]), float(variances[k]), components)
 
 

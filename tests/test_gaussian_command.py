@@ -5,9 +5,11 @@ from __future__ import annotations
 import json
 import random
 import warnings
+from typing import Any
 
 import pytest
 
+from analytic_models import moments
 from reports import cli
 from reports import gaussian_rows as g
 from reports.gaussian_command import gaussian
@@ -124,7 +126,7 @@ def test_the_smallest_eps_that_is_taken_is_denoised(run):
     ],
 )
 def test_what_would_never_end_or_overflows_is_refused_at_once(run, arguments, message, monkeypatch):
-    monkeypatch.setattr(g, "run", _slow(g.run))
+    monkeypatch.setattr(g, "run", _slow(moments.run))
     code, out, err = run("ROBA", *arguments)
     assert (code, out) == (2, "") and message in err and err.count("error: ") == 1
 
@@ -150,7 +152,7 @@ def test_extreme_values_give_numbers_or_one_sentence(capsys):
     for _ in range(300):
         model = draw.choice(list(names))
         chosen = draw.sample(keys[model].split(), draw.randint(0, 2))
-        asked = {
+        asked: dict[str, Any] = {
             "model": model,
             "steps": draw.choice(["1", "8", "40"]),
             "param": ",".join(f"{key}={draw.choice(values)}" for key in chosen),
