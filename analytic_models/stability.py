@@ -234,6 +234,8 @@ def polynomial_limit(scheme: Scheme, diffusion: Diffusion, variance: float, tau:
         {root for poly in polynomials if not poly.is_zero for root in poly.real_roots() if root > 0}
     )
     for low, high in zip([0, *roots], [*roots, None], strict=True):
+        if high is not None and high < SMALLEST / float(rate[0]):
+            continue  # as in the scan, round-off of the frozen score decides there
         if _outside([c.subs(h, _between(low, high)) for c in monic]):
             return float(low)
     return float("inf")

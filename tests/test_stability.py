@@ -270,6 +270,14 @@ def test_a_word_begun_elsewhere_in_its_cycle_has_the_same_limits(name):
         )
 
 
+def test_the_round_off_of_a_law_at_rest_is_no_instability():
+    """R(z) = 1 + z + 53/30 z^2 + ... is inside the disk on the imaginary axis, from 0 on."""
+    entry = scheme("S E[3/5] S@3/5 E[2,-1] S@1 E[-7/6,1,7/6]", "psld", "ode")
+    still = PSLD(Gamma=0.0, nu=4.0, kappa=1.0)
+    (limit,) = largest_stable_step(entry, still, [1.0], 0.5)
+    assert limit == pytest.approx(polynomial_limit(entry, still, 1.0, 0.5), rel=1e-8) and limit > 0.09
+
+
 def test_where_nothing_moves_every_step_is_stable():
     limits = largest_stable_step(find("EM", "vp"), VP(8.0, 0.0), [0.0, 1.0], 1.0)
     assert list(limits) == [np.inf, np.inf]
