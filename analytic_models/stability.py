@@ -34,6 +34,7 @@ from analytic_models.diffusions import VP, Diffusion, Langevin
 from analytic_models.moments import one_step
 from analytic_models.rules import coefficients
 from analytic_models.targets import Block, Gaussian, score
+from splitting_analysis.models import Rule
 from splitting_analysis.scheme import Scheme
 
 Array = NDArray[np.float64]
@@ -213,10 +214,7 @@ def polynomial_limit(scheme: Scheme, diffusion: Diffusion, variance: float, tau:
     where an eigenvalue meets the unit circle nothing changes, so no unstable window is missed, however
     narrow, and no instability, however weak. A carried score may add eigenvalues of its own.
     """
-    rules = {
-        piece.rule for piece in scheme.program.pieces
-    }
-    if rules != {"euler"}:
+    if any(piece.rule is not Rule.EULER for piece in scheme.program.pieces):  # rows have none
         return None
     own, frozen = frozen_problem(scheme, diffusion, [variance], tau)
     growth, rate = exact_growth(scheme, own, frozen)
