@@ -15,14 +15,14 @@ from analytic_models.diffusions import Diffusion, diffusion_of
 from analytic_models.distances import score_card
 from analytic_models.grids import grid
 from analytic_models.instability import instability
-from analytic_models.moments import run, steps_for
+from analytic_models.moments import run
 from analytic_models.targets import Gaussian, load_spectrum
 from reports.expressions import parse_settings
 from reports.lookup import check_lambda_s
 from splitting_analysis.catalogue import CATALOGUE
 from splitting_analysis.lookup import as_scheme
 from splitting_analysis.models import MODEL_NAMES
-from splitting_analysis.scheme import Scheme
+from splitting_analysis.scheme import Scheme, steps_for
 
 EPS = 1e-3
 """Where the grid ends before T, unless said otherwise."""

@@ -15,11 +15,12 @@ from typing import Any
 from analytic_models.diffusions import PSLD, VP
 from analytic_models.distances import score_card
 from analytic_models.grids import grid
-from analytic_models.moments import run, steps_for
+from analytic_models.moments import run
 from analytic_models.targets import Gaussian, load_spectrum
 from reports.crossval.results import DATA, digest, read, write
 from splitting_analysis.catalogue import entries, find
 from splitting_analysis.local_error import at_lambda_one
+from splitting_analysis.scheme import steps_for
 
 FILE = DATA / "cifar10_exact.json"
 COMMAND = "python -m reports.stored cifar10_covariance_eigenvalues.npy"

@@ -7,7 +7,6 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from analytic_models.moments import steps_for
 from reports.document import (
     Block,
     Cell,
@@ -28,7 +27,7 @@ from reports.pages.settings import Settings
 from reports.pages.spelling import link, listed, share
 from splitting_analysis.catalogue import entries
 from splitting_analysis.local_error import at_lambda_one
-from splitting_analysis.scheme import Scheme
+from splitting_analysis.scheme import Scheme, steps_for
 
 GRIDS = ("uniform", "quadratic")
 PER_MODE_NFE = 100
