@@ -9,7 +9,7 @@ import warnings
 import pytest
 
 from reports import cli
-from reports import gaussian_rows as g
+from reports.commands import gaussian_rows as g
 from splitting_analysis import find
 
 
