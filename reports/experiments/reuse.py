@@ -42,7 +42,8 @@ CENTRE = slice(2, 6)
 
 def kick(process: Diffusion, z: Tensor, s: Tensor, tau: float, h: float) -> Tensor:
     """The state after B over a step h (theory, section 3), z and s (2, batch, *shape)."""
-    change = h * process.beta(tau) / 2 * (z[0] + process.nu * z[1] + process.M * process.nu * s[1])
+    nu, mass = process.parameters.nu, process.parameters.M
+    change = h * process.beta(tau) / 2 * (z[0] + nu * z[1] + mass * nu * s[1])
     return torch.stack([z[0], z[1] + change])
 
 
