@@ -11,10 +11,10 @@ import sympy
 from numpy.typing import NDArray
 
 from analytic_models.arithmetic import exp
-from analytic_models.diffusions import PSLD, VP, Diffusion
+from analytic_models.diffusions import PSLD, VP, Diffusion, noise, transition
 
 LARGEST_VARIANCE = 1e100
-"""Of a spectrum; distances square it."""
+"""Of a spectrum, and the smallest is its inverse: distances square variances, scores divide by them."""
 Pair = tuple[Any, ...]
 Block = tuple[tuple[Any, ...], ...]
 
@@ -64,16 +64,16 @@ def marginal(diffusion: Diffusion, target: Gaussian, tau: Any) -> tuple[Pair, Bl
         return mean, covariance
     if isinstance(diffusion, VP):
         decay = exp(-diffusion.integral(tau))
-        variance = decay * target.variances + diffusion.noise_variance(tau)
-        return (diffusion.transition(tau)[0][0] * target.mean,), ((variance,),)
+        variance = decay * target.variances + noise(diffusion, tau)[0][0]
+        return (transition(diffusion, tau)[0][0] * target.mean,), ((variance,),)
     return initial(diffusion, target)  # a fixed target
 
 
 def _psld_marginal(process: PSLD, target: Gaussian, tau: Any) -> tuple[Pair, Block, Any]:
     """Mean, covariance and its determinant. Near tau = 0 the determinant is far below the products of
     variances, so it is summed over where the noise came from: position and momentum at 0, or later."""
-    (a, b), (c, d) = process.transition(tau)
-    (xx, xm), (_, mm) = process.noise(tau)
+    (a, b), (c, d) = transition(process, tau)
+    (xx, xm), (_, mm) = noise(process, tau)
     x, m = target.variances, process.kappa * process.M
     cross = a * c * x + (b * d * m + xm)
     covariance = ((a * a * x + (b * b * m + xx), cross), (cross, c * c * x + (d * d * m + mm)))
@@ -161,10 +161,12 @@ def load_spectrum(text: str) -> NDArray[np.float64]:
         raise ValueError(f"spectrum: a list of eigenvalues has one axis, not shape {values.shape}")
     if not np.all(np.isfinite(values)):
         raise ValueError(f"spectrum: eigenvalue {np.flatnonzero(~np.isfinite(values))[0]} is not finite")
-    if values.max() > LARGEST_VARIANCE:
+    extreme = np.flatnonzero((values > LARGEST_VARIANCE) | ((values > 0) & (values < 1 / LARGEST_VARIANCE)))
+    if extreme.size:
         raise ValueError(
-            f"spectrum: eigenvalue {values.argmax()} is {values.max():g}, and its square overflows double "
-            f"precision: scale the data to variances up to {LARGEST_VARIANCE:g}"
+            f"spectrum: eigenvalue {extreme[0]} is {values[extreme[0]]:g}, and its square or its inverse "
+            "leaves double precision: a variance is 0 or from "
+            f"{1 / LARGEST_VARIANCE:g} to {LARGEST_VARIANCE:g}"
         )
     if values.min() < -1e-4 * max(values.max(), 0.0) or values.max() < 0:
         raise ValueError(f"spectrum: eigenvalue {values.argmin()} is {values.min():g}, below 0")

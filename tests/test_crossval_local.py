@@ -186,7 +186,8 @@ def test_a_comparison_of_few_step_sizes_differs_by_less_than_its_uncertainty(lev
 @pytest.mark.parametrize("name", ["Euler", "RSE", "RVV"])
 def test_ode_words_err_on_a_network_as_their_closed_forms_say(network, name):
     z = local.noised(network.target, 0.4, 2)
-    c = ode.compare(find(name), *network.scores, z, 0.4, 2e-3, 5)
+    process, machine, smooth = network.scores
+    c = ode.compare(find(name), process, machine, smooth, z, 0.4, 2e-3, 5)
     assert c.difference < 1e-4 and c.predicted > 10
     assert abs(c.by_step[-1] - 1) < abs(c.by_step[0] - 1) / 4
 

@@ -14,7 +14,7 @@ import sympy
 
 from analytic_models import position_noise as noise
 from analytic_models.linear_flow import closed_flow
-from analytic_models.moments import starting_law, steps_for
+from analytic_models.moments import starting_law
 from analytic_models.targets import Gaussian, load_spectrum
 from reports.experiments import cifar10, store
 from reports.pages import exact, exact_runs, position_noise, published, stability
@@ -25,6 +25,7 @@ from splitting_analysis.algebra import algebra
 from splitting_analysis.catalogue import _entry, entries, find
 from splitting_analysis.errors import keys_of, spell_error
 from splitting_analysis.local_error import local_error
+from splitting_analysis.scheme import steps_for
 from splitting_analysis.styles import LATEX, TEXT
 from splitting_analysis.trees import Combination, linear
 

@@ -16,13 +16,14 @@ from typing import Any
 from analytic_models.diffusions import PSLD, VP
 from analytic_models.distances import score_card
 from analytic_models.grids import grid
-from analytic_models.moments import run, steps_for
+from analytic_models.moments import run
 from analytic_models.targets import Gaussian, load_spectrum
 from reports.experiments import runner, store
 from reports.experiments.runner import SILENT, Watch
 from reports.experiments.store import published
 from splitting_analysis.catalogue import entries, find
 from splitting_analysis.local_error import at_lambda_one
+from splitting_analysis.scheme import steps_for
 
 POINTS_PER_NFE = {"RK4": 4}
 """Grid points per budget as published: NFE / 4 for RK4, NFE for all others, Heun included."""

@@ -7,7 +7,6 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from analytic_models.moments import steps_for
 from reports.pages.exact_runs import EPS, SPECTRUM, at_budget, limit, limit_per_mode, per_mode, target
 from reports.pages.settings import Settings
 from reports.render.document import (
@@ -28,7 +27,7 @@ from reports.render.document import (
 from reports.render.spelling import link, listed, share
 from splitting_analysis.catalogue import entries
 from splitting_analysis.local_error import at_lambda_one
-from splitting_analysis.scheme import Scheme
+from splitting_analysis.scheme import Scheme, steps_for
 
 GRIDS = ("uniform", "quadratic")
 PER_MODE_NFE = 100
