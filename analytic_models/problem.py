@@ -6,10 +6,12 @@ import math
 from dataclasses import asdict, dataclass
 from typing import Any
 
+import numpy as np
+
 from analytic_models.distances import score_card
 from analytic_models.grids import grid
 from analytic_models.instability import instability
-from analytic_models.moments import Moments, run, starting_law
+from analytic_models.moments import Moments, run
 from analytic_models.rules import Lambda
 from analytic_models.targets import Gaussian, load_spectrum
 from splitting_analysis.processes import Langevin, Process, process_of
@@ -49,13 +51,27 @@ class Problem:
             )
         if self.grid not in GRIDS:
             raise ValueError(f"grid {self.grid}: there are {' and '.join(GRIDS)}")
-        if isinstance(self.process, Langevin) and (self.grid != "uniform" or self.eps or self.denoise):
+        if not 0 <= self.eps < self.process.T:
             raise ValueError(
-                "a langevin run has uniform steps, no diffusion to stop early (eps = 0) and no "
-                "denoising step"
+                f"eps {self.eps}: the last time is T - eps, 0 <= eps < T = {self.process.T}"
             )
+        if isinstance(self.process, Langevin):
+            self._check_langevin()
         grid(self.grid, 1, self.process.T, self.eps)  # an eps that is none is refused before the first run
-        starting_law(self.process, self.target, self.start, 0.0)
+
+    def _check_langevin(self) -> None:
+        if self.grid != "uniform":
+            raise ValueError(f"grid {self.grid}: a langevin run takes uniform steps")
+        if self.eps or self.denoise:
+            raise ValueError(
+                "a langevin run has no diffusion to stop early and no denoising step: eps = 0 and "
+                "denoise = False"
+            )
+        if zeros := int(np.sum(np.asarray(self.target.variances) == 0)):
+            raise ValueError(
+                f"spectrum: {zeros} of {np.size(self.target.variances)} variances are 0, and a langevin "
+                "run needs positive ones, v1,v2,..."
+            )
 
     @property
     def denoises(self) -> bool:
@@ -104,7 +120,7 @@ class Problem:
         }
 
 
-def problem(
+def problem_for(
     model: str, spectrum: Any = None, parameters: dict[str, Any] | None = None, **how: Any
 ) -> Problem:  # fmt: skip
     """The problem of a model's name: defaults where nothing is said, `how` as `Problem` takes it.

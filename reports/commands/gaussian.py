@@ -66,21 +66,22 @@ def gaussian(
       splitting-analysis gaussian EM EI DDPM --model vp --steps 49 --start pT \\
           --no-denoise --param beta_min=0.1,beta_max=20
     """
+    from analytic_models.table import cell
     from reports.commands import gaussian_rows as g
 
     if (nfe is None) == (steps is None):
         raise ValueError("give either --nfe 50,100 (budgets) or --steps 49,99")
     counts = g.counts(nfe, "--nfe") if nfe is not None else g.counts(steps or "", "--steps")
     schemes = g.schemes_of(names, model, dynamics)
-    setting = g.setting_of(schemes[0].model_name, spectrum, param, start, grid, eps, denoise)
+    problem = g.problem_of(schemes[0].model_name, spectrum, param, start, grid, eps, denoise)
     cases = g.cases(schemes, counts, g.lambdas(lambda_s))
-    if notice := g.announcement(g.check_time(cases, setting, are_steps=nfe is None)):
+    if notice := g.announcement(g.check_time(cases, problem, are_steps=nfe is None)):
         print(notice, file=sys.stderr)
-    rows = list(progress(g.rows(cases, setting, are_steps=nfe is None), len(cases)))
+    rows = list(progress(g.rows(cases, problem, are_steps=nfe is None), len(cases)))
     if as_json:
         print_json(rows)
     else:
         shown = [c for c in COLUMNS if c != "lambda_s" or lambda_s]
-        print_table(shown, [[g.cell(row, c) for c in shown] for row in rows])
-        notes = (g.footnote(setting, rows), *g.readings(names, schemes, dynamics), *g.blow_ups(rows))
+        print_table(shown, [[cell(row, c) for c in shown] for row in rows])
+        notes = (g.footnote(problem, rows), *g.readings(names, schemes, dynamics), *g.blow_ups(rows))
         print(*notes, sep="\n", file=sys.stderr)
