@@ -16,7 +16,7 @@ from analytic_models.arithmetic import exp, expm1, noise_2x2
 
 SMALLEST, LARGEST = 1e-30, 1e30
 """What is not 0 lies between: the formulas multiply up to ten of these numbers."""
-MOST_DAMPING = 1e6
+MOST_DAMPING = 1e3
 """The rate of decay times the time span; 700 is already beyond the range of exp."""
 
 
@@ -205,8 +205,9 @@ def _refuse_extreme(diffusion: Diffusion) -> None:
         gap = abs(diffusion.Gamma - diffusion.nu)
         if 0 < gap < 1e-9 * (diffusion.Gamma + diffusion.nu):
             raise ValueError(
-                f"Gamma = {diffusion.Gamma} and nu = {diffusion.nu}: their difference is lost in rounding, and "
-                "the mass M = 4 / (Gamma - nu)^2 with it; they must differ by more than 1e-9 of their sum"
+                f"Gamma = {diffusion.Gamma} and nu = {diffusion.nu}: their difference is lost in "
+                "rounding, and the mass M = 4 / (Gamma - nu)^2 with it; they must differ by more than "
+                "1e-9 of their sum"
             )
     if isinstance(diffusion, Langevin):
         return
@@ -216,6 +217,6 @@ def _refuse_extreme(diffusion: Diffusion) -> None:
         name, damping = f"Gamma + nu times {name}", (diffusion.Gamma + diffusion.nu) * damping
     if damping > MOST_DAMPING:
         raise ValueError(
-            f"{name} is {float(damping):.3g}: exp of minus that much is nothing at all, and the formulas lose "
-            f"their digits; at most {MOST_DAMPING:g}, e.g. by a smaller T"
+            f"{name} is {float(damping):.3g}: exp of minus that much is nothing at all, and the "
+            f"formulas lose their digits; at most {MOST_DAMPING:g}, e.g. by a smaller T"
         )

@@ -1,9 +1,9 @@
-"""Whether a run's error is growth from steps beyond the stability limit, and which step and mode show it.
+"""Whether a run blew up because its steps are beyond the stability limit, and which of them shows it.
 
-An inaccurate run is not unstable. Three things make one so, in the same mode: its law has left every scale
-that the exact law has on the way, a step is longer than the largest stable one there (coefficients frozen
-at its first or its last evaluation), and such steps alone can multiply up to that growth. A few long steps do it by their norm
-rather than by their eigenvalues.
+An inaccurate run is not unstable. Three things make one so, in the same mode: its law has left every
+scale that the exact law has on the way; a step is longer than the largest stable one there, with
+coefficients frozen at its first or its last evaluation; and such steps alone can multiply up to that
+growth. A few long steps do it by their norm rather than by their eigenvalues.
 """
 
 from __future__ import annotations
@@ -66,7 +66,6 @@ def instability(
     if not exploded.any():
         return None
     modes = np.flatnonzero(exploded.any(axis=0))
-    names = zip(scheme.model.components, exploded.any(axis=1), strict=True)
     variances = np.asarray(target.variances)[modes]
     growth = np.zeros(len(modes))
     worst: tuple[float, Scheme, float, float, int] | None = None
@@ -85,7 +84,7 @@ def instability(
         return None
     _, stepper, tau, h, k = worst
     limit = float(largest_stable_step(stepper, diffusion, variances[k : k + 1], tau, 2 * h)[0])
-    components = tuple(name for name, is_so in names if is_so)
+    components = tuple(scheme.model.components[i] for i in np.flatnonzero(exploded.any(axis=1)))
     return Unstable(h, min(limit, h), tau, int(modes[k]), float(variances[k]), components)
 
 

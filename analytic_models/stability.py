@@ -34,6 +34,7 @@ from analytic_models.diffusions import VP, Diffusion, Langevin
 from analytic_models.moments import one_step
 from analytic_models.rules import coefficients
 from analytic_models.targets import Block, Gaussian, score
+from splitting_analysis.models import Rule
 from splitting_analysis.scheme import Scheme
 
 Array = NDArray[np.float64]
@@ -61,8 +62,9 @@ def largest_stable_step(
     Units of forward time. 0: unstable at once (below SMALLEST time scales); inf: stable up to
     `longest` (default 10 T); nan: the exact frozen flow expands. Found by a scan of SCAN steps and
     bisection, so an unstable window narrower than a scan interval can be missed. A step that does
-    not exist (DDPM, beta h >= 1) counts as unstable. Where beta is 0 nothing moves: inf. Raises ValueError where the score does not
-    exist at tau, or scheme and process are of different models.
+    not exist (DDPM, beta h >= 1) counts as unstable. Where beta is 0 nothing moves: inf.
+    Raises ValueError where the score does not exist at tau, or scheme and process are of different
+    models.
     """
     if diffusion.beta(tau) == 0:
         return np.full(np.size(variances), np.inf)
@@ -212,10 +214,7 @@ def polynomial_limit(scheme: Scheme, diffusion: Diffusion, variance: float, tau:
     where an eigenvalue meets the unit circle nothing changes, so no unstable window is missed, however
     narrow, and no instability, however weak. A carried score may add eigenvalues of its own.
     """
-    rules = {
-        piece.rule for piece in scheme.program.pieces
-    }
-    if rules != {"euler"}:
+    if any(piece.rule is not Rule.EULER for piece in scheme.program.pieces):  # rows have none
         return None
     own, frozen = frozen_problem(scheme, diffusion, [variance], tau)
     growth, rate = exact_growth(scheme, own, frozen)
@@ -234,6 +233,8 @@ def polynomial_limit(scheme: Scheme, diffusion: Diffusion, variance: float, tau:
         {root for poly in polynomials if not poly.is_zero for root in poly.real_roots() if root > 0}
     )
     for low, high in zip([0, *roots], [*roots, None], strict=True):
+        if high is not None and high < SMALLEST / float(rate[0]):
+            continue  # as in the scan, round-off of the frozen score decides there
         if _outside([c.subs(h, _between(low, high)) for c in monic]):
             return float(low)
     return float("inf")
@@ -383,7 +384,7 @@ def exact_growth(scheme: Scheme, own: Diffusion, frozen: Block) -> tuple[Array, 
     a = [[rate * (linear[i][j] + weights[i] * np.asarray(frozen[i][j])) for j in n] for i in n]
     if len(a) == 1:
         return a[0][0], _positive(np.abs(a[0][0]), own)
-    size = np.maximum(np.max([np.abs(entry) for row in a for entry in row], axis=0), 1e-300)
+    size = np.maximum(sum(np.abs(entry) for row in a for entry in row), 1e-300)
     a = [[entry / size for entry in row] for row in a]  # so that no square overflows
     mean, det = (a[0][0] + a[1][1]) / 2, a[0][0] * a[1][1] - a[0][1] * a[1][0]
     root = np.sqrt(np.asarray(mean * mean - det, dtype=np.complex128))

@@ -14,7 +14,7 @@ from analytic_models.arithmetic import exp
 from analytic_models.diffusions import PSLD, VP, Diffusion
 
 LARGEST_VARIANCE = 1e100
-"""Of a spectrum; distances square it."""
+"""Of a spectrum, and the smallest is its inverse: distances square variances, scores divide by them."""
 Pair = tuple[Any, ...]
 Block = tuple[tuple[Any, ...], ...]
 
@@ -161,10 +161,12 @@ def load_spectrum(text: str) -> NDArray[np.float64]:
         raise ValueError(f"spectrum: a list of eigenvalues has one axis, not shape {values.shape}")
     if not np.all(np.isfinite(values)):
         raise ValueError(f"spectrum: eigenvalue {np.flatnonzero(~np.isfinite(values))[0]} is not finite")
-    if values.max() > LARGEST_VARIANCE:
+    extreme = np.flatnonzero((values > LARGEST_VARIANCE) | ((values > 0) & (values < 1 / LARGEST_VARIANCE)))
+    if extreme.size:
         raise ValueError(
-            f"spectrum: eigenvalue {values.argmax()} is {values.max():g}, and its square overflows double "
-            f"precision: scale the data to variances up to {LARGEST_VARIANCE:g}"
+            f"spectrum: eigenvalue {extreme[0]} is {values[extreme[0]]:g}, and its square or its inverse "
+            "leaves double precision: a variance is 0 or from "
+            f"{1 / LARGEST_VARIANCE:g} to {LARGEST_VARIANCE:g}"
         )
     if values.min() < -1e-4 * max(values.max(), 0.0) or values.max() < 0:
         raise ValueError(f"spectrum: eigenvalue {values.argmin()} is {values.min():g}, below 0")

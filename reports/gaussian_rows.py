@@ -16,7 +16,7 @@ from analytic_models.distances import score_card
 from analytic_models.grids import grid
 from analytic_models.instability import instability
 from analytic_models.moments import run, steps_for
-from analytic_models.targets import LARGEST_VARIANCE, Gaussian, load_spectrum
+from analytic_models.targets import Gaussian, load_spectrum
 from reports.expressions import parse_settings
 from reports.lookup import check_lambda_s
 from splitting_analysis.catalogue import CATALOGUE
@@ -228,11 +228,6 @@ def _refuse_for_langevin(
             f"--spectrum {spectrum}: {zeros} of {variances.size} variances are 0, and a langevin run needs "
             "positive ones: --spectrum v1,v2,... or FILE.npy"
         )
-    if variances.min() < 1 / LARGEST_VARIANCE:
-        raise ValueError(
-            f"--spectrum {spectrum}: the force of a well of variance {variances.min():g} overflows; a langevin "
-            f"run needs variances of at least {1 / LARGEST_VARIANCE:g}"
-        )
 
 
 def counts(text: str, option: str) -> list[int]:
@@ -261,9 +256,10 @@ def lambdas(text: str | None) -> list[float | None]:
 
 def cell(row: dict[str, Any], column: str) -> str:
     """A cell of the table for a person: an error of a run that blew up is no number."""
-    if (cause := row["unstable"]) is not None and column in ERRORS:
-        if column == "w2" or cause["components"][0] in ("x", "q"):
-            return "unstable"
+    cause = row["unstable"]
+    blew_up = ERRORS if cause and cause["components"][0] in ("x", "q") else ("w2",)
+    if cause and column in blew_up:
+        return "unstable"
     value = row[column]
     if value is None:
         return "-"
@@ -272,16 +268,16 @@ def cell(row: dict[str, Any], column: str) -> str:
 
 def blow_ups(rows: list[dict[str, Any]]) -> list[str]:
     """One line for every run that blew up: its step, the limit and the mode."""
-    lines = []
-    for row in rows:
-        if (cause := row["unstable"]) is not None:
-            lines.append(
-                f"{row['scheme']} with {row['steps']} step{'s' * (row['steps'] > 1)} is unstable in "
-                f"{' and '.join(cause['components'])}: for mode {cause['mode']} (variance "
-                f"{cause['variance']:.3g}) the step {cause['step']:.3g} at tau = {cause['tau']:.3g} is beyond "
-                f"the limit there, {cause['limit']:.3g}"
-            )
-    return list(dict.fromkeys(lines))
+    return list(dict.fromkeys(_blow_up(row, row["unstable"]) for row in rows if row["unstable"]))
+
+
+def _blow_up(row: dict[str, Any], cause: dict[str, Any]) -> str:
+    return (
+        f"{row['scheme']} with {row['steps']} step{'s' * (row['steps'] > 1)} is unstable in "
+        f"{' and '.join(cause['components'])}: for mode {cause['mode']} (variance "
+        f"{cause['variance']:.3g}) the step {cause['step']:.3g} at tau = {cause['tau']:.3g} is beyond "
+        f"the limit there, {cause['limit']:.3g}"
+    )
 
 
 def footnote(setting: Setting, rows: list[dict[str, Any]]) -> str:

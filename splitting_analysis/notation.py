@@ -8,6 +8,7 @@ A word is a row of tokens, carried out left to right within one step of size h:
     B*2/3     two thirds of it; B*-1/3 backwards over a third (deterministic pieces only)
     B*0.25    a decimal is read as the fraction that it spells, and printed as that: B/4
     E:exp     piece E advanced by another rule than its default (here the exponential one)
+    (S B/2 A/2)*2   what is in brackets, so many times
     E[0,1/2]  a Runge-Kutta row: from the step's start, h times the weighted drifts of the
               last evaluations, oldest first; the row before S@c sums to c, the last to 1
 
@@ -20,12 +21,15 @@ import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
+from functools import cache
 
 from splitting_analysis.spelling import NUMBER, from_openmm, respell
 
 GRAMMAR = (
-    "S, S@1, S@1/2 (score), A, B/2, B*2/3, B*0.5, E:exp (pieces and fractions), E[1/2,1/2] (Runge-Kutta row)"
+    "S, S@1, S@1/2 (score), A, B/2, B*2/3, B*0.5, E:exp (pieces and fractions), (S B/2 A/2)*2 (repeat), "
+    "E[1/2,1/2] (Runge-Kutta row)"
 )
+REPEAT = "(S B/2 A/2)*2"
 MAX_TOKENS = 400
 MAX_LENGTH = 10_000
 """Characters; beyond it a text is no word, and reading it need not be fast."""
@@ -37,7 +41,7 @@ _TOKEN = re.compile(
     rf"(?P<letter>[A-Z])(?:@(?P<at>{NUMBER}))?(?::(?P<rule>[a-z]{{1,20}}))?"
     rf"(?:\*(?P<times>{NUMBER})|/(?P<over>[0-9]{{1,40}})|\[(?P<row>{NUMBER}(?:,{NUMBER})*)\])?"
 )
-_CHUNK = re.compile(r"[^\s\[\]]*\[[^\]]*\]\S*|\S+")
+_CHUNK = re.compile(r"\(|\)[^\s()]*|[^\s\[\]()]*\[[^\]]*\][^\s()]*|[^\s()]+")
 
 
 class WordError(ValueError):
@@ -100,7 +104,12 @@ class Word:
         return iter(self.ops)
 
     def _repr_latex_(self) -> str:
-        return r"$\mathtt{" + r"\;".join(map(str, self.ops)) + "}$"
+        return r"$\mathtt{" + self.folded.replace(" ", r"\;") + "}$"
+
+    @property
+    def folded(self) -> str:
+        """The spelling with a repeat in brackets, where that is shorter: "(S B/3 A/3)*3"."""
+        return _folded(tuple(str(op) for op in self.ops))
 
     @property
     def nfe(self) -> int:
@@ -156,10 +165,40 @@ def _read(text: str) -> Word:
     chunks = list(_CHUNK.finditer(text))
     if not chunks:
         raise WordError(text, 0, 1, "the word is empty", GRAMMAR)
-    if len(chunks) > MAX_TOKENS:
-        problem = f"the word has {len(chunks)} tokens"
-        raise WordError(text, chunks[MAX_TOKENS].start(), 1, problem, f"at most {MAX_TOKENS}")
-    return Word(tuple(_parse_token(text, chunk.group(), chunk.start()) for chunk in chunks))
+    return Word(tuple(_ops(text, chunks)))
+
+
+def _ops(text: str, chunks: list[re.Match[str]]) -> list[Op]:
+    """The ops of a text cut in chunks, repeats written out."""
+
+    def checked(ops: list[Op], chunk: re.Match[str]) -> list[Op]:
+        if len(ops) > MAX_TOKENS:
+            problem = f"the word has more than {MAX_TOKENS} tokens"
+            raise WordError(text, chunk.start(), 1, problem, f"at most {MAX_TOKENS}, repeats written out")
+        return ops
+
+    levels: list[list[Op]] = [[]]
+    opened: list[re.Match[str]] = []
+    for chunk in chunks:
+        said, start = chunk.group(), chunk.start()
+        if said == "(":
+            levels.append([])
+            opened.append(chunk)
+        elif said[0] == ")":
+            if not opened:
+                raise WordError(text, start, len(said), "nothing was opened here", REPEAT)
+            times = int(said[2:] or 1) if re.fullmatch(r"\)(\*[0-9]{1,4})?", said) else 0
+            if not times or not levels[-1]:
+                problem = f"cannot repeat by {said[:40]!a}" if levels[-1] else "nothing to repeat"
+                raise WordError(text, start, len(said), problem, f"a positive number, {REPEAT}")
+            opened.pop()
+            again = levels.pop()
+            levels[-1] = checked(levels[-1] + again * min(times, MAX_TOKENS + 1), chunk)
+        else:
+            levels[-1] = checked([*levels[-1], _parse_token(text, said, start)], chunk)
+    if opened:
+        raise WordError(text, opened[-1].start(), 1, "this is never closed", REPEAT)
+    return levels[0]
 
 
 def _parse_token(text: str, token: str, start: int) -> Op:
@@ -201,6 +240,25 @@ def _number(text: str) -> Fraction:
 
 def _too_long(number: Fraction) -> bool:
     return max(abs(number.numerator), number.denominator) >= 10**MAX_DIGITS
+
+
+@cache
+def _folded(tokens: tuple[str, ...]) -> str:
+    """The tokens with one repeat in brackets, the one that saves most."""
+    best = " ".join(tokens)
+    for size in range(1, len(tokens) // 2 + 1):
+        for start in range(len(tokens) - 2 * size + 1):
+            unit = tokens[start : start + size]
+            times = 1
+            while tokens[start + times * size : start + (times + 1) * size] == unit:
+                times += 1
+            if times == 1:
+                continue
+            parts = (tokens[:start], tokens[start + times * size :])
+            before, after = (" ".join(part) for part in parts)
+            text = f"{before} ({' '.join(unit)})*{times} {after}".strip()
+            best = min(best, text, key=len)
+    return best
 
 
 def as_word(word: str | Word | Sequence[Op]) -> Word:

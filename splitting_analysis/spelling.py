@@ -39,7 +39,7 @@ def respell(text: str) -> str | None:
     """The text with the usual slips mended, letters spaced; None if there is nothing to mend.
 
     Mended: lower case, commas and arrows between letters, glued letters, ½B and B(1/2) for B/2,
-    B/0.5 for B*2, S@end and S@t+h for S@1, and (A/2 B A/2)*3 written out.
+    B/0.5 for B*2, S@end and S@t+h for S@1, and (A B)^3 written out.
     """
     if len(text) > MAX_LENGTH or not any(c.isalpha() for c in text):
         return None
@@ -71,24 +71,9 @@ def _time(match: re.Match[str]) -> str:
 
 
 def _written_out(match: re.Match[str]) -> str:
-    """(A B)*2 as A/2 B/2 A/2 B/2: that many steps, each that much shorter."""
+    """(A B)^2 as A B A B."""
     times = int(match[2] or 1)
-    if not 1 <= times <= MAX_REPEATS:
-        return match[0]
-    shorter = " ".join(_scaled(token, Fraction(1, times)) for token in match[1].split())
-    return " ".join([" ", *[shorter] * times, " "])
-
-
-def _scaled(token: str, by: Fraction) -> str:
-    letter, fraction = re.fullmatch(r"([A-Z](?::[a-z]+)?)(.*)", token), Fraction(1)
-    if letter is None or letter[1] == "S" or by == 1:
-        return token
-    try:
-        if letter[2]:
-            fraction = Fraction(letter[2][1:]) if letter[2][0] == "*" else 1 / Fraction(letter[2][1:])
-    except (ValueError, ZeroDivisionError):
-        return token
-    return _spelled(letter[1], fraction * by)
+    return " ".join([" ", *[match[1]] * times, " "]) if 1 <= times <= MAX_REPEATS else match[0]
 
 
 def _spelled(letter: str, fraction: Fraction) -> str:

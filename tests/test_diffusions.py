@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from dataclasses import fields
 from pathlib import Path
 
 import mpmath
@@ -12,10 +13,11 @@ import pytest
 import scipy.integrate
 import scipy.linalg
 import sympy
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from analytic_models.diffusions import PSLD, VP, Langevin, clock, diffusion_of, letter_parameters
+from gpu_samplers import processes
 from splitting_analysis.models import model_of
 
 RELEASED = Path(__file__).parents[2] / "shared" / "reference" / "psld_sde.json"
@@ -202,3 +204,34 @@ def test_a_letter_means_the_same_in_floats_and_in_exact_numbers():
             for part in (piece.linear, piece.score, piece.noise):
                 ours = np.array(part(letter_parameters(PSLD())), float)
                 assert np.allclose(ours, np.array(part(letter_parameters(exact)), float), rtol=1e-14)
+
+
+EXTREME = st.sampled_from(
+    [-1.0, 0.0, 1e-200, 1e-31, 1e-12, 0.5, 4.0, 1e5, 1e31, 1e150, 1e200, 1e300, float("nan")]
+)
+
+
+@given(st.sampled_from(["psld", "vp", "langevin"]), st.data())
+@settings(max_examples=200)
+def test_both_engines_refuse_the_same_parameters_and_have_finite_numbers_of_the_others(model, data):
+    kind, other = {"psld": (PSLD, processes.PSLD), "vp": (VP, processes.VP)}.get(
+        model, (Langevin, processes.Langevin)
+    )
+    names = [field.name for field in fields(kind)]
+    chosen = {name: data.draw(EXTREME, name) for name in names if data.draw(st.booleans())}
+    taken = []
+    for build in (kind, other):
+        try:
+            taken.append(build(**chosen))
+        except ValueError:
+            taken.append(None)
+    ours, theirs = taken
+    assert (ours is None) == (theirs is None)
+    if ours is None:
+        return
+    found = [*ours.stationary, *theirs.stationary, *vars(letter_parameters(ours)).values()]
+    if model != "langevin":
+        tau = ours.T / 2
+        found += [*np.ravel(ours.transition(tau)), *np.ravel(theirs.kernel(tau))]
+        found += list(np.ravel(ours.noise(tau))) if model == "psld" else [ours.noise_variance(tau)]
+    assert np.all(np.isfinite(np.array(found, dtype=float)))
