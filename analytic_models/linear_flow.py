@@ -22,7 +22,7 @@ import mpmath
 import numpy as np
 from scipy.integrate import quad_vec, solve_ivp
 
-from analytic_models.diffusions import PSLD, VP, Diffusion, Langevin, clock, letter_parameters
+from analytic_models.diffusions import PSLD, VP, Diffusion, Langevin, transition
 from analytic_models.targets import Block, Gaussian, Pair, marginal, score
 from splitting_analysis.models import Dynamics, model_of
 
@@ -69,7 +69,7 @@ def closed_flow(dynamics: Dynamics, diffusion: Diffusion, target: Gaussian, t0: 
         matrix = _probability_flow(own, target, early, late, sigma0, sigma1)
         noise = tuple(tuple(0 * entry for entry in row) for row in sigma0)
     else:
-        matrix, noise = _bayes(own, clock(diffusion, t0, t1 - t0), sigma0, sigma1)
+        matrix, noise = _bayes(own, diffusion.clock(t0, t1 - t0), sigma0, sigma1)
     return Flow(matrix, _shift(matrix, mean0, mean1), noise)
 
 
@@ -78,7 +78,7 @@ def _bayes(own: PSLD | VP, delta: Any, sigma0: Block, sigma1: Block) -> tuple[Bl
 
     The covariance is in Joseph's form, a sum of two positive matrices.
     """
-    phi = own.transition(delta)
+    phi = transition(own, delta)
     gain = _times(_times(sigma0, _transposed(phi)), _inverse(sigma1))
     stationary = _diagonal(own.stationary)
     forward = _plus(stationary, _times(_times(phi, stationary), _transposed(phi)), -1)
@@ -176,7 +176,7 @@ def integrated_flow(
     """
     _refuse_bad_times(diffusion, t0, t1)
     drift = model_of(diffusion.model_name, dynamics).drift
-    p = letter_parameters(diffusion)
+    p = diffusion.parameters
     linear, weights, amounts = drift.linear(p), drift.score(p), drift.noise(p)
     n = len(linear)
 

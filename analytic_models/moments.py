@@ -294,18 +294,3 @@ def _denoising_step(
     for i in range(n):
         add_scaled(state[i], left, drift[i])
     return tuple(state)
-
-
-def steps_for(nfe: int, scheme: Scheme, denoise: bool) -> int:
-    """Steps that a budget of score evaluations buys (theory section 7). Raises ValueError below 1.
-
-    As in `run`, a fixed target (Langevin) has no denoising step, whatever `denoise` says.
-    """
-    extra = int(denoise and scheme.model.time_dependent) + int(scheme.carries_score)
-    steps = (nfe - extra) // scheme.word.nfe
-    if steps < 1:
-        raise ValueError(
-            f"{nfe} evaluations buy no step of {scheme.name}: one step takes {scheme.word.nfe}"
-            + (f", and {extra} go to the start or the denoising step" if extra else "")
-        )
-    return steps

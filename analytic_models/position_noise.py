@@ -20,9 +20,9 @@ from analytic_models.diffusions import PSLD
 from analytic_models.distances import wasserstein_squared
 from analytic_models.grids import GridName, grid
 from analytic_models.linear_flow import closed_flow, integrated_flow
-from analytic_models.moments import run, starting_law, steps_for
+from analytic_models.moments import run, starting_law
 from analytic_models.targets import Block, Gaussian, Pair, initial
-from splitting_analysis.scheme import Scheme
+from splitting_analysis.scheme import Scheme, steps_for
 
 Array = NDArray[np.float64]
 HIGH = 32.0

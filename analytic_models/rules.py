@@ -13,7 +13,7 @@ import numpy as np
 import sympy
 
 from analytic_models.arithmetic import exp, exp_2x2, expm1, flow_2x2, is_critical, noise_2x2
-from analytic_models.diffusions import Diffusion, clock, letter_parameters
+from analytic_models.diffusions import Diffusion
 from analytic_models.targets import Block, Pair
 from splitting_analysis.models import Piece, Rule
 from splitting_analysis.program import Advance
@@ -51,7 +51,7 @@ def advance(scheme: Scheme, diffusion: Diffusion, op: Advance, t: Any, h: Any, l
             return Map(((1 / root,),), ((b * weights[0] / root,),), _frozen_noise(piece, noise, b))
         case Rule.EXPONENTIAL:
             begin = t + h * op.start.numerator / op.start.denominator if op.start else t
-            delta = clock(diffusion, begin, h * share.numerator / share.denominator)
+            delta = diffusion.clock(begin, h * share.numerator / share.denominator)
             rates = [row[i] for i, row in enumerate(linear)]
             if piece.tuned is not None:
                 value = lambda_at(scheme.lambda_s, lambda_s, t)
@@ -65,7 +65,7 @@ def advance(scheme: Scheme, diffusion: Diffusion, op: Advance, t: Any, h: Any, l
 
 def coefficients(piece: Piece, diffusion: Diffusion) -> tuple[Block, Pair, Pair]:
     """Linear part, score part and noise of a piece as numbers."""
-    p = letter_parameters(diffusion)
+    p = diffusion.parameters
     return piece.linear(p), piece.score(p), piece.noise(p)
 
 

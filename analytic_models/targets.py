@@ -11,7 +11,7 @@ import sympy
 from numpy.typing import NDArray
 
 from analytic_models.arithmetic import exp
-from analytic_models.diffusions import PSLD, VP, Diffusion
+from analytic_models.diffusions import PSLD, VP, Diffusion, noise, transition
 
 LARGEST_VARIANCE = 1e100
 """Of a spectrum, and the smallest is its inverse: distances square variances, scores divide by them."""
@@ -64,16 +64,16 @@ def marginal(diffusion: Diffusion, target: Gaussian, tau: Any) -> tuple[Pair, Bl
         return mean, covariance
     if isinstance(diffusion, VP):
         decay = exp(-diffusion.integral(tau))
-        variance = decay * target.variances + diffusion.noise_variance(tau)
-        return (diffusion.transition(tau)[0][0] * target.mean,), ((variance,),)
+        variance = decay * target.variances + noise(diffusion, tau)[0][0]
+        return (transition(diffusion, tau)[0][0] * target.mean,), ((variance,),)
     return initial(diffusion, target)  # a fixed target
 
 
 def _psld_marginal(process: PSLD, target: Gaussian, tau: Any) -> tuple[Pair, Block, Any]:
     """Mean, covariance and its determinant. Near tau = 0 the determinant is far below the products of
     variances, so it is summed over where the noise came from: position and momentum at 0, or later."""
-    (a, b), (c, d) = process.transition(tau)
-    (xx, xm), (_, mm) = process.noise(tau)
+    (a, b), (c, d) = transition(process, tau)
+    (xx, xm), (_, mm) = noise(process, tau)
     x, m = target.variances, process.kappa * process.M
     cross = a * c * x + (b * d * m + xm)
     covariance = ((a * a * x + (b * b * m + xx), cross), (cross, c * c * x + (d * d * m + mm)))

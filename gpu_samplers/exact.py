@@ -11,7 +11,7 @@ from collections.abc import Callable
 import numpy as np
 import torch
 
-from gpu_samplers.processes import PSLD, VP, Langevin, exponential
+from gpu_samplers.processes import PSLD, VP, Langevin, exponential, forward_drift, kernel
 
 Tensor = torch.Tensor
 _NODES, _WEIGHTS = np.polynomial.legendre.leggauss(40)
@@ -143,8 +143,8 @@ def data_set_score(process: PSLD, images: Tensor) -> Callable[[Tensor, float], T
 
     def score(z: Tensor, tau: float, /) -> Tensor:
         b = process.clock(process.T - tau, tau)
-        phi = exponential(process.drift, np.array([b]))[0][:, 0]
-        precision = np.linalg.inv(process.kernel(tau))
+        phi = exponential(forward_drift(process), np.array([b]))[0][:, 0]
+        precision = np.linalg.inv(kernel(process, tau))
         pull = phi @ precision
         state = z.reshape(2, z.shape[1], -1).double()
         logits = (pull[0] * state[0] + pull[1] * state[1]) @ flat.T - squares * float(pull @ phi) / 2

@@ -156,3 +156,17 @@ def size(count: float) -> str:
         count /= 1000
         units.pop(0)
     return f"{count:.3g} {units[0]}"
+
+
+def write_whole(path: Path, content: str) -> Path:
+    """Write text (UTF-8) beside its place, then rename; folders are made. Returns the path.
+
+    Raises ValueError where it cannot be written; then nothing is left of it.
+    """
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise ValueError(f"{path}: cannot be written: {path.parent}: {error.strerror}") from None
+    with whole(path) as part:
+        part.write_text(content, encoding="utf-8", newline="\n")
+    return path

@@ -7,7 +7,7 @@ from collections.abc import Callable
 import numpy as np
 import torch
 
-from gpu_samplers.processes import PSLD, VP, Array, lower_factor
+from gpu_samplers.processes import PSLD, VP, Array, kernel, lower_factor
 
 _PRECISIONS = (torch.float32, torch.bfloat16, torch.float16, torch.float64)
 
@@ -45,7 +45,7 @@ class NetworkScore:
 
     def factor(self, tau: float) -> Array:
         """The matrix (n, n) that takes the network's output to the score at forward time tau."""
-        covariance = self.process.kernel(tau)
+        covariance = kernel(self.process, tau)
         covariance = covariance + self.numerical_eps * np.eye(len(covariance))
         if self.side == "lower":
             factor = lower_factor(covariance)

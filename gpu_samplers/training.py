@@ -27,7 +27,7 @@ from gpu_samplers.files import check_file, whole
 from gpu_samplers.interruptions import uninterrupted
 from gpu_samplers.memory import check_memory, kept_for_gradients
 from gpu_samplers.network import NCSNpp, ncsnpp
-from gpu_samplers.processes import PSLD
+from gpu_samplers.processes import PSLD, kernels
 from gpu_samplers.resuming import read_state
 
 LOOK_EVERY = 100
@@ -130,7 +130,7 @@ def perturbed(process: PSLD, x: Tensor, tau: Tensor, normal: Tensor) -> Tensor:
 
     Position channels first. In float64 inside: near tau = 0 the covariance is a small difference.
     """
-    means, covariances = process.kernels(tau.tolist())
+    means, covariances = kernels(process, tau.tolist())
     in_float64 = means, np.linalg.cholesky(covariances)
     a, factor = (torch.from_numpy(values).to(x)[..., None, None, None] for values in in_float64)
     e_x, e_m = normal.chunk(2, dim=1)

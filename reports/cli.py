@@ -19,14 +19,14 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperCommand, TyperGroup
 
-from reports.convert_command import convert
-from reports.derive_command import derive
-from reports.gaussian_command import gaussian
-from reports.list_command import list_schemes
-from reports.report_command import report
-from reports.sample_command import sample
-from reports.terminal import NARROW, make_readable, narrow_help
-from reports.train_command import train
+from reports.commands.convert import convert
+from reports.commands.derive import derive
+from reports.commands.gaussian import gaussian
+from reports.commands.list import list_schemes
+from reports.commands.report import report
+from reports.commands.sample import sample
+from reports.commands.terminal import NARROW, make_readable, narrow_help
+from reports.commands.train import train
 from splitting_analysis.catalogue import read_catalogue, register
 
 

@@ -17,7 +17,7 @@ from sympy.polys.rings import PolyElement
 from splitting_analysis.algebra import algebra
 from splitting_analysis.models import Model
 from splitting_analysis.program import Advance, Evaluate, Instruction, Row
-from splitting_analysis.rules import beta_at, transition
+from splitting_analysis.rules import transition
 from splitting_analysis.trees import (
     PHI,
     Combination,
@@ -86,7 +86,7 @@ def run(
             case Evaluate():
                 score = flow.score(each.at + origin)
                 if weighed:
-                    drifts.append(_drift(flow, score, each.at))
+                    drifts.append(_drift(flow, score))
             case Advance():
                 _advance(flow, each, origin, score or {})
                 if each.piece.has_noise:
@@ -120,17 +120,16 @@ def _h_linear(parts: list[tuple[list[Any], Series]], weight: int) -> Series:
     ]
 
 
-def _drift(flow: Flow, score: dict[str, Series], at: Fraction) -> dict[str, Series]:
-    """The full drift at the current state and stage time, a series per component."""
-    terms, p = flow.weight // 2 + 1, algebra().p
-    rate = beta_at(flow.model, at, terms)
+def _drift(flow: Flow, score: dict[str, Series]) -> dict[str, Series]:
+    """The full drift at the current state, a series per component; rows are those of an autonomous field."""
+    p = algebra().p
     matrix, weights = flow.model.drift.linear(p), flow.model.drift.score(p)
     result = {}
     for i, c in enumerate(flow.model.components):
         parts = [([matrix[i][j]], flow.state[d]) for j, d in enumerate(flow.model.components)]
         if flow.model.scores[i]:
             parts.append(([weights[i]], score[flow.model.scores[i]]))
-        result[c] = _h_linear([(rate, _h_linear(parts, flow.weight))], flow.weight)
+        result[c] = _h_linear(parts, flow.weight)
     return result
 
 

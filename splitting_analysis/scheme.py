@@ -125,6 +125,22 @@ def scheme(
     return Scheme(name, word, model, source, order, lambda_s)
 
 
+def steps_for(nfe: int, scheme: Scheme, denoise: bool = True) -> int:
+    """Steps that a budget of score evaluations buys (theory section 7). Raises ValueError below 1.
+
+    A run starts with an evaluation where the score is carried, and ends with one where it is
+    denoised; a fixed target has no denoising step.
+    """
+    extra = scheme.carries_score + (denoise and scheme.model.time_dependent)
+    steps = (nfe - extra) // scheme.nfe
+    if steps < 1:
+        raise ValueError(
+            f"{nfe} evaluations buy no step of {scheme.name}: one step takes {scheme.nfe}"
+            + (f", and {extra} go to the start or the denoising step" if extra else "")
+        )
+    return steps
+
+
 def _uses_score(word: Word, model: Model, index: int) -> bool:
     op = word.ops[index]
     if op.letter == "S":

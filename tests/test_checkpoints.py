@@ -19,7 +19,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from typer.testing import CliRunner
 
-from reports.convert_command import convert
+from reports.commands.convert import convert
 
 torch = pytest.importorskip("torch", reason="checkpoints need torch")
 safetensors_torch = pytest.importorskip("safetensors.torch", reason="checkpoints need safetensors")
@@ -390,6 +390,6 @@ def test_convert_replaces_a_file_only_if_told_to(tmp_path, file):
 
 
 def test_the_help_of_convert_needs_no_torch():
-    code = "import sys, reports.convert_command; print('torch' in sys.modules, 'numpy' in sys.modules)"
+    code = "import sys, reports.commands.convert; print('torch' in sys.modules, 'numpy' in sys.modules)"
     shown = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert shown.stdout.split() == ["False", "False"]

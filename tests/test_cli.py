@@ -334,13 +334,13 @@ def test_a_scheme_without_lambda_s_has_one_row_beside_those_that_have_it(run):
     [
         (
             ["--spectrum", "digits"],
-            "--spectrum digits: 3 of 64 variances are 0, and a langevin run needs positive ones: --spectrum ",
+            "spectrum: 3 of 64 variances are 0, and a langevin run needs positive ones, v1,v2,...",
         ),
         (["--spectrum", "1,2", "--eps", "0.001"], "--eps: a langevin run has no diffusion to stop early"),
         (["--spectrum", "1,2", "--no-denoise"], "--denoise/--no-denoise: a langevin run has no "),
         (
             ["--spectrum", "1,2", "--grid", "quadratic"],
-            "--grid quadratic: a langevin run takes uniform steps",
+            "grid quadratic: a langevin run takes uniform steps",
         ),
     ],
 )

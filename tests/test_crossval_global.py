@@ -9,13 +9,14 @@ import torch
 from analytic_models import diffusions, moments, targets
 from analytic_models.mixtures import Mixture, log_density
 from gpu_samplers import processes
-from reports.crossval import global_orders, results, runs, weak
+from reports.experiments import global_orders, runs, store, weak
+from reports.experiments.targets import exact_target
 from reports.pages import crossval_global
 from splitting_analysis.catalogue import entries, find
 from splitting_analysis.order import observed_order
 
 MEANS = torch.tensor([[0.5, -0.8], [-0.4, 0.9], [0.1, 0.2]], dtype=torch.float64)
-TARGET = runs.exact_target("tiny", processes.PSLD(), MEANS, 0.3)
+TARGET = exact_target("tiny", processes.PSLD(), MEANS, 0.3)
 STOCHASTIC = {s.name: s for s in entries("psld", "sde")}
 
 
@@ -131,7 +132,7 @@ def test_a_weak_row_is_run_minus_exact_with_what_a_coarser_grid_changes(monkeypa
         assert [row[key] for key in ("order", "low", "high")] == [found.order, found.low, found.high]
 
 
-DATA = results.stored("global")
+DATA = store.stored("global")
 
 
 @pytest.mark.skipif(DATA is None, reason="no stored results")

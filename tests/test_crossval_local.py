@@ -11,7 +11,7 @@ from gpu_samplers.embedded import DIGITS
 from gpu_samplers.network import ncsnpp
 from gpu_samplers.processes import PSLD
 from gpu_samplers.score import NetworkScore
-from reports.crossval import local, ode, results, scores, sde
+from reports.experiments import local, ode, scores, sde, store
 from splitting_analysis.catalogue import entries, find
 from splitting_analysis.models import model_of
 from splitting_analysis.scheme import scheme
@@ -37,14 +37,15 @@ def network():
 def score_of(name):
     """A score, a state and a time, away from every special value."""
     target = {"mixture": local.mixture, "network": local.random_network}[name]()
-    return target, local.noised(target, 0.4, 5), torch.tensor(0.4, dtype=torch.float64)
+    return target, local.noised(target.target, 0.4, 5), torch.tensor(0.4, dtype=torch.float64)
 
 
 @pytest.mark.parametrize("name", ["mixture", "network"])
 def test_the_differentiable_score_is_the_one_the_engine_runs_on(name):
     target, z, tau = score_of(name)
-    assert float(target.score(z, tau).norm()) > 1
-    torch.testing.assert_close(target.score(z, tau), target.machine(z, 0.4), rtol=1e-11, atol=1e-11)
+    _, machine, smooth = target.scores
+    assert float(smooth(z, tau).norm()) > 1
+    torch.testing.assert_close(smooth(z, tau), machine(z, 0.4), rtol=1e-11, atol=1e-11)
 
 
 @pytest.mark.parametrize("name", ["mixture", "network"])
@@ -67,12 +68,12 @@ def test_a_differential_is_the_slope_of_the_one_below_it(name, j, along, against
         state, time = z.clone(), tau + (eps if lower_j < j else 0)
         for component, direction in moved:
             state["xm".index(component)] += eps * direction
-        return scores.score_field(model, target.score, state, time)("sm", lower_j, below)
+        return scores.score_field(model, target.target.smooth, state, time)("sm", lower_j, below)
 
     def slope(eps):
         return (value(eps) - value(-eps)) / (2 * eps)
 
-    exact = scores.score_field(model, target.score, z, tau)("sm", j, directions)
+    exact = scores.score_field(model, target.target.smooth, z, tau)("sm", j, directions)
     found = (4 * slope(1e-5) - slope(2e-5)) / 3
     assert float((found - exact).norm()) < 1e-5 * float(exact.norm())
 
@@ -92,9 +93,9 @@ def test_every_ode_word_errs_on_a_mixture_as_its_closed_form_says(word):
 def sde_found():
     found = {}
     for model, target in TARGETS.items():
-        z = local.noised(target, target.sde_tau, local.SEED)
+        z = local.noised(target.target, target.sde_tau, local.SEED)
         found[model] = sde.compare(
-            entries(model, "sde"), target.process, target.machine, target.score, z, target.sde_tau,
+            entries(model, "sde"), *target.scores, z, target.sde_tau,
             target.sde_step, rotations=2,
         )  # fmt: skip
     return found
@@ -113,15 +114,15 @@ def test_every_sde_word_errs_on_a_mixture_as_its_closed_forms_say(sde_found, wor
 def test_a_weak_error_measured_at_a_step_of_no_use_does_not_pass():
     """The comparison is no tautology: at a large step the higher powers show."""
     c = sde.compare(
-        (find("ROBA"),), MIXTURE.process, MIXTURE.machine, MIXTURE.score,
-        local.noised(MIXTURE, 0.4, local.SEED), 0.4, 0.05, 1, 1,
+        (find("ROBA"),), *MIXTURE.scores,
+        local.noised(MIXTURE.target, 0.4, local.SEED), 0.4, 0.05, 1, 1,
     )["ROBA"]  # fmt: skip
     assert all(found.difference > 0.05 for found in c.values())
 
 
 @pytest.mark.parametrize("model", ["psld", "vp"])
 def test_the_stored_stochastic_rows_on_a_mixture_are_those_found_now(sde_found, model):
-    kept = results.stored("local")
+    kept = store.stored("local")
     if kept is None:
         pytest.skip("no stored results in this copy")
     rows = kept["targets"][{"psld": "mixture", "vp": "mixture, VP"}[model]]["sde"]
@@ -135,11 +136,11 @@ def test_the_stored_stochastic_rows_on_a_mixture_are_those_found_now(sde_found, 
 def test_a_standard_error_is_the_spread_of_the_ratio_over_rotations():
     """At a step so large that what the rotations do not average shows."""
     word, tau = find("ROBA"), 0.4
-    z = local.noised(MIXTURE, tau, local.SEED)
+    z = local.noised(MIXTURE.target, tau, local.SEED)
     units, rotations = scores.unit_vectors(z), 2
-    args = MIXTURE.process, MIXTURE.machine, MIXTURE.score, z, tau
+    args = *MIXTURE.scores, z, tau
     found = sde.compare((word,), *args, 0.05, 1, rotations)["ROBA"]
-    closed = sde.predicted(word, MIXTURE.process, MIXTURE.score, z, tau, units)
+    closed = sde.predicted(word, MIXTURE.target.process, MIXTURE.target.smooth, z, tau, units)
     steps = 0.05, 0.05 * (1 + sde.SPREAD / 2)
     drawn = [
         sde.measured((word,), *args[:2], z, scores.dyadic(tau), scores.dyadic(h), seed, units)["ROBA"]
@@ -177,23 +178,24 @@ def test_an_extrapolation_is_not_taken_in_by_round_off_that_repeats():
 
 @pytest.mark.parametrize("levels", [3, 4])
 def test_a_comparison_of_few_step_sizes_differs_by_less_than_its_uncertainty(levels):
-    z = local.noised(MIXTURE, 0.4, local.SEED)
-    c = ode.compare(find("RSE"), MIXTURE.process, MIXTURE.machine, MIXTURE.score, z, 0.4, 2e-2, levels)
+    z = local.noised(MIXTURE.target, 0.4, local.SEED)
+    c = ode.compare(find("RSE"), *MIXTURE.scores, z, 0.4, 2e-2, levels)
     assert 1e-9 < c.difference < c.uncertainty < 1e3 * c.difference
 
 
 @pytest.mark.parametrize("name", ["Euler", "RSE", "RVV"])
 def test_ode_words_err_on_a_network_as_their_closed_forms_say(network, name):
-    z = local.noised(network, 0.4, 2)
-    c = ode.compare(find(name), network.process, network.machine, network.score, z, 0.4, 2e-3, 5)
+    z = local.noised(network.target, 0.4, 2)
+    process, machine, smooth = network.scores
+    c = ode.compare(find(name), process, machine, smooth, z, 0.4, 2e-3, 5)
     assert c.difference < 1e-4 and c.predicted > 10
     assert abs(c.by_step[-1] - 1) < abs(c.by_step[0] - 1) / 4
 
 
 def test_the_closed_form_tells_the_conditioning_time_of_the_second_score(network):
     """RVV with S for S@1 has another leading error by far more than the comparison's tolerance."""
-    z = local.noised(network, 0.4, 2)
-    made = [ode.leading_term(s, network.process, network.score, z, 0.4)[1]
+    z = local.noised(network.target, 0.4, 2)
+    made = [ode.leading_term(s, network.target.process, network.target.smooth, z, 0.4)[1]
             for s in (find("RVV"), scheme("S B/2 A S B/2"))]  # fmt: skip
     assert float((made[1] - made[0]).norm()) > 0.1 * float(made[0].norm())
 
@@ -209,7 +211,7 @@ def test_normals_in_orthogonal_pairs_have_the_moments_of_a_normal_law_to_degree_
 
 @pytest.mark.parametrize("word", named([*entries("psld", "sde"), *entries("vp", "sde")]))
 def test_the_normals_made_from_a_path_are_independent_and_of_unit_variance(word):
-    process = TARGETS[word.model_name].process
+    process = TARGETS[word.model_name].target.process
     n = len(process.stationary)
     basis = torch.eye(n * sde.SUBSTEPS * 2, dtype=torch.float64)
     path = basis.reshape(n, sde.SUBSTEPS, 2, -1, 1)
@@ -220,13 +222,13 @@ def test_the_normals_made_from_a_path_are_independent_and_of_unit_variance(word)
 
 def test_the_reference_converges_to_the_path_that_many_euler_maruyama_steps_approach():
     """Another route to the same solution: the path refined by a Brownian bridge of its own normals."""
-    process, tau, h = MIXTURE.process, 0.4, 1e-2
-    z = local.noised(MIXTURE, tau, 1)
+    process, tau, h = MIXTURE.target.process, 0.4, 1e-2
+    z = local.noised(MIXTURE.target, tau, 1)
     model = model_of("psld", "sde")
     generator = torch.Generator().manual_seed(2)
     path = torch.randn(2, sde.SUBSTEPS, 2, 1, 2, generator=generator, dtype=torch.float64)
-    found = sde.reference(process, model, MIXTURE.score, z, tau, h, path)
-    field, distances = scores.drift(process, model, MIXTURE.score), []
+    found = sde.reference(process, model, MIXTURE.target.smooth, z, tau, h, path)
+    field, distances = scores.drift(process, model, MIXTURE.target.smooth), []
     strength = torch.tensor(model.drift.noise(process.parameters), dtype=torch.float64)
     for steps in (32, 64, 128):
         state, width, part = z.clone(), h / sde.SUBSTEPS, h / steps
@@ -246,11 +248,11 @@ def test_the_reference_converges_to_the_path_that_many_euler_maruyama_steps_appr
 
 @pytest.mark.skipif(not DIGITS.is_file(), reason="no trained digits network in this copy")
 def test_one_step_on_the_digits_network_errs_as_its_closed_form_and_the_stored_row_say():
-    target, stored = local.trained_network(), results.stored("local")
+    target, stored = local.trained_network(), store.stored("local")
     assert stored is not None
     (row, *_) = (r for r in stored["targets"]["digits network"]["ode"] if r["scheme"] == "RSE")
-    z, h = local.noised(target, row["tau"], local.SEED), row["steps"][3]
-    c = ode.compare(find("RSE"), target.process, target.machine, target.score, z, row["tau"], h, 5)
+    z, h = local.noised(target.target, row["tau"], local.SEED), row["steps"][3]
+    c = ode.compare(find("RSE"), *target.scores, z, row["tau"], h, 5)
     assert c.difference < 1e-3
     assert (c.predicted, c.measured) == pytest.approx((row["predicted"], row["measured"]), rel=1e-3)
     assert c.predicted == pytest.approx(row["predicted"], rel=2e-6)
@@ -259,11 +261,11 @@ def test_one_step_on_the_digits_network_errs_as_its_closed_form_and_the_stored_r
 
 @pytest.mark.heavy
 def test_one_noisy_step_on_the_digits_network_errs_as_the_stored_rows_say():
-    target, stored = local.trained_network(), results.stored("local")
+    target, stored = local.trained_network(), store.stored("local")
     assert stored is not None
     rows = [r for r in stored["targets"]["digits network"]["sde"] if r["scheme"] == "SSCS"]
-    z = local.noised(target, target.sde_tau, local.SEED)
-    args = target.process, target.machine, target.score, z, target.sde_tau, target.sde_step
+    z = local.noised(target.target, target.sde_tau, local.SEED)
+    args = *target.scores, z, target.sde_tau, target.sde_step
     found = sde.compare((find("SSCS"),), *args)["SSCS"]
     for row in rows:
         c = found[row["kind"]]
@@ -280,8 +282,8 @@ def directions(count, shape):
 
 
 def test_noise_in_one_direction_errs_as_its_closed_forms_say():
-    z, units = local.noised(MIXTURE, 0.4, 2), directions(1, (2,))
-    args = MIXTURE.process, MIXTURE.machine, MIXTURE.score, z, 0.4, 1e-4, 3, 2
+    z, units = local.noised(MIXTURE.target, 0.4, 2), directions(1, (2,))
+    args = *MIXTURE.scores, z, 0.4, 1e-4, 3, 2
     one, whole = (sde.compare((find("ROBA"),), *args, u)["ROBA"] for u in (units, None))
     for kind, c in one.items():
         assert c.difference < 1e-4, kind
@@ -318,4 +320,4 @@ def test_one_noisy_step_on_the_released_cifar_10_network_errs_as_its_closed_form
 
 def test_a_stochastic_scheme_is_not_compared_as_a_deterministic_one():
     with pytest.raises(ValueError, match="ROBA is stochastic"):
-        ode.compare(find("ROBA"), PSLD(), MIXTURE.machine, MIXTURE.score, torch.zeros(2, 1, 2), 0.4)
+        ode.compare(find("ROBA"), PSLD(), *MIXTURE.scores[1:], torch.zeros(2, 1, 2), 0.4)

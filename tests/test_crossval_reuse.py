@@ -6,8 +6,8 @@ import pytest
 import torch
 
 from gpu_samplers import processes
-from reports.crossval import results, reuse, runs
-from reports.crossval.ode import one_step
+from reports.experiments import reuse, runs, store, targets
+from reports.experiments.ode import one_step
 from reports.pages import crossval_reuse
 from reports.pages.settings import QUICK
 from splitting_analysis.catalogue import find
@@ -16,8 +16,8 @@ from splitting_analysis.local_error import local_error
 pytestmark = pytest.mark.filterwarnings("ignore:`torch.jit.script` is deprecated:DeprecationWarning")
 
 MEANS = torch.tensor([[0.5, -0.8], [-0.4, 0.9], [0.1, 0.2]], dtype=torch.float64)
-TARGET = runs.exact_target("tiny", processes.PSLD(Gamma=0.3, nu=4.3), MEANS, 0.3)
-DATA = results.stored("reuse")
+TARGET = targets.exact_target("tiny", processes.PSLD(Gamma=0.3, nu=4.3), MEANS, 0.3)
+DATA = store.stored("reuse")
 
 
 def test_the_kick_is_the_engines_b():

@@ -9,14 +9,14 @@ import pytest
 import torch
 
 from gpu_samplers import Config, ncsnpp, processes
-from reports.crossval import results, rounding, runs
+from reports.experiments import rounding, runs, store, targets
 from reports.pages import crossval_rounding
 from reports.pages.settings import QUICK
 from splitting_analysis.catalogue import entries, find
 
 MEANS = torch.tensor([[0.5, -0.8], [-0.4, 0.9], [0.1, 0.2]], dtype=torch.float64)
-TARGET = runs.exact_target("tiny", processes.PSLD(), MEANS, 0.3)
-DATA = results.stored("rounding")
+TARGET = targets.exact_target("tiny", processes.PSLD(), MEANS, 0.3)
+DATA = store.stored("rounding")
 
 
 def rms(values):
@@ -40,7 +40,11 @@ def network():
     with torch.no_grad():
         for parameter in made.parameters():
             parameter.copy_(0.05 * torch.randn(parameter.shape, generator=generator))
-    return runs.network_target(lambda dtype: (copy.deepcopy(made).to(dtype), processes.PSLD()), (1, 8, 8), "")
+
+    def load(dtype):
+        return copy.deepcopy(made).to(dtype), processes.PSLD()
+
+    return targets.network_target("network", load, torch.zeros(1, 1, 8, 8))
 
 
 def test_a_network_rounds_by_the_digits_of_its_precision(network):

@@ -11,15 +11,15 @@ import pytest
 import torch
 
 from gpu_samplers import processes
-from reports.crossval import runs, sde, strong_orders
-from reports.crossval.results import stored
+from reports.experiments import runs, sde, strong_orders, targets
+from reports.experiments.store import stored
 from reports.pages import crossval_global
 from reports.pages.settings import QUICK
 from splitting_analysis.catalogue import entries, find
 from splitting_analysis.scheme import LambdaS
 
 MEANS = torch.tensor([[0.5, -0.8], [-0.4, 0.9], [0.1, 0.2]], dtype=torch.float64)
-TARGET = runs.exact_target("mixture", processes.PSLD(), MEANS, 0.3)
+TARGET = targets.exact_target("mixture", processes.PSLD(), MEANS, 0.3)
 STEPS, FINE, SAMPLES = (8, 16, 32, 64), 256, 24
 DATA = stored("global")
 
@@ -91,7 +91,7 @@ def test_a_claim_half_an_order_off_or_an_order_that_is_not_sure_is_not_confirmed
 
 
 def test_too_much_position_noise_leaves_no_order():
-    target = runs.exact_target("mixture", processes.PSLD(Gamma=0.5, nu=3.0), MEANS, 0.3)
+    target = targets.exact_target("mixture", processes.PSLD(Gamma=0.5, nu=3.0), MEANS, 0.3)
     z, path = runs.starts(target, 4), strong_orders.fine_path(target.shape, 4, 0, 128)
     machine, span = target.machine(torch.float64), target.process.T - runs.CUT
     plain = replace(find("ROBA"), lambda_s=LambdaS(value=Fraction(1)))

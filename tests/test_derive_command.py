@@ -10,9 +10,9 @@ import time
 
 import pytest
 
-from reports import derivation
-from reports.derivation import BEYOND, SECONDS, check_order
-from reports.expressions import MAX_NESTED, parse_expression
+from reports.commands import derivation
+from reports.commands.derivation import BEYOND, SECONDS, check_order
+from reports.commands.expressions import MAX_NESTED, parse_expression
 from splitting_analysis import CATALOGUE, find
 from tests.test_cli import run  # noqa: F401  the fixture
 

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from reports import figures, html, latex, markdown
-from reports.document import (
+from reports.render import figures, html, latex, markdown
+from reports.render.document import (
     Column,
     Figure,
     Formula,
@@ -23,7 +23,7 @@ from reports.document import (
     rounded,
     text,
 )
-from reports.pages.spelling import number
+from reports.render.spelling import number
 
 NUMBERS = st.floats(-1e12, 1e12, allow_subnormal=False).filter(lambda v: v == 0 or abs(v) > 1e-12)
 

@@ -10,7 +10,7 @@ import sympy
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from reports.expressions import FUNCTIONS, MAX_LENGTH, parse_expression, parse_settings
+from reports.commands.expressions import FUNCTIONS, MAX_LENGTH, parse_expression, parse_settings
 
 NAMES = ("x", "m", "tau")
 X, M, TAU = sympy.symbols(NAMES)

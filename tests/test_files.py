@@ -8,8 +8,7 @@ import stat
 
 import pytest
 
-from gpu_samplers.files import check_file, check_folder, check_readable, read_json, size, whole
-from reports.files import write_whole
+from gpu_samplers.files import check_file, check_folder, check_readable, read_json, size, whole, write_whole
 
 FULL = OSError(errno.ENOSPC, "No space left on device")
 

@@ -9,15 +9,22 @@ from statistics import median
 import numpy as np
 import pytest
 
-from reports.crossval import quality_data, results
-from reports.document import printed
-from reports.pages import crossval_global, crossval_local, crossval_reuse, crossval_rounding, quality
+from reports.experiments import quality_data, store
+from reports.pages import (
+    crossval_global,
+    crossval_local,
+    crossval_reuse,
+    crossval_rounding,
+    quality,
+    quality_terms,
+)
 from reports.pages.settings import QUICK
-from reports.pages.spelling import number
+from reports.render.document import printed
+from reports.render.spelling import number
 
 
 def stored(name):
-    found = results.stored(name)
+    found = store.stored(name)
     assert found is not None
     return found
 
@@ -94,25 +101,26 @@ def on_quality():
 def test_quality_the_noise_that_reuse_saves(on_quality, target):
     found = quality_data.stored(target)
     assert found is not None
-    noise, factors = quality.JUDGED[target][1], []
+    noise, factors = quality_terms.JUDGED[target][1], []
     cells = {(c["scheme"], c["grid"], c["nfe"]): c for c in found["cells"] if c["rule"] == "one"}
     for (name, grid, nfe), cell in cells.items():
         if name[0] == "N" and nfe in (20, 50, 100):
             factors.append(cell[noise] / cells["R" + name[1:], grid, nfe][noise])
-    said = f"{sum(f > 1 for f in factors)} of {len(factors)} comparisons on the {quality.TARGETS[target]}"
+    better = sum(f > 1 for f in factors)
+    said = f"{better} of {len(factors)} comparisons on the {quality_terms.TARGETS[target]}"
     assert f"{said} (by a median factor of {printed(median(factors), '2g')})" in on_quality.lead
 
 
 @pytest.mark.parametrize("target", ["dataset", "network"])
 def test_quality_the_sentence_on_ranks_sums_up_its_tables(on_quality, target):
     said = " ".join(str(getattr(block, "parts", "")) for block in on_quality.blocks)
-    for measure in quality.JUDGED[target]:
+    for measure in quality_terms.JUDGED[target]:
         table = on_quality.find(f"quality-ranks-{target}-{measure}")
-        for k, title in enumerate(quality.ERRORS.values()):
+        for k, title in enumerate(quality_terms.ERRORS.values()):
             rho, p = (np.array([row[3 + 2 * k + i] for row in table.rows], dtype=float) for i in (0, 1))
             sure = sum(q < 0.05 and r > 0 for r, q in zip(rho, p, strict=True))
             assert (
-                f"{title} predicts the {quality.QUALITIES[measure]} with a median ρ of "
+                f"{title} predicts the {quality_terms.QUALITIES[measure]} with a median ρ of "
                 f"{printed(float(np.median(rho)), '2f')} (p < 0.05 in {sure} of {len(rho)} rows)" in said
             )
 

@@ -11,8 +11,8 @@ import pytest
 
 from analytic_models import moments
 from reports import cli
-from reports import gaussian_rows as g
-from reports.gaussian_command import gaussian
+from reports.commands import gaussian_rows as g
+from reports.commands.gaussian import gaussian
 from splitting_analysis import find
 
 VALUES = "0 1e-300 1e-160 1e-30 1e-12 0.01 1 4 4.01 100 1e5 1e29 1e150 1e200 1e300 -1 nan inf"

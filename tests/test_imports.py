@@ -11,13 +11,15 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 PACKAGES = ("splitting_analysis", "analytic_models", "gpu_samplers", "reports")
-WORD_LEVEL = {"lookup", "notation", "spelling", "scheme", "catalogue", "models", "program", "reduction"}
+WORD_LEVEL = {
+    "lookup", "notation", "spelling", "scheme", "catalogue", "models", "processes", "program", "reduction",
+}  # fmt: skip
 """The modules of splitting_analysis that say what a sampler is; they hold no expansion."""
 
 
-def imported(path: Path) -> set[str]:
+def imported(path: Path, root: Path = ROOT) -> set[str]:
     """Absolute names of everything a file imports, at any depth of its code."""
-    here = path.relative_to(ROOT).with_suffix("").parts
+    here = path.relative_to(root).with_suffix("").parts
     names: set[str] = set()
     for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
         if isinstance(node, ast.Import):
@@ -84,6 +86,103 @@ def test_nothing_imports_the_reports_or_the_tests(package):
 @in_package("reports")
 def test_the_reports_do_not_lean_on_the_tests(path):
     assert "tests" not in tops(imported(path))
+
+
+ROOMS = {
+    "commands": {"commands", "pages", "render", "experiments"},
+    "pages": {"pages", "render", "experiments"},
+    "render": {"render"},
+    "experiments": {"experiments", "render"},
+}
+"""The rooms of the reports, and which rooms each may import."""
+
+
+def imports(root: Path = ROOT, packages: tuple[str, ...] = PACKAGES) -> dict[str, set[str]]:
+    """Every module of the packages and the modules among them that it imports, at any depth of its code.
+
+    An import of a package counts for its `__init__`; one of a name in a package for the module that it is,
+    where it is one.
+    """
+    paths = [path for package in packages for path in sorted((root / package).rglob("*.py"))]
+    files = {".".join(p.relative_to(root).with_suffix("").parts).removesuffix(".__init__"): p for p in paths}
+
+    def module(name: str) -> str:
+        return name if name in files else name.rpartition(".")[0]
+
+    return {
+        name: {module(n) for n in imported(path, root) if module(n) in files} - {name}
+        for name, path in files.items()
+    }
+
+
+def circle(arrows: dict[str, set[str]]) -> list[str]:
+    """Modules that import each other in a circle, the first one again at the end; [] where there is none."""
+    done: set[str] = set()
+
+    def walk(name: str, way: list[str]) -> list[str]:
+        if name in way:
+            return [*way[way.index(name) :], name]
+        if name in done:
+            return []
+        for after in sorted(arrows[name]):
+            if found := walk(after, [*way, name]):
+                return found
+        done.add(name)
+        return []
+
+    return next((found for name in sorted(arrows) if (found := walk(name, []))), [])
+
+
+def room(name: str) -> str:
+    """The room of a module of the reports, "" outside all of them."""
+    return (name.split(".")[1:2] or [""])[0] if name.startswith("reports.") else ""
+
+
+def wrong_arrows(arrows: dict[str, set[str]]) -> list[str]:
+    """The imports from one room of the reports into one that it must not know; of the door, into any."""
+    return [
+        f"{name} imports {other}"
+        for name, others in arrows.items() if (here := room(name)) in ROOMS
+        for other in sorted(others)
+        if (other == "reports" or other.startswith("reports.")) and room(other) not in ROOMS[here]
+    ]  # fmt: skip
+
+
+def test_no_modules_import_each_other_in_a_circle():
+    assert " -> ".join(circle(imports())) == ""
+
+
+def test_the_rooms_of_the_reports_know_only_those_below_them():
+    arrows = imports()
+    assert wrong_arrows(arrows) == []
+    assert {room(name) for name in arrows if room(name)} == {*ROOMS, "cli", "__main__"}
+
+
+@pytest.mark.parametrize(
+    ("line", "found"),
+    [("import a.x", True), ("from a import x", True), ("from . import x", True), ("from .x import f", True),
+     ("def f():\n    from a.x import f", True), ("if TYPE_CHECKING:\n    import a.x", True),
+     ("import a.z", False), ("import sys", False)],
+)  # fmt: skip
+def test_a_circle_is_found_wherever_the_import_stands(line, found, tmp_path):
+    (tmp_path / "a").mkdir()
+    sources = {"__init__": "", "x": "from a.y import g", "y": line, "z": ""}
+    for name, text in sources.items():
+        (tmp_path / "a" / f"{name}.py").write_text(text)
+    way = circle(imports(tmp_path, ("a",)))
+    assert way == (["a.x", "a.y", "a.x"] if found else [])
+
+
+@pytest.mark.parametrize(
+    ("name", "other", "wrong"),
+    [("experiments", "pages.exact", True), ("render", "commands.terminal", True), ("pages", "commands", True),
+     ("render", "experiments.store", True), ("render", "cli", True), ("pages", "experiments.store", False),
+     ("commands", "pages.site", False)],
+)  # fmt: skip
+def test_an_arrow_that_points_up_is_found(name, other, wrong):
+    arrows = {f"reports.{name}.here": {f"reports.{other}"}}
+    said = [f"reports.{name}.here imports reports.{other}"]
+    assert wrong_arrows(arrows) == (said if wrong else [])
 
 
 def modules_after(code: str) -> set[str]:

@@ -11,7 +11,7 @@ import scipy.linalg
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from analytic_models import linear_flow
+from analytic_models import diffusions, linear_flow
 from analytic_models.diffusions import PSLD, VP, Diffusion, Langevin
 from analytic_models.linear_flow import Flow, closed_flow, integrated_flow
 from analytic_models.targets import Gaussian, marginal
@@ -136,7 +136,7 @@ def test_only_the_sde_adds_noise_and_its_covariance_is_positive(diffusion):
 def test_the_sde_flow_is_the_conditional_law_of_the_joint_gaussian(diffusion):
     t0, t1 = 0.1, diffusion.T - 0.02
     flow = closed_flow("sde", diffusion, TARGET, t0, t1)
-    phi = np.array(diffusion.transition(diffusion.T - t0, diffusion.T - t1), dtype=float)
+    phi = np.array(diffusions.transition(diffusion, diffusion.T - t0, diffusion.T - t1), dtype=float)
     for mode in range(TARGET.variances.size):
         one = Gaussian(TARGET.variances[mode : mode + 1], TARGET.mean[mode : mode + 1])
         s0: np.ndarray = np.array(marginal(diffusion, one, diffusion.T - t1)[1])[..., 0]

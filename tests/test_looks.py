@@ -8,9 +8,9 @@ from itertools import combinations
 import numpy as np
 import pytest
 
-from reports import figures, html
-from reports.document import Figure, Line, Mark, Page, Panel, to_json
-from reports.looks import MARKERS, PALETTE, looks
+from reports.render import figures, html
+from reports.render.document import Figure, Line, Mark, Page, Panel, to_json
+from reports.render.looks import MARKERS, PALETTE, looks
 from splitting_analysis import catalogue
 from splitting_analysis.catalogue import CATALOGUE, _entry, entries
 

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 
-from analytic_models import targets
+from analytic_models import diffusions, targets
 from analytic_models.diffusions import PSLD, VP, Diffusion, Langevin
 from analytic_models.mixtures import Mixture, data_set, log_density, score
 from gpu_samplers import processes
@@ -30,8 +30,8 @@ def states(process, target, tau, batch=5, seed=0):
     x = target.means[picked] + np.sqrt(target.variances[picked, None]) * generator.standard_normal((batch, 3))
     if process.model_name == "langevin":
         return x[None]
-    phi = np.array(process.transition(tau), dtype=float)
-    start, noise = x[None], [[process.noise_variance(tau)]] if n == 1 else process.noise(tau)
+    phi = np.array(diffusions.transition(process, tau), dtype=float)
+    start, noise = x[None], diffusions.noise(process, tau)
     if n == 2:
         start = np.stack([x, np.sqrt(process.kappa * process.M) * generator.standard_normal(x.shape)])
     root = np.linalg.cholesky(np.array(noise, dtype=float))
@@ -110,7 +110,7 @@ def test_one_component_is_the_gaussian_target(process, tau):
 def test_the_score_of_a_data_set_is_right_in_fifty_digits(tau):
     with mpmath.workdps(50):
         exact = PSLD(*map(mpmath.mpf, ("0.01", "4.01", "8", "8", "0.04", "1")))
-        (a, _), (c, _) = exact.transition(mpmath.mpf(tau))
+        (a, _), (c, _) = diffusions.transition(exact, mpmath.mpf(tau))
         _, cov = targets.marginal(exact, targets.Gaussian(mpmath.mpf(0)), mpmath.mpf(tau))
         precision = mpmath.inverse(mpmath.matrix([list(row) for row in cov]))
         z = states(PSLD(), IMAGES, float(tau), batch=3)

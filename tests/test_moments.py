@@ -16,10 +16,10 @@ from hypothesis import strategies as st
 from analytic_models import moments as module
 from analytic_models.diffusions import PSLD, VP, Diffusion, Langevin
 from analytic_models.grids import given_grid, grid
-from analytic_models.moments import Moments, one_step, run, starting_law, steps_for
+from analytic_models.moments import Moments, one_step, run, starting_law
 from analytic_models.targets import Gaussian, initial, marginal, score
 from splitting_analysis.catalogue import CATALOGUE, find
-from splitting_analysis.scheme import LambdaS, scheme
+from splitting_analysis.scheme import LambdaS, scheme, steps_for
 from tests.oracle_moments import SAMPLERS, Plain
 from tests.strategies import schemes
 

@@ -15,12 +15,12 @@ from gpu_samplers.embedded import DIGITS, digits_network
 from gpu_samplers.features import digit_features
 from gpu_samplers.quality import frechet_distance, residual_noise, still_pixel_noise
 from gpu_samplers.training import DIGITS_CONFIG, Settings, loss_of
-from reports.crossval import quality_data, results, samples
-from reports.crossval.results import stored
-from reports.document import to_json
-from reports.html import render
+from reports.experiments import quality_data, samples, store
+from reports.experiments.store import stored
 from reports.pages import crossval_global, crossval_local, crossval_reuse, crossval_rounding, network
 from reports.pages.settings import QUICK
+from reports.render.document import to_json
+from reports.render.html import render
 
 
 def pixels(rows):
@@ -130,7 +130,7 @@ def test_the_page_shows_two_pictures_and_the_curve_and_needs_no_torch():
     ids=lambda page: page.__name__,
 )
 def test_a_page_without_its_stored_results_says_how_to_make_them(page, monkeypatch, tmp_path):
-    monkeypatch.setattr(results, "DATA", tmp_path)
+    monkeypatch.setattr(store, "DATA", tmp_path)
     built = page.build(QUICK)
     assert "missing from this copy" in built.lead
     (module,) = re.findall(r"python -m (reports\.crossval\.\w+)", str(built.blocks))

@@ -14,8 +14,9 @@ from pathlib import Path
 
 import pytest
 
-from reports import cli, terminal
-from reports.terminal import make_readable, print_table
+from reports import cli
+from reports.commands import terminal
+from reports.commands.terminal import make_readable, print_table
 from splitting_analysis import CATALOGUE
 from splitting_analysis.styles import TEXT
 
@@ -68,7 +69,7 @@ def test_an_interrupt_is_said_and_has_its_own_exit_code(monkeypatch, capsys):
     def stop(*_):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("reports.list_command.check_family", stop)
+    monkeypatch.setattr("reports.commands.list.check_family", stop)
     with pytest.raises(SystemExit) as stopped:
         cli.main(["list"])
     assert (stopped.value.code, capsys.readouterr().err) == (130, "interrupted\n")

@@ -17,7 +17,7 @@ torch = pytest.importorskip("torch", reason="the network score is torch's")
 from torch import nn  # noqa: E402
 
 from analytic_models import diffusions, grids, moments, targets  # noqa: E402
-from gpu_samplers import engine, plain  # noqa: E402
+from gpu_samplers import engine, plain, processes  # noqa: E402
 from gpu_samplers.noise import Noise  # noqa: E402
 from gpu_samplers.plan import plan  # noqa: E402
 from gpu_samplers.processes import (  # noqa: E402
@@ -81,8 +81,8 @@ def test_the_noise_covariance_is_van_loans(entries, delta, noise):
 @pytest.mark.parametrize("Gamma", [0.0, 0.01, 0.5])
 def test_the_kernel_keeps_its_digits_down_to_the_shortest_times(Gamma, tau):
     parameters = {"Gamma": Gamma, "nu": Gamma + 4, "beta_min": 2.0, "beta_max": 9.0}
-    ours = PSLD(**parameters, kappa=0).kernel(tau)
-    exact = np.array(diffusions.PSLD(**parameters).noise(tau), dtype=float)
+    ours = processes.kernel(PSLD(**parameters, kappa=0), tau)
+    exact = np.array(diffusions.noise(diffusions.PSLD(**parameters), tau), dtype=float)
     np.testing.assert_allclose(ours, exact, rtol=1e-9)
     assert np.linalg.cond(ours) < np.inf
 
@@ -97,7 +97,7 @@ def test_the_kernel_is_the_released_codes():
         tau, hybrid = row["t"], row["init"][0]
         assert hybrid["xx_0"] == 0 and isclose(hybrid["mm_0"], process.kappa * process.M)
         xx, xm, mm = hybrid["cov"]
-        kernel = process.kernel(tau) + 1e-9 * np.eye(2)
+        kernel = processes.kernel(process, tau) + 1e-9 * np.eye(2)
         np.testing.assert_allclose(kernel, [[xx, xm], [xm, mm]], rtol=1e-11, atol=1e-15)
         inverse = np.array(hybrid["inv_coeff"]).reshape(2, 2)
         np.testing.assert_allclose(score.factor(tau), -inverse, rtol=1e-10, atol=1e-12)
@@ -108,7 +108,7 @@ def test_the_kernel_is_the_released_codes():
 def test_the_score_undoes_the_factor_that_the_noise_was_made_with(process, side):
     """Score of N(0, L L^T) at z = L eps is -L^-T eps; the score of a Gaussian is -covariance^-1 z."""
     score = NetworkScore(Echo(), process, torch.float64, factor=side)
-    covariance = process.kernel(0.3)
+    covariance = processes.kernel(process, 0.3)
     made_with = -np.linalg.inv(score.factor(0.3)).T
     assert np.all(np.diag(made_with) > 0)
     assert np.array_equal(made_with, np.tril(made_with) if side == "lower" else np.triu(made_with))
@@ -227,7 +227,6 @@ def test_a_budget_buys_the_steps_of_the_exact_side_and_no_run_of_either_spends_m
         process = {"psld": PSLD, "vp": VP, "langevin": Langevin}[entry.model_name](**rate)
         for nfe in (8, 50):
             steps = steps_for(nfe, entry, denoise)
-            assert steps == moments.steps_for(nfe, entry, denoise), entry.name
             spent = []
             for n in (steps, steps + 1):
                 times = grid("uniform", n, process.T, 1e-3)
@@ -240,20 +239,12 @@ def test_a_budget_buys_the_steps_of_the_exact_side_and_no_run_of_either_spends_m
 @pytest.mark.parametrize(
     ("action", "message"),
     [
-        (lambda: PSLD(Gamma=4.0, nu=4.0), "Gamma = nu = 4.0"),
-        (lambda: PSLD(Gamma=-1.0), "Gamma = -1.0: it must be a finite number >= 0"),
-        (lambda: VP(beta_max=float("inf")), "beta_max = inf"),
-        (lambda: VP(0.0, 0.0), "nothing would move"),
-        (lambda: Langevin(T=0.0), "time span must be positive"),
         (lambda: grid("cubic", 3), "no grid 'cubic'; there are: uniform, quadratic"),
         (lambda: grid("uniform", 0), "0 steps to T - eps"),
         (lambda: grid("uniform", 3, 1.0, 1.0), "0 <= eps < T"),
         (lambda: grid("quadratic", 3, 1.0, 1e-300), "eps = 1e-300 vanishes beside T = 1.0"),
-        (lambda: PSLD(nu=1e200), "nu = 1e\\+200: products of it overflow"),
-        (lambda: PSLD(Gamma=4.0, nu=4.0 + 1e-12), "more than 1e-9 of their sum"),
-        (lambda: VP(beta_max=1e6), "at most 1000"),
         (lambda: check_times([0.0, float("nan")], 1.0), "two finite times"),
-        (lambda: steps_for(2, find("NOBAB")), "2 evaluations buy no step of NOBAB: a step takes 3"),
+        (lambda: steps_for(2, find("NOBAB")), "2 evaluations buy no step of NOBAB: one step takes 3"),
     ],
 )
 def test_bad_values_are_refused(action, message):

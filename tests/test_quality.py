@@ -12,7 +12,7 @@ import torch
 from gpu_samplers.data import digits
 from gpu_samplers.processes import PSLD
 from gpu_samplers.quality import frechet_distance, nearest_squares, residual_noise, still_pixel_noise
-from reports.crossval import comparisons, quality, quality_data, results
+from reports.experiments import comparisons, quality, quality_data, store
 from reports.pages import exact_runs
 from splitting_analysis.catalogue import entries, find
 
@@ -172,24 +172,27 @@ def test_a_sampler_that_diverges_has_no_quality(monkeypatch):
 
 
 def test_a_stopped_run_goes_on_where_it_was_and_another_setting_is_refused(monkeypatch, tmp_path):
-    monkeypatch.setattr(quality_data, "DATA", tmp_path)
+    monkeypatch.setattr(store, "DATA", tmp_path)
     monkeypatch.setattr(quality, "SAMPLES", {"dataset": 8})
     monkeypatch.setattr(quality, "FLOOR_DRAWS", 2)
     wanted = [("EM", "uniform", 10, "one"), ("RSE", "uniform", 10, "one"), ("RVV", "quadratic", 10, "one")]
     monkeypatch.setattr(quality, "all_keys", lambda _=0: iter(wanted))
-    steps = []
+    made: list[str] = []
 
-    def stop(done, total, cell):
-        steps.append((done, total, cell["scheme"]))
-        if done == 2 and len(steps) == 2:
-            raise KeyboardInterrupt
+    def stop(keys, _):
+        """Stops the first run after two cells, as Ctrl-C would."""
+        for key in keys:
+            if len(made) == 2 and "RSE" in {k[0] for k in keys}:
+                raise KeyboardInterrupt
+            yield key
+            made.append(key[0])
 
     with pytest.raises(KeyboardInterrupt):
-        quality.compute("dataset", progress=stop)
+        quality.compute("dataset", watch=stop)
     first = quality_data.stored("dataset")
-    assert first is not None
-    quality.compute("dataset", progress=stop)
-    assert steps == [(1, 3, "EM"), (2, 3, "RSE"), (3, 3, "RVV")]
+    assert first is not None and len(first["cells"]) == 2
+    quality.compute("dataset", watch=stop)
+    assert made == ["EM", "RSE", "RVV"]
     whole = quality_data.stored("dataset")
     assert whole is not None
     assert whole["cells"][:2] == first["cells"]
@@ -200,9 +203,10 @@ def test_a_stopped_run_goes_on_where_it_was_and_another_setting_is_refused(monke
 
 
 def test_a_file_that_cannot_be_written_leaves_the_old_one(monkeypatch, tmp_path):
-    monkeypatch.setattr(quality_data, "DATA", tmp_path)
+    monkeypatch.setattr(store, "DATA", tmp_path)
     quality_data.save("dataset", {"a": 1, "cells": [{"b": 2.5}, {"b": None}]})
-    assert quality_data.stored("dataset") == {"a": 1, "cells": [{"b": 2.5}, {"b": None}]}
+    found = quality_data.stored("dataset")
+    assert found is not None and found.items() >= {"a": 1, "cells": [{"b": 2.5}, {"b": None}]}.items()
     monkeypatch.setattr("pathlib.Path.replace", lambda *_: (_ for _ in ()).throw(OSError("full")))
     with pytest.raises(ValueError, match="cannot be written: full"):
         quality_data.save("dataset", {"cells": []})
@@ -224,7 +228,7 @@ def test_there_is_no_other_target():
 
 
 def test_the_stored_comparisons_are_of_the_settings_in_the_code():
-    stored = results.stored("comparisons")
+    stored = store.stored("comparisons")
     assert stored is not None and stored["targets"].keys() == comparisons.NOISES.keys()
     for name, part in stored["targets"].items():
         assert part["weights_sha256"] == quality.target(name).weights
@@ -241,7 +245,7 @@ def test_a_comparison_is_the_two_cells_apart_with_a_standard_error_each():
     for measure, cell in (("frechet", "frechet"), ("noise", "residual")):
         apart = (naive[cell] or 0) - (reduced[cell] or 0)
         assert found[measure] == pytest.approx(apart, rel=1e-4)
-    squares = [nearest_squares(samples, where.images).numpy() / 64 for samples in runs if samples is not None]
+    squares = [nearest_squares(samples, where.data).numpy() / 64 for samples in runs if samples is not None]
     spread = np.std(squares[0] - squares[1], ddof=1) / np.sqrt(n)
     assert found["noise_error"] == pytest.approx(spread, rel=1e-9)
     assert 0 < found["frechet_error"] < abs(found["frechet"])

@@ -10,12 +10,12 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from reports.crossval import quality_data, results
-from reports.crossval.ranks import spearman
-from reports.document import Figure, Table
-from reports.figures import draw
-from reports.pages import quality
+from reports.experiments import quality_data, store
+from reports.experiments.ranks import spearman
+from reports.pages import quality, quality_terms
 from reports.pages.settings import QUICK
+from reports.render.document import Figure, Table
+from reports.render.figures import draw
 from splitting_analysis import catalogue
 from splitting_analysis.catalogue import entries, find
 
@@ -28,7 +28,7 @@ def everything(data):
 
 
 def comparisons(target):
-    found = results.stored("comparisons")
+    found = store.stored("comparisons")
     assert found is not None
     return found["targets"][target]["rows"]
 
@@ -126,7 +126,7 @@ def test_the_ranks_are_those_of_the_stored_cells(page, data, measure):
         assert n == len(known)
         expected = [
             stats.spearmanr([c[error] for c in known], [c[measure] for c in known]).statistic
-            for error in quality.ERRORS
+            for error in quality_terms.ERRORS
         ]
         assert row[3::2] == pytest.approx(expected, abs=1e-12)
 
@@ -158,7 +158,7 @@ def test_the_sentence_on_reuse_counts_the_comparisons(page, target):
 def test_the_stored_comparisons_are_those_of_the_stored_cells(target):
     found = quality_data.stored(target)
     assert found is not None
-    cells, noise = everything(found), quality.JUDGED[target][1]
+    cells, noise = everything(found), quality_terms.JUDGED[target][1]
     for row in comparisons(target):
         a, b = (cells[row[which], row["grid"], row["nfe"], "one"] for which in ("naive", "reduced"))
         scale = max(a["frechet"], b["frechet"])
@@ -173,7 +173,8 @@ def test_the_leads_count_those_that_chance_cannot_tell_from_a_perfect_sampler(pa
         assert found is not None
         limit = found["floors"]["bootstrap"] + 2 * found["floors"]["spread"]
         runs = [c["frechet"] for c in found["cells"] if c["nfe"] == 50 and c["rule"] == "one"]
-        counts.append(f"{sum(f <= limit for f in runs)} of {len(runs)} on the {quality.TARGETS[target]}")
+        good = sum(f <= limit for f in runs)
+        counts.append(f"{good} of {len(runs)} on the {quality_terms.TARGETS[target]}")
     assert " and ".join(counts) in page.lead
 
 
@@ -185,16 +186,16 @@ def test_the_sentences_turn_with_the_data(monkeypatch, data):
             cell["scheme"] = ("R" if cell["scheme"][0] == "N" else "N") + cell["scheme"][1:]
         if cell["rule"] == "tuned":
             cell["frechet"] = 0.01
-    assert quality._tuning(quality.cells_of(other)).endswith("tuning pays.")
-    assert quality._best(quality.cells_of(other), "uniform", 50)["scheme"] == "NVV"
+    assert quality._tuning(quality_terms.cells_of(other)).endswith("tuning pays.")
+    assert quality._best(quality_terms.cells_of(other), "uniform", 50)["scheme"] == "NVV"
 
 
 def test_without_stored_results_the_page_says_how_to_make_them(monkeypatch, tmp_path):
-    monkeypatch.setattr(quality_data, "DATA", tmp_path)
+    monkeypatch.setattr(store, "DATA", tmp_path)
     empty = quality.build(QUICK)
     text = " ".join(str(getattr(block, "parts", "")) for block in empty.blocks)
     for target in ("dataset", "network"):
-        assert f"python -m reports.crossval.quality --target {target}" in text
+        assert f"python -m reports.experiments.quality --target {target}" in text
     assert "missing from this copy" in empty.lead
     assert not [block for block in empty.blocks if isinstance(block, Table)]
 
@@ -204,7 +205,7 @@ def test_half_a_run_on_the_network_is_shown_as_far_as_it_went(monkeypatch, tmp_p
     half = copy.deepcopy(data)
     half["cells"] = [c for c in half["cells"] if c["nfe"] <= 50]
     half["cells"][-1]["frechet"] = half["cells"][-1]["residual"] = half["cells"][-1]["still"] = None
-    monkeypatch.setattr(quality_data, "DATA", tmp_path)
+    monkeypatch.setattr(store, "DATA", tmp_path)
     for target in ("dataset", "network"):
         quality_data.save(target, half)
     page = quality.build(QUICK)
@@ -218,7 +219,7 @@ def test_half_a_run_on_the_network_is_shown_as_far_as_it_went(monkeypatch, tmp_p
 def test_a_new_sampler_has_gaps_and_leaves_the_ranks_of_the_others(monkeypatch, tmp_path, data):
     part = copy.deepcopy(data)
     part["cells"] = [c for c in part["cells"] if c["nfe"] == 50]
-    monkeypatch.setattr(quality_data, "DATA", tmp_path)
+    monkeypatch.setattr(store, "DATA", tmp_path)
     quality_data.save("dataset", part)
     new = catalogue._entry("ABOA", "A/2 S B O A/2", "psld", "sde", 1, 1, "nobody", "nowhere")
     monkeypatch.setattr(catalogue, "CATALOGUE", (*catalogue.CATALOGUE, new))

@@ -16,24 +16,24 @@ import torch
 
 from analytic_models.targets import Gaussian, load_spectrum
 from gpu_samplers.processes import PSLD
-from reports import stored as cifar10
-from reports.crossval import (
+from reports.experiments import (
+    cifar10,
     comparisons,
     global_orders,
     local,
     ode,
     quality,
     quality_data,
-    results,
     reuse,
     rounding,
     runs,
     scores,
     sde,
+    store,
     strong_orders,
     weak,
 )
-from reports.crossval.rounding import DTYPES
+from reports.experiments.rounding import DTYPES
 from splitting_analysis.catalogue import entries, find
 from splitting_analysis.local_error import at_lambda_one
 
@@ -46,7 +46,7 @@ STOCHASTIC = [s.name for s in entries("psld", "sde")]
 
 @cache
 def of(name):
-    found = results.stored(name)
+    found = store.stored(name)
     assert found is not None
     return found
 
@@ -62,10 +62,10 @@ def rms(values):
 @pytest.mark.parametrize("name", ["random network", "digits network"])
 @pytest.mark.parametrize("word", STOCHASTIC)
 def test_the_stored_closed_forms_of_noisy_steps_on_a_network_are_those_of_now(name, word):
-    made = local.TARGETS[name]()
-    z = local.noised(made, made.sde_tau, local.SEED)
+    made = local.CASES[name]()
+    z = local.noised(made.target, made.sde_tau, local.SEED)
     closed = sde.predicted(
-        find(word), made.process, made.score, z, made.sde_tau, scores.unit_vectors(z)
+        find(word), made.target.process, made.target.smooth, z, made.sde_tau, scores.unit_vectors(z)
     )
     norms = {"mean": 0.0, "second moments": 0.0, "strong": 0.0}
     for key, value in closed.items():
@@ -81,16 +81,16 @@ def test_the_stored_closed_forms_of_noisy_steps_on_a_network_are_those_of_now(na
 
 @pytest.mark.parametrize(
     "name",
-    [pytest.param(n, marks=pytest.mark.heavy if "mixture" not in n else ()) for n in local.TARGETS],
+    [pytest.param(n, marks=pytest.mark.heavy if "mixture" not in n else ()) for n in local.CASES],
 )
 def test_the_stored_closed_forms_of_deterministic_steps_are_those_of_now(name):
-    made = local.TARGETS[name]()
+    made = local.CASES[name]()
     for row in of("local")["targets"][name]["ode"]:
-        scheme = find(row["scheme"], made.process.model_name)
+        scheme = find(row["scheme"], made.target.process.model_name)
         if row["power"] == 2:
-            z = local.noised(made, row["tau"], local.SEED)
+            z = local.noised(made.target, row["tau"], local.SEED)
             power, error = ode.leading_term(
-                scheme, made.process, made.score, z, scores.dyadic(row["tau"])
+                scheme, made.target.process, made.target.smooth, z, scores.dyadic(row["tau"])
             )
             assert power == 2
             assert row["predicted"] == pytest.approx(float(error.norm()), rel=1e-5), (
@@ -281,7 +281,7 @@ def test_stored_cells_at_fifty_evaluations_are_those_of_now(name):
     not SPECTRUM.is_file(), reason="the CIFAR-10 spectrum is not beside this checkout"
 )
 def test_every_stored_error_on_the_cifar_10_spectrum_is_that_of_now():
-    kept = cifar10.stored()
+    kept = store.stored("cifar10")
     assert kept is not None
     for table, rows in cifar10.compute(Gaussian(load_spectrum(str(SPECTRUM)))).items():
         for name, row in rows.items():
@@ -316,7 +316,7 @@ def test_no_standard_error_of_the_noise_is_smaller_than_normal_noise_allows(name
     So does the difference of two of them that go together.
     """
     part = of("comparisons")["targets"][name]
-    images = quality.target(name).images.flatten(1)
+    images = quality.target(name).data.flatten(1)
     still = sum(len(images[:, i].unique()) == 1 for i in range(images.shape[1]))
     pixels = {"dataset": images.shape[1], "network": still}[name]
     least = math.sqrt(2 / pixels / part["samples"])

@@ -15,18 +15,12 @@ from xml.etree import ElementTree as ET
 import pytest
 import typer
 
-from reports import figures, html, markdown, report, report_command
-from reports.crossval.results import DATA
-from reports.document import (
-    Figure,
-    Formula,
-    Paragraph,
-    plain,
-    tables,
-    to_json,
-)
-from reports.pages import overview
+from reports.commands import report as command
+from reports.experiments.store import DATA
+from reports.pages import overview, site
 from reports.pages.settings import Settings
+from reports.render import figures, html, markdown
+from reports.render.document import Figure, Formula, Paragraph, plain, tables, to_json
 
 TINY = Settings(True, (50, 100), (50, 100), 5, (32, 64, 128))
 SLUGS = ("catalogue", "reuse", "orders", "exact", "published", "reproduce")
@@ -41,19 +35,19 @@ MATHML = {
 def small():
     """Every build of this module makes the cheap pages with tiny budgets."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(report, "PAGES", tuple(entry for entry in report.PAGES if entry[0] in SLUGS))
-        patch.setattr(report, "QUICK", TINY)
+        patch.setattr(site, "PAGES", tuple(entry for entry in site.PAGES if entry[0] in SLUGS))
+        patch.setattr(site, "QUICK", TINY)
         yield
 
 
 @pytest.fixture(scope="module")
 def pages(small):
-    return report.build_pages(quick=True)
+    return site.build_pages(quick=True)
 
 
 @pytest.fixture(scope="module")
 def files(pages):
-    return report.render(pages)
+    return site.render(pages)
 
 
 @pytest.fixture
@@ -218,14 +212,14 @@ def test_breaking_a_formula_loses_nothing_and_leaves_no_term_that_is_too_long(pa
 def test_a_page_rendered_again_is_the_same_byte_for_byte(files, pages):
     figures.draw.cache_clear()
     figures.draw_panel.cache_clear()
-    again = report.render(report.build_pages(quick=True))
+    again = site.render(site.build_pages(quick=True))
     assert again.keys() == files.keys()
     assert [name for name in files if files[name] != again[name]] == []
 
 
 SAMPLE = """
-from reports.document import *
-from reports import html, figures
+from reports.render.document import *
+from reports.render import html, figures
 lines = tuple(Line(f"curve {i}", (1.0, 2.0, 4.0), (0.1 / (i + 1), 0.2, 0.4)) for i in range(3))
 figure = Figure("f", "**A**. b", (Panel("p", lines, "x", "y_{1}"), Panel("q", lines[:2], "x", "y")))
 table = Table("t", "c", (Column("a", "a"), Column("b", "b", smallest=True)), (("r", 1e-9), ("s", 2.5)))
@@ -247,7 +241,7 @@ def test_another_process_with_other_hashes_makes_the_same_bytes():
 
 
 def test_a_copy_of_what_the_code_makes_has_no_differences(copy):
-    assert report.check_report(True, copy) == []
+    assert site.check_report(True, copy) == []
 
 
 def test_one_changed_digit_is_reported_with_its_page_table_row_and_column(copy, pages):
@@ -258,7 +252,7 @@ def test_one_changed_digit_is_reported_with_its_page_table_row_and_column(copy, 
     new = float(Decimal(str(old)) + Decimal("0.001"))
     table["rows"][1]["naive50"] = new
     path.write_text(json.dumps(document), encoding="utf-8")
-    (found,) = report.compare({page.slug: to_json(page) for page in pages}, copy)
+    (found,) = site.compare({page.slug: to_json(page) for page in pages}, copy)
     assert (found.old, found.new) == (str(new), str(old))
     for part in ("reuse", "table reuse-budget", "row 2", "NVV / RVV", "naive50"):
         assert part in found.where
@@ -277,7 +271,7 @@ def test_a_changed_sentence_curve_or_formula_is_reported(copy, pages):
         changed = re.sub(pattern, replacement, source, count=1)
         assert changed != source
         path.write_text(changed, encoding="utf-8")
-        found = report.compare(documents, copy)
+        found = site.compare(documents, copy)
         assert len(found) == 1 and found[0].where.startswith(slug)
         path.write_text(source, encoding="utf-8")
 
@@ -286,7 +280,7 @@ def test_missing_extra_and_unreadable_pages_are_reported(copy, pages):
     documents = {page.slug: to_json(page) for page in pages}
     (copy / "json" / "exact.json").rename(copy / "json" / "extra.json")
     (copy / "json" / "reuse.json").write_text("{", encoding="utf-8")
-    found = {d.where: d for d in report.compare(documents, copy)}
+    found = {d.where: d for d in site.compare(documents, copy)}
     assert found.keys() == {"json/extra.json", "json/exact.json", "json/reuse.json"}
     assert "not readable" in found["json/reuse.json"].old
 
@@ -297,16 +291,16 @@ def test_versions_of_software_are_not_compared(copy, pages):
     python = sys.version.split()[0]
     assert python in source
     path.write_text(source.replace(python, "2.7"), encoding="utf-8")
-    assert report.compare({page.slug: to_json(page) for page in pages}, copy) == []
+    assert site.compare({page.slug: to_json(page) for page in pages}, copy) == []
 
 
 def test_checking_without_a_copy_says_how_to_make_one(tmp_path):
     with pytest.raises(ValueError, match=r"no report in .* splitting-analysis report --quick --out"):
-        report.check_report(True, tmp_path / "nowhere")
+        site.check_report(True, tmp_path / "nowhere")
 
 
 def test_an_interrupted_build_leaves_the_old_report_and_no_fragments(tmp_path, files, monkeypatch):
-    report.build_report(tmp_path / "out", quick=True)
+    site.build_report(tmp_path / "out", quick=True)
     before = {p: p.read_bytes() for p in (tmp_path / "out").rglob("*") if p.is_file()}
     assert {p.relative_to(tmp_path / "out").as_posix() for p in before} == files.keys()
 
@@ -317,7 +311,7 @@ def test_an_interrupted_build_leaves_the_old_report_and_no_fragments(tmp_path, f
         with monkeypatch.context() as patch:
             patch.setattr(owner, name, fails)
             with pytest.raises((OSError, ValueError), match="disk full"):
-                report.build_report(tmp_path / "out", quick=True)
+                site.build_report(tmp_path / "out", quick=True)
         after = {p: p.read_bytes() for p in (tmp_path / "out").rglob("*") if p.is_file()}
         assert after == before
 
@@ -346,29 +340,29 @@ def in_the_way(out, kind):
 def test_what_cannot_be_written_is_noticed_before_anything_is_computed(tmp_path, monkeypatch, kind, name):
     in_the_way(tmp_path / name, kind)
     there = sorted(tmp_path.rglob("*"))
-    monkeypatch.setattr(report, "build_pages", lambda *_: pytest.fail("it was computed first"))
+    monkeypatch.setattr(site, "build_pages", lambda *_: pytest.fail("it was computed first"))
     with pytest.raises(ValueError, match="cannot be written"):
-        report.build_report(tmp_path / name, quick=True)
+        site.build_report(tmp_path / name, quick=True)
     assert sorted(tmp_path.rglob("*")) == there
 
 
 def test_a_disk_that_is_too_small_is_noticed_first_and_both_sizes_are_named(tmp_path, monkeypatch):
-    monkeypatch.setattr(report, "NEEDED", 10**18)
-    monkeypatch.setattr(report, "build_pages", lambda *_: pytest.fail("it was computed first"))
+    monkeypatch.setattr(site, "NEEDED", 10**18)
+    monkeypatch.setattr(site, "build_pages", lambda *_: pytest.fail("it was computed first"))
     with pytest.raises(ValueError, match=r"1e\+03 PB are needed there, \S+ .B are free"):
-        report.build_report(tmp_path / "r", quick=True)
+        site.build_report(tmp_path / "r", quick=True)
     assert not list(tmp_path.iterdir())
 
 
 def test_an_installed_package_is_no_place_for_the_copy_to_compare_with(monkeypatch, tmp_path):
-    monkeypatch.setattr(report, "COMMITTED", tmp_path / "site-packages/reports/output")
+    monkeypatch.setattr(site, "COMMITTED", tmp_path / "site-packages/reports/output")
     with pytest.raises(ValueError, match=r"part of a source checkout.* report --quick --out FOLDER") as error:
-        report.check_report(True, report.COMMITTED)
+        site.check_report(True, site.COMMITTED)
     assert "site-packages" not in str(error.value)
 
 
 def test_a_line_per_page_names_the_page_and_the_time_left(capsys):
-    with report_command._progress() as progress:
+    with command._progress() as progress:
         for done, what in enumerate(["Catalogue", "Orders"]):
             progress(what, done, 6)
     first, second = capsys.readouterr().err.splitlines()
@@ -379,21 +373,21 @@ def test_a_line_per_page_names_the_page_and_the_time_left(capsys):
 def test_writing_into_a_file_is_refused(tmp_path):
     (tmp_path / "taken").write_text("mine")
     with pytest.raises(ValueError, match="is a file; give a folder"):
-        report.build_report(tmp_path / "taken", quick=True)
+        site.build_report(tmp_path / "taken", quick=True)
 
 
 def test_the_command_writes_checks_and_exits_with_one_on_a_difference(tmp_path, capsys):
     out = tmp_path / "r"
-    report_command.report(out, quick=True, check=False)
+    command.report(out, quick=True, check=False)
     assert "index.html" in capsys.readouterr().out
-    report_command.report(out, quick=True, check=True)
+    command.report(out, quick=True, check=True)
     assert "agrees" in capsys.readouterr().out
     path = out / "json" / "index.json"
     stored = json.loads(path.read_text(encoding="utf-8"))
     stored["lead"] += " And more."
     path.write_text(json.dumps(stored), encoding="utf-8")
     with pytest.raises(typer.Exit) as stop:
-        report_command.report(out, quick=True, check=True)
+        command.report(out, quick=True, check=True)
     assert stop.value.exit_code == 1
     shown = capsys.readouterr()
     assert "index: lead" in shown.out and "1 differences" in shown.err

@@ -14,16 +14,18 @@ import sympy
 
 from analytic_models import position_noise as noise
 from analytic_models.linear_flow import closed_flow
-from analytic_models.moments import starting_law, steps_for
+from analytic_models.moments import starting_law
 from analytic_models.targets import Gaussian, load_spectrum
-from reports import html, stored
-from reports.pages import differences, exact, exact_runs, position_noise, published, spelling, stability
+from reports.experiments import cifar10, store
+from reports.pages import exact, exact_runs, position_noise, published, stability
 from reports.pages.settings import QUICK
-from splitting_analysis import catalogue
+from reports.render import html, spelling
+from splitting_analysis import catalogue, differences
 from splitting_analysis.algebra import algebra
 from splitting_analysis.catalogue import _entry, entries, find
 from splitting_analysis.errors import keys_of, spell_error
 from splitting_analysis.local_error import local_error
+from splitting_analysis.scheme import steps_for
 from splitting_analysis.styles import LATEX, TEXT
 from splitting_analysis.trees import Combination, linear
 
@@ -130,7 +132,7 @@ def test_without_stored_results_the_page_says_what_is_missing_and_why(monkeypatc
     monkeypatch.setattr(published, "stored", lambda: None)
     page = published.build(QUICK)
     shown = str(page)
-    assert "missing" in page.lead and "Our column is missing" in shown and stored.COMMAND in shown
+    assert "missing" in page.lead and "Our column is missing" in shown and published.COMMAND in shown
     for table in ("published-w2-full", "published-w2-cut", "published-fid"):
         one, other = whole.find(table), page.find(table)
         assert [row[1] for row in one.rows] == [row[1] for row in other.rows]
@@ -141,7 +143,7 @@ def test_the_quoted_figures_are_those_of_the_reference():
     file = SHARED / "reference" / "published.json"
     if not file.is_file():
         pytest.skip("the reference tables are not beside this checkout")
-    reference, ours = json.loads(file.read_text(encoding="utf-8")), stored.published()
+    reference, ours = json.loads(file.read_text(encoding="utf-8")), store.published()
     for key in ("psld_cifar10_fid", "other_backbones_fid_100nfe"):
         assert ours[key]["rows"] == reference[key]["rows"]
     for eps in ("eps=0", "eps=1e-3"):
@@ -152,19 +154,19 @@ def test_the_stored_results_are_what_the_command_computes():
     file = SHARED / "data" / "cifar10_covariance_eigenvalues.npy"
     if not file.is_file():
         pytest.skip("the CIFAR-10 spectrum is not beside this checkout")
-    kept = stored.stored()
+    kept = store.stored("cifar10")
     assert kept is not None
     assert hashlib.sha256(file.read_bytes()).hexdigest() == kept["_spectrum_sha256"]
     target = Gaussian(load_spectrum(str(file)))
     for eps, name, nfe in (
         ("eps=0", "DDPM", 50),
-        ("eps=1e-3", stored.CORRECTED, 50),
+        ("eps=1e-3", cifar10.CORRECTED, 50),
         ("eps=1e-3", "RK4", 250),
     ):
-        value = stored.vp_w2(target, name, nfe, float(eps[4:]))
+        value = cifar10.vp_w2(target, name, nfe, float(eps[4:]))
         assert kept["vp_w2"][eps][name][str(nfe)] == float(f"{value:.6g}")
     for grid, name in (("uniform", "ROBA"), ("quadratic", "SSCS")):
-        value = stored.psld_w2(target, name, 50, grid)
+        value = cifar10.psld_w2(target, name, 50, grid)
         assert kept["psld_w2_x"][grid][name]["50"] == float(f"{value:.6g}")
 
 

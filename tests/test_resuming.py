@@ -20,7 +20,7 @@ from torch import nn  # noqa: E402
 from gpu_samplers import memory, training  # noqa: E402
 from gpu_samplers.checkpoints import read_checkpoint  # noqa: E402
 from gpu_samplers.training import train  # noqa: E402
-from reports import progress  # noqa: E402
+from reports.render import progress  # noqa: E402
 
 __all__ = ["calls", "look_often"]  # fixtures
 

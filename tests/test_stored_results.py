@@ -14,9 +14,8 @@ import pytest
 import torch
 
 from gpu_samplers.embedded import DIGITS
-from reports import stored as cifar10
-from reports.crossval import quality_data, results, rounding, runs, sde, strong_orders
-from reports.crossval.results import DATA, stored
+from reports.experiments import cifar10, quality_data, rounding, runs, sde, store, strong_orders
+from reports.experiments.store import DATA, stored
 from splitting_analysis.catalogue import entries, find
 from splitting_analysis.local_error import at_lambda_one
 from splitting_analysis.order import observed_order
@@ -37,7 +36,7 @@ def test_a_file_of_results_says_what_was_written_there(path):
     told = document.pop("_sha256")
     text = json.dumps(document, sort_keys=True, ensure_ascii=False, separators=(",", ":"))
     assert hashlib.sha256(text.encode("utf-8")).hexdigest() == told
-    assert results.read(path) == document
+    assert store.read(path) == document
 
 
 def places(node, path=()):
@@ -61,10 +60,10 @@ def test_a_file_in_which_one_number_was_changed_by_hand_is_refused(path, tmp_pat
         node[place[-1]] += 1e-5 * (1 + abs(node[place[-1]]))
         (tmp_path / "changed.json").write_text(json.dumps(changed))
         with pytest.raises(ValueError, match=r"changed\.json: not what was written there: _sha256 is "):
-            results.read(tmp_path / "changed.json")
+            store.read(tmp_path / "changed.json")
     (tmp_path / "reordered.json").write_text(json.dumps(dict(reversed(document.items()))))
     del document["_sha256"]
-    assert results.read(tmp_path / "reordered.json") == document
+    assert store.read(tmp_path / "reordered.json") == document
 
 
 @pytest.mark.parametrize(
@@ -75,26 +74,26 @@ def test_a_file_in_which_one_number_was_changed_by_hand_is_refused(path, tmp_pat
 def test_what_is_no_sealed_file_is_refused_with_one_sentence(text, problem, tmp_path):
     (tmp_path / "it.json").write_text(text)
     with pytest.raises(ValueError, match=problem) as refusal:
-        results.read(tmp_path / "it.json")
+        store.read(tmp_path / "it.json")
     assert str(tmp_path / "it.json") in str(refusal.value) and "\n" not in str(refusal.value)
 
 
 def by_save(folder, monkeypatch):
-    monkeypatch.setattr(results, "DATA", folder)
-    results.save("reuse", "about", "a command", {"found": {10: 0.5, 9: [1, None]}})
+    monkeypatch.setattr(store, "DATA", folder)
+    store.save("reuse", {"found": {10: 0.5, 9: [1, None]}})
 
 
 def by_quality(folder, monkeypatch):
-    monkeypatch.setattr(quality_data, "DATA", folder)
+    monkeypatch.setattr(store, "DATA", folder)
     quality_data.save("dataset", {"cells": [{"frechet": 0.1}, {"frechet": None}], "seed": 0})
 
 
 def by_cifar10(folder, monkeypatch):
-    monkeypatch.setattr(cifar10, "FILE", folder / "cifar10_exact.json")
+    monkeypatch.setattr(store, "DATA", folder)
     monkeypatch.setattr(cifar10, "load_spectrum", lambda _: [1.0])
-    monkeypatch.setattr(cifar10, "compute", lambda _: {"vp_w2": {"EM": 1.5}})
+    monkeypatch.setattr(cifar10, "compute", lambda *_: {"vp_w2": {"EM": 1.5}})
     (folder.parent / "spectrum").write_bytes(b"eigenvalues")
-    cifar10.main(str(folder.parent / "spectrum"))
+    cifar10.keep(str(folder.parent / "spectrum"))
 
 
 @pytest.mark.parametrize("command", [by_save, by_quality, by_cifar10])
@@ -106,7 +105,7 @@ def test_every_command_seals_what_it_writes_and_a_failing_disk_leaves_the_old_fi
     (path,) = (tmp_path / "data").iterdir()
     written = path.read_text("utf-8")
     assert len(json.loads(written)["_sha256"]) == 64
-    assert results.read(path) == {k: v for k, v in json.loads(written).items() if k != "_sha256"}
+    assert store.read(path) == {k: v for k, v in json.loads(written).items() if k != "_sha256"}
     monkeypatch.setattr("pathlib.Path.replace", lambda *_: (_ for _ in ()).throw(OSError("full")))
     with pytest.raises(ValueError, match="cannot be written: full"):
         command(tmp_path / "data", monkeypatch)
@@ -115,16 +114,40 @@ def test_every_command_seals_what_it_writes_and_a_failing_disk_leaves_the_old_fi
 
 def test_the_store_alone_writes_and_reads_the_files():
     """No module beside it knows how: a second way in would be one without a seal."""
-    for path in sorted((DATA.parent / "crossval").glob("*.py")) + [DATA.parent / "stored.py"]:
-        text = path.read_text("utf-8")
-        own_way = re.search(r"write_whole|json\.(dump|load)|write_text", text)
-        assert path.name == "results.py" or own_way is None, path
+    paths = sorted((DATA.parent / "experiments").glob("*.py"))
+    own_way = {p.name for p in paths if re.search(r"write_whole|json\.(dump|load)|write_text", p.read_text())}
+    assert own_way == {"store.py"}
+
+
+@pytest.mark.parametrize("name", store.KEPT)
+def test_every_file_says_the_command_that_makes_it_now(name):
+    """The module is there, and names itself so in its first lines; readdressed, a file is what it was."""
+    path, kept = store.path_of(name), store.KEPT[name]
+    document = json.loads(path.read_text("utf-8"))
+    assert document["_command"] == kept.command and document["_about"] == kept.about
+    module = DATA.parent / "experiments" / f"{kept.module}.py"
+    assert f"\n    python -m reports.experiments.{kept.module}" in module.read_text("utf-8")
+
+
+def test_a_new_address_changes_nothing_else(tmp_path, monkeypatch):
+    monkeypatch.setattr(store, "DATA", tmp_path)
+    for name in ("local", "quality_dataset"):
+        kept = store.KEPT[name]
+        whole = (DATA / f"{kept.file}.json").read_text("utf-8")
+        document = json.loads(whole)
+        before = document | {"_command": "python -m elsewhere", "_about": "moved"}
+        store.write(store.path_of(name), before, kept.rows)
+        assert store.path_of(name).read_text("utf-8") != whole
+        store.readdress(name)
+        assert store.path_of(name).read_text("utf-8") == whole
+    with pytest.raises(ValueError, match=r"crossval_reuse\.json is missing"):
+        store.readdress("reuse")
 
 
 @pytest.mark.parametrize("value", [math.nan, math.inf])
 def test_a_number_that_is_not_finite_is_not_written(value, tmp_path):
     with pytest.raises(ValueError, match=r"it\.json is not written: .* a number that is not finite"):
-        results.write(tmp_path / "it.json", {"rows": [1.0, {"error": value}]})
+        store.write(tmp_path / "it.json", {"rows": [1.0, {"error": value}]})
     assert not list(tmp_path.iterdir())
 
 

@@ -13,7 +13,7 @@ from scipy.integrate import quad
 from torch import nn
 from torch.optim.optimizer import register_optimizer_step_pre_hook
 
-from gpu_samplers import training
+from gpu_samplers import processes, training
 from gpu_samplers.checkpoints import read_checkpoint
 from gpu_samplers.data import Images
 from gpu_samplers.embedded import process_of
@@ -43,7 +43,7 @@ def test_the_perturbation_is_the_forward_process(process):
 
             half = [v + h / 2 * s for v, s in zip((mean, covariance), slopes(mean, covariance), strict=True)]
             mean, covariance = (v + h * s for v, s in zip((mean, covariance), slopes(*half), strict=True))
-        (factor,), (ours,) = process.kernels([tau])
+        (factor,), (ours,) = processes.kernels(process, [tau])
         assert factor == pytest.approx(mean, abs=1e-5)
         assert ours == pytest.approx(covariance, abs=1e-5)
 
@@ -55,8 +55,8 @@ def test_the_perturbation_is_the_forward_process(process):
 )
 def test_a_batch_of_times_has_the_kernels_of_each_time_however_small(process):
     taus = [1e-6, 1e-5, 1e-3, 0.1, 1.0]
-    for ours, tau in zip(process.kernels(taus)[1], taus, strict=True):
-        np.testing.assert_allclose(ours, process.kernel(tau), rtol=1e-12)
+    for ours, tau in zip(processes.kernels(process, taus)[1], taus, strict=True):
+        np.testing.assert_allclose(ours, processes.kernel(process, tau), rtol=1e-12)
         if process.kappa == 0 and process.Gamma == 0 and tau < 1e-4:  # 1/M^2 of M nu, squared and integrated
             delta = process.clock(process.T - tau, tau)
             assert ours[0, 0] == pytest.approx(process.nu / process.M * delta**3 / 12, rel=1e-2)
@@ -66,7 +66,7 @@ def test_images_and_normals_are_put_together_channel_by_channel():
     x, normal = torch.randn(3, 2, 8, 8, dtype=torch.float64), torch.randn(3, 4, 8, 8, dtype=torch.float64)
     taus = [0.2, 0.5, 1.0]
     z = perturbed(VARYING, x, torch.tensor(taus), normal)
-    means, covariances = VARYING.kernels(torch.tensor(taus).tolist())
+    means, covariances = processes.kernels(VARYING, torch.tensor(taus).tolist())
     lowers = np.linalg.cholesky(covariances)
     for i in range(3):
         for c in range(2):
@@ -84,7 +84,7 @@ def test_the_best_network_for_one_image_predicts_its_normals():
         off = 0.0
 
         def forward(self, z, t):
-            means, covariances = (torch.from_numpy(a) for a in PSLD().kernels(t.tolist()))
+            means, covariances = (torch.from_numpy(a) for a in processes.kernels(PSLD(), t.tolist()))
             lowers = torch.linalg.cholesky(covariances)
             rest = z.double().unflatten(1, (2, 1)) - means[:, :, None, None, None] * 0.5
             normal = torch.linalg.solve_triangular(lowers, rest.flatten(2), upper=False)

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
-from reports.crossval.results import path_of
-from reports.document import Page, text
+from reports.experiments.store import KEPT, path_of
+from reports.render.document import Page, text
 
 
-def absent(name: str, module: str, slug: str, title: str) -> Page:
-    """The page without the results `name`, which reports.crossval.`module` makes."""
-    command = f"`python -m reports.crossval.{module}`"
-    told = f"**Not in this copy**: `{path_of(name).name}` is absent; {command} makes it."
-    return Page(slug, title, "The stored results of this page are missing from this copy.", (text(told),))
+def told(name: str) -> str:
+    """That the results `name`, a key of the store, are absent, and which command makes them."""
+    missing, command = path_of(name).name, KEPT[name].command
+    return f"**Not in this copy**: `{missing}` is absent; `{command}` makes it."
+
+
+def absent(name: str, slug: str, title: str) -> Page:
+    """The page without the results `name`, a key of the store."""
+    lead = "The stored results of this page are missing from this copy."
+    return Page(slug, title, lead, (text(told(name)),))

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from reports.document import Block, Cell, Column, Heading, Page, Table, text
 from reports.pages.settings import Settings
-from reports.pages.spelling import anchor, blocks, count, link, listed, power, share
+from reports.render.document import Block, Cell, Column, Heading, Page, Table, text
+from reports.render.spelling import anchor, blocks, count, link, listed, power, share
 from splitting_analysis.catalogue import CATALOGUE, entries
 from splitting_analysis.local_error import at_lambda_one, local_error, order_of
 from splitting_analysis.models import MODELS, Dynamics, Model

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from reports.crossval.results import stored
-from reports.document import Block, Cell, Column, Figure, Heading, Line, Page, Panel, Table, text
+from reports.experiments.store import stored
 from reports.pages.absent import absent
 from reports.pages.settings import Settings
-from reports.pages.spelling import listed, number
+from reports.render.document import Block, Cell, Column, Figure, Heading, Line, Page, Panel, Table, text
+from reports.render.spelling import listed, number
 
 TARGETS = {
     "mixture": "mixture of Gaussians around ten digits",
@@ -44,7 +44,7 @@ def build(_: Settings) -> Page:
     data = stored("global")
     title = "Orders on real scores"
     if data is None:
-        return absent("global", "global_orders", "crossval-global", title)
+        return absent("global", "crossval-global", title)
     cut, samples = data["settings"]["cut"], data["settings"]["samples"]
     body: list[Block] = [
         Heading("Deterministic samplers", "ode"),

@@ -6,15 +6,14 @@ from typing import Any
 
 from scipy.stats import t as student
 
-from reports.crossval.results import stored
-from reports.document import Block, Cell, Column, Figure, Heading, Line, Page, Panel, Table, text
+from reports.experiments.store import KEPT, stored
 from reports.pages.absent import absent
 from reports.pages.settings import Settings
-from reports.pages.spelling import count, link, number, power, share
+from reports.render.document import Block, Cell, Column, Figure, Heading, Line, Page, Panel, Table, text
+from reports.render.spelling import count, link, number, power, share
 from splitting_analysis.catalogue import find
 
 SLUG, TITLE = "crossval-local", "Cross-validation: one step"
-COMMAND = "python -m reports.crossval.local"
 CERTAIN = 3
 KINDS = {"mean": "mean", "second moments": "second moments", "strong": "mean square"}
 
@@ -22,7 +21,7 @@ KINDS = {"mean": "mean", "second moments": "second moments", "strong": "mean squ
 def build(_: Settings) -> Page:
     document = stored("local")
     if document is None:
-        return absent("local", "local", SLUG, TITLE)
+        return absent("local", SLUG, TITLE)
     targets: dict[str, dict[str, Any]] = document["targets"]
     body: list[Block] = [
         text(
@@ -36,7 +35,7 @@ def build(_: Settings) -> Page:
             "Carlo is mostly round-off, far below the errors compared."
         ),
         text(
-            f"These are **stored results**, computed by `{COMMAND}` with torch "
+            f"These are **stored results**, computed by `{KEPT['local'].command}` with torch "
             f"{document['_versions']['torch']}, seed {document['_seed']}; a test computes a part again. "
             f"Powers above h³ are measured at 1/{round(1 / document['_near'])} of a random state, whose "
             "round-off would hide them."

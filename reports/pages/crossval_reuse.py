@@ -4,11 +4,23 @@ from __future__ import annotations
 
 from typing import Any
 
-from reports.crossval.results import stored
-from reports.document import Block, Cell, Column, Figure, Heading, Line, Page, Panel, Table, printed, text
+from reports.experiments.store import stored
 from reports.pages.absent import absent
 from reports.pages.settings import Settings
-from reports.pages.spelling import listed
+from reports.render.document import (
+    Block,
+    Cell,
+    Column,
+    Figure,
+    Heading,
+    Line,
+    Page,
+    Panel,
+    Table,
+    printed,
+    text,
+)
+from reports.render.spelling import listed
 
 TARGETS = {
     "mixture": "mixture around ten digits", "dataset": "a hundred digits", "network": "trained network",
@@ -23,7 +35,7 @@ def build(_: Settings) -> Page:
     data = stored("reuse")
     title = "What reuse assumes"
     if data is None:
-        return absent("reuse", "reuse", "crossval-reuse", title)
+        return absent("reuse", "crossval-reuse", title)
     body: list[Block] = [
         Heading("The score's change under B", "changes"),
         text(

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from reports.crossval.results import stored
-from reports.document import Block, Cell, Column, Figure, Heading, Line, Page, Panel, Table, text
+from reports.experiments.store import stored
 from reports.pages.absent import absent
 from reports.pages.settings import Settings
-from reports.pages.spelling import count, listed, number
+from reports.render.document import Block, Cell, Column, Figure, Heading, Line, Page, Panel, Table, text
+from reports.render.spelling import count, listed, number
 
 TARGETS = {"mixture": "mixture around ten digits", "network": "network trained on the digits"}
 DTYPES = ("float32", "bfloat16")
@@ -19,7 +19,7 @@ def build(_: Settings) -> Page:
     data = stored("rounding")
     title = "Rounding against truncation"
     if data is None:
-        return absent("rounding", "rounding", "crossval-rounding", title)
+        return absent("rounding", "crossval-rounding", title)
     body: list[Block] = [
         text(
             "The state is float64 throughout; the score is computed in float32 or bfloat16. Rounding is the "

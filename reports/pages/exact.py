@@ -7,8 +7,9 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from analytic_models.moments import steps_for
-from reports.document import (
+from reports.pages.exact_runs import EPS, SPECTRUM, at_budget, limit, limit_per_mode, per_mode, target
+from reports.pages.settings import Settings
+from reports.render.document import (
     Block,
     Cell,
     Column,
@@ -23,12 +24,10 @@ from reports.document import (
     printed,
     text,
 )
-from reports.pages.exact_runs import EPS, SPECTRUM, at_budget, limit, limit_per_mode, per_mode, target
-from reports.pages.settings import Settings
-from reports.pages.spelling import link, listed, share
+from reports.render.spelling import link, listed, share
 from splitting_analysis.catalogue import entries
 from splitting_analysis.local_error import at_lambda_one
-from splitting_analysis.scheme import Scheme
+from splitting_analysis.scheme import Scheme, steps_for
 
 GRIDS = ("uniform", "quadratic")
 PER_MODE_NFE = 100

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from reports.crossval.results import stored
-from reports.document import Column, Figure, Heading, Line, Page, Panel, Table, printed, text
+from reports.experiments.store import stored
 from reports.pages.absent import absent
 from reports.pages.settings import Settings
+from reports.render.document import Column, Figure, Heading, Line, Page, Panel, Table, printed, text
 
 SOURCE = "stored results, crossval_network.json"
 TITLE = "The digits network"
@@ -18,7 +18,7 @@ WITHIN = 3
 def build(_: Settings) -> Page:
     data = stored("network")
     if data is None:
-        return absent("network", "samples", "network", TITLE)
+        return absent("network", "network", TITLE)
     return Page("network", TITLE, _lead(data), (
         text(
             f"NCSN++ with {data['bytes'] / 1e6:.1f} MB of weights, position and momentum of one grey channel,"

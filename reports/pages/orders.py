@@ -11,10 +11,10 @@ import mpmath
 from analytic_models.convergence import global_orders, slowest
 from analytic_models.diffusions import PSLD, VP, Diffusion, Langevin
 from analytic_models.targets import Gaussian
-from reports.document import Block, Cell, Column, Figure, Heading, Line, Page, Panel, Table, text
 from reports.pages.catalogue import TITLES
 from reports.pages.settings import Settings
-from reports.pages.spelling import count, link, listed, share
+from reports.render.document import Block, Cell, Column, Figure, Heading, Line, Page, Panel, Table, text
+from reports.render.spelling import count, link, listed, share
 from splitting_analysis.catalogue import CATALOGUE, entries
 from splitting_analysis.local_error import at_lambda_one, order_of
 from splitting_analysis.order import ObservedOrder

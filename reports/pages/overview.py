@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
-from reports.document import Block, Column, Figure, Heading, Page, Table, text
+from reports.render.document import Block, Column, Figure, Heading, Page, Table, text
 from splitting_analysis.catalogue import CATALOGUE
 
 PICTURE = ("exact", "exact-nfe-sde")

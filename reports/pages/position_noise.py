@@ -13,10 +13,22 @@ from analytic_models.grids import GridName
 from analytic_models.linear_flow import closed_flow
 from analytic_models.moments import starting_law
 from analytic_models.position_noise import Best, Setting, best_lambda_s, limit_excess_variance, x_error_curve
-from reports.document import Block, Cell, Column, Figure, Heading, Line, Page, Panel, Table, printed, text
 from reports.pages.exact_runs import EPS, SPECTRUM, target
 from reports.pages.settings import Settings
-from reports.pages.spelling import count, entry, link, listed, share
+from reports.render.document import (
+    Block,
+    Cell,
+    Column,
+    Figure,
+    Heading,
+    Line,
+    Page,
+    Panel,
+    Table,
+    printed,
+    text,
+)
+from reports.render.spelling import count, entry, link, listed, share
 from splitting_analysis.catalogue import entries
 from splitting_analysis.local_error import local_error
 from splitting_analysis.scheme import Scheme

@@ -7,12 +7,14 @@ from typing import Any
 
 from analytic_models.diffusions import Langevin
 from analytic_models.stationary import stationary
-from reports.document import Block, Cell, Column, Heading, Page, Paragraph, Table, text
+from reports.experiments.cifar10 import CORRECTED, PSLD_NFES
+from reports.experiments.store import KEPT, published, stored
 from reports.pages.settings import Settings
-from reports.pages.spelling import count, expression, link, listed, share
-from reports.stored import COMMAND, CORRECTED, PSLD_NFES, published, stored
+from reports.render.document import Block, Cell, Column, Heading, Page, Paragraph, Table, text
+from reports.render.spelling import count, expression, link, listed, share
 from splitting_analysis.catalogue import entries, find
 
+COMMAND = KEPT["cifar10"].command
 MISSING = (
     "**Our column is missing.** It needs our stored results on the CIFAR-10 spectrum "
     f"(`reports/data/cifar10_exact.json`), which are not in this copy; `{COMMAND}` computes them from the "
@@ -21,7 +23,7 @@ MISSING = (
 
 
 def build(_: Settings) -> Page:
-    ours, theirs = stored(), published()
+    ours, theirs = stored("cifar10"), published()
     table = theirs["gaussian_w2_vp_cifar10"]
     body: list[Block] = [
         text(

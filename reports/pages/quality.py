@@ -3,36 +3,37 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 from statistics import median
 from typing import Any
 
-from reports.crossval import results
-from reports.crossval.quality_data import COMPARED, GRIDS, NFES, Cell, Key, key_of, path_of, stored
-from reports.crossval.ranks import Rank, spearman
-from reports.document import Block, Column, Figure, Heading, Line, Mark, Page, Panel, Table, printed, text
-from reports.document import Cell as Shown
-from reports.pages.differences import pairs
+from reports.experiments import store
+from reports.experiments.quality_data import COMPARED, GRIDS, NFES, Cell, path_of, stored
+from reports.pages.absent import told
+from reports.pages.quality_ranks import beside_published, ranks_of
+from reports.pages.quality_terms import JUDGED, QUALITIES, TABLE_NFES, TARGETS, Cells, cells_of
 from reports.pages.settings import Settings
-from reports.pages.spelling import count, link, listed, number
-from reports.stored import published
-from splitting_analysis.catalogue import entries, find
+from reports.render.document import (
+    Block,
+    Column,
+    Figure,
+    Heading,
+    Line,
+    Mark,
+    Page,
+    Panel,
+    Table,
+    printed,
+    text,
+)
+from reports.render.document import Cell as Shown
+from reports.render.spelling import count, link, listed, number
+from splitting_analysis.catalogue import entries
+from splitting_analysis.differences import pairs
 
-TARGETS = {"dataset": "exact score of the digits data set", "network": "trained network"}
-TABLE_NFES = (50, 100)
 DRAWN = {"frechet": 100.0, "residual": 1.0, "still": 1.0}
 """Points above these are left out of the figures."""
 CERTAIN = 3
 """Standard errors beyond which a difference counts: among thirty, chance alone reaches two."""
-QUALITIES = {
-    "frechet": "Fréchet distance", "residual": "residual noise", "still": "noise at still pixels",
-}  # fmt: skip
-JUDGED = {"dataset": ("frechet", "residual"), "network": ("frechet", "still")}
-"""What samples are judged by: a network's are near no image of the data, noise or not."""
-ERRORS = {"w2_x": "W_{2}", "kl_x": "KL", "worst_mode_x": "worst mode"}
-SIGNIFICANT = 0.05
-
-Cells = dict[Key, Cell]
 
 
 def build(_: Settings) -> Page:
@@ -41,14 +42,13 @@ def build(_: Settings) -> Page:
     for name, title in TARGETS.items():
         body.append(Heading(title[0].upper() + title[1:], name))
         if name not in found:
-            command = f"`python -m reports.crossval.quality --target {name}`"
-            body.append(text(f"**Not in this copy**: `{path_of(name).name}` is absent; {command} makes it."))
+            body.append(text(told(f"quality_{name}")))
             continue
         body += _target(name, found[name])
     for name, data in found.items():
-        body += _ranks(name, data)
+        body += ranks_of(name, data)
     if "dataset" in found:
-        body += _published(found)
+        body += beside_published(found)
     return Page("quality", "Quality of samples", _lead(found), tuple(body))
 
 
@@ -71,10 +71,6 @@ def _measures() -> str:
         "that are new, and for it the **noise at still pixels**, those that are the same in all images, "
         "is the estimate that needs no neighbour."
     )
-
-
-def cells_of(data: dict[str, Any]) -> Cells:
-    return {key_of(cell): cell for cell in data["cells"]}
 
 
 def _lead(found: dict[str, Any]) -> str:
@@ -123,7 +119,7 @@ def reuse(cells: Cells, measure: str) -> list[tuple[Cell, Cell]]:
 
 def _compared(name: str) -> list[dict[str, Any]]:
     """The comparisons of naive and reduced samplers on a target, without those in which one diverged."""
-    rows = ((results.stored("comparisons") or {"targets": {}})["targets"].get(name) or {"rows": []})["rows"]
+    rows = ((store.stored("comparisons") or {"targets": {}})["targets"].get(name) or {"rows": []})["rows"]
     return [row for row in rows if row["frechet"] is not None]
 
 
@@ -162,7 +158,7 @@ def _comparison_table(name: str, rows: list[dict[str, Any]]) -> Table:
         "difference, for the Fréchet distance by leaving out groups of samples (jackknife).",
         columns,
         tuple(tuple(row[column.key] for column in columns) for row in rows),
-        "`python -m reports.crossval.comparisons`",
+        f"`{store.KEPT['comparisons'].command}`",
     )
 
 
@@ -292,114 +288,3 @@ def _tuning(cells: Cells) -> str:
         f"fresh samples fell in {better} of them, by a median factor of {gain} over all: "
         + ("tuning pays." if better > 0.75 * len(both) else "tuning on few samples pays little.")
     )
-
-
-def ranks(cells: Cells, grid: str, nfe: int, judged: Sequence[str]) -> dict[tuple[str, str], Rank]:
-    """Rank correlation of each exact error with each quality over all samplers at λ_s = 1."""
-    there = [c for k, c in cells.items() if k[1:] == (grid, nfe, "one")]
-    return {
-        (error, quality): spearman([c[error] for c in there], [c[quality] for c in there])
-        for error in ERRORS
-        for quality in judged
-    }
-
-
-def _ranks(name: str, data: dict[str, Any]) -> list[Block]:
-    cells = cells_of(data)
-    samplers = {key[0] for key in cells}
-    found = {  # while a run is under way, a part of the samplers would have ranks of its own
-        (grid, nfe): ranks(cells, grid, nfe, JUDGED[name])
-        for grid in GRIDS
-        for nfe in NFES
-        if samplers <= {key[0] for key in cells if key[1:] == (grid, nfe, "one")}
-    }
-    title = f"Do exact Gaussian errors predict it? {TARGETS[name].capitalize()}"
-    tables = [_rank_table(name, quality, found) for quality in JUDGED[name]]
-    return [Heading(title, f"ranks-{name}"), text(_ranks_finding(found)), *tables]
-
-
-def _rank_table(name: str, quality: str, found: dict[tuple[str, int], dict[tuple[str, str], Rank]]) -> Table:
-    rows = []
-    for (grid, nfe), by in found.items():
-        mine = [by[error, quality] for error in ERRORS]
-        row: list[Shown] = [grid, nfe, max(rank.n for rank in mine)]
-        for rank in mine:
-            row += [rank.rho, rank.p]
-        rows.append(tuple(row))
-    columns = [
-        Column("grid", "grid"),
-        Column("nfe", "evaluations", "", "d"),
-        Column("n", "samplers", "", "d"),
-    ]
-    for error, title in ERRORS.items():
-        columns += [Column(error, title, "ρ", "2f"), Column(f"{error}-p", title, "p", "2g")]
-    return Table(
-        f"quality-ranks-{name}-{quality}",
-        f"**{QUALITIES[quality].capitalize()}: Spearman’s rank correlation** with the exact error on the "
-        "Gaussian with the digits’ spectrum, same sampler, grid, budget and λ_{s} = 1. p: two-sided, by "
-        "permutations.",
-        tuple(columns),
-        tuple(rows),
-        "exact errors by analytic_models; qualities: stored results",
-    )
-
-
-def _ranks_finding(found: dict[tuple[str, int], dict[tuple[str, str], Rank]]) -> str:
-    parts = []
-    for error, quality in next(iter(found.values())):
-        values = [row[error, quality] for row in found.values()]
-        sure = sum(r.p < SIGNIFICANT and r.rho > 0 for r in values)
-        middle = printed(median(r.rho for r in values), "2f")
-        parts.append(
-            f"{ERRORS[error]} predicts the {QUALITIES[quality]} with a median ρ of {middle} (p < "
-            f"{SIGNIFICANT:g} in {sure} of {len(values)} rows)"
-        )
-    return "Over grids and budgets, " + listed(parts) + "."
-
-
-def _published(found: dict[str, Any]) -> list[Block]:
-    """Published FIDs on CIFAR-10 against our numbers on the digits, over the samplers that have both."""
-    fid = published()["psld_cifar10_fid"]
-    known = {s.name for s in entries("psld")}
-    rows: list[tuple[Shown, ...]] = []
-    for nfe in TABLE_NFES:
-        names = [n for n, row in fid["rows"].items() if n in known and str(nfe) in row]
-        figures = [fid["rows"][n][str(nfe)] for n in names]
-        for name, data in found.items():
-            cells = cells_of(data)
-            for grid in GRIDS:
-                mine = [_as_published(cells, n, grid, nfe) for n in names]
-                measures = (*JUDGED[name], *ERRORS)
-                found_ranks = [spearman(figures, [c.get(measure) for c in mine]) for measure in measures]
-                smallest = min(rank.p for rank in found_ranks)
-                rows.append((name, grid, nfe, len(names), *(rank.rho for rank in found_ranks), smallest))
-    columns = [Column("target", "target"), Column("grid", "grid"), Column("nfe", "evaluations", "", "d")]
-    columns.append(Column("n", "samplers", "", "d"))
-    for measure, title in ({"frechet": QUALITIES["frechet"], "noise": "noise"} | ERRORS).items():
-        columns.append(Column(measure, title, "ρ", "2f"))
-    columns.append(Column("p", "smallest p", "", "2g"))
-    numbers = sorted({int(row[3]) for row in rows if isinstance(row[3], int)})
-    few, many = numbers[0], numbers[-1]
-    least = printed(2 / math.factorial(few), "2g")
-    return [
-        Heading("Beside published FIDs", "published"),
-        text(
-            f"The same correlation with the FIDs published for CIFAR-10, another data set and network: "
-            f"{count(few)} to {count(many)} samplers have a figure there. Among {count(few)}, even perfect "
-            f"agreement has p = {least}. "
-            "As published, λ_{s} is tuned where a sampler has one."
-        ),
-        Table(
-            "quality-published",
-            "**Spearman’s rank correlation with published FIDs.**",
-            tuple(columns),
-            tuple(rows),
-            f"{fid['source']}; ours: stored results",
-        ),
-    ]
-
-
-def _as_published(cells: Cells, name: str, grid: str, nfe: int) -> Cell:
-    """The cell with tuned λ_s where the scheme has an O, else its only one."""
-    rule = "tuned" if find(name).has_tunable_noise else "one"
-    return cells.get((name, grid, nfe, rule), {})

@@ -7,10 +7,10 @@ import platform
 from dataclasses import fields
 from importlib.metadata import PackageNotFoundError, version
 
-from reports.crossval.results import DATA
-from reports.document import FIGURE_DIGITS, Cell, Column, Heading, Page, Paragraph, Table, text
+from reports.experiments.store import DATA
 from reports.pages.exact_runs import EPS, SPECTRUM, diffusion
 from reports.pages.settings import Settings
+from reports.render.document import FIGURE_DIGITS, Cell, Column, Heading, Page, Paragraph, Table, text
 from splitting_analysis.models import MODEL_NAMES
 
 PACKAGES = ("splitting-analysis", "numpy", "scipy", "sympy", "mpmath", "matplotlib", "scikit-learn")

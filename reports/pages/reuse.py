@@ -4,12 +4,23 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from reports.document import Block, Cell, Column, Formula, Formulas, Heading, Page, Table, printed, text
-from reports.pages.differences import Change, Pair, changes, pairs, unconditioned, without_gamma
 from reports.pages.exact_runs import SPECTRUM, at_budget, card
 from reports.pages.settings import Settings
-from reports.pages.spelling import blocks, count, formula, label, listed, power
+from reports.render.document import (
+    Block,
+    Cell,
+    Column,
+    Formula,
+    Formulas,
+    Heading,
+    Page,
+    Table,
+    printed,
+    text,
+)
+from reports.render.spelling import blocks, count, formula, label, listed, power
 from splitting_analysis.algebra import algebra
+from splitting_analysis.differences import Change, Pair, changes, pairs, unconditioned, without_gamma
 from splitting_analysis.errors import LocalError, keys_of
 from splitting_analysis.local_error import at_lambda_one, local_error, order_of
 from splitting_analysis.scheme import Scheme
@@ -41,6 +52,14 @@ def _errors(pair: Pair) -> tuple[LocalError, LocalError]:
     return local_error(pair.naive), local_error(pair.reduced)
 
 
+def _head(change: Change) -> str:
+    """The differential that changes, without its direction."""
+    name, j, children = next(iter(change.before or change.after))
+    shown = {"sx": "s^{x}", "sm": "s^{m}"}.get(name, name)
+    operators = ["∂_{τ}"] * j + [f"∂_{{{c}}}" for c, _ in children]
+    return " ".join([*operators, shown]) + ("[·]" if children else "")
+
+
 def _leading_changes(pair: Pair) -> list[Change]:
     return list(changes(*_errors(pair), powers=range(1, 3)))
 
@@ -49,8 +68,8 @@ def _lead() -> str:
     found = {pair: _leading_changes(pair) for pair in pairs()}
     everything = [change for some in found.values() for change in some]
     positions = [c for c in everything if c.key == "x"]
-    heads = sorted({c.head for c in positions})
-    cancelled = sorted({c.head for c in everything if c.verdict == "cancelled"})
+    heads = sorted({_head(c) for c in positions})
+    cancelled = sorted({_head(c) for c in everything if c.verdict == "cancelled"})
     gone = not any(without_gamma(c.before) or without_gamma(c.after) for c in positions)
     parts = [
         f"In all {count(len(found))} pairs reuse changes the position’s error at h² in "
@@ -112,7 +131,8 @@ def _pair(pair: Pair) -> list[Block]:
 def _verdicts(pair: Pair) -> str:
     by_verdict: dict[str, list[str]] = {}
     for change in _leading_changes(pair):
-        by_verdict.setdefault(change.verdict, []).append(f"{change.head} in the error of {label(change.key)}")
+        what = f"{_head(change)} in the error of {label(change.key)}"
+        by_verdict.setdefault(change.verdict, []).append(what)
     phrases = {
         "cancelled": "Gone from the reduced error: {}.",
         "added": "Only in the reduced error: {}.",
@@ -179,7 +199,7 @@ def _conditioning() -> list[Block]:
 
 def _conditioning_verdict(pair: Pair, middle: Scheme, between: LocalError, end: LocalError) -> str:
     found = list(changes(between, end, range(1, 3)))
-    what = listed([f"{c.head} in the error of {label(c.key)} is {c.verdict}" for c in found])
+    what = listed([f"{_head(c)} in the error of {label(c.key)} is {c.verdict}" for c in found])
     same = "the same" if order_of(middle) == order_of(pair.reduced) else "a different"
     return f"So {what} by conditioning on the end; without it the word has {same} order, {order_of(middle)}."
 

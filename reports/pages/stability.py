@@ -9,7 +9,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from analytic_models.stability import boundaries, largest_stable_step, stiffest
-from reports.document import (
+from reports.pages.exact import KINDS, schemes
+from reports.pages.exact_runs import EPS, SPECTRUM, diffusion, target
+from reports.pages.settings import Settings
+from reports.render.document import (
     Block,
     Cell,
     Column,
@@ -23,10 +26,7 @@ from reports.document import (
     printed,
     text,
 )
-from reports.pages.exact import KINDS, schemes
-from reports.pages.exact_runs import EPS, SPECTRUM, diffusion, target
-from reports.pages.settings import Settings
-from reports.pages.spelling import count, expression, link, listed
+from reports.render.spelling import count, expression, link, listed
 from splitting_analysis.catalogue import entries
 from splitting_analysis.scheme import Scheme
 

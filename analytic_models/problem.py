@@ -1,0 +1,137 @@
+"""A run with a name: process, target, grid, start, early stop and denoising in one object."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+
+from analytic_models.distances import score_card
+from analytic_models.grids import grid
+from analytic_models.instability import instability
+from analytic_models.moments import Moments, run
+from analytic_models.rules import Lambda
+from analytic_models.targets import Gaussian, load_spectrum
+from splitting_analysis.processes import Langevin, Process, process_of
+from splitting_analysis.scheme import Scheme, steps_for
+
+EPS = 1e-3
+"""Where the grid ends before T, unless said otherwise (theory section 7)."""
+SPECTRA = {"langevin": "1"}
+"""The spectrum of a model, unless said otherwise; digits for the others. Three variances of digits are 0,
+where a langevin run has no score; a well of unit frequency is the usual test of molecular dynamics."""
+STARTS = ("prior", "pT")
+GRIDS = ("uniform", "quadratic")
+
+
+@dataclass(frozen=True, eq=False)
+class Problem:
+    """A Gaussian target and how it is sampled: all that a run needs but a scheme and a number of steps.
+
+    start     "prior" (the stationary law) or "pT" (the exact law at T)
+    eps       the grid ends at T - eps; 0 for Langevin dynamics, which sample the target itself
+    denoise   end with a noiseless Euler step over eps, at one evaluation
+
+    Raises ValueError for a start, grid or eps that there is not, or a target without a score.
+    """
+
+    process: Process
+    target: Gaussian
+    grid: str = "uniform"
+    start: str = "prior"
+    eps: float = EPS
+    denoise: bool = True
+
+    def __post_init__(self) -> None:
+        if self.start not in STARTS:
+            raise ValueError(
+                f"start {self.start}: there are prior (the stationary law) and pT (the exact law at T)"
+            )
+        if self.grid not in GRIDS:
+            raise ValueError(f"grid {self.grid}: there are {' and '.join(GRIDS)}")
+        if not 0 <= self.eps < self.process.T:
+            raise ValueError(
+                f"eps {self.eps}: the last time is T - eps, 0 <= eps < T = {self.process.T}"
+            )
+        if isinstance(self.process, Langevin):
+            self._check_langevin()
+        grid(self.grid, 1, self.process.T, self.eps)  # an eps that is none is refused before the first run
+
+    def _check_langevin(self) -> None:
+        if self.grid != "uniform":
+            raise ValueError(f"grid {self.grid}: a langevin run takes uniform steps")
+        if self.eps or self.denoise:
+            raise ValueError(
+                "a langevin run has no diffusion to stop early and no denoising step: eps = 0 and "
+                "denoise = False"
+            )
+        if zeros := int(np.sum(np.asarray(self.target.variances) == 0)):
+            raise ValueError(
+                f"spectrum: {zeros} of {np.size(self.target.variances)} variances are 0, and a langevin "
+                "run needs positive ones, v1,v2,..."
+            )
+
+    @property
+    def denoises(self) -> bool:
+        """Whether a denoising step is taken: there is nothing to denoise from eps = 0."""
+        return self.denoise and self.eps > 0
+
+    def times(self, steps: int) -> list[float]:
+        """The grid, `steps` + 1 reverse times."""
+        return grid(self.grid, steps, self.process.T, self.eps)
+
+    def steps(self, scheme: Scheme, nfe: int) -> int:
+        """Steps that a budget of score evaluations buys. Raises ValueError below 1."""
+        return steps_for(nfe, scheme, self.denoises)
+
+    def law(self, scheme: Scheme, steps: int, lambda_s: Lambda = None) -> Moments:
+        """Mean and covariance of what the scheme samples in so many steps, exactly."""
+        return run(
+            scheme, self.process, self.target, self.times(steps), self.start, self.denoises, lambda_s
+        )
+
+    def errors(self, scheme: Scheme, steps: int, lambda_s: float | None = None) -> dict[str, Any]:
+        """The errors of that law against the target, and what they are of, as data for JSON.
+
+        A number that left float64 is None. "unstable" is None, or says at which step, with which
+        limit and in which mode the run blew up: its errors are then no results.
+        """
+        moments = self.law(scheme, steps, lambda_s)
+        cause = instability(
+            scheme, self.process, self.target, self.times(steps), moments, self.denoises
+        )
+        card = score_card(moments, self.process, self.target)
+        return {
+            "scheme": scheme.name,
+            "word": str(scheme.word),
+            "model": scheme.model_name,
+            "dynamics": scheme.dynamics,
+            "steps": moments.steps,
+            "nfe": moments.nfe,
+            "lambda_s": lambda_s,
+            "grid": self.grid,
+            "start": self.start,
+            "eps": self.eps,
+            "denoise": self.denoises,
+            **{key: value if math.isfinite(value) else None for key, value in card.items()},
+            "unstable": None if cause is None else asdict(cause),
+        }
+
+
+def problem_for(
+    model: str, spectrum: Any = None, parameters: dict[str, Any] | None = None, **how: Any
+) -> Problem:  # fmt: skip
+    """The problem of a model's name: defaults where nothing is said, `how` as `Problem` takes it.
+
+    `spectrum` are variances, or a text as `load_spectrum` reads it (default: digits, or unit variance
+    for langevin). Raises ValueError for what there is not.
+    """
+    process = process_of(model, **(parameters or {}))
+    if spectrum is None:
+        spectrum = SPECTRA.get(model, "digits")
+    target = Gaussian(load_spectrum(spectrum) if isinstance(spectrum, str) else spectrum)
+    if model == "langevin":
+        how = {"eps": 0.0, "denoise": False, **how}
+    return Problem(process, target, **how)

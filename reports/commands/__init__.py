@@ -1,0 +1,1 @@
+"""One module per command, and what only commands need. The command line registers them."""

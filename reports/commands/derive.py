@@ -1,0 +1,73 @@
+"""`splitting-analysis derive`: the local error of a scheme."""
+
+from __future__ import annotations
+
+import sys
+from typing import Annotated
+
+import typer
+
+from reports.commands.terminal import heard, print_json
+
+
+def derive(
+    scheme: Annotated[str, typer.Argument(help='A name from the catalogue, or a word in quotes: "O S B A".')],
+    model: Annotated[
+        str | None, typer.Option(help="psld, vp or langevin; by default psld, or where the name is found.")
+    ] = None,
+    dynamics: Annotated[
+        str | None, typer.Option(help="ode or sde; by default what the letters say (noise: sde).")
+    ] = None,
+    order: Annotated[int | None, typer.Option(help="Highest power of h (default: 3 ODE, 2 SDE).")] = None,
+    minus: Annotated[str | None, typer.Option(help="Subtract the error of this scheme.")] = None,
+    style: Annotated[str, typer.Option("--format", help="text, latex, mathml or json.")] = "text",
+    lambda_s: Annotated[
+        str | None, typer.Option(help="Fix lambda_s, the noise of the letter O (default: a symbol).")
+    ] = None,
+    score_x: Annotated[
+        str | None, typer.Option(help="Score of the position, in x, m and forward time tau (q for langevin).")
+    ] = None,
+    score_m: Annotated[str | None, typer.Option(help="Score of the momentum (psld only).")] = None,
+    long: Annotated[
+        bool, typer.Option("--long", help="Allow an --order that takes minutes or hours.")
+    ] = False,
+    at: Annotated[
+        str | None, typer.Option(help="State, reverse time t (or tau) and parameters: x=0.3,m=-0.7,t=0.4,...")
+    ] = None,
+) -> None:
+    """The local truncation error of a scheme in closed form: exact flow minus one step.
+
+    For an ODE the coefficients of h^2, h^3, ...; for an SDE those of the weak
+    error (mean and second moments of the increment) and of the mean-square
+    error on a shared Brownian path. With --score-x and --at, numbers as JSON.
+
+    \b
+    Examples:
+      splitting-analysis derive ROBA
+      splitting-analysis derive "S B/2 A S@1 B/2" --order 2 --format latex
+      splitting-analysis derive NOBA --minus ROBA
+      splitting-analysis derive BAOAB --model langevin --order 3
+      splitting-analysis derive RSE --score-x "sin(0.7*x) - m/2" --score-m "-m + x/3" \\
+          --at Gamma=0.01,nu=4.01,beta=8,x=0.3,m=-0.7,t=0.4
+    """
+    from reports.commands import derivation
+    from splitting_analysis.lookup import reading
+
+    style = style.strip().lower()
+    for one in derivation.resolved(scheme, minus, model, dynamics):  # said before the work, which may be long
+        if said := reading(one, dynamics):
+            print(said, file=sys.stderr)
+    if at is None and score_x is None and score_m is None:
+        with heard() as say:
+            text = derivation.formulas(scheme, model, dynamics, order, minus, style, lambda_s, long, say)
+        print(text)
+        return
+    if at is None or score_x is None:
+        raise ValueError("numbers need both a score (--score-x, --score-m) and a state (--at x=..,t=..)")
+    if lambda_s is not None:
+        raise ValueError("with --at, give lambda_s there: --at lambda_s=1.2,...")
+    if style not in ("text", "json"):
+        raise ValueError(f"--format {style}: with --at the result is numbers, printed as JSON")
+    with heard() as say:
+        found = derivation.numbers(scheme, model, dynamics, order, minus, (score_x, score_m), at, long, say)
+    print_json(found)

@@ -1,0 +1,87 @@
+"""`splitting-analysis gaussian`: exact errors on a Gaussian target."""
+
+from __future__ import annotations
+
+import sys
+from typing import Annotated
+
+import typer
+
+from reports.commands.terminal import print_json, print_table, progress
+
+COLUMNS = ("scheme", "steps", "nfe", "lambda_s", "w2_x", "w2", "kl_x", "worst_mode_x")
+
+
+def gaussian(
+    names: Annotated[list[str], typer.Argument(help="Names from the catalogue, or words in quotes.")],
+    nfe: Annotated[str | None, typer.Option(help="Budgets of score evaluations: 50,100.")] = None,
+    steps: Annotated[str | None, typer.Option(help="Numbers of steps instead: 49,99.")] = None,
+    model: Annotated[
+        str | None, typer.Option(help="psld, vp or langevin; by default psld, or where the name is found.")
+    ] = None,
+    dynamics: Annotated[
+        str | None, typer.Option(help="ode or sde; by default what the letters say (noise: sde).")
+    ] = None,
+    spectrum: Annotated[
+        str | None,
+        typer.Option(
+            help="Variances of the target: digits, FILE.npy, or numbers v1,v2,... (default: digits; 1 for "
+            "langevin, which needs positive ones)."
+        ),
+    ] = None,
+    start: Annotated[str, typer.Option(help="prior (stationary law) or pT (exact law at T).")] = "prior",
+    grid: Annotated[str, typer.Option(help="uniform or quadratic.")] = "uniform",
+    eps: Annotated[
+        float | None, typer.Option(help="The grid ends at T - eps (default: 0.001; not for langevin).")
+    ] = None,
+    denoise: Annotated[
+        bool | None,
+        typer.Option(
+            "--denoise/--no-denoise",
+            help="End with a noiseless Euler step over eps, 1 NFE (default: denoise; not for langevin).",
+        ),
+    ] = None,
+    lambda_s: Annotated[
+        str | None,
+        typer.Option(
+            help="Position noise of the letter O: 1.2, several 1,1.1,1.2. A scheme without it has one row."
+        ),
+    ] = None,
+    param: Annotated[str, typer.Option(help="Parameters of the process: beta_min=0.1,beta_max=20.")] = "",
+    as_json: Annotated[bool, typer.Option("--json", help="A JSON array of rows.")] = False,
+) -> None:
+    """Exact error of samplers on a Gaussian target: no Monte Carlo, no network.
+
+    Mean and covariance of every step are pushed exactly through the word, mode
+    by mode. w2_x is the 2-Wasserstein distance of the positions to the data
+    law, w2 that of positions and momenta, kl_x the Kullback-Leibler divergence
+    of data from sampler over the modes with positive variance. A run that
+    blew up because its steps are beyond the stability limit is called
+    unstable, with the step, the limit and the mode (in JSON under unstable).
+
+    \b
+    Examples:
+      splitting-analysis gaussian NOBA ROBA EM --nfe 50,100
+      splitting-analysis gaussian "O S B A" --nfe 50 --lambda-s 1,1.1,1.2
+      splitting-analysis gaussian EM EI DDPM --model vp --steps 49 --start pT \\
+          --no-denoise --param beta_min=0.1,beta_max=20
+    """
+    from analytic_models.table import cell
+    from reports.commands import gaussian_rows as g
+
+    if (nfe is None) == (steps is None):
+        raise ValueError("give either --nfe 50,100 (budgets) or --steps 49,99")
+    counts = g.counts(nfe, "--nfe") if nfe is not None else g.counts(steps or "", "--steps")
+    schemes = g.schemes_of(names, model, dynamics)
+    problem = g.problem_of(schemes[0].model_name, spectrum, param, start, grid, eps, denoise)
+    cases = g.cases(schemes, counts, g.lambdas(lambda_s))
+    if notice := g.announcement(g.check_time(cases, problem, are_steps=nfe is None)):
+        print(notice, file=sys.stderr)
+    rows = list(progress(g.rows(cases, problem, are_steps=nfe is None), len(cases)))
+    if as_json:
+        print_json(rows)
+    else:
+        shown = [c for c in COLUMNS if c != "lambda_s" or lambda_s]
+        print_table(shown, [[cell(row, c) for c in shown] for row in rows])
+        notes = (g.footnote(problem, rows), *g.readings(names, schemes, dynamics), *g.blow_ups(rows))
+        print(*notes, sep="\n", file=sys.stderr)

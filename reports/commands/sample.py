@@ -1,0 +1,191 @@
+"""`splitting-analysis sample`: images from a network, by any sampler."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from reports.commands.endings import ends_with_a_sentence
+from reports.render.progress import shown
+
+if TYPE_CHECKING:
+    from gpu_samplers.network import NCSNpp
+    from gpu_samplers.processes import PSLD, VP
+    from gpu_samplers.sampling import Job, Made, Partly
+
+TOLERANCE = 1e-4
+
+
+def sample(
+    sampler: Annotated[
+        str, typer.Option(help="A name from the catalogue, a word in quotes, or 'RK45 adaptive'.")
+    ],
+    n: Annotated[int, typer.Option("--n", "-n", help="Number of samples; torchrun lets only -n through.")],
+    out: Annotated[Path, typer.Option(help="Folder to write to; the same command again resumes there.")],
+    nfe: Annotated[
+        int | None, typer.Option(help="Budget of score evaluations per sample; it buys the steps.")
+    ] = None,
+    tol: Annotated[
+        float | None, typer.Option(help="Tolerance of RK45 adaptive, in place of --nfe (default: 1e-4).")
+    ] = None,
+    checkpoint: Annotated[
+        Path | None, typer.Option(help="A .ckpt, .pt or .safetensors (default: the digits network).")
+    ] = None,
+    config: Annotated[
+        str | None, typer.Option(help="Its configuration, a name or a .json file, if it does not hold one.")
+    ] = None,
+    model: Annotated[str, typer.Option(help="Process of the network: psld or vp.")] = "psld",
+    dynamics: Annotated[
+        str | None, typer.Option(help="ode or sde; by default what the letters say (noise: sde).")
+    ] = None,
+    param: Annotated[
+        str, typer.Option(help="Its parameters: Gamma=0.01,nu=4.01 (default: the checkpoint's record).")
+    ] = "",
+    factor: Annotated[
+        str, typer.Option(help="Factor of the kernel's covariance it was trained with: lower or upper.")
+    ] = "lower",
+    numerical_eps: Annotated[
+        float, typer.Option(help="Added to the kernel's variances; released PSLD weights: 1e-9.")
+    ] = 0.0,
+    seed: Annotated[int, typer.Option(help="Sample i depends on the seed and i alone.")] = 0,
+    grid: Annotated[str, typer.Option(help="uniform or quadratic.")] = "uniform",
+    eps: Annotated[float, typer.Option(help="The grid ends at T - eps.")] = 1e-3,
+    denoise: Annotated[
+        bool, typer.Option("--denoise/--no-denoise", help="End with a noiseless Euler step over eps (1 NFE).")
+    ] = True,
+    lambda_s: Annotated[float | None, typer.Option(help="Position noise of the letter O.")] = None,
+    merge_noise: Annotated[
+        bool, typer.Option("--merge-noise", help="Fewer normals: other samples of the same law, faster.")
+    ] = False,
+    form: Annotated[str, typer.Option("--format", help="npz (shards, float32) or png.")] = "npz",
+    shard: Annotated[int, typer.Option(help="Samples per shard; an interrupted shard is made again.")] = 512,
+    batch: Annotated[
+        int | None,
+        typer.Option(help="Samples at a time (64); changes them by rounding alone, which in bf16 shows."),
+    ] = None,
+    device: Annotated[str, typer.Option(help="cpu or cuda.")] = "cpu",
+    precision: Annotated[str, typer.Option(help="The network runs in float32, bf16 or float64.")] = "float32",
+    state: Annotated[str, typer.Option(help="The state is updated in float64 or float32.")] = "float64",
+    compile: Annotated[  # noqa: A002 - torch's word
+        bool, typer.Option("--compile", help="Run the network through torch.compile.")
+    ] = False,
+    channels_last: Annotated[
+        bool, typer.Option("--channels-last", help="Keep weights and images in this memory format.")
+    ] = False,
+    winograd: Annotated[
+        bool,
+        typer.Option("--winograd", help="Faster convolutions of large images on a CPU; memory for speed."),
+    ] = False,
+) -> None:
+    """Draw samples from a network, by any sampler.
+
+    Samples come in shards; a shard appears complete or not at all. An
+    interrupted run is resumed by the same command: what is there is kept; with
+    a larger --n it gets what a new run would, with a smaller one it keeps all. An
+    .npz holds images, float32 (n, channels, height, width) in the scale of the
+    data, and index; a .png one image, clipped to [-1, 1], named by its index.
+    run.json says what the samples depend on. Under torchrun the processes
+    share the work; the samples are the same for any number of them.
+
+    \b
+    Examples:
+      splitting-analysis sample --sampler ROBA --nfe 50 --n 64 --out digits --format png
+      splitting-analysis sample --sampler "O S B A" --nfe 50 --n 50000 --out roba \\
+          --checkpoint psld.safetensors --numerical-eps 1e-9 --device cuda --precision bf16
+      splitting-analysis sample --sampler "RK45 adaptive" --tol 1e-3 --n 64 --out rk45
+      torchrun --nproc-per-node 2 -m reports sample --sampler EM --nfe 20 -n 2000 --out em
+    """
+    try:
+        from gpu_samplers.distributed import rank_of
+        from gpu_samplers.sampling import BLACK_BOX, Job, write_samples
+    except ModuleNotFoundError as error:
+        raise ValueError(
+            f"sample needs {error.name}, which is not installed: pip install 'splitting-analysis[torch]'"
+        ) from None
+    from gpu_samplers.files import check_folder
+    from splitting_analysis.lookup import as_scheme, reading
+
+    rank = rank_of()
+    if rank.rank == 0:
+        check_folder(out)
+    network, process = _network_and_process(checkpoint, config, model, param, precision)
+    black_box = sampler.strip().casefold() == BLACK_BOX.casefold()
+    scheme = None if black_box else as_scheme(sampler, model, dynamics)
+    if rank.rank == 0 and scheme is not None and (said := reading(scheme, dynamics)):
+        print(said, file=sys.stderr)
+    job = Job(
+        scheme, process, n, nfe, seed=seed, grid=grid, eps=eps,
+        denoise=denoise, lambda_s=lambda_s, merge_noise=merge_noise,
+        tol=TOLERANCE if black_box and tol is None else tol,
+        precision=precision, state=state, factor=factor, numerical_eps=numerical_eps, shard=shard, form=form,
+    )  # fmt: skip
+    kept = f"the same command goes on from what is in {out}" if rank.rank == 0 else ""
+    remedy = "give a smaller --batch or --shard"
+    with ends_with_a_sentence(lambda: kept, remedy), _progress(rank.rank) as partly:
+        made = write_samples(
+            out, job, network, batch=batch, device=device, compile=compile, channels_last=channels_last,
+            winograd=winograd, rank=rank, progress=partly, partly=partly,
+        )  # fmt: skip
+    if rank.rank == 0:
+        print(_report(out, job, made, rank.world))
+
+
+def _network_and_process(
+    checkpoint: Path | None, config: str | None, model: str, param: str, precision: str
+) -> tuple[NCSNpp, PSLD | VP]:
+    """The network, and the process: its defaults, then the checkpoint's record, then what the user says."""
+    from dataclasses import fields
+
+    import torch
+
+    from gpu_samplers.checkpoints import network_of, read_checkpoint
+    from gpu_samplers.embedded import DIGITS, recorded_settings
+    from gpu_samplers.processes import PSLD, VP
+    from reports.commands.expressions import parse_settings
+
+    kinds: dict[str, type[PSLD | VP]] = {"psld": PSLD, "vp": VP}
+    if model not in kinds:
+        raise ValueError(f"--model {model}: a network is trained for one of: {', '.join(kinds)}")
+    if config is not None and checkpoint is None:
+        raise ValueError("--config: the digits network has its own; give --checkpoint too")
+    path = checkpoint or DIGITS
+    stored = read_checkpoint(path)
+    kind = kinds[model]
+    try:
+        recorded = recorded_settings(stored, kind)
+    except ValueError as error:
+        raise ValueError(f"{path}: {error}, which is not --model {model}") from None
+    process = kind(**(recorded | parse_settings(param, [field.name for field in fields(kind)])))
+    dtype = torch.float64 if precision == "float64" else torch.float32
+    return network_of(path, stored, config, dtype), process
+
+
+def _report(out: Path, job: Job, made: Made, processes: int) -> str:
+    """What was done, in a line or two."""
+    more = f"; {made.kept} more, asked for before, are kept" if made.kept else ""
+    if not made.samples:
+        all_there = "; all were there" if processes == 1 else ""
+        return f"{out}: {job.n} samples{all_there}{more}"
+    least, most = made.nfe
+    nfe = f"{least}" if least == most else f"{least} to {most}"
+    per_sample = 1000 * made.seconds / made.samples
+    by = "" if processes == 1 else f" by the first of {processes} processes"
+    return (
+        f"{out}: {job.n} samples, {nfe} evaluations each; "
+        f"{made.samples} made now{by} in {made.seconds:.1f} s ({per_sample:.3g} ms each){more}"
+    )
+
+
+@contextmanager
+def _progress(rank: int) -> Iterator[Partly | None]:
+    """The first process shows progress, for all of them: they have shares of one size."""
+    if rank:
+        yield None
+        return
+    with shown("samples") as show:
+        yield lambda done, total: show(done, total, "samples")

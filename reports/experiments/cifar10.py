@@ -1,0 +1,91 @@
+"""Our exact errors on the CIFAR-10 spectrum, computed once and stored: the spectrum is not ours to ship.
+
+    python -m reports.experiments.cifar10 cifar10_covariance_eigenvalues.npy
+
+writes `data/cifar10_exact.json` again. The eigenvalues are those published with Pierret & Galerne
+(arXiv 2405.14250), 3,072 numbers; the file's SHA-256 is kept beside the results.
+"""
+
+from __future__ import annotations
+
+from argparse import ArgumentParser
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from analytic_models.diffusions import PSLD, VP
+from analytic_models.distances import score_card
+from analytic_models.grids import grid
+from analytic_models.moments import run
+from analytic_models.targets import Gaussian, load_spectrum
+from reports.experiments import runner, store
+from reports.experiments.runner import SILENT, Watch
+from reports.experiments.store import published
+from splitting_analysis.catalogue import entries, find
+from splitting_analysis.local_error import at_lambda_one
+from splitting_analysis.scheme import steps_for
+
+POINTS_PER_NFE = {"RK4": 4}
+"""Grid points per budget as published: NFE / 4 for RK4, NFE for all others, Heun included."""
+CORRECTED = "Heun, NFE/2 points"
+PSLD_NFES = (50, 100)
+
+
+def vp_w2(target: Gaussian, name: str, nfe: int, eps: float) -> float:
+    """One cell of table 1 of arXiv 2405.14250 under its conventions: started from the exact law at T,
+    uniform grid of so many points on [0, T - eps], no denoising step."""
+    points = nfe // (2 if name == CORRECTED else POINTS_PER_NFE.get(name, 1))
+    scheme, process = find(name.split(",", maxsplit=1)[0], "vp"), VP()
+    law = run(scheme, process, target, grid("uniform", points - 1, process.T, eps), "pT", denoise=False)
+    return score_card(law, process, target)["w2_x"]
+
+
+def compute(target: Gaussian, watch: Watch = SILENT) -> dict[str, Any]:
+    """Everything that is stored, at six significant digits."""
+    table = published()["gaussian_w2_vp_cifar10"]
+    vp: dict[str, dict[str, dict[str, float]]] = {}
+    for eps in ("eps=0", "eps=1e-3"):
+        rows = list(table[eps]) + ([CORRECTED] if "Heun" in table[eps] else [])
+        budgets = [int(nfe) for nfe in next(iter(table[eps].values()))]
+        vp[eps] = {
+            name: {str(nfe): _six(vp_w2(target, name, nfe, float(eps.partition("=")[2]))) for nfe in budgets}
+            for name in watch(rows, f"VP, {eps}")
+        }
+    psld = {
+        grid_name: {
+            s.name: {str(nfe): _six(psld_w2(target, s.name, nfe, grid_name)) for nfe in PSLD_NFES}
+            for s in watch(entries("psld"), f"PSLD, {grid_name} grid")
+        }
+        for grid_name in ("uniform", "quadratic")
+    }
+    return {"vp_w2": vp, "psld_w2_x": psld}
+
+
+def psld_w2(target: Gaussian, name: str, nfe: int, grid_name: str) -> float:
+    """Position error of a PSLD scheme at its default parameters, started from the prior, denoised."""
+    scheme, process = at_lambda_one(find(name)), PSLD()
+    steps = steps_for(nfe, scheme, denoise=True)
+    law = run(scheme, process, target, grid(grid_name, steps, process.T, 1e-3), "prior", denoise=True)
+    return score_card(law, process, target)["w2_x"]
+
+
+def _six(value: float) -> float:
+    return float(f"{value:.6g}")
+
+
+def keep(path: str, watch: Watch = SILENT) -> None:
+    """Compute everything on the spectrum in a file and store it. Raises ValueError for a bad file."""
+    target = Gaussian(load_spectrum(path))
+    store.save("cifar10", {"_spectrum_sha256": store.digest(Path(path)), **compute(target, watch)})
+
+
+def command() -> None:
+    """The command line."""
+    parser = ArgumentParser(prog="python -m reports.experiments.cifar10", description=__doc__)
+    parser.add_argument("file", help="the eigenvalues, an .npy file")
+    given = parser.parse_args()
+    runner.run(store.KEPT["cifar10"].command, lambda: {"cifar10": partial(keep, given.file)})
+
+
+if __name__ == "__main__":
+    command()
