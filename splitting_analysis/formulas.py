@@ -13,6 +13,7 @@ block ("xx") a product stands for its symmetric part; in one dimension it is the
 from __future__ import annotations
 
 from fractions import Fraction
+from functools import lru_cache
 from math import gcd
 from typing import Any
 
@@ -27,7 +28,7 @@ def coefficient_parts(element: PolyElement) -> tuple[str, Fraction, dict[str, in
 
     M and 1/M are merged into one signed power of M.
     """
-    constant, factors = element.factor_list()
+    constant, factors = _factored(element)
     content = Fraction(int(constant.numerator), int(constant.denominator))
     powers: dict[str, int] = {}
     rest: list[Any] = []
@@ -50,6 +51,18 @@ def coefficient_parts(element: PolyElement) -> tuple[str, Fraction, dict[str, in
             powers[name] = powers.get(name, 0) - powers.pop(inverse)
     sign = "-" if content < 0 else "+"
     return sign, abs(content), {k: v for k, v in powers.items() if v}, rest
+
+
+@lru_cache(maxsize=10_000)
+def _factored(element: PolyElement) -> tuple[Any, list[tuple[PolyElement, int]]]:
+    """A constant and factors with their exponents. One term, as most have, is its own factorization.
+
+    Kept, as every style spells the same coefficients and factoring them is most of the work.
+    """
+    if len(element) != 1:
+        return element.factor_list()
+    ((exponents, constant),) = element.terms()
+    return constant, [(g, k) for g, k in zip(element.ring.gens, exponents, strict=True) if k]
 
 
 def _leading_sign(element: PolyElement) -> int:

@@ -7,7 +7,10 @@ HYPOTHESIS_PROFILE=explore draws fresh and more numerous ones.
 from __future__ import annotations
 
 import os
+from collections import Counter
+from collections.abc import Iterator
 
+import pytest
 from hypothesis import settings
 
 # Before numpy and torch start theirs: pytest's processes share the cores, threads of each would only wait.
@@ -17,3 +20,44 @@ os.environ.setdefault("MPLBACKEND", "Agg")  # figures are files; no test opens a
 settings.register_profile("fixed", deadline=None, derandomize=True)
 settings.register_profile("explore", deadline=None, max_examples=1000, print_blob=True)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "fixed"))
+
+
+# What the tests cost is shown after each run, so that a dear one is seen when it is added. It is processor
+# time, as a loaded machine stretches the other; no test fails by it.
+
+SHOWN = 10
+spent: Counter[str] = Counter()
+since = 0.0
+
+
+def processor_time() -> float:
+    """Seconds of this process and of the children that it has waited for."""
+    return sum(os.times()[:4])
+
+
+@pytest.hookimpl(hookwrapper=True)
+def pytest_runtest_makereport() -> Iterator[None]:
+    """In the process that runs the test: the time since the last report goes with this one."""
+    global since
+    outcome = yield
+    now = processor_time()
+    outcome.get_result().processor_time = now - since
+    since = now
+
+
+def pytest_collection_finish() -> None:
+    global since
+    since = processor_time()
+
+
+def pytest_runtest_logreport(report: pytest.TestReport) -> None:
+    """In the process that shows the results, which may be another."""
+    spent[report.nodeid.partition("::")[0]] += report.processor_time
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    total = processor_time()  # of pytest-xdist's workers too: they have ended by now
+    rest = total - sum(spent.values())
+    terminalreporter.write_sep("=", f"processor time: {total:.0f} s, {rest:.0f} s of them imports")
+    for name, seconds in spent.most_common(SHOWN):
+        terminalreporter.write_line(f"{seconds:6.1f} s {name}")

@@ -208,7 +208,7 @@ def test_a_file_that_cannot_be_written_leaves_the_old_one(monkeypatch, tmp_path)
     found = quality_data.stored("dataset")
     assert found is not None and found.items() >= {"a": 1, "cells": [{"b": 2.5}, {"b": None}]}.items()
     monkeypatch.setattr("pathlib.Path.replace", lambda *_: (_ for _ in ()).throw(OSError("full")))
-    with pytest.raises(ValueError, match="full"):
+    with pytest.raises(ValueError, match="cannot be written: full"):
         quality_data.save("dataset", {"cells": []})
     assert json.loads((tmp_path / "quality_dataset.json").read_text())["a"] == 1
     assert len(list(tmp_path.iterdir())) == 1

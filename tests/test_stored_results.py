@@ -107,7 +107,7 @@ def test_every_command_seals_what_it_writes_and_a_failing_disk_leaves_the_old_fi
     assert len(json.loads(written)["_sha256"]) == 64
     assert store.read(path) == {k: v for k, v in json.loads(written).items() if k != "_sha256"}
     monkeypatch.setattr("pathlib.Path.replace", lambda *_: (_ for _ in ()).throw(OSError("full")))
-    with pytest.raises(ValueError, match="full"):
+    with pytest.raises(ValueError, match="cannot be written: full"):
         command(tmp_path / "data", monkeypatch)
     assert list((tmp_path / "data").iterdir()) == [path] and path.read_text("utf-8") == written
 
