@@ -126,7 +126,7 @@ MIXED = scheme("S B O/3 A O*2/3")
 """Between two scores it draws four normals, and A mixes them: two correlated ones do as much."""
 
 
-@settings(max_examples=60)
+@settings(max_examples=25)
 @given(entry=schemes(), varying=st.booleans(), merge=st.booleans(), denoise=st.booleans())
 @example(entry=MIXED, varying=True, merge=True, denoise=False)
 def test_the_law_of_any_word_is_the_exact_one(entry, varying, merge, denoise):

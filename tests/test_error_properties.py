@@ -200,14 +200,14 @@ def test_a_hamiltonian_splitting_has_the_order_that_free_algebra_says(pieces):
     assert leading == order + 1 if order < 4 else leading and leading > 4
 
 
-@settings(max_examples=30)
+@settings(max_examples=15)
 @given(pieces=exact_splittings("ABO"))
 def test_a_langevin_splitting_has_the_order_that_free_algebra_says(pieces):
     error = local_error(scheme(fresh_word(pieces), "langevin", "sde"))
     assert error.leading == splitting_order(pieces, 2) + 1
 
 
-@settings(max_examples=6)
+@settings(max_examples=3)
 @given(pieces=exact_splittings("ABO", 2))
 def test_a_palindrome_of_exact_pieces_has_no_h2_error_and_loses_that_when_one_piece_moves(pieces):
     half = [(letter, part / 2) for letter, part in pieces]
@@ -220,7 +220,7 @@ def test_a_palindrome_of_exact_pieces_has_no_h2_error_and_loses_that_when_one_pi
 
 @pytest.mark.parametrize(("model", "dynamics"), [("psld", "ode"), ("psld", "sde"), ("vp", "sde")])
 def test_any_word_is_consistent_at_lambda_one(model, dynamics):
-    @settings(max_examples=12)
+    @settings(max_examples=5)
     @given(word=splitting_words(model, dynamics, 2))
     def holds(word):
         s = scheme(word, model, dynamics)
@@ -249,7 +249,7 @@ def doubled(word, letter):
 def test_halving_an_exact_piece_changes_nothing(model):
     letters = {"langevin": "ABO", "psld": "OL", "vp": "L"}[model]
 
-    @settings(max_examples=8)
+    @settings(max_examples=4)
     @given(word=splitting_words(model, "sde", 2, carried=model != "psld"), letter=st.sampled_from(letters))
     def holds(word, letter):
         whole = at_lambda_one(scheme(word, model, "sde"))
@@ -269,7 +269,7 @@ def test_halving_what_is_not_exact_changes_the_error():
     assert (local_error(scheme(roba)) - local_error(scheme(doubled(roba, "O")))).leading == 2
 
 
-@settings(max_examples=15)
+@settings(max_examples=8)
 @given(words=st.tuples(*[splitting_words("psld", "sde", 2, carried=False)] * 3))
 def test_differences_of_errors_are_antisymmetric_and_add_up(words):
     x, y, z = (local_error(scheme(word, "psld", "sde")) for word in words)

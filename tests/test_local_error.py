@@ -107,12 +107,15 @@ def test_both_policies_of_lambda_s_err_as_their_closed_forms_say(rule):
     assert abs(truth[1]) > 1e-2
 
 
-@pytest.mark.parametrize("model", ["psld", "vp", "langevin"])
-def test_random_ode_words_err_as_their_closed_forms_say(model):
+@pytest.mark.parametrize(
+    ("model", "examples"),
+    [("psld", 3), ("vp", 8), ("langevin", 8), pytest.param("psld", 100, marks=pytest.mark.heavy)],
+)
+def test_random_ode_words_err_as_their_closed_forms_say(model, examples):
     p = problems.problem(model, "ode")
     here = point(p)
 
-    @settings(max_examples=12)
+    @settings(max_examples=examples)
     @given(word=splitting_words(model, "ode", 2))
     def holds(word):
         truth = oracle.ode_error(p, str(word), 3)
@@ -150,7 +153,7 @@ def test_random_sde_words_err_weakly_as_their_closed_forms_say_in_two_dimensions
     holds()
 
 
-@pytest.mark.parametrize("key", ["x", "xx"])
+@pytest.mark.parametrize("key", [pytest.param("x", marks=pytest.mark.heavy), "xx"])
 @pytest.mark.parametrize("word", ["K S L", "K/2 S L K/2"])
 def test_moments_through_h3_hold_in_two_dimensions_with_a_score_carried_past_noise(word, key):
     p = problems.problem("vp", "sde", 2)

@@ -206,10 +206,10 @@ def _arbitrary_text(draw: random.Random) -> str:
     return "".join(map(chr, draw.choices(range(0x80), k=draw.randint(0, 20))))
 
 
-def test_20_000_arbitrary_texts_are_words_or_word_errors_and_nothing_else():
+def test_5_000_arbitrary_texts_are_words_or_word_errors_and_nothing_else():
     draw = random.Random(20240211)
     read = refused = 0
-    for _ in range(20_000):
+    for _ in range(5_000):
         text = _arbitrary_text(draw)
         try:
             word = parse(text)
@@ -219,7 +219,7 @@ def test_20_000_arbitrary_texts_are_words_or_word_errors_and_nothing_else():
         else:
             read += 1
             assert parse(str(word)) == word
-    assert read > 200 and refused > 10_000
+    assert read > 50 and refused > 2_500
 
 
 @settings(max_examples=300)

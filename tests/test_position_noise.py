@@ -28,6 +28,7 @@ from splitting_analysis.order import observed_order
 from splitting_analysis.scheme import LambdaS
 
 DIGITS = Setting(PSLD(), Gaussian(digits_spectrum()))
+FEW = replace(DIGITS, target=Gaussian(digits_spectrum()[::9]))
 MODES = Setting(
     PSLD(Gamma=0.3, nu=4.3, beta_min=4.0, beta_max=8.0), Gaussian(np.array([2.0, 0.3, 0.0])), eps=0.01
 )
@@ -56,7 +57,7 @@ def test_the_interpolated_curve_is_the_error_of_each_run(entry, rule):
 
 @o_words
 def test_the_best_lambda_s_beats_every_other_in_the_interval(entry):
-    for nfe in (20, 50, 100, 200) if entry.name == "ROBA" else (20, 100):
+    for nfe in (20, 100) if entry.name == "ROBA" else (20,):
         best = best_lambda_s(entry, DIGITS, nfe)
         others = x_error_curve(entry, DIGITS, nfe)(np.linspace(0, 32, 1000))
         assert best.w2_x <= others.min() * (1 + 1e-9)
@@ -105,7 +106,7 @@ def test_with_a_fixed_clock_step_the_variance_is_affine_in_the_injected_variance
 
 
 @pytest.mark.parametrize(
-    "setting", [DIGITS, MODES, replace(MODES, start="pT")], ids=["digits", "modes", "pT"]
+    "setting", [FEW, MODES, replace(MODES, start="pT")], ids=["digits", "modes", "pT"]
 )
 def test_the_limit_of_small_steps_has_the_same_variance_by_integration_and_by_quadrature(setting):
     exact = closed_flow("sde", setting.diffusion, setting.target, 0.0, setting.diffusion.T - setting.eps)
@@ -116,10 +117,11 @@ def test_the_limit_of_small_steps_has_the_same_variance_by_integration_and_by_qu
         assert np.all(excess > 0) if value > 1 else np.all(np.abs(excess) < 1e-11)
 
 
-@rules
-@pytest.mark.parametrize("entry", [find("NOBA"), find("RBAO"), find("ROBAB")], ids=lambda s: s.name)
-def test_small_steps_tend_to_that_limit_at_first_order(entry, rule):
-    inexact = replace(entry, lambda_s=LambdaS(rule, Fraction(5, 2)))
+@pytest.mark.parametrize(
+    ("name", "rule"), [("NOBA", "exponent"), ("RBAO", "variance"), ("ROBAB", "exponent")]
+)
+def test_small_steps_tend_to_that_limit_at_first_order(name, rule):
+    inexact = replace(find(name), lambda_s=LambdaS(rule, Fraction(5, 2)))
     limit = limit_law(MODES, 2.5)[1][0][0]
     steps = [2**k for k in range(7, 11)]
     errors = np.array([x_variance(inexact, MODES, n, None) - limit for n in steps])

@@ -299,7 +299,10 @@ def test_checking_without_a_copy_says_how_to_make_one(tmp_path):
         site.check_report(True, tmp_path / "nowhere")
 
 
-def test_an_interrupted_build_leaves_the_old_report_and_no_fragments(tmp_path, files, monkeypatch):
+def test_an_interrupted_build_leaves_the_old_report_and_no_fragments(
+    tmp_path, pages, files, monkeypatch
+):
+    monkeypatch.setattr(site, "build_pages", lambda *_, **__: pages)
     site.build_report(tmp_path / "out", quick=True)
     before = {p: p.read_bytes() for p in (tmp_path / "out").rglob("*") if p.is_file()}
     assert {p.relative_to(tmp_path / "out").as_posix() for p in before} == files.keys()
@@ -376,7 +379,10 @@ def test_writing_into_a_file_is_refused(tmp_path):
         site.build_report(tmp_path / "taken", quick=True)
 
 
-def test_the_command_writes_checks_and_exits_with_one_on_a_difference(tmp_path, capsys):
+def test_the_command_writes_checks_and_exits_with_one_on_a_difference(
+    tmp_path, pages, capsys, monkeypatch
+):
+    monkeypatch.setattr(site, "build_pages", lambda *_, **__: pages)
     out = tmp_path / "r"
     command.report(out, quick=True, check=False)
     assert "index.html" in capsys.readouterr().out

@@ -261,6 +261,7 @@ def torchrun(processes, *arguments):
     )
 
 
+@pytest.mark.heavy
 def test_two_processes_make_the_samples_of_one_and_only_the_first_speaks(net, tmp_path):
     shown = torchrun(2, *command(net, tmp_path / "two"))
     assert shown.stdout.count("\n") == 1 and "12 made now by the first of 2 processes" in shown.stdout
