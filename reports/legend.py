@@ -34,7 +34,7 @@ def legend(formulas: Iterable[tuple[str, str]], scheme: Scheme) -> list[str]:
 
 
 def _tokens(text: str, model: Model) -> list[str]:
-    """The distinct symbols of a text in alphabetical order ("x" before "x²"), powers of operators with them."""
+    """The distinct symbols of a text in alphabetical order ("x" before "x²"), operators with powers."""
     state = [row(name) for name in (*model.components, *model.scores) if name]
     names = sorted({r.text.strip() for r in [*ROWS.values(), *state]}, key=len, reverse=True)
     operator = rf"[∂Δ]_{_WORD}+[{_SUPER}]*"

@@ -212,7 +212,8 @@ def moments(model: Model, phi: Combination) -> dict[str, Combination]:
             accumulate(result[children[0][0]], children[0][1], coefficient)
         elif len(children) == 2:
             a, b = sorted((children[0][0], children[1][0]), key=model.components.index)
-            accumulate(result[pair(a, b, model.components)], (MOMENT, 0, children), coefficient * (2 if a == b else 1))
+            by_tree = result[pair(a, b, model.components)]
+            accumulate(by_tree, (MOMENT, 0, children), coefficient * (2 if a == b else 1))
     return result
 
 

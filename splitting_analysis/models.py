@@ -44,7 +44,8 @@ class Rule(StrEnum):
 class Piece:
     """One term of the reverse drift, its noise, and the rule that advances it.
 
-    Raises ValueError for a rule that the terms do not allow, as it is made.
+    Raises ValueError, as it is made, for a rule that the terms do not allow, and for terms in a
+    parameter that the table of symbols lacks.
     """
 
     rule: Rule
@@ -58,6 +59,11 @@ class Piece:
         if self.rule not in tuple(Rule):
             known = ", ".join(f"Rule.{rule.name}" for rule in Rule)
             raise ValueError(f"no rule {self.rule!r} for a piece; there are: {known}")
+        try:
+            self.linear(ones()), self.score(ones()), self.noise(ones())
+        except AttributeError as error:
+            known = ", ".join(vars(ones()))
+            raise ValueError(f"no parameter {error.name!r} in symbols.py; there are: {known}") from None
         if self.rule is Rule.ANCESTRAL and self.linear(ones()) != ((ones().half,),):
             raise ValueError("the ancestral rule is that of x/2 in one component: its step contains it")
         if self.tuned is not None and not (self.rule is Rule.EXPONENTIAL and self._uncoupled):

@@ -128,7 +128,8 @@ def strong_error(scheme: Scheme) -> LocalError:
     terms: dict[int, dict[str, Combination]] = {1: {}, 3: {}}
     for a, b in combinations_with_replacement(model.components, 2):
         for power, by_key in terms.items():
-            by_key[pair(a, b, model.components)] = _mean_square(scheme, kernels, a, errors[a][power], b, errors[b][power])
+            mean = _mean_square(scheme, kernels, a, errors[a][power], b, errors[b][power])
+            by_key[pair(a, b, model.components)] = mean
     if value != "free":
         terms = {power: _at_lambda(by_key, value) for power, by_key in terms.items()}
     terms = {1: terms[1]} if any(terms[1].values()) else {3: terms[3]}

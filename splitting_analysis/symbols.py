@@ -161,9 +161,15 @@ def printed() -> list[str]:
     return [row.name for row in (*rows("clock"), *rows("parameter", "scale"))]
 
 
-def rank(name: str) -> int:
-    """The place of a symbol in the table; those without a line come last."""
-    return next((i for i, known in enumerate(ROWS) if known == name), len(ROWS))
+def rank(name: str) -> tuple[int, int]:
+    """The place of a symbol among plain terms: components, scores, the rest; no line comes last."""
+    kinds: list[Kind] = ["component", "score"]
+    kind = row(name).kind
+    known = [each.name for each in rows(kind)]
+    return (
+        kinds.index(kind) if kind in kinds else len(kinds),
+        known.index(name) if name in known else len(known),
+    )
 
 
 def namespace(half: Any, values: Mapping[str, Any]) -> SimpleNamespace:
