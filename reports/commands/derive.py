@@ -18,7 +18,9 @@ def derive(
     dynamics: Annotated[
         str | None, typer.Option(help="ode or sde; by default what the letters say (noise: sde).")
     ] = None,
-    order: Annotated[int | None, typer.Option(help="Highest power of h (default: 3 ODE, 2 SDE).")] = None,
+    order: Annotated[
+        int | None, typer.Option(help="Powers of h (default: 3 ODE, 2 SDE; the leading term in any case).")
+    ] = None,
     minus: Annotated[str | None, typer.Option(help="Subtract the error of this scheme.")] = None,
     style: Annotated[str, typer.Option("--format", help="text, latex, mathml or json.")] = "text",
     lambda_s: Annotated[
