@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from reports.commands.terminal import heard, print_json
+from splitting_analysis.lookup import reading
 
 
 def derive(
@@ -53,7 +54,6 @@ def derive(
           --at Gamma=0.01,nu=4.01,beta=8,x=0.3,m=-0.7,t=0.4
     """
     from reports.commands import derivation
-    from splitting_analysis.lookup import reading
 
     style = style.strip().lower()
     for one in derivation.resolved(scheme, minus, model, dynamics):  # said before the work, which may be long
