@@ -5,6 +5,7 @@ from __future__ import annotations
 import runpy
 import sys
 from functools import partial
+from typing import Any
 
 import pytest
 import torch
@@ -29,7 +30,7 @@ def made(kept, name, watch):
 
 def test_parts_are_run_in_order_with_what_is_done_on_standard_error(capsys, monkeypatch):
     monkeypatch.setattr(progress, "SILENCE", 0.0)  # every step says a line
-    kept = []
+    kept: list[tuple[str, int]] = []
     parts = {name: partial(made, kept, name) for name in ("first", "second")}
     runner.run("command", lambda: parts)
     assert kept == [(name, i) for name in parts for i in (1, 2, 3)]
@@ -42,12 +43,12 @@ def test_parts_are_run_in_order_with_what_is_done_on_standard_error(capsys, monk
 
 
 def test_a_run_that_was_stopped_says_what_is_left_and_keeps_what_is_done(capsys):
-    kept = []
+    kept: list[tuple[str, int]] = []
 
     def stops(watch):
         raise KeyboardInterrupt
 
-    parts = {"done": partial(made, kept, "done"), "stops": stops, "later": partial(made, kept, "later")}
+    parts: dict[str, Any] = {"done": partial(made, kept, "done"), "stops": stops, "later": partial(made, kept, "later")}
     with pytest.raises(SystemExit) as stop:
         runner.run("python -m it", lambda: parts)
     assert stop.value.code == 130 and [name for name, _ in kept] == ["done"] * 3
