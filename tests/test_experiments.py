@@ -48,7 +48,8 @@ def test_a_run_that_was_stopped_says_what_is_left_and_keeps_what_is_done(capsys)
     def stops(watch):
         raise KeyboardInterrupt
 
-    parts: dict[str, Any] = {"done": partial(made, kept, "done"), "stops": stops, "later": partial(made, kept, "later")}
+    parts: dict[str, Any] = {name: partial(made, kept, name) for name in ("done", "later")}
+    parts = {"done": parts["done"], "stops": stops, "later": parts["later"]}
     with pytest.raises(SystemExit) as stop:
         runner.run("python -m it", lambda: parts)
     assert stop.value.code == 130 and [name for name, _ in kept] == ["done"] * 3
