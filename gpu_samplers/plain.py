@@ -3,12 +3,15 @@
 Nothing here or in plain_psld.py knows words, letters or models.py: a wrong letter there cannot
 hide. A sampler takes the process, the score, the state's components, the reverse times
 t_0 < ... < t_n and the noise, and returns the components at t_n. PSLD: s(x, m, tau) is (sx, sm)
-and noise() two normals; VP: s(x, tau), noise() one; Langevin: s(q), noise() one.
+and noise() two normals; VP: s(x, tau), noise() one; Langevin: s(q), noise() one. It is called
+model_name, as `psld_roba`, and found by that; one of an ODE calls its last argument `_`.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Sequence
+from inspect import isfunction, signature
 from math import exp, expm1, sqrt
 from typing import Any
 
@@ -23,22 +26,22 @@ Pair = tuple[Tensor, Tensor]
 Times = Sequence[float]
 
 
-def vp_slope(p: VP, s: Any, x: Tensor, tau: float) -> Tensor:
+def slope(p: VP, s: Any, x: Tensor, tau: float) -> Tensor:
     return p.beta(tau) / 2 * (x + s(x, tau))
 
 
 def vp_euler(p: VP, s: Any, x: Tensor, times: Times, _: Any) -> Tensor:
     """Euler on the probability flow (Song et al. 2021)."""
     for t, h in steps(times):
-        x = x + h * vp_slope(p, s, x, p.T - t)
+        x = x + h * slope(p, s, x, p.T - t)
     return x
 
 
 def vp_heun(p: VP, s: Any, x: Tensor, times: Times, _: Any) -> Tensor:
     """Heun on the probability flow (Karras et al. 2022, algorithm 1)."""
     for t, h in steps(times):
-        d = vp_slope(p, s, x, p.T - t)
-        after = vp_slope(p, s, x + h * d, p.T - t - h)
+        d = slope(p, s, x, p.T - t)
+        after = slope(p, s, x + h * d, p.T - t - h)
         x = x + h * (d / 2 + after / 2)
     return x
 
@@ -46,10 +49,10 @@ def vp_heun(p: VP, s: Any, x: Tensor, times: Times, _: Any) -> Tensor:
 def vp_rk4(p: VP, s: Any, x: Tensor, times: Times, _: Any) -> Tensor:
     """The classical Runge-Kutta method on the probability flow."""
     for t, h in steps(times):
-        k1 = vp_slope(p, s, x, p.T - t)
-        k2 = vp_slope(p, s, x + h / 2 * k1, p.T - t - h / 2)
-        k3 = vp_slope(p, s, x + h / 2 * k2, p.T - t - h / 2)
-        k4 = vp_slope(p, s, x + h * k3, p.T - t - h)
+        k1 = slope(p, s, x, p.T - t)
+        k2 = slope(p, s, x + h / 2 * k1, p.T - t - h / 2)
+        k3 = slope(p, s, x + h / 2 * k2, p.T - t - h / 2)
+        k4 = slope(p, s, x + h * k3, p.T - t - h)
         x = x + h / 6 * (k1 + 2 * k2 + 2 * k3 + k4)
     return x
 
@@ -171,26 +174,29 @@ def langevin_baoa(p: Langevin, s: Any, q: Tensor, v: Tensor, times: Times, noise
 
 
 Sampler = Callable[..., Any]
-_OURS = plain_psld
-SAMPLERS: dict[str, dict[str, Sampler]] = {
-    "psld": {
-        "Euler": _OURS.psld_euler, "NSE": _OURS.psld_nse, "RSE": _OURS.psld_rse, "NVV": _OURS.psld_nvv,
-        "RVV": _OURS.psld_rvv, "RK45": _OURS.psld_rk45, "EM": _OURS.psld_em, "SSCS": _OURS.psld_sscs,
-        "NOBA": _OURS.psld_noba, "ROBA": _OURS.psld_roba, "NBAO": _OURS.psld_nbao, "RBAO": _OURS.psld_rbao,
-        "NOBAB": _OURS.psld_nobab, "ROBAB": _OURS.psld_robab, "RK45 adaptive": _OURS.psld_rk45_adaptive,
-    },
-    "vp": {
-        "Euler": vp_euler, "Heun": vp_heun, "RK4": vp_rk4, "EM": vp_em, "EI": vp_ei, "DDPM": vp_ddpm,
-        "SSCS": vp_sscs,
-    },
-    "langevin": {
-        "SE": langevin_se, "VV": langevin_vv, "EM": langevin_em, "BAOAB": langevin_baoab,
-        "ABOBA": langevin_aboba, "OBABO": langevin_obabo, "BAOA": langevin_baoa,
-    },
-}  # fmt: skip
-"""By model and catalogue name; "RK45 adaptive" is a baseline that no word describes."""
-STOCHASTIC = {"EM", "SSCS", "NOBA", "ROBA", "NBAO", "RBAO", "NOBAB", "ROBAB", "EI", "DDPM"}
-"""Samplers of a reverse SDE: their denoising step follows the SDE's drift."""
+_MODELS = {kind.model_name for kind in (PSLD, VP, Langevin)}
+SAMPLERS: dict[tuple[str, str], Sampler] = {
+    (model, name): function
+    for function in [*vars(plain_psld).values(), *globals().values()]
+    if isfunction(function)
+    for model, _, name in [function.__name__.partition("_")]
+    if model in _MODELS
+}
+"""By model and name: the functions that are called so, "psld_roba". `psld_rk45_adaptive` is no word's."""
+
+
+def sampler_of(model: str, name: str) -> Sampler:
+    """The sampler that a catalogue name of a model stands for, upper or lower case; ValueError if none."""
+    key = (model, re.sub(r"\W+", "_", name.lower()))
+    if key not in SAMPLERS:
+        known = ", ".join(own for kind, own in SAMPLERS if kind == model) or "none"
+        raise ValueError(f"no plain {model} sampler {name!r}; there are: {known}")
+    return SAMPLERS[key]
+
+
+def is_stochastic(sampler: Sampler) -> bool:
+    """Whether it is one of a reverse SDE, which its noise shows: its denoising step follows that drift."""
+    return "noise" in signature(sampler).parameters
 
 
 def denoise(p: PSLD | VP, stochastic: bool, score: Any, z: Tensor, t: float) -> Tensor:
@@ -217,10 +223,7 @@ def sample(
     score(z, tau) and noise(q) as in engine.run. `last`: with the denoising step, where there is
     something left to denoise. `options` go to the sampler (lambda_s; tol of "RK45 adaptive").
     """
-    samplers = SAMPLERS[p.model_name]
-    if name not in samplers:
-        raise ValueError(f"no plain {p.model_name} sampler {name!r}; there are: {', '.join(samplers)}")
-    sampler, score = samplers[name], _on_copies(score)
+    sampler, score = sampler_of(p.model_name, name), _on_copies(score)
 
     if isinstance(p, Langevin):
         return torch.stack(sampler(p, lambda q: score(q[None], 0.0)[0], *z, times, lambda: noise(1)[0]))
@@ -229,4 +232,4 @@ def sample(
     else:
         of_pair = lambda x, m, tau: score(torch.stack((x, m)), tau)  # noqa: E731 - a name for one line
         z = torch.stack(sampler(p, of_pair, *z, times, lambda: noise(2), **options))
-    return denoise(p, name in STOCHASTIC, score, z, times[-1]) if last and times[-1] < p.T else z
+    return denoise(p, is_stochastic(sampler), score, z, times[-1]) if last and times[-1] < p.T else z

@@ -29,7 +29,7 @@ def delta(p: PSLD | VP, t: float, h: float) -> float:
 # PSLD, probability-flow ODE: dx = b/2 (G x - m/M + G sx) dt, dm = b/2 (x + nu m + M nu sm) dt.
 
 
-def psld_slope(p: PSLD, s: Any, x: Tensor, m: Tensor, tau: float) -> Pair:
+def slope(p: PSLD, s: Any, x: Tensor, m: Tensor, tau: float) -> Pair:
     sx, sm = s(x, m, tau)
     b, G, nu, M = p.beta(tau), p.Gamma, p.nu, p.M
     return b / 2 * (G * x - m / M + G * sx), b / 2 * (x + nu * m + M * nu * sm)
@@ -38,7 +38,7 @@ def psld_slope(p: PSLD, s: Any, x: Tensor, m: Tensor, tau: float) -> Pair:
 def psld_euler(p: PSLD, s: Any, x: Tensor, m: Tensor, times: Sequence[float], _: Any) -> Pair:
     """Euler."""
     for t, h in steps(times):
-        dx, dm = psld_slope(p, s, x, m, p.T - t)
+        dx, dm = slope(p, s, x, m, p.T - t)
         x, m = x + h * dx, m + h * dm
     return x, m
 
@@ -89,15 +89,15 @@ def psld_rvv(p: PSLD, s: Any, x: Tensor, m: Tensor, times: Sequence[float], _: A
     return x, m
 
 
-def psld_flow(p: PSLD, s: Any) -> Callable[[float, Tensor], Tensor]:
-    return lambda t, z: torch.stack(psld_slope(p, s, z[0], z[1], p.T - t))
+def flow(p: PSLD, s: Any) -> Callable[[float, Tensor], Tensor]:
+    return lambda t, z: torch.stack(slope(p, s, z[0], z[1], p.T - t))
 
 
 def psld_rk45(p: PSLD, s: Any, x: Tensor, m: Tensor, times: Sequence[float], _: Any) -> Pair:
     """The step of the adaptive solver, at the fixed times."""
     z = torch.stack((x, m))
     for t, h in steps(times):
-        z, _stages = dormand_prince(psld_flow(p, s), t, z, h, psld_flow(p, s)(t, z))
+        z, _stages = dormand_prince(flow(p, s), t, z, h, flow(p, s)(t, z))
     return z[0], z[1]
 
 
@@ -105,7 +105,7 @@ def psld_rk45_adaptive(
     p: PSLD, s: Any, x: Tensor, m: Tensor, times: Sequence[float], _: Any, tol: float = 1e-5
 ) -> Pair:
     """The released code's black box, from the first to the last time; rtol = atol = tol."""
-    z = adaptive(psld_flow(p, s), times[0], times[-1], torch.stack((x, m)), tol, tol)
+    z = adaptive(flow(p, s), times[0], times[-1], torch.stack((x, m)), tol, tol)
     return z[0], z[1]
 
 

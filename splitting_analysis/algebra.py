@@ -8,11 +8,11 @@ from functools import cache
 from types import SimpleNamespace
 from typing import Any
 
-from sympy import QQ, Expr, Integer, Rational, Symbol, sqrt
+from sympy import QQ, Expr, Integer, Rational, Symbol
 from sympy.polys.rings import PolyElement, PolyRing, ring
 
-MAX_BETA = 8
-"""Derivatives of beta kept: beta, beta', ..., enough for h^8."""
+from splitting_analysis.symbols import Symbol as Generator
+from splitting_analysis.symbols import base, generators, namespace, rows
 
 
 @dataclass(frozen=True)
@@ -38,49 +38,51 @@ class Algebra:
 
     def reduce(self, element: PolyElement) -> PolyElement:
         """Apply M (1/M) = 1, beta (1/beta) = 1 and (root lambda_s)^2 = lambda_s."""
+        place = {str(name): i for i, name in enumerate(self.ring.symbols)}
+        derived = [(place[g.name], place[base(g).name], g.power) for g in generators() if g.power != 1]
         result = self.ring.zero
         for monomial, coefficient in element.terms():
-            gamma, nu, m, im, friction, lambda_s, root, ib, b, *betas = monomial
-            mass, rate = min(m, im), min(b, ib)
-            exponents = [
-                gamma, nu, m - mass, im - mass, friction, lambda_s + root // 2, root % 2,
-                ib - rate, b - rate, *betas,
-            ]  # fmt: skip
+            exponents = list(monomial)
+            for own, whole, power in derived:
+                if power == -1:
+                    common = min(exponents[own], exponents[whole])
+                    exponents[own] -= common
+                    exponents[whole] -= common
+                else:  # a root
+                    exponents[whole] += exponents[own] // power.denominator
+                    exponents[own] %= power.denominator
             result += self.ring({tuple(exponents): coefficient})
         return result
 
     def to_sympy(self, element: PolyElement) -> Expr:
-        """The SymPy expression in the symbols of `SYMBOLS`."""
+        """The SymPy expression in the symbols of `SYMBOLS`, and those of later lines of the table."""
+        meanings = [_symbol(g) ** Rational(g.power.numerator, g.power.denominator) for g in generators()]
         total = Integer(0)
         for monomial, coefficient in element.terms():
             term = Rational(coefficient.numerator, coefficient.denominator)
-            for symbol, exponent in zip(_MEANING, monomial, strict=True):
-                term *= symbol**exponent
+            for meaning, exponent in zip(meanings, monomial, strict=True):
+                term *= meaning**exponent
             total += term
         return total
 
 
-_NAMES = ["Gamma", "nu", "M", "iM", "gamma", "lambda_s", "root_lambda", "ibeta"]
-_NAMES += [f"beta{k}" for k in range(MAX_BETA)]
-SYMBOLS: dict[str, Symbol] = {
-    name: Symbol(name, positive=True) for name in ("Gamma", "nu", "M", "gamma", "lambda_s")
-} | {name: Symbol(name) for name in ["beta", "dbeta"] + [f"d{k}beta" for k in range(2, MAX_BETA)]}
+def _symbol(row: Generator) -> Symbol:
+    """The SymPy symbol of the quantity that a generator is a power of."""
+    return Symbol(row.value, positive=True) if base(row).positive else Symbol(row.value)
+
+
+SYMBOLS: dict[str, Symbol] = {row.value: _symbol(row) for row in generators() if row.power == 1}
 """Symbols of the closed forms; `dbeta`, `d2beta`, ... are derivatives in forward time tau."""
-_MEANING: list[Expr] = [
-    SYMBOLS["Gamma"], SYMBOLS["nu"], SYMBOLS["M"], 1 / SYMBOLS["M"], SYMBOLS["gamma"],
-    SYMBOLS["lambda_s"], sqrt(SYMBOLS["lambda_s"]), 1 / SYMBOLS["beta"],
-    *list(SYMBOLS.values())[5:],
-]  # fmt: skip
 
 
 @cache
 def algebra() -> Algebra:
     """The one coefficient ring, rational polynomials in all parameters."""
-    polynomials, *gens = ring(_NAMES, QQ)
-    named = dict(zip(_NAMES, gens, strict=True))
-    half = polynomials.ground_new(QQ(1, 2))
-    p = SimpleNamespace(half=half, **{k: named[k] for k in ("Gamma", "nu", "M", "iM", "gamma")})
+    names = [row.name for row in generators()]
+    polynomials, *elements = ring(names, QQ)
+    named = dict(zip(names, elements, strict=True))
+    betas = tuple(named[row.name] for row in rows("clock") if row.power == 1)
     return Algebra(
-        polynomials, p, named["lambda_s"], named["root_lambda"], named["ibeta"], tuple(gens[8:]),
-        polynomials.one,
+        polynomials, namespace(polynomials.ground_new(QQ(1, 2)), named), named["lambda_s"],
+        named["root_lambda"], named["ibeta"], betas, polynomials.one,
     )  # fmt: skip

@@ -10,6 +10,7 @@ from splitting_analysis.formulas import spell
 from splitting_analysis.linebreaks import WIDTH, aligned
 from splitting_analysis.models import Model
 from splitting_analysis.styles import LATEX, TEXT, Style
+from splitting_analysis.symbols import parts
 from splitting_analysis.trees import PHI, Combination, Tree, linear
 
 Kind = Literal["ode", "weak", "strong"]
@@ -20,8 +21,9 @@ class LocalError:
     """Exact minus scheme, as combinations of elementary differentials by power of h.
 
     terms[k][key] is the coefficient of h^k. Keys: a component ("x"), for the error of its mean
-    or, for an ODE, of the value itself; two components ("xm"), for the error of the second moment
-    of the increments; "phi" (weak), for the error of E phi(z) with any smooth phi.
+    or, for an ODE, of the value itself; two components ("xm"; "aux x" where a name is longer),
+    for the error of the second moment of the increments; "phi" (weak), for the error of E phi(z)
+    with any smooth phi.
     """
 
     name: str
@@ -92,8 +94,11 @@ def spell_error(error: LocalError, power: int, key: str, style: Style = TEXT) ->
 
 def display(error: LocalError, width: int = WIDTH) -> str:
     """All of an error as one LaTeX display for a notebook, no line much wider than `width` letters."""
+    def about(key: str) -> str:
+        return "".join(LATEX.symbol(c) for c in parts(key, error.model.components))
+
     rows = [
-        (rf"h^{{{k}}} \;\; {key}: \quad", spell_error(error, k, key, LATEX))
+        (rf"h^{{{k}}} \;\; {about(key)}: \quad", spell_error(error, k, key, LATEX))
         for k in error.terms
         for key in keys_of(error, k)
         if error.terms[k][key]

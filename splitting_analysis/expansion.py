@@ -27,6 +27,7 @@ from splitting_analysis.trees import (
     add_child,
     canonical,
     derivative,
+    is_contraction,
     leaf,
     leaves,
     linear,
@@ -172,7 +173,7 @@ def generator(model: Model, combination: Combination) -> Combination:
             for direction, factor in terms.items():
                 for new in derivative(tree, c, direction, arguments):
                     accumulate(result, canonical(new), coefficient * factor)
-        unit = leaf(f"e{sum(end[0][0] == 'e' for end in leaves(tree)) // 2 + 1}")
+        unit = leaf(f"e{sum(is_contraction(end) for end in leaves(tree)) // 2 + 1}")
         for i, c in enumerate(model.components):
             if noise[i]:
                 factor = coefficient * rate * noise[i] / 2

@@ -20,6 +20,7 @@ from typing import Any
 from sympy.polys.rings import PolyElement
 
 from splitting_analysis.styles import Style
+from splitting_analysis.symbols import base, printed, rank, row
 from splitting_analysis.trees import MOMENT, Combination, Tree, gather, is_contraction
 
 
@@ -46,9 +47,9 @@ def coefficient_parts(element: PolyElement) -> tuple[str, Fraction, dict[str, in
         if odd_factor is not None:
             rest[odd_factor] = (-rest[odd_factor][0], rest[odd_factor][1])
             content = -content
-    for inverse, name in (("iM", "M"), ("ibeta", "beta0")):
-        if inverse in powers:
-            powers[name] = powers.get(name, 0) - powers.pop(inverse)
+    for inverse in [name for name in powers if row(name).power == -1]:
+        name = base(row(inverse)).name
+        powers[name] = powers.get(name, 0) - powers.pop(inverse)
     sign = "-" if content < 0 else "+"
     return sign, abs(content), {k: v for k, v in powers.items() if v}, rest
 
@@ -75,9 +76,6 @@ def _ordered_terms(element: PolyElement) -> list[tuple[Any, Any]]:
     return sorted(element.terms(), key=lambda term: (term[1] < 0, [-k for k in term[0]]))
 
 
-_ORDER = ["beta0", "beta1", "beta2", "beta3", "Gamma", "nu", "M", "gamma", "lambda_s", "root_lambda"]
-
-
 def spell_coefficient(element: PolyElement, style: Style) -> tuple[str, str]:
     """Sign and spelling of a coefficient; the spelling of 1 is empty."""
     sign, content, powers, rest = coefficient_parts(element)
@@ -99,7 +97,7 @@ def spell_coefficient(element: PolyElement, style: Style) -> tuple[str, str]:
 
 
 def _sorted(powers: dict[str, int]) -> list[str]:
-    return sorted(powers, key=lambda name: _ORDER.index(name) if name in _ORDER else len(_ORDER))
+    return sorted(powers, key=printed().index)
 
 
 def _power(name: str, k: int, style: Style) -> str:
@@ -174,9 +172,7 @@ def _term(coefficient: PolyElement, text: str, style: Style) -> tuple[str, str]:
 
 
 def _simplicity(tree: Tree) -> Any:
-    order = ["x", "q", "m", "p", "z", "sx", "sm", "s", "f"]
-    name = tree[0]
-    return (len(tree[2]), tree[1], order.index(name) if name in order else len(order), tree)
+    return (len(tree[2]), tree[1], rank(tree[0]), tree)
 
 
 def _spell_derivative(name: str, j: int, components: list[str], style: Style) -> str:
@@ -211,7 +207,7 @@ def _spell_tree(tree: Tree, style: Style) -> str:
 def _spell_moment(tree: Tree, style: Style) -> str:
     """A second moment u v^T as a matrix: the identity, Jacobians, or an outer product."""
     children = tree[2]
-    (_, u), (_, v) = sorted(children, key=lambda item: "xmqpz".index(item[0]))
+    (_, u), (_, v) = sorted(children, key=lambda item: rank(item[0]))
     if is_contraction(u) and is_contraction(v):
         return style.symbol("identity")
     left = _spell_derivative(u[0], u[1], [u[2][0][0]], style) if _is_jacobian(u) else ""

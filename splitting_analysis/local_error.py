@@ -13,13 +13,14 @@ from functools import cache
 from itertools import combinations_with_replacement
 from math import ceil, log10
 
-from splitting_analysis.algebra import MAX_BETA, algebra
+from splitting_analysis.algebra import algebra
 from splitting_analysis.errors import LocalError, difference
 from splitting_analysis.expansion import Flow, NoiseRule, begin, compose, exact, run
 from splitting_analysis.models import Model, Piece, Rule
 from splitting_analysis.noise import expectation, weak_noise
 from splitting_analysis.program import Advance, Evaluate, Instruction
 from splitting_analysis.scheme import Scheme
+from splitting_analysis.symbols import MAX_BETA, pair
 from splitting_analysis.trees import MOMENT, PHI, Combination, Series, accumulate, leaf, taylor
 
 HIGHEST_POWER = 12
@@ -203,15 +204,16 @@ def moments(model: Model, phi: Combination) -> dict[str, Combination]:
     twice phi[(x, u), (x, v)] for u v^T + v u^T, which in one dimension is 2 u v.
     """
     result: dict[str, Combination] = {c: {} for c in model.components}
-    pairs = [a + b for a, b in combinations_with_replacement(model.components, 2)]
-    result |= {pair: {} for pair in pairs}
+    for a, b in combinations_with_replacement(model.components, 2):
+        result[pair(a, b, model.components)] = {}
     for tree, coefficient in phi.items():
         children = tree[2]
         if len(children) == 1:
             accumulate(result[children[0][0]], children[0][1], coefficient)
         elif len(children) == 2:
             a, b = sorted((children[0][0], children[1][0]), key=model.components.index)
-            accumulate(result[a + b], (MOMENT, 0, children), coefficient * (2 if a == b else 1))
+            by_tree = result[pair(a, b, model.components)]
+            accumulate(by_tree, (MOMENT, 0, children), coefficient * (2 if a == b else 1))
     return result
 
 

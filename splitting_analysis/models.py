@@ -15,12 +15,9 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
-from fractions import Fraction
-from types import SimpleNamespace
 from typing import Any, Literal
 
-_ONES = SimpleNamespace(Gamma=1, nu=1, M=1, iM=1, half=Fraction(1, 2), gamma=1)
-"""Parameters at which a coefficient vanishes only if it vanishes identically."""
+from splitting_analysis.symbols import ones, refuse_state
 
 Dynamics = Literal["ode", "sde"]
 Coefficients = tuple[Any, ...]
@@ -47,7 +44,8 @@ class Rule(StrEnum):
 class Piece:
     """One term of the reverse drift, its noise, and the rule that advances it.
 
-    Raises ValueError for a rule that the terms do not allow, as it is made.
+    Raises ValueError, as it is made, for a rule that the terms do not allow, and for terms in a
+    parameter that the table of symbols lacks.
     """
 
     rule: Rule
@@ -61,7 +59,12 @@ class Piece:
         if self.rule not in tuple(Rule):
             known = ", ".join(f"Rule.{rule.name}" for rule in Rule)
             raise ValueError(f"no rule {self.rule!r} for a piece; there are: {known}")
-        if self.rule is Rule.ANCESTRAL and self.linear(_ONES) != ((_ONES.half,),):
+        try:
+            self.linear(ones()), self.score(ones()), self.noise(ones())
+        except AttributeError as error:
+            known = ", ".join(vars(ones()))
+            raise ValueError(f"no parameter {error.name!r} in symbols.py; there are: {known}") from None
+        if self.rule is Rule.ANCESTRAL and self.linear(ones()) != ((ones().half,),):
             raise ValueError("the ancestral rule is that of x/2 in one component: its step contains it")
         if self.tuned is not None and not (self.rule is Rule.EXPONENTIAL and self._uncoupled):
             raise ValueError("lambda_s tunes the noise of exponential pieces that couple no components")
@@ -69,16 +72,16 @@ class Piece:
     @property
     def _uncoupled(self) -> bool:
         return not any(
-            entry for i, row in enumerate(self.linear(_ONES)) for j, entry in enumerate(row) if i != j
+            entry for i, row in enumerate(self.linear(ones())) for j, entry in enumerate(row) if i != j
         )
 
     @property
     def uses_score(self) -> bool:
-        return any(self.score(_ONES))
+        return any(self.score(ones()))
 
     @property
     def has_noise(self) -> bool:
-        return any(self.noise(_ONES))
+        return any(self.noise(ones()))
 
 
 @dataclass(frozen=True, eq=False)
@@ -87,6 +90,7 @@ class Model:
 
     `scores` names the score that acts on each component ("" for none), `score_arguments` the
     components it depends on. `pieces` is keyed by letter, or `letter:rule` for another rule.
+    Raises ValueError for names that formulas could not spell or tell apart.
     """
 
     name: str
@@ -99,6 +103,9 @@ class Model:
     pieces: Mapping[str, Piece]
     splittings: tuple[str, ...]
     """Sets of letters that add up to the full drift E."""
+
+    def __post_init__(self) -> None:
+        refuse_state(self.components, self.scores, self.parameters)
 
     def __repr__(self) -> str:
         return f"<model {self.name} {self.dynamics}>"

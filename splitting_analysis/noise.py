@@ -22,6 +22,8 @@ from splitting_analysis.trees import (
     is_noise,
     leaf,
     leaves,
+    noise_leaf,
+    noise_parts,
     replace_leaves,
 )
 
@@ -56,7 +58,7 @@ def weak_noise(policy: LambdaS) -> NoiseRule:
         block = block_of(op, origin)
         flow.noise[block] = covariance
         for c in {c for pair in covariance for c in pair}:
-            accumulate(flow.state[c][1], leaf(block + c), a.one)
+            accumulate(flow.state[c][1], noise_leaf(block, c), a.one)
 
     return draw
 
@@ -112,10 +114,10 @@ def _contract(
     taken = len({end[0] for end in leaves(tree) if is_contraction(end)})  # the generator's own pairs
     terms = (len(result) - 1 - weight) // 2 + 1
     for number, (i, j) in enumerate(pairing):
-        block, other = noisy[i][:-1], noisy[j][:-1]
+        (block, a), (other, b) = noise_parts(noisy[i]), noise_parts(noisy[j])
         if block != other:
             return
-        covariance = flow.noise[block].get((noisy[i][-1], noisy[j][-1]))
+        covariance = flow.noise[block].get((a, b))
         if covariance is None:
             return
         factors = multiply(factors, covariance, terms)

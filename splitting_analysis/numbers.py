@@ -16,9 +16,9 @@ from typing import Any
 import sympy
 from sympy.polys.rings import PolyElement
 
-from splitting_analysis.algebra import SYMBOLS
 from splitting_analysis.errors import LocalError
 from splitting_analysis.models import Model
+from splitting_analysis.symbols import row, rows
 from splitting_analysis.trees import MOMENT, PHI, Combination, Tree, gather, is_contraction, leaves
 
 Directions = tuple[tuple[str, Any], ...]
@@ -64,22 +64,9 @@ def coefficient_value(element: PolyElement, parameters: Mapping[str, Any]) -> An
         term: Any = int(number.numerator)
         for name, exponent in zip(map(str, element.ring.symbols), monomial, strict=True):
             if exponent:
-                term = term * _parameter(name, parameters) ** exponent
+                term = term * row(name).at(parameters) ** exponent
         total = total + term / int(number.denominator)
     return total
-
-
-def _parameter(name: str, parameters: Mapping[str, Any]) -> Any:
-    if name in ("iM", "ibeta"):
-        return 1 / _parameter({"iM": "M", "ibeta": "beta0"}[name], parameters)
-    if name == "root_lambda":
-        return _parameter("lambda_s", parameters) ** 0.5
-    if name.startswith("beta"):
-        order = int(name[4:])
-        name = {0: "beta", 1: "dbeta"}.get(order, f"d{order}beta")
-    if name not in parameters:
-        raise KeyError(f"the closed form needs a value for {name}")
-    return parameters[name]
 
 
 def _tree(tree: Tree, point: Point) -> Any:
@@ -236,5 +223,5 @@ def error_numbers(error: LocalError, point: Point) -> dict[int, dict[str, float]
 def beta_parameters(beta: sympy.Expr, tau: float, count: int = 4) -> dict[str, float]:
     """beta, dbeta, d2beta, ... at forward time tau from an expression in `tau`."""
     symbol = sympy.Symbol("tau")
-    names = [str(s) for s in list(SYMBOLS.values())[5 : 5 + count]]
+    names = [r.value for r in rows("clock") if r.power == 1][:count]
     return {n: float(sympy.diff(beta, symbol, k).subs(symbol, tau)) for k, n in enumerate(names)}

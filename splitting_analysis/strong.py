@@ -25,6 +25,7 @@ from splitting_analysis.models import Rule
 from splitting_analysis.noise import block_of
 from splitting_analysis.program import Advance
 from splitting_analysis.scheme import Scheme
+from splitting_analysis.symbols import pair
 from splitting_analysis.trees import (
     MOMENT,
     Combination,
@@ -35,6 +36,8 @@ from splitting_analysis.trees import (
     leaf,
     leaves,
     linear,
+    noise_leaf,
+    noise_parts,
     replace_leaves,
 )
 
@@ -81,16 +84,16 @@ def _path_noise(root: PolyElement, kernels: dict[str, Kernel]) -> NoiseRule:
             if not noise[q]:
                 continue
             scale = root if q == piece.tuned else a.one
-            accumulate(flow.state[c][1], leaf(block + c), scale)
+            accumulate(flow.state[c][1], noise_leaf(block, c), scale)
             if piece.rule is not Rule.EXPONENTIAL:
                 continue  # the noise comes in at once, at the rate of the step's start
             for i, d in enumerate(flow.model.components):
                 if matrix[i][q]:
-                    late = leaf(block + "late" + c)
+                    late = noise_leaf(block + "late", c)
                     accumulate(flow.state[d][3], late, scale * rate * matrix[i][q])
             if flow.model.time_dependent:
                 growth = scale * a.betas[1] * a.ibeta * a.number(Fraction(-1, 2))
-                accumulate(flow.state[c][3], leaf(block + "drift" + c), growth)
+                accumulate(flow.state[c][3], noise_leaf(block + "drift", c), growth)
 
     return draw
 
@@ -125,7 +128,8 @@ def strong_error(scheme: Scheme) -> LocalError:
     terms: dict[int, dict[str, Combination]] = {1: {}, 3: {}}
     for a, b in combinations_with_replacement(model.components, 2):
         for power, by_key in terms.items():
-            by_key[a + b] = _mean_square(scheme, kernels, a, errors[a][power], b, errors[b][power])
+            mean = _mean_square(scheme, kernels, a, errors[a][power], b, errors[b][power])
+            by_key[pair(a, b, model.components)] = mean
     if value != "free":
         terms = {power: _at_lambda(by_key, value) for power, by_key in terms.items()}
     terms = {1: terms[1]} if any(terms[1].values()) else {3: terms[3]}
@@ -169,13 +173,13 @@ def _exact(
         if not noise[q]:
             continue
         for tree, coefficient in drift.items():
-            for new in derivative(tree, c, leaf(whole + "late" + c), flow.arguments()):
+            for new in derivative(tree, c, noise_leaf(whole + "late", c), flow.arguments()):
                 accumulate(result[3], new, coefficient)
         if c == component:
-            accumulate(result[1], leaf(whole + c), a.one)
+            accumulate(result[1], noise_leaf(whole, c), a.one)
             if model.time_dependent:
                 growth = a.betas[1] * a.ibeta * a.number(Fraction(-1, 2))
-                accumulate(result[3], leaf(whole + "drift" + c), growth)
+                accumulate(result[3], noise_leaf(whole + "drift", c), growth)
     return result
 
 
@@ -187,20 +191,20 @@ def _mean_square(
     rate = ring.betas[0] if model.time_dependent else ring.one
     result: Combination = {}
     for tree, coefficient in left.items():
-        u, path = _split(tree)
+        u, (path, component) = _split(tree)
         for other, factor in right.items():
-            v, path_too = _split(other)
-            if path[-1] != path_too[-1]:
+            v, (path_too, component_too) = _split(other)
+            if component != component_too:
                 continue
-            overlap = kernels[path[:-1]].inner(kernels[path_too[:-1]])
+            overlap = kernels[path].inner(kernels[path_too])
             if overlap:
-                weight: PolyElement = rate * noise[path[-1]] * ring.number(overlap)
+                weight: PolyElement = rate * noise[component] * ring.number(overlap)
                 key: Tree = (MOMENT, 0, tuple(sorted(((a, u), (b, v)))))
                 accumulate(result, key, coefficient * factor * weight)
     return {tree: r for tree, c in result.items() if (r := ring.reduce(c))}
 
 
-def _split(tree: Tree) -> tuple[Tree, str]:
-    """The tree with a unit vector in place of its one noise leaf, and that leaf's name."""
+def _split(tree: Tree) -> tuple[Tree, tuple[str, str]]:
+    """The tree with a unit vector in place of its one noise leaf, and that leaf's block and component."""
     (name,) = [end[0] for end in leaves(tree) if is_noise(end)]
-    return replace_leaves(tree, lambda end: leaf("e1") if is_noise(end) else end), name
+    return replace_leaves(tree, lambda end: leaf("e1") if is_noise(end) else end), noise_parts(name)

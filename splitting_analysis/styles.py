@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from splitting_analysis.trees import PHI
+from splitting_analysis.symbols import Symbol, row
 
 
 @dataclass(frozen=True)
 class Style:
     """How one output format spells the shapes of a formula."""
 
-    symbols: dict[str, str]
+    spelled: Callable[[Symbol], str]
     power: Callable[[str, int], str]
     fraction: Callable[[str, str], str]
     product: Callable[[Sequence[str]], str]
@@ -28,7 +28,7 @@ class Style:
     """What stands between an operator and its operand."""
 
     def symbol(self, name: str) -> str:
-        return self.symbols.get(name, name)
+        return self.spelled(row(name))
 
 
 def _plus_minus(terms: Sequence[tuple[str, str]], plus: str, minus: str, lead: str) -> str:
@@ -64,12 +64,7 @@ def _closed(part: str) -> bool:
 
 
 TEXT = Style(
-    symbols={
-        "Gamma": "Γ", "nu": "ν", "gamma": "γ", "tau": "τ", "sx": "s^x", "sm": "s^m", PHI: "φ",
-        "beta0": "β", "beta1": "β′", "beta2": "β″", "beta3": "β‴", "root_lambda": "√λ_s",
-        "lambda_s": "λ_s", "identity": "I", "outer": " ⊗ ",
-        **{f"beta{k}": f"β^({k})" for k in range(4, 8)},
-    },
+    spelled=lambda row: row.text,
     power=lambda base, k: f"{base}{str(k).translate(_SUPER)}",
     fraction=_text_fraction,
     product=_text_product,
@@ -84,13 +79,7 @@ TEXT = Style(
 )  # fmt: skip
 
 LATEX = Style(
-    symbols={
-        "Gamma": r"\Gamma", "nu": r"\nu", "gamma": r"\gamma", "tau": r"\tau", "sx": "s^{x}",
-        "sm": "s^{m}", PHI: r"\varphi", "beta0": r"\beta", "beta1": r"\beta'",
-        "beta2": r"\beta''", "beta3": r"\beta'''", "root_lambda": r"\sqrt{\lambda_s}",
-        "lambda_s": r"\lambda_s", "identity": "I", "outer": r" \otimes ",
-        **{f"beta{k}": rf"\beta^{{({k})}}" for k in range(4, 8)},
-    },
+    spelled=lambda row: row.latex,
     power=lambda base, k: rf"{{{base}}}^{{{k}}}" if "'" in base or "^" in base else f"{base}^{{{k}}}",
     fraction=lambda top, bottom: rf"\frac{{{top}}}{{{bottom}}}",
     product=lambda parts: r" \, ".join(p for p in parts if p),
@@ -122,17 +111,7 @@ def _msup(base: str, top: str) -> str:
 
 
 MATHML = Style(
-    symbols={
-        **{c: _mi(c) for c in ("x", "m", "q", "p", "z", "s", "f", "M")},
-        "Gamma": _mi("Γ"), "nu": _mi("ν"), "gamma": _mi("γ"), "tau": _mi("τ"),
-        "sx": _msup(_mi("s"), _mi("x")), "sm": _msup(_mi("s"), _mi("m")), PHI: _mi("φ"),
-        "beta0": _mi("β"), "beta1": _msup(_mi("β"), _mo("′")), "beta2": _msup(_mi("β"), _mo("″")),
-        "beta3": _msup(_mi("β"), _mo("‴")),
-        "root_lambda": f"<msqrt><msub>{_mi('λ')}{_mi('s')}</msub></msqrt>",
-        "lambda_s": f"<msub>{_mi('λ')}{_mi('s')}</msub>", "identity": _mi("I"), "outer": _mo("⊗"),
-        **{f"beta{k}": _msup(_mi("β"), _row(_mo("(") + f"<mn>{k}</mn>" + _mo(")")))
-           for k in range(4, 8)},
-    },
+    spelled=lambda row: row.mathml,
     power=lambda base, k: _msup(_row(base), f"<mn>{k}</mn>"),
     fraction=lambda top, bottom: f"<mfrac>{_row(top)}{_row(bottom)}</mfrac>",
     product=lambda parts: '<mspace width="0.15em"/>'.join(p for p in parts if p),

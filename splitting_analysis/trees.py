@@ -7,7 +7,7 @@ A *tree* is a nested tuple (name, j, children), a vector in R^d; rooted in `PHI`
     ("sx", j, ((c1, v1), ..., (ck, vk)))    k-th derivative of d^j sx / d tau^j along the
                                             directions v1..vk, taken in components c1..ck
     ("e1", 0, ())                           a unit vector; it occurs twice and is summed over
-    ("~3x", 0, ())                          standard normal noise of block 3, component x
+    ("~3~x", 0, ())                         standard normal noise of block 3, component x
 
 Children are sorted, so equal differentials are equal tuples. A *combination* maps trees to
 coefficients (elements of a polynomial ring); a *series* is a list of combinations indexed by
@@ -23,6 +23,8 @@ from itertools import permutations
 from typing import Any
 
 from sympy.polys.rings import PolyElement
+
+from splitting_analysis.symbols import is_unit
 
 Tree = tuple[str, int, tuple[Any, ...]]
 Combination = dict[Tree, PolyElement]
@@ -43,7 +45,17 @@ def is_noise(tree: Tree) -> bool:
 
 
 def is_contraction(tree: Tree) -> bool:
-    return tree[0][0] == "e"
+    return is_unit(tree[0])
+
+
+def noise_leaf(block: str, component: str) -> Tree:
+    """The noise of a block in one component; `noise_parts` of its name gives both back."""
+    return leaf(f"{block}~{component}")
+
+
+def noise_parts(name: str) -> tuple[str, str]:
+    block, _, component = name.rpartition("~")
+    return block, component
 
 
 def add_child(tree: Tree, component: str, child: Tree) -> Tree:

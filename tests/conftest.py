@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import os
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Generator
 
+import pluggy
 import pytest
 from hypothesis import settings
 
@@ -27,7 +28,8 @@ settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "fixed"))
 
 SHOWN = 10
 spent: Counter[str] = Counter()
-since = 0.0
+since = [0.0]
+"""Processor time at the last report."""
 
 
 def processor_time() -> float:
@@ -36,18 +38,16 @@ def processor_time() -> float:
 
 
 @pytest.hookimpl(hookwrapper=True)
-def pytest_runtest_makereport() -> Iterator[None]:
+def pytest_runtest_makereport() -> Generator[None, pluggy.Result[pytest.TestReport], None]:
     """In the process that runs the test: the time since the last report goes with this one."""
-    global since
     outcome = yield
     now = processor_time()
-    outcome.get_result().processor_time = now - since
-    since = now
+    outcome.get_result().processor_time = now - since[0]  # type: ignore[attr-defined]
+    since[0] = now
 
 
 def pytest_collection_finish() -> None:
-    global since
-    since = processor_time()
+    since[0] = processor_time()
 
 
 def pytest_runtest_logreport(report: pytest.TestReport) -> None:

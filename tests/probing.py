@@ -11,7 +11,8 @@ from typing import Any
 import torch
 
 from analytic_models import diffusions, targets
-from gpu_samplers import processes
+from gpu_samplers import plain, processes
+from splitting_analysis.scheme import Scheme
 
 CASES: dict[str, tuple[str, dict[str, float]]] = {
     "psld": ("psld", {}),
@@ -31,6 +32,14 @@ def process_of(name: str) -> processes.Process:
     made = {"psld": processes.PSLD, "vp": processes.VP, "langevin": processes.Langevin}[kind](**parameters)
     assert isinstance(made, processes.PSLD | processes.VP | processes.Langevin)
     return made
+
+
+def plain_version(entry: Scheme) -> plain.Sampler | None:
+    """The sampler of an entry as its paper prints it, None where that is still to be written."""
+    try:
+        return plain.sampler_of(entry.model_name, entry.name)
+    except ValueError:
+        return None
 
 
 def diffusion_of(name: str) -> diffusions.Diffusion:

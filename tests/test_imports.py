@@ -12,7 +12,8 @@ import pytest
 ROOT = Path(__file__).parents[1]
 PACKAGES = ("splitting_analysis", "analytic_models", "gpu_samplers", "reports")
 WORD_LEVEL = {
-    "lookup", "notation", "spelling", "scheme", "catalogue", "models", "processes", "program", "reduction",
+    "lookup", "notation", "spelling", "scheme", "catalogue", "models", "processes", "symbols", "program",
+    "reduction",
 }  # fmt: skip
 """The modules of splitting_analysis that say what a sampler is; they hold no expansion."""
 

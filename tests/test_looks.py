@@ -67,6 +67,7 @@ def test_a_new_sampler_gets_a_look_of_its_own_and_leaves_the_others_theirs(
     monkeypatch, at, name, word, model, dynamics
 ):
     before = looks()
+    name = f"{name} tried"  # a name that no catalogue will have
     new = _entry(name, word, model, dynamics, 1, word.count("S"), "nobody")
     monkeypatch.setattr(catalogue, "CATALOGUE", (*CATALOGUE[:at], new, *CATALOGUE[at:]))
     after = looks()
@@ -76,11 +77,11 @@ def test_a_new_sampler_gets_a_look_of_its_own_and_leaves_the_others_theirs(
 
 def test_a_new_pair_is_recognised_as_one(monkeypatch):
     new = (
-        _entry("NAB", "S A S B", "psld", "ode", 1, 2, "nobody"),
-        _entry("RAB", "S A B", "psld", "ode", 1, 1, "nobody"),
+        _entry("NAB tried", "S A S B", "psld", "ode", 1, 2, "nobody"),
+        _entry("RAB tried", "S A B", "psld", "ode", 1, 1, "nobody"),
     )
     monkeypatch.setattr(catalogue, "CATALOGUE", (*CATALOGUE, *new))
-    naive, reduced = looks()["NAB"], looks()["RAB"]
+    naive, reduced = looks()["NAB tried"], looks()["RAB tried"]
     assert (naive.colour, naive.marker) == (reduced.colour, reduced.marker) and naive.hollow
 
 

@@ -144,5 +144,5 @@ def test_a_page_without_its_stored_results_says_how_to_make_them(page, monkeypat
     monkeypatch.setattr(store, "DATA", tmp_path)
     built = page.build(QUICK)
     assert "missing from this copy" in built.lead
-    (module,) = re.findall(r"python -m (reports\.crossval\.\w+)", str(built.blocks))
+    (module,) = re.findall(r"python -m (reports\.experiments\.\w+)", str(built.blocks))
     assert find_spec(module) is not None

@@ -18,25 +18,35 @@ from analytic_models.targets import Gaussian  # noqa: E402
 from gpu_samplers import black_box, engine, plain, plain_psld  # noqa: E402
 from gpu_samplers.processes import PSLD, VP, grid  # noqa: E402
 from splitting_analysis import CATALOGUE  # noqa: E402
-from splitting_analysis.catalogue import entries  # noqa: E402
-from splitting_analysis.models import MODEL_NAMES  # noqa: E402
-from tests.probing import case_names, diffusion_of, gaussian_score, law, process_of  # noqa: E402
+from tests.probing import (  # noqa: E402
+    case_names,
+    diffusion_of,
+    gaussian_score,
+    law,
+    plain_version,
+    process_of,
+)
 
-EVERY_SCHEME = pytest.mark.parametrize("entry", CATALOGUE, ids=lambda s: f"{s.model_name}-{s.name}")
+PRINTED = [entry for entry in CATALOGUE if plain_version(entry)]
+EVERY_SCHEME = pytest.mark.parametrize("entry", PRINTED, ids=lambda s: f"{s.model_name}-{s.name}")
 TARGET = Gaussian([3.0, 0.2], [0.5, -1.0])
-BASELINES = {"RK45 adaptive"}
+BASELINES = [plain_psld.psld_rk45_adaptive]
 
 
-@pytest.mark.parametrize("model", MODEL_NAMES)
-def test_every_catalogue_sampler_is_printed_once(model):
-    named = {entry.name for entry in entries(model)}
-    assert set(plain.SAMPLERS[model]) - BASELINES == named
-    assert len(set(plain.SAMPLERS[model].values())) == len(plain.SAMPLERS[model])
+def test_every_entry_of_the_built_in_catalogue_has_its_plain_version():
+    missing = [f"{entry.model_name} {entry.name}" for entry in CATALOGUE if not plain_version(entry)]
+    assert not missing, "print them in gpu_samplers/plain.py or plain_psld.py, as model_name"
 
 
-@pytest.mark.parametrize("entry", [e for e in CATALOGUE if e.model_name != "langevin"], ids=str)
-def test_the_denoising_drift_is_that_of_the_samplers_dynamics(entry):
-    assert (entry.name in plain.STOCHASTIC) == (entry.dynamics == "sde")
+def test_every_plain_version_is_that_of_one_entry_or_a_baseline():
+    found = [plain.sampler_of(entry.model_name, entry.name) for entry in PRINTED] + BASELINES
+    assert len(set(found)) == len(found)
+    assert set(found) == set(plain.SAMPLERS.values())
+
+
+@EVERY_SCHEME
+def test_a_plain_version_takes_noise_if_it_is_one_of_an_sde(entry):
+    assert plain.is_stochastic(plain.sampler_of(entry.model_name, entry.name)) == (entry.dynamics == "sde")
 
 
 @pytest.mark.parametrize("name", ["plain.py", "plain_psld.py", "black_box.py"])
@@ -94,7 +104,7 @@ def flow(name):
 @pytest.mark.parametrize("tol", [1e-3, 1e-5, 1e-8])
 def test_the_black_box_takes_scipys_steps(tol):
     process, _, score = flow("psld, beta varies")
-    slope = plain_psld.psld_flow(process, score)
+    slope = plain_psld.flow(process, score)
     z = torch.tensor([[[1.0, -0.4]], [[0.3, 0.8]]], dtype=torch.float64)
     calls = 0
 
@@ -135,8 +145,17 @@ def test_the_black_box_says_when_no_step_is_small_enough():
 
 
 def test_an_unknown_name_is_refused_with_the_names_there_are():
-    with pytest.raises(ValueError, match="no plain vp sampler 'ROBA'; there are: Euler, Heun"):
+    with pytest.raises(ValueError, match=r"no plain vp sampler 'ROBA'; there are: euler, heun, .*, sscs$"):
         plain.sample("ROBA", VP(), None, torch.zeros(1, 1, 1), [0.0, 0.5], None)
+    with pytest.raises(ValueError, match="no plain vp sampler 'slope'"):  # a function, but no sampler
+        plain.sampler_of("vp", "slope")
+    with pytest.raises(ValueError, match="no plain edm sampler 'Heun'; there are: none"):
+        plain.sampler_of("edm", "Heun")
+
+
+def test_the_case_and_the_signs_of_a_name_do_not_matter():
+    assert plain.sampler_of("psld", "RK45 adaptive") is plain_psld.psld_rk45_adaptive
+    assert plain.sampler_of("psld", "Euler") is plain.sampler_of("psld", "euler") is plain_psld.psld_euler
 
 
 def test_nothing_is_denoised_where_nothing_is_left():

@@ -129,7 +129,7 @@ def test_a_published_figure_agrees_up_to_half_a_unit_of_its_last_digit():
 
 def test_without_stored_results_the_page_says_what_is_missing_and_why(monkeypatch):
     whole = published.build(QUICK)
-    monkeypatch.setattr(published, "stored", lambda: None)
+    monkeypatch.setattr(published, "stored", lambda _: None)
     page = published.build(QUICK)
     shown = str(page)
     assert "missing" in page.lead and "Our column is missing" in shown and published.COMMAND in shown

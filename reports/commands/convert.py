@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from gpu_samplers.files import check_file, is_there
 from reports.commands.endings import ends_with_a_sentence
 
 
@@ -33,8 +34,6 @@ def convert(
       splitting-analysis convert psld.ckpt psld.safetensors --config cifar10_sota
       splitting-analysis convert mine.pt mine.safetensors --config mine.json
     """
-    from gpu_samplers.files import check_file, is_there
-
     if target.suffix != ".safetensors":
         raise ValueError(f"{target}: the file to write must be named *.safetensors")
     if is_there(target) and not force:

@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from reports.commands.terminal import heard, print_json
+from splitting_analysis.lookup import reading
 
 
 def derive(
@@ -18,7 +19,9 @@ def derive(
     dynamics: Annotated[
         str | None, typer.Option(help="ode or sde; by default what the letters say (noise: sde).")
     ] = None,
-    order: Annotated[int | None, typer.Option(help="Highest power of h (default: 3 ODE, 2 SDE).")] = None,
+    order: Annotated[
+        int | None, typer.Option(help="Powers of h (default: 3 ODE, 2 SDE; the leading term in any case).")
+    ] = None,
     minus: Annotated[str | None, typer.Option(help="Subtract the error of this scheme.")] = None,
     style: Annotated[str, typer.Option("--format", help="text, latex, mathml or json.")] = "text",
     lambda_s: Annotated[
@@ -51,7 +54,6 @@ def derive(
           --at Gamma=0.01,nu=4.01,beta=8,x=0.3,m=-0.7,t=0.4
     """
     from reports.commands import derivation
-    from splitting_analysis.lookup import reading
 
     style = style.strip().lower()
     for one in derivation.resolved(scheme, minus, model, dynamics):  # said before the work, which may be long

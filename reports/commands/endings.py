@@ -8,6 +8,8 @@ from contextlib import contextmanager
 
 import typer
 
+from gpu_samplers.interruptions import stoppable
+
 _NO_MEMORY = ("can't allocate memory", "not enough memory", "out of memory", "bad_alloc")
 
 
@@ -18,8 +20,6 @@ def ends_with_a_sentence(kept: Callable[[], str], remedy: str) -> Iterator[None]
     Ctrl-C, SIGTERM and SIGHUP: what `kept` says, and exit status 128 + signal. Numbers that are not finite,
     memory that is not there (with the remedy), and what the system refuses: ValueError.
     """
-    from gpu_samplers.interruptions import stoppable
-
     try:
         with stoppable():
             yield

@@ -1,14 +1,21 @@
-"""The legend below printed formulas: every symbol that occurs in them, and no other, explained."""
+"""The legend below printed formulas: every symbol that occurs in them, and no other, explained.
+
+What a symbol means is its line in the table of symbols; here are the shapes of the notation.
+"""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterable
+from itertools import combinations_with_replacement
 
+from splitting_analysis.models import Model
 from splitting_analysis.scheme import Scheme
+from splitting_analysis.symbols import ROWS, Symbol, pair, parts, row, rows
 
 _SUPER = "⁰¹²³⁴⁵⁶⁷⁸⁹"
-_NAME = {"x": "position", "m": "momentum", "q": "position", "p": "momentum"}
+_WORD = rf"[^\W{_SUPER}]"
+"""A letter or digit of a name; a power, which follows it, is none."""
 
 
 def legend(formulas: Iterable[tuple[str, str]], scheme: Scheme) -> list[str]:
@@ -18,59 +25,85 @@ def legend(formulas: Iterable[tuple[str, str]], scheme: Scheme) -> list[str]:
     """
     shown = list(formulas)
     keys = list(dict.fromkeys(key for key, _ in shown))
-    text = " ".join(formula for _, formula in shown)
+    tokens = _tokens(" ".join(formula for _, formula in shown), scheme.model)
     lines = ["error = exact - scheme after one step of size h from the same state"]
-    for symbols, meaning in _entries(keys, text, scheme):
+    for symbols, meaning in _entries(keys, tokens, scheme):
         if symbols:
             lines.append(f"  {', '.join(symbols)}: {meaning}")
     return lines
 
 
-def _entries(keys: list[str], text: str, scheme: Scheme) -> Iterable[tuple[list[str], str]]:
+def _tokens(text: str, model: Model) -> list[str]:
+    """The distinct symbols of a text in alphabetical order ("x" before "x²"), operators with powers."""
+    state = [row(name) for name in (*model.components, *model.scores) if name]
+    names = sorted({r.text.strip() for r in [*ROWS.values(), *state]}, key=len, reverse=True)
+    operator = rf"[∂Δ]_{_WORD}+[{_SUPER}]*"
+    name = rf"(?<!{_WORD})(?:{'|'.join(map(re.escape, names))})(?!{_WORD})"
+    return sorted(dict.fromkeys(re.findall(rf"{operator}|\bf′+|\be\d\b|ᵀ|{name}", text)))
+
+
+def _entries(keys: list[str], tokens: list[str], scheme: Scheme) -> Iterable[tuple[list[str], str]]:
     def found(pattern: str) -> list[str]:
-        """The distinct texts that match, in alphabetical order, "x" before "x²"."""
-        return sorted(dict.fromkeys(re.findall(pattern, text)))
+        return [token for token in tokens if re.fullmatch(pattern, token)]
+
+    def among(symbols: Iterable[Symbol]) -> list[str]:
+        texts = {symbol.text.strip() for symbol in symbols}
+        return [token for token in tokens if token in texts]
 
     model = scheme.model
     time = ", at forward time τ = T − t" if model.time_dependent else ""
-    components = [c for c in model.components if c in keys or found(rf"(?<![\w^∂Δ_]){c}(?!\w)")]
-    moments = [key for key in keys if len(key) == 2]
-    for c in components:
-        yield [c], _NAME[c]
-    yield moments, (
-        "second moments, d x d matrices (xm of x with m; on xx and mm the symmetric part counts)"
-        if "xm" in moments
-        else "second moments, d x d matrices (the symmetric part counts)"
-    )
-    if found(r"\bf"):
+    for c in model.components:
+        if c in keys or among([row(c)]):
+            yield [row(c).text], row(c).meaning or "component of the state"
+    yield _moments(keys, model)
+    if found("f′*"):
         variables = ", ".join([*model.components, "t"] if model.time_dependent else model.components)
         yield ["z"], f"({variables}), the variables in autonomous form"
         yield ["f"], "the full drift, dz/dt = f(z)"
-        yield found(r"f(′+)") and [f"f{p}" for p in found(r"f(′+)")], (
-            "its derivatives, applied to the vectors in brackets"
-        )
-    scores = found(r"s\^[xm]") + found(r"(?<![\w^_∂])s(?![\w^])")
+        yield found("f′+"), "its derivatives, applied to the vectors in brackets"
+    scores = among(row(name) for name in model.scores if name)
+    scored = [row(c).text for c, name in zip(model.components, model.scores, strict=True) if name]
     yield scores, (
         f"score, the gradient of log p{time}"
         if len(scores) == 1
-        else f"parts of the score, the gradient of log p in x and m{time}"
+        else f"parts of the score, the gradient of log p in {' and '.join(scored)}{time}"
     )
-    yield found(rf"∂_[xmqp][{_SUPER}]*"), (
+    yield found(rf"∂_(?!τ){_WORD}+[{_SUPER}]*"), (
         "derivatives in that component, applied to the vectors in [ ]: ∂_c s[v] is the Jacobian of s "
         "times v; without [ ] the Jacobian itself"
     )
-    yield found(r"Δ_[xmqp]"), "Laplacian: the sum of the second derivatives over the coordinates"
+    yield found(rf"Δ_{_WORD}+"), "Laplacian: the sum of the second derivatives over the coordinates"
     yield found(rf"∂_τ[{_SUPER}]*"), "derivatives in τ"
-    primed = found("β[′″‴^]")
-    yield found(r"β(?:\^\(\d\)|[′″‴])?"), (
-        "rate of the clock at τ = T − t" + ("; with primes, its derivatives in τ" if primed else "")
-    )
-    yield found("Γ"), "friction of the position, which scales its noise"
-    yield found("ν"), "friction of the momentum, which scales its noise"
-    yield found("M"), "mass; 1/M = (Γ − ν)²/4 is critical damping"
-    yield found("γ"), "friction"
-    yield found("√?λ_s"), "scale of the position noise of the letter O; 1 is exact"
-    yield found(r"\be\d\b"), "unit vectors, summed over the coordinates"
-    yield found(r"\bI\b"), "identity matrix"
-    yield found("⊗"), "u ⊗ v is the matrix u vᵀ"
+    for group in _groups():
+        present = [symbol for symbol in group if symbol.text in tokens]
+        yield among(group), "; ".join(dict.fromkeys(s.meaning for s in [group[0], *present] if s.meaning))
+    yield found(r"e\d"), "unit vectors, summed over the coordinates"
+    for mark in rows("mark"):
+        if mark.meaning:
+            yield among([mark]), mark.meaning
     yield found("ᵀ"), "transpose"
+
+
+def _moments(keys: list[str], model: Model) -> tuple[list[str], str]:
+    """The keys of second moments, and what a mixed one and a diagonal one are."""
+    everything = list(combinations_with_replacement(model.components, 2))
+    known = {pair(a, b, model.components): (a, b) for a, b in everything}
+    moments = [key for key in keys if key in known]
+    diagonal = " and ".join(key for key, (a, b) in known.items() if a == b)
+    for key in moments:
+        a, b = parts(key, model.components)
+        if a != b:
+            return moments, (
+                f"second moments, d x d matrices ({key} of {a} with {b}; on {diagonal} the symmetric part "
+                "counts)"
+            )
+    return moments, "second moments, d x d matrices (the symmetric part counts)"
+
+
+def _groups() -> list[list[Symbol]]:
+    """The parameters as they are explained: beta with its derivatives, the others with their roots."""
+    parameters = [symbol for symbol in rows("parameter", "scale") if symbol.power > 0]
+    by_value: dict[str, list[Symbol]] = {}
+    for symbol in parameters:
+        by_value.setdefault(symbol.value, []).append(symbol)
+    return [[symbol for symbol in rows("clock") if symbol.power > 0], *by_value.values()]

@@ -11,6 +11,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from reports.commands.endings import ends_with_a_sentence
+from reports.render.progress import time_left
+
 if TYPE_CHECKING:
     from reports.pages.site import Progress
 
@@ -41,7 +44,6 @@ def report(
       splitting-analysis report --out analysis
       splitting-analysis report --quick --check
     """
-    from reports.commands.endings import ends_with_a_sentence
     from reports.pages.site import COMMITTED, build_report, check_report
 
     kept = "files that were not written yet are as they were"
@@ -71,7 +73,6 @@ def report(
 def _progress() -> Iterator[Progress]:
     """The page that is made now and about how long all take: a bar for people, a line per page in a pipe."""
     from reports.pages.site import PAGES, SHARES
-    from reports.render.progress import time_left
 
     shares = [SHARES.get(slug, 1) for slug in (*(slug for slug, _, _ in PAGES), "writing")]
     begun = monotonic()

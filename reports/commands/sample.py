@@ -5,13 +5,17 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from gpu_samplers.files import check_folder
 from reports.commands.endings import ends_with_a_sentence
+from reports.commands.expressions import parse_settings
 from reports.render.progress import shown
+from splitting_analysis.lookup import as_scheme, reading
 
 if TYPE_CHECKING:
     from gpu_samplers.network import NCSNpp
@@ -107,8 +111,6 @@ def sample(
         raise ValueError(
             f"sample needs {error.name}, which is not installed: pip install 'splitting-analysis[torch]'"
         ) from None
-    from gpu_samplers.files import check_folder
-    from splitting_analysis.lookup import as_scheme, reading
 
     rank = rank_of()
     if rank.rank == 0:
@@ -139,14 +141,11 @@ def _network_and_process(
     checkpoint: Path | None, config: str | None, model: str, param: str, precision: str
 ) -> tuple[NCSNpp, PSLD | VP]:
     """The network, and the process: its defaults, then the checkpoint's record, then what the user says."""
-    from dataclasses import fields
-
     import torch
 
     from gpu_samplers.checkpoints import network_of, read_checkpoint
     from gpu_samplers.embedded import DIGITS, recorded_settings
     from gpu_samplers.processes import PSLD, VP
-    from reports.commands.expressions import parse_settings
 
     kinds: dict[str, type[PSLD | VP]] = {"psld": PSLD, "vp": VP}
     if model not in kinds:

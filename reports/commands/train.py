@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from gpu_samplers.files import check_file, is_there
 from reports.commands.endings import ends_with_a_sentence
+from reports.commands.expressions import parse_settings
 from reports.render.progress import shown
 
 if TYPE_CHECKING:
@@ -49,8 +52,6 @@ def train(
       splitting-analysis train --data photos/ --config cifar10_ablation \\
           --steps 100000 --device cuda --out photos.safetensors
     """
-    from gpu_samplers.files import check_file, is_there
-
     if out.suffix != ".safetensors":
         raise ValueError(f"{out}: the file to write must be named *.safetensors")
     if is_there(out) and not force:
@@ -67,10 +68,6 @@ def train(
         raise ValueError(
             f"train needs {error.name}, which is not installed: pip install 'splitting-analysis[torch]'"
         ) from None
-    from dataclasses import fields
-
-    from reports.commands.expressions import parse_settings
-
     if device not in ("cpu", "cuda") or (device == "cuda" and not torch.cuda.is_available()):
         raise ValueError(f"--device {device}: torch {torch.__version__} finds no such device here")
     process = PSLD(**parse_settings(param, [field.name for field in fields(PSLD)]))

@@ -5,6 +5,8 @@ from __future__ import annotations
 from decimal import Decimal
 from typing import Any
 
+import sympy
+
 from analytic_models.diffusions import Langevin
 from analytic_models.stationary import stationary
 from reports.experiments.cifar10 import CORRECTED, PSLD_NFES
@@ -209,8 +211,6 @@ def _others(theirs: dict[str, Any]) -> Table:
 
 def _harmonic() -> list[Block]:
     """Stationary moments on a harmonic well, which molecular dynamics publishes in closed form."""
-    import sympy
-
     omega, h, gamma = sympy.symbols("omega h gamma", positive=True)
     process = Langevin(gamma=gamma, T=sympy.Integer(1))
     rows: list[tuple[Cell, ...]] = []

@@ -6,6 +6,7 @@ import math
 from functools import cache
 
 import numpy as np
+import sympy
 from numpy.typing import NDArray
 
 from analytic_models.stability import boundaries, largest_stable_step, stiffest
@@ -242,6 +243,4 @@ def _closed_table() -> Table:
 
 
 def _symbols(*names: str) -> list[object]:
-    import sympy
-
     return [sympy.Symbol(name, positive=True) for name in names]

@@ -8,6 +8,12 @@ from collections.abc import Sequence
 from functools import cache
 from typing import Any, Literal
 
+from matplotlib.backends.backend_svg import FigureCanvasSVG
+from matplotlib.figure import Figure as Canvas
+from matplotlib.markers import MarkerStyle
+from matplotlib.style import context
+from matplotlib.ticker import LogLocator, NullFormatter, NullLocator, StrMethodFormatter
+
 from reports.render.document import Figure, Line, Panel, plain, rounded
 from reports.render.looks import Look, looks
 
@@ -105,8 +111,6 @@ def shared_legend(figure: Figure) -> bool:
 
 def key_svg(look: Look) -> str:
     """A short piece of the curve with its marker, as an inline SVG for a legend."""
-    from matplotlib.markers import MarkerStyle
-
     marker = MarkerStyle(look.marker)
     shape = marker.get_path().transformed(marker.get_transform())
     letters = {1: "M", 2: "L", 3: "Q", 4: "C", 79: "Z"}
@@ -127,15 +131,10 @@ def key_svg(look: Look) -> str:
 
 
 def _context() -> Any:
-    from matplotlib.style import context
-
     return context(["default", _STYLE])  # whatever the reader's matplotlibrc says
 
 
 def _canvas(size: tuple[float, float], rows: int, columns: int, alone: bool = False) -> tuple[Any, list[Any]]:
-    from matplotlib.backends.backend_svg import FigureCanvasSVG
-    from matplotlib.figure import Figure as Canvas
-
     with _context():
         canvas = Canvas(figsize=size, layout=None if alone else "constrained")
         FigureCanvasSVG(canvas)
@@ -228,8 +227,6 @@ def _line_style(line: Line, look: Look, place: int, curves: int) -> dict[str, An
 
 def _plain_ticks(panel: Panel, ax: Any) -> None:
     """Short logarithmic axes: the points that were computed (NFE 50 ... 1000), and 1, 2, 5, 10 upwards."""
-    from matplotlib.ticker import LogLocator, NullFormatter, NullLocator, StrMethodFormatter
-
     values = sorted({x for line in panel.lines for x in rounded(line).x if x == x})
     if panel.x_scale == "log" and 1 < len(values) <= 8 and values[0] >= 1:
         ax.xaxis.set_minor_locator(NullLocator())

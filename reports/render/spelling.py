@@ -12,6 +12,7 @@ from splitting_analysis.errors import LocalError, keys_of
 from splitting_analysis.formulas import spell
 from splitting_analysis.scheme import Scheme
 from splitting_analysis.styles import LATEX, MATHML, TEXT
+from splitting_analysis.symbols import parts
 from splitting_analysis.trees import Combination, Tree
 
 _POWERS = str.maketrans("0123456789", "⁰¹²³⁴⁵⁶⁷⁸⁹")
@@ -78,12 +79,13 @@ def formula(combination: Combination, label: str = "") -> Formula:
 
 def entry(error: LocalError, k: int, key: str) -> Formula:
     """The coefficient of h^k of one entry of a local error."""
-    return formula(error.terms[k][key], label(key))
+    return formula(error.terms[k][key], label(key, error.model.components))
 
 
-def label(key: str) -> str:
+def label(key: str, components: Sequence[str] = ()) -> str:
     """What an entry is: the state's component, a mean, or a second moment of the increment."""
-    return key if len(key) == 1 else f"{key[0]} {key[1]}ᵀ"
+    names = parts(key, components)
+    return key if len(names) == 1 else f"{names[0]} {names[1]}ᵀ"
 
 
 def blocks(error: LocalError, anchor: str, note: str = "", folded_from: int = 99) -> list[Formulas]:
