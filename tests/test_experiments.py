@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from gpu_samplers.data import digits
-from reports.experiments import global_orders, quality, reuse, rounding, runner, store
+from reports.experiments import comparisons, global_orders, quality, reuse, rounding, runner, store
 from reports.render import progress
 
 MODULES = sorted({kept.module for kept in store.KEPT.values()})
@@ -54,6 +54,14 @@ def test_a_run_that_was_stopped_says_what_is_left_and_keeps_what_is_done(capsys)
         runner.run("python -m it", lambda: parts)
     assert stop.value.code == 130 and [name for name, _ in kept] == ["done"] * 3
     assert capsys.readouterr().err.endswith("stopped; python -m it was not done with: stops, later\n")
+
+
+def test_a_part_with_nothing_left_to_do_ends_at_once(capsys, monkeypatch):
+    """The stored comparisons are whole: none is made again, and the file stays what it is."""
+    monkeypatch.setattr(comparisons, "comparison", lambda *_: pytest.fail("it was stored"))
+    monkeypatch.setattr(store, "save", lambda *_: pytest.fail("it was written again"))
+    runner.run("command", lambda: {"dataset": partial(comparisons.keep, "dataset")})
+    assert capsys.readouterr().err.startswith("dataset (1 of 1)\ndataset: stored after ")
 
 
 def test_named_parts_alone_are_run_and_no_others_are_known():

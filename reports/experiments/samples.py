@@ -75,9 +75,8 @@ def compute() -> dict[str, Any]:
 
 def keep(watch: Watch = SILENT) -> None:
     """Compute everything and store it."""
-    for _ in watch(("samples",), "about a minute"):
-        found = compute()
-    store.save("network", found)
+    for _ in watch(("once",), "samples and their distances"):
+        store.save("network", compute())
 
 
 if __name__ == "__main__":

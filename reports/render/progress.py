@@ -40,7 +40,8 @@ def watched(items: Sequence[Item], what: str) -> Iterator[Item]:
         for done, item in enumerate(items):
             show(done, len(items), f"{what}, {_named(item)}")
             yield item
-        show(len(items), len(items), what)
+        if items:
+            show(len(items), len(items), what)
 
 
 def unwatched(items: Sequence[Item], what: str) -> Iterator[Item]:  # noqa: ARG001 - as `watched`
