@@ -112,6 +112,8 @@ def _asked(point: Point, name: str, j: int, arguments: Sequence[tuple[str, Any]]
 
 def _own(value: Any) -> Any:
     """A copy of an array (NumPy, torch, SymPy); numbers as they are."""
+    if isinstance(value, sympy.Basic):
+        return value  # cannot be written into, and a symbol cannot be copied
     copy = getattr(value, "clone", None) or getattr(value, "copy", None)
     return copy() if copy is not None else value
 
