@@ -34,26 +34,27 @@ def transition(model: Model, op: Advance, origin: int, terms: int) -> tuple[Matr
 
 def clock(model: Model, op: Advance, origin: int, terms: int) -> Coefficients:
     """What the rule takes for the integral of beta over the op's stretch; coefficients of h^1, h^2, ..."""
-    match op.piece.rule:
+    if flows(op.piece):
+        return _integral(model, op.start + origin, op.stop + origin, terms)
+    share = algebra().number(op.share)
+    return [share * b for b in beta_at(model, Fraction(origin), terms)]
+
+
+def flows(piece: Piece) -> bool:
+    """Whether time and noise pass during the op, or all is taken at the step's start and comes in at once."""
+    match piece.rule:
         case Rule.EXPONENTIAL:
-            return _integral(model, op.start + origin, op.stop + origin, terms)
+            return True
         case Rule.EULER | Rule.ANCESTRAL:
-            share = algebra().number(op.share)
-            return [share * b for b in beta_at(model, Fraction(origin), terms)]
+            return False
         case _:
-            assert_never(op.piece.rule)
+            assert_never(piece.rule)
 
 
 def noise_drift(piece: Piece) -> Matrix:
     """The linear drift that acts on a piece's noise while it comes in: none where it comes in at once."""
     linear = piece.linear(algebra().p)
-    match piece.rule:
-        case Rule.EXPONENTIAL:
-            return linear
-        case Rule.EULER | Rule.ANCESTRAL:
-            return tuple(tuple(0 for _ in row) for row in linear)
-        case _:
-            assert_never(piece.rule)
+    return linear if flows(piece) else tuple(tuple(0 for _ in row) for row in linear)
 
 
 def _exponential(

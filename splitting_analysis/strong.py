@@ -21,9 +21,9 @@ from splitting_analysis.algebra import algebra
 from splitting_analysis.errors import LocalError
 from splitting_analysis.expansion import Flow, NoiseRule, begin, compose, drift_terms, run
 from splitting_analysis.local_error import carried_score
-from splitting_analysis.models import Rule
 from splitting_analysis.noise import block_of
 from splitting_analysis.program import Advance
+from splitting_analysis.rules import flows
 from splitting_analysis.scheme import Scheme
 from splitting_analysis.symbols import pair
 from splitting_analysis.trees import (
@@ -85,7 +85,7 @@ def _path_noise(root: PolyElement, kernels: dict[str, Kernel]) -> NoiseRule:
                 continue
             scale = root if q == piece.tuned else a.one
             accumulate(flow.state[c][1], noise_leaf(block, c), scale)
-            if piece.rule is not Rule.EXPONENTIAL:
+            if not flows(piece):
                 continue  # the noise comes in at once, at the rate of the step's start
             for i, d in enumerate(flow.model.components):
                 if matrix[i][q]:

@@ -101,9 +101,10 @@ def sde_found(word):
     return found[word.name]
 
 
+QUICK = ("SSCS", "ROBAB")
 NOISY = [
     pytest.param(s, id=f"{s.model_name}-{s.name}",
-                 marks=pytest.mark.heavy if s.model_name == "psld" and s.name not in ("SSCS", "ROBAB") else ())
+                 marks=pytest.mark.heavy if s.model_name == "psld" and s.name not in QUICK else ())
     for s in (*entries("psld", "sde"), *entries("vp", "sde"))
 ]  # fmt: skip
 """Of PSLD by default two, with all that a word can hold: exact pieces, reuse, a score at the step's end."""

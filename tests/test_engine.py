@@ -134,11 +134,15 @@ def test_the_law_of_the_samples_is_the_exact_one(entry):
 
 MIXED = scheme("S B O/3 A O*2/3")
 """Between two scores it draws four normals, and A mixes them: two correlated ones do as much."""
+FROZEN, FROZEN_ODE = (scheme("E:exp/3 S E:exp*2/3", dynamics=dynamics) for dynamics in ("sde", "ode"))
+"""The score held in exponential steps that couple the components."""
 
 
 @settings(max_examples=25)
 @given(entry=schemes(), varying=st.booleans(), merge=st.booleans(), denoise=st.booleans())
 @example(entry=MIXED, varying=True, merge=True, denoise=False)
+@example(entry=FROZEN, varying=True, merge=True, denoise=False)
+@example(entry=FROZEN_ODE, varying=True, merge=False, denoise=False)
 def test_the_law_of_any_word_is_the_exact_one(entry, varying, merge, denoise):
     name = case_names(entry.model_name)[varying and entry.model_name == "psld"]
     times = times_of(process_of(name), "quadratic")

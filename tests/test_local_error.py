@@ -107,6 +107,10 @@ def test_both_policies_of_lambda_s_err_as_their_closed_forms_say(rule):
     assert abs(truth[1]) > 1e-2
 
 
+FROZEN = {"psld": "E:exp/3 S E:exp*2/3", "vp": "E:exp/3 S E:exp*2/3", "langevin": "A/3 S B A*2/3"}
+"""The score held in exponential steps, which couple the components of PSLD and carry it over."""
+
+
 @pytest.mark.parametrize(
     ("model", "examples"),
     [("psld", 3), ("vp", 8), ("langevin", 8), pytest.param("psld", 100, marks=pytest.mark.heavy)],
@@ -117,6 +121,7 @@ def test_random_ode_words_err_as_their_closed_forms_say(model, examples):
 
     @settings(max_examples=examples)
     @given(word=splitting_words(model, "ode", 2))
+    @example(word=parse(FROZEN[model]))
     def holds(word):
         truth = oracle.ode_error(p, str(word), 3)
         error = local_error(scheme(word, model, "ode"))
@@ -144,6 +149,7 @@ def test_random_sde_words_err_weakly_as_their_closed_forms_say_in_two_dimensions
     @settings(max_examples=8)
     @given(word=splitting_words(model, "sde", 2))
     @example(word=parse(CARRIED[model]))
+    @example(word=parse(FROZEN[model] + (" O" if model == "langevin" else "")))
     def holds(word):
         truth = oracle.weak_error(p, str(word), phi)
         error = local_error(scheme(word, model, "sde"), 2)

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from splitting_analysis.models import MODELS, Model, model_of
+from splitting_analysis.models import MODELS, Model, Rule, model_of
 from splitting_analysis.notation import Op, Word, WordError, as_word, parse
 from splitting_analysis.program import resolve
 from splitting_analysis.scheme import check, scheme
@@ -310,3 +310,11 @@ def test_a_sum_of_many_digits_is_still_a_short_message():
     text = "S " + " ".join(f"B/{10**39 + k}" for k in range(150)) + " A"
     with pytest.raises(WordError, match=r"the fractions of B add up to 1\.5e-37"):
         scheme(text, "psld", "ode")
+
+
+@pytest.mark.parametrize("rule", ["midpoint", "EULER", "", None, 0])
+def test_a_piece_with_an_unknown_rule_is_refused_as_it_is_made(rule):
+    piece = model_of("vp", "sde").pieces["E"]
+    with pytest.raises(ValueError, match=r"no rule .* for a piece; there are: Rule\.EULER, Rule"):
+        replace(piece, rule=rule)
+    assert replace(piece, rule=Rule.EXPONENTIAL).rule is Rule.EXPONENTIAL
