@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from math import expm1, sqrt
-from types import SimpleNamespace
 from typing import NamedTuple, assert_never
 
 import numpy as np
@@ -18,6 +17,7 @@ from gpu_samplers.processes import (
 )
 from splitting_analysis.models import Piece, Rule
 from splitting_analysis.program import Advance
+from splitting_analysis.symbols import ones
 
 
 class Map(NamedTuple):
@@ -96,9 +96,8 @@ def _refuse_long(b: float, t: float, h: float) -> None:
 
 def _acted_on(piece: Piece) -> list[int]:
     """Components on which the piece's noise acts, whatever the parameters (CLD draws for both, too)."""
-    ones = SimpleNamespace(**dict.fromkeys(("Gamma", "nu", "M", "iM", "half", "gamma"), 1))
-    noise = [bool(strength) for strength in piece.noise(ones)]
-    linear = np.array(piece.linear(ones), dtype=np.float64)
+    noise = [bool(strength) for strength in piece.noise(ones())]
+    linear = np.array(piece.linear(ones()), dtype=np.float64)
     if piece.rule is Rule.EXPONENTIAL and any(noise):  # what the drift couples to it is noisy too
         for _ in noise:
             noise = [own or any(np.array(noise) & (row != 0)) for own, row in zip(noise, linear, strict=True)]

@@ -203,7 +203,7 @@ MODELS: dict[tuple[str, Dynamics], Model] = {
         ),
     )
 }  # fmt: skip
-MODEL_NAMES = ("psld", "vp", "langevin")
+MODEL_NAMES = tuple(dict.fromkeys(name for name, _ in MODELS))
 
 
 def model_of(name: str, dynamics: str) -> Model:

@@ -55,6 +55,12 @@ def test_a_pages_links_lead_to_files_that_exist(page):
             assert (ROOT / link).exists(), link
 
 
+def test_the_files_that_contributing_names_exist():
+    named = re.findall(r"`((?:\w+/)+(?:\w+\.py)?)`", (ROOT / "CONTRIBUTING.md").read_text())
+    assert len(named) > 20
+    assert [name for name in named if not (ROOT / name).exists()] == []
+
+
 @pytest.mark.parametrize("page", PAGES)
 def test_a_page_names_make_targets_that_exist(page):
     targets = re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE)

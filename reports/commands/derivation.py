@@ -8,7 +8,6 @@ from dataclasses import replace
 from fractions import Fraction
 from functools import cache, partial
 from itertools import islice, product
-from types import SimpleNamespace
 from typing import Any
 
 import mpmath
@@ -31,6 +30,7 @@ from splitting_analysis.numbers import Directions, Point, evaluate
 from splitting_analysis.scheme import LambdaS, Scheme
 from splitting_analysis.strong import strong_error
 from splitting_analysis.styles import STYLES
+from splitting_analysis.symbols import namespace, rows
 
 DIGITS = 30
 """In which coefficients are evaluated, before they become a float64."""
@@ -337,10 +337,10 @@ def _runge_kutta_numbers(
 ) -> dict[str, Any]:
     """A Runge-Kutta word's error at a point: trees of the full drift, tau as one more variable."""
     model = scheme.model
-    p = SimpleNamespace(
-        half=sympy.Rational(1, 2), iM=1 / sympy.Float(values.get("M", 1.0), DIGITS),
-        **{k: sympy.Float(v, DIGITS) for k, v in values.items() if k in ("Gamma", "nu", "M", "gamma")},
-    )  # fmt: skip
+    numbers = {key: sympy.Float(value, DIGITS) for key, value in values.items()}
+    given = {row.value: sympy.Integer(1) for row in rows("parameter")} | numbers  # 1: not in its drift
+    parameters = {row.name: row.at(given) for row in rows("parameter")}
+    p = namespace(sympy.Rational(1, 2), parameters)
     clock = rate(values) if model.time_dependent else sympy.Integer(1)
     state = [sympy.Symbol(c) for c in model.components]
     drift = {
