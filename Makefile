@@ -10,7 +10,7 @@ ARGS   ?=
 
 .PHONY: help test report check check-report lint types bench heavy
 help:
-	@echo "make test    the tests (under 3 minutes);    make heavy   the long ones"
+	@echo "make test    the tests (about 2 minutes);    make heavy   the long ones (half an hour)"
 	@echo "make report  regenerate the error analysis;  make check   lint, types, report unchanged"
 	@echo "make bench   measure what is claimed fast;   ARGS=...     passed on, e.g. make test ARGS='-k words'"
 
@@ -27,10 +27,10 @@ $(STAMP): pyproject.toml
 	touch $(CORE) $@
 
 test: $(STAMP)
-	$(BIN)/python -m pytest -n 2 $(ARGS)
+	$(BIN)/python -m pytest -n 2 --dist loadfile $(ARGS)
 
 heavy: $(STAMP)
-	$(BIN)/python -m pytest -m heavy $(ARGS)
+	$(BIN)/python -m pytest -m heavy -n 2 --dist load $(ARGS)
 
 bench: $(STAMP)
 	for bench in tests/benchmarks/bench_*.py; do \

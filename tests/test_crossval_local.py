@@ -145,15 +145,15 @@ def test_the_stored_stochastic_rows_on_a_mixture_are_those_found_now(word):
 
 def test_a_standard_error_is_the_spread_of_the_ratio_over_rotations():
     """At a step so large that what the rotations do not average shows."""
-    word, tau = find("ROBA"), 0.4
-    z = local.noised(MIXTURE.target, tau, local.SEED)
+    word, tau = find("EM", "vp"), 0.4
+    z = local.noised(VP_MIXTURE.target, tau, local.SEED)
     units, rotations = scores.unit_vectors(z), 2
-    args = *MIXTURE.scores, z, tau
-    found = sde.compare((word,), *args, 0.05, 1, rotations)["ROBA"]
-    closed = sde.predicted(word, MIXTURE.target.process, MIXTURE.target.smooth, z, tau, units)
+    args = *VP_MIXTURE.scores, z, tau
+    found = sde.compare((word,), *args, 0.05, 1, rotations)["EM"]
+    closed = sde.predicted(word, VP_MIXTURE.target.process, VP_MIXTURE.target.smooth, z, tau, units)
     steps = 0.05, 0.05 * (1 + sde.SPREAD / 2)
     drawn = [
-        sde.measured((word,), *args[:2], z, scores.dyadic(tau), scores.dyadic(h), seed, units)["ROBA"]
+        sde.measured((word,), *args[:2], z, scores.dyadic(tau), scores.dyadic(h), seed, units)["EM"]
         for seed, h in enumerate(steps)
     ]
     for kind, keys in (
@@ -166,7 +166,7 @@ def test_a_standard_error_is_the_spread_of_the_ratio_over_rotations():
         mean = sum(along) / rotations
         spread = math.sqrt(sum((a - mean) ** 2 for a in along) / (rotations - 1) / rotations)
         assert found[kind].standard_error == pytest.approx(spread, rel=1e-6) and spread > 1e-7, kind
-    assert all(math.isnan(c.standard_error) for c in sde.compare((word,), *args, 0.05, 1, 1)["ROBA"].values())
+    assert all(math.isnan(c.standard_error) for c in sde.compare((word,), *args, 0.05, 1, 1)["EM"].values())
 
 
 @pytest.mark.parametrize("levels", [3, 4, 5])

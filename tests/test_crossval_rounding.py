@@ -74,7 +74,7 @@ def test_the_crossing_is_where_the_two_lines_meet():
 
 
 def test_truncation_is_the_distance_from_the_exact_flow(monkeypatch):
-    monkeypatch.setattr(rounding, "STEPS", (8, 32, 128, 512))
+    monkeypatch.setattr(rounding, "STEPS", (8, 64, 512))
     found = rounding.compute_target(TARGET, [find("RSE")])["rows"][0]
     z = runs.starts(TARGET)
     score = TARGET.machine(torch.float64)

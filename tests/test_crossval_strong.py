@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from fractions import Fraction
+from functools import cache
 from math import sqrt
 
 import numpy as np
@@ -42,30 +43,43 @@ def test_a_path_on_half_as_many_intervals_is_the_same_path():
     assert torch.allclose(area(coarse, 2 * width), under, atol=1e-14)
 
 
-@pytest.fixture(scope="module")
-def computed():
-    return strong_orders.compute(TARGET, STEPS, samples=SAMPLES, fine=FINE)
+OFTEN = ("EM", "SSCS", "ROBA", "ROBAB")
+"""Run by default: all kinds of pieces, reuse, a score at the step's end."""
 
 
-@pytest.fixture(scope="module")
-def found(computed):
-    return {row["scheme"]: row for row in computed["rows"]}
+@cache
+def computed(often=True):
+    """The rows of the samplers that are run by default, or of the others."""
+    some = tuple(s for s in entries("psld", "sde") if (s.name in OFTEN) == often)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(strong_orders, "entries", lambda *_: some)
+        return strong_orders.compute(TARGET, STEPS, samples=SAMPLES, fine=FINE)
 
 
-@pytest.mark.parametrize("name", [s.name for s in entries("psld", "sde")])
-def test_every_stochastic_sampler_is_of_strong_order_one_and_of_no_other(found, name):
-    assert found[name]["claim"] == 1
-    assert found[name]["order"] == pytest.approx(1, abs=0.2)  # the neighbours are 1/2 away
+def found(name):
+    (row,) = (row for row in computed(name in OFTEN)["rows"] if row["scheme"] == name)
+    return row
 
 
-def test_a_row_goes_from_the_last_number_of_steps_but_two_with_the_jackknifes_error(found):
+@pytest.mark.parametrize(
+    "name",
+    [pytest.param(s.name, marks=() if s.name in OFTEN else pytest.mark.heavy)
+     for s in entries("psld", "sde")],
+)  # fmt: skip
+def test_every_stochastic_sampler_is_of_strong_order_one_and_of_no_other(name):
+    row = found(name)
+    assert row["claim"] == 1
+    assert row["order"] == pytest.approx(1, abs=0.2)  # the neighbours are 1/2 away
+
+
+def test_a_row_goes_from_the_last_number_of_steps_but_two_with_the_jackknifes_error():
     z, path = runs.starts(TARGET, SAMPLES), strong_orders.fine_path(TARGET.shape, SAMPLES, runs.SEED, FINE)
     process, machine, span = TARGET.process, TARGET.machine(torch.float64), TARGET.process.T - runs.CUT
     with torch.no_grad():
         exact = sde.reference(process, find("EM").model, TARGET.smooth, z, process.T, span, path)
         ends = [strong_orders.end_on_path(find("EM"), process, machine, z, path, n, runs.CUT) for n in STEPS]
     squares = np.array([(end - exact).square().mean((0, 2)).numpy() for end in ends])
-    row = found["EM"]
+    row = found("EM")
     assert row["norms"] == pytest.approx(np.sqrt(squares.mean(1)), rel=1e-9)
 
     def order(of):
@@ -109,9 +123,9 @@ def test_too_much_position_noise_leaves_no_order():
     assert ratio(replace(plain, lambda_s=LambdaS(value=Fraction(2)))) > 0.6
 
 
-def test_the_reference_is_far_more_accurate_than_what_it_judges(computed):
-    finest = min(row["norms"][1] for row in computed["rows"])  # at 16 steps
-    assert 0 < computed["floor"] < finest / 10
+def test_the_reference_is_far_more_accurate_than_what_it_judges():
+    finest = min(row["norms"][1] for row in computed()["rows"])  # at 16 steps
+    assert 0 < computed()["floor"] < finest / 10
 
 
 def test_the_standard_error_is_the_jackknifes():

@@ -75,7 +75,7 @@ def test_a_printed_strong_error_is_the_matrix_of_the_exact_one_block_by_block(na
         assert value == pytest.approx(block, abs=1e-8), key
 
 
-@pytest.mark.parametrize("key", ["xx", "xm"])
+@pytest.mark.parametrize("key", [pytest.param("xx", marks=pytest.mark.heavy), "xm"])
 def test_a_printed_second_moment_is_the_matrix_of_the_sampler_entry_by_entry(key):
     p = problems.problem("psld", "sde", 2)
     value = read(spell_error(local_error(find("EM")), 2, key), "text", p)

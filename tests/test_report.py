@@ -22,7 +22,7 @@ from reports.pages.settings import Settings
 from reports.render import figures, html, markdown
 from reports.render.document import Figure, Formula, Paragraph, plain, tables, to_json
 
-TINY = Settings(True, (50, 100), (50, 100), 5, (32, 64, 128))
+TINY = Settings(True, (50, 100), (50, 100), 5, (8, 16, 32))
 SLUGS = ("catalogue", "reuse", "orders", "exact", "published", "reproduce")
 """Pages cheap enough to build here; `make check-report` builds them all."""
 LOADING = {"src", "srcset", "poster", "data", "action"}
