@@ -27,9 +27,9 @@ def grid(name: str, steps: int, T: Any = 1.0, eps: Any = 1e-3) -> list[Any]:
             "denoise; give 0, or 1e-15 T and more"
         )
     if name == "uniform":
-        return [end * i / steps for i in range(steps + 1)]
+        return [*(end * i / steps for i in range(steps)), end]  # i / n rounds, also past T
     if name == "quadratic":
-        return [end * (i * (2 * steps - i)) / (steps * steps) for i in range(steps + 1)]
+        return [*(end * (i * (2 * steps - i)) / (steps * steps) for i in range(steps)), end]
     raise ValueError(f"no grid {name!r}; there are: uniform, quadratic")
 
 

@@ -114,9 +114,9 @@ def grid(name: str, steps: int, T: float = 1.0, eps: float = 1e-3) -> list[float
     if eps > 0 and T - eps == T:
         raise ValueError(f"eps = {eps} vanishes beside T = {T}: T - eps rounds to T; give 0 or a larger eps")
     if name == "uniform":
-        return [(T - eps) * i / steps for i in range(steps + 1)]
+        return [*((T - eps) * i / steps for i in range(steps)), T - eps]  # i / n rounds, also past T
     if name == "quadratic":
-        return [(T - eps) * (1 - (1 - i / steps) ** 2) for i in range(steps + 1)]
+        return [*((T - eps) * (1 - (1 - i / steps) ** 2) for i in range(steps)), T - eps]
     raise ValueError(f"no grid {name!r}; there are: uniform, quadratic")
 
 

@@ -6,6 +6,7 @@ an SDE, at lambda_s = 1); the tests derive it from the word and demand equality,
 
 from __future__ import annotations
 
+import re
 import tomllib
 from difflib import get_close_matches
 from fractions import Fraction
@@ -13,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from splitting_analysis.models import Dynamics
-from splitting_analysis.notation import meant_word
+from splitting_analysis.notation import WordError, meant_word, parse
 from splitting_analysis.scheme import LambdaS, Scheme, Source, scheme
 
 CONJUGATE = "Pandey, Rudolph & Mandt, ICLR 2024, arXiv 2310.07894"
@@ -89,6 +90,10 @@ CATALOGUE: tuple[Scheme, ...] = (
 
 
 _registered: list[Scheme] = []
+_NAME = re.compile(r"[A-Za-z][A-Za-z0-9+\-:.'_*]{0,39}")
+_NUMBER = re.compile(r"[0-9]{1,20}(?:\.[0-9]{1,20})?(?:/0*[1-9][0-9]{0,19})?")
+MAX_CATALOGUE = 200_000
+"""Bytes of a file of entries: more than a thousand samplers."""
 
 
 def entries(model: str | None = None, dynamics: str | None = None) -> tuple[Scheme, ...]:
@@ -101,17 +106,32 @@ def register(*schemes: Scheme) -> None:
     """Let every command and function find samplers of your own by their names, in this process.
 
     All of them or none; the same one again changes nothing. Raises ValueError for a name that its
-    model has for another.
+    model has for another, or that is none: up to 40 letters, digits and signs without a space, and
+    no word itself.
     """
     taken = {(s.model_name, s.name.casefold()): s for s in entries()}
+    known = set(taken.values())
     for own in schemes:
+        if not _NAME.fullmatch(own.name) or _is_word(own.name):
+            raise ValueError(
+                f"{own.name[:40]!a} is no name: up to 40 letters, digits and signs such as + or -, from a "
+                "letter on, without a space, and not itself a word"
+            )
         key = own.model_name, own.name.casefold()
         if taken.get(key, own) != own:
             raise ValueError(
                 f"the name {own.name} is taken: model {own.model_name} has {taken[key].word} by it"
             )
         taken[key] = own
-    _registered.extend(own for own in dict.fromkeys(schemes) if own not in entries())
+    _registered.extend(own for own in dict.fromkeys(schemes) if own not in known)
+
+
+def _is_word(name: str) -> bool:
+    try:
+        parse(name)
+    except WordError:
+        return False
+    return True
 
 
 def read_catalogue(path: str | Path) -> tuple[Scheme, ...]:
@@ -124,11 +144,16 @@ def read_catalogue(path: str | Path) -> tuple[Scheme, ...]:
 
     Raises ValueError that names file and entry; `register(*read_catalogue(path))` makes them known.
     """
+    place = Path(path)
+    if not place.is_file():
+        raise ValueError(f"{path}: no file to read a catalogue from")
+    if place.stat().st_size > MAX_CATALOGUE:
+        raise ValueError(f"{path}: a catalogue has at most {MAX_CATALOGUE} bytes")
     try:
-        document = tomllib.loads(Path(path).read_text("utf-8"))
-    except (OSError, UnicodeDecodeError) as error:
+        document = tomllib.loads(place.read_text("utf-8-sig"))
+    except (OSError, UnicodeDecodeError, RecursionError) as error:
         raise ValueError(f"{path}: cannot be read as a catalogue ({error})") from None
-    except tomllib.TOMLDecodeError as error:
+    except ValueError as error:  # TOML's own, and Python's of numbers with thousands of digits
         raise ValueError(f"{path}: no TOML: {error}") from None
     rows = document.get("sampler")
     if set(document) != {"sampler"} or not isinstance(rows, list):
@@ -151,13 +176,24 @@ def _read(row: Any, where: str) -> Scheme:
             raise ValueError(f"{where}: {key} = {value!r} should be of type {kinds}, and not empty")
     try:
         source = Source(row.get("source", "user"), row.get("place", ""), row.get("erratum", ""))
-        tuned = LambdaS(value=Fraction(str(row["lambda_s"]))) if "lambda_s" in row else LambdaS()
-        return scheme(
+        made = scheme(
             row["word"], row.get("model", "psld"), row.get("dynamics"), row["name"], source=source,
-            order=row.get("order"), nfe=row.get("nfe"), lambda_s=tuned,
+            order=row.get("order"), nfe=row.get("nfe"), lambda_s=_tuned(row.get("lambda_s")),
         )  # fmt: skip
     except ValueError as error:
-        raise ValueError(f"{where} ({row['name']}): {error}") from None
+        raise ValueError(f"{where} ({row['name'][:40]!a}): {error}") from None
+    if "lambda_s" in row and not made.has_tunable_noise:
+        raise ValueError(f"{where}: lambda_s, but it has no letter O whose position noise that scales")
+    return made
+
+
+def _tuned(given: Any) -> LambdaS:
+    if given is None:
+        return LambdaS()
+    if not _NUMBER.fullmatch(str(given)):
+        raise ValueError(f"lambda_s = {str(given)[:40]}: a number such as 1, 1.25 or \"5/4\"")
+    number, _, divisor = str(given).partition("/")
+    return LambdaS(value=Fraction(number) / int(divisor or 1))
 
 
 def find(name: str, model: str | None = None, dynamics: str | None = None) -> Scheme:

@@ -157,14 +157,22 @@ def test_a_catalogue_of_ones_own_is_found_like_the_built_in_one(tmp_path, forgot
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        ("[[sampler]]\nname = 'X'\nword = 'S B'", r"own\.toml, sampler 1 \(X\): B does not add up"),
-        ("[[sampler]]\nname = 'X'\nword = 'S B A'\nnfe = 2", r"sampler 1 \(X\): X: claims 2 evaluations"),
+        ("[[sampler]]\nname = 'X'\nword = 'S B'", r"own\.toml, sampler 1 \('X'\): B does not add up"),
+        ("[[sampler]]\nname = 'X'\nword = 'S B A'\nnfe = 2", r"sampler 1 \('X'\): X: claims 2 evaluations"),
         ("[[sampler]]\nname = 'X'", "it needs name and word, and may have model, dynamics"),
         ("[[sampler]]\nname = 'X'\nword = 3", r"sampler 1: word = 3 should be of type str"),
-        ("[[sampler]]\nname = 'X'\nword = 'S B A'\nlambda_s = 'much'", "Invalid literal for Fraction"),
+        ("[[sampler]]\nname = 'X'\nword = 'O S B A'\nlambda_s = 'much'", "lambda_s = much: a number"),
+        ("[[sampler]]\nname = 'X'\nword = 'O S B A'\nlambda_s = '1e99999999'", "lambda_s = 1e99999999: "),
+        ("[[sampler]]\nname = 'X'\nword = 'O S B A'\nlambda_s = '1/0'", "lambda_s = 1/0: a number such as"),
+        ("[[sampler]]\nname = 'X'\nword = 'S B A'\nlambda_s = 2", "lambda_s, but it has no letter O"),
+        ("[[sampler]]\nname = 'S E'\nword = 'S B A'", "'S E' is no name"),
+        ("[[sampler]]\nname = 'A'\nword = 'S B A'", "'A' is no name"),
+        ("[[sampler]]\nname = ' X'\nword = 'S B A'", "' X' is no name"),
+        ("x = " + "[" * 5000, "cannot be read as a catalogue|no TOML"),
+        ("#" * 300_000, "at most 200000 bytes"),
         ("[sampler]\nname = 'X'", r"a catalogue holds entries \[\[sampler\]\]"),
         ("sampler = ", "no TOML"),
-        (None, "cannot be read as a catalogue"),
+        (None, "no file to read a catalogue from"),
     ],
 )
 def test_a_catalogue_that_is_none_is_refused_at_its_entry(text, said, tmp_path, forgotten):

@@ -236,6 +236,15 @@ def test_a_budget_buys_the_steps_of_the_exact_side_and_no_run_of_either_spends_m
             assert spent[0] <= nfe < spent[1], entry.name
 
 
+@pytest.mark.parametrize("name", ["uniform", "quadratic"])
+def test_a_grid_ends_exactly_where_it_should(name):
+    for T, steps in ((9.9, 13), (3.3, 43), (1.7, 41), (0.7, 187), (1.0, 49)):
+        for eps in (0.0, 1e-3):
+            for times in (grid(name, steps, T, eps), grids.grid(name, steps, T, eps)):
+                assert (times[0], times[-1]) == (0, T - eps)
+                check_times(times, T)
+
+
 @pytest.mark.parametrize(
     ("action", "message"),
     [

@@ -66,7 +66,7 @@ def report(
         how = f"splitting-analysis report{' --quick' if quick else ''} --out {copy}"
         print(f"{len(found)} differences from {copy}; if the new values are right: {how}", file=sys.stderr)
         raise typer.Exit(1)
-    print(f"the report agrees with {copy} to all printed digits")
+    print(f"the documents in {copy / 'json'}, which pages and pictures show, agree to all printed digits")
 
 
 @contextmanager

@@ -161,7 +161,7 @@ def compare(documents: dict[str, Any], committed: Path) -> list[Difference]:
             continue
         try:
             old = json.loads(old_files[slug].read_text(encoding="utf-8"))
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             found.append(Difference(f"json/{slug}.json", f"not readable ({error})", "a page"))
             continue
         found += [Difference(f"{slug}: {where}", a, b) for where, a, b in _differ(old, new)]
