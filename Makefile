@@ -30,7 +30,7 @@ test: $(STAMP)
 	$(BIN)/python -m pytest -n 2 --dist loadfile $(ARGS)
 
 heavy: $(STAMP)
-	$(BIN)/python -m pytest -m heavy -n 2 --dist load $(ARGS)
+	$(BIN)/python -m pytest -m heavy -n 2 --dist worksteal $(ARGS)
 
 bench: $(STAMP)
 	for bench in tests/benchmarks/bench_*.py; do \
