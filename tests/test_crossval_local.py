@@ -103,18 +103,10 @@ def sde_found(word):
 
 QUICK = ("SSCS", "ROBAB")
 NOISY = [
-<<<<<<< HEAD
     pytest.param(s, id=f"{s.model_name}-{s.name}",
                  marks=pytest.mark.heavy if s.model_name == "psld" and s.name not in QUICK else ())
-=======
-    pytest.param(
-        s,
-        id=f"{s.model_name}-{s.name}",
-        marks=() if s.model_name == "vp" or s.name in ("SSCS", "ROBAB") else pytest.mark.heavy,
-    )
->>>>>>> wt-e
     for s in (*entries("psld", "sde"), *entries("vp", "sde"))
-]
+]  # fmt: skip
 """Of PSLD by default two, with all that a word can hold: exact pieces, reuse, a score at the step's end."""
 
 

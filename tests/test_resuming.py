@@ -84,11 +84,7 @@ def train_by_lines(path, stop_at=None):
 
 @pytest.mark.parametrize("every", [4, pytest.param(1, marks=pytest.mark.heavy)])
 def test_at_whatever_line_it_is_interrupted_a_run_ends_the_same(tmp_path, monkeypatch, every):
-<<<<<<< HEAD
     """Each line, or one in some, in the second of three steps, after which a point of the curve is due."""
-=======
-    """Each line, or some, run in the second of three steps, after which a point of the curve is due."""
->>>>>>> wt-e
 
     class Small(nn.Module):
         def __init__(self, config):
