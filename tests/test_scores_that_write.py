@@ -126,15 +126,11 @@ WRONG = {
 @pytest.mark.filterwarnings("ignore:.*nested tensors")
 @pytest.mark.parametrize("said", WRONG)
 def test_a_score_or_network_that_returns_no_float_tensor_of_the_shape_is_told_what_it_must_return(said):
-    process = PSLD()
-
-    class Network(torch.nn.Module):
-        def forward(self, z, _):
-            return WRONG[said](z)
-
+    process, network = PSLD(), torch.nn.Identity()
+    network.forward = lambda z, _: WRONG[said](z)
     with pytest.raises(ValueError, match=rf"^the score must return a float tensor .*\(2, .*{said}"):
         by_engine("RSE", "psld", process, lambda z, tau: WRONG[said](z))
-    score = NetworkScore(Network(), process, torch.float64)
+    score = NetworkScore(network, process, torch.float64)
     with pytest.raises(ValueError, match=rf"^the network must return a float tensor .*{said}"):
         score(torch.ones(2, 2, 1, 2, 3, dtype=torch.float64), 0.5)
 
