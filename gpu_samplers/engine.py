@@ -18,7 +18,7 @@ import torch
 from gpu_samplers.noise import Noise
 from gpu_samplers.plan import LambdaS, Plan, Update, plan
 from gpu_samplers.processes import Array, Process
-from gpu_samplers.score import NetworkScore
+from gpu_samplers.score import NetworkScore, check_returned
 from splitting_analysis.scheme import Scheme
 
 LOOK_EVERY = 16
@@ -105,7 +105,8 @@ def run(
 
     The arithmetic is that of z: float64 or float32. `output` is the score, or what the plan's
     `factor` turns into it. noise(q) draws standard normals (q, batch, ...); an ODE needs none. Raises
-    FloatingPointError, naming step, time and sampler, where a score or the state is not finite.
+    FloatingPointError, naming step, time and sampler, where a score or the state is not finite, and
+    ValueError where a score is no float tensor (m, batch, ...).
     """
     n, m = len(plan.process.stationary), plan.outputs
     if z.dtype not in (torch.float64, torch.float32):
@@ -142,8 +143,7 @@ def run(
             break
         seen = state.view(z.shape)[:arguments]
         s = counted(seen if own is None else own.copy_(seen), update.tau)
-        if s.shape != (m, *event):
-            raise ValueError(f"the score is {tuple(s.shape)}; for this state it must be {(m, *event)}")
+        check_returned("the score", s, (m, *event))
         watch.record(k, s)
         slot = 0 if update.rebase else update.scores
         rows[n + m * slot : n + m * (slot + 1)].view(s.shape).copy_(s)

@@ -28,12 +28,13 @@ from numpy.typing import NDArray
 from gpu_samplers import engine, plain
 from gpu_samplers.distributed import Rank, meeting
 from gpu_samplers.files import check_space
+from gpu_samplers.limits import check_counts
 from gpu_samplers.memory import check_memory, widest
 from gpu_samplers.network import NCSNpp
 from gpu_samplers.network.winograd import with_winograd
 from gpu_samplers.noise import Noise
 from gpu_samplers.processes import PSLD, VP, grid, steps_for
-from gpu_samplers.score import NetworkScore
+from gpu_samplers.score import NetworkScore, check_numerical_eps
 from gpu_samplers.shards import (
     MODES,
     check_record,
@@ -41,6 +42,7 @@ from gpu_samplers.shards import (
     drop_superseded,
     missing,
     most_held,
+    named_folder,
     write_shard,
 )
 from splitting_analysis.scheme import Scheme
@@ -51,10 +53,6 @@ BLACK_BOX = "RK45 adaptive"
 PRECISIONS = {"float32": torch.float32, "bf16": torch.bfloat16, "float64": torch.float64}
 STATES = {"float64": torch.float64, "float32": torch.float32}
 
-MOST_SAMPLES = 2**32
-"""A seed has so many streams of noise."""
-MOST_FILES = 10**6
-"""In one folder; more are slow to list on every file system."""
 MOST_EVALUATIONS = 20_000
 """Per sample: to plan more steps takes minutes, and published samplers have converged at a tenth of them."""
 
@@ -108,16 +106,7 @@ class Job:
             )
         if self.scheme is None and not isinstance(self.process, PSLD):
             raise ValueError(f"{BLACK_BOX} runs on psld, not on {self.process.model_name}")
-        if self.n < 1 or self.shard < 1:
-            raise ValueError(f"n = {self.n}, shard = {self.shard}: both count samples, from 1")
-        if self.n > MOST_SAMPLES:
-            raise ValueError(f"n = {self.n}: a seed has {MOST_SAMPLES} samples; give more seeds, and n each")
-        per_file = self.shard if self.form == "npz" else 1
-        if self.n > MOST_FILES * per_file:
-            other = f"; give shard >= {-(-self.n // MOST_FILES)}" if self.form == "npz" else ", or npz"
-            raise ValueError(
-                f"n = {self.n}: files of {per_file} sample(s) are more than {MOST_FILES} in one folder{other}"
-            )
+        check_counts(self.n, self.shard, self.form)
         for what, value, known in (
             ("grid", self.grid, ("uniform", "quadratic")), ("precision", self.precision, PRECISIONS),
             ("state", self.state, STATES), ("factor", self.factor, ("lower", "upper")),
@@ -125,8 +114,7 @@ class Job:
         ):  # fmt: skip
             if value not in known:
                 raise ValueError(f"no {what} {value!r}; there are: {', '.join(known)}")
-        if not (isfinite(self.numerical_eps) and self.numerical_eps >= 0):
-            raise ValueError(f"numerical_eps = {self.numerical_eps}: a variance is finite and >= 0")
+        check_numerical_eps(self.numerical_eps)
         if not 0 <= self.eps < self.process.T:
             raise ValueError(f"eps = {self.eps}: the grid ends at T - eps, 0 <= eps < T = {self.process.T:g}")
         if self.scheme is None:
@@ -232,7 +220,7 @@ def write_samples(
     cannot hold what is asked for; FloatingPointError, naming sampler, step and
     time, where the network's output or a state is not finite.
     """
-    rank, folder = rank or Rank(), Path(folder)
+    rank, folder = rank or Rank(), named_folder(folder)
     batch = min(64, job.shard) if batch is None else batch
     if not 1 <= batch <= job.shard:
         raise ValueError(f"batch = {batch}: a batch is a part of a shard, from 1 to shard = {job.shard}")

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from typing import Any
 
 import numpy as np
 import torch
@@ -10,6 +11,42 @@ import torch
 from gpu_samplers.processes import PSLD, VP, Array, kernel, lower_factor
 
 _PRECISIONS = (torch.float32, torch.bfloat16, torch.float16, torch.float64)
+MOST_NUMERICAL_EPS = 1e-2
+"""It is added to variances of order 1, against rounding; with more the kernel is not the trained one."""
+
+
+def check_numerical_eps(value: float) -> None:
+    """Raise ValueError unless it is one that rounding may ask for."""
+    if not 0 <= value <= MOST_NUMERICAL_EPS:
+        raise ValueError(
+            f"numerical_eps = {value}: it is added to variances of order 1, against rounding: "
+            f"from 0 to {MOST_NUMERICAL_EPS:g}, e.g. 1e-9"
+        )
+
+
+def check_returned(what: str, s: Any, shape: Sequence[int]) -> None:
+    """Raise ValueError unless what someone else's code returned is a float tensor of that shape.
+
+    Its values are not looked at: on a GPU that would wait for the device.
+    """
+    if (
+        isinstance(s, torch.Tensor) and s.dtype in _PRECISIONS and s.layout is torch.strided
+        and not s.is_meta and not s.is_nested and s.shape == shape
+    ):  # fmt: skip
+        return
+    raise ValueError(
+        f"{what} must return a float tensor (float16/bfloat16/float32/float64) of shape {tuple(shape)}; "
+        f"it returned {_described(s)}"
+    )
+
+
+def _described(s: Any) -> str:
+    if not isinstance(s, torch.Tensor):
+        return "None" if s is None else f"an object of type {type(s).__module__}.{type(s).__name__}"
+    kind = "nested " if s.is_nested else "meta " if s.is_meta else ""
+    layout = "" if s.layout is torch.strided else f"{s.layout} "
+    shape = "" if s.is_nested else f" of shape {tuple(s.shape)}"
+    return f"a {kind}{layout}{s.dtype} tensor{shape}".replace("torch.", "")
 
 
 class NetworkScore:
@@ -23,7 +60,7 @@ class NetworkScore:
     compile        run it through torch.compile (static shapes: a last, smaller batch compiles again)
     channels_last  keep its weights and images in channels-last memory format
     factor         "lower" or "upper": which triangular factor L of the covariance it was trained with
-    numerical_eps  added to the variances; the released PSLD weights want 1e-9, theory wants 0
+    numerical_eps  added to the variances; the released PSLD weights want 1e-9, theory wants 0; at most 1e-2
     """
 
     def __init__(
@@ -34,6 +71,7 @@ class NetworkScore:
             raise ValueError(f"a network runs in one of {', '.join(map(str, _PRECISIONS))}, not {dtype}")
         if factor not in ("lower", "upper"):
             raise ValueError(f"no factor {factor!r} of the covariance; there are: lower, upper")
+        check_numerical_eps(numerical_eps)
         self.process, self.dtype, self.side, self.numerical_eps = process, dtype, factor, numerical_eps
         self.format = torch.channels_last if channels_last else torch.contiguous_format
         network = network.to(dtype=dtype).eval()
@@ -64,9 +102,8 @@ class NetworkScore:
         precise = torch.promote_types(self.dtype, torch.float32)
         time = torch.full((batch,), tau, dtype=precise, device=z.device)
         predicted = self.network(image, time)
-        if predicted.shape != image.shape:
-            shapes = f"{tuple(predicted.shape)} where it was given {tuple(image.shape)}"
-            raise ValueError(f"the network returned {shapes}: it predicts epsilon for every component")
+        # it predicts epsilon for every component
+        check_returned("the network", predicted, image.shape)
         return predicted.reshape(batch, n, channels, *z.shape[3:]).transpose(0, 1)
 
     def __call__(self, z: torch.Tensor, tau: float) -> torch.Tensor:

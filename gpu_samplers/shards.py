@@ -31,18 +31,32 @@ _NAME = re.compile(r"(\d{8,})(?:-(\d{8,})\.npz|\.png)")
 Images = NDArray[np.float32]
 
 
+_OF_A_RUN = {"word", "n", "process", "network", "weights sha256", "versions"}
+"""What every record has, whatever the sampler."""
+
+
+def named_folder(name: str | Path) -> Path:
+    """The folder of that name. Raises ValueError for an empty one, which would be the current folder."""
+    if not str(name).strip():
+        raise ValueError(f"the folder to write to has the empty name {str(name)!r}; give one, or . for this")
+    return Path(name)
+
+
 @contextmanager
 def claimed(folder: Path, settings: Mapping[str, Any]) -> Iterator[None]:
     """`folder` as that of the run with these settings (JSON), and of no other command while this one lasts.
 
-    The record of a run that left no sample makes room. `n` is no setting of a run, it is what was asked for
-    last: the record says the most that was. What was half written is removed. Raises ValueError if the folder
-    holds samples of another run, is being written to, or cannot be.
+    The record of a run that left no sample makes room; any other file of its name is kept. `n` is no setting
+    of a run, it is what was asked for last: the record says the most that was. What was half written is
+    removed. Raises ValueError if the folder holds samples of another run, or a run.json that is no
+    record, is being written to, or cannot be.
     """
     check_folder(folder)
     try:
         folder.mkdir(parents=True, exist_ok=True)
         with _alone(folder):
+            if os.path.lexists(folder / RECORD):
+                _read_record(folder)
             for part in folder.glob(".*.part"):
                 part.unlink()
             _record(folder, settings)
@@ -100,11 +114,20 @@ def _lock(descriptor: int) -> None:
 
 def check_record(folder: Path, settings: Mapping[str, Any]) -> None:
     """Raise ValueError unless the folder's record holds these settings; the message says which differ."""
-    there = read_json(folder / RECORD)
-    if not isinstance(there, dict):
-        raise ValueError(f"{folder / RECORD}: cannot be read: no record of a run, {{...}}")  # noqa: TRY004
+    there = _read_record(folder)
     if differ := list(_differences(there | {"n": settings["n"]}, settings)):
         raise ValueError(f"{folder}: holds samples of another run: {'; '.join(differ)}; give another folder")
+
+
+def _read_record(folder: Path) -> dict[str, Any]:
+    """The folder's record. Raises ValueError where another file, or none, bears its name."""
+    try:
+        there = read_json(folder / RECORD)
+    except ValueError as error:
+        raise ValueError(f"{error}; no record of a run: give another folder") from None
+    if not isinstance(there, dict) or not there.keys() >= _OF_A_RUN:
+        raise ValueError(f"{folder / RECORD}: is no record of a run, and is kept; give another folder")
+    return there
 
 
 def _differences(there: Any, here: Any, name: str = "") -> Iterator[str]:

@@ -388,7 +388,7 @@ def test_bad_input_is_refused_with_one_clear_sentence():
         (lambda: plan(find("DDPM", "vp"), VP(), times), r"beta h = 10 in the step at t = 0, .* below 0.05"),
         (lambda: engine.run(ready, lambda z, t: z, z.half()), "float64 or float32, not torch.float16"),
         (lambda: engine.run(ready, lambda z, t: z, z[:1]), r"n = 2 for psld, not \(1, 3, 2, 3\)"),
-        (lambda: engine.run(ready, lambda z, t: z[:1], z), r"the score is \(1, 3, 2, 3\); .* \(2, 3"),
+        (lambda: engine.run(ready, lambda z, t: z[:1], z), r"shape \(2, 3, 2, 3\); .* \(1, 3, 2, 3"),
         (lambda: engine.run(noisy, lambda z, t: z, z), "stochastic: it needs noise, for 2 component"),
         (lambda: next(run_batches(0)), "at least one sample"),
     ]

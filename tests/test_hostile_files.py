@@ -299,14 +299,37 @@ def test_a_state_that_is_a_pipe_or_a_folder_is_refused(tmp_path):
 # Folders of samples.
 
 
-@pytest.mark.parametrize("told", ["[" * 10**5, "3", '{"n": ' * 10**5, "\x00"])
-def test_a_record_that_is_none_is_refused_where_there_are_samples_and_replaced_where_not(tmp_path, told):
-    whole = files(run(tmp_path / "a"))
-    (tmp_path / "a/run.json").write_text(told)
-    with pytest.raises(ValueError, match=r"run\.json: cannot be read"):
-        run(tmp_path / "a")
+@pytest.mark.parametrize(
+    "told", ["[" * 10**5, "3", '{"n": ' * 10**5, "\x00", "", '{"mine": "keep"}', '{"n": 3}']
+)
+def test_a_record_that_is_none_is_refused_and_kept_whether_there_are_samples_or_not(tmp_path, told):
+    run(tmp_path / "a")
     (tmp_path / "b").mkdir()
-    (tmp_path / "b/run.json").write_text(told)
+    (tmp_path / "b/.mine.part").touch()
+    for folder in (tmp_path / "a", tmp_path / "b"):
+        (folder / "run.json").write_text(told)
+        before = files(folder)
+        with pytest.raises(ValueError, match=r"run\.json: .*no record of a run.* give another folder"):
+            run(folder)
+        assert files(folder) == before
+
+
+def test_a_pipe_a_folder_or_a_dangling_link_named_as_the_record_is_refused_and_kept(tmp_path):
+    for name, make in (("pipe", os.mkfifo), ("folder", os.mkdir), ("link", lambda p: p.symlink_to("gone"))):
+        record = tmp_path / name / "run.json"
+        record.parent.mkdir()
+        make(record)
+        mode = record.lstat().st_mode
+        with pytest.raises(ValueError, match=r"run\.json: cannot be read: .* give another folder"):
+            run(record.parent)
+        assert record.lstat().st_mode == mode
+
+
+def test_the_record_of_a_run_without_samples_makes_room_for_another_run(tmp_path):
+    whole = files(run(tmp_path / "a"))
+    run(tmp_path / "b", replace(JOB, seed=JOB.seed + 1))
+    for path in (tmp_path / "b").glob("*.npz"):
+        path.unlink()
     assert files(run(tmp_path / "b")) == whole
 
 

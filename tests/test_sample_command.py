@@ -305,3 +305,12 @@ def test_a_process_that_fails_leaves_no_other_waiting(net, tmp_path, how):
     told = first.communicate(timeout=120)[1]
     assert (first.returncode, second.returncode) == (2, 2 if how == "refused" else -9)
     assert "process 0 of 2 stops, because another process has ended early" in told
+
+
+@pytest.mark.parametrize("name", ["", " "])
+def test_an_empty_name_of_the_folder_is_refused_and_nothing_is_written(run, tmp_path, monkeypatch, name):
+    monkeypatch.chdir(tmp_path)
+    code, out, err = run("--sampler", "ROBA", "--nfe", 4, "-n", 1, "--out", name)
+    assert (code, out, len(err.splitlines())) == (2, "", 1)
+    assert "empty name" in err
+    assert not list(tmp_path.iterdir())

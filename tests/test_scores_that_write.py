@@ -1,4 +1,4 @@
-"""A score is someone else's code: it may write into what it is given, and use its own memory again."""
+"""A score is someone else's code: it may write into its argument, reuse its memory, or return anything."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ torch = pytest.importorskip("torch", reason="the samplers need torch")
 from gpu_samplers import engine, plain  # noqa: E402
 from gpu_samplers.noise import Noise  # noqa: E402
 from gpu_samplers.processes import PSLD, VP, Langevin, grid  # noqa: E402
+from gpu_samplers.score import NetworkScore  # noqa: E402
 from splitting_analysis import find  # noqa: E402
 from splitting_analysis.numbers import Point, _asked, callable_field  # noqa: E402
 
@@ -110,3 +111,32 @@ def test_a_callable_of_a_closed_form_may_write_into_its_direction_and_reuse_its_
     second = _asked(point, "s", 0, [("x", direction)])
     assert first.tolist() == [1.0, 2.0] and second.tolist() == [3.0, 6.0]
     assert direction.tolist() == [1.0, 2.0]
+
+
+WRONG = {
+    "None": lambda z: None, "type builtins.list": lambda z: z.tolist(), "type builtins.float": lambda z: 1.0,
+    "type numpy.ndarray": lambda z: z.numpy(), "type builtins.tuple": lambda z: (z, z),
+    "complex128": lambda z: z + 0j, "bool": lambda z: z > 0, "int64": lambda z: z.long(),
+    "float8_e5m2": lambda z: z.to(torch.float8_e5m2), "sparse_coo float64": lambda z: z.to_sparse(),
+    "nested": lambda z: torch.nested.nested_tensor(list(z)), "meta": lambda z: z.to("meta"),
+    r"float64 tensor of shape \(1,": lambda z: z[:1],
+}  # fmt: skip
+
+
+@pytest.mark.filterwarnings("ignore:.*nested tensors")
+@pytest.mark.parametrize("said", WRONG)
+def test_a_score_or_network_that_returns_no_float_tensor_of_the_shape_is_told_what_it_must_return(said):
+    process, network = PSLD(), torch.nn.Identity()
+    network.forward = lambda z, _: WRONG[said](z)
+    with pytest.raises(ValueError, match=rf"^the score must return a float tensor .*\(2, .*{said}"):
+        by_engine("RSE", "psld", process, lambda z, tau: WRONG[said](z))
+    score = NetworkScore(network, process, torch.float64)
+    with pytest.raises(ValueError, match=rf"^the network must return a float tensor .*{said}"):
+        score(torch.ones(2, 2, 1, 2, 3, dtype=torch.float64), 0.5)
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float32, torch.float64])
+def test_a_score_may_return_any_float_precision(dtype):
+    end = by_engine("RSE", "psld", PSLD(), lambda z, tau: clean(z, tau).to(dtype))
+    assert end.dtype == torch.float64
+    assert torch.allclose(end, by_engine("RSE", "psld", PSLD(), clean), rtol=0.05, atol=0.05)

@@ -30,7 +30,9 @@ def sample(
         str, typer.Option(help="A name from the catalogue, a word in quotes, or 'RK45 adaptive'.")
     ],
     n: Annotated[int, typer.Option("--n", "-n", help="Number of samples; torchrun lets only -n through.")],
-    out: Annotated[Path, typer.Option(help="Folder to write to; the same command again resumes there.")],
+    out: Annotated[
+        str, typer.Option(metavar="PATH", help="Folder to write to; the same command again resumes there.")
+    ],  # as text: a Path of the empty name is the current folder
     nfe: Annotated[
         int | None, typer.Option(help="Budget of score evaluations per sample; it buys the steps.")
     ] = None,
@@ -54,7 +56,7 @@ def sample(
         str, typer.Option(help="Factor of the kernel's covariance it was trained with: lower or upper.")
     ] = "lower",
     numerical_eps: Annotated[
-        float, typer.Option(help="Added to the kernel's variances; released PSLD weights: 1e-9.")
+        float, typer.Option(help="Added to the kernel's variances; released PSLD weights: 1e-9; most: 0.01.")
     ] = 0.0,
     seed: Annotated[int, typer.Option(help="Sample i depends on the seed and i alone.")] = 0,
     grid: Annotated[str, typer.Option(help="uniform or quadratic.")] = "uniform",
@@ -107,14 +109,15 @@ def sample(
     try:
         from gpu_samplers.distributed import rank_of
         from gpu_samplers.sampling import BLACK_BOX, Job, write_samples
+        from gpu_samplers.shards import named_folder
     except ModuleNotFoundError as error:
         raise ValueError(
             f"sample needs {error.name}, which is not installed: pip install 'splitting-analysis[torch]'"
         ) from None
 
-    rank = rank_of()
+    rank, folder = rank_of(), named_folder(out)
     if rank.rank == 0:
-        check_folder(out)
+        check_folder(folder)
     network, process = _network_and_process(checkpoint, config, model, param, precision)
     black_box = sampler.strip().casefold() == BLACK_BOX.casefold()
     scheme = None if black_box else as_scheme(sampler, model, dynamics)
@@ -126,15 +129,15 @@ def sample(
         tol=TOLERANCE if black_box and tol is None else tol,
         precision=precision, state=state, factor=factor, numerical_eps=numerical_eps, shard=shard, form=form,
     )  # fmt: skip
-    kept = f"the same command goes on from what is in {out}" if rank.rank == 0 else ""
+    kept = f"the same command goes on from what is in {folder}" if rank.rank == 0 else ""
     remedy = "give a smaller --batch or --shard"
     with ends_with_a_sentence(lambda: kept, remedy), _progress(rank.rank) as partly:
         made = write_samples(
-            out, job, network, batch=batch, device=device, compile=compile, channels_last=channels_last,
+            folder, job, network, batch=batch, device=device, compile=compile, channels_last=channels_last,
             winograd=winograd, rank=rank, progress=partly, partly=partly,
         )  # fmt: skip
     if rank.rank == 0:
-        print(_report(out, job, made, rank.world))
+        print(_report(folder, job, made, rank.world))
 
 
 def _network_and_process(
