@@ -9,12 +9,11 @@ from __future__ import annotations
 import re
 import tomllib
 from difflib import get_close_matches
-from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
 from splitting_analysis.models import Dynamics
-from splitting_analysis.notation import WordError, meant_word, parse
+from splitting_analysis.notation import WordError, meant_word, parse, read_lambda_s
 from splitting_analysis.scheme import LambdaS, Scheme, Source, scheme
 
 CONJUGATE = "Pandey, Rudolph & Mandt, ICLR 2024, arXiv 2310.07894"
@@ -91,7 +90,6 @@ CATALOGUE: tuple[Scheme, ...] = (
 
 _registered: list[Scheme] = []
 _NAME = re.compile(r"[A-Za-z][A-Za-z0-9+\-:.'_*]{0,39}")
-_NUMBER = re.compile(r"[0-9]{1,20}(?:\.[0-9]{1,20})?(?:/0*[1-9][0-9]{0,19})?")
 MAX_CATALOGUE = 200_000
 """Bytes of a file of entries: more than a thousand samplers."""
 
@@ -190,10 +188,10 @@ def _read(row: Any, where: str) -> Scheme:
 def _tuned(given: Any) -> LambdaS:
     if given is None:
         return LambdaS()
-    if not _NUMBER.fullmatch(str(given)):
-        raise ValueError(f"lambda_s = {str(given)[:40]}: a number such as 1, 1.25 or \"5/4\"")
-    number, _, divisor = str(given).partition("/")
-    return LambdaS(value=Fraction(number) / int(divisor or 1))
+    try:
+        return LambdaS(value=read_lambda_s(str(given)))
+    except ValueError as error:
+        raise ValueError(f"lambda_s = {error}") from None
 
 
 def find(name: str, model: str | None = None, dynamics: str | None = None) -> Scheme:

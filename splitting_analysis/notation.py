@@ -41,6 +41,7 @@ _TOKEN = re.compile(
     rf"(?P<letter>[A-Z])(?:@(?P<at>{NUMBER}))?(?::(?P<rule>[a-z]{{1,20}}))?"
     rf"(?:\*(?P<times>{NUMBER})|/(?P<over>[0-9]{{1,40}})|\[(?P<row>{NUMBER}(?:,{NUMBER})*)\])?"
 )
+_LAMBDA_S = re.compile(r"[0-9]{1,20}(?:\.[0-9]{1,20})?(?:/0*[1-9][0-9]{0,19})?")
 _CHUNK = re.compile(r"\(|\)[^\s()]*|[^\s\[\]()]*\[[^\]]*\][^\s()]*|[^\s()]+")
 
 
@@ -236,6 +237,16 @@ def _number(text: str) -> Fraction:
     """Exactly what the text spells: 0.1 is 1/10. Raises ZeroDivisionError for 1/0."""
     number, _, divisor = text.partition("/")
     return Fraction(number) / int(divisor or 1)
+
+
+def read_lambda_s(text: str) -> Fraction:
+    """A value of lambda_s, exactly as spelled: 1, 1.25 or 5/4. Raises ValueError, whatever the text."""
+    if not _LAMBDA_S.fullmatch(text.strip()):
+        raise ValueError(f"{text.strip()[:40]}: a number such as 1, 1.25 or 5/4, of at most 20 digits")
+    value = _number(text.strip())
+    if value and not Fraction(1, 10**6) <= value <= 10**6:
+        raise ValueError(f"{text.strip()[:40]}: lambda_s is 0 or lies between 1e-6 and 1e6")
+    return value
 
 
 def _too_long(number: Fraction) -> bool:

@@ -188,3 +188,18 @@ def test_an_order_lost_to_rounded_fractions_is_explained(run):  # noqa: F811
     word = f"{a} S {b} {c} S {d} {c} S {b} {a}"
     code, out, _ = run("derive", word, "--model", "langevin")
     assert code == 0 and "\norder: 2 (4 up to coefficients below 1e-" in out
+
+
+@pytest.mark.parametrize(
+    "text", ["1e99999999", "1e400", "1e-400", "1e300", "9" * 5000, "1/0", "-1", "1_0", "٣", "nan"]
+)
+def test_a_lambda_s_beyond_reading_is_one_short_sentence(run, text):  # noqa: F811
+    code, out, err = run("derive", "ROBA", f"--lambda-s={text}")
+    assert (code, out) == (2, "") and err.startswith("error: --lambda-s ") and len(err) < 160
+
+
+def test_digits_of_other_scripts_and_underscores_are_no_numbers(run):  # noqa: F811
+    for text in ("x=1_0", "x=٣"):
+        asked = ("--score-x", "x", "--score-m", "m", "--at", f"{text},m=0,t=0.1")
+        code, _, err = run("derive", "RSE", *asked)
+        assert code == 2 and "is not a number" in err

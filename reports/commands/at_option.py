@@ -95,7 +95,7 @@ def _set_clock(values: dict[str, float], given: dict[str, float]) -> None:
     values["t"] = given.get("t", values["T"] - values["tau"])
     if not 0 <= values["tau"] <= values["T"]:
         which = "tau" if "tau" in given else "t"
-        raise ValueError(f"--at: {which} = {values[which]:g} lies outside [0, T = {values['T']:g}]")
+        raise ValueError(f"--at: {which} = {values[which]:.12g} lies outside [0, T = {values['T']:.12g}]")
     values |= beta_parameters(rate(values), values["tau"])
 
 

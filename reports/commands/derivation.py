@@ -26,6 +26,7 @@ from splitting_analysis.local_error import (
     order_in_words,
 )
 from splitting_analysis.lookup import as_scheme
+from splitting_analysis.notation import read_lambda_s
 from splitting_analysis.numbers import Directions, Point, evaluate
 from splitting_analysis.scheme import LambdaS, Scheme
 from splitting_analysis.strong import strong_error
@@ -122,12 +123,10 @@ def resolved(text: str, minus: str | None, model: str | None, dynamics: str | No
 
 def _lambda(text: str) -> Fraction:
     try:
-        value = Fraction(text)
-    except (ValueError, ZeroDivisionError):
-        raise ValueError(f"--lambda-s {text}: a number such as 1, 1.25 or 5/4") from None
-    if value < 0:
-        raise ValueError(f"--lambda-s {text}: lambda_s scales a variance, so it is >= 0")
-    return value
+        return read_lambda_s(text)
+    except ValueError as error:
+        sign = " (it scales a variance, so it is >= 0)" if text.strip().startswith("-") else ""
+        raise ValueError(f"--lambda-s {error}{sign}") from None
 
 
 def _heading(scheme: Scheme, minus: str | None, value: Fraction | None) -> list[str]:

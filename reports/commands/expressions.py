@@ -201,8 +201,8 @@ def parse_settings(text: str, known: Collection[str]) -> dict[str, float]:
             raise refuse(f"unknown key {key!a}{did_you_mean(key, known)}")
         if key in values:
             raise refuse(f"{key} is given twice")
-        try:
-            values[key] = float(number)
+        try:  # float() would take 1_0 and digits of other scripts
+            values[key] = float(number if number.isascii() and "_" not in number else "no number")
         except ValueError:
             raise refuse(f"{number!a} is not a number") from None
         if not math.isfinite(values[key]):
