@@ -238,6 +238,42 @@ def _number(text: str) -> Fraction:
     return Fraction(number) / int(divisor or 1)
 
 
+def read_number(text: str) -> Fraction:
+    """Exactly the number that a text such as "1", "1.25", "1e-3" or "5/4" spells.
+
+    Raises ValueError, one bounded sentence, for any other text and for more than MAX_DIGITS digits.
+    """
+    shown = f"{text[:MAX_DIGITS]!a}" + ("..." if len(text) > MAX_DIGITS else "")
+    # NUMBER bounds digits and exponent, so that no huge integer is built before it is refused
+    if len(text) <= 4 * MAX_DIGITS and re.fullmatch(NUMBER, text.strip().lower()):
+        try:
+            number = _number(text.strip())
+        except ZeroDivisionError:
+            raise ValueError(f"{shown} divides by zero") from None
+        if not _too_long(number):
+            return number
+    raise ValueError(
+        f"{shown} is not a number such as 1, 1.25 or 5/4 with at most {MAX_DIGITS} digits in its "
+        "numerator and denominator"
+    )
+
+
+def read_float(text: str) -> float:
+    """The float64 nearest to the decimal number that the text spells; inf and nan are read too.
+
+    Raises ValueError, one bounded sentence, for any other text (Python reads 1_0 as 10, and digits
+    of any script) and for a number other than 0 that would become 0.
+    """
+    shown = f"{text[:MAX_DIGITS]!a}" + ("..." if len(text) > MAX_DIGITS else "")
+    try:
+        value = float(text if text.isascii() and "_" not in text else "")
+    except ValueError:
+        raise ValueError(f"{shown} is not a number") from None
+    if value == 0 and re.search("[1-9]", text.lower().partition("e")[0]):
+        raise ValueError(f"{shown} is closer to 0 than float64 reaches")
+    return value
+
+
 def _too_long(number: Fraction) -> bool:
     return max(abs(number.numerator), number.denominator) >= 10**MAX_DIGITS
 

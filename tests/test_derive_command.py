@@ -11,9 +11,11 @@ import time
 import pytest
 
 from reports.commands import derivation
-from reports.commands.derivation import BEYOND, SECONDS, check_order
+from reports.commands.at_option import values_at
+from reports.commands.derivation import BEYOND, SECONDS, check_order, formulas
 from reports.commands.expressions import MAX_NESTED, parse_expression
 from splitting_analysis import CATALOGUE, find
+from splitting_analysis.lookup import as_scheme
 from tests.test_cli import run  # noqa: F401  the fixture
 
 FORMULA = re.compile(r" {1,3}(\w{1,2}): (.*)")
@@ -188,3 +190,17 @@ def test_an_order_lost_to_rounded_fractions_is_explained(run):  # noqa: F811
     word = f"{a} S {b} {c} S {d} {c} S {b} {a}"
     code, out, _ = run("derive", word, "--model", "langevin")
     assert code == 0 and "\norder: 2 (4 up to coefficients below 1e-" in out
+
+
+@pytest.mark.parametrize("text", ["1e99999999", "1e400", "1e-400", "1e300", "1e30000", "9" * 5000, "1_0",
+                                  "1e7", "1e-7", "-1"])  # fmt: skip
+def test_lambda_s_out_of_range_or_too_long_is_refused_in_one_bounded_sentence(text: str) -> None:
+    with pytest.raises(ValueError, match=r"^--lambda-s.{1,250}$"):
+        formulas("ROBA", None, None, None, None, "text", text)
+
+
+@pytest.mark.parametrize("time_of", ["t=1.0000001", "tau=1.0000001", "t=-1e-20", "tau=-1e-20"])
+def test_a_time_just_outside_is_refused_with_its_digits(time_of: str) -> None:
+    with pytest.raises(ValueError) as refused:
+        values_at([as_scheme("RSE")], f"x=0,m=0,{time_of}")
+    assert f"{time_of.replace('=', ' = ')} lies outside [0, T = 1]" in str(refused.value)
