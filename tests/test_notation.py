@@ -349,9 +349,8 @@ def test_brackets_that_repeat_nothing_are_refused_at_their_place(text, place, pr
      "nan", "inf", "", "1/0", "1/1_0", "0." + "3" * 41, " " * 5000 + "1"],
 )  # fmt: skip
 def test_a_number_with_too_many_digits_or_other_digits_is_refused_in_one_bounded_sentence(text: str) -> None:
-    with pytest.raises(ValueError) as refused:
+    with pytest.raises(ValueError, match=r"^[ -~]{1,250}$"):  # printable ASCII, one line
         read_number(text)
-    assert len(str(refused.value)) < 250 and "\n" not in str(refused.value) and str(refused.value).isascii()
 
 
 def test_a_number_is_read_as_what_it_spells() -> None:

@@ -100,7 +100,8 @@ def _set_clock(values: dict[str, float], given: dict[str, float]) -> None:
     values["t"] = given.get("t", values["T"] - values["tau"])
     which = "tau" if "tau" in given else "t"
     if not (0 <= values["tau"] <= values["T"] and 0 <= values[which] <= values["T"]):
-        raise ValueError(f"--at: {which} = {_exact(values[which])} lies outside [0, T = {_exact(values['T'])}]")
+        value, end = _exact(values[which]), _exact(values["T"])
+        raise ValueError(f"--at: {which} = {value} lies outside [0, T = {end}]")
     values |= beta_parameters(rate(values), values["tau"])
 
 

@@ -124,16 +124,15 @@ def resolved(text: str, minus: str | None, model: str | None, dynamics: str | No
 
 
 def _lambda(text: str) -> Fraction:
+    sizes = f"lambda_s is 0 or from {1 / LARGEST_LAMBDA:g} to {LARGEST_LAMBDA:.0e}"
     try:
         value = read_number(text)
     except ValueError as error:
-        raise ValueError(f"--lambda-s: {error}") from None
+        raise ValueError(f"--lambda-s: {error}; {sizes}") from None
     if value < 0:
         raise ValueError(f"--lambda-s {text.strip()}: lambda_s scales a variance, so it is >= 0")
     if value and not Fraction(1, LARGEST_LAMBDA) <= value <= LARGEST_LAMBDA:
-        raise ValueError(
-            f"--lambda-s {text.strip()}: lambda_s is 0 or from {1 / LARGEST_LAMBDA:g} to {LARGEST_LAMBDA}"
-        )
+        raise ValueError(f"--lambda-s {text.strip()}: {sizes}")
     return value
 
 
