@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from analytic_models.arithmetic import exp
 from analytic_models.diffusions import PSLD, VP, Diffusion, noise, transition
+from splitting_analysis.notation import read_float
 
 LARGEST_VARIANCE = 1e100
 """Of a spectrum, and the smallest is its inverse: distances square variances, scores divide by them."""
@@ -151,9 +152,10 @@ def load_spectrum(text: str) -> NDArray[np.float64]:
             raise ValueError(f"spectrum: {text} holds {values.dtype}, not real numbers")
     else:
         try:
-            values = np.array([float(part) for part in text.split(",")])
-        except ValueError:
-            raise ValueError(f"spectrum {text!r}: give digits, FILE.npy or numbers v1,v2,...") from None
+            values = np.array([read_float(part) for part in text.split(",")])
+        except ValueError as error:
+            how = "give digits, FILE.npy or numbers v1,v2,..."
+            raise ValueError(f"spectrum {text[:40]!a}: {how} ({error})") from None
     values = np.asarray(values, dtype=np.float64)
     if not values.size:
         raise ValueError(f"spectrum {text!r} is empty: give at least one eigenvalue")

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from splitting_analysis.models import Dynamics
-from splitting_analysis.notation import WordError, meant_word, parse, read_lambda_s
+from splitting_analysis.notation import WordError, meant_word, parse, read_number
 from splitting_analysis.scheme import LambdaS, Scheme, Source, scheme
 
 CONJUGATE = "Pandey, Rudolph & Mandt, ICLR 2024, arXiv 2310.07894"
@@ -189,9 +189,9 @@ def _tuned(given: Any) -> LambdaS:
     if given is None:
         return LambdaS()
     try:
-        return LambdaS(value=read_lambda_s(str(given)))
+        return LambdaS(value=read_number(str(given)))
     except ValueError as error:
-        raise ValueError(f"lambda_s = {error}") from None
+        raise ValueError(f"lambda_s: {error}") from None
 
 
 def find(name: str, model: str | None = None, dynamics: str | None = None) -> Scheme:

@@ -41,7 +41,6 @@ _TOKEN = re.compile(
     rf"(?P<letter>[A-Z])(?:@(?P<at>{NUMBER}))?(?::(?P<rule>[a-z]{{1,20}}))?"
     rf"(?:\*(?P<times>{NUMBER})|/(?P<over>[0-9]{{1,40}})|\[(?P<row>{NUMBER}(?:,{NUMBER})*)\])?"
 )
-_LAMBDA_S = re.compile(r"[0-9]{1,20}(?:\.[0-9]{1,20})?(?:/0*[1-9][0-9]{0,19})?")
 _CHUNK = re.compile(r"\(|\)[^\s()]*|[^\s\[\]()]*\[[^\]]*\][^\s()]*|[^\s()]+")
 
 
@@ -239,13 +238,39 @@ def _number(text: str) -> Fraction:
     return Fraction(number) / int(divisor or 1)
 
 
-def read_lambda_s(text: str) -> Fraction:
-    """A value of lambda_s, exactly as spelled: 1, 1.25 or 5/4. Raises ValueError, whatever the text."""
-    if not _LAMBDA_S.fullmatch(text.strip()):
-        raise ValueError(f"{text.strip()[:40]}: a number such as 1, 1.25 or 5/4, of at most 20 digits")
-    value = _number(text.strip())
-    if value and not Fraction(1, 10**6) <= value <= 10**6:
-        raise ValueError(f"{text.strip()[:40]}: lambda_s is 0 or lies between 1e-6 and 1e6")
+def read_number(text: str) -> Fraction:
+    """Exactly the number that a text such as "1", "1.25", "1e-3" or "5/4" spells.
+
+    Raises ValueError, one bounded sentence, for any other text and for more than MAX_DIGITS digits.
+    """
+    shown = f"{text[:MAX_DIGITS]!a}" + ("..." if len(text) > MAX_DIGITS else "")
+    # NUMBER bounds digits and exponent, so that no huge integer is built before it is refused
+    if len(text) <= 4 * MAX_DIGITS and re.fullmatch(NUMBER, text.strip().lower()):
+        try:
+            number = _number(text.strip())
+        except ZeroDivisionError:
+            raise ValueError(f"{shown} divides by zero") from None
+        if not _too_long(number):
+            return number
+    raise ValueError(
+        f"{shown} is not a number such as 1, 1.25 or 5/4 with at most {MAX_DIGITS} digits in its "
+        "numerator and denominator"
+    )
+
+
+def read_float(text: str) -> float:
+    """The float64 nearest to the decimal number that the text spells; inf and nan are read too.
+
+    Raises ValueError, one bounded sentence, for any other text (Python reads 1_0 as 10, and digits
+    of any script) and for a number other than 0 that would become 0.
+    """
+    shown = f"{text[:MAX_DIGITS]!a}" + ("..." if len(text) > MAX_DIGITS else "")
+    try:
+        value = float(text if text.isascii() and "_" not in text else "")
+    except ValueError:
+        raise ValueError(f"{shown} is not a number") from None
+    if value == 0 and re.search("[1-9]", text.lower().partition("e")[0]):
+        raise ValueError(f"{shown} is closer to 0 than float64 reaches")
     return value
 
 

@@ -227,3 +227,21 @@ def test_a_bad_option_is_refused_with_its_place(text, place, problem):
         parse_settings(text, KEYS)
     assert problem in str(caught.value)
     assert pointed_at(caught.value).startswith(place)
+
+
+def test_every_digit_of_a_constant_is_kept() -> None:
+    text = "0.1234567890123456789012345"
+    assert parse_expression(text, ()) == sympy.Rational(text)
+    assert parse_expression("0e999999999", ()) == 0
+
+
+@pytest.mark.parametrize("text", ["1e-400", "x + 1e-99999999", "0." + "1" * 1900])
+def test_a_constant_that_would_become_zero_or_has_too_many_digits_is_refused(text: str) -> None:
+    with pytest.raises(ValueError, match=r"closer to 0|too many digits"):
+        parse_expression(text, ("x",))
+
+
+@pytest.mark.parametrize("number", ["1_0", "٣", "1e-400"])
+def test_a_setting_is_refused_that_only_python_reads(number: str) -> None:
+    with pytest.raises(ValueError, match=r"is not a number|is closer to 0"):
+        parse_settings(f"nu={number}", KEYS)

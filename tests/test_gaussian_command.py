@@ -178,3 +178,9 @@ def test_extreme_values_give_numbers_or_one_sentence(capsys):
 
 def test_every_scheme_is_found_by_the_command_as_by_its_name():
     assert g.schemes_of(["BAOAB"], None, None) == [find("BAOAB", "langevin")]
+
+
+@pytest.mark.parametrize("text", ["1_0", "1,٣", "1e-400"])
+def test_lambda_s_is_refused_in_a_spelling_that_only_python_reads(text: str) -> None:
+    with pytest.raises(ValueError, match=r"--lambda-s .*(is not a number|is closer to 0)"):
+        g.lambdas(text)

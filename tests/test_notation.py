@@ -13,7 +13,17 @@ from hypothesis import strategies as st
 
 from splitting_analysis import CATALOGUE, find
 from splitting_analysis.models import MODELS
-from splitting_analysis.notation import GRAMMAR, MAX_TOKENS, Op, Word, WordError, as_word, parse
+from splitting_analysis.notation import (
+    GRAMMAR,
+    MAX_TOKENS,
+    Op,
+    Word,
+    WordError,
+    as_word,
+    parse,
+    read_float,
+    read_number,
+)
 from splitting_analysis.spelling import LETTERS, from_openmm
 from tests.strategies import ops, words
 
@@ -331,3 +341,27 @@ def test_brackets_that_repeat_nothing_are_refused_at_their_place(text, place, pr
     with pytest.raises(WordError, match=problem) as caught:
         parse(text)
     assert text[caught.value.start :].startswith(place)
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["1e99999999", "1e-99999999", "1e400", "1e-400", "1e40", "1e-40", "9" * 41, "9" * 5000, "1_0", "٣",
+     "nan", "inf", "", "1/0", "1/1_0", "0." + "3" * 41, " " * 5000 + "1"],
+)  # fmt: skip
+def test_a_number_with_too_many_digits_or_other_digits_is_refused_in_one_bounded_sentence(text: str) -> None:
+    with pytest.raises(ValueError, match=r"^[ -~]{1,250}$"):  # printable ASCII, one line
+        read_number(text)
+
+
+def test_a_number_is_read_as_what_it_spells() -> None:
+    spelled = {"1": 1, " 1.25 ": Fraction(5, 4), "5/4": Fraction(5, 4), "1e-3": Fraction(1, 1000), "1E2": 100}
+    assert {text: read_number(text) for text in spelled} == spelled
+    assert read_number("9" * 40) == 10**40 - 1
+    assert read_float("1e-320") == 1e-320 and read_float("0e-999999") == 0 and read_float(" -2.") == -2
+
+
+@pytest.mark.parametrize("text", ["1_0", "٣", "1e-400", "-0." + "0" * 400 + "1", "", "x" * 5000])
+def test_a_float_is_refused_that_is_spelled_otherwise_or_would_become_zero(text: str) -> None:
+    with pytest.raises(ValueError, match=r"is not a number|is closer to 0") as refused:
+        read_float(text)
+    assert len(str(refused.value)) < 100

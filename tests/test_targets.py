@@ -212,3 +212,9 @@ def test_a_bad_spectrum_file_is_refused(tmp_path, content, problem):
 def test_bad_spectrum_texts_are_refused(text):
     with pytest.raises(ValueError, match="spectrum"):
         load_spectrum(text)
+
+
+@pytest.mark.parametrize("text", ["1_0", "1,٣", "1e-400"])
+def test_a_spectrum_is_refused_in_a_spelling_that_only_python_reads(text: str) -> None:
+    with pytest.raises(ValueError, match=r"spectrum .*(is not a number|is closer to 0)"):
+        load_spectrum(text)

@@ -67,16 +67,21 @@ def values_at(schemes: list[Scheme], at: str) -> dict[str, float]:
     return values
 
 
+def _exact(value: float) -> str:
+    """Short where that is the number, else all its digits: what is refused must be seen."""
+    return f"{value:g}" if float(f"{value:g}") == value else repr(value)
+
+
 def _said(given: dict[str, float]) -> str:
-    return ", ".join(f"{key} = {value:g}" for key, value in given.items())
+    return ", ".join(f"{key} = {_exact(value)}" for key, value in given.items())
 
 
 def _check_signs(given: dict[str, float]) -> None:
     for key, value in given.items():
         if key in POSITIVE and value <= 0:
-            raise ValueError(f"--at: {key} = {value:g} must be > 0: {POSITIVE[key]}")
+            raise ValueError(f"--at: {key} = {_exact(value)} must be > 0: {POSITIVE[key]}")
         if key in NOT_NEGATIVE and value < 0:
-            raise ValueError(f"--at: {key} = {value:g} must be >= 0: {NOT_NEGATIVE[key]}")
+            raise ValueError(f"--at: {key} = {_exact(value)} must be >= 0: {NOT_NEGATIVE[key]}")
 
 
 def _set_clock(values: dict[str, float], given: dict[str, float]) -> None:
@@ -93,9 +98,10 @@ def _set_clock(values: dict[str, float], given: dict[str, float]) -> None:
         raise ValueError("--at: give t (reverse time) or tau = T - t, not both")
     values["tau"] = given.get("tau", values["T"] - given.get("t", 0.0))
     values["t"] = given.get("t", values["T"] - values["tau"])
-    if not 0 <= values["tau"] <= values["T"]:
-        which = "tau" if "tau" in given else "t"
-        raise ValueError(f"--at: {which} = {values[which]:.12g} lies outside [0, T = {values['T']:.12g}]")
+    which = "tau" if "tau" in given else "t"
+    if not (0 <= values["tau"] <= values["T"] and 0 <= values[which] <= values["T"]):
+        value, end = _exact(values[which]), _exact(values["T"])
+        raise ValueError(f"--at: {which} = {value} lies outside [0, T = {end}]")
     values |= beta_parameters(rate(values), values["tau"])
 
 

@@ -26,7 +26,7 @@ from splitting_analysis.local_error import (
     order_in_words,
 )
 from splitting_analysis.lookup import as_scheme
-from splitting_analysis.notation import read_lambda_s
+from splitting_analysis.notation import read_number
 from splitting_analysis.numbers import Directions, Point, evaluate
 from splitting_analysis.scheme import LambdaS, Scheme
 from splitting_analysis.strong import strong_error
@@ -46,6 +46,8 @@ the seconds that takes, and by how much the next order takes longer (and is long
 RUNGE_KUTTA = (10, 20, 3)
 BEYOND = 2
 """How many further orders --long allows."""
+LARGEST_LAMBDA = 10**6
+"""Of --lambda-s, and the smallest but 0 is its inverse: beyond, formulas are pages of digits."""
 MAX_TIMED = 8
 """The closed forms hold derivatives of beta for that power of h."""
 
@@ -122,11 +124,16 @@ def resolved(text: str, minus: str | None, model: str | None, dynamics: str | No
 
 
 def _lambda(text: str) -> Fraction:
+    sizes = f"lambda_s is 0 or from {1 / LARGEST_LAMBDA:g} to {LARGEST_LAMBDA:.0e}"
     try:
-        return read_lambda_s(text)
+        value = read_number(text)
     except ValueError as error:
-        sign = " (it scales a variance, so it is >= 0)" if text.strip().startswith("-") else ""
-        raise ValueError(f"--lambda-s {error}{sign}") from None
+        raise ValueError(f"--lambda-s: {error}; {sizes}") from None
+    if value < 0:
+        raise ValueError(f"--lambda-s {text.strip()}: lambda_s scales a variance, so it is >= 0")
+    if value and not Fraction(1, LARGEST_LAMBDA) <= value <= LARGEST_LAMBDA:
+        raise ValueError(f"--lambda-s {text.strip()}: {sizes}")
+    return value
 
 
 def _heading(scheme: Scheme, minus: str | None, value: Fraction | None) -> list[str]:

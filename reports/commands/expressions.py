@@ -13,12 +13,13 @@ from __future__ import annotations
 import ast
 import math
 import operator
+import re
 import warnings
 from collections.abc import Callable, Collection, Iterable, Mapping
 from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any
 
-from splitting_analysis.notation import WordError
+from splitting_analysis.notation import WordError, read_float
 
 if TYPE_CHECKING:
     import sympy
@@ -99,8 +100,8 @@ class _Reader:
             case ast.Constant(value=bool() | complex() | str() | bytes() | None):
                 raise self.refuse("only real numbers are understood", node)
             case ast.Constant(value=int() | float() as number):
-                rounded = self.finite(node, float, number)
-                return self.sympy.Rational(repr(number)), rounded
+                rounded = self.finite(node, float, number)  # first: it bounds the exponent
+                return self.number(node, number), rounded
             case ast.Name(id="pi"):
                 return self.sympy.pi, math.pi
             case ast.Name(id=name) if name in self.names:
@@ -122,6 +123,18 @@ class _Reader:
                 return self.call(node, function, depth)
             case _:
                 raise self.refuse("this is not part of a score expression", node)
+
+    def number(self, node: ast.expr, number: float) -> Any:
+        """Exactly what is spelled, not the float that Python made of it."""
+        spelled = self.text[node.col_offset : node.end_col_offset].lower().replace("_", "")
+        if number == 0:  # no exponent is built here: 0e999999999
+            if re.search("[1-9]", spelled.partition("e")[0]):
+                raise self.refuse("this constant is closer to 0 than float64 reaches", node, "5e-324 or more")
+            return self.sympy.Integer(0)
+        value = self.sympy.Rational(spelled if isinstance(number, float) else number)
+        if max(value.p.bit_length(), value.q.bit_length()) > MAX_BITS:
+            raise self.refuse("this constant has too many digits", node, f"up to {MAX_BITS} bits")
+        return value
 
     def call(self, node: ast.Call, function: ast.Name, depth: int) -> tuple[Any, float | None]:
         name = function.id
@@ -196,16 +209,16 @@ def parse_settings(text: str, known: Collection[str]) -> dict[str, float]:
     for item in text.split(",") if text.strip() else []:
         key, equals, number = (part.strip() for part in item.partition("="))
         if not equals:
-            raise refuse(f"no key=value in {item.strip()!a}")
+            raise refuse(f"no key=value in {item.strip()[:40]!a}")
         if key not in known:
-            raise refuse(f"unknown key {key!a}{did_you_mean(key, known)}")
+            raise refuse(f"unknown key {key[:40]!a}{did_you_mean(key, known)}")
         if key in values:
             raise refuse(f"{key} is given twice")
-        try:  # float() would take 1_0 and digits of other scripts
-            values[key] = float(number if number.isascii() and "_" not in number else "no number")
-        except ValueError:
-            raise refuse(f"{number!a} is not a number") from None
+        try:
+            values[key] = read_float(number)
+        except ValueError as error:
+            raise refuse(str(error)) from None
         if not math.isfinite(values[key]):
-            raise refuse(f"{key}={number} is not finite")
+            raise refuse(f"{key}={number[:40]} is not finite")
         start += len(item) + 1
     return values

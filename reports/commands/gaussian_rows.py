@@ -14,6 +14,7 @@ from reports.commands.lookup import check_lambda_s
 from splitting_analysis.catalogue import CATALOGUE
 from splitting_analysis.lookup import as_scheme
 from splitting_analysis.models import MODEL_NAMES
+from splitting_analysis.notation import read_float
 from splitting_analysis.processes import PROCESSES
 from splitting_analysis.scheme import Scheme
 
@@ -165,11 +166,11 @@ def lambdas(text: str | None) -> list[float | None]:
     if text is None:
         return [None]
     try:
-        values = [float(part) for part in text.split(",")]
-    except ValueError:
-        raise ValueError(f"--lambda-s {text}: numbers such as 1 or 1,1.1,1.2") from None
+        values = [read_float(part) for part in text.split(",")]
+    except ValueError as error:
+        raise ValueError(f"--lambda-s {text[:40]}: {error}; numbers such as 1 or 1,1.1,1.2") from None
     if not all(0 <= value < float("inf") for value in values):
-        raise ValueError(f"--lambda-s {text}: lambda_s scales a variance, so it is finite and >= 0")
+        raise ValueError(f"--lambda-s {text[:40]}: lambda_s scales a variance, so it is finite and >= 0")
     return list(values)
 
 
