@@ -143,7 +143,7 @@ def run(
             break
         seen = state.view(z.shape)[:arguments]
         s = counted(seen if own is None else own.copy_(seen), update.tau)
-        check_returned("the score", s, (m, *event))
+        check_returned("the score", s, (m, *event), z)
         watch.record(k, s)
         slot = 0 if update.rebase else update.scores
         rows[n + m * slot : n + m * (slot + 1)].view(s.shape).copy_(s)

@@ -24,14 +24,14 @@ def check_numerical_eps(value: float) -> None:
         )
 
 
-def check_returned(what: str, s: Any, shape: Sequence[int]) -> None:
-    """Raise ValueError unless what someone else's code returned is a float tensor of that shape.
+def check_returned(what: str, s: Any, shape: Sequence[int], state: torch.Tensor) -> None:
+    """Raise ValueError unless what someone else's code returned for `state` is a float tensor of that shape.
 
     Its values are not looked at: on a GPU that would wait for the device.
     """
     if (
         isinstance(s, torch.Tensor) and s.dtype in _PRECISIONS and s.layout is torch.strided
-        and not s.is_meta and not s.is_nested and s.shape == shape
+        and s.is_meta == state.is_meta and not s.is_nested and s.shape == shape
     ):  # fmt: skip
         return
     raise ValueError(
@@ -103,7 +103,7 @@ class NetworkScore:
         time = torch.full((batch,), tau, dtype=precise, device=z.device)
         predicted = self.network(image, time)
         # it predicts epsilon for every component
-        check_returned("the network", predicted, image.shape)
+        check_returned("the network", predicted, image.shape, image)
         return predicted.reshape(batch, n, channels, *z.shape[3:]).transpose(0, 1)
 
     def __call__(self, z: torch.Tensor, tau: float) -> torch.Tensor:

@@ -322,7 +322,7 @@ def test_the_command_writes_checks_and_exits_with_one_on_a_difference(
     command.report(out, quick=True, check=False)
     assert "index.html" in capsys.readouterr().out
     command.report(out, quick=True, check=True)
-    assert "agrees" in capsys.readouterr().out
+    assert "agree to all" in capsys.readouterr().out
     path = out / "json" / "index.json"
     stored = json.loads(path.read_text(encoding="utf-8"))
     stored["lead"] += " And more."
