@@ -8,11 +8,12 @@ STAMP  := $(VENV)/.installed
 PIP    := $(BIN)/python -m pip install --disable-pip-version-check --progress-bar on --editable
 ARGS   ?=
 
-.PHONY: help test report check check-report lint types bench heavy
+.PHONY: help test report check check-report lint types bench heavy gpu
 help:
 	@echo "make test    the tests (about 2 minutes);    make heavy   the long ones (half an hour)"
 	@echo "make report  regenerate the error analysis;  make check   lint, types, report unchanged"
-	@echo "make bench   measure what is claimed fast;   ARGS=...     passed on, e.g. make test ARGS='-k words'"
+	@echo "make bench   measure what is claimed fast;   make gpu     the same on a GPU, at most 8 minutes"
+	@echo "ARGS=...     passed on, e.g. make test ARGS='-k words'"
 
 $(CORE): pyproject.toml
 	@echo "setting up $(VENV), once: NumPy, SciPy, SymPy, Matplotlib; about 0.5 GB, a minute or two"
@@ -36,6 +37,9 @@ bench: $(STAMP)
 	for bench in tests/benchmarks/bench_*.py; do \
 	  $(BIN)/python -m tests.benchmarks.$$(basename $$bench .py) || exit 1; \
 	done
+
+gpu: $(STAMP)
+	$(BIN)/python -m reports.experiments.gpu $(ARGS)
 
 lint: $(STAMP)
 	$(BIN)/ruff check .

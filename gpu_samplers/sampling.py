@@ -50,7 +50,9 @@ from splitting_analysis.scheme import Scheme
 BLACK_BOX = "RK45 adaptive"
 """The sampler that no word describes: Dormand-Prince with error control, on the probability flow."""
 
-PRECISIONS = {"float32": torch.float32, "bf16": torch.bfloat16, "float64": torch.float64}
+PRECISIONS = {
+    "float32": torch.float32, "tf32": torch.float32, "bf16": torch.bfloat16, "float64": torch.float64,
+}  # fmt: skip
 STATES = {"float64": torch.float64, "float32": torch.float32}
 
 MOST_EVALUATIONS = 20_000
@@ -72,7 +74,8 @@ class Job:
     denoise        end with one noiseless Euler step over eps, which takes one evaluation
     lambda_s       scale of the position noise of the letter O; None: the scheme's own
     merge_noise    one normal per component between two evaluations: other samples of the same law
-    precision      in which the network runs: float32, bf16 or float64
+    precision      in which the network runs: float32, tf32 (float32, multiplied in TF32 on a GPU), bf16 or
+                   float64
     state          in which the samples are updated: float64 or float32
     factor, numerical_eps  as in NetworkScore
     shard          samples per shard
@@ -127,7 +130,8 @@ class Job:
             raise ValueError(f"nfe = {self.nfe}: {BLACK_BOX} takes what its tolerance tol asks for; give tol")
         if self.tol is None or not 0 < self.tol < 1:
             raise ValueError(f"tol = {self.tol}: {BLACK_BOX} takes a tolerance between 0 and 1, e.g. 1e-4")
-        network, own = torch.finfo(PRECISIONS[self.precision]).eps, torch.finfo(STATES[self.state]).eps
+        own = torch.finfo(STATES[self.state]).eps
+        network = 2**-10 if self.precision == "tf32" else torch.finfo(PRECISIONS[self.precision]).eps
         if self.tol < (least := max(network / 100, 100 * own)):
             raise ValueError(
                 f"tol = {self.tol}: with a network in {self.precision} and a state in {self.state} rounding "
@@ -200,7 +204,7 @@ class Made:
 
 def write_samples(
     folder: str | Path, job: Job, network: NCSNpp, *, batch: int | None = None, device: str = "cpu",
-    compile: bool = False, channels_last: bool = False, winograd: bool = False,  # noqa: A002 - torch's word
+    compile: bool = False, channels_last: bool = False, winograd: bool = False, graphs: bool = False,  # noqa: A002 - torch's word
     rank: Rank | None = None, progress: Progress | None = None, partly: Partly | None = None,
 ) -> Made:  # fmt: skip
     """Write the samples of a job that `folder` does not hold yet.
@@ -209,9 +213,10 @@ def write_samples(
     again in full. With a smaller n what is there is kept.
 
     Up to rounding in the network's precision, the samples depend on the job and the network alone: not on
-    batch (64 by default, or a shard), device, compile, channels_last, winograd (network.winograd), the number
-    of processes or interruptions. In bf16 that rounding shows: with another batch a few pixels are plainly
-    others. (The black box has one step size for a batch: for it `batch` is part of the job.)
+    batch (64 by default, or a shard), device, compile, channels_last, winograd (network.winograd), graphs
+    (graphs.Graphs), the number of processes or interruptions. In bf16 and TF32 that rounding shows: with
+    another batch a few pixels are plainly others. (The black box has one step size for a batch: for it
+    `batch` is part of the job.)
     The network itself stays as it is. An .npz holds one shard: `images` float32 (n, channels, height, width),
     positions in the scale of the data, not clipped; `index` (n,); `nfe` (n,).
     A .png holds one sample, clipped to [-1, 1], named by its index.
@@ -226,6 +231,8 @@ def write_samples(
         raise ValueError(f"batch = {batch}: a batch is a part of a shard, from 1 to shard = {job.shard}")
     if winograd and job.precision == "bf16":
         raise ValueError("winograd: its transforms need float32 or float64, not bf16")
+    if graphs and device != "cuda":
+        raise ValueError(f"graphs: CUDA graphs run on device cuda, not on {device}")
     shape, place = _shape(job, network), rank.device(device)
     _check_memory(job, network, shape, min(batch, job.n), place)
     settings = settings_of(job, network, batch)
@@ -244,7 +251,8 @@ def write_samples(
             folder, job, left[rank.rank :: rank.world], shape, batch,
             NetworkScore(
                 network.to(place), job.process, PRECISIONS[job.precision], compile=compile,
-                channels_last=channels_last, factor=job.factor, numerical_eps=job.numerical_eps,
+                channels_last=channels_last, tf32=job.precision == "tf32", graphs=graphs,
+                factor=job.factor, numerical_eps=job.numerical_eps,
             ),
             place, progress, partly,
         )  # fmt: skip

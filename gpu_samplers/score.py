@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
 import torch
 
+from gpu_samplers.graphs import Graphs
 from gpu_samplers.processes import PSLD, VP, Array, kernel, lower_factor
 
 _PRECISIONS = (torch.float32, torch.bfloat16, torch.float16, torch.float64)
@@ -49,6 +51,21 @@ def _described(s: Any) -> str:
     return f"a {kind}{layout}{s.dtype} tensor{shape}".replace("torch.", "")
 
 
+@contextmanager
+def float32_products(tf32: bool) -> Iterator[None]:
+    """Have a GPU multiply float32 in TF32 (10 bits of mantissa), or in full, whatever was set before.
+
+    torch's own default is TF32 for convolutions: three digits, under the name of float32.
+    """
+    convolutions, matrices = torch.backends.cudnn, torch.backends.cuda.matmul
+    before = convolutions.allow_tf32, matrices.allow_tf32
+    convolutions.allow_tf32 = matrices.allow_tf32 = tf32
+    try:
+        yield
+    finally:
+        convolutions.allow_tf32, matrices.allow_tf32 = before
+
+
 class NetworkScore:
     """score(z, tau) = -L^-T network(z, tau) with L L^T the covariance of the perturbation kernel.
 
@@ -59,13 +76,16 @@ class NetworkScore:
     dtype          precision that the network runs in; its parameters are converted in place
     compile        run it through torch.compile (static shapes: a last, smaller batch compiles again)
     channels_last  keep its weights and images in channels-last memory format
+    tf32           in float32 let a GPU multiply in TF32; otherwise float32 is float32
+    graphs         replay it as a CUDA graph: the host launches it at once (static shapes, as above)
     factor         "lower" or "upper": which triangular factor L of the covariance it was trained with
     numerical_eps  added to the variances; the released PSLD weights want 1e-9, theory wants 0; at most 1e-2
     """
 
     def __init__(
         self, network: torch.nn.Module, process: PSLD | VP, dtype: torch.dtype = torch.float32, *,
-        compile: bool = False, channels_last: bool = False, factor: str = "lower", numerical_eps: float = 0.0,  # noqa: A002 - torch's word
+        compile: bool = False, channels_last: bool = False, tf32: bool = False, graphs: bool = False,  # noqa: A002 - torch's word
+        factor: str = "lower", numerical_eps: float = 0.0,
     ) -> None:  # fmt: skip
         if dtype not in _PRECISIONS:
             raise ValueError(f"a network runs in one of {', '.join(map(str, _PRECISIONS))}, not {dtype}")
@@ -77,9 +97,12 @@ class NetworkScore:
         network = network.to(dtype=dtype).eval()
         if channels_last:
             network = network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self.tf32 = tf32
         self.network: Callable[[torch.Tensor, torch.Tensor], torch.Tensor] = (
             torch.compile(network, dynamic=False) if compile else network
         )
+        if graphs:
+            self.network = Graphs(self.network)
 
     def factor(self, tau: float) -> Array:
         """The matrix (n, n) that takes the network's output to the score at forward time tau."""
@@ -101,7 +124,8 @@ class NetworkScore:
         image.view(batch, n, channels, *z.shape[3:]).copy_(z.transpose(0, 1))
         precise = torch.promote_types(self.dtype, torch.float32)
         time = torch.full((batch,), tau, dtype=precise, device=z.device)
-        predicted = self.network(image, time)
+        with float32_products(self.tf32):
+            predicted = self.network(image, time)
         # it predicts epsilon for every component
         check_returned("the network", predicted, image.shape, image)
         return predicted.reshape(batch, n, channels, *z.shape[3:]).transpose(0, 1)

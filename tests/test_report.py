@@ -341,9 +341,10 @@ def test_the_page_on_reproduction_names_every_stored_file_with_its_command(pages
         "published.json"
     }
     assert all(row[1].startswith("`python -m reports.") for row in rows)
-    on_cpu = all(row[2] is None or row[2].endswith("+cpu") for row in rows)
     said = " ".join(str(getattr(block, "parts", "")) for block in page.blocks)
-    assert on_cpu == ("nothing in this report was measured on a GPU" in said)
+    measured = (DATA / "gpu.json").exists()
+    assert measured == ("[On a GPU](gpu.html) was measured on an NVIDIA" in said)
+    assert measured != ("nothing in this report was measured on a GPU" in said)
 
 
 def test_the_summary_shows_its_pictures_and_tables(files):

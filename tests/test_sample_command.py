@@ -92,6 +92,7 @@ def test_without_options_a_run_has_the_documented_defaults(run, asked, net):
     assert options.pop("progress") is options.pop("partly") is not None
     assert options == {
         "batch": None, "device": "cpu", "compile": False, "channels_last": False, "winograd": False,
+        "graphs": False,
         "rank": Rank(0, 1, 0),
     }  # fmt: skip
 
@@ -105,7 +106,7 @@ def test_every_option_reaches_its_place(run, asked, net, tmp_path):
         "Gamma=0.5,nu=3,T=1.5", "--factor", "upper", "--numerical-eps", 1e-9, "--seed", 4, "--grid",
         "quadratic", "--eps", 0.01, "--no-denoise", "--lambda-s", 1.2, "--format", "png", "--shard", 6,
         "--batch", 5, "--device", "cuda", "--precision", "float64", "--state", "float32",
-        "--compile", "--channels-last", "--winograd",
+        "--compile", "--channels-last", "--winograd", "--graphs",
     )[0] == 0  # fmt: skip
     ((folder, job, network, options),) = asked
     assert folder == tmp_path / "out"
@@ -118,6 +119,7 @@ def test_every_option_reaches_its_place(run, asked, net, tmp_path):
     del options["progress"], options["partly"]
     assert options == {
         "batch": 5, "device": "cuda", "compile": True, "channels_last": True, "winograd": True,
+        "graphs": True,
         "rank": Rank(0, 1, 0),
     }  # fmt: skip
 

@@ -75,13 +75,18 @@ def sample(
         typer.Option(help="Samples at a time (64); changes them by rounding alone, which in bf16 shows."),
     ] = None,
     device: Annotated[str, typer.Option(help="cpu or cuda.")] = "cpu",
-    precision: Annotated[str, typer.Option(help="The network runs in float32, bf16 or float64.")] = "float32",
+    precision: Annotated[
+        str, typer.Option(help="The network runs in float32, tf32 (GPU), bf16 or float64.")
+    ] = "float32",
     state: Annotated[str, typer.Option(help="The state is updated in float64 or float32.")] = "float64",
     compile: Annotated[  # noqa: A002 - torch's word
         bool, typer.Option("--compile", help="Run the network through torch.compile.")
     ] = False,
     channels_last: Annotated[
         bool, typer.Option("--channels-last", help="Keep weights and images in this memory format.")
+    ] = False,
+    graphs: Annotated[
+        bool, typer.Option("--graphs", help="Run the network as a CUDA graph: the host launches it at once.")
     ] = False,
     winograd: Annotated[
         bool,
@@ -134,7 +139,7 @@ def sample(
     with ends_with_a_sentence(lambda: kept, remedy), _progress(rank.rank) as partly:
         made = write_samples(
             folder, job, network, batch=batch, device=device, compile=compile, channels_last=channels_last,
-            winograd=winograd, rank=rank, progress=partly, partly=partly,
+            winograd=winograd, graphs=graphs, rank=rank, progress=partly, partly=partly,
         )  # fmt: skip
     if rank.rank == 0:
         print(_report(folder, job, made, rank.world))

@@ -58,6 +58,7 @@ KEPT = {
     "comparisons": Kept(
         "crossval_comparisons", "comparisons", "Naive against reduced samplers at one budget"
     ),
+    "gpu": Kept("gpu", "gpu", "What can be measured on a GPU alone"),
     "cifar10": Kept(
         "cifar10_exact", "cifar10", "Exact errors on the CIFAR-10 covariance spectrum of arXiv 2405.14250",
         "cifar10_covariance_eigenvalues.npy", ("numpy", "scipy"),
@@ -148,12 +149,14 @@ def write(path: Path, document: dict[str, Any], rows: str = "") -> None:
     write_whole(path, f'{top},\n "{rows}": [\n  {lines}\n ]\n}}\n')
 
 
-def save(name: str, results: dict[str, Any]) -> None:
-    """Write the results of `name`, a key of KEPT, under the header that all files have."""
+def save(name: str, results: dict[str, Any], path: Path | None = None) -> None:
+    """Write the results of `name`, a key of KEPT, under the header that all files have; to its own file, or
+    to `path`.
+    """
     kept = KEPT[name]
     versions = {"python": platform.python_version(), **{each: version(each) for each in kept.packages}}
     header = {"_about": kept.about, "_command": kept.command, "_versions": versions}
-    write(path_of(name), {**header, **results}, kept.rows)
+    write(path or path_of(name), {**header, **results}, kept.rows)
 
 
 def readdress(name: str) -> None:

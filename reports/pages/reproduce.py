@@ -7,7 +7,7 @@ import platform
 from dataclasses import fields
 from importlib.metadata import PackageNotFoundError, version
 
-from reports.experiments.store import DATA
+from reports.experiments.store import DATA, stored
 from reports.pages.exact_runs import EPS, SPECTRUM, diffusion
 from reports.pages.settings import Settings
 from reports.render.document import FIGURE_DIGITS, Cell, Column, Heading, Page, Paragraph, Table, text
@@ -76,12 +76,10 @@ def build(settings: Settings) -> Page:
 
 def _stored() -> tuple[Table, Paragraph]:
     rows: list[tuple[Cell, ...]] = []
-    torches = set()
     for path in sorted(DATA.glob("*.json")):
         document = json.loads(path.read_text(encoding="utf-8"))
         if "_command" in document:
             torch = document.get("_versions", {}).get("torch")
-            torches |= {torch} - {None}
             rows.append((f"`{path.name}`", f"`{document['_command']}`", torch))
     table = Table(
         "reproduce-stored",
@@ -90,10 +88,12 @@ def _stored() -> tuple[Table, Paragraph]:
         tuple(rows),
         "the files",
     )
-    if all(version.endswith("+cpu") for version in torches):
-        missing = "All of it was computed on CPUs: **nothing in this report was measured on a GPU**, "
-        return table, text(missing, "neither rounding nor speed.")
-    return table, text("Some of it may have been computed on GPUs: see the versions of torch.")
+    measured = stored("gpu")
+    if measured is None:
+        said = "All of it was computed on CPUs: **nothing in this report was measured on a GPU**, "
+        return table, text(said, "neither rounding nor speed.")
+    card = measured["machine"]["card"]
+    return table, text(f"[On a GPU](gpu.html) was measured on an {card}; all else was computed on CPUs.")
 
 
 def _version(name: str) -> str:

@@ -16,6 +16,7 @@ from reports.pages import (
     crossval_reuse,
     crossval_rounding,
     exact,
+    gpu,
     network,
     orders,
     overview,
@@ -46,6 +47,7 @@ PAGES: tuple[tuple[str, str, Callable[[Settings], Page]], ...] = (
     ("crossval-reuse", "What reuse assumes", crossval_reuse.build),
     ("crossval-rounding", "Rounding", crossval_rounding.build),
     ("quality", "Sample quality", quality.build),
+    ("gpu", "On a GPU", gpu.build),
     ("reproduce", "Reproduce", reproduce.build),
 )
 """Slug, short title and builder of every page, in reading order."""
