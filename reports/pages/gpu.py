@@ -60,9 +60,7 @@ def lead(machine: dict[str, str], parts: dict[str, dict[str, Any]]) -> str:
         )
     checks = [row for name in ("parity", "runs") for row in parts[name].values() if "limit" in row]
     good = sum(row["error"] <= row["limit"] for row in checks)
-    said.append(
-        f"{count(good).capitalize()} of {len(checks)} comparisons with a CPU or another run hold."
-    )
+    said.append(f"Comparisons with a CPU, or with another run: {share(good, len(checks))} hold.")
     return " ".join(said)
 
 
