@@ -10,6 +10,8 @@ import pytest
 
 torch = pytest.importorskip("torch", reason="the samplers are torch code")
 
+from torch import nn  # noqa: E402
+
 from gpu_samplers import embedded  # noqa: E402
 from gpu_samplers.graphs import Graphs  # noqa: E402
 from gpu_samplers.sampling import Job, write_samples  # noqa: E402
@@ -123,7 +125,7 @@ def test_products_are_in_full_or_in_tf32_and_set_back_afterwards():
 def test_a_network_runs_under_the_products_that_its_score_asks_for(tf32):
     seen = []
 
-    class Net(torch.nn.Module):
+    class Net(nn.Module):
         def forward(self, z, _):
             seen.append((torch.backends.cudnn.allow_tf32, torch.backends.cuda.matmul.allow_tf32))
             return z
