@@ -1,4 +1,4 @@
-"""The processes and their parameters, checked once: PSLD (CLD is Gamma = 0), VP, kinetic Langevin.
+"""The processes and their parameters, checked once: PSLD (CLD is Gamma = 0), VP, VE, flow, Langevin.
 
 All worlds take them from here; kernels and covariances are derived twice, in analytic_models and in
 gpu_samplers, so that each judges the other. Parameters may be floats, Fractions, mpmath numbers or
@@ -12,6 +12,8 @@ from math import inf
 from numbers import Number
 from types import SimpleNamespace
 from typing import Any, ClassVar
+
+from splitting_analysis.clocks import Cosine, PositionOnly, Schedule, Table, VariancePreserving, elementary
 
 SMALLEST, LARGEST = 1e-30, 1e30
 """What is not 0 lies between: the formulas multiply up to ten of these numbers."""
@@ -86,19 +88,57 @@ class PSLD(_LinearClock):
 
 
 @dataclass(frozen=True)
-class VP(_LinearClock):
-    """Variance-preserving diffusion dx = -(beta/2) x dtau + sqrt(beta) dW (theory section 8).
+class VP(VariancePreserving, _LinearClock):
+    """Variance-preserving diffusion dx = -(beta/2) x dtau + sqrt(beta) dW (theory sections 8 and 9).
 
-    Raises ValueError for negative beta, T <= 0, what is not finite, and what overflows.
+    `schedule` is None for the linear beta, or says beta in place of beta_min and beta_max.
+    Raises ValueError for negative beta, T <= 0, what is not finite, and what overflows; for a schedule
+    beside other beta, or beyond its last time.
     """
 
     beta_min: Any = 0.1
     beta_max: Any = 20.0
     T: Any = 1.0
+    schedule: Schedule | None = None
     model_name: ClassVar[str] = "vp"
 
     def __post_init__(self) -> None:
         _check(self)
+        if self.schedule is None:
+            return
+        if not isinstance(self.schedule, Cosine | Table):
+            raise ValueError(f"schedule {self.schedule!r}: one is Cosine(), scaled_linear() or table(alpha_bar)")
+        if (self.beta_min, self.beta_max) != (0.1, 20.0):
+            raise ValueError(f"beta_min and beta_max belong to the linear schedule, not to {self.schedule.name}")
+        if self.T > 1:
+            raise ValueError(f"T = {self.T}: the {self.schedule.name} schedule ends at 1")
+        if self.integral(self.T) > MOST_DAMPING:
+            raise ValueError(
+                f"T = {self.T}: alpha is 0 where the cosine schedule ends; at most {self.schedule.last} "
+                "is usual"
+            )
+
+    def beta(self, tau: Any) -> Any:
+        """beta at forward time tau."""
+        return _LinearClock.beta(self, tau) if self.schedule is None else self.schedule.beta(tau)
+
+    def integral(self, tau: Any) -> Any:
+        """b(tau), the integral of beta over [0, tau]."""
+        return _LinearClock.integral(self, tau) if self.schedule is None else self.schedule.integral(tau)
+
+    def clock(self, t: Any, length: Any) -> Any:
+        """The integral of beta over the reverse interval [t, t + length]."""
+        if self.schedule is None:
+            return _LinearClock.clock(self, t, length)
+        return self.integral(self.T - t) - self.integral(self.T - t - length)
+
+    def tau_of_integral(self, b: Any) -> Any:
+        """The forward time at which the integral of beta is b."""
+        if self.schedule is not None:
+            return self.schedule.inverse(b)
+        slope = (self.beta_max - self.beta_min) / self.T
+        root = elementary("sqrt", self.beta_min**2 + 2 * slope * b)
+        return 2 * b / (self.beta_min + root)  # no cancellation, and no division by a slope of 0
 
     @property
     def stationary(self) -> tuple[Any, ...]:
@@ -109,6 +149,110 @@ class VP(_LinearClock):
     def parameters(self) -> SimpleNamespace:
         """What the coefficient functions of models.py take."""
         return SimpleNamespace(half=_half(self))
+
+
+@dataclass(frozen=True)
+class VE(PositionOnly):
+    """Variance-exploding diffusion x_tau = x_0 + tau eps: EDM's, time is the noise level (theory section 9).
+
+    Raises ValueError for T <= 0, what is not finite, and what overflows.
+    """
+
+    T: Any = 80.0
+    model_name: ClassVar[str] = "ve"
+
+    def __post_init__(self) -> None:
+        _check(self)
+
+    @property
+    def stationary(self) -> tuple[Any, ...]:
+        """The variance of the prior, sigma(T)^2: nothing is stationary here."""
+        return (self.T * self.T,)
+
+    @property
+    def parameters(self) -> SimpleNamespace:
+        """What the coefficient functions of models.py take."""
+        return SimpleNamespace(half=_half(self))
+
+    def beta(self, tau: Any) -> Any:
+        """g^2 = (sigma^2)'."""
+        return 2 * tau
+
+    def integral(self, tau: Any) -> Any:
+        """sigma^2, the integral of g^2."""
+        return tau * tau
+
+    def clock(self, t: Any, length: Any) -> Any:
+        """The integral of g^2 over the reverse interval [t, t + length]."""
+        return length * (2 * (self.T - t) - length)
+
+    def log_alpha(self, tau: Any) -> Any:
+        return 0 * tau
+
+    def sigma(self, tau: Any) -> Any:
+        return tau
+
+    def rates(self, tau: Any) -> tuple[Any, Any]:
+        return 0 * tau, 1 + 0 * tau
+
+    def tau_of_lambda(self, value: Any) -> Any:
+        return elementary("exp", -value)
+
+    def tau_of_log_sigma(self, value: Any) -> Any:
+        return elementary("exp", value)
+
+
+@dataclass(frozen=True)
+class Flow(PositionOnly):
+    """Flow matching x_tau = (1 - tau) x_0 + tau eps (theory section 9).
+
+    T is below 1, where alpha is 0 and no score says what the data are. Raises ValueError for another T.
+    """
+
+    T: Any = 0.999
+    model_name: ClassVar[str] = "flow"
+
+    def __post_init__(self) -> None:
+        _check(self)
+        if not (hasattr(self.T, "free_symbols") or self.T < 1):
+            raise ValueError(f"T = {self.T}: alpha is 0 at 1, where no score says what the data are; T < 1")
+
+    @property
+    def stationary(self) -> tuple[Any, ...]:
+        """The variance of the prior, as at time 1."""
+        return (1,)
+
+    @property
+    def parameters(self) -> SimpleNamespace:
+        """What the coefficient functions of models.py take."""
+        return SimpleNamespace(half=_half(self))
+
+    def beta(self, tau: Any) -> Any:
+        """g^2 = 2 tau / (1 - tau)."""
+        return 2 * tau / (1 - tau)
+
+    def integral(self, tau: Any) -> Any:
+        """The integral of g^2."""
+        return -2 * elementary("log1p", -tau) - 2 * tau
+
+    def clock(self, t: Any, length: Any) -> Any:
+        """The integral of g^2 over the reverse interval [t, t + length]."""
+        return self.integral(self.T - t) - self.integral(self.T - t - length)
+
+    def log_alpha(self, tau: Any) -> Any:
+        return elementary("log1p", -tau)
+
+    def sigma(self, tau: Any) -> Any:
+        return tau
+
+    def rates(self, tau: Any) -> tuple[Any, Any]:
+        return -1 + 0 * tau, 1 + 0 * tau
+
+    def tau_of_lambda(self, value: Any) -> Any:
+        return 1 / (1 + elementary("exp", value))
+
+    def tau_of_log_sigma(self, value: Any) -> Any:
+        return elementary("exp", value)
 
 
 @dataclass(frozen=True)
@@ -146,8 +290,8 @@ class Langevin:
         return length
 
 
-Process = PSLD | VP | Langevin
-PROCESSES: dict[str, type[Process]] = {kind.model_name: kind for kind in (PSLD, VP, Langevin)}
+Process = PSLD | VP | VE | Flow | Langevin
+PROCESSES: dict[str, type[Process]] = {kind.model_name: kind for kind in (PSLD, VP, VE, Flow, Langevin)}
 
 
 def process_of(model: str, **parameters: Any) -> Process:
@@ -169,7 +313,8 @@ def _half(process: Process) -> Any:
 
 def _check(process: Any) -> None:
     """Refuse what is no process; a process with a symbol in it carries its own assumptions."""
-    values: dict[str, Any] = {field.name: getattr(process, field.name) for field in fields(process)}
+    names = [field.name for field in fields(process) if field.name != "schedule"]
+    values: dict[str, Any] = {name: getattr(process, name) for name in names}
     if any(hasattr(value, "free_symbols") for value in values.values()):
         return
     for name, value in values.items():
@@ -204,7 +349,7 @@ def _check_together(process: Process) -> None:
                 "rounding, and the mass M = 4 / (Gamma - nu)^2 with it; they must differ by more than "
                 "1e-9 of their sum"
             )
-    if isinstance(process, Langevin):
+    if not isinstance(process, PSLD | VP):
         return
     damping = (process.beta_min + process.beta_max) * process.T / 2
     name = "the integral of beta"
