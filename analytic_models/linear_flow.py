@@ -268,6 +268,8 @@ def _midpoint(
 def _unit_rate(diffusion: PSLD | VP) -> PSLD | VP:
     """The process in its own clock, beta = 1: forward time tau is then b."""
     one = diffusion.T / diffusion.T
+    if isinstance(diffusion, VP):
+        return VP(one, one, diffusion.T)
     return replace(diffusion, beta_min=one, beta_max=one)
 
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from fractions import Fraction
 from itertools import pairwise
 from typing import Any, assert_never
 
@@ -17,9 +18,11 @@ import numpy as np
 
 from analytic_models.diffusions import Diffusion
 from analytic_models.grids import check_times
+from analytic_models.held import hold, predicted
 from analytic_models.rules import Lambda, Map, advance, coefficients, is_zero, product, refuse_long
 from analytic_models.targets import Block, Gaussian, Pair, marginal, score
-from splitting_analysis.program import Advance, Evaluate, Row
+from splitting_analysis.clocks import PositionOnly
+from splitting_analysis.program import Advance, Evaluate, Hold, Row
 from splitting_analysis.scheme import Scheme
 
 Form = dict[Any, Any]
@@ -37,13 +40,16 @@ class StepMap:
     """One step: component i becomes forms[i], over z_j = ("z", j), carried ("s", j), `CONSTANT`, and noise.
 
     `score` are the forms of the score held at the end; noise element ("n", k, i) belongs to block
-    k with covariance noise[k]; blocks are independent.
+    k with covariance noise[k]; blocks are independent. `kept` are the forms of the predictions that
+    later steps need, oldest first, with the forward times at which they were evaluated; in them the
+    j-th of earlier steps is ("p", j).
     """
 
     forms: tuple[Form, ...]
     score: tuple[Form, ...]
     noise: tuple[Block, ...]
     evaluations: int
+    kept: tuple[tuple[Any, Form], ...] = ()
 
 
 @dataclass(frozen=True)
@@ -69,20 +75,27 @@ def add_scaled(into: Form, factor: Any, form: Form) -> None:
 
 def one_step(
     scheme: Scheme, diffusion: Diffusion, t: Any, h: Any, score_at: Callable[[Any], Affine],
-    lambda_s: Lambda = None,
+    lambda_s: Lambda = None, earlier: Sequence[Any] = (),
 ) -> StepMap:  # fmt: skip
-    """The exact map of one step from reverse time t over h. `score_at(tau)` gives the affine score."""
+    """The exact map of one step from reverse time t over h. `score_at(tau)` gives the affine score.
+
+    `earlier` are the forward times of the predictions kept from the steps before, oldest first.
+    """
     program, n = scheme.program, len(scheme.model.components)
     state: list[Form] = [{("z", i): 1} for i in range(n)]
     start = [dict(form) for form in state]
     held: tuple[Form, ...] = tuple({("s", i): 1} for i in range(n))
     drifts: list[list[Form]] = []
     noise: list[Block] = []
+    kept: list[tuple[Any, Form]] = [(tau, {("p", j): 1}) for j, tau in enumerate(earlier)]
+    blocks: dict[Any, int] = {}
     for op in program.instructions:
         match op:
             case Evaluate():
-                tau = diffusion.T - t - op.at.numerator * h / op.at.denominator
+                tau = _time(scheme, diffusion, t, h, op.at)
                 held = _evaluate(score_at(tau), state)
+                if program.holds:
+                    kept.append((tau, _predicted(scheme, diffusion, tau, state, held)))
                 if program.is_runge_kutta:
                     drifts.append(_drift(scheme, diffusion, tau, state, held))
             case Row():
@@ -96,9 +109,59 @@ def one_step(
                 state = _moved(moved, state, held, len(noise))
                 if moved.noise is not None:
                     noise.append(moved.noise)
+            case Hold():
+                ends = (_time(scheme, diffusion, t, h, at) for at in (op.start, op.stop))
+                through = kept[-op.through :]
+                moved_by = hold(
+                    op, _position_only(diffusion), scheme.in_clock, _number(scheme.noise_level, h),
+                    *ends, [tau for tau, _ in through],
+                )  # fmt: skip
+                form: Form = {}
+                add_scaled(form, moved_by.keep, (start if op.restarts else state)[0])
+                for gain, (_, prediction) in zip(moved_by.gains, through, strict=True):
+                    add_scaled(form, gain, prediction)
+                if scheme.noise_level:  # a stretch has one noise, however often it is advanced
+                    if (op.start, op.stop) not in blocks:
+                        blocks[op.start, op.stop] = len(noise)
+                        noise.append(((moved_by.noise,),))
+                    add_scaled(form, 1, {("n", blocks[op.start, op.stop], 0): 1})
+                state = [form]
             case _:
                 assert_never(op)
-    return StepMap(tuple(state), held, tuple(noise), program.evaluations)
+    wanted = len(kept) - program.history if program.history < len(kept) else 0
+    return StepMap(tuple(state), held, tuple(noise), program.evaluations, tuple(kept[wanted:]))
+
+
+def _time(scheme: Scheme, diffusion: Diffusion, t: Any, h: Any, at: Fraction) -> Any:
+    """The forward time at the part `at` of the step, as the scheme's clock measures it."""
+    if scheme.in_clock == "tau" or at.denominator == 1:
+        return diffusion.T - t - at.numerator * h / at.denominator
+    process, clock = _position_only(diffusion), scheme.in_clock
+    first, last = process.clock_at(clock, diffusion.T - t), process.clock_at(clock, diffusion.T - t - h)
+    return process.tau_at(clock, first + at.numerator * (last - first) / at.denominator)
+
+
+def _position_only(diffusion: Diffusion) -> PositionOnly:
+    if not isinstance(diffusion, PositionOnly):
+        raise ValueError(f"a prediction is held in vp, ve and flow, not in {diffusion.model_name}")
+    return diffusion
+
+
+def _number(value: Fraction, like: Any) -> Any:
+    """A fraction in the arithmetic of another number."""
+    return (like / like if not isinstance(like, np.ndarray) else 1) * value.numerator / value.denominator
+
+
+def _predicted(
+    scheme: Scheme, diffusion: Diffusion, tau: Any, state: Sequence[Form], held: Sequence[Form]
+) -> Form:
+    """What the word holds, at the current state and forward time tau."""
+    prediction = scheme.program.holds[0].held.prediction
+    own, factor = predicted(prediction, _position_only(diffusion), tau)
+    form: Form = {}
+    add_scaled(form, own, state[0])
+    add_scaled(form, factor, held[0])
+    return form
 
 
 def _moved(moved: Map, state: Sequence[Form], held: Sequence[Form], block: int) -> list[Form]:
@@ -167,20 +230,28 @@ def run(
     mean, covariance = starting_law(diffusion, target, start, times[0])
     size = len(mean)
     keys: list[Any] = [("z", i) for i in range(size)]
+    holds, history = bool(scheme.program.holds), scheme.program.history
+    kept: list[Any] = []
     if scheme.carries_score:
-        keys += [("s", i) for i in range(size)]
-        mean, covariance = _with_score(mean, covariance, score_at(diffusion.T - times[0]))
-    inputs = (*keys, CONSTANT)
+        kept = [diffusion.T - times[0]] if holds else []
+        keys += [("p", 0)] if holds else [("s", i) for i in range(size)]
+        mean, covariance = _with_score(scheme, diffusion, mean, covariance, score_at, diffusion.T - times[0])
     with np.errstate(over="ignore", invalid="ignore"):  # a scheme beyond its stability ends at inf or nan
-        for t, h in _stretches(times, target):
+        for t, h in _stretches(times, target, history):
             refuse_long(scheme, diffusion, t, h)
-            step = one_step(scheme, diffusion, t, h, score_at, lambda_s)
-            forms = step.forms + (step.score if scheme.carries_score else ())
+            earlier = kept if np.size(t) == 1 else _earlier(scheme, diffusion, kept, t, h)
+            step = one_step(scheme, diffusion, t, h, score_at, lambda_s, earlier)
+            forms = step.forms + (step.score if scheme.carries_score and not holds else ())
+            forms += tuple(form for _, form in step.kept)
             added = collected(forms, step.noise)
+            inputs = (*keys, CONSTANT)
             for k in range(np.size(t)):
                 here = [{key: _at(form[key], k) for key in inputs if key in form} for form in forms]
                 noise = [[_at(value, k) for value in row] for row in added]
                 mean, covariance = _push(here, keys, mean, covariance, noise)
+            kept = [_last(tau) for tau, _ in step.kept]
+            if holds:
+                keys = [("z", 0), *(("p", j) for j in range(len(kept)))]
         mean, covariance = mean[:size], tuple(row[:size] for row in covariance[:size])
         left = diffusion.T - times[-1]
         if denoise and left > 0 and scheme.model.time_dependent:
@@ -191,16 +262,34 @@ def run(
     return Moments(mean, covariance, counted, len(times) - 1)
 
 
-def _stretches(times: Sequence[Any], target: Gaussian) -> Iterator[tuple[Any, Any]]:
-    """Starts t and sizes h of the steps: many at once, shape (n, 1), for arrays of modes; else one by one."""
+def _stretches(times: Sequence[Any], target: Gaussian, alone: int) -> Iterator[tuple[Any, Any]]:
+    """Starts t and sizes h of the steps: many at once, shape (n, 1), for arrays of modes; else one by one.
+
+    The first `alone` steps come alone: they have fewer evaluations behind them than the others.
+    """
     if not isinstance(target.variances, np.ndarray):
         yield from ((t, after - t) for t, after in pairwise(times))
         return
     t = np.asarray(times, dtype=np.float64)[:, np.newaxis]
     width = max(1, CACHED // target.variances.size)
-    for i in range(0, len(t) - 1, width):
+    for i in range(min(alone, len(t) - 1)):
+        yield t[i : i + 1], np.diff(t[i : i + 2], axis=0)
+    for i in range(alone, len(t) - 1, width):
         piece = t[i : i + width + 1]
         yield piece[:-1], np.diff(piece, axis=0)
+
+
+def _earlier(scheme: Scheme, diffusion: Diffusion, kept: Sequence[Any], t: Any, h: Any) -> list[Any]:
+    """Forward times of the predictions that each step of a stretch keeps from those before, (n, 1) each."""
+    times = [op.at for op in scheme.program.instructions if isinstance(op, Evaluate)]
+    own = np.hstack([_time(scheme, diffusion, t, h, at) for at in times]).ravel()
+    row = np.concatenate([np.ravel(kept), own])
+    starts = np.arange(len(t)) * len(times)
+    return [row[starts + j][:, np.newaxis] for j in range(len(kept))]
+
+
+def _last(tau: Any) -> Any:
+    return tau[-1:] if isinstance(tau, np.ndarray) else tau
 
 
 def _at(value: Any, k: int) -> Any:
@@ -277,11 +366,18 @@ def _total(terms: Iterable[Any]) -> Any:
     return total
 
 
-def _with_score(mean: Pair, covariance: Block, affine: Affine) -> tuple[Pair, Block]:
+def _with_score(
+    scheme: Scheme, diffusion: Diffusion, mean: Pair, covariance: Block,
+    score_at: Callable[[Any], Affine], tau: Any,
+) -> tuple[Pair, Block]:  # fmt: skip
+    """The law of the state and its score, or what a word holds of it."""
     n = len(mean)
     state: list[Form] = [{("z", i): 1} for i in range(n)]
     keys = [("z", i) for i in range(n)]
-    return push((*state, *_evaluate(affine, state)), (), keys, mean, covariance)
+    held = _evaluate(score_at(tau), state)
+    if scheme.program.holds:
+        held = (_predicted(scheme, diffusion, tau, state, held),)
+    return push((*state, *held), (), keys, mean, covariance)
 
 
 def _denoising_step(

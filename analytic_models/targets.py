@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from analytic_models.arithmetic import exp
 from analytic_models.diffusions import PSLD, VP, Diffusion, noise, transition
+from splitting_analysis.clocks import PositionOnly
 from splitting_analysis.notation import read_float
 
 LARGEST_VARIANCE = 1e100
@@ -50,7 +51,7 @@ def initial(diffusion: Diffusion, target: Gaussian) -> tuple[Pair, Block]:
     """Mean and covariance of the augmented law at forward time 0 (PSLD: m_0 ~ N(0, kappa M))."""
     if isinstance(diffusion, PSLD):
         return (target.mean, 0), ((target.variances, 0), (0, diffusion.kappa * diffusion.M))
-    if isinstance(diffusion, VP):
+    if isinstance(diffusion, PositionOnly):
         return (target.mean,), ((target.variances,),)
     return (target.mean, 0), ((target.variances, 0), (0, 1))
 
@@ -67,6 +68,9 @@ def marginal(diffusion: Diffusion, target: Gaussian, tau: Any) -> tuple[Pair, Bl
         decay = exp(-diffusion.integral(tau))
         variance = decay * target.variances + noise(diffusion, tau)[0][0]
         return (transition(diffusion, tau)[0][0] * target.mean,), ((variance,),)
+    if isinstance(diffusion, PositionOnly):
+        alpha, sigma = diffusion.alpha(tau), diffusion.sigma(tau)
+        return (alpha * target.mean,), ((alpha * alpha * target.variances + sigma * sigma,),)
     return initial(diffusion, target)  # a fixed target
 
 

@@ -11,6 +11,7 @@ Values may be floats, mpmath numbers, or arrays of floats. Standard library only
 from __future__ import annotations
 
 import math
+import sys
 from bisect import bisect_right
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -25,10 +26,9 @@ MOST_ENTRIES = 100_000
 
 
 def elementary(name: str, value: Any) -> Any:
-    """math's function of that name in the arithmetic of the value, entry by entry for an array."""
-    if hasattr(value, "context"):  # an mpmath number knows its functions
-        return getattr(value.context, name)(value)
-    return each(getattr(math, name), value)
+    """The function of that name in the arithmetic of the value: math's, NumPy's or mpmath's."""
+    home = sys.modules.get(type(value).__module__.partition(".")[0])  # whoever has such a number loaded it
+    return getattr(home if hasattr(home, name) else math, name)(value)
 
 
 def each(function: Callable[[float], float], value: Any) -> Any:
@@ -63,6 +63,10 @@ class PositionOnly:
     def rates(self, tau: Any) -> tuple[Any, Any]:
         """The derivatives (alpha', sigma') in forward time."""
         raise NotImplementedError
+
+    def kinks(self, low: float, high: float) -> tuple[float, ...]:  # noqa: ARG002
+        """Forward times between low and high at which they jump, increasing."""
+        return ()
 
     def clock_at(self, clock: Clock, tau: Any) -> Any:
         """The reading of a clock at forward time tau; rho and sigma are 0 and -inf where sigma is 0."""
@@ -158,6 +162,9 @@ class Cosine:
         first, half = self._angles(tau)
         return math.pi / (1 + self.s) * math.tan(first + 2 * half)
 
+    def kinks(self, low: float, high: float) -> tuple[float, ...]:  # noqa: ARG002
+        return ()
+
     def inverse(self, b: Any) -> Any:
         return each(self._inverse, b)
 
@@ -213,6 +220,12 @@ class Table:
 
     def beta(self, tau: Any) -> Any:
         return each(lambda u: self._line(self._place(u))[1] * len(self.alpha_bar), tau)
+
+    def kinks(self, low: float, high: float) -> tuple[float, ...]:
+        """The times of the table strictly between."""
+        n = len(self.alpha_bar)
+        between = range(int(low * n), min(int(high * n) + 2, n))
+        return tuple(i / n for i in between if low < i / n < high)
 
     def inverse(self, b: Any) -> Any:
         return each(self._inverse, b)

@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, Literal
 
+from splitting_analysis.predictions import HELD
 from splitting_analysis.symbols import ones, refuse_state
 
 Dynamics = Literal["ode", "sde"]
@@ -103,6 +104,8 @@ class Model:
     pieces: Mapping[str, Piece]
     splittings: tuple[str, ...]
     """Sets of letters that add up to the full drift E."""
+    held: tuple[str, ...] = ()
+    """The predictions that a step `E:...` may hold (predictions.HELD)."""
 
     def __post_init__(self) -> None:
         refuse_state(self.components, self.scores, self.parameters)
@@ -173,6 +176,12 @@ _VP_SDE = {
     "L": Piece(Rule.EXPONENTIAL, lambda p: ((-p.half,),), lambda p: (0,), lambda p: (1,)),
     "K": Piece(Rule.EULER, lambda p: ((1,),), lambda p: (1,), lambda p: (0,)),
 }
+_VE = {
+    "ode": {"E": Piece(Rule.EULER, lambda p: ((0,),), lambda p: (p.half,), lambda p: (0,))},
+    "sde": {"E": Piece(Rule.EULER, lambda p: ((0,),), lambda p: (1,), lambda p: (1,))},
+}
+_HELD_ODE = tuple(HELD)
+_HELD_SDE = ("data", "eps", "ddim")
 _HAMILTON = {
     "E": Piece(Rule.EULER, lambda p: ((0, 1), (0, 0)), lambda p: (0, 1), _none),
     "A": Piece(Rule.EULER, lambda p: ((0, 1), (0, 0)), _none, _none),
@@ -195,8 +204,12 @@ MODELS: dict[tuple[str, Dynamics], Model] = {
             "psld", "sde", _XM, ("sx", "sm"), _XM, True, _PSLD_PARAMETERS, _PSLD_SDE,
             ("E", "ABO", "KL"),
         ),
-        Model("vp", "ode", ("x",), ("s",), ("x",), True, (), _VP_ODE, ("E",)),
-        Model("vp", "sde", ("x",), ("s",), ("x",), True, (), _VP_SDE, ("E", "KL")),
+        Model("vp", "ode", ("x",), ("s",), ("x",), True, (), _VP_ODE, ("E",), _HELD_ODE),
+        Model("vp", "sde", ("x",), ("s",), ("x",), True, (), _VP_SDE, ("E", "KL"), _HELD_SDE),
+        Model("ve", "ode", ("x",), ("s",), ("x",), True, (), _VE["ode"], ("E",), _HELD_ODE),
+        Model("ve", "sde", ("x",), ("s",), ("x",), True, (), _VE["sde"], ("E",), _HELD_SDE),
+        Model("flow", "ode", ("x",), ("s",), ("x",), True, (), {}, ("E",), _HELD_ODE),
+        Model("flow", "sde", ("x",), ("s",), ("x",), True, (), {}, ("E",), _HELD_SDE),
         Model("langevin", "ode", _QP, ("", "s"), ("q",), False, (), _HAMILTON, ("E", "AB")),
         Model(
             "langevin", "sde", _QP, ("", "s"), ("q",), False, ("gamma",), _LANGEVIN, ("E", "ABO")

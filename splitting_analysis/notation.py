@@ -11,6 +11,10 @@ A word is a row of tokens, carried out left to right within one step of size h:
     (S B/2 A/2)*2   what is in brackets, so many times
     E[0,1/2]  a Runge-Kutta row: from the step's start, h times the weighted drifts of the
               last evaluations, oldest first; the row before S@c sums to c, the last to 1
+    E:data    piece E exactly, the prediction of the data held (others: eps, score, ...)
+    E:data[2]       from the step's start, a polynomial through the last two evaluations held,
+                    earlier steps' included; E:data/2[1] up to the middle of the step
+    E:data[2:dpm]   the same with coefficients as published (predictions.py)
 
 This module knows the grammar only. What a letter means is the model's business (models.py).
 """
@@ -26,8 +30,8 @@ from functools import cache
 from splitting_analysis.spelling import NUMBER, from_openmm, respell
 
 GRAMMAR = (
-    "S, S@1, S@1/2 (score), A, B/2, B*2/3, B*0.5, E:exp (pieces and fractions), (S B/2 A/2)*2 (repeat), "
-    "E[1/2,1/2] (Runge-Kutta row)"
+    "S, S@1/2 (score), A, B/2, B*2/3, B*0.5, E:exp (pieces), (S B/2 A/2)*2 (repeat), "
+    "E[1/2,1/2] (row), E:data[2] (prediction)"
 )
 REPEAT = "(S B/2 A/2)*2"
 MAX_TOKENS = 400
@@ -39,7 +43,9 @@ MAX_DIGITS = 40
 
 _TOKEN = re.compile(
     rf"(?P<letter>[A-Z])(?:@(?P<at>{NUMBER}))?(?::(?P<rule>[a-z]{{1,20}}))?"
-    rf"(?:\*(?P<times>{NUMBER})|/(?P<over>[0-9]{{1,40}})|\[(?P<row>{NUMBER}(?:,{NUMBER})*)\])?"
+    rf"(?:\*(?P<times>{NUMBER})|/(?P<over>[0-9]{{1,40}}))?"
+    rf"(?:(?(rule)|(?!))\[(?P<through>[1-9])(?::(?P<coefficients>[a-z][a-z0-9]{{0,19}}))?\]"
+    rf"|\[(?P<row>{NUMBER}(?:,{NUMBER})*)\])?"
 )
 _CHUNK = re.compile(r"\(|\)[^\s()]*|[^\s\[\]()]*\[[^\]]*\][^\s()]*|[^\s()]+")
 
@@ -72,6 +78,10 @@ class Op:
     row: tuple[Fraction, ...] = ()
     """Weights of the last evaluations, oldest first. Evaluations older than the step's first
     `S` (linear multistep methods) and other rules fit in here: no second kind of scheme."""
+    through: int = 0
+    """Evaluations that a held polynomial passes through, in a step from the start; 0 for none such."""
+    coefficients: str = ""
+    """Whose coefficients those are; "" for the polynomial's integral."""
 
     @property
     def key(self) -> str:
@@ -84,11 +94,13 @@ class Op:
         name = self.letter + (f":{self.rule}" if self.rule else "")
         if self.row:
             return f"{name}[{','.join(map(str, self.row))}]"
-        if self.fraction == 1:
+        if self.fraction.numerator == 1 and self.fraction != 1:
+            name += f"/{self.fraction.denominator}"
+        elif self.fraction != 1:
+            name += f"*{self.fraction}"
+        if not self.through:
             return name
-        if self.fraction.numerator == 1:
-            return f"{name}/{self.fraction.denominator}"
-        return f"{name}*{self.fraction}"
+        return f"{name}[{self.through}{':' * bool(self.coefficients)}{self.coefficients}]"
 
 
 @dataclass(frozen=True)
@@ -218,7 +230,7 @@ def _parse_token(text: str, token: str, start: int) -> Op:
     if any(_too_long(number) for number in (*numbers.values(), *row)):
         raise refuse("a number with too many digits", f"fractions of at most {MAX_DIGITS} digits each")
     if part["letter"] == "S":
-        if part["rule"] or part["times"] or part["over"] or row:
+        if part["rule"] or part["times"] or part["over"] or row or part["through"]:
             raise refuse("a score evaluation has no fraction, rule or row", "S, S@1, S@1/2")
         at = numbers.get("at", Fraction(0))
         if not 0 <= at <= 1:
@@ -229,7 +241,13 @@ def _parse_token(text: str, token: str, start: int) -> Op:
     fraction = over if over is not None else numbers.get("times", Fraction(1))
     if fraction == 0:
         raise refuse("a piece over a zero fraction does nothing", "a non-zero fraction")
-    return Op(part["letter"], fraction, rule=part["rule"] or "", row=row)
+    if row and (over or "times" in numbers):
+        raise refuse("a row has its fraction in its sum", f"{part['letter']}[1/2] for half of the step")
+    through = int(part["through"] or 0)
+    return Op(
+        part["letter"], fraction, rule=part["rule"] or "", row=row, through=through,
+        coefficients=part["coefficients"] or "",
+    )  # fmt: skip
 
 
 def _number(text: str) -> Fraction:

@@ -7,13 +7,13 @@ SymPy expressions: nothing here rounds. Standard library only.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from math import inf
 from numbers import Number
 from types import SimpleNamespace
 from typing import Any, ClassVar
 
-from splitting_analysis.clocks import Cosine, PositionOnly, Schedule, Table, VariancePreserving, elementary
+from splitting_analysis.clocks import Cosine, PositionOnly, Schedule, VariancePreserving, elementary
 
 SMALLEST, LARGEST = 1e-30, 1e30
 """What is not 0 lies between: the formulas multiply up to ten of these numbers."""
@@ -88,54 +88,22 @@ class PSLD(_LinearClock):
 
 
 @dataclass(frozen=True)
-class VP(VariancePreserving, _LinearClock):
+class VP(_LinearClock, VariancePreserving):
     """Variance-preserving diffusion dx = -(beta/2) x dtau + sqrt(beta) dW (theory sections 8 and 9).
 
-    `schedule` is None for the linear beta, or says beta in place of beta_min and beta_max.
-    Raises ValueError for negative beta, T <= 0, what is not finite, and what overflows; for a schedule
-    beside other beta, or beyond its last time.
+    Raises ValueError for negative beta, T <= 0, what is not finite, and what overflows.
     """
 
     beta_min: Any = 0.1
     beta_max: Any = 20.0
     T: Any = 1.0
-    schedule: Schedule | None = None
     model_name: ClassVar[str] = "vp"
 
     def __post_init__(self) -> None:
         _check(self)
-        if self.schedule is None:
-            return
-        if not isinstance(self.schedule, Cosine | Table):
-            raise ValueError(f"schedule {self.schedule!r}: one is Cosine(), scaled_linear() or table(alpha_bar)")
-        if (self.beta_min, self.beta_max) != (0.1, 20.0):
-            raise ValueError(f"beta_min and beta_max belong to the linear schedule, not to {self.schedule.name}")
-        if self.T > 1:
-            raise ValueError(f"T = {self.T}: the {self.schedule.name} schedule ends at 1")
-        if self.integral(self.T) > MOST_DAMPING:
-            raise ValueError(
-                f"T = {self.T}: alpha is 0 where the cosine schedule ends; at most {self.schedule.last} "
-                "is usual"
-            )
-
-    def beta(self, tau: Any) -> Any:
-        """beta at forward time tau."""
-        return _LinearClock.beta(self, tau) if self.schedule is None else self.schedule.beta(tau)
-
-    def integral(self, tau: Any) -> Any:
-        """b(tau), the integral of beta over [0, tau]."""
-        return _LinearClock.integral(self, tau) if self.schedule is None else self.schedule.integral(tau)
-
-    def clock(self, t: Any, length: Any) -> Any:
-        """The integral of beta over the reverse interval [t, t + length]."""
-        if self.schedule is None:
-            return _LinearClock.clock(self, t, length)
-        return self.integral(self.T - t) - self.integral(self.T - t - length)
 
     def tau_of_integral(self, b: Any) -> Any:
         """The forward time at which the integral of beta is b."""
-        if self.schedule is not None:
-            return self.schedule.inverse(b)
         slope = (self.beta_max - self.beta_min) / self.T
         root = elementary("sqrt", self.beta_min**2 + 2 * slope * b)
         return 2 * b / (self.beta_min + root)  # no cancellation, and no division by a slope of 0
@@ -149,6 +117,51 @@ class VP(VariancePreserving, _LinearClock):
     def parameters(self) -> SimpleNamespace:
         """What the coefficient functions of models.py take."""
         return SimpleNamespace(half=_half(self))
+
+
+@dataclass(frozen=True)
+class ScheduledVP(VP):
+    """VP with beta from a schedule; its time ends at 1, or at T before.
+
+    Raises ValueError for a T beyond the schedule, or where its alpha is nothing at all.
+    """
+
+    beta_min: Any = field(default=None, init=False, repr=False)
+    beta_max: Any = field(default=None, init=False, repr=False)
+    T: Any = None
+    schedule: Schedule = field(default=Cosine(), kw_only=True)
+
+    def __post_init__(self) -> None:
+        if self.T is None:
+            object.__setattr__(self, "T", self.schedule.last)
+        _check(self)
+        if self.T > 1:
+            raise ValueError(f"T = {self.T}: the {self.schedule.name} schedule ends at 1")
+        if not self.integral(self.T) <= MOST_DAMPING:
+            raise ValueError(
+                f"T = {self.T}: alpha is nothing at all there; the {self.schedule.name} schedule is run "
+                f"from {self.schedule.last}"
+            )
+
+    def beta(self, tau: Any) -> Any:
+        """beta at forward time tau."""
+        return self.schedule.beta(tau)
+
+    def integral(self, tau: Any) -> Any:
+        """b(tau), the integral of beta over [0, tau]."""
+        return self.schedule.integral(tau)
+
+    def clock(self, t: Any, length: Any) -> Any:
+        """The integral of beta over the reverse interval [t, t + length]."""
+        return self.integral(self.T - t) - self.integral(self.T - t - length)
+
+    def kinks(self, low: float, high: float) -> tuple[float, ...]:
+        """Forward times between low and high at which beta jumps."""
+        return self.schedule.kinks(low, high)
+
+    def tau_of_integral(self, b: Any) -> Any:
+        """The forward time at which the integral of beta is b."""
+        return self.schedule.inverse(b)
 
 
 @dataclass(frozen=True)
@@ -299,7 +312,7 @@ def process_of(model: str, **parameters: Any) -> Process:
     if model not in PROCESSES:
         raise ValueError(f"no model {model!r}; there are: {', '.join(PROCESSES)}")
     kind = PROCESSES[model]
-    allowed = [field.name for field in fields(kind)]
+    allowed = [one.name for one in fields(kind)]
     for name in parameters:
         if name not in allowed:
             raise ValueError(f"model {model} has no parameter {name!r}; there are: {', '.join(allowed)}")
@@ -313,7 +326,7 @@ def _half(process: Process) -> Any:
 
 def _check(process: Any) -> None:
     """Refuse what is no process; a process with a symbol in it carries its own assumptions."""
-    names = [field.name for field in fields(process) if field.name != "schedule"]
+    names = [one.name for one in fields(process) if one.init and one.name != "schedule"]
     values: dict[str, Any] = {name: getattr(process, name) for name in names}
     if any(hasattr(value, "free_symbols") for value in values.values()):
         return
@@ -349,7 +362,7 @@ def _check_together(process: Process) -> None:
                 "rounding, and the mass M = 4 / (Gamma - nu)^2 with it; they must differ by more than "
                 "1e-9 of their sum"
             )
-    if not isinstance(process, PSLD | VP):
+    if not isinstance(process, PSLD | VP) or isinstance(process, ScheduledVP):
         return
     damping = (process.beta_min + process.beta_max) * process.T / 2
     name = "the integral of beta"

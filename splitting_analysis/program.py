@@ -12,6 +12,7 @@ from functools import cache
 
 from splitting_analysis.models import Model, Piece
 from splitting_analysis.notation import Word
+from splitting_analysis.predictions import COEFFICIENTS, HELD, CoefficientRule, Held
 
 
 @dataclass(frozen=True)
@@ -45,7 +46,27 @@ class Row:
     weights: tuple[Fraction, ...]
 
 
-Instruction = Evaluate | Advance | Row
+@dataclass(frozen=True)
+class Hold:
+    """Advance the whole drift over [start, stop] of the step exactly, a prediction held.
+
+    It is held as the polynomial through the last `through` evaluations, earlier steps' included; in
+    the first steps of a run through as many as there are.
+    """
+
+    held: Held
+    start: Fraction
+    stop: Fraction
+    through: int
+    rule: CoefficientRule
+    """What stands for the polynomial's moments."""
+    restarts: bool
+    """Whether it begins at the step's start rather than at the current state."""
+    index: int
+    """Place in the word: it names the noise that is drawn."""
+
+
+Instruction = Evaluate | Advance | Row | Hold
 
 
 @dataclass(frozen=True)
@@ -65,6 +86,21 @@ class Program:
         return any(isinstance(each, Row) for each in self.instructions)
 
     @property
+    def holds(self) -> tuple[Hold, ...]:
+        """Its steps that hold a prediction."""
+        return tuple(each for each in self.instructions if isinstance(each, Hold))
+
+    @property
+    def history(self) -> int:
+        """Evaluations of earlier steps that a step needs, in the middle of a run."""
+        needed, evaluations = 0, 0
+        for each in self.instructions:
+            evaluations += isinstance(each, Evaluate)
+            if isinstance(each, Hold):
+                needed = max(needed, each.through - evaluations)
+        return needed
+
+    @property
     def pieces(self) -> tuple[Piece, ...]:
         """The pieces advanced, in order, repeats included."""
         return tuple(each.piece for each in self.instructions if isinstance(each, Advance))
@@ -75,7 +111,7 @@ class Program:
         for each in self.instructions:
             if isinstance(each, Evaluate):
                 return False
-            if isinstance(each, Advance) and each.piece.uses_score:
+            if isinstance(each, Hold) or (isinstance(each, Advance) and each.piece.uses_score):
                 return True
         return False
 
@@ -99,6 +135,12 @@ def resolve(word: Word, model: Model) -> Program:
         elif op.row:
             missing = evaluations - len(op.row)
             instructions.append(Row((Fraction(0),) * missing + op.row))
+        elif op.key not in model.pieces and op.rule in model.held:
+            restarts = op.through > 0
+            start = Fraction(0) if restarts else done.get(op.letter, Fraction(0))
+            done[op.letter] = stop = start + op.fraction
+            rule = COEFFICIENTS[op.coefficients].rule
+            instructions.append(Hold(HELD[op.rule], start, stop, op.through or 1, rule, restarts, index))
         else:
             start = done.get(op.letter, Fraction(0))
             done[op.letter] = stop = start + op.fraction

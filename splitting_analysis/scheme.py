@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from math import inf
 from typing import Literal
 
+from splitting_analysis.clocks import CLOCKS, Clock
+from splitting_analysis.histories import check_held
 from splitting_analysis.models import MODELS, Dynamics, Model, Rule, model_of
 from splitting_analysis.notation import Word, WordError, as_word
 from splitting_analysis.program import Program, resolve
 from splitting_analysis.spelling import from_openmm
 
+MOST_ETA = 10
+"""A noise level beyond it is no sampler's."""
 ROUNDING = Fraction(1, 10**12)
 """How far fractions may miss their sum: coefficients typed as decimals do, in their last digit."""
 
@@ -58,11 +62,48 @@ class Scheme:
     source: Source = field(default=Source("user"))
     order: int | None = None
     lambda_s: LambdaS = field(default=LambdaS())
+    clock: Clock | None = None
+    """In what a held polynomial is one, and `S@1/2` is in the middle; lambda unless it says otherwise."""
+    eta: Fraction | None = None
+    """The noise level of steps that hold a prediction: 0 the ODE, 1 the reverse SDE."""
 
     def __post_init__(self) -> None:
         check(self.word, self.model)
+        holds = bool(self.program.holds)
+        if self.clock is None:
+            object.__setattr__(self, "clock", "lambda" if holds else "tau")
+        if self.clock not in CLOCKS:
+            raise ValueError(f"no clock {self.clock!r}; there are: {', '.join(CLOCKS)}")
+        if self.clock != "tau" and not holds:
+            raise ValueError(
+                f"{self.name}: the clock {self.clock} is for words that hold a prediction, e.g. S E:data[2]; "
+                f"{self.word} runs in tau"
+            )
+        level = Fraction(self.dynamics == "sde")
+        if self.eta is None:
+            object.__setattr__(self, "eta", level)
+        if self.eta != level and not holds:
+            raise ValueError(
+                f"{self.name}: eta = {self.eta} acts in words that hold a prediction, e.g. S E:data; "
+                f"{self.word} is one of the {self.dynamics.upper()}, eta = {level}"
+            )
+        if (self.eta == 0) != (self.dynamics == "ode") or not 0 <= self.noise_level < inf:
+            right = "0" if self.dynamics == "ode" else "above 0"
+            raise ValueError(f"{self.name}: eta = {self.eta} with the {self.dynamics.upper()}; it is {right}")
+        if any(hold.held.ddim for hold in self.program.holds) and self.noise_level > 1:
+            raise ValueError(f"{self.name}: eta = {self.eta}; DDIM's own lies between 0 and 1")
         if self.order is not None and self.order < 1:
             raise ValueError(f"{self.name}: claims order {self.order}; a consistent scheme has at least 1")
+
+    @property
+    def noise_level(self) -> Fraction:
+        """eta, filled in."""
+        return Fraction(0) if self.eta is None else self.eta
+
+    @property
+    def in_clock(self) -> Clock:
+        """The clock, filled in."""
+        return self.clock or "tau"
 
     @property
     def model_name(self) -> str:
@@ -102,7 +143,7 @@ class Scheme:
 def scheme(
     word: str | Word, model: str | Model = "psld", dynamics: str | None = None, name: str | None = None,
     *, source: Source = Source("user"), order: int | None = None, nfe: int | None = None,
-    lambda_s: LambdaS = LambdaS(),
+    lambda_s: LambdaS = LambdaS(), clock: Clock | None = None, eta: Fraction | None = None,
 ) -> Scheme:  # fmt: skip
     """A scheme from a word. In a named model, words with noise in them are the SDE's, others the ODE's.
 
@@ -122,7 +163,23 @@ def scheme(
         raise ValueError(
             f"{name}: claims {nfe} evaluations per step, but its word {word} makes {word.nfe}"
         )
-    return Scheme(name, word, model, source, order, lambda_s)
+    return Scheme(name, word, model, source, order, lambda_s, clock, eta)
+
+
+def with_noise_level(scheme: Scheme, eta: Fraction) -> Scheme:
+    """The same word with another eta, in the ODE's model for 0 and the SDE's else.
+
+    Raises ValueError for an eta below 0, or a word in which it does not act.
+    """
+    if not 0 <= eta <= MOST_ETA:
+        raise ValueError(f"eta = {float(eta):g}: a noise level lies between 0 and {MOST_ETA}")
+    if not scheme.program.holds:
+        raise ValueError(
+            f"{scheme.name}: eta acts in words that hold a prediction, e.g. S E:data; {scheme.word} has none"
+        )
+    model = model_of(scheme.model_name, "sde" if eta else "ode")
+    order = scheme.order if eta == scheme.eta else None
+    return replace(scheme, model=model, eta=eta, order=order)
 
 
 def steps_for(nfe: int, scheme: Scheme, denoise: bool = True) -> int:
@@ -145,7 +202,7 @@ def _uses_score(word: Word, model: Model, index: int) -> bool:
     op = word.ops[index]
     if op.letter == "S":
         return False
-    return model.pieces[op.key].uses_score
+    return op.key not in model.pieces or model.pieces[op.key].uses_score
 
 
 def check(word: Word, model: Model) -> None:
@@ -175,13 +232,15 @@ def accepts(word: Word, model: Model) -> bool:
 
 
 def _check(word: Word, model: Model) -> None:
-    letters = ", ".join(["S", *model.pieces])
+    letters = ", ".join(["S", *model.pieces, *(f"E:{name}" for name in model.held)])
     if not word.ops:
         raise WordError("", 0, 1, "the word is empty", letters)
     for index, op in enumerate(word):
         if op.letter == "S":
             if op.at != 0 and not model.time_dependent and not word.is_runge_kutta:
                 raise word.error(index, f"the {model.name} target does not depend on time", "S")
+            continue
+        if op.key not in model.pieces and op.letter == "E" and op.rule in model.held:
             continue
         if op.key not in model.pieces:
             what = "an ODE has no noise" if op.letter in "OLK" and model.dynamics == "ode" else (
@@ -193,10 +252,14 @@ def _check(word: Word, model: Model) -> None:
         if op.fraction < 0 and (piece.has_noise or piece.rule is not Rule.EULER):
             why = "noise" if piece.has_noise else "an exact substep"
             raise word.error(index, f"{why} cannot run backwards", "a positive fraction")
-        if op.row and (op.letter != "E" or op.rule or model.dynamics != "ode"):
-            raise word.error(index, "a Runge-Kutta row belongs to the full drift of an ODE", "E[1/2,1/2]")
+        if op.through or (op.row and (op.letter != "E" or op.rule or model.dynamics != "ode")):
+            allowed = "E[1/2,1/2]" + (f", E:{model.held[0]}[2]" if model.held else "")
+            raise word.error(index, "a Runge-Kutta row belongs to the full drift of an ODE", allowed)
+    if any(op.letter != "S" and op.key not in model.pieces for op in word):
+        check_held(word, model)
+        return _check_scores(word, model)
     _check_sums(word, model)
-    _check_scores(word, model)
+    return _check_scores(word, model)
 
 
 def _translated(word: Word) -> str | None:

@@ -1,0 +1,200 @@
+"""A prediction held over a step, with numbers in: what it is, and the exact step that holds it.
+
+Closed forms where clock and kernel have them, else quadrature in lambda. gpu_samplers.held says all of it
+again, by quadrature in tau. Entries are floats, arrays over steps, or mpmath numbers.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, assert_never
+
+import mpmath
+import numpy as np
+
+from splitting_analysis.clocks import Clock, PositionOnly
+from splitting_analysis.clocks import elementary as of
+from splitting_analysis.predictions import Prediction
+from splitting_analysis.program import Hold
+
+NODES, WEIGHTS = np.polynomial.legendre.leggauss(24)
+
+
+@dataclass(frozen=True)
+class Step:
+    """x <- keep x + sum of gains[j] prediction_j + N(0, noise)."""
+
+    keep: Any
+    gains: tuple[Any, ...]
+    noise: Any
+
+
+def predicted(prediction: Prediction, process: PositionOnly, tau: Any) -> tuple[Any, Any]:
+    """(a, b): the prediction at forward time tau is a x + b s."""
+    sigma = process.sigma(tau)
+    match prediction:
+        case Prediction.DATA:
+            alpha = process.alpha(tau)
+            return 1 / alpha, sigma * sigma / alpha
+        case Prediction.EPS:
+            return 0, -sigma
+        case Prediction.SCORE:
+            return 0, 1
+        case Prediction.VELOCITY:
+            shrink, (_, growth) = process.rates(tau)[0] / process.alpha(tau), process.rates(tau)
+            return shrink, sigma * (shrink * sigma - growth)
+        case _:
+            assert_never(prediction)
+
+
+def hold(
+    op: Hold, process: PositionOnly, clock: Clock, eta: Any, begin: Any, end: Any, nodes: Sequence[Any]
+) -> Step:
+    """The step from forward time `begin` to `end` with predictions from the forward times `nodes`.
+
+    Raises ValueError where the process has no data or no noise at an end that the step divides by.
+    """
+    refuse_ends(process, begin, end)
+    h = process.log_snr(end) - process.log_snr(begin)
+    alpha, sigma = process.alpha(end), process.sigma(end)
+    if op.held.ddim:
+        ratio = process.alpha(begin) / alpha
+        noise = (eta * sigma / process.sigma(begin)) ** 2 * (1 - ratio * ratio)
+        keep = of("sqrt", sigma * sigma - noise) / process.sigma(begin)
+        return Step(keep, (alpha - process.alpha(begin) * keep,), noise)
+    more = 1 + eta * eta
+    match op.held.prediction:
+        case Prediction.DATA:
+            keep = sigma / process.sigma(begin) * of("exp", -eta * eta * h)
+            noise = -sigma * sigma * of("expm1", -2 * eta * eta * h)
+        case Prediction.EPS | Prediction.SCORE:
+            keep = alpha / process.alpha(begin)
+            noise = eta * eta * sigma * sigma * of("expm1", 2 * h)
+        case Prediction.VELOCITY:
+            keep, noise = 1, 0 * h
+        case _:
+            assert_never(op.held.prediction)
+    first, last = process.clock_at(clock, begin), process.clock_at(clock, end)
+    places = [(process.clock_at(clock, tau) - first) / (last - first) for tau in nodes]
+    moments, at_end = _moments(op.held.prediction, process, clock, more, begin, end, len(nodes))
+    return Step(keep, weights(places, op.rule(moments, at_end)), noise)
+
+
+def refuse_ends(process: PositionOnly, begin: Any, end: Any) -> None:
+    """Raise ValueError where a step would end without noise: lambda is infinite there."""
+    if np.min(end) <= 0 or not np.min(process.alpha(begin)) > 0:
+        raise ValueError(
+            f"a step from forward time {float(np.max(begin)):g} to {float(np.min(end)):g}: sigma is 0 at 0, where "
+            "a held prediction has no clock; end at eps > 0 (a last denoising step may go on to 0)"
+        )
+
+
+def weights(places: Sequence[Any], moments: Sequence[Any]) -> tuple[Any, ...]:
+    """w with sum of w_j places_j^k = moments_k: the moments of Lagrange's polynomials."""
+    result = []
+    for j, own in enumerate(places):
+        polynomial: list[Any] = [1]
+        for i, other in enumerate(places):
+            if i != j:
+                gap = own - other
+                shifted, stretched = [0, *polynomial], [*(c * other for c in polynomial), 0]
+                polynomial = [(a - b) / gap for a, b in zip(shifted, stretched, strict=True)]
+        result.append(sum(c * m for c, m in zip(polynomial, moments, strict=True)))
+    return tuple(result)
+
+
+def _moments(
+    prediction: Prediction, process: PositionOnly, clock: Clock, more: Any, begin: Any, end: Any, count: int
+) -> tuple[list[Any], Any]:
+    """The moments I_0, ... of the kernel, and the kernel at the end, both per unit of theta.
+
+    The kernel takes theta as measured in lambda, or in tau for the velocity, at the end of the stretch.
+    """
+    h = process.log_snr(end) - process.log_snr(begin)
+    alpha, sigma = process.alpha(end), process.sigma(end)
+    match prediction, clock:
+        case Prediction.DATA, "lambda":
+            return [more * alpha * h * phi for phi in _powers(-more * h, count)], more * alpha * h
+        case Prediction.EPS, "lambda":
+            return [-more * sigma * h * phi for phi in _powers(h, count)], -more * sigma * h
+        case Prediction.EPS, "rho":
+            change = more * alpha * (process.clock_at("rho", end) - process.clock_at("rho", begin))
+            return [change / (k + 1) for k in range(count)], -more * sigma * h
+        case Prediction.VELOCITY, "tau":
+            return [(end - begin) / (k + 1) for k in range(count)], end - begin
+        case Prediction.DATA, _:
+            at_end = more * alpha * h
+        case Prediction.EPS, _:
+            at_end = -more * sigma * h
+        case Prediction.SCORE, _:
+            at_end = more * sigma * sigma * h
+        case _:
+            at_end = end - begin
+    if not isinstance(begin, np.ndarray):
+        return _integrals(prediction, process, clock, more, begin, end, count), at_end
+    pairs = zip(begin.flat, end.flat, strict=True)
+    rows = [_integrals(prediction, process, clock, more, float(a), float(b), count) for a, b in pairs]
+    return [np.reshape([row[k] for row in rows], begin.shape) for k in range(count)], at_end
+
+
+def _powers(a: Any, count: int) -> list[Any]:
+    """The integrals over [0, 1] of e^(a (1 - theta)) theta^k, for k < count."""
+    small = abs(a) < 1
+    safe = np.where(small, 1.0, a) if isinstance(a, np.ndarray) else (1 if small else a)
+    found: list[Any] = []
+    for k in range(count):
+        # k! sum of a^m / (k + m + 1)!, and e^a or the integral before by parts
+        term = 1 / (k + 1 + 0 * a)
+        series = term
+        if np.any(small):
+            for m in range(1, 40 if isinstance(a, mpmath.mpf) else 20):
+                term = term * a / (k + m + 1)
+                series = series + term
+        parts = (k * found[-1] - 1) / safe if k else of("expm1", a) / safe
+        found.append(np.where(small, series, parts) if isinstance(a, np.ndarray) else series if small else parts)
+    return found
+
+
+def _integrals(
+    prediction: Prediction, process: PositionOnly, clock: Clock, more: Any, begin: Any, end: Any, count: int
+) -> list[Any]:
+    """The moments by quadrature in lambda (the velocity's in tau), panel by panel between the kinks."""
+    own: Clock = "tau" if prediction is Prediction.VELOCITY else "lambda"
+    first, last = process.clock_at(clock, begin), process.clock_at(clock, end)
+    stop = process.log_snr(end)
+
+    def integrand(u: Any) -> tuple[Any, Any]:
+        tau = process.tau_at(own, u)
+        theta = (process.clock_at(clock, tau) - first) / (last - first)
+        match prediction:
+            case Prediction.DATA:
+                return more * process.alpha(end) * of("exp", more * (u - stop)), theta
+            case Prediction.EPS:
+                return -more * process.sigma(end) * of("exp", stop - u), theta
+            case Prediction.SCORE:
+                return more * process.alpha(end) * process.sigma(tau) ** 2 / process.alpha(tau), theta
+            case Prediction.VELOCITY:
+                return 1 + 0 * u, theta
+            case _:
+                assert_never(prediction)
+
+    borders = [begin, *reversed(process.kinks(float(end), float(begin))), end]
+    borders = [process.clock_at(own, tau) for tau in borders]
+    if isinstance(end, mpmath.mpf):
+        return [mpmath.quad(_times(integrand, k), borders) for k in range(count)]
+    low, high = np.array(borders[:-1]), np.array(borders[1:])
+    parts = 2 if len(low) == 1 else 1
+    nodes = np.concatenate([(i + (NODES + 1) / 2) / parts for i in range(parts)])
+    u = low[:, None] + (high - low)[:, None] * nodes
+    kernel, theta = integrand(u)
+    kernel = kernel * (high - low)[:, None] * np.tile(WEIGHTS, parts) / (2 * parts)
+    return [float(np.sum(kernel * theta**k)) for k in range(count)]
+
+
+def _times(integrand: Callable[[Any], tuple[Any, Any]], k: int) -> Callable[[Any], Any]:
+    def moment(u: Any) -> Any:
+        kernel, theta = integrand(u)
+        return kernel * theta**k
+
+    return moment
