@@ -59,8 +59,8 @@ def hold(
     h = process.log_snr(end) - process.log_snr(begin)
     alpha, sigma = process.alpha(end), process.sigma(end)
     if op.held.ddim:
-        ratio = process.alpha(begin) / alpha
-        noise = (eta * sigma / process.sigma(begin)) ** 2 * (1 - ratio * ratio)
+        ratio = process.clock_at("rho", end) / process.clock_at("rho", begin)
+        noise = eta * eta * sigma * sigma * (1 - ratio) * (1 + ratio)
         keep = of("sqrt", sigma * sigma - noise) / process.sigma(begin)
         return Step(keep, (alpha - process.alpha(begin) * keep,), noise)
     more = 1 + eta * eta

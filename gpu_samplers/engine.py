@@ -131,12 +131,13 @@ def run(
             progress(update.step, len(plan.times) - 1)
         state = rows[:n]
         if update.matrix is not None:
-            used = n + m * update.scores
+            used = update.base + m * update.scores
             for parts in update.draws:
                 rows[used : used + parts].view(parts, *event).copy_(noise(parts))
                 used += parts
-            state = spare[:n]
-            _combine(update.matrix, table[k], rows[:used], state)
+            result = spare[: len(update.matrix)]
+            _combine(update.matrix, table[k], rows[:used], result)
+            state = result[:n]
             if update.rebase:
                 rows, spare = spare, rows
         if update.tau is None:
@@ -145,8 +146,8 @@ def run(
         s = counted(seen if own is None else own.copy_(seen), update.tau)
         check_returned("the score", s, (m, *event), z)
         watch.record(k, s)
-        slot = 0 if update.rebase else update.scores
-        rows[n + m * slot : n + m * (slot + 1)].view(s.shape).copy_(s)
+        place = update.after + m * (0 if update.rebase else update.scores)
+        rows[place : place + m].view(s.shape).copy_(s)
     watch.finish(state)
     return state.view(z.shape).clone(), counted.calls
 
@@ -156,18 +157,18 @@ def _only_reads(output: Score) -> bool:
 
 
 def _table(plan: Plan, z: torch.Tensor) -> torch.Tensor:
-    """The matrices of all updates, (updates, n, rows), sent to the device in one piece."""
-    table = np.zeros((len(plan.updates), len(z), plan.rows))
+    """The matrices of all updates, (updates, height, rows), sent to the device in one piece."""
+    table = np.zeros((len(plan.updates), plan.height, plan.rows))
     for k, update in enumerate(plan.updates):
         if update.matrix is not None:
-            table[k, :, : update.matrix.shape[1]] = update.matrix
+            table[k, : len(update.matrix), : update.matrix.shape[1]] = update.matrix
     return torch.from_numpy(table).to(device=z.device, dtype=z.dtype)
 
 
 def _combine(matrix: Array, on_device: torch.Tensor, rows: torch.Tensor, out: torch.Tensor) -> None:
     """out = matrix @ rows; `on_device` is the matrix again, with columns to spare."""
     if rows.dtype == torch.float64:
-        torch.mm(on_device[:, : len(rows)], rows, out=out)
+        torch.mm(on_device[: len(out), : len(rows)], rows, out=out)
         return
     # In float32 a user may have allowed products in TF32 or bf16, for the network: not for the state.
     for target, weights in zip(out, matrix.tolist(), strict=True):

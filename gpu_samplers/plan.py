@@ -3,22 +3,24 @@
 All coefficients are computed here, once, in float64. A token acts on *forms*, the state written in
 what it is made of (the base state, the scores evaluated since, the normals drawn since); at every
 `S` the form is written out as one matrix, and the next form starts from the state that results.
-Runge-Kutta words keep the step's start as their base: their rows refer to it.
+Runge-Kutta words keep the step's start as their base: their rows refer to it. What words that hold
+a prediction need for longer survives as further rows of the base state.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from itertools import pairwise
 from math import isfinite
 from typing import assert_never
 
 import numpy as np
 
+from gpu_samplers.forms import Form, History
 from gpu_samplers.processes import Array, Process, check_times, lower_factor
 from gpu_samplers.rules import Map, Tuned, advance
-from splitting_analysis.program import Advance, Evaluate, Row
+from splitting_analysis.program import Advance, Evaluate, Hold, Row
 from splitting_analysis.scheme import Scheme
 
 LambdaS = float | Callable[[float], float] | None
@@ -29,7 +31,10 @@ LambdaS = float | Callable[[float], float] | None
 class Update:
     """One pass over memory: result = matrix @ (base state, scores so far, normals), and what follows.
 
-    matrix    (n, n + m * scores + sum(draws)), or None where the base state is the result
+    matrix    (rows, base + m * scores + sum(draws)), or None where the base state is the result; its first
+              n rows are the state, and those below what is kept for later: predictions of earlier
+              evaluations and, within a step that starts anew, its start and its noise
+    base      rows of the base state
     draws     components of each noise block, in the order in which the blocks are drawn
     rebase    the result replaces the base state, and the scores so far are forgotten
     tau       forward time at which the score of the result is evaluated next; None at the end
@@ -41,6 +46,12 @@ class Update:
     rebase: bool
     tau: float | None
     step: int
+    base: int
+
+    @property
+    def after(self) -> int:
+        """Rows of the base state that follows."""
+        return len(self.matrix) if self.rebase and self.matrix is not None else self.base
 
 
 @dataclass(frozen=True)
@@ -60,34 +71,14 @@ class Plan:
 
     @property
     def rows(self) -> int:
-        """Most columns that a matrix has."""
-        n, m = len(self.process.stationary), self.outputs
-        return max(n + m * (u.scores + 1) + sum(u.draws) for u in self.updates)
+        """Most columns that a matrix has, or rows."""
+        m = self.outputs
+        return max(max(u.base, u.after) + m * (u.scores + 1) + sum(u.draws) for u in self.updates)
 
-
-@dataclass
-class Form:
-    """A state: base @ z + sum over k of scores[k] @ s_k + sum over j of noise[j] @ xi_j."""
-
-    base: Array
-    scores: list[Array] = field(default_factory=list)
-    noise: list[Array] = field(default_factory=list)
-
-    def moved(self, keep: Array, gain: Array | None = None, noise: Array | None = None) -> Form:
-        """keep @ self + gain @ (the last score) + noise @ (new normals)."""
-        scores = [keep @ g for g in self.scores]
-        if gain is not None and gain.any():
-            scores[-1] = scores[-1] + gain
-        drawn = [] if noise is None else [noise]
-        return Form(keep @ self.base, scores, [keep @ r for r in self.noise] + drawn)
-
-    def plus(self, factor: float, other: Form) -> Form:
-        """self + factor * other, both without noise; a score that one of them lacks counts as 0."""
-        zero = np.zeros_like(other.scores[-1])
-        mine = self.scores + [zero] * (len(other.scores) - len(self.scores))
-        theirs = other.scores + [zero] * (len(mine) - len(other.scores))
-        scores = [a + factor * b for a, b in zip(mine, theirs, strict=True)]
-        return Form(self.base + factor * other.base, scores)
+    @property
+    def height(self) -> int:
+        """Most rows that a matrix has."""
+        return max([len(u.matrix) for u in self.updates if u.matrix is not None], default=0)
 
 
 def plan(
@@ -135,19 +126,28 @@ class _Builder:
         self.outputs = self.inject.shape[1]
         self.held = self.inject
         self.form = Form(self.identity)
+        self.history = History(scheme, process)
         self.updates: list[Update] = []
 
     def emit(self, tau: float | None, step: int, *, rebase: bool) -> None:
-        noise = np.hstack([np.zeros((len(self.identity), 0)), *self.form.noise])
-        draws = tuple(block.shape[1] for block in self.form.noise)
-        if self.merge_noise and sum(draws) > len(self.identity):
-            noise, draws = lower_factor(noise @ noise.T), (len(self.identity),)
-        matrix = np.hstack([self.form.base, *self.form.scores, noise])
-        still = matrix.shape == self.identity.shape and np.array_equal(matrix, self.identity)
-        scores = len(self.form.scores)
-        self.updates.append(Update(None if still else matrix, scores, draws, rebase, tau, step))
+        base, scores = self.form.base.shape[1], len(self.form.scores)
+        blocks = self.form.noise
+        draws = tuple(block.shape[1] for block in blocks)
+        kept = self.history.live if rebase and tau is not None else []
+        if self.merge_noise and sum(draws) > len(self.identity) and not any(form.noise for form in kept):
+            noise = np.hstack(blocks)
+            blocks, draws = [lower_factor(noise @ noise.T)], (len(self.identity),)
+        top = np.hstack([self.form.base, *self.form.scores, *blocks])
+        matrix = np.vstack([top, *(form.padded(self.form.scores, blocks) for form in kept)])
+        still = matrix.shape == (base, base) and np.array_equal(matrix, np.eye(base))
+        self.updates.append(Update(None if still else matrix, scores, draws, rebase, tau, step, base))
         if rebase:
-            self.form = Form(self.identity)
+            whole, first = np.eye(len(matrix)), len(self.identity)
+            self.form = Form(whole[:first])
+            for form in kept:
+                rows = len(form.base)
+                form.base, form.scores, form.noise = whole[first : first + rows], [], []
+                first += rows
 
     def evaluate(self, tau: float, step: int, *, rebase: bool = True) -> None:
         """Write the state out and hold its score, in terms of which all that follows is."""
@@ -155,6 +155,9 @@ class _Builder:
         self.form.scores.append(np.zeros_like(self.inject))
         # What a piece does with the score it does with the network's output times this.
         self.held = self.inject if self.factor is None else self.inject @ np.asarray(self.factor(tau))
+        if self.scheme.program.holds:
+            own, gain = self.history.prediction(tau)
+            self.history.add(tau, self.form.moved(own * self.identity, gain * self.held))
 
     def drift(self, tau: float) -> Form:
         """The full drift at the state, with the score held."""
@@ -166,13 +169,14 @@ class _Builder:
     def step(self, t: float, h: float, index: int) -> None:
         program, tuned = self.scheme.program, Tuned(self.lambda_at(t), self.scheme.lambda_s.rule)
         start, drifts = Form(self.identity), list[Form]()
-        for op in program.instructions:
+        self.history.begin()
+        for place, op in enumerate(program.instructions):
             match op:
                 case Evaluate():
-                    tau = self.process.T - t - float(op.at) * h
-                    self.evaluate(tau, index, rebase=not drifts)
+                    self.history.look(program.instructions[place:])
+                    self.evaluate(self.history.time(t, h, op.at), index, rebase=not drifts)
                     if program.is_runge_kutta:
-                        drifts.append(self.drift(tau))
+                        drifts.append(self.drift(self.process.T - t - float(op.at) * h))
                 case Advance():
                     keep, gain, noise = self.advance(op, t, h, tuned)
                     self.form = self.form.moved(keep, gain @ self.held, noise)
@@ -180,6 +184,8 @@ class _Builder:
                     self.form = start
                     for weight, drift in zip(op.weights, drifts, strict=True):
                         self.form = self.form.plus(h * float(weight), drift)
+                case Hold():
+                    self.form = self.history.hold(op, self.form, t, h)
                 case _:
                     assert_never(op)
 

@@ -1,0 +1,151 @@
+"""A state written in what it is made of, and what is kept of the evaluations before."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from fractions import Fraction
+
+import numpy as np
+
+from gpu_samplers import held
+from gpu_samplers.processes import Array, Process
+from splitting_analysis.clocks import PositionOnly
+from splitting_analysis.program import Hold, Instruction
+from splitting_analysis.scheme import Scheme
+
+
+@dataclass
+class Form:
+    """A state: base @ z + sum over k of scores[k] @ s_k + sum over j of noise[j] @ xi_j."""
+
+    base: Array
+    scores: list[Array] = field(default_factory=list)
+    noise: list[Array] = field(default_factory=list)
+
+    def moved(self, keep: Array, gain: Array | None = None, noise: Array | None = None) -> Form:
+        """keep @ self + gain @ (the last score) + noise @ (new normals)."""
+        scores = [keep @ g for g in self.scores]
+        if gain is not None and gain.any():
+            scores[-1] = scores[-1] + gain
+        drawn = [] if noise is None else [noise]
+        return Form(keep @ self.base, scores, [keep @ r for r in self.noise] + drawn)
+
+    def padded(self, scores: list[Array], noise: list[Array]) -> Array:
+        """The form as one matrix, with zeros for what the state is made of and it is not."""
+        rows = len(self.base)
+        parts = [self.base]
+        for mine, all_of_them in ((self.scores, scores), (self.noise, noise)):
+            parts += [*mine, *(np.zeros((rows, each.shape[1])) for each in all_of_them[len(mine) :])]
+        return np.hstack(parts)
+
+    def plus(self, factor: float, other: Form) -> Form:
+        """self + factor * other, both without noise; a score that one of them lacks counts as 0."""
+        zero = np.zeros_like(other.scores[-1])
+        mine = self.scores + [zero] * (len(other.scores) - len(self.scores))
+        theirs = other.scores + [zero] * (len(mine) - len(other.scores))
+        scores = [a + factor * b for a, b in zip(mine, theirs, strict=True)]
+        return Form(self.base + factor * other.base, scores)
+
+
+class History:
+    """Predictions of earlier evaluations, and within a step its start and its noise: forms that are live.
+
+    Whoever writes the state out writes these out below it, and they become rows of the next base state.
+    """
+
+    def __init__(self, scheme: Scheme, process: Process) -> None:
+        self.scheme, self.process = scheme, process
+        self.predictions: list[tuple[float, Form]] = []
+        self.start: Form | None = None
+        self.drawn: dict[tuple[Fraction, Fraction], Form] = {}
+        self.depth = max((op.through for op in scheme.program.holds), default=0)
+
+    @property
+    def live(self) -> list[Form]:
+        """The forms that later ones refer to."""
+        return [
+            *(form for _, form in self.predictions), *([self.start] if self.start else []), *self.drawn.values()
+        ]  # fmt: skip
+
+    def begin(self) -> None:
+        """A step begins: the state is its start, nothing is drawn."""
+        self.start, self.drawn = None, {}
+
+    def look(self, ahead: Sequence[Instruction]) -> None:
+        """Forget what the instructions ahead, of which the first is an evaluation, do not use."""
+        self.predictions = self.predictions[1 - self.depth :] if self.depth > 1 else []
+        anew = [op for op in ahead if isinstance(op, Hold) and op.restarts]
+        if not anew:
+            self.start = None
+        stretches = {(op.start, op.stop) for op in anew}
+        self.drawn = {key: form for key, form in self.drawn.items() if key in stretches}
+
+    def add(self, tau: float, prediction: Form) -> None:
+        self.predictions.append((tau, prediction))
+
+    def prediction(self, tau: float) -> tuple[float, float]:
+        """The factors of state and score in what is held."""
+        return held.predicted(self.scheme.program.holds[0].held.prediction, self._process(), tau)
+
+    def time(self, t: float, h: float, at: Fraction) -> float:
+        """The forward time at the part `at` of the step, in the scheme's clock."""
+        clock = self.scheme.in_clock
+        if clock == "tau" or at in (0, 1):
+            return float(self.process.T - t - float(at) * h)
+        process = self._process()
+        ends = (process.clock_at(clock, self.process.T - t - part) for part in (0, h))
+        first, last = ends
+        return float(process.tau_at(clock, first + float(at) * (last - first)))
+
+    def hold(self, op: Hold, state: Form, t: float, h: float) -> Form:
+        """The state after a step that holds predictions. Raises ValueError where that has no end."""
+        begin, end = self.time(t, h, op.start), self.time(t, h, op.stop)
+        through = self.predictions[-op.through :]
+        clock, eta = self.scheme.in_clock, float(self.scheme.noise_level)
+        try:
+            step = held.hold(op, self._process(), clock, eta, begin, end, [tau for tau, _ in through])
+        except ValueError as error:
+            raise ValueError(f"{self.scheme.name}: {error}") from None
+        old = self.start if op.restarts and self.start is not None else state
+        if self.start is None:
+            self.start = state
+        terms = [(step.keep, old), *zip(step.gains, (form for _, form in through), strict=True)]
+        new = _sum(terms, state)
+        if not eta:
+            return new
+        key = (op.start, op.stop)
+        if key not in self.drawn:
+            blocks = [np.zeros((1, block.shape[1])) for block in state.noise]
+            width = state.base.shape[1]
+            self.drawn[key] = Form(np.zeros((1, width)), [], [*blocks, np.eye(1)])
+        return _sum([(1.0, new), (step.deviation, self.drawn[key])], state)
+
+    def _process(self) -> PositionOnly:
+        if not isinstance(self.process, PositionOnly):
+            raise ValueError(f"a prediction is held in vp, ve and flow, not in {self.process.model_name}")
+        return self.process
+
+
+def _sum(terms: Sequence[tuple[float, Form]], like: Form) -> Form:
+    """The sum of factor * form; scores and noise that one lacks count as 0."""
+    scores = max(len(form.scores) for _, form in (*terms, (0.0, like)))
+    blocks = max(len(form.noise) for _, form in terms)
+    widths = next(form.noise for _, form in terms if len(form.noise) == blocks)
+    width = like.scores[0].shape[1] if like.scores else 1
+    rows = len(like.base)
+
+    def total(parts: list[tuple[float, list[Array]]], k: int, columns: int) -> Array:
+        result = np.zeros((rows, columns))
+        for factor, mine in parts:
+            if k < len(mine):
+                result = result + factor * mine[k]
+        return result
+
+    base = sum((factor * form.base for factor, form in terms), np.zeros_like(like.base))
+    by_score = [(factor, form.scores) for factor, form in terms]
+    by_noise = [(factor, form.noise) for factor, form in terms]
+    return Form(
+        base, [total(by_score, k, width) for k in range(scores)],
+        [total(by_noise, k, widths[k].shape[1]) for k in range(blocks)],
+    )  # fmt: skip
