@@ -27,7 +27,7 @@ from analytic_models.stability import (
 )
 from analytic_models.targets import Gaussian, initial
 from splitting_analysis.notation import parse
-from splitting_analysis.scheme import Scheme
+from splitting_analysis.schemes import Scheme
 
 EXPLODED = 10.0
 """A component this many times as wide as it should ever be has exploded."""

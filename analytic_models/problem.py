@@ -15,7 +15,7 @@ from analytic_models.moments import Moments, run
 from analytic_models.rules import Lambda
 from analytic_models.targets import Gaussian, load_spectrum
 from splitting_analysis.processes import Langevin, Process, process_of
-from splitting_analysis.scheme import Scheme, steps_for
+from splitting_analysis.schemes import Scheme, steps_for
 
 EPS = 1e-3
 """Where the grid ends before T, unless said otherwise (theory section 7)."""

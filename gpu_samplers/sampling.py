@@ -45,7 +45,7 @@ from gpu_samplers.shards import (
     named_folder,
     write_shard,
 )
-from splitting_analysis.scheme import Scheme
+from splitting_analysis.schemes import Scheme
 
 BLACK_BOX = "RK45 adaptive"
 """The sampler that no word describes: Dormand-Prince with error control, on the probability flow."""

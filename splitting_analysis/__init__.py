@@ -3,7 +3,7 @@
 from splitting_analysis.catalogue import CATALOGUE, find
 from splitting_analysis.notation import Word, WordError, parse
 from splitting_analysis.reduction import naive, reduced
-from splitting_analysis.scheme import LambdaS, Scheme, Source, scheme
+from splitting_analysis.schemes import LambdaS, Scheme, Source, scheme
 
 __all__ = [
     "CATALOGUE", "LambdaS", "Scheme", "Source", "Word", "WordError",

@@ -14,7 +14,7 @@ from typing import Any
 
 from splitting_analysis.models import Dynamics
 from splitting_analysis.notation import WordError, meant_word, parse, read_number
-from splitting_analysis.scheme import LambdaS, Scheme, Source, scheme
+from splitting_analysis.schemes import LambdaS, Scheme, Source, scheme
 
 CONJUGATE = "Pandey, Rudolph & Mandt, ICLR 2024, arXiv 2310.07894"
 REDUCED = "Pandey, Rudolph & Mandt, arXiv 2402.07211"

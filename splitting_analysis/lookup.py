@@ -5,7 +5,7 @@ from __future__ import annotations
 from splitting_analysis.catalogue import entries, find, named
 from splitting_analysis.models import MODEL_NAMES, model_of
 from splitting_analysis.notation import WordError, parse
-from splitting_analysis.scheme import Scheme, accepts, scheme
+from splitting_analysis.schemes import Scheme, accepts, scheme
 
 
 def check_family(model: str | None, dynamics: str | None) -> tuple[str | None, str | None]:

@@ -11,7 +11,7 @@ from typing import overload
 
 from splitting_analysis.models import Model, model_of
 from splitting_analysis.notation import Op, Word, as_word
-from splitting_analysis.scheme import Scheme, scheme
+from splitting_analysis.schemes import Scheme, scheme
 
 _SCORE = Op("S")
 _PSLD = model_of("psld", "sde")

@@ -9,7 +9,7 @@ import sympy
 from reports.commands.expressions import parse_settings
 from reports.commands.lookup import check_lambda_s
 from splitting_analysis.numbers import beta_parameters
-from splitting_analysis.scheme import Scheme
+from splitting_analysis.schemes import Scheme
 
 DEFAULTS = {
     "psld": {"Gamma": 0.01, "nu": 4.01, "beta": 8.0, "T": 1.0},

@@ -19,19 +19,19 @@ from reports.commands.legend import legend
 from reports.commands.lookup import check_lambda_s
 from reports.commands.terminal import json_text
 from splitting_analysis.errors import LocalError, keys_of, spell_error, to_json
-from splitting_analysis.local_error import (
+from splitting_analysis.lookup import as_scheme
+from splitting_analysis.notation import read_number
+from splitting_analysis.numbers import Directions, Point, evaluate
+from splitting_analysis.schemes import LambdaS, Scheme
+from splitting_analysis.strong import strong_error
+from splitting_analysis.styles import STYLES
+from splitting_analysis.symbols import namespace, rows
+from splitting_analysis.weak import (
     at_lambda_one,
     error_difference,
     local_error,
     order_in_words,
 )
-from splitting_analysis.lookup import as_scheme
-from splitting_analysis.notation import read_number
-from splitting_analysis.numbers import Directions, Point, evaluate
-from splitting_analysis.scheme import LambdaS, Scheme
-from splitting_analysis.strong import strong_error
-from splitting_analysis.styles import STYLES
-from splitting_analysis.symbols import namespace, rows
 
 DIGITS = 30
 """In which coefficients are evaluated, before they become a float64."""

@@ -16,7 +16,7 @@ from splitting_analysis.lookup import as_scheme
 from splitting_analysis.models import MODEL_NAMES
 from splitting_analysis.notation import read_float
 from splitting_analysis.processes import PROCESSES
-from splitting_analysis.scheme import Scheme
+from splitting_analysis.schemes import Scheme
 
 MOST = 10**7
 """Steps or evaluations of one run, at most."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from splitting_analysis.scheme import Scheme
+from splitting_analysis.schemes import Scheme
 
 
 def check_lambda_s(option: str, *schemes: Scheme) -> None:

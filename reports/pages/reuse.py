@@ -22,9 +22,9 @@ from reports.render.spelling import blocks, count, formula, label, listed, power
 from splitting_analysis.algebra import algebra
 from splitting_analysis.differences import Change, Pair, changes, pairs, unconditioned, without_gamma
 from splitting_analysis.errors import LocalError, keys_of
-from splitting_analysis.local_error import at_lambda_one, local_error, order_of
-from splitting_analysis.scheme import Scheme
+from splitting_analysis.schemes import Scheme
 from splitting_analysis.trees import PHI
+from splitting_analysis.weak import at_lambda_one, local_error, order_of
 
 STEPS = 100
 BUDGETS = (50, 100)

@@ -19,7 +19,7 @@ from splitting_analysis.expansion import Flow, NoiseRule, begin, compose, exact,
 from splitting_analysis.models import Model, Piece, Rule
 from splitting_analysis.noise import expectation, weak_noise
 from splitting_analysis.program import Advance, Evaluate, Instruction
-from splitting_analysis.scheme import Scheme
+from splitting_analysis.schemes import Scheme
 from splitting_analysis.symbols import MAX_BETA, pair
 from splitting_analysis.trees import MOMENT, PHI, Combination, Series, accumulate, leaf, taylor
 
