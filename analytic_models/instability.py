@@ -29,7 +29,7 @@ from analytic_models.stability import (
     spectral_radius,
     step_matrix,
 )
-from analytic_models.targets import Gaussian, initial
+from analytic_models.targets import Gaussian, marginal
 from splitting_analysis.notation import parse
 from splitting_analysis.schemes import Scheme
 
@@ -92,7 +92,7 @@ def instability(
 
     None also where it exploded without a step beyond its limit. The denoising step counts as a step.
     """
-    exploded = _exploded(diffusion, target, moments)
+    exploded = _exploded(diffusion, target, times, moments)
     if not exploded.any():
         return None
     modes = np.flatnonzero(exploded.any(axis=0))
@@ -140,14 +140,18 @@ def _norm(matrix: NDArray[np.float64], diffusion: Diffusion) -> NDArray[np.float
     return np.asarray(np.linalg.norm(safe, 2, axis=(-2, -1)))
 
 
-def _exploded(diffusion: Diffusion, target: Gaussian, moments: Moments) -> NDArray[np.bool_]:
-    """Components (rows) and modes whose spread about 0 is EXPLODED times the largest it should have."""
-    mean, data = initial(diffusion, target)
+def _exploded(
+    diffusion: Diffusion, target: Gaussian, times: Sequence[float], moments: Moments
+) -> NDArray[np.bool_]:
+    """Components (rows) and modes whose spread about 0 is EXPLODED times the largest it should ever have."""
+    taus = diffusion.T - np.append(np.asarray(times), diffusion.T)
+    mean, law = marginal(diffusion, target, taus[:, None])
     result = np.zeros((len(diffusion.stationary), np.size(target.variances)), dtype=bool)
     with np.errstate(all="ignore"):
         for i, still in enumerate(diffusion.stationary):
             spread = np.asarray(moments.mean[i]) ** 2 + moments.covariance[i][i]
-            right = np.maximum(np.asarray(mean[i]) ** 2 + data[i][i], float(still))
+            exact = np.atleast_2d(np.asarray(mean[i]) ** 2 + law[i][i])
+            right = np.maximum(exact.max(axis=0), float(still))
             result[i] = ~(spread <= EXPLODED**2 * right)
     return result
 
