@@ -74,9 +74,9 @@ def local_error(
 
     one = as_scheme(scheme, model, dynamics)
     if minus is None:
-        return weak.local_error(*_tuned([one], lambda_s), order)
-    pair = _tuned([one, as_scheme(minus, model or one.model_name, dynamics)], lambda_s)
-    return weak.error_difference(*pair, order)
+        return weak.local_error(_tuned([one], lambda_s)[0], order)
+    left, right = _tuned([one, as_scheme(minus, model or one.model_name, dynamics)], lambda_s)
+    return weak.error_difference(left, right, order)
 
 
 def strong_error(
@@ -90,7 +90,7 @@ def strong_error(
     """
     from splitting_analysis import strong
 
-    return strong.strong_error(*_tuned([as_scheme(scheme, model, dynamics)], lambda_s))
+    return strong.strong_error(_tuned([as_scheme(scheme, model, dynamics)], lambda_s)[0])
 
 
 def order(scheme: str | Scheme, *, model: str | None = None, dynamics: str | None = None) -> int:
@@ -214,7 +214,7 @@ def _many(given: Any) -> list[Any]:
     return list(given) if isinstance(given, Iterable) and not isinstance(given, str) else [given]
 
 
-def _counts(what: str, given: int | Iterable[int]) -> list[int]:
+def _counts(what: str, given: int | Iterable[int] | None) -> list[int]:
     """Budgets or numbers of steps, each a whole number of at least 1."""
     found = _many(given)
     for count in found or [None]:

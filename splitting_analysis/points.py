@@ -10,7 +10,7 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from functools import cache, partial
 from itertools import islice, product
-from typing import Any
+from typing import Any, TypeAlias
 
 import mpmath
 import sympy
@@ -23,7 +23,7 @@ from splitting_analysis.schemes import Scheme
 from splitting_analysis.symbols import namespace, rows
 from splitting_analysis.trees import PHI, Combination
 
-Score = str | float | sympy.Expr
+Score: TypeAlias = str | float | sympy.Expr
 """A score as it may be given: a text in the state's components and tau, a number, a SymPy expression."""
 DIGITS = 30
 """In which coefficients are evaluated, before they become a float64."""

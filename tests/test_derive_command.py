@@ -201,5 +201,6 @@ def test_lambda_s_out_of_range_or_too_long_is_refused_in_one_bounded_sentence(te
 @pytest.mark.parametrize("time_of", ["t=1.0000001", "tau=1.0000001", "t=-1e-20", "tau=-1e-20"])
 def test_a_time_just_outside_is_refused_with_its_digits(time_of: str) -> None:
     said = re.escape(f"{time_of.replace('=', ' = ')} lies outside [0, T = 1]")
+    key, value = time_of.split("=")
     with pytest.raises(ValueError, match=said):
-        points.values_at([as_scheme("RSE")], dict([("x", 0.0), ("m", 0.0), time_of.split("=")]))
+        points.values_at([as_scheme("RSE")], {"x": 0.0, "m": 0.0, key: value})

@@ -12,6 +12,7 @@ import pytest
 from analytic_models import moments
 from analytic_models.gaussian import schemes_of
 from reports import cli
+from reports.commands import gaussian_options
 from reports.commands.gaussian import gaussian
 from reports.commands.gaussian_options import lambdas
 from splitting_analysis import find
