@@ -45,7 +45,7 @@ class LambdaS:
             raise ValueError(f"lambda_s = {self.value}: lambda_s scales a variance, so it is >= 0")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Scheme:
     """A named sampler. Raises WordError or ValueError when word, model and claims disagree.
 
@@ -63,6 +63,13 @@ class Scheme:
         check(self.word, self.model)
         if self.order is not None and self.order < 1:
             raise ValueError(f"{self.name}: claims order {self.order}; a consistent scheme has at least 1")
+
+    def __str__(self) -> str:
+        """Its name and word; of a scheme without a name of its own the word alone."""
+        return str(self.word) if self.name == str(self.word) else f"{self.name} = {self.word}"
+
+    def __repr__(self) -> str:
+        return f"<Scheme {self} ({self.model_name} {self.dynamics})>"
 
     @property
     def model_name(self) -> str:

@@ -133,7 +133,7 @@ def strong_error(scheme: Scheme) -> LocalError:
     if value != "free":
         terms = {power: _at_lambda(by_key, value) for power, by_key in terms.items()}
     terms = {1: terms[1]} if any(terms[1].values()) else {3: terms[3]}
-    return LocalError(scheme.name, str(scheme.word), model, "strong", terms)
+    return LocalError(scheme.name, str(scheme.word), model, "strong", terms, (scheme,))
 
 
 def _root(value: Fraction | Literal["free"]) -> PolyElement:

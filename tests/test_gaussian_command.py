@@ -10,9 +10,11 @@ from typing import Any
 import pytest
 
 from analytic_models import moments
+from analytic_models.gaussian import schemes_of
 from reports import cli
-from reports.commands import gaussian_rows as g
+from reports.commands import gaussian_options
 from reports.commands.gaussian import gaussian
+from reports.commands.gaussian_options import lambdas
 from splitting_analysis import find
 
 VALUES = "0 1e-300 1e-160 1e-30 1e-12 0.01 1 4 4.01 100 1e5 1e29 1e150 1e200 1e300 -1 nan inf"
@@ -135,7 +137,7 @@ def test_the_smallest_eps_that_is_taken_is_denoised(run):
     ],
 )
 def test_what_would_never_end_or_overflows_is_refused_at_once(run, arguments, message, monkeypatch):
-    monkeypatch.setattr(g, "run", _slow(moments.run))
+    monkeypatch.setattr(gaussian_options, "run", _slow(moments.run))
     code, out, err = run("ROBA", *arguments)
     assert (code, out) == (2, "") and message in err and err.count("error: ") == 1
 
@@ -186,10 +188,10 @@ def test_extreme_values_give_numbers_or_one_sentence(capsys):
 
 
 def test_every_scheme_is_found_by_the_command_as_by_its_name():
-    assert g.schemes_of(["BAOAB"], None, None) == [find("BAOAB", "langevin")]
+    assert schemes_of(["BAOAB"], None, None) == [find("BAOAB", "langevin")]
 
 
 @pytest.mark.parametrize("text", ["1_0", "1,٣", "1e-400"])
 def test_lambda_s_is_refused_in_a_spelling_that_only_python_reads(text: str) -> None:
     with pytest.raises(ValueError, match=r"--lambda-s .*(is not a number|is closer to 0)"):
-        g.lambdas(text)
+        lambdas(text)

@@ -12,8 +12,8 @@ import typer
 
 from gpu_samplers.files import check_file, is_there
 from reports.commands.endings import ends_with_a_sentence
-from reports.commands.expressions import parse_settings
 from reports.render.progress import shown
+from splitting_analysis.expressions import parse_settings
 
 if TYPE_CHECKING:
     from gpu_samplers.configs import Config
