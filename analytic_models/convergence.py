@@ -18,8 +18,8 @@ from analytic_models.grids import GridName, grid
 from analytic_models.linear_flow import Flow, closed_flow
 from analytic_models.moments import run, starting_law
 from analytic_models.targets import Block, Gaussian, Pair
-from splitting_analysis.order import ObservedOrder, observed_order
-from splitting_analysis.scheme import Scheme
+from splitting_analysis.observed import ObservedOrder, observed_order
+from splitting_analysis.schemes import Scheme
 
 Start = str | tuple[Pair, Block]
 

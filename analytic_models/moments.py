@@ -23,7 +23,7 @@ from analytic_models.rules import Lambda, Map, advance, coefficients, is_zero, p
 from analytic_models.targets import Block, Gaussian, Pair, marginal, score
 from splitting_analysis.clocks import PositionOnly
 from splitting_analysis.program import Advance, Evaluate, Hold, Row
-from splitting_analysis.scheme import Scheme
+from splitting_analysis.schemes import Scheme
 
 Form = dict[Any, Any]
 """{basis element: coefficient}; see `StepMap` for the basis."""

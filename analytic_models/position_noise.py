@@ -22,7 +22,7 @@ from analytic_models.grids import GridName, grid
 from analytic_models.linear_flow import closed_flow, integrated_flow
 from analytic_models.moments import run, starting_law
 from analytic_models.targets import Block, Gaussian, Pair, initial
-from splitting_analysis.scheme import Scheme, steps_for
+from splitting_analysis.schemes import Scheme, steps_for
 
 Array = NDArray[np.float64]
 HIGH = 32.0

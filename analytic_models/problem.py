@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -15,7 +16,7 @@ from analytic_models.moments import Moments, run
 from analytic_models.rules import Lambda
 from analytic_models.targets import Gaussian, load_spectrum
 from splitting_analysis.processes import Langevin, Process, process_of
-from splitting_analysis.scheme import Scheme, steps_for
+from splitting_analysis.schemes import Scheme, steps_for
 
 EPS = 1e-3
 """Where the grid ends before T, unless said otherwise (theory section 7)."""
@@ -24,6 +25,11 @@ SPECTRA = {"langevin": "1"}
 where a langevin run has no score; a well of unit frequency is the usual test of molecular dynamics."""
 STARTS = ("prior", "pT")
 GRIDS = ("uniform", "quadratic")
+
+
+def spelled(given: str, known: Sequence[str]) -> str:
+    """The name as it is spelled here, upper and lower case being the same; what is unknown as it is."""
+    return next((name for name in known if name.casefold() == given.strip().casefold()), given)
 
 
 @dataclass(frozen=True, eq=False)
@@ -45,6 +51,8 @@ class Problem:
     denoise: bool = True
 
     def __post_init__(self) -> None:
+        for what, known in (("start", STARTS), ("grid", GRIDS)):
+            object.__setattr__(self, what, spelled(getattr(self, what), known))
         if self.start not in STARTS:
             raise ValueError(
                 f"start {self.start}: there are prior (the stationary law) and pT (the exact law at T)"
@@ -128,7 +136,10 @@ def problem_for(
     `spectrum` are variances, or a text as `load_spectrum` reads it (default: digits, or unit variance
     for langevin). Raises ValueError for what there is not.
     """
+    model = model.strip().lower()
     process = process_of(model, **(parameters or {}))
+    if isinstance(spectrum, int | float):
+        spectrum = [spectrum]
     if spectrum is None:
         spectrum = SPECTRA.get(model, "digits")
     target = Gaussian(load_spectrum(spectrum) if isinstance(spectrum, str) else spectrum)

@@ -17,7 +17,7 @@ from analytic_models.diffusions import Diffusion
 from analytic_models.targets import Block, Pair
 from splitting_analysis.models import Piece, Rule
 from splitting_analysis.program import Advance
-from splitting_analysis.scheme import LambdaS, Scheme
+from splitting_analysis.schemes import LambdaS, Scheme
 
 Lambda = Any
 """lambda_s: a number, a function of reverse time, or None for the scheme's own (1 if symbolic)."""

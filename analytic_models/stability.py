@@ -35,7 +35,7 @@ from analytic_models.moments import one_step
 from analytic_models.rules import coefficients
 from analytic_models.targets import Block, Gaussian, score
 from splitting_analysis.models import Rule
-from splitting_analysis.scheme import Scheme
+from splitting_analysis.schemes import Scheme
 
 Array = NDArray[np.float64]
 TOLERANCE, CARRIED_TOLERANCE = 4e-15, 1e-9

@@ -11,7 +11,7 @@ from sympy.polys.matrices import DomainMatrix
 from analytic_models.diffusions import Langevin
 from analytic_models.moments import Form, one_step
 from analytic_models.targets import Block, Gaussian, score
-from splitting_analysis.scheme import Scheme
+from splitting_analysis.schemes import Scheme
 
 
 def stationary(scheme: Scheme, diffusion: Langevin, variance: Any, h: Any) -> Block:

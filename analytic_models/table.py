@@ -12,11 +12,15 @@ Row = dict[str, Any]
 
 @dataclass(frozen=True, repr=False)
 class Table:
-    """Rows with the keys that JSON has, the columns of them that are shown, and a note on what they are."""
+    """Rows with the keys that JSON has, the columns of them that are shown, and a note on what they are.
+
+    `axes` are the columns that `plot` shows unless others are asked for.
+    """
 
     rows: tuple[Row, ...]
     columns: tuple[str, ...]
     note: str = ""
+    axes: tuple[str, str] = ("nfe", "w2_x")
 
     def __len__(self) -> int:
         return len(self.rows)
@@ -55,13 +59,14 @@ class Table:
             raise ValueError("pandas is not installed: pip install pandas") from None
         return pd.DataFrame(list(self.rows))
 
-    def plot(self, y: str = "w2_x", x: str = "nfe") -> Any:
+    def plot(self, y: str | None = None, x: str | None = None) -> Any:
         """`y` against `x` on logarithmic axes, a line per scheme; returns the Matplotlib axes.
 
         Raises ValueError for a column that there is not, or that holds no numbers.
         """
         from matplotlib import pyplot as plt
 
+        x, y = x or self.axes[0], y or self.axes[1]
         for name in (x, y):
             known = [key for key, value in self.rows[0].items() if isinstance(value, int | float)]
             if name not in known:
@@ -70,7 +75,7 @@ class Table:
         for scheme in dict.fromkeys(row["scheme"] for row in self.rows):
             points = sorted(
                 (row[x], row[y]) for row in self.rows
-                if row["scheme"] == scheme and row["unstable"] is None and row[y] is not None
+                if row["scheme"] == scheme and row.get("unstable") is None and row[y] is not None
             )  # fmt: skip
             axes.loglog(*zip(*points, strict=True), marker="o", label=scheme) if points else None
         axes.set_xlabel(x)

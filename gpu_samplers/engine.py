@@ -19,7 +19,7 @@ from gpu_samplers.noise import Noise
 from gpu_samplers.plan import LambdaS, Plan, Update, plan
 from gpu_samplers.processes import Array, Process
 from gpu_samplers.score import NetworkScore, check_returned
-from splitting_analysis.scheme import Scheme
+from splitting_analysis.schemes import Scheme
 
 LOOK_EVERY = 16
 """Evaluations between two looks at the flags; the step named is the first bad one all the same."""

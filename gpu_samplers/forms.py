@@ -12,7 +12,7 @@ from gpu_samplers import held
 from gpu_samplers.processes import Array, Process
 from splitting_analysis.clocks import PositionOnly
 from splitting_analysis.program import Hold, Instruction
-from splitting_analysis.scheme import Scheme
+from splitting_analysis.schemes import Scheme
 
 
 @dataclass

@@ -21,7 +21,7 @@ from gpu_samplers.forms import Form, History
 from gpu_samplers.processes import Array, Process, check_times, lower_factor
 from gpu_samplers.rules import Map, Tuned, advance
 from splitting_analysis.program import Advance, Evaluate, Hold, Row
-from splitting_analysis.scheme import Scheme
+from splitting_analysis.schemes import Scheme
 
 LambdaS = float | Callable[[float], float] | None
 """lambda_s: a number, a function of reverse time, or None for the scheme's own (1 if it has none)."""

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from splitting_analysis.processes import PSLD, VP, Langevin, Process
-from splitting_analysis.scheme import steps_for
+from splitting_analysis.schemes import steps_for
 
 __all__ = [
     "PSLD", "VP", "Array", "Langevin", "Process", "check_times", "exponential", "forward_drift", "grid",

@@ -74,8 +74,7 @@ def _optimizer_problem(stored: Any, optimizer: torch.optim.Optimizer) -> str:
     parameters = [p for group in optimizer.param_groups for p in group["params"]]
     try:
         groups, state = stored["param_groups"], stored["state"]
-        same = [{k: v for k, v in group.items() if k != "lr"} for group in groups]
-        if same != [{k: v for k, v in group.items() if k != "lr"} for group in own]:
+        if _told_of_groups(groups) != _told_of_groups(own):
             return "its optimizer is of another kind"
         for i, parameter in enumerate(parameters):
             if i not in state:
@@ -92,6 +91,11 @@ def _optimizer_problem(stored: Any, optimizer: torch.optim.Optimizer) -> str:
     except (TypeError, KeyError, AttributeError, IndexError, ValueError, RuntimeError):
         return "its optimizer is no state of Adam"
     return ""
+
+
+def _told_of_groups(groups: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """What must be the same: not the rate, which changes, nor how a device computes the rest."""
+    return [{k: v for k, v in group.items() if k not in ("lr", "foreach", "fused")} for group in groups]
 
 
 def _counts_problem(content: Mapping[str, Any], steps: int) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cache, lru_cache
 from math import expm1, sqrt
 from typing import NamedTuple, assert_never
 
@@ -37,10 +38,8 @@ class Tuned(NamedTuple):
 
 def advance(op: Advance, process: Process, t: float, h: float, tuned: Tuned) -> Map:
     """An op in the step from t over h. Raises ValueError for a step that does not exist."""
-    p, piece = process.parameters, op.piece
-    linear = np.array(piece.linear(p), dtype=np.float64)
-    weight = np.array(piece.score(p), dtype=np.float64)
-    strength = np.array(piece.noise(p), dtype=np.float64)
+    piece = op.piece
+    linear, weight, strength = _numbers(piece, process)
     span, drawn = h * float(op.share), _acted_on(piece)
     match piece.rule:
         case Rule.EULER:
@@ -56,6 +55,14 @@ def advance(op: Advance, process: Process, t: float, h: float, tuned: Tuned) -> 
             return _exponential(piece, linear, weight, strength, delta, drawn, tuned)
         case _:
             assert_never(piece.rule)
+
+
+@lru_cache(256)
+def _numbers(piece: Piece, process: Process) -> tuple[Array, Array, Array]:
+    """Linear part (n, n), score part (n,) and noise (n,) of a piece: the same in every step of a run."""
+    parts = piece.linear, piece.score, piece.noise
+    linear, score, noise = (np.array(part(process.parameters), dtype=np.float64) for part in parts)
+    return linear, score, noise
 
 
 def _map(keep: Array, gain: Array, deviations: Array, drawn: list[int]) -> Map:
@@ -94,6 +101,7 @@ def _refuse_long(b: float, t: float, h: float) -> None:
         )
 
 
+@cache
 def _acted_on(piece: Piece) -> list[int]:
     """Components on which the piece's noise acts, whatever the parameters (CLD draws for both, too)."""
     noise = [bool(strength) for strength in piece.noise(ones())]

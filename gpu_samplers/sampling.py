@@ -45,7 +45,7 @@ from gpu_samplers.shards import (
     named_folder,
     write_shard,
 )
-from splitting_analysis.scheme import Scheme
+from splitting_analysis.schemes import Scheme
 
 BLACK_BOX = "RK45 adaptive"
 """The sampler that no word describes: Dormand-Prince with error control, on the probability flow."""
@@ -109,6 +109,8 @@ class Job:
             )
         if self.scheme is None and not isinstance(self.process, PSLD):
             raise ValueError(f"{BLACK_BOX} runs on psld, not on {self.process.model_name}")
+        for what in ("grid", "precision", "state", "factor", "form"):
+            object.__setattr__(self, what, getattr(self, what).strip().lower())
         check_counts(self.n, self.shard, self.form)
         for what, value, known in (
             ("grid", self.grid, ("uniform", "quadratic")), ("precision", self.precision, PRECISIONS),

@@ -10,9 +10,10 @@ from __future__ import annotations
 import json
 import math
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, field
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -34,8 +35,23 @@ LOOK_EVERY = 100
 """Steps between two points of the loss curve."""
 DIGITS_CONFIG = Config(8, 32, (1, 2), 1, (4,), 0.1, in_ch=2, out_ch=2)
 """The network for the digits: 754,050 parameters."""
+PATCHES_CONFIG = Config(32, 64, (1, 1, 1), 2, (8,), 0.1, fir=False, progressive_input="none")
+"""The network for the patches: 2,498,694 parameters. As wide on every level, for its 3 x 3 convolutions of 64
+and 128 channels fill a card; resampled without a filter, which would be slow depthwise convolutions."""
+NETWORKS: Mapping[str, Config] = {"digits": DIGITS_CONFIG, "patches": PATCHES_CONFIG}
+"""For each of `data.BUNDLED`."""
+PRECISIONS = ("float32", "bf16")
+READ_EVERY = 50
+"""Steps after which a card is asked for its losses: to read one is to wait for it."""
+OFFSETS = 256
+"""Places where the times of a batch may begin on a card: kernels of 512 times take a processor 20 ms, so that
+those of every step's own times would take longer than its network."""
+MOST_HELD = 512
+"""Of more held-out images than this every second is looked at, or every third, ...: it has to cost little."""
 PROBES = 32
 """Forward times, spread evenly, at which the held-out loss is measured; one per image if there are fewer."""
+ON_DEVICE = ("foreach", "fused")
+"""Settings of Adam that say how it is computed, not what."""
 _APART = 0x9E3779B1
 """2^32 over the golden ratio, rounded to odd: multiples of it, modulo 2^32, keep away from each other."""
 
@@ -63,6 +79,9 @@ class Settings:
     eps: float = 1e-3
     """Forward times are drawn from [eps, T]."""
     seed: int = 0
+    precision: str = "float32"
+    """That of the network's convolutions and products, by torch's autocast; weights, loss, Adam and average
+    are float32 with either."""
 
     def __post_init__(self) -> None:
         for name in ("steps", "batch"):
@@ -77,6 +96,8 @@ class Settings:
             raise ValueError(f"training: ema = {self.ema} in [0, 1), warmup = {self.warmup} >= 0 must hold")
         if not 0 < self.eps < self.process.T:
             raise ValueError(f"training: eps = {self.eps}; forward times lie in [eps, T], 0 < eps < T")
+        if self.precision not in PRECISIONS:
+            raise ValueError(f"training: precision = {self.precision}; it is {' or '.join(PRECISIONS)}")
 
     def as_dict(self) -> dict[str, Any]:
         """The settings as JSON can hold them."""
@@ -85,7 +106,7 @@ class Settings:
 
 @dataclass
 class _Run:
-    """What changes while training; all of it but `whole` is in the file from which a run is resumed."""
+    """What changes while training; all of it but `unread` and `whole` is in the file that resumes a run."""
 
     network: NCSNpp
     average: NCSNpp
@@ -94,7 +115,9 @@ class _Run:
     """Complete steps."""
     seconds: float = 0.0
     total: float = 0.0
-    """Sum of the losses since the last point of the curve."""
+    """Sum of the losses since the last point of the curve, but for `unread`."""
+    unread: list[Tensor] = field(default_factory=list)
+    """Losses of the last steps, still on the device; whoever reads `total` or saves the state reads them."""
     curve: list[tuple[int, float, float]] = field(default_factory=list)
     whole: bool = True
     """No change is half made: only such a state may be saved."""
@@ -109,6 +132,17 @@ class _Run:
             yield
             self.whole = True
 
+    def read(self, steps: int) -> None:
+        """Add the unread losses. Raises FloatingPointError, naming the first step whose loss is not finite."""
+        losses = torch.stack(self.unread).tolist() if self.unread else []
+        for step, value in enumerate(losses, self.step - len(losses) + 1):
+            if not math.isfinite(value):
+                raise FloatingPointError(f"training: the loss is {value} in step {step} of {steps}")
+        with self.changing():
+            for value in losses:
+                self.total += value
+            self.unread.clear()
+
     def state(self) -> dict[str, Any]:
         return {
             "network": self.network.state_dict(), "average": self.average.state_dict(),
@@ -119,6 +153,9 @@ class _Run:
     def restore(self, state: dict[str, Any]) -> None:
         self.network.load_state_dict(state["network"])
         self.average.load_state_dict(state["average"])
+        own = self.optimizer.param_groups
+        for group, before in zip(own, state["optimizer"]["param_groups"], strict=True):
+            before |= {key: group[key] for key in ON_DEVICE}  # it may have been on another device
         self.optimizer.load_state_dict(state["optimizer"])
         self.step, self.seconds = state["step"], state["seconds"]
         self.kept = self.step
@@ -130,31 +167,43 @@ def perturbed(process: PSLD, x: Tensor, tau: Tensor, normal: Tensor) -> Tensor:
 
     Position channels first. In float64 inside: near tau = 0 the covariance is a small difference.
     """
-    means, covariances = kernels(process, tau.tolist())
-    in_float64 = means, np.linalg.cholesky(covariances)
-    a, factor = (torch.from_numpy(values).to(x)[..., None, None, None] for values in in_float64)
+    in_float64 = _factors(process, tuple(tau.tolist()))
+    # as they are needed, without waiting for a card
+    a, factor = (part.to(x.dtype).to(x.device, non_blocking=True)[..., None, None, None] for part in in_float64)
     e_x, e_m = normal.chunk(2, dim=1)
     z_x = a[:, 0] * x + factor[:, 0, 0] * e_x
     return torch.cat([z_x, a[:, 1] * x + factor[:, 1, 0] * e_x + factor[:, 1, 1] * e_m], dim=1)
 
 
+@lru_cache(2 * OFFSETS)
+def _factors(process: PSLD, taus: tuple[float, ...]) -> tuple[Tensor, Tensor]:
+    """Factors of the image (k, 2) and of the normals (k, 2, 2) at k forward times."""
+    means, covariances = kernels(process, taus)
+    return torch.from_numpy(means), torch.from_numpy(np.linalg.cholesky(covariances))
+
+
 def loss_of(network: nn.Module, process: PSLD, x: Tensor, tau: Tensor, normal: Tensor) -> Tensor:
-    """Mean squared error of the normals that the network sees in z_tau: hybrid score matching, unweighted."""
-    return (network(perturbed(process, x, tau, normal), tau) - normal).square().mean()
+    """Mean squared error of the normals that the network sees in z_tau: hybrid score matching, unweighted.
+
+    The times may stay on the CPU, wherever the images are.
+    """
+    z = perturbed(process, x, tau, normal)
+    return (network(z, tau.to(z.device, non_blocking=True)) - normal).square().mean()
 
 
 def train(
     settings: Settings, images: Images, out: str | Path, *, device: str | torch.device = "cpu",
+    compile: bool = False,  # noqa: A002 - torch's word
     save_every: float = 30.0, progress: Progress = lambda *_: None, beat: Beat = lambda *_: None,
 ) -> dict[str, Any]:  # fmt: skip
     """Train on `images`, write the averaged weights to `out` (safetensors), and return the record.
 
-    Every fifth image is held out, for the record's second curve. Every `save_every` seconds, and when
+    The images held out give the record's second curve. Every `save_every` seconds, and when
     something stops it, the run is kept in `out`.partial as it was after the last complete step; a signal
     waits for the end of an update. The same call resumes it, to the weights and curves of a run that was
-    never stopped. Raises ValueError where images and network do not fit, memory or disk do not suffice, the
+    never stopped. `compile`: the network through torch.compile. Raises ValueError where images and network do not fit, memory or disk do not suffice, the
     place cannot be written (before the first step), or the file is damaged or belongs to another run;
-    FloatingPointError, naming the step, where the loss is not finite.
+    FloatingPointError, naming the first step whose loss is not finite.
     """
     config, out = settings.config, Path(out)
     channels, size = images.pixels.shape[1], images.pixels.shape[2]
@@ -171,6 +220,8 @@ def train(
     run = _started(settings, device)
     if partial.exists():
         run.restore(read_state(partial, told, run.network, run.optimizer, settings.steps))
+    if compile:
+        run.network.compile(dynamic=False)  # in place: its weights keep their names
     taught, held = (part.to(device) for part in images.split())
     began, saved = time.monotonic() - run.seconds, time.monotonic()
     try:
@@ -184,6 +235,8 @@ def train(
                 _save(partial, told, run)
                 saved = time.monotonic()
         where = {"device": str(device), "threads": torch.get_num_threads(), "torch": torch.__version__}
+        where |= {"card": torch.cuda.get_device_name(device)} if taught.is_cuda else {}
+        where |= {"compiled": True} if compile else {}
         record = told | {"held_out": len(held), "seconds": round(run.seconds), "curve": run.curve} | where
         save_checkpoint(out, run.average, record)
     except FloatingPointError:  # resumed, it would come to the same
@@ -206,7 +259,7 @@ def partial_of(out: Path) -> Path:
 def _keep(partial: Path, told: dict[str, Any], run: _Run) -> None:
     """Save what is not saved yet, if it is whole and there is room; what was saved before stays."""
     if run.step > run.kept and run.whole:
-        with suppress(ValueError):
+        with suppress(ValueError, FloatingPointError):
             _save(partial, told, run)
 
 
@@ -227,7 +280,8 @@ def _check_places(settings: Settings, out: Path, device: str | torch.device) -> 
     check_file(partial, (4 if there else 5) * 4 * numbers)
     what = f"training a network of {numbers:,} parameters"
     check_memory(5 * 4 * numbers, what, "give a smaller network", device)
-    features = 4 * settings.batch * kept_for_gradients(settings.config)
+    each = 2 if settings.precision == "bf16" else 4
+    features = each * settings.batch * kept_for_gradients(settings.config)
     what = f"a step on {settings.batch} images"
     check_memory(features, what, "give a smaller batch", device)
 
@@ -239,36 +293,55 @@ def _started(settings: Settings, device: str | torch.device) -> _Run:
         average = ncsnpp(settings.config).to(device=device).requires_grad_(False).eval()
     average.load_state_dict(network.state_dict())
     network = network.to(memory_format=torch.channels_last)  # type: ignore[call-overload] # torch has no types for it
-    return _Run(network.train(), average, torch.optim.Adam(network.parameters(), lr=settings.rate))
+    cuda = torch.device(device).type == "cuda"
+    if cuda:  # in the same format the average is updated at once; on a CPU it would be a different rounding
+        average = average.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    adam = torch.optim.Adam(network.parameters(), lr=settings.rate, fused=True if cuda else None)
+    return _Run(network.train(), average, adam)
 
 
 def _train_step(settings: Settings, run: _Run, taught: Tensor) -> None:
     """One step; all that is random in it comes from (seed, step): stopped before its update, it is redone."""
     batch, device = settings.batch, taught.device
-    with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
+    cuda = device.type == "cuda"
+    with torch.random.fork_rng(devices=[device] if cuda else []):
         # The network's dropout draws from it too. The CPU's generator takes 32 bits: runs start far apart.
         torch.manual_seed((settings.seed * _APART + run.step + 1) % 2**32)
-        x = taught[torch.randint(len(taught), (batch,)).to(device)]
-        # one time in each of `batch` equal intervals: less variance than independent times
-        share = (torch.rand(1) + torch.arange(batch) / batch) % 1
-        tau = (settings.eps + (settings.process.T - settings.eps) * share).to(device)
-        normal = torch.randn(batch, 2 * x.shape[1], *x.shape[2:]).to(device)
-        loss = loss_of(run.network, settings.process, x, tau, normal)
+        x = taught[torch.randint(len(taught), (batch,)).to(device, non_blocking=True)]
+        tau = _times(settings, torch.rand(1), OFFSETS if cuda else 0)
+        normal = torch.randn(batch, 2 * x.shape[1], *x.shape[2:], device=device)
+        with _precision(settings, device):
+            loss = loss_of(run.network, settings.process, x, tau, normal)
         run.optimizer.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call] # torch has no types for it
-    step, value = run.step + 1, loss.item()
-    if not math.isfinite(value):
-        raise FloatingPointError(f"training: the loss is {value} in step {step} of {settings.steps}")
+    step = run.step + 1
     nn.utils.clip_grad_norm_(run.network.parameters(), settings.clip)
     decay = min(settings.ema, step / (step + 9))  # early on the start is forgotten faster
     with run.changing(), torch.no_grad():
         for group in run.optimizer.param_groups:
             group["lr"] = _rate(settings, step)
         run.optimizer.step()
-        for averaged, own in zip(run.average.parameters(), run.network.parameters(), strict=True):
-            averaged.lerp_(own, 1 - decay)
-        run.total += value
+        own = list(run.network.parameters())
+        torch._foreach_lerp_(list(run.average.parameters()), own, 1 - decay)
+        run.unread.append(loss.detach())
         run.step = step
+    if not cuda or len(run.unread) >= READ_EVERY:
+        run.read(settings.steps)
+
+
+def _times(settings: Settings, start: Tensor, offsets: int) -> Tensor:
+    """Forward times of a batch: one in each of `batch` equal intervals, less variance than independent ones.
+
+    `start` (1,) in [0, 1) says where in its interval; with `offsets` it is rounded down to one of so many.
+    """
+    if offsets:
+        start = (start * offsets).floor() / offsets
+    share = (start + torch.arange(settings.batch) / settings.batch) % 1
+    return settings.eps + (settings.process.T - settings.eps) * share
+
+
+def _precision(settings: Settings, device: torch.device) -> torch.autocast:
+    return torch.autocast(device.type, torch.bfloat16, enabled=settings.precision == "bf16")
 
 
 def _look(settings: Settings, run: _Run, held: Tensor, progress: Progress) -> None:
@@ -276,6 +349,7 @@ def _look(settings: Settings, run: _Run, held: Tensor, progress: Progress) -> No
     since = run.step - (run.curve[-1][0] if run.curve else 0)
     if not since or (run.step % LOOK_EVERY and run.step < settings.steps):
         return
+    run.read(settings.steps)
     point = run.step, run.total / since, _held_out_loss(settings, run.average, held)
     with run.changing():
         run.curve.append(point)
@@ -293,15 +367,18 @@ def _rate(settings: Settings, step: int) -> float:
 @torch.no_grad()
 def _held_out_loss(settings: Settings, network: NCSNpp, held: Tensor) -> float:
     """The loss on the held-out images, with the same times and normals every time."""
+    held = held[:: -(-len(held) // MOST_HELD)]
     generator = torch.Generator().manual_seed(settings.seed)
     probes = min(PROBES, len(held))
     share = (torch.arange(len(held)) % probes + 0.5) / probes
-    tau = (settings.eps + (settings.process.T - settings.eps) * share).to(held.device)
+    tau = settings.eps + (settings.process.T - settings.eps) * share
     normal = torch.randn(len(held), 2 * held.shape[1], *held.shape[2:], generator=generator).to(held.device)
-    return float(loss_of(network, settings.process, held, tau, normal))
+    with _precision(settings, held.device):
+        return float(loss_of(network, settings.process, held, tau, normal))
 
 
 def _save(partial: Path, told: dict[str, Any], run: _Run) -> None:
+    run.read(told["steps"])
     with whole(partial) as part:
         try:
             torch.save(run.state() | {"told": json.dumps(told)}, part)

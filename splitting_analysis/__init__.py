@@ -1,11 +1,48 @@
-"""One word in, a proven error out: splitting samplers for diffusion models, analysed."""
+"""One word in, a proven error out: splitting samplers for diffusion models, analysed.
 
-from splitting_analysis.catalogue import CATALOGUE, find
+    import splitting_analysis as sa
+
+    sa.scheme("O S B A"), sa.find("ROBA"), sa.entries("psld")        a word, a name, the catalogue
+    sa.local_error("ROBA"), sa.order("ROBA"), sa.strong_error("EM")   closed forms
+    sa.gaussian("ROBA", "SSCS", nfe=[50, 100])                        exact errors, a table
+    sa.stability("ROBA", "SSCS")                                      largest stable steps, a table
+    sa.sample("ROBA", n=16, nfe=50)                                   samples of a network (needs torch)
+    sa.naive("O B/2 A B/2"), sa.reduced(...)                          the papers' two rules on a word
+    sa.register(sa.scheme("O S B/2 A B/2", name="MINE"))              samplers of your own, by name
+
+The import costs nothing: SymPy, NumPy and torch are loaded by the function that needs them.
+"""
+
+from typing import TYPE_CHECKING
+
+from splitting_analysis.catalogue import CATALOGUE, entries, find, read_catalogue, register
+from splitting_analysis.door import (
+    gaussian,
+    local_error,
+    order,
+    sample,
+    scheme,
+    stability,
+    strong_error,
+)
 from splitting_analysis.notation import Word, WordError, parse
 from splitting_analysis.reduction import naive, reduced
-from splitting_analysis.scheme import LambdaS, Scheme, Source, scheme
+from splitting_analysis.schemes import LambdaS, Scheme, Source
 
 __all__ = [
     "CATALOGUE", "LambdaS", "Scheme", "Source", "Word", "WordError",
-    "find", "naive", "parse", "reduced", "scheme",
+    "entries", "find", "gaussian", "local_error", "naive", "order", "parse", "read_catalogue", "reduced",
+    "register", "sample", "scheme", "stability", "strong_error",
 ]  # fmt: skip
+
+
+def __dir__() -> list[str]:
+    return sorted([*__all__, "__doc__", "__name__", "__path__"])
+
+
+if not TYPE_CHECKING:  # a type checker knows what there is, and says so
+
+    def __getattr__(name: str) -> object:
+        if name.startswith("__"):
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        raise AttributeError(f"splitting_analysis has no {name!r}; there are: {', '.join(__all__)}")

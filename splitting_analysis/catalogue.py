@@ -14,7 +14,7 @@ from typing import Any
 
 from splitting_analysis.models import Dynamics
 from splitting_analysis.notation import WordError, meant_word, parse, read_number
-from splitting_analysis.scheme import LambdaS, Scheme, Source, scheme
+from splitting_analysis.schemes import LambdaS, Scheme, Source, scheme
 
 CONJUGATE = "Pandey, Rudolph & Mandt, ICLR 2024, arXiv 2310.07894"
 REDUCED = "Pandey, Rudolph & Mandt, arXiv 2402.07211"
@@ -97,6 +97,7 @@ MAX_CATALOGUE = 200_000
 def entries(model: str | None = None, dynamics: str | None = None) -> tuple[Scheme, ...]:
     """The catalogue and what was registered, or the part with the given model and dynamics."""
     every = (*CATALOGUE, *_registered)
+    model, dynamics = (part and part.strip().lower() for part in (model, dynamics))
     return tuple(s for s in every if model in (None, s.model_name) and dynamics in (None, s.dynamics))
 
 
@@ -200,6 +201,7 @@ def find(name: str, model: str | None = None, dynamics: str | None = None) -> Sc
     Raises ValueError with the names there are, and the models in which this one exists.
     """
     found = named(name)
+    model, dynamics = (part and part.strip().lower() for part in (model, dynamics))
     for entry in found:
         if model in (None, entry.model_name) and dynamics in (None, entry.dynamics):
             return entry

@@ -10,7 +10,7 @@ from splitting_analysis.catalogue import CATALOGUE
 from splitting_analysis.errors import LocalError, keys_of
 from splitting_analysis.notation import Op, Word
 from splitting_analysis.reduction import naive, reduced
-from splitting_analysis.scheme import Scheme
+from splitting_analysis.schemes import Scheme
 from splitting_analysis.trees import MOMENT, Combination, Tree, is_contraction, leaves
 
 

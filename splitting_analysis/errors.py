@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from splitting_analysis.algebra import algebra
 from splitting_analysis.formulas import spell
 from splitting_analysis.linebreaks import WIDTH, aligned
 from splitting_analysis.models import Model
+from splitting_analysis.points import Score, check_scores, coefficients, score_expressions, values_at
+from splitting_analysis.schemes import Scheme
 from splitting_analysis.styles import LATEX, TEXT, Style
 from splitting_analysis.symbols import parts
 from splitting_analysis.trees import PHI, Combination, Tree, linear
@@ -23,7 +25,7 @@ class LocalError:
     terms[k][key] is the coefficient of h^k. Keys: a component ("x"), for the error of its mean
     or, for an ODE, of the value itself; two components ("xm"; "aux x" where a name is longer),
     for the error of the second moment of the increments; "phi" (weak), for the error of E phi(z)
-    with any smooth phi.
+    with any smooth phi. `schemes` are those whose error it is: one, or two of a difference.
     """
 
     name: str
@@ -31,6 +33,7 @@ class LocalError:
     model: Model
     kind: Kind
     terms: dict[int, dict[str, Combination]]
+    schemes: tuple[Scheme, ...] = field(default=(), compare=False)
 
     @property
     def leading(self) -> int | None:
@@ -73,7 +76,30 @@ class LocalError:
             for k, by_key in self.terms.items()
             if k in other.terms
         }  # fmt: skip
-        return LocalError(f"{self.name} - {other.name}", "", self.model, self.kind, terms)
+        both = (*self.schemes, *other.schemes)
+        return LocalError(f"{self.name} - {other.name}", "", self.model, self.kind, terms, both)
+
+    def at(
+        self, *, score_x: Score | None = None, score_m: Score | None = None, **values: float | str
+    ) -> dict[int, dict[str, float]]:
+        """The coefficients as numbers, by power of h and key, at one state, time and set of parameters.
+
+            local_error("RSE").at(score_x="-x", score_m="-m", x=0.3, m=-0.7, t=0.4, Gamma=0.01, nu=4.01)
+
+        The scores of position and momentum (position alone for vp and langevin) are texts in the state and
+        the forward time tau, numbers or SymPy expressions. Time is t (reverse) or tau = T - t; the keys and
+        defaults of the rest are those of `derive --at`: M follows from critical damping unless it is given,
+        and lambda_s is 1. Raises ValueError for what is missing or means nothing.
+        """
+        if not self.schemes:
+            raise ValueError(f"{self.name}: this error does not say of which scheme it is")
+        scheme = self.schemes[0]
+        if len(self.schemes) > 1 and any(each.word.is_runge_kutta for each in self.schemes):
+            raise ValueError("numbers of a difference are for splittings, not for Runge-Kutta words")
+        here = values_at(self.schemes, values)
+        expressions = score_expressions(scheme, (score_x, score_m))
+        check_scores(expressions, here)
+        return coefficients(scheme, self.terms, here, expressions)
 
 
 def difference(left: Combination, right: Combination) -> Combination:

@@ -1,6 +1,6 @@
 """Taylor expansion in h of a word and of the exact reverse flow, as series of trees.
 
-Both sides have the same type, so a local error is their difference (local_error.py). Nothing
+Both sides have the same type, so a local error is their difference (weak.py). Nothing
 here knows a scheme by name: what a letter does comes from models.py, the order from the word.
 """
 

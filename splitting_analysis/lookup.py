@@ -1,11 +1,16 @@
-"""From what a user typed to a scheme: the name of one in the catalogue, or a word."""
+"""From what a user typed to a scheme (the name of one, or a word), and to its lambda_s."""
 
 from __future__ import annotations
 
+from fractions import Fraction
+
 from splitting_analysis.catalogue import entries, find, named
 from splitting_analysis.models import MODEL_NAMES, model_of
-from splitting_analysis.notation import WordError, parse
-from splitting_analysis.scheme import Scheme, accepts, scheme
+from splitting_analysis.notation import WordError, parse, read_number
+from splitting_analysis.schemes import Scheme, accepts, scheme
+
+LARGEST_LAMBDA = 10**6
+"""Of lambda_s, and the smallest but 0 is its inverse: beyond, formulas are pages of digits."""
 
 
 def check_family(model: str | None, dynamics: str | None) -> tuple[str | None, str | None]:
@@ -66,3 +71,28 @@ def reading(scheme: Scheme, dynamics: str | None) -> str:
         return ""
     why = {"ode": "an ODE, as none of its letters is noise", "sde": "an SDE, as one of its letters is noise"}
     return f"'{scheme.word}' is read as {why[scheme.dynamics]}; for the {other.upper()}: --dynamics {other}"
+
+
+def check_lambda_s(option: str, *schemes: Scheme) -> None:
+    """Raise ValueError for lambda_s, given by `option`, where it acts in none of the schemes."""
+    if not any(scheme.has_tunable_noise for scheme in schemes):
+        names = " or ".join(dict.fromkeys(scheme.name for scheme in schemes))
+        raise ValueError(f"{option}: {names} has no letter O whose position noise it could scale")
+
+
+def read_lambda_s(given: str | float | Fraction, option: str = "lambda_s") -> Fraction:
+    """lambda_s from a text ("5/4", "1.25") or a number, which is taken for what it prints as.
+
+    Raises ValueError naming `option` for anything else, and outside 0 and 1/LARGEST_LAMBDA to LARGEST_LAMBDA.
+    """
+    sizes = f"lambda_s scales a variance: 0, or from {1 / LARGEST_LAMBDA:g} to {LARGEST_LAMBDA:.0e}"
+    text = given if isinstance(given, str) else str(given)
+    try:
+        value = read_number(text)
+    except ValueError as error:
+        raise ValueError(f"{option} {error}; {sizes}") from None
+    if value < 0:
+        raise ValueError(f"{option} {text.strip()}: lambda_s scales a variance, so it is >= 0")
+    if value and not Fraction(1, LARGEST_LAMBDA) <= value <= LARGEST_LAMBDA:
+        raise ValueError(f"{option} {text.strip()}: {sizes}")
+    return value

@@ -15,6 +15,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import cached_property
 from typing import Any, Literal
 
 from splitting_analysis.predictions import HELD
@@ -76,11 +77,11 @@ class Piece:
             entry for i, row in enumerate(self.linear(ones())) for j, entry in enumerate(row) if i != j
         )
 
-    @property
+    @cached_property
     def uses_score(self) -> bool:
         return any(self.score(ones()))
 
-    @property
+    @cached_property
     def has_noise(self) -> bool:
         return any(self.noise(ones()))
 

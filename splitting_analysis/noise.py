@@ -12,7 +12,7 @@ from splitting_analysis.expansion import Flow, NoiseRule
 from splitting_analysis.models import Coefficients, Matrix, Piece
 from splitting_analysis.program import Advance
 from splitting_analysis.rules import clock, matrix_power, multiply, noise_drift
-from splitting_analysis.scheme import LambdaS
+from splitting_analysis.schemes import LambdaS
 from splitting_analysis.trees import (
     Series,
     Tree,

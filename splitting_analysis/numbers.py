@@ -11,12 +11,11 @@ import operator
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import reduce
-from typing import Any
+from typing import Any, Protocol
 
 import sympy
 from sympy.polys.rings import PolyElement
 
-from splitting_analysis.errors import LocalError
 from splitting_analysis.models import Model
 from splitting_analysis.symbols import row, rows
 from splitting_analysis.trees import MOMENT, PHI, Combination, Tree, gather, is_contraction, leaves
@@ -212,7 +211,14 @@ def vector_field(drift: Sequence[sympy.Expr], at: Mapping[str, float], names: Se
     return field
 
 
-def error_numbers(error: LocalError, point: Point) -> dict[int, dict[str, float]]:
+class HasTerms(Protocol):
+    """A local error, as far as numbers of it are concerned."""
+
+    @property
+    def terms(self) -> Mapping[int, Mapping[str, Combination]]: ...
+
+
+def error_numbers(error: HasTerms, point: Point) -> dict[int, dict[str, float]]:
     """All coefficients of a local error as floats, by power of h and key ("phi" left out)."""
     return {
         k: {key: float(evaluate(c, point)) for key, c in by_key.items() if key != PHI}

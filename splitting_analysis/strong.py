@@ -20,11 +20,10 @@ from sympy.polys.rings import PolyElement
 from splitting_analysis.algebra import algebra
 from splitting_analysis.errors import LocalError
 from splitting_analysis.expansion import Flow, NoiseRule, begin, compose, drift_terms, run
-from splitting_analysis.local_error import carried_score
 from splitting_analysis.noise import block_of
 from splitting_analysis.program import Advance
 from splitting_analysis.rules import flows
-from splitting_analysis.scheme import Scheme
+from splitting_analysis.schemes import Scheme
 from splitting_analysis.symbols import pair
 from splitting_analysis.trees import (
     MOMENT,
@@ -40,6 +39,7 @@ from splitting_analysis.trees import (
     noise_parts,
     replace_leaves,
 )
+from splitting_analysis.weak import carried_score
 
 _WEIGHT = 3
 """h^(3/2): the first order at which additive noise and a consistent drift can disagree."""
@@ -133,7 +133,7 @@ def strong_error(scheme: Scheme) -> LocalError:
     if value != "free":
         terms = {power: _at_lambda(by_key, value) for power, by_key in terms.items()}
     terms = {1: terms[1]} if any(terms[1].values()) else {3: terms[3]}
-    return LocalError(scheme.name, str(scheme.word), model, "strong", terms)
+    return LocalError(scheme.name, str(scheme.word), model, "strong", terms, (scheme,))
 
 
 def _root(value: Fraction | Literal["free"]) -> PolyElement:

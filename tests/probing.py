@@ -12,7 +12,7 @@ import torch
 
 from analytic_models import diffusions, targets
 from gpu_samplers import plain, processes
-from splitting_analysis.scheme import Scheme
+from splitting_analysis.schemes import Scheme
 
 CASES: dict[str, tuple[str, dict[str, float]]] = {
     "psld": ("psld", {}),

@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 
 from splitting_analysis.models import MODELS, Dynamics, model_of
 from splitting_analysis.notation import Op, Word
-from splitting_analysis.scheme import Scheme
-from splitting_analysis.scheme import scheme as make
+from splitting_analysis.schemes import Scheme
+from splitting_analysis.schemes import scheme as make
 
 MODEL_KEYS = sorted(key for key in MODELS if key[0] in ("psld", "vp", "langevin"))
 """Models with splittings of several letters, or Runge-Kutta rows in usual time."""

@@ -15,7 +15,7 @@ from splitting_analysis.catalogue import entries, read_catalogue, register
 from splitting_analysis.models import MODEL_NAMES
 from splitting_analysis.notation import Word
 from splitting_analysis.reduction import skeleton
-from splitting_analysis.scheme import Scheme, scheme
+from splitting_analysis.schemes import Scheme, scheme
 
 EVERY_ENTRY = pytest.mark.parametrize("entry", CATALOGUE, ids=lambda s: f"{s.model_name}-{s.name}")
 

@@ -17,8 +17,8 @@ from analytic_models.diffusions import PSLD, VP, Diffusion, Langevin
 from analytic_models.linear_flow import closed_flow, integrated_flow
 from analytic_models.targets import Gaussian
 from splitting_analysis.catalogue import CATALOGUE, entries, find
-from splitting_analysis.order import observed_order
-from splitting_analysis.scheme import LambdaS, scheme
+from splitting_analysis.observed import observed_order
+from splitting_analysis.schemes import LambdaS, scheme
 
 named = pytest.mark.parametrize("entry", CATALOGUE, ids=lambda s: f"{s.model_name}-{s.dynamics}-{s.name}")
 TEN_TO_SEVENTY = range(10, 80, 10)

@@ -13,7 +13,7 @@ from reports.experiments import global_orders, runs, store, weak
 from reports.experiments.targets import exact_target
 from reports.pages import crossval_global
 from splitting_analysis.catalogue import entries, find
-from splitting_analysis.order import observed_order
+from splitting_analysis.observed import observed_order
 
 MEANS = torch.tensor([[0.5, -0.8], [-0.4, 0.9], [0.1, 0.2]], dtype=torch.float64)
 TARGET = exact_target("tiny", processes.PSLD(), MEANS, 0.3)

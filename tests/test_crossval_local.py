@@ -15,7 +15,7 @@ from gpu_samplers.score import NetworkScore
 from reports.experiments import local, ode, scores, sde, store
 from splitting_analysis.catalogue import entries, find
 from splitting_analysis.models import model_of
-from splitting_analysis.scheme import scheme
+from splitting_analysis.schemes import scheme
 from tests import test_ncsnpp as networks
 
 MIXTURE, VP_MIXTURE = local.mixture(), local.vp_mixture()

@@ -11,7 +11,7 @@ from reports.experiments.ode import one_step
 from reports.pages import crossval_reuse
 from reports.pages.settings import QUICK
 from splitting_analysis.catalogue import find
-from splitting_analysis.local_error import local_error
+from splitting_analysis.weak import local_error
 
 pytestmark = pytest.mark.filterwarnings("ignore:`torch.jit.script` is deprecated:DeprecationWarning")
 

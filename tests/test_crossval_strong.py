@@ -17,7 +17,7 @@ from reports.experiments.store import stored
 from reports.pages import crossval_global
 from reports.pages.settings import QUICK
 from splitting_analysis.catalogue import entries, find
-from splitting_analysis.scheme import LambdaS
+from splitting_analysis.schemes import LambdaS
 
 MEANS = torch.tensor([[0.5, -0.8], [-0.4, 0.9], [0.1, 0.2]], dtype=torch.float64)
 TARGET = targets.exact_target("mixture", processes.PSLD(), MEANS, 0.3)

@@ -114,7 +114,7 @@ def test_pictures_of_more_than_8_bits_are_refused_rather_than_cut_to_white(tmp_p
 
 @pytest.mark.parametrize("source", ["digit", "missing.npz", "missing/"])
 def test_what_is_no_data_is_refused(source):
-    with pytest.raises(ValueError, match=r"no data.*give digits, a folder"):
+    with pytest.raises(ValueError, match=r"no data.*give digits, patches, a folder"):
         load_images(source)
 
 

@@ -11,10 +11,9 @@ import time
 import pytest
 
 from reports.commands import derivation
-from reports.commands.at_option import values_at
 from reports.commands.derivation import BEYOND, SECONDS, check_order, formulas
-from reports.commands.expressions import MAX_NESTED, parse_expression
-from splitting_analysis import CATALOGUE, find
+from splitting_analysis import CATALOGUE, find, points
+from splitting_analysis.expressions import MAX_NESTED, parse_expression
 from splitting_analysis.lookup import as_scheme
 from tests.test_cli import run  # noqa: F401  the fixture
 
@@ -115,7 +114,7 @@ def test_a_score_whose_derivatives_grow_is_refused_before_they_take_minutes(run,
     score = "*".join(f"(sin({i}*x+m)+2)" for i in range(9))
     asked = ("derive", "ROBA", f"--score-x={score}", "--score-m=-m", "--at", PLACE["psld"])
     assert run(*asked)[0] == 0
-    monkeypatch.setattr(derivation, "MAX_SIZE", 100)
+    monkeypatch.setattr(points, "MAX_SIZE", 100)
     code, out, err = run(*asked)
     assert (code, out) == (2, "")
     assert "the derivative of the score sx by x has over 100 terms and is not differentiated further" in err
@@ -202,5 +201,6 @@ def test_lambda_s_out_of_range_or_too_long_is_refused_in_one_bounded_sentence(te
 @pytest.mark.parametrize("time_of", ["t=1.0000001", "tau=1.0000001", "t=-1e-20", "tau=-1e-20"])
 def test_a_time_just_outside_is_refused_with_its_digits(time_of: str) -> None:
     said = re.escape(f"{time_of.replace('=', ' = ')} lies outside [0, T = 1]")
+    key, value = time_of.split("=")
     with pytest.raises(ValueError, match=said):
-        values_at([as_scheme("RSE")], f"x=0,m=0,{time_of}")
+        points.values_at([as_scheme("RSE")], {"x": 0.0, "m": 0.0, key: value})

@@ -19,7 +19,7 @@ from gpu_samplers.noise import Noise  # noqa: E402
 from gpu_samplers.plan import plan  # noqa: E402
 from gpu_samplers.processes import PSLD, VP, exponential, grid  # noqa: E402
 from splitting_analysis import CATALOGUE, find, parse  # noqa: E402
-from splitting_analysis.scheme import LambdaS, scheme  # noqa: E402
+from splitting_analysis.schemes import LambdaS, scheme  # noqa: E402
 from tests.probing import (  # noqa: E402
     case_names,
     diffusion_of,

@@ -12,17 +12,17 @@ from hypothesis import strategies as st
 
 from splitting_analysis.algebra import algebra
 from splitting_analysis.catalogue import CATALOGUE, find
-from splitting_analysis.local_error import (
+from splitting_analysis.notation import Op, Word, parse
+from splitting_analysis.numbers import Point, evaluate, vector_field
+from splitting_analysis.reduction import naive, reduced
+from splitting_analysis.schemes import scheme
+from splitting_analysis.weak import (
     at_lambda_one,
     error_difference,
     local_error,
     order_in_words,
     order_of,
 )
-from splitting_analysis.notation import Op, Word, parse
-from splitting_analysis.numbers import Point, evaluate, vector_field
-from splitting_analysis.reduction import naive, reduced
-from splitting_analysis.scheme import scheme
 from tests import oracle_errors as oracle
 from tests import oracle_problems as problems
 from tests import oracle_samplers as samplers

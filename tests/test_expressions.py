@@ -10,7 +10,7 @@ import sympy
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from reports.commands.expressions import FUNCTIONS, MAX_LENGTH, parse_expression, parse_settings
+from splitting_analysis.expressions import FUNCTIONS, MAX_LENGTH, parse_expression, parse_settings
 
 NAMES = ("x", "m", "tau")
 X, M, TAU = sympy.symbols(NAMES)

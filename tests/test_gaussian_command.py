@@ -10,9 +10,11 @@ from typing import Any
 import pytest
 
 from analytic_models import moments
+from analytic_models.gaussian import schemes_of
 from reports import cli
-from reports.commands import gaussian_rows as g
+from reports.commands import gaussian_options
 from reports.commands.gaussian import gaussian
+from reports.commands.gaussian_options import lambdas
 from splitting_analysis import find
 
 VALUES = "0 1e-300 1e-160 1e-30 1e-12 0.01 1 4 4.01 100 1e5 1e29 1e150 1e200 1e300 -1 nan inf"
@@ -89,6 +91,15 @@ def test_a_run_beyond_stability_is_called_unstable_with_its_step_limit_and_mode(
     assert "ROBA with 3 steps is unstable in x and m: for mode 1 (variance 0) the step 0.333 at" in err
 
 
+def test_a_run_unstable_in_a_mode_that_rightly_grows_is_told_both_factors_and_no_limit(run):
+    asked = ("NVV", "--spectrum", "30", "--param", "beta_min=0.1,beta_max=20", "--nfe", "10")
+    (row,) = rows_of(run, *asked)
+    assert row["unstable"]["limit"] is None and row["w2_x"] > 1000
+    _, out, err = run(*asked)
+    assert out.splitlines()[1].split("\t") == ["NVV", "3", "10", *["unstable"] * 4]
+    assert "the step 0.333 at tau = 1 multiplies by 42.3 where 1 is exact" in err
+
+
 def test_where_the_momentum_alone_blew_up_the_position_keeps_its_number(run):
     asked = ("RVV", "--steps", "9", "--spectrum", "0,0.05,2")
     (row,) = rows_of(run, *asked)
@@ -126,7 +137,7 @@ def test_the_smallest_eps_that_is_taken_is_denoised(run):
     ],
 )
 def test_what_would_never_end_or_overflows_is_refused_at_once(run, arguments, message, monkeypatch):
-    monkeypatch.setattr(g, "run", _slow(moments.run))
+    monkeypatch.setattr(gaussian_options, "run", _slow(moments.run))
     code, out, err = run("ROBA", *arguments)
     assert (code, out) == (2, "") and message in err and err.count("error: ") == 1
 
@@ -177,10 +188,10 @@ def test_extreme_values_give_numbers_or_one_sentence(capsys):
 
 
 def test_every_scheme_is_found_by_the_command_as_by_its_name():
-    assert g.schemes_of(["BAOAB"], None, None) == [find("BAOAB", "langevin")]
+    assert schemes_of(["BAOAB"], None, None) == [find("BAOAB", "langevin")]
 
 
 @pytest.mark.parametrize("text", ["1_0", "1,٣", "1e-400"])
 def test_lambda_s_is_refused_in_a_spelling_that_only_python_reads(text: str) -> None:
     with pytest.raises(ValueError, match=r"--lambda-s .*(is not a number|is closer to 0)"):
-        g.lambdas(text)
+        lambdas(text)

@@ -21,7 +21,7 @@ from analytic_models.moments import one_step, run
 from analytic_models.stationary import stationary
 from analytic_models.targets import Gaussian, score
 from splitting_analysis.catalogue import entries, find
-from splitting_analysis.scheme import scheme
+from splitting_analysis.schemes import scheme
 from tests.oracle_moments import SAMPLERS, Plain
 
 OMEGA, H, GAMMA = sympy.symbols("omega h gamma", positive=True)

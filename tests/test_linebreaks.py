@@ -11,13 +11,13 @@ from matplotlib.mathtext import MathTextParser
 from splitting_analysis.catalogue import find
 from splitting_analysis.errors import display, keys_of, spell_error
 from splitting_analysis.linebreaks import WIDTH, aligned, broken
-from splitting_analysis.local_error import local_error
 from splitting_analysis.numbers import evaluate
 from splitting_analysis.strong import strong_error
 from splitting_analysis.styles import LATEX
+from splitting_analysis.weak import local_error
 from tests import oracle_problems as problems
 from tests.test_formulas import read
-from tests.test_local_error import point
+from tests.test_weak import point
 
 
 def rejoined(lines):

@@ -19,7 +19,7 @@ from analytic_models.grids import given_grid, grid
 from analytic_models.moments import Moments, one_step, run, starting_law
 from analytic_models.targets import Gaussian, initial, marginal, score
 from splitting_analysis.catalogue import CATALOGUE, find
-from splitting_analysis.scheme import LambdaS, scheme, steps_for
+from splitting_analysis.schemes import LambdaS, scheme, steps_for
 from tests.oracle_moments import SAMPLERS, Plain
 from tests.strategies import schemes
 

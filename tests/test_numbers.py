@@ -10,7 +10,6 @@ import pytest
 import sympy as sp
 
 from splitting_analysis.catalogue import CATALOGUE, find
-from splitting_analysis.local_error import local_error
 from splitting_analysis.numbers import (
     Point,
     beta_parameters,
@@ -21,8 +20,9 @@ from splitting_analysis.numbers import (
     linear_field,
     sympy_field,
 )
-from splitting_analysis.scheme import scheme
+from splitting_analysis.schemes import scheme
 from splitting_analysis.strong import strong_error
+from splitting_analysis.weak import local_error
 from tests import oracle_problems as problems
 
 SPLITTINGS = [s for s in CATALOGUE if not s.word.is_runge_kutta]

@@ -24,8 +24,8 @@ from analytic_models.position_noise import (
 )
 from analytic_models.targets import Gaussian, digits_spectrum
 from splitting_analysis.catalogue import entries, find
-from splitting_analysis.order import observed_order
-from splitting_analysis.scheme import LambdaS
+from splitting_analysis.observed import observed_order
+from splitting_analysis.schemes import LambdaS
 
 DIGITS = Setting(PSLD(), Gaussian(digits_spectrum()))
 FEW = replace(DIGITS, target=Gaussian(digits_spectrum()[::9]))

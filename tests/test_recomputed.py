@@ -35,7 +35,7 @@ from reports.experiments import (
 )
 from reports.experiments.rounding import DTYPES
 from splitting_analysis.catalogue import entries, find
-from splitting_analysis.local_error import at_lambda_one
+from splitting_analysis.weak import at_lambda_one
 
 pytestmark = pytest.mark.filterwarnings(
     "ignore:`torch.jit.script` is deprecated:DeprecationWarning"

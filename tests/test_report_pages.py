@@ -24,10 +24,10 @@ from splitting_analysis import catalogue, differences
 from splitting_analysis.algebra import algebra
 from splitting_analysis.catalogue import _entry, entries, find
 from splitting_analysis.errors import keys_of, spell_error
-from splitting_analysis.local_error import local_error
-from splitting_analysis.scheme import steps_for
+from splitting_analysis.schemes import steps_for
 from splitting_analysis.styles import LATEX, TEXT
 from splitting_analysis.trees import Combination, linear
+from splitting_analysis.weak import local_error
 
 SHARED = Path(__file__).parents[2] / "shared"
 PAIRS = differences.pairs()

@@ -73,6 +73,7 @@ def train_by_lines(path, stop_at=None):
                 raise KeyboardInterrupt
         return at_line
 
+    training._factors.cache_clear()  # every run passes the same lines
     before = sys.gettrace()
     sys.settrace(lambda frame, *_: at_line if frame.f_code.co_filename == training.__file__ else None)
     try:

@@ -22,8 +22,8 @@ from analytic_models.diffusions import PSLD, VP, Diffusion, Langevin  # noqa: E4
 from analytic_models.targets import Gaussian  # noqa: E402
 from gpu_samplers import engine  # noqa: E402
 from gpu_samplers.plan import plan  # noqa: E402
-from splitting_analysis.local_error import local_error, order_of  # noqa: E402
-from splitting_analysis.scheme import scheme  # noqa: E402
+from splitting_analysis.schemes import scheme  # noqa: E402
+from splitting_analysis.weak import local_error, order_of  # noqa: E402
 from tests.oracle_moments import Plain  # noqa: E402
 from tests.probing import process_of  # noqa: E402
 
@@ -92,7 +92,7 @@ def at_stages(tree, stages):
 
 
 def trees_of(order):
-    """All rooted trees with `order` nodes, as local_error spells them."""
+    """All rooted trees with `order` nodes, as weak.py spells them."""
     if order == 1:
         return [("f", 0, ())]
     grown = set()

@@ -26,7 +26,7 @@ from analytic_models.stability import (
 from analytic_models.targets import Gaussian, digits_spectrum, marginal
 from splitting_analysis.catalogue import CATALOGUE, entries, find
 from splitting_analysis.notation import Word
-from splitting_analysis.scheme import Scheme, scheme
+from splitting_analysis.schemes import Scheme, scheme
 from tests.strategies import splitting_words
 
 VARIANCES = [0.001, 0.05, 0.3, 0.8, 1.0, 1.5, 4.0]

@@ -17,8 +17,8 @@ from gpu_samplers.embedded import DIGITS
 from reports.experiments import cifar10, quality_data, rounding, runs, sde, store, strong_orders
 from reports.experiments.store import DATA, stored
 from splitting_analysis.catalogue import entries, find
-from splitting_analysis.local_error import at_lambda_one
-from splitting_analysis.order import observed_order
+from splitting_analysis.observed import observed_order
+from splitting_analysis.weak import at_lambda_one
 
 FILES = sorted(path.name for path in DATA.glob("*_*.json") if "weights_sha256" in path.read_text("utf-8"))
 TRAINED = ("network", "slow-network", "digits network", "crossval_network.json", "quality_network.json")

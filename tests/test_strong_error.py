@@ -11,11 +11,11 @@ from hypothesis import given, settings
 from numpy.polynomial import Polynomial
 
 from splitting_analysis.catalogue import CATALOGUE, find
-from splitting_analysis.local_error import at_lambda_one
 from splitting_analysis.models import model_of
 from splitting_analysis.numbers import Point, evaluate
-from splitting_analysis.scheme import LambdaS, scheme
+from splitting_analysis.schemes import LambdaS, scheme
 from splitting_analysis.strong import strong_error
+from splitting_analysis.weak import at_lambda_one
 from tests import oracle_strong as oracle
 from tests.strategies import splitting_words
 

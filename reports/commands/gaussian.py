@@ -9,8 +9,6 @@ import typer
 
 from reports.commands.terminal import print_json, print_table, progress
 
-COLUMNS = ("scheme", "steps", "nfe", "lambda_s", "w2_x", "w2", "kl_x", "worst_mode_x")
-
 
 def gaussian(
     names: Annotated[list[str], typer.Argument(help="Names from the catalogue, or words in quotes.")],
@@ -57,7 +55,8 @@ def gaussian(
     law, w2 that of positions and momenta, kl_x the Kullback-Leibler divergence
     of data from sampler over the modes with positive variance. A run that
     blew up because its steps are beyond the stability limit is called
-    unstable, with the step, the limit and the mode (in JSON under unstable).
+    unstable, with the step, the limit (none in a mode that rightly grows) and the
+    mode (in JSON under unstable).
 
     \b
     Examples:
@@ -66,22 +65,23 @@ def gaussian(
       splitting-analysis gaussian EM EI DDPM --model vp --steps 49 --start pT \\
           --no-denoise --param beta_min=0.1,beta_max=20
     """
+    from analytic_models import gaussian as g
     from analytic_models.table import cell
-    from reports.commands import gaussian_rows as g
+    from reports.commands import gaussian_options as o
 
     if (nfe is None) == (steps is None):
         raise ValueError("give either --nfe 50,100 (budgets) or --steps 49,99")
-    counts = g.counts(nfe, "--nfe") if nfe is not None else g.counts(steps or "", "--steps")
-    schemes = g.schemes_of(names, model, dynamics)
-    problem = g.problem_of(schemes[0].model_name, spectrum, param, start, grid, eps, denoise)
-    cases = g.cases(schemes, counts, g.lambdas(lambda_s))
-    if notice := g.announcement(g.check_time(cases, problem, are_steps=nfe is None)):
+    counts = o.counts(nfe, "--nfe") if nfe is not None else o.counts(steps or "", "--steps")
+    schemes = g.schemes_of(names, model, dynamics, "--model ")
+    problem = o.problem_of(schemes[0].model_name, spectrum, param, start, grid, eps, denoise)
+    cases = g.cases(schemes, counts, o.lambdas(lambda_s), "--lambda-s")
+    if notice := o.announcement(o.check_time(cases, problem, are_steps=nfe is None)):
         print(notice, file=sys.stderr)
     rows = list(progress(g.rows(cases, problem, are_steps=nfe is None), len(cases)))
     if as_json:
         print_json(rows)
     else:
-        shown = [c for c in COLUMNS if c != "lambda_s" or lambda_s]
+        shown = [c for c in g.COLUMNS if c != "lambda_s" or lambda_s]
         print_table(shown, [[cell(row, c) for c in shown] for row in rows])
-        notes = (g.footnote(problem, rows), *g.readings(names, schemes, dynamics), *g.blow_ups(rows))
-        print(*notes, sep="\n", file=sys.stderr)
+        readings = g.readings(names, schemes, dynamics, "--dynamics ")
+        print(g.footnote(problem, rows), *readings, *g.blow_ups(rows), sep="\n", file=sys.stderr)

@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from itertools import combinations_with_replacement
 
 from splitting_analysis.models import Model
-from splitting_analysis.scheme import Scheme
+from splitting_analysis.schemes import Scheme
 from splitting_analysis.symbols import ROWS, Symbol, pair, parts, row, rows
 
 _SUPER = "⁰¹²³⁴⁵⁶⁷⁸⁹"

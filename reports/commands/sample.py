@@ -13,8 +13,8 @@ import typer
 
 from gpu_samplers.files import check_folder
 from reports.commands.endings import ends_with_a_sentence
-from reports.commands.expressions import parse_settings
 from reports.render.progress import shown
+from splitting_analysis.expressions import parse_settings
 from splitting_analysis.lookup import as_scheme, reading
 
 if TYPE_CHECKING:

@@ -12,8 +12,8 @@ import typer
 
 from gpu_samplers.files import check_file, is_there
 from reports.commands.endings import ends_with_a_sentence
-from reports.commands.expressions import parse_settings
 from reports.render.progress import shown
+from splitting_analysis.expressions import parse_settings
 
 if TYPE_CHECKING:
     from gpu_samplers.configs import Config
@@ -24,11 +24,16 @@ def train(
     out: Annotated[Path, typer.Option(help="The .safetensors file to write.")],
     data: Annotated[
         str,
-        typer.Option(help="digits, a folder of .png or .jpg, or an .npz: `images` (N, H, W, C) in [-1, 1]."),
+        typer.Option(
+            help="digits, patches (of photographs), a folder of .png or .jpg, or an .npz: `images` "
+            "(N, H, W, C) in [-1, 1]."
+        ),
     ] = "digits",
     config: Annotated[
         str | None,
-        typer.Option(help="The network: a named configuration or a .json file; for digits there is one."),
+        typer.Option(
+            help="The network: a named configuration or a .json file; digits and patches have their own."
+        ),
     ] = None,
     steps: Annotated[int, typer.Option(help="Training steps.")] = 7000,
     batch: Annotated[int, typer.Option(help="Images per step.")] = 128,
@@ -37,11 +42,16 @@ def train(
     seed: Annotated[int, typer.Option(help="Of everything that is random.")] = 0,
     param: Annotated[str, typer.Option(help="Parameters of the process: Gamma=0.01,nu=4.01.")] = "",
     device: Annotated[str, typer.Option(help="cpu or cuda.")] = "cpu",
+    precision: Annotated[
+        str, typer.Option(help="float32 or bf16: of the network's products; weights stay float32.")
+    ] = "float32",
+    compile_: Annotated[bool, typer.Option("--compile", help="Use torch.compile.")] = False,
     force: Annotated[bool, typer.Option("--force", help="Write OUT even if it exists.")] = False,
 ) -> None:
     """Train a PSLD network: hybrid score matching, averaged weights.
 
-    Every fifth image is held out. OUT holds the averaged weights, the
+    Every fifth image is held out; of the patches, one half of each
+    photograph. OUT holds the averaged weights, the
     configuration and a record of the training with both loss curves. An
     interrupted training is resumed by the same command from OUT.partial, and
     ends with the weights of one that was never stopped.
@@ -72,14 +82,15 @@ def train(
         raise ValueError(f"--device {device}: torch {torch.__version__} finds no such device here")
     process = PSLD(**parse_settings(param, [field.name for field in fields(PSLD)]))
     images = load_images(data)
-    settings = Settings(_config(config, data), process, steps, batch, rate, ema=ema, seed=seed)
+    network = _config(config, data)
+    settings = Settings(network, process, steps, batch, rate, ema=ema, seed=seed, precision=precision)
     partial = partial_of(out)
 
     def kept() -> str:
         return f"the same command resumes from {partial}" if partial.exists() else "no step was kept"
 
     with ends_with_a_sentence(kept, "give a smaller --batch"), _progress() as (look, beat):
-        record = run(settings, images, out, device=device, progress=look, beat=beat)
+        record = run(settings, images, out, device=device, compile=compile_, progress=look, beat=beat)
     _, taught, held = record["curve"][-1]
     size = out.stat().st_size / 1e6
     losses = f"loss {taught:.4f}, on held-out images {held:.4f}"
@@ -88,11 +99,11 @@ def train(
 
 def _config(given: str | None, data: str) -> Config:
     from gpu_samplers.configs import config_of
-    from gpu_samplers.training import DIGITS_CONFIG
+    from gpu_samplers.training import NETWORKS
 
-    if given is None and data != "digits":
+    if given is None and data not in NETWORKS:
         raise ValueError("--config: give the network for these images, a name or a .json file")
-    return DIGITS_CONFIG if given is None else config_of(given)
+    return NETWORKS[data] if given is None else config_of(given)
 
 
 @contextmanager

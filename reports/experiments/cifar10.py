@@ -22,8 +22,8 @@ from reports.experiments import runner, store
 from reports.experiments.runner import SILENT, Watch
 from reports.experiments.store import published
 from splitting_analysis.catalogue import entries, find
-from splitting_analysis.local_error import at_lambda_one
-from splitting_analysis.scheme import steps_for
+from splitting_analysis.schemes import steps_for
+from splitting_analysis.weak import at_lambda_one
 
 POINTS_PER_NFE = {"RK4": 4}
 """Grid points per budget as published: NFE / 4 for RK4, NFE for all others, Heun included."""

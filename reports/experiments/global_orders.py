@@ -24,8 +24,8 @@ from reports.experiments.runner import SILENT, Watch, main
 from reports.experiments.scores import Tensor
 from reports.experiments.targets import Target, network_target
 from splitting_analysis.catalogue import entries
-from splitting_analysis.order import observed_order
-from splitting_analysis.scheme import Scheme
+from splitting_analysis.observed import observed_order
+from splitting_analysis.schemes import Scheme
 
 STEPS = {
     "mixture": (8, 16, 32, 64, 128, 256),

@@ -34,8 +34,8 @@ from reports.experiments.targets import (
     network_target,
 )
 from splitting_analysis.catalogue import entries
-from splitting_analysis.local_error import local_error
-from splitting_analysis.scheme import Scheme
+from splitting_analysis.schemes import Scheme
+from splitting_analysis.weak import local_error
 
 SEED, NEAR = 2024, 1 / 256
 

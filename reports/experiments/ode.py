@@ -13,9 +13,9 @@ from scipy.integrate import solve_ivp
 from gpu_samplers import engine
 from gpu_samplers.processes import Array
 from reports.experiments.scores import Diffusion, Score, Tensor, as_engine_sees, coefficient, drift, dyadic
-from splitting_analysis.local_error import local_error
 from splitting_analysis.models import Model
-from splitting_analysis.scheme import Scheme
+from splitting_analysis.schemes import Scheme
+from splitting_analysis.weak import local_error
 
 LEVELS = 10
 """Step sizes h, h/2, ..., of an extrapolation to h = 0."""

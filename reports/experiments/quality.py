@@ -37,7 +37,7 @@ from reports.experiments.runner import SILENT, Watch, run
 from reports.experiments.scores import Diffusion
 from reports.experiments.targets import Target, digits_target, exact_target, images
 from splitting_analysis.catalogue import entries, find
-from splitting_analysis.scheme import Scheme
+from splitting_analysis.schemes import Scheme
 
 EPS = 1e-3
 LAMBDAS = (0.0, 0.5, 1.0, 2.0, 4.0, 8.0)

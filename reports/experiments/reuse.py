@@ -27,8 +27,8 @@ from reports.experiments.targets import Target
 from splitting_analysis.catalogue import find
 from splitting_analysis.differences import pairs
 from splitting_analysis.errors import LocalError
-from splitting_analysis.local_error import at_lambda_one, local_error
-from splitting_analysis.scheme import Scheme
+from splitting_analysis.schemes import Scheme
+from splitting_analysis.weak import at_lambda_one, local_error
 
 PAIRS = tuple((pair.naive.name, pair.reduced.name) for pair in pairs())
 STEPS = (10, 50, 200)

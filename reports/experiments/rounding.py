@@ -23,7 +23,7 @@ from reports.experiments.runner import SILENT, Watch, main
 from reports.experiments.scores import Tensor
 from reports.experiments.targets import Target
 from splitting_analysis.catalogue import entries
-from splitting_analysis.scheme import Scheme
+from splitting_analysis.schemes import Scheme
 
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16}
 STEPS = (8, 32, 128, 1024)

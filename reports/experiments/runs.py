@@ -14,7 +14,7 @@ from reports.experiments.ode import exact_flow
 from reports.experiments.scores import Diffusion, Tensor, as_engine_sees
 from reports.experiments.targets import Target, digits_target, exact_target, has_network, images
 from splitting_analysis.catalogue import find
-from splitting_analysis.scheme import Scheme
+from splitting_analysis.schemes import Scheme
 
 SEED, SAMPLES = 0, 4
 COMPONENTS, WIDTH = 10, 0.2

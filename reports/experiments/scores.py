@@ -19,7 +19,7 @@ from gpu_samplers.processes import PSLD, VP
 from splitting_analysis.errors import LocalError
 from splitting_analysis.models import Model
 from splitting_analysis.numbers import Directions, Field, Point, evaluate
-from splitting_analysis.scheme import Scheme
+from splitting_analysis.schemes import Scheme
 from splitting_analysis.trees import Combination
 
 Tensor = torch.Tensor

@@ -29,11 +29,11 @@ from reports.experiments.scores import (
     unit_vectors,
 )
 from splitting_analysis.errors import LocalError
-from splitting_analysis.local_error import at_lambda_one, local_error
 from splitting_analysis.models import Model, Piece, Rule
 from splitting_analysis.program import Advance
-from splitting_analysis.scheme import Scheme
+from splitting_analysis.schemes import Scheme
 from splitting_analysis.strong import strong_error
+from splitting_analysis.weak import at_lambda_one, local_error
 
 SUBSTEPS = 2
 """Intervals of the path of one step, and steps of its reference; the halves of SSCS end where one does."""

@@ -19,9 +19,9 @@ from reports.experiments.runner import SILENT, Watch
 from reports.experiments.scores import Diffusion, Tensor
 from reports.experiments.targets import Target
 from splitting_analysis.catalogue import entries, find
-from splitting_analysis.local_error import at_lambda_one, local_error
-from splitting_analysis.scheme import Scheme
+from splitting_analysis.schemes import Scheme
 from splitting_analysis.strong import strong_error
+from splitting_analysis.weak import at_lambda_one, local_error
 
 FINE = 1024
 STEPS = (16, 32, 64, 128, 256)

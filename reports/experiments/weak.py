@@ -22,8 +22,8 @@ from gpu_samplers.plan import plan
 from gpu_samplers.processes import PSLD
 from reports.experiments.runner import SILENT, Watch
 from splitting_analysis.catalogue import entries
-from splitting_analysis.order import observed_order
-from splitting_analysis.scheme import Scheme
+from splitting_analysis.observed import observed_order
+from splitting_analysis.schemes import Scheme
 
 Array = NDArray[np.float64]
 TARGET = Mixture([1.0, 2.0], [[-0.9], [0.6]], [0.05, 0.15])

@@ -6,10 +6,10 @@ from reports.pages.settings import Settings
 from reports.render.document import Block, Cell, Column, Heading, Page, Table, text
 from reports.render.spelling import anchor, blocks, count, link, listed, power, share
 from splitting_analysis.catalogue import CATALOGUE, entries
-from splitting_analysis.local_error import at_lambda_one, local_error, order_of
 from splitting_analysis.models import MODELS, Dynamics, Model
-from splitting_analysis.scheme import Scheme
+from splitting_analysis.schemes import Scheme
 from splitting_analysis.strong import strong_error
+from splitting_analysis.weak import at_lambda_one, local_error, order_of
 
 TITLES: dict[tuple[str, Dynamics], str] = {
     ("psld", "ode"): "PSLD, probability flow",

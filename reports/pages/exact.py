@@ -26,8 +26,8 @@ from reports.render.document import (
 )
 from reports.render.spelling import link, listed, share
 from splitting_analysis.catalogue import entries
-from splitting_analysis.local_error import at_lambda_one
-from splitting_analysis.scheme import Scheme, steps_for
+from splitting_analysis.schemes import Scheme, steps_for
+from splitting_analysis.weak import at_lambda_one
 
 GRIDS = ("uniform", "quadratic")
 PER_MODE_NFE = 100

@@ -15,7 +15,7 @@ from analytic_models.linear_flow import closed_flow
 from analytic_models.moments import Moments, run, starting_law
 from analytic_models.targets import Gaussian, digits_spectrum
 from splitting_analysis.catalogue import entries
-from splitting_analysis.scheme import Scheme, steps_for
+from splitting_analysis.schemes import Scheme, steps_for
 
 EPS = 1e-3
 SPECTRUM = "covariance spectrum of scikit-learn’s bundled 8×8 digits, pixels in [−1, 1]"

@@ -16,9 +16,9 @@ from reports.pages.settings import Settings
 from reports.render.document import Block, Cell, Column, Figure, Heading, Line, Page, Panel, Table, text
 from reports.render.spelling import count, link, listed, share
 from splitting_analysis.catalogue import CATALOGUE, entries
-from splitting_analysis.local_error import at_lambda_one, order_of
-from splitting_analysis.order import ObservedOrder
-from splitting_analysis.scheme import Scheme
+from splitting_analysis.observed import ObservedOrder
+from splitting_analysis.schemes import Scheme
+from splitting_analysis.weak import at_lambda_one, order_of
 
 VARIANCE, MEAN, CUT = "0.5", "0.5", "0.2"
 WITHIN = 0.01

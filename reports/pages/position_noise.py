@@ -30,8 +30,8 @@ from reports.render.document import (
 )
 from reports.render.spelling import count, entry, link, listed, share
 from splitting_analysis.catalogue import entries
-from splitting_analysis.local_error import local_error
-from splitting_analysis.scheme import Scheme
+from splitting_analysis.schemes import Scheme
+from splitting_analysis.weak import local_error
 
 GRIDS: tuple[GridName, ...] = ("uniform", "quadratic")
 BEYOND = 1.2

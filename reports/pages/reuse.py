@@ -22,9 +22,9 @@ from reports.render.spelling import blocks, count, formula, label, listed, power
 from splitting_analysis.algebra import algebra
 from splitting_analysis.differences import Change, Pair, changes, pairs, unconditioned, without_gamma
 from splitting_analysis.errors import LocalError, keys_of
-from splitting_analysis.local_error import at_lambda_one, local_error, order_of
-from splitting_analysis.scheme import Scheme
+from splitting_analysis.schemes import Scheme
 from splitting_analysis.trees import PHI
+from splitting_analysis.weak import at_lambda_one, local_error, order_of
 
 STEPS = 100
 BUDGETS = (50, 100)
@@ -74,7 +74,7 @@ def _lead() -> str:
     parts = [
         f"In all {count(len(found))} pairs reuse changes the position’s error at h² in "
         f"{count(len(heads))} differential{'s' * (len(heads) > 1)} only, {listed(heads)}"
-        + (", always with a factor Γ: for CLD (Γ = 0) it costs nothing." if gone else ".")
+        + (", always with a factor Γ: for CLD (Γ = 0) it changes nothing there." if gone else ".")
     ]
     if cancelled:
         where = [p.name for p, some in found.items() if any(c.verdict == "cancelled" for c in some)]

@@ -29,7 +29,7 @@ from reports.render.document import (
 )
 from reports.render.spelling import count, expression, link, listed
 from splitting_analysis.catalogue import entries
-from splitting_analysis.scheme import Scheme
+from splitting_analysis.schemes import Scheme
 
 SMALL, LARGE = 1e-6, 4.0
 """Range of target variances in the figure: the positive ones of the digits spectrum lie within, and the

@@ -14,7 +14,7 @@ from zlib import crc32
 
 from splitting_analysis import catalogue
 from splitting_analysis.reduction import naive, reduced
-from splitting_analysis.scheme import Scheme
+from splitting_analysis.schemes import Scheme
 
 NAVY, BROWN, GREEN, ORANGE = "#3b55c4", "#8a4b14", "#009e73", "#e08a00"
 SKY, CORAL, PINK = "#56a0d3", "#f0784a", "#cc79a7"

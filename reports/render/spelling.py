@@ -10,7 +10,7 @@ import sympy
 from reports.render.document import Formula, Formulas, printed
 from splitting_analysis.errors import LocalError, keys_of
 from splitting_analysis.formulas import spell
-from splitting_analysis.scheme import Scheme
+from splitting_analysis.schemes import Scheme
 from splitting_analysis.styles import LATEX, MATHML, TEXT
 from splitting_analysis.symbols import parts
 from splitting_analysis.trees import Combination, Tree

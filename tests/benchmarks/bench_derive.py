@@ -4,7 +4,7 @@ Run `python -m tests.benchmarks.bench_derive` in the project's root; it needs ha
 median of three fresh interpreters: in all, and for the derivation after its imports. Claim measured:
 every error of the catalogue (ODE through h^3, weak, strong, orders) in less than 5 s, cold. The baseline
 (tests/oracle_symbols.py) writes one ODE sampler down as its paper prints it, with abstract functions
-s^x, s^m, beta, and differentiates in h; tests/test_local_error.py compares the two formulas.
+s^x, s^m, beta, and differentiates in h; tests/test_weak.py compares the two formulas.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ TARGET, REPEATS = 5.0, 3
 
 CATALOGUE = """
 from splitting_analysis.catalogue import CATALOGUE
-from splitting_analysis.local_error import local_error, order_of
+from splitting_analysis.weak import local_error, order_of
 from splitting_analysis.strong import strong_error
 
 def derive():
@@ -36,7 +36,7 @@ def derive():
 """
 ONE = """
 from splitting_analysis.catalogue import find
-from splitting_analysis.local_error import local_error
+from splitting_analysis.weak import local_error
 
 def derive():
     local_error(find("{name}"), 3)

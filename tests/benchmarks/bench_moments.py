@@ -21,7 +21,7 @@ from analytic_models.grids import grid
 from analytic_models.moments import run
 from analytic_models.targets import Gaussian
 from splitting_analysis.catalogue import entries, find
-from splitting_analysis.scheme import Scheme, steps_for
+from splitting_analysis.schemes import Scheme, steps_for
 
 MODES, BUDGETS, LIMIT, REPEATS = 3072, (1000, 500, 250, 50), 5.0, 5
 PROCESS = PSLD()

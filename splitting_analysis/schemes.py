@@ -49,7 +49,7 @@ class LambdaS:
             raise ValueError(f"lambda_s = {self.value}: lambda_s scales a variance, so it is >= 0")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Scheme:
     """A named sampler. Raises WordError or ValueError when word, model and claims disagree.
 
@@ -94,6 +94,13 @@ class Scheme:
             raise ValueError(f"{self.name}: eta = {self.eta}; DDIM's own lies between 0 and 1")
         if self.order is not None and self.order < 1:
             raise ValueError(f"{self.name}: claims order {self.order}; a consistent scheme has at least 1")
+
+    def __str__(self) -> str:
+        """Its name and word; of a scheme without a name of its own the word alone."""
+        return str(self.word) if self.name == str(self.word) else f"{self.name} = {self.word}"
+
+    def __repr__(self) -> str:
+        return f"<Scheme {self} ({self.model_name} {self.dynamics})>"
 
     @property
     def noise_level(self) -> Fraction:
@@ -287,8 +294,10 @@ def _check_sums(word: Word, model: Model) -> None:
     last = len(word.ops) - 1
     if "".join(sorted(word.letters)) not in model.splittings:
         sets = " or ".join(" ".join(letters) for letters in model.splittings)
-        used = " ".join(sorted(word.letters)) or "no piece"
-        raise word.error(last, f"{used} does not add up to the {model.dynamics.upper()}'s drift", sets)
+        used = " ".join(sorted(word.letters))
+        drift = f"the {model.dynamics.upper()}'s drift"
+        problem = f"{used} does not add up to {drift}" if used else f"no letter moves the state by {drift}"
+        raise word.error(last, problem, sets)
     for letter in sorted(word.letters):
         total = sum((op.fraction for op in word if op.letter == letter), Fraction(0))
         if not _is(total, Fraction(1)):

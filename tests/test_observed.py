@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from splitting_analysis.order import ObservedOrder, observed_order
+from splitting_analysis.observed import ObservedOrder, observed_order
 
 STEPS = [2**k for k in range(3, 10)]
 

@@ -19,7 +19,7 @@ from splitting_analysis.expansion import Flow, NoiseRule, begin, compose, exact,
 from splitting_analysis.models import Model, Piece, Rule
 from splitting_analysis.noise import expectation, weak_noise
 from splitting_analysis.program import Advance, Evaluate, Instruction
-from splitting_analysis.scheme import Scheme
+from splitting_analysis.schemes import Scheme
 from splitting_analysis.symbols import MAX_BETA, pair
 from splitting_analysis.trees import MOMENT, PHI, Combination, Series, accumulate, leaf, taylor
 
@@ -166,7 +166,7 @@ def _ode(scheme: Scheme, flow: Flow, order: int, before: dict[str, Series] | Non
         by_power = _compose_powers(true, flow, before, order)
         for k, by_key in terms.items():
             by_key[c] = difference(by_power[k], flow.state[c][2 * k])
-    return LocalError(scheme.name, str(scheme.word), model, "ode", terms)
+    return LocalError(scheme.name, str(scheme.word), model, "ode", terms, (scheme,))
 
 
 def _weak(scheme: Scheme, flow: Flow, order: int, before: dict[str, Series] | None) -> LocalError:
@@ -180,7 +180,7 @@ def _weak(scheme: Scheme, flow: Flow, order: int, before: dict[str, Series] | No
     for k in range(1, order + 1):
         error = difference(by_power[k], scheme_mean[2 * k])
         terms[k] = {**moments(model, error), "phi": error}
-    return LocalError(scheme.name, str(scheme.word), model, "weak", terms)
+    return LocalError(scheme.name, str(scheme.word), model, "weak", terms, (scheme,))
 
 
 def _compose_powers(

@@ -12,10 +12,10 @@ import sympy as sp
 from hypothesis import example, given, settings
 
 from splitting_analysis.catalogue import CATALOGUE, find
-from splitting_analysis.local_error import local_error
 from splitting_analysis.notation import parse
 from splitting_analysis.numbers import Point, evaluate
-from splitting_analysis.scheme import LambdaS, scheme
+from splitting_analysis.schemes import LambdaS, scheme
+from splitting_analysis.weak import local_error
 from tests import oracle_errors as oracle
 from tests import oracle_jets as jets
 from tests import oracle_problems as problems

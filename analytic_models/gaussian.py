@@ -1,0 +1,121 @@
+"""Exact errors on a Gaussian target as a table: rows of schemes and budgets, no Monte Carlo."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from analytic_models.problem import Problem
+from analytic_models.table import Table
+from splitting_analysis.catalogue import named
+from splitting_analysis.lookup import as_scheme, check_lambda_s
+from splitting_analysis.models import MODEL_NAMES
+from splitting_analysis.schemes import Scheme
+
+COLUMNS = ("scheme", "steps", "nfe", "lambda_s", "w2_x", "w2", "kl_x", "worst_mode_x")
+"""The columns of a row that are shown; lambda_s only where it was given."""
+Case = tuple[Scheme, int, float | None]
+"""Scheme, number of steps or evaluations, lambda_s."""
+
+
+def table(asked: Sequence[Case], problem: Problem, *, are_steps: bool, notes: Sequence[str] = ()) -> Table:
+    """The rows of all cases with what they refer to, and why those that blew up did."""
+    made = tuple(rows(asked, problem, are_steps=are_steps))
+    columns = tuple(c for c in COLUMNS if c != "lambda_s" or any(value is not None for *_, value in asked))
+    return Table(made, columns, "\n".join((footnote(problem, made), *notes, *blow_ups(made))))
+
+
+def schemes_of(
+    texts: Sequence[str | Scheme], model: str | None, dynamics: str | None, option: str = "model="
+) -> list[Scheme]:
+    """The schemes of names or words, all of one model. Raises ValueError as `as_scheme` does, or for two.
+
+    Without `model` a name belongs where it is found, PSLD first, and a word to PSLD; `option` is how the
+    model is given.
+    """
+    found = [as_scheme(text, model, dynamics) for text in texts]
+    names = list(dict.fromkeys(s.model_name for s in found))
+    if len(names) > 1:
+        parts = ", ".join(f"{s.name} is a {s.model_name} scheme" for s in found)
+        common = [name for name in MODEL_NAMES if _all_in(texts, name, dynamics)]
+        hint = f"; all of them exist in {' and in '.join(common)}: {option}{common[0]}" if common else ""
+        raise ValueError(f"one table is for one model, but {parts}{hint or '; run them apart'}")
+    return found
+
+
+def _all_in(texts: Sequence[str | Scheme], model: str, dynamics: str | None) -> bool:
+    try:
+        return bool([as_scheme(text, model, dynamics) for text in texts])
+    except ValueError:
+        return False
+
+
+def readings(
+    texts: Sequence[str | Scheme], schemes: Sequence[Scheme], dynamics: str | None, option: str = "dynamics="
+) -> list[str]:
+    """One line for every word that would mean something else with the other dynamics, if none was given."""
+    if dynamics is not None:
+        return []
+    lines = []
+    for text, scheme in zip(texts, schemes, strict=True):
+        other = "sde" if scheme.dynamics == "ode" else "ode"
+        if isinstance(text, Scheme) or named(text) or not _all_in([text], scheme.model_name, other):
+            continue
+        called = " for Euler-Maruyama" if str(scheme.word) == "S E" else ""
+        lines.append(f"{scheme.word} read as {scheme.dynamics.upper()} ({option}{other}{called})")
+    return list(dict.fromkeys(lines))
+
+
+def cases(
+    schemes: Sequence[Scheme], counts: Sequence[int], lambdas: Sequence[float | None],
+    option: str = "lambda_s",
+) -> list[Case]:  # fmt: skip
+    """Scheme, count and lambda_s of every row: a scheme in which lambda_s does not act has one per count.
+
+    Raises ValueError where lambda_s is given and acts in none of them.
+    """
+    if list(lambdas) != [None]:
+        check_lambda_s(option, *schemes)
+    return [
+        (scheme, count, lambda_s)
+        for scheme in schemes
+        for count in counts
+        for lambda_s in (lambdas if scheme.has_tunable_noise else [None])
+    ]
+
+
+def rows(
+    asked: Sequence[Case], problem: Problem, *, are_steps: bool
+) -> Iterator[dict[str, Any]]:
+    """One row per case, as soon as it is computed; its count is of steps, or of evaluations."""
+    for scheme, count, lambda_s in asked:
+        yield problem.errors(scheme, count if are_steps else problem.steps(scheme, count), lambda_s)
+
+
+def blow_ups(rows: Sequence[dict[str, Any]]) -> list[str]:
+    """One line for every run that blew up: its step, the limit and the mode."""
+    return list(dict.fromkeys(_blow_up(row, row["unstable"]) for row in rows if row["unstable"]))
+
+
+def _blow_up(row: dict[str, Any], cause: dict[str, Any]) -> str:
+    text = (
+        f"{row['scheme']} with {row['steps']} step{'s' * (row['steps'] > 1)} is unstable in "
+        f"{' and '.join(cause['components'])}: for mode {cause['mode']} (variance "
+        f"{cause['variance']:.3g}) the step {cause['step']:.3g} at tau = {cause['tau']:.3g} "
+    )
+    if cause["limit"] is None:  # growth is right there, but not as much
+        return text + f"multiplies by {cause['factor']:.3g} where {cause['exact']:.3g} is exact"
+    return text + f"is beyond the limit there, {cause['limit']:.3g}"
+
+
+def footnote(problem: Problem, rows: Sequence[dict[str, Any]]) -> str:
+    """What the table's numbers refer to."""
+    modes = problem.target.variances.size
+    if problem.process.model_name == "langevin":
+        law = "unit variance" if modes == 1 and problem.target.variances[0] == 1 else f"{modes} modes"
+        return f"{law}, start {problem.start}, uniform steps over T = {problem.process.T:g}"
+    text = f"{modes} modes, start {problem.start}, {problem.grid} grid, eps {problem.eps:g}"
+    text += ", denoising step" if problem.denoises else ", no denoising step"
+    if rows and rows[0]["kl_modes"] < modes:
+        text += f"; kl_x over the {rows[0]['kl_modes']} modes with positive variance"
+    return text

@@ -1,0 +1,81 @@
+"""Samples in memory, for a notebook: of a network as the command `sample` makes them, or of a score."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import fields
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from gpu_samplers import engine
+from gpu_samplers.checkpoints import network_of, read_checkpoint
+from gpu_samplers.embedded import DIGITS, recorded_settings
+from gpu_samplers.processes import PSLD, VP, grid, steps_for
+from gpu_samplers.sampling import Job, write_samples
+from gpu_samplers.shards import read_shard
+from splitting_analysis.processes import process_of
+from splitting_analysis.schemes import Scheme
+
+KINDS: Mapping[str, type[PSLD | VP]] = {"psld": PSLD, "vp": VP}
+"""The processes that networks are trained for, by the names of their models."""
+
+
+def from_network(
+    scheme: Scheme, n: int, nfe: int, parameters: Mapping[str, Any], checkpoint: str | Path | None = None,
+    config: str | None = None, batch: int | None = None, device: str = "cpu", **job: Any,
+) -> NDArray[np.float32]:  # fmt: skip
+    """Images (n, channels, height, width) in the scale of the data: samples 0 to n - 1, as the command's.
+
+    `checkpoint` None is the digits network; `parameters` are those of its process where they differ from its
+    record; `job` are fields of sampling.Job. Raises ValueError for what cannot be run.
+    """
+    if scheme.model_name not in KINDS:
+        known = ", ".join(KINDS)
+        raise ValueError(f"{scheme.name} is a {scheme.model_name} scheme: a network is trained for {known}")
+    path = DIGITS if checkpoint is None else Path(checkpoint)
+    stored, kind = read_checkpoint(path), KINDS[scheme.model_name]
+    try:
+        recorded = recorded_settings(stored, kind)
+    except ValueError as error:
+        raise ValueError(f"{path}: {error}, which is not model {scheme.model_name}") from None
+    _check_parameters(scheme, parameters, [field.name for field in fields(kind)])
+    made = Job(scheme, kind(**(recorded | dict(parameters))), n, nfe, **job)
+    dtype = torch.float64 if made.precision == "float64" else torch.float32
+    network = network_of(path, stored, config, dtype)
+    with TemporaryDirectory() as folder:  # the one way in which samples are made, and checked
+        write_samples(folder, made, network, batch=batch, device=device)
+        shards = sorted(Path(folder).glob("*.npz"))
+        return np.concatenate([read_shard(shard)[0] for shard in shards])
+
+
+def from_score(
+    scheme: Scheme, n: int, nfe: int, parameters: Mapping[str, Any], score: engine.Score,
+    shape: Sequence[int], seed: int = 0, grid_name: str = "uniform", eps: float = 1e-3, denoise: bool = True,
+    lambda_s: float | None = None, batch: int = 64, device: str = "cpu",
+) -> NDArray[np.float64]:  # fmt: skip
+    """Positions (n, *shape) of samples of `score(z, tau)`, z of shape (components, batch, *shape).
+
+    Raises ValueError for what cannot be run.
+    """
+    if n < 1:
+        raise ValueError(f"n = {n}: at least one sample")
+    process = process_of(scheme.model_name, **parameters)
+    times = grid(grid_name.strip().lower(), steps_for(nfe, scheme, denoise and eps > 0), process.T, eps)
+    made = engine.sample(
+        scheme, process, score, times, shape, range(n), seed, batch=batch, device=device,
+        denoise=denoise and eps > 0, lambda_s=lambda_s,
+    )  # fmt: skip
+    return np.concatenate([part.z[0].double().cpu().numpy() for part in made])
+
+
+def _check_parameters(scheme: Scheme, given: Mapping[str, Any], known: Sequence[str]) -> None:
+    for name in given:
+        if name not in known:
+            raise ValueError(
+                f"model {scheme.model_name} has no parameter {name!r}; there are: {', '.join(known)}"
+            )
