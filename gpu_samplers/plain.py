@@ -17,9 +17,9 @@ from typing import Any
 
 import torch
 
-from gpu_samplers import plain_psld
+from gpu_samplers import plain_position, plain_psld
 from gpu_samplers.plain_psld import delta, steps
-from gpu_samplers.processes import PSLD, VP, Langevin, Process
+from gpu_samplers.processes import PSLD, VE, VP, Flow, Langevin, Process
 
 Tensor = torch.Tensor
 Pair = tuple[Tensor, Tensor]
@@ -174,6 +174,8 @@ def langevin_baoa(p: Langevin, s: Any, q: Tensor, v: Tensor, times: Times, noise
 
 
 Sampler = Callable[..., Any]
+POSITION_ONLY = ("vp", "ve", "flow")
+"""Models that all samplers of plain_position.py are for."""
 _MODELS = {kind.model_name for kind in (PSLD, VP, Langevin)}
 SAMPLERS: dict[tuple[str, str], Sampler] = {
     (model, name): function
@@ -188,6 +190,10 @@ SAMPLERS: dict[tuple[str, str], Sampler] = {
 def sampler_of(model: str, name: str) -> Sampler:
     """The sampler that a catalogue name of a model stands for, upper or lower case; ValueError if none."""
     key = (model, re.sub(r"\W+", "_", name.lower()))
+    shared = plain_position.SAMPLERS if model in POSITION_ONLY else {}
+    for name_there in ("_".join(key), key[1]):
+        if key not in SAMPLERS and name_there in shared:
+            return shared[name_there]
     if key not in SAMPLERS:
         known = ", ".join(own for kind, own in SAMPLERS if kind == model) or "none"
         raise ValueError(f"no plain {model} sampler {name!r}; there are: {known}")
@@ -199,11 +205,13 @@ def is_stochastic(sampler: Sampler) -> bool:
     return "noise" in signature(sampler).parameters
 
 
-def denoise(p: PSLD | VP, stochastic: bool, score: Any, z: Tensor, t: float) -> Tensor:
+def denoise(p: PSLD | VP | VE | Flow, stochastic: bool, score: Any, z: Tensor, t: float) -> Tensor:
     """One Euler step, without noise, of the reverse drift from t to T; the score of an SDE counts twice."""
     h, b, k, s = p.T - t, p.beta(p.T - t), 2 if stochastic else 1, score(z, p.T - t)
     if isinstance(p, VP):
         return z + h * b / 2 * (z + k * s)
+    if isinstance(p, VE | Flow):
+        return z + h * (k * b / 2 * s - p.rates(h)[0] / p.alpha(h) * z)
     (x, m), (sx, sm), G, nu, M = z, s, p.Gamma, p.nu, p.M
     dx, dm = G * x - m / M + k * G * sx, x + nu * m + k * M * nu * sm
     return torch.stack((x + h * b / 2 * dx, m + h * b / 2 * dm))
@@ -227,8 +235,9 @@ def sample(
 
     if isinstance(p, Langevin):
         return torch.stack(sampler(p, lambda q: score(q[None], 0.0)[0], *z, times, lambda: noise(1)[0]))
-    if isinstance(p, VP):
-        z = sampler(p, lambda x, tau: score(x[None], tau)[0], z[0], times, lambda: noise(1)[0])[None]
+    if p.model_name in POSITION_ONLY:
+        of_one = lambda x, tau: score(x[None], tau)[0]  # noqa: E731 - a name for one line
+        z = sampler(p, of_one, z[0], times, lambda: noise(1)[0], **options)[None]
     else:
         of_pair = lambda x, m, tau: score(torch.stack((x, m)), tau)  # noqa: E731 - a name for one line
         z = torch.stack(sampler(p, of_pair, *z, times, lambda: noise(2), **options))

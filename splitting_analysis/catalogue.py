@@ -14,6 +14,7 @@ from typing import Any
 
 from splitting_analysis.models import Dynamics
 from splitting_analysis.notation import WordError, meant_word, parse, read_number
+from splitting_analysis.position_catalogue import HELD_CATALOGUE
 from splitting_analysis.schemes import LambdaS, Scheme, Source, scheme
 
 CONJUGATE = "Pandey, Rudolph & Mandt, ICLR 2024, arXiv 2310.07894"
@@ -101,6 +102,12 @@ def entries(model: str | None = None, dynamics: str | None = None) -> tuple[Sche
     return tuple(s for s in every if model in (None, s.model_name) and dynamics in (None, s.dynamics))
 
 
+def samplers(model: str | None = None, dynamics: str | None = None) -> tuple[Scheme, ...]:
+    """`entries`, and after them the samplers that hold a prediction: all that a name may stand for."""
+    every = (*CATALOGUE, *HELD_CATALOGUE, *_registered)
+    return tuple(s for s in every if model in (None, s.model_name) and dynamics in (None, s.dynamics))
+
+
 def register(*schemes: Scheme) -> None:
     """Let every command and function find samplers of your own by their names, in this process.
 
@@ -108,7 +115,7 @@ def register(*schemes: Scheme) -> None:
     model has for another, or that is none: up to 40 letters, digits and signs without a space, and
     no word itself.
     """
-    taken = {(s.model_name, s.name.casefold()): s for s in entries()}
+    taken = {(s.model_name, s.name.casefold()): s for s in samplers()}
     known = set(taken.values())
     for own in schemes:
         if not _NAME.fullmatch(own.name) or _is_word(own.name):
@@ -205,7 +212,7 @@ def find(name: str, model: str | None = None, dynamics: str | None = None) -> Sc
     for entry in found:
         if model in (None, entry.model_name) and dynamics in (None, entry.dynamics):
             return entry
-    if model is not None and model not in (known := {s.model_name for s in entries()}):
+    if model is not None and model not in (known := {s.model_name for s in samplers()}):
         raise ValueError(f"no model {model!a}; there are: {', '.join(sorted(known))}")
     if found:
         asked = " ".join(part for part in (model, dynamics) if part)
@@ -216,13 +223,13 @@ def find(name: str, model: str | None = None, dynamics: str | None = None) -> Sc
 
 def named(name: str) -> list[Scheme]:
     """The schemes of that name in all models, PSLD's first."""
-    return [entry for entry in entries() if entry.name.casefold() == name.strip().casefold()]
+    return [entry for entry in samplers() if entry.name.casefold() == name.strip().casefold()]
 
 
 def _unknown(name: str, model: str | None) -> str:
     """What to say to a name that there is not: the nearest ones, wherever they are."""
     homes: dict[str, list[str]] = {}
-    for entry in entries():
+    for entry in samplers():
         homes.setdefault(entry.name, []).append(entry.model_name)
     inside = {key.casefold(): key for key, models in homes.items() if model in (None, *models)}
     outside = {key.casefold(): key for key in homes if key not in inside.values()}

@@ -1,0 +1,179 @@
+"""Words that hold a prediction: exact moments, the engine and the papers' samplers are one."""
+
+from __future__ import annotations
+
+import ast
+from fractions import Fraction
+from functools import partial
+from pathlib import Path
+
+import mpmath
+import numpy as np
+import pytest
+
+torch = pytest.importorskip("torch", reason="the engine needs torch")
+
+from analytic_models import moments  # noqa: E402
+from analytic_models.targets import Gaussian, marginal  # noqa: E402
+from gpu_samplers import engine, plain, plain_position  # noqa: E402
+from gpu_samplers.plan import plan  # noqa: E402
+from splitting_analysis.clocks import scaled_linear  # noqa: E402
+from splitting_analysis.position_catalogue import HELD_CATALOGUE  # noqa: E402
+from splitting_analysis.processes import VE, VP, Flow, ScheduledVP  # noqa: E402
+from splitting_analysis.schemes import scheme, with_noise_level  # noqa: E402
+from tests.probing import gaussian_score, law  # noqa: E402
+
+TARGET = Gaussian([3.0, 0.2], [0.5, -1.0])
+PROCESSES = {
+    "vp": VP(), "ve": VE(), "flow": Flow(0.9), "cosine": ScheduledVP(),
+    "scaled-linear": ScheduledVP(schedule=scaled_linear()),
+}  # fmt: skip
+EVERY_PROCESS = pytest.mark.parametrize("process", PROCESSES.values(), ids=PROCESSES)
+EVERY_ENTRY = pytest.mark.parametrize("entry", HELD_CATALOGUE, ids=lambda s: f"{s.model_name}-{s.name}")
+CASES = [
+    ("S E:data/3 S@1/3 E:data*2/3[2] S@2/3 E:data[3]", "ode", "sigma", None),
+    ("S E:eps S@1 E:eps[2]", "ode", "rho", None),
+    ("E:data[2:bh1] S@1 E:data[3:bh2]", "ode", "tau", None),
+    ("E:data[4] S@1 E:data[4]", "ode", None, None),
+    ("S E:velocity[2]", "ode", "tau", None),
+    ("S E:score[2]", "ode", None, None),
+    ("S E:data[2]", "sde", "tau", Fraction(3, 2)),
+    ("S E:ddim", "sde", None, Fraction(1, 2)),
+    ("S E:eps[2]", "sde", None, Fraction(1, 3)),
+    ("E:data[2:bh1] S@1 E:data[2]", "sde", None, None),
+    ("S E:data/2 S@1/2 E:data/2", "sde", None, None),
+]
+
+
+def times(process, n=9):
+    """A grid with unequal steps, from T on."""
+    return [float(process.T * (1 - (1 - i / (n + 1)) ** 2)) for i in range(n + 1)]
+
+
+def same(found, wanted, rtol=2e-11):
+    scale = max(1.0, float(np.max(np.abs(wanted))))
+    np.testing.assert_allclose(found, wanted, rtol=rtol, atol=1e-13 * scale)
+
+
+@EVERY_PROCESS
+@pytest.mark.parametrize(("word", "dynamics", "clock", "eta"), CASES)
+def test_the_engine_has_the_exact_law(process, word, dynamics, clock, eta):
+    own = scheme(word, process.model_name, dynamics, clock=clock, eta=eta)
+    grid = times(process)
+    exact = moments.run(own, process, TARGET, grid, denoise=False)
+    score = engine.Counted(gaussian_score(process, TARGET))
+    ready = plan(own, process, grid, denoise=False)
+    mean, covariance = law(
+        lambda z, noise: engine.run(ready, score, z, noise)[0], 1, 2, process.stationary
+    )
+    same(mean, np.array(exact.mean))
+    same(covariance, np.array(exact.covariance))
+    assert score.calls == 2 * exact.nfe == 2 * ready.nfe
+
+
+@EVERY_ENTRY
+def test_a_printed_sampler_has_the_exact_law_and_the_engine_its_path(entry):
+    process = PROCESSES[entry.model_name]
+    grid, score = times(process), gaussian_score(process, TARGET)
+    exact = moments.run(entry, process, TARGET, grid, denoise=False)
+    counted = engine.Counted(score)
+    sampler = partial(plain.sample, entry.name, process, counted, last=False)
+    printed = lambda z, noise: sampler(z, grid, noise)  # noqa: E731 - a name for one line
+    mean, covariance = law(printed, 1, 2, process.stationary)
+    same(mean, np.array(exact.mean))
+    same(covariance, np.array(exact.covariance))
+    assert counted.calls == 2 * exact.nfe
+    draws = torch.randn(len(grid), 1, 3, 2, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
+    z = process.stationary[0] ** 0.5 * draws[-1]
+    ends = []
+    for run in (printed, lambda z, noise: engine.run(plan(entry, process, grid, denoise=False), score, z, noise)[0]):
+        left = iter(draws)
+        ends.append(run(z, lambda parts, left=left: next(left)[:parts]).numpy())
+    same(ends[1], ends[0])
+
+
+@pytest.mark.parametrize("eta", [Fraction(0), Fraction(1, 2), Fraction(1)])
+@EVERY_PROCESS
+def test_ddim_is_the_printed_one_at_every_eta(process, eta):
+    ddim = next(s for s in HELD_CATALOGUE if (s.name, s.model_name) == ("DDIM", process.model_name))
+    own, grid = with_noise_level(ddim, eta), times(process)
+    exact = moments.run(own, process, TARGET, grid, denoise=False)
+    score = gaussian_score(process, TARGET)
+    mean, covariance = law(
+        lambda z, noise: plain.sample("DDIM", process, score, z, grid, noise, last=False, eta=float(eta)),
+        1, 2, process.stationary,
+    )  # fmt: skip
+    same(mean, np.array(exact.mean))
+    same(covariance, np.array(exact.covariance))
+
+
+@EVERY_PROCESS
+def test_with_eta_1_or_0_ddims_own_noise_is_that_of_the_reverse_sde(process):
+    grid = times(process)
+    for dynamics in ("ode", "sde"):
+        laws = [
+            moments.run(scheme(word, process.model_name, dynamics), process, TARGET, grid, denoise=False)
+            for word in ("S E:ddim", "S E:data")
+        ]
+        same(laws[0].covariance, np.array(laws[1].covariance), rtol=1e-12)
+    half = [
+        moments.run(
+            scheme(w, process.model_name, "sde", eta=Fraction(1, 2)), process, TARGET, grid, denoise=False
+        )
+        for w in ("S E:ddim", "S E:data")
+    ]
+    assert np.max(np.abs(np.array(half[0].covariance) / np.array(half[1].covariance) - 1)) > 1e-3
+
+
+@pytest.mark.parametrize("word", ["S E:data[2:dpm]", "E:data[2:bh2] S@1 E:data[3:bh2]", "S E:eps[2]"])
+@pytest.mark.parametrize("dynamics", ["ode", "sde"])
+def test_high_precision_and_float64_agree(word, dynamics):
+    if dynamics == "sde":
+        word = word.replace("bh2", "bh1")
+    own = scheme(word, "vp", dynamics, clock="tau" if "eps" in word else None)
+    with mpmath.workdps(40):
+        exact = VP(mpmath.mpf("0.1"), mpmath.mpf(8), mpmath.mpf(1))
+        target = Gaussian(mpmath.mpf(3), mpmath.mpf("0.5"))
+        grid = [mpmath.mpf(i) / 6 for i in range(6)]
+        wanted = moments.run(own, exact, target, grid, "pT", denoise=False)
+    found = moments.run(own, VP(0.1, 8.0), Gaussian([3.0], [0.5]), [i / 6 for i in range(6)], "pT", False)
+    same(found.mean[0][0], float(wanted.mean[0]), 1e-12)
+    same(found.covariance[0][0][0], float(wanted.covariance[0][0]), 1e-12)
+
+
+@pytest.mark.parametrize("word", ["S E:data[2:dpm]", "S E:data[3]", "E:data[2:bh2] S@1 E:data[3:bh2]"])
+def test_steps_taken_many_at_once_are_those_taken_one_by_one(word):
+    own, grid = scheme(word, "vp"), times(VP(), 30)
+    together = moments.run(own, VP(), TARGET, grid, denoise=False)
+    for k, variance in enumerate(TARGET.variances):
+        alone = moments.run(
+            own, VP(), Gaussian(float(variance), float(TARGET.mean[k])), grid, denoise=False
+        )
+        same(together.covariance[0][0][k], alone.covariance[0][0], 1e-12)
+        same(together.mean[0][k], alone.mean[0], 1e-12)
+
+
+@EVERY_PROCESS
+@pytest.mark.parametrize("word", ["S E:data", "S E:data[2]", "S E:data/2 S@1/2 E:data/2"])
+def test_a_known_data_point_is_sampled_exactly_with_any_noise(process, word):
+    """On a data law of one point the data prediction is that point: nothing is left to err."""
+    point = Gaussian([0.0, 0.0], [0.7, -2.0])
+    grid = times(process)
+    for dynamics in ("ode", "sde"):
+        own = scheme(word, process.model_name, dynamics)
+        found = moments.run(own, process, point, grid, "pT", denoise=False)
+        mean, covariance = marginal(process, point, process.T - grid[-1])
+        same(found.mean[0], np.asarray(mean[0]), 1e-10)
+        same(found.covariance[0][0], np.broadcast_to(covariance[0][0], 2), 1e-10)
+
+
+def test_what_is_printed_knows_no_word_and_no_letter():
+    tree = ast.parse(Path(plain_position.__file__).read_text(encoding="utf-8"))
+    modules = {node.module for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)}
+    ours = {m for m in modules if m and m.startswith(("gpu_samplers", "splitting_analysis"))}
+    assert ours <= {"splitting_analysis.clocks"}
+
+
+def test_every_entry_has_its_printed_sampler_and_every_printed_sampler_its_entry():
+    found = {plain.sampler_of(entry.model_name, entry.name) for entry in HELD_CATALOGUE}
+    assert found == {*plain_position.SAMPLERS.values()}
