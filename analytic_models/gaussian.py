@@ -98,12 +98,14 @@ def blow_ups(rows: Sequence[dict[str, Any]]) -> list[str]:
 
 
 def _blow_up(row: dict[str, Any], cause: dict[str, Any]) -> str:
-    return (
+    text = (
         f"{row['scheme']} with {row['steps']} step{'s' * (row['steps'] > 1)} is unstable in "
         f"{' and '.join(cause['components'])}: for mode {cause['mode']} (variance "
-        f"{cause['variance']:.3g}) the step {cause['step']:.3g} at tau = {cause['tau']:.3g} is beyond "
-        f"the limit there, {cause['limit']:.3g}"
+        f"{cause['variance']:.3g}) the step {cause['step']:.3g} at tau = {cause['tau']:.3g} "
     )
+    if cause["limit"] is None:  # growth is right there, but not as much
+        return text + f"multiplies by {cause['factor']:.3g} where {cause['exact']:.3g} is exact"
+    return text + f"is beyond the limit there, {cause['limit']:.3g}"
 
 
 def footnote(problem: Problem, rows: Sequence[dict[str, Any]]) -> str:

@@ -231,8 +231,10 @@ def _check_sums(word: Word, model: Model) -> None:
     last = len(word.ops) - 1
     if "".join(sorted(word.letters)) not in model.splittings:
         sets = " or ".join(" ".join(letters) for letters in model.splittings)
-        used = " ".join(sorted(word.letters)) or "no piece"
-        raise word.error(last, f"{used} does not add up to the {model.dynamics.upper()}'s drift", sets)
+        used = " ".join(sorted(word.letters))
+        drift = f"the {model.dynamics.upper()}'s drift"
+        problem = f"{used} does not add up to {drift}" if used else f"no letter moves the state by {drift}"
+        raise word.error(last, problem, sets)
     for letter in sorted(word.letters):
         total = sum((op.fraction for op in word if op.letter == letter), Fraction(0))
         if not _is(total, Fraction(1)):

@@ -91,6 +91,15 @@ def test_a_run_beyond_stability_is_called_unstable_with_its_step_limit_and_mode(
     assert "ROBA with 3 steps is unstable in x and m: for mode 1 (variance 0) the step 0.333 at" in err
 
 
+def test_a_run_unstable_in_a_mode_that_rightly_grows_is_told_both_factors_and_no_limit(run):
+    asked = ("NVV", "--spectrum", "30", "--param", "beta_min=0.1,beta_max=20", "--nfe", "10")
+    (row,) = rows_of(run, *asked)
+    assert row["unstable"]["limit"] is None and row["w2_x"] > 1000
+    _, out, err = run(*asked)
+    assert out.splitlines()[1].split("\t") == ["NVV", "3", "10", *["unstable"] * 4]
+    assert "the step 0.333 at tau = 1 multiplies by 42.3 where 1 is exact" in err
+
+
 def test_where_the_momentum_alone_blew_up_the_position_keeps_its_number(run):
     asked = ("RVV", "--steps", "9", "--spectrum", "0,0.05,2")
     (row,) = rows_of(run, *asked)

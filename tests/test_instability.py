@@ -6,13 +6,16 @@ import math
 
 import numpy as np
 import pytest
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
 
 from analytic_models.diffusions import PSLD, VP, Langevin, diffusion_of
 from analytic_models.grids import grid
 from analytic_models.instability import instability
 from analytic_models.moments import Moments, run
-from analytic_models.targets import Gaussian
+from analytic_models.targets import Gaussian, marginal
 from splitting_analysis.catalogue import CATALOGUE, find
+from splitting_analysis.processes import process_of
 
 TARGET = Gaussian([0.0, 0.05, 2.0])
 
@@ -85,3 +88,61 @@ def test_what_overflowed_is_unstable():
     cause, law = cause_of(find("EM", "langevin"), Langevin(100.0, 1000.0), Gaussian([1.0]), times)
     assert not np.isfinite(law.covariance[0][0]).all()
     assert cause is not None and cause.limit < cause.step == 2.5 and cause.components == ("q", "p")
+
+
+EXPANDING = [
+    ("NVV", "psld", 3, (30.0,), {"beta_min": 0.1, "beta_max": 20.0}),
+    ("RSE", "psld", 3, (6.0,), {}),
+    ("Euler", "psld", 3, (30.0,), {"beta_min": 0.1, "beta_max": 20.0}),
+    ("RK45", "psld", 3, (30.0,), {"beta_min": 0.1, "beta_max": 20.0}),
+]
+"""Runs that explode in a mode that rightly grows: slowly in one direction, while the other is stiff."""
+
+
+@pytest.mark.parametrize(("name", "model", "steps", "variances", "parameters"), EXPANDING)
+def test_a_mode_that_rightly_grows_may_be_unstable_too_and_has_no_limit(
+    name, model, steps, variances, parameters
+):
+    process, target = process_of(model, **parameters), Gaussian(variances)
+    times = grid("uniform", steps)
+    cause, law = cause_of(find(name, model, "ode"), process, target, times)
+    assert law.covariance[0][0][0] > 100 * max(variances)
+    assert cause is not None and cause.limit is None
+    assert cause.factor > cause.exact**2 >= 1
+    fine, _ = cause_of(find(name, model, "ode"), process, target, grid("uniform", 40 * steps))
+    assert fine is None
+
+
+def largest(law, process, target, times):
+    """How many times as wide as it ever should be the law is, in its widest component and mode."""
+    ratios = []
+    for tau in [0.0, *(process.T - t for t in times)]:
+        mean, exact = marginal(process, target, tau)
+        with np.errstate(all="ignore"):
+            ratios.append([
+                (law.mean[i] ** 2 + law.covariance[i][i]) / np.maximum(mean[i] ** 2 + exact[i][i], still)
+                for i, still in enumerate(process.stationary)
+            ])  # fmt: skip
+    return np.sqrt(np.nan_to_num(np.array(ratios), nan=np.inf).min(axis=0).max())
+
+
+@settings(max_examples=60)
+@example(find("NVV"), 3, [30.0], 0.1, 20.0, "uniform", True)
+@given(
+    st.sampled_from([s for s in CATALOGUE if s.dynamics == "ode" and s.model_name != "langevin"]),
+    st.integers(2, 30),
+    st.lists(st.floats(-4, 4).map(lambda power: 10.0**power), min_size=1, max_size=4),
+    st.floats(0.05, 20),
+    st.floats(0, 30),
+    st.sampled_from(["uniform", "quadratic"]),
+    st.booleans(),
+)
+def test_an_ode_run_is_unstable_where_its_law_is_orders_of_magnitude_too_wide_and_nowhere_else(
+    scheme, steps, variances, beta, more, kind, denoise
+):
+    process = process_of(scheme.model_name, beta_min=beta, beta_max=beta + more)
+    target, times = Gaussian(variances), grid(kind, steps)
+    with np.errstate(all="ignore"):
+        cause, law = cause_of(scheme, process, target, times, denoise)
+    ratio = largest(law, process, target, times)
+    assert cause is not None if ratio > 100 else cause is None or ratio > 9

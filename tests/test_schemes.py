@@ -35,7 +35,7 @@ REFUSED = [
     ("L/2 S K L/2", "vp", "ode", "L/2", "an ODE has no noise", "S, E"),
     ("S B A", "psld", "sde", "A", "A B does not add up to the SDE's drift", "E or A B O or K L"),
     ("S E A", "psld", "ode", "A", "A E does not add up", "E or A B"),
-    ("S", "psld", "ode", "S", "no piece does not add up", "E or A B"),
+    ("S", "psld", "ode", "S", "no letter moves the state by the ODE's drift", "E or A B"),
     ("S B/2 A", "psld", "ode", "B/2", "the fractions of B add up to 1/2", "a sum of 1 over all B"),
     ("S B/2 A B/3", "psld", "ode", "B/3", "the fractions of B add up to 5/6", "a sum of 1 over all B"),
     ("S B A B*-1/2", "psld", "ode", "B*-1/2", "the fractions of B add up to 1/2", "a sum of 1 over all B"),

@@ -60,7 +60,8 @@ def gaussian(
     law, w2 that of positions and momenta, kl_x the Kullback-Leibler divergence
     of data from sampler over the modes with positive variance. A run that
     blew up because its steps are beyond the stability limit is called
-    unstable, with the step, the limit and the mode (in JSON under unstable).
+    unstable, with the step, the limit (none in a mode that rightly grows) and the
+    mode (in JSON under unstable).
 
     \b
     Examples:

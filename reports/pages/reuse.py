@@ -74,7 +74,7 @@ def _lead() -> str:
     parts = [
         f"In all {count(len(found))} pairs reuse changes the position’s error at h² in "
         f"{count(len(heads))} differential{'s' * (len(heads) > 1)} only, {listed(heads)}"
-        + (", always with a factor Γ: for CLD (Γ = 0) it costs nothing." if gone else ".")
+        + (", always with a factor Γ: for CLD (Γ = 0) it changes nothing there." if gone else ".")
     ]
     if cancelled:
         where = [p.name for p, some in found.items() if any(c.verdict == "cancelled" for c in some)]
