@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from reports.commands.terminal import print_json, print_table, progress
+from reports.commands.terminal import a_float, print_json, print_table, progress
 
 
 def gaussian(
@@ -30,7 +30,12 @@ def gaussian(
     start: Annotated[str, typer.Option(help="prior (stationary law) or pT (exact law at T).")] = "prior",
     grid: Annotated[str, typer.Option(help="uniform or quadratic.")] = "uniform",
     eps: Annotated[
-        float | None, typer.Option(help="The grid ends at T - eps (default: 0.001; not for langevin).")
+        float | None,
+        typer.Option(
+            parser=a_float,
+            metavar="<float>",
+            help="The grid ends at T - eps (default: 0.001; not for langevin).",
+        ),
     ] = None,
     denoise: Annotated[
         bool | None,
