@@ -325,8 +325,13 @@ def _train_step(settings: Settings, run: _Run, taught: Tensor) -> None:
         torch._foreach_lerp_(list(run.average.parameters()), own, 1 - decay)
         run.unread.append(loss.detach())
         run.step = step
-    if not cuda or len(run.unread) >= READ_EVERY:
+    if len(run.unread) >= _patience(device):
         run.read(settings.steps)
+
+
+def _patience(device: torch.device) -> int:
+    """Steps after which losses are read: on a CPU nothing is waited for."""
+    return READ_EVERY if device.type == "cuda" else 1
 
 
 def _times(settings: Settings, start: Tensor, offsets: int) -> Tensor:

@@ -23,8 +23,8 @@ def gaussian(
     spectrum: Annotated[
         str | None,
         typer.Option(
-            help="Variances of the target: digits, FILE.npy, or numbers v1,v2,... (default: digits; 1 for "
-            "langevin, which needs positive ones)."
+            help="Variances of the target: digits, patches (of photographs), FILE.npy, or numbers v1,v2,... "
+            "(default: digits; 1 for langevin, which needs positive ones)."
         ),
     ] = None,
     start: Annotated[str, typer.Option(help="prior (stationary law) or pT (exact law at T).")] = "prior",
