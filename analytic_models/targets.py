@@ -140,8 +140,8 @@ def digits_spectrum() -> NDArray[np.float64]:
 def patches_spectrum() -> NDArray[np.float64]:
     """Covariance eigenvalues (3072, descending, from 709 to 3e-5) of colour patches of photographs.
 
-    Patches of 32 x 32 pixels from the left halves of scikit-learn's two photographs, pixels scaled to [-1, 1]:
-    those that `gpu_samplers.data.patches` trains on.
+    Patches of 32 x 32 pixels from the left halves of scikit-learn's two photographs, pixels scaled to
+    [-1, 1]: those that `gpu_samplers.data.patches` trains on.
     """
     return np.asarray(np.load(PATCHES, allow_pickle=False), dtype=np.float64)
 

@@ -133,7 +133,7 @@ class _Run:
             self.whole = True
 
     def read(self, steps: int) -> None:
-        """Add the unread losses. Raises FloatingPointError, naming the first step whose loss is not finite."""
+        """Add the unread losses. FloatingPointError names the first step whose loss is not finite."""
         losses = torch.stack(self.unread).tolist() if self.unread else []
         for step, value in enumerate(losses, self.step - len(losses) + 1):
             if not math.isfinite(value):
@@ -168,8 +168,8 @@ def perturbed(process: PSLD, x: Tensor, tau: Tensor, normal: Tensor) -> Tensor:
     Position channels first. In float64 inside: near tau = 0 the covariance is a small difference.
     """
     in_float64 = _factors(process, tuple(tau.tolist()))
-    # as they are needed, without waiting for a card
-    a, factor = (part.to(x.dtype).to(x.device, non_blocking=True)[..., None, None, None] for part in in_float64)
+    there = (part.to(x.dtype).to(x.device, non_blocking=True) for part in in_float64)  # no wait for a card
+    a, factor = (part[..., None, None, None] for part in there)
     e_x, e_m = normal.chunk(2, dim=1)
     z_x = a[:, 0] * x + factor[:, 0, 0] * e_x
     return torch.cat([z_x, a[:, 1] * x + factor[:, 1, 0] * e_x + factor[:, 1, 1] * e_m], dim=1)
@@ -198,12 +198,12 @@ def train(
 ) -> dict[str, Any]:  # fmt: skip
     """Train on `images`, write the averaged weights to `out` (safetensors), and return the record.
 
-    The images held out give the record's second curve. Every `save_every` seconds, and when
-    something stops it, the run is kept in `out`.partial as it was after the last complete step; a signal
-    waits for the end of an update. The same call resumes it, to the weights and curves of a run that was
-    never stopped. `compile`: the network through torch.compile. Raises ValueError where images and network do not fit, memory or disk do not suffice, the
-    place cannot be written (before the first step), or the file is damaged or belongs to another run;
-    FloatingPointError, naming the first step whose loss is not finite.
+    The images held out give the record's second curve. Every `save_every` seconds, and when something stops
+    it, the run is kept in `out`.partial as it was after the last complete step; a signal waits for the end of
+    an update. The same call resumes it, to the weights and curves of a run that was never stopped.
+    `compile`: the network through torch.compile. Raises ValueError where images and network do not fit,
+    memory or disk do not suffice, the place cannot be written (before the first step), or the file is damaged
+    or belongs to another run; FloatingPointError, naming the first step whose loss is not finite.
     """
     config, out = settings.config, Path(out)
     channels, size = images.pixels.shape[1], images.pixels.shape[2]
