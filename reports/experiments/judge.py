@@ -62,6 +62,11 @@ def verdict(found: Array, error: Array) -> dict[str, int]:
     return {"within": within, "beyond": beyond, "undecided": found.size - within - beyond}
 
 
+def passes(off: float, times: float) -> bool:
+    """Whether the largest deviation of a power and the distance in units of the floor are both allowed."""
+    return off <= WITHIN_POWER and times <= WITHIN_FRECHET
+
+
 def judged(samples: torch.Tensor, taught: torch.Tensor, held: torch.Tensor) -> dict[str, Any]:
     """Samples (n, 3, 32, 32) beside the patches trained on and those held out: what passes, and the numbers.
 
@@ -70,20 +75,16 @@ def judged(samples: torch.Tensor, taught: torch.Tensor, held: torch.Tensor) -> d
     """
     number = min(len(samples), len(held), len(taught))
     order = torch.Generator().manual_seed(SEED)
-    sets = {
-        "samples": samples[:number],
-        "held-out patches": held[torch.randperm(len(held), generator=order)[:number]],
-        "chance": taught[torch.randperm(len(taught), generator=order)[:number]],
-    }
+    of = {"samples": samples, "held-out patches": held, "chance": taught}
+    sets = {name: x[torch.randperm(len(x), generator=order)[:number]] for name, x in of.items()}
     seen, power = patch_features(taught), band_power(taught)
     distances = {name: frechet_distance(patch_features(images), seen) for name, images in sets.items()}
-    sets_of_power = {"samples": samples, "held-out patches": held}
-    powers = {name: ratio(band_power(x), power) for name, x in sets_of_power.items()}
+    powers = {name: ratio(band_power(of[name]), power) for name in ("samples", "held-out patches")}
     found, error = powers["samples"]
     times = distances["samples"] / distances["held-out patches"]
     off = float(np.abs(found - 1).max())
     return {
-        "passes": bool(off <= WITHIN_POWER and times <= WITHIN_FRECHET),
+        "passes": passes(off, times),
         "number": len(samples), "compared": number, "taught": len(taught), "held_out": len(held),
         "frechet": distances, "times_the_floor": times,
         "power": {
