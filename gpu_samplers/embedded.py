@@ -44,15 +44,25 @@ def recorded_settings(stored: Checkpoint, kind: type[PSLD | VP]) -> dict[str, fl
     return dict(told)
 
 
+def bundled_path(name: str) -> Path:
+    """The file of a network in BUNDLED. Raises ValueError for another name, and where it is not there."""
+    if name not in BUNDLED:
+        raise ValueError(f"no network {name!r} comes with the package; there are: {', '.join(BUNDLED)}")
+    if not BUNDLED[name].is_file():
+        raise ValueError(
+            f"{BUNDLED[name]}: these weights are not in this copy; "
+            f"`splitting-analysis train --data {name}` makes such ones"
+        )
+    return BUNDLED[name]
+
+
 def bundled_network(name: str, dtype: torch.dtype = torch.float32) -> tuple[NCSNpp, PSLD]:
     """A network in BUNDLED, in eval mode, and the process it was trained for.
 
     It takes states, position and momentum of images in [-1, 1], and forward times (B,): the digits' states
-    are (B, 2, 8, 8), those of the patches (B, 6, 32, 32). Raises ValueError for another name.
+    are (B, 2, 8, 8), those of the patches (B, 6, 32, 32). Errors as in `bundled_path`.
     """
-    if name not in BUNDLED:
-        raise ValueError(f"no network {name!r} comes with the package; there are: {', '.join(BUNDLED)}")
-    path = BUNDLED[name]
+    path = bundled_path(name)
     stored = read_checkpoint(path)
     process = process_of(stored)
     if process is None:

@@ -29,7 +29,8 @@ def few():
     """Patches trained on, others like them (each between two of the first), and held-out ones."""
     images = patches()
     start = len(images.pixels) - int(images.held.sum())
-    return images.pixels[:start:26].clone(), images.pixels[13:start:26].clone(), images.pixels[start::5].clone()
+    taught, held = images.pixels[:start], images.pixels[start:]
+    return taught[::26].clone(), taught[13::26].clone(), held[::5].clone()
 
 
 def test_patches_between_those_trained_on_pass(few):
@@ -58,7 +59,8 @@ def test_each_criterion_alone_can_fail():
 
 
 def test_a_band_counts_for_what_two_standard_errors_do_not_change():
-    found, error = np.array([1.0, 1.05, 1.05, 0.85, 1.15, 1.3]), np.array([0.04, 0.02, 0.03, 0.02, 0.03, 0.05])
+    found = np.array([1.0, 1.05, 1.05, 0.85, 1.15, 1.3])
+    error = np.array([0.04, 0.02, 0.03, 0.02, 0.03, 0.05])
     assert judge.verdict(found, error) == {"within": 2, "beyond": 2, "undecided": 2}
 
 
@@ -66,7 +68,8 @@ def test_the_standard_error_is_how_far_means_of_as_many_samples_spread():
     rng = np.random.default_rng(0)
     power = rng.exponential(2.0, (400, 50, 3))
     means, errors = zip(*(judge.ratio(x, np.full((9, 3), 2.0)) for x in power), strict=True)
-    assert np.std(means) == pytest.approx(np.mean(errors), rel=0.05) and np.mean(means) == pytest.approx(1, abs=0.01)
+    assert np.std(means) == pytest.approx(np.mean(errors), rel=0.05)
+    assert np.mean(means) == pytest.approx(1, abs=0.01)
 
 
 def test_the_pictures_are_the_first_images_side_by_side_in_grey():
@@ -90,7 +93,7 @@ def folder(tmp_path, few, monkeypatch):
     there.mkdir()
     told = {"word": "S A", "nfe": 3, "weights sha256": digest_of(network)}
     (there / "run.json").write_text(json.dumps(told))
-    for part in (range(0, 400), range(400, len(others))):
+    for part in (range(400), range(400, len(others))):
         write_shard(there, "npz", part, others[part.start : part.stop].numpy(), [3] * len(part))
     return there
 
@@ -115,15 +118,17 @@ def test_the_command_writes_what_it_found_of_other_weights_and_says_it(folder, m
 @pytest.mark.parametrize(
     ("spoil", "says"),
     [
-        (lambda f: (f / "run.json").write_text('{"weights sha256": "0"}'), "samples are not those of the network"),
-        (lambda f: (f / "run.json").write_text("[]"), "samples are not those of the network"),
+        (lambda f: (f / "run.json").write_text('{"weights sha256": "0"}'), "are not those of the network"),
+        (lambda f: (f / "run.json").write_text("[]"), "are not those of the network"),
         (lambda f: (f / "00000400-00000713.npz").write_bytes(b"PK"), "cannot be read as samples"),
-        (lambda f: [p.unlink() for p in f.glob("*.npz")], r"holds 0 samples as \.npz; to be judged it takes 32"),
+        (lambda f: [p.unlink() for p in f.glob("*.npz")], r"0 samples as \.npz; to be judged it takes 32"),
         (lambda f: (f / "run.json").unlink(), r"run\.json"),
     ],
     ids=["other weights", "no record", "damaged", "empty", "unrecorded"],
 )
-def test_what_cannot_be_judged_is_one_message_and_nothing_is_written(folder, monkeypatch, capsys, spoil, says):
+def test_what_cannot_be_judged_is_one_message_and_nothing_is_written(
+    folder, monkeypatch, capsys, spoil, says
+):
     assert (folder / "00000400-00000713.npz").exists()
     spoil(folder)
     out = folder.parent / "found.json"
@@ -135,7 +140,9 @@ def test_what_cannot_be_judged_is_one_message_and_nothing_is_written(folder, mon
 
 
 @pytest.mark.parametrize("given", [["--weights", "net.safetensors"], ["--out", "found.json"]])
-def test_other_weights_do_not_take_the_place_of_the_bundled_ones_by_half_a_command(monkeypatch, capsys, given):
+def test_other_weights_do_not_take_the_place_of_the_bundled_ones_by_half_a_command(
+    monkeypatch, capsys, given
+):
     with pytest.raises(SystemExit) as exit_:
         told_to_judge(monkeypatch, "folder", *given)
     assert exit_.value.code == 2 and "--weights and --out go together" in capsys.readouterr().err

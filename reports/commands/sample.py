@@ -220,14 +220,14 @@ def _network_and_process(
     import torch
 
     from gpu_samplers.checkpoints import network_of, read_checkpoint
-    from gpu_samplers.embedded import BUNDLED, recorded_settings
+    from gpu_samplers.embedded import BUNDLED, bundled_path, recorded_settings
     from gpu_samplers.processes import PSLD, VP
 
     kinds: dict[str, type[PSLD | VP]] = {"psld": PSLD, "vp": VP}
     if config is not None and checkpoint is None:
         raise ValueError("--config: the digits network has its own; give --checkpoint too")
     given = checkpoint or Path("digits")
-    path = BUNDLED.get(str(given), given)
+    path = bundled_path(str(given)) if str(given) in BUNDLED else given
     stored = read_checkpoint(path)
     kind = kinds[model]
     try:

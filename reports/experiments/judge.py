@@ -24,7 +24,7 @@ import torch
 
 from gpu_samplers.checkpoints import Checkpoint, network_of, read_checkpoint
 from gpu_samplers.data import patches
-from gpu_samplers.embedded import BUNDLED
+from gpu_samplers.embedded import bundled_path
 from gpu_samplers.files import check_file, is_folder, read_json
 from gpu_samplers.patch_features import CHANNELS, band_power, opponent, patch_features
 from gpu_samplers.processes import Array
@@ -171,7 +171,7 @@ def _part(folder: Path, weights: Path | None, out: Path | None) -> dict[str, Any
         raise ValueError("--weights and --out go together: other weights are not stored in place of these")
     if out is not None:
         check_file(out)
-    return {"patches": partial(keep, folder, weights or BUNDLED["patches"], out)}
+    return {"patches": partial(keep, folder, weights or bundled_path("patches"), out)}
 
 
 def command() -> None:

@@ -85,7 +85,7 @@ def patches_target(name: str = "patches", data: Tensor | None = None) -> Target:
 
 def _bundled(name: str, images: str, data: Tensor) -> Target:
     load = partial(embedded.bundled_network, images)
-    return network_target(name, load, data, digest(embedded.BUNDLED[images]), images)
+    return network_target(name, load, data, digest(embedded.bundled_path(images)), images)
 
 
 def has_network(images: str = "digits") -> bool:

@@ -17,8 +17,8 @@ QUALITIES = {
 JUDGED = {
     "dataset": ("frechet", "residual"), "network": ("frechet", "still"), "patches": ("frechet", "residual"),
 }  # fmt: skip
-"""What samples are judged by: a network's are near no image of the data, noise or not. Of the patches, though,
-no pixel is still."""
+"""What samples are judged by: a network's are near no image of the data, noise or not. But of the patches no
+pixel is still."""
 ERRORS = {"w2_x": "W_{2}", "kl_x": "KL", "worst_mode_x": "worst mode"}
 
 Cells = dict[Key, Cell]
