@@ -56,7 +56,7 @@ class Images:
         told = hashlib.sha256(str(tuple(self.pixels.shape)).encode())
         for part in (self.pixels, self.held):
             if part is not None:
-                told.update(part.contiguous().numpy())
+                told.update(part.contiguous().numpy().data)
         return told.hexdigest()
 
     def split(self) -> tuple[torch.Tensor, torch.Tensor]:
@@ -102,7 +102,8 @@ def patches() -> Images:
     """
     from sklearn.datasets import load_sample_image
 
-    taught, held = [], []
+    taught: list[np.ndarray] = []
+    held: list[np.ndarray] = []
     for name in PHOTOGRAPHS:
         pixels = np.asarray(load_sample_image(name), dtype=np.float32) / 127.5 - 1
         left, right = np.split(pixels, 2, axis=1)

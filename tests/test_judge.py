@@ -28,6 +28,7 @@ SMALL = Config(32, 4, (1,), 1, (), 0.0, fir=False, progressive_input="none")
 def few():
     """Patches trained on, others like them (each between two of the first), and held-out ones."""
     images = patches()
+    assert images.held is not None
     start = len(images.pixels) - int(images.held.sum())
     taught, held = images.pixels[:start], images.pixels[start:]
     return taught[::26].clone(), taught[13::26].clone(), held[::5].clone()
@@ -108,7 +109,7 @@ def test_the_command_writes_what_it_found_of_other_weights_and_says_it(folder, m
     told_to_judge(monkeypatch, folder, "--weights", weights, "--out", out)
     assert f"{len(few[1])} samples pass as patches: power off by at most" in capsys.readouterr().out
     found = store.read(out)
-    assert found["passes"] and found["weights_sha256"] == store.digest(weights)
+    assert found is not None and found["passes"] and found["weights_sha256"] == store.digest(weights)
     assert found["number"] == len(few[1]) and found["samples"] == {"word": "S A", "nfe": 3}
     assert found["training"] == {"steps": 7} and found["curve"] == [[7, 0.5, 0.25]]
     assert found["compared"] == len(few[2]) and found["taught"] == len(few[0])

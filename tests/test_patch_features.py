@@ -26,6 +26,7 @@ GREY, RED_GREEN = torch.ones(3), torch.tensor([1.0, -1.0, 0.0])
 @pytest.fixture(scope="module")
 def taught():
     images = patches()
+    assert images.held is not None
     return images.pixels[: -images.held.sum() : 37].clone()
 
 

@@ -13,7 +13,7 @@ import pytest
 torch = pytest.importorskip("torch", reason="networks need torch")
 pytest.importorskip("safetensors", reason="checkpoints need safetensors")
 
-from gpu_samplers import embedded  # noqa: E402
+from gpu_samplers import data, embedded  # noqa: E402
 from gpu_samplers.checkpoints import save_checkpoint  # noqa: E402
 from gpu_samplers.configs import Config  # noqa: E402
 from gpu_samplers.data import Images  # noqa: E402
@@ -22,7 +22,16 @@ from gpu_samplers.patch_features import patch_features  # noqa: E402
 from gpu_samplers.processes import PSLD  # noqa: E402
 from gpu_samplers.quality import frechet_distance, residual_noise  # noqa: E402
 from reports.cli import main  # noqa: E402
-from reports.experiments import comparisons, global_orders, local, quality, reuse, rounding, runs  # noqa: E402
+from reports.experiments import (  # noqa: E402  # noqa: E402
+    comparisons,
+    global_orders,
+    local,
+    quality,
+    quality_data,
+    reuse,
+    rounding,
+    runs,
+)
 from reports.experiments import targets as targets_module  # noqa: E402
 from reports.experiments.store import stored  # noqa: E402
 from reports.pages import crossval_global, crossval_local, crossval_reuse, crossval_rounding, network  # noqa: E402
@@ -54,7 +63,7 @@ def small(tmp_path, monkeypatch):
     few = Images("few", pixels, torch.arange(60) >= 48)
     for module in (targets_module, quality):
         monkeypatch.setattr(module, "patches", lambda: few)
-    monkeypatch.setitem(quality.IMAGES, "patches", lambda: few)
+    monkeypatch.setitem(data.BUNDLED, "patches", lambda: few)
     for cached in (runs.targets, quality.target, quality.reference):
         cached.cache_clear()
     yield path
@@ -129,6 +138,7 @@ def test_its_samples_are_judged_as_patches(small, monkeypatch):
     found = quality.cell(where, ("ROBA", "uniform", 4, "one"), number)
     samples = quality.samples_of(where, find("ROBA"), "uniform", 4, 1.0, quality.SEED, number)
     seen = patch_features(where.data)
+    assert samples is not None
     assert found["frechet"] == pytest.approx(frechet_distance(patch_features(samples), seen), rel=1e-5)
     assert found["residual"] == pytest.approx(residual_noise(samples, where.data), rel=1e-5)
     assert found["still"] is None and found["w2_x"] > 1
@@ -166,9 +176,9 @@ def test_the_command_says_where_its_weights_are_not(absent, tmp_path, capsys):
     ],
 )  # fmt: skip
 def test_a_page_says_that_its_results_on_it_are_missing_where_they_are(monkeypatch, page, name, part, key):
-    data = stored(name)
-    assert data is not None
-    without = data | {key: {k: v for k, v in data[key].items() if k != part}}
+    found = stored(name)
+    assert found is not None
+    without = found | {key: {k: v for k, v in found[key].items() if k != part}}
     monkeypatch.setattr(page, "stored", lambda _: without)
     shown = shown_of(page)
     assert "Not in this copy" in shown and "trained on patches of photographs" in shown
@@ -178,7 +188,7 @@ def test_a_page_says_that_its_results_on_it_are_missing_where_they_are(monkeypat
 def test_the_pages_on_networks_and_quality_say_what_is_missing(monkeypatch):
     monkeypatch.setattr(network, "stored", lambda name: None if name == "patches" else stored(name))
     assert "`patches_network.json` is absent" in shown_of(network)
-    kept = quality_page.stored
+    kept = quality_data.stored
     monkeypatch.setattr(quality_page, "stored", lambda name: None if name == "patches" else kept(name))
     assert "`quality_patches.json` is absent" in shown_of(quality_page)
 

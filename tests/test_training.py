@@ -271,6 +271,17 @@ def test_the_times_of_a_card_begin_at_one_of_so_many_places_and_cover_the_proces
     assert len(free) > 90
 
 
+def test_no_kernel_is_computed_in_a_step_on_a_card():
+    told = settings(batch=5)
+    training._factors.cache_clear()
+    training._prepare(told)
+    made = training._factors.cache_info().misses
+    for _ in range(200):
+        tau = training._times(told, torch.rand(1), training.OFFSETS)
+        training._factors(told.process, tuple(tau.tolist()))
+    assert made == training.OFFSETS == training._factors.cache_info().misses
+
+
 def test_in_bf16_the_network_multiplies_in_bf16_and_keeps_its_weights_in_float32(tmp_path, calls):
     paths = [tmp_path / f"{name}.safetensors" for name in training.PRECISIONS]
     records = [
