@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -15,6 +14,7 @@ from analytic_models.instability import instability
 from analytic_models.moments import Moments, run
 from analytic_models.rules import Lambda
 from analytic_models.targets import Gaussian, load_spectrum
+from splitting_analysis.lookup import spelled
 from splitting_analysis.processes import Langevin, Process, process_of
 from splitting_analysis.schemes import Scheme, steps_for
 
@@ -25,11 +25,6 @@ SPECTRA = {"langevin": "1"}
 where a langevin run has no score; a well of unit frequency is the usual test of molecular dynamics."""
 STARTS = ("prior", "pT")
 GRIDS = ("uniform", "quadratic")
-
-
-def spelled(given: str, known: Sequence[str]) -> str:
-    """The name as it is spelled here, upper and lower case being the same; what is unknown as it is."""
-    return next((name for name in known if name.casefold() == given.strip().casefold()), given)
 
 
 @dataclass(frozen=True, eq=False)
@@ -142,6 +137,8 @@ def problem_for(
         spectrum = [spectrum]
     if spectrum is None:
         spectrum = SPECTRA.get(model, "digits")
+    if isinstance(spectrum, str) and spectrum.strip().isalpha():  # a name, not a file and not numbers
+        spectrum = spectrum.strip().lower()
     target = Gaussian(load_spectrum(spectrum) if isinstance(spectrum, str) else spectrum)
     if model == "langevin":
         how = {"eps": 0.0, "denoise": False, **how}

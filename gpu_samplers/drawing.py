@@ -18,7 +18,7 @@ from gpu_samplers.embedded import DIGITS, recorded_settings
 from gpu_samplers.processes import PSLD, VP, grid, steps_for
 from gpu_samplers.sampling import Job, write_samples
 from gpu_samplers.shards import read_shard
-from splitting_analysis.processes import process_of
+from splitting_analysis.processes import PROCESSES
 from splitting_analysis.schemes import Scheme
 
 KINDS: Mapping[str, type[PSLD | VP]] = {"psld": PSLD, "vp": VP}
@@ -43,8 +43,7 @@ def from_network(
         recorded = recorded_settings(stored, kind)
     except ValueError as error:
         raise ValueError(f"{path}: {error}, which is not model {scheme.model_name}") from None
-    _check_parameters(scheme, parameters, [field.name for field in fields(kind)])
-    made = Job(scheme, kind(**(recorded | dict(parameters))), n, nfe, **job)
+    made = Job(scheme, kind(**(recorded | _given(scheme, parameters))), n, nfe, **job)
     dtype = torch.float64 if made.precision == "float64" else torch.float32
     network = network_of(path, stored, config, dtype)
     with TemporaryDirectory() as folder:  # the one way in which samples are made, and checked
@@ -64,7 +63,7 @@ def from_score(
     """
     if n < 1:
         raise ValueError(f"n = {n}: at least one sample")
-    process = process_of(scheme.model_name, **parameters)
+    process = PROCESSES[scheme.model_name](**_given(scheme, parameters))
     times = grid(grid_name.strip().lower(), steps_for(nfe, scheme, denoise and eps > 0), process.T, eps)
     made = engine.sample(
         scheme, process, score, times, shape, range(n), seed, batch=batch, device=device,
@@ -73,9 +72,12 @@ def from_score(
     return np.concatenate([part.z[0].double().cpu().numpy() for part in made])
 
 
-def _check_parameters(scheme: Scheme, given: Mapping[str, Any], known: Sequence[str]) -> None:
-    for name in given:
+def _given(scheme: Scheme, parameters: Mapping[str, Any]) -> dict[str, Any]:
+    """The parameters by the names that the scheme's process has for them. Raises ValueError for others."""
+    known = [field.name for field in fields(PROCESSES[scheme.model_name])]
+    for name in parameters:
         if name not in known:
             raise ValueError(
                 f"model {scheme.model_name} has no parameter {name!r}; there are: {', '.join(known)}"
             )
+    return dict(parameters)

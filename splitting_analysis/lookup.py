@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from fractions import Fraction
 
 from splitting_analysis.catalogue import entries, find, named
@@ -25,6 +26,11 @@ def check_family(model: str | None, dynamics: str | None) -> tuple[str | None, s
     if dynamics not in (None, "ode", "sde"):
         raise ValueError(f"no dynamics {given[1]!a}; there are: ode, sde")
     return model, dynamics
+
+
+def spelled(given: str, known: Iterable[str]) -> str:
+    """The name among `known` that was given, whatever its case; what is unknown as it is."""
+    return next((name for name in known if name.casefold() == given.strip().casefold()), given)
 
 
 def as_scheme(

@@ -277,12 +277,14 @@ def read_number(text: str) -> Fraction:
 
 
 def read_float(text: str) -> float:
-    """The float64 nearest to the decimal number that the text spells; inf and nan are read too.
+    """The float64 nearest to the number that the text spells: 1.25, 5/4, 1e-3; inf and nan are read too.
 
     Raises ValueError, one bounded sentence, for any other text (Python reads 1_0 as 10, and digits
     of any script) and for a number other than 0 that would become 0.
     """
     shown = f"{text[:MAX_DIGITS]!a}" + ("..." if len(text) > MAX_DIGITS else "")
+    if "/" in text:
+        return float(read_number(text))
     try:
         value = float(text if text.isascii() and "_" not in text else "")
     except ValueError:

@@ -67,7 +67,8 @@ def values_at(schemes: Sequence[Scheme], point: Mapping[str, float | str]) -> di
     that is missing, that has no meaning, or that takes a derived one out of float64.
     """
     name, model = schemes[0].model_name, schemes[0].model
-    given = {key: _number(key, value, known_values(schemes[0])) for key, value in point.items()}
+    known = known_values(schemes[0])
+    given = {key: _number(key, value, known) for key, value in point.items()}
     _check_signs(given)
     values: dict[str, float] = {**DEFAULTS[name], **given, **_lambda_at(schemes, given)}
     needed = [c for c in model.components if c not in values]

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from reports.commands.terminal import heard, print_json
+from reports.commands.terminal import an_int, heard, print_json
 from splitting_analysis.lookup import reading
 
 
@@ -20,7 +20,12 @@ def derive(
         str | None, typer.Option(help="ode or sde; by default what the letters say (noise: sde).")
     ] = None,
     order: Annotated[
-        int | None, typer.Option(help="Powers of h (default: 3 ODE, 2 SDE; the leading term in any case).")
+        int | None,
+        typer.Option(
+            parser=an_int,
+            metavar="<int>",
+            help="Powers of h (default: 3 ODE, 2 SDE; the leading term in any case).",
+        ),
     ] = None,
     minus: Annotated[str | None, typer.Option(help="Subtract the error of this scheme.")] = None,
     style: Annotated[str, typer.Option("--format", help="text, latex, mathml or json.")] = "text",
@@ -50,8 +55,8 @@ def derive(
       splitting-analysis derive "S B/2 A S@1 B/2" --order 2 --format latex
       splitting-analysis derive NOBA --minus ROBA
       splitting-analysis derive BAOAB --model langevin --order 3
-      splitting-analysis derive RSE --score-x "sin(0.7*x) - m/2" --score-m "-m + x/3" \\
-          --at Gamma=0.01,nu=4.01,beta=8,x=0.3,m=-0.7,t=0.4
+      splitting-analysis derive RSE --score-x "sin(0.7*x) - m/2" \\
+          --score-m "-m + x/3" --at Gamma=0.01,nu=4.01,beta=8,x=0.3,m=-0.7,t=0.4
     """
     from reports.commands import derivation
 

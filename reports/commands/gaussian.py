@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from reports.commands.terminal import print_json, print_table, progress
+from reports.commands.terminal import a_float, print_json, print_table, progress
 
 
 def gaussian(
@@ -23,14 +23,19 @@ def gaussian(
     spectrum: Annotated[
         str | None,
         typer.Option(
-            help="Variances of the target: digits, FILE.npy, or numbers v1,v2,... (default: digits; 1 for "
-            "langevin, which needs positive ones)."
+            help="Variances of the target: digits, patches (of photographs), FILE.npy, or numbers v1,v2,... "
+            "(default: digits; 1 for langevin, which needs positive ones)."
         ),
     ] = None,
     start: Annotated[str, typer.Option(help="prior (stationary law) or pT (exact law at T).")] = "prior",
     grid: Annotated[str, typer.Option(help="uniform or quadratic.")] = "uniform",
     eps: Annotated[
-        float | None, typer.Option(help="The grid ends at T - eps (default: 0.001; not for langevin).")
+        float | None,
+        typer.Option(
+            parser=a_float,
+            metavar="<float>",
+            help="The grid ends at T - eps (default: 0.001; not for langevin).",
+        ),
     ] = None,
     denoise: Annotated[
         bool | None,
@@ -55,8 +60,8 @@ def gaussian(
     law, w2 that of positions and momenta, kl_x the Kullback-Leibler divergence
     of data from sampler over the modes with positive variance. A run that
     blew up because its steps are beyond the stability limit is called
-    unstable, with the step, the limit (none in a mode that rightly grows) and the
-    mode (in JSON under unstable).
+    unstable, with the step, the limit (none in a mode that rightly grows) and
+    the mode (in JSON under unstable).
 
     \b
     Examples:

@@ -13,9 +13,11 @@ import typer
 
 from gpu_samplers.files import check_folder
 from reports.commands.endings import ends_with_a_sentence
+from reports.commands.terminal import a_float, an_int
 from reports.render.progress import shown
 from splitting_analysis.expressions import parse_settings
-from splitting_analysis.lookup import as_scheme, reading
+from splitting_analysis.catalogue import named
+from splitting_analysis.lookup import as_scheme, check_family, read_lambda_s, reading
 
 if TYPE_CHECKING:
     from gpu_samplers.network import NCSNpp
@@ -23,29 +25,55 @@ if TYPE_CHECKING:
     from gpu_samplers.sampling import Job, Made, Partly
 
 TOLERANCE = 1e-4
+TRAINED = ("psld", "vp")
 
 
 def sample(
     sampler: Annotated[
         str, typer.Option(help="A name from the catalogue, a word in quotes, or 'RK45 adaptive'.")
     ],
-    n: Annotated[int, typer.Option("--n", "-n", help="Number of samples; torchrun lets only -n through.")],
+    n: Annotated[
+        int,
+        typer.Option(
+            "--n",
+            "-n",
+            parser=an_int,
+            metavar="<int>",
+            help="Number of samples; torchrun lets only -n through.",
+        ),
+    ],
     out: Annotated[
         str, typer.Option(metavar="PATH", help="Folder to write to; the same command again resumes there.")
     ],  # as text: a Path of the empty name is the current folder
     nfe: Annotated[
-        int | None, typer.Option(help="Budget of score evaluations per sample; it buys the steps.")
+        int | None,
+        typer.Option(
+            parser=an_int,
+            metavar="<int>",
+            help="Budget of score evaluations per sample; it buys the steps.",
+        ),
     ] = None,
     tol: Annotated[
-        float | None, typer.Option(help="Tolerance of RK45 adaptive, in place of --nfe (default: 1e-4).")
+        float | None,
+        typer.Option(
+            parser=a_float,
+            metavar="<float>",
+            help="Tolerance of RK45 adaptive, in place of --nfe (default: 1e-4).",
+        ),
     ] = None,
     checkpoint: Annotated[
-        Path | None, typer.Option(help="A .ckpt, .pt or .safetensors (default: the digits network).")
+        Path | None,
+        typer.Option(
+            help="A .ckpt, .pt or .safetensors; or digits (the default) or patches: they come with this."
+        ),
     ] = None,
     config: Annotated[
         str | None, typer.Option(help="Its configuration, a name or a .json file, if it does not hold one.")
     ] = None,
-    model: Annotated[str, typer.Option(help="Process of the network: psld or vp.")] = "psld",
+    model: Annotated[
+        str | None,
+        typer.Option(help="Process of the network: psld or vp; by default psld, or where the name is found."),
+    ] = None,
     dynamics: Annotated[
         str | None, typer.Option(help="ode or sde; by default what the letters say (noise: sde).")
     ] = None,
@@ -56,23 +84,44 @@ def sample(
         str, typer.Option(help="Factor of the kernel's covariance it was trained with: lower or upper.")
     ] = "lower",
     numerical_eps: Annotated[
-        float, typer.Option(help="Added to the kernel's variances; released PSLD weights: 1e-9; most: 0.01.")
+        float,
+        typer.Option(
+            parser=a_float,
+            metavar="<float>",
+            help="Added to the kernel's variances; released PSLD weights: 1e-9; most: 0.01.",
+        ),
     ] = 0.0,
-    seed: Annotated[int, typer.Option(help="Sample i depends on the seed and i alone.")] = 0,
+    seed: Annotated[
+        int,
+        typer.Option(parser=an_int, metavar="<int>", help="Sample i depends on the seed and i alone."),
+    ] = 0,
     grid: Annotated[str, typer.Option(help="uniform or quadratic.")] = "uniform",
-    eps: Annotated[float, typer.Option(help="The grid ends at T - eps.")] = 1e-3,
+    eps: Annotated[
+        float, typer.Option(parser=a_float, metavar="<float>", help="The grid ends at T - eps.")
+    ] = 1e-3,
     denoise: Annotated[
         bool, typer.Option("--denoise/--no-denoise", help="End with a noiseless Euler step over eps (1 NFE).")
     ] = True,
-    lambda_s: Annotated[float | None, typer.Option(help="Position noise of the letter O.")] = None,
+    lambda_s: Annotated[
+        str | None, typer.Option(help="Position noise of the letter O: 1.25 or 5/4 (default: 1).")
+    ] = None,
     merge_noise: Annotated[
         bool, typer.Option("--merge-noise", help="Fewer normals: other samples of the same law, faster.")
     ] = False,
     form: Annotated[str, typer.Option("--format", help="npz (shards, float32) or png.")] = "npz",
-    shard: Annotated[int, typer.Option(help="Samples per shard; an interrupted shard is made again.")] = 512,
+    shard: Annotated[
+        int,
+        typer.Option(
+            parser=an_int, metavar="<int>", help="Samples per shard; an interrupted shard is made again."
+        ),
+    ] = 512,
     batch: Annotated[
         int | None,
-        typer.Option(help="Samples at a time (64); changes them by rounding alone, which in bf16 shows."),
+        typer.Option(
+            parser=an_int,
+            metavar="<int>",
+            help="Samples at a time (64); changes them by rounding alone, which in bf16 shows.",
+        ),
     ] = None,
     device: Annotated[str, typer.Option(help="cpu or cuda.")] = "cpu",
     precision: Annotated[
@@ -105,11 +154,15 @@ def sample(
 
     \b
     Examples:
-      splitting-analysis sample --sampler ROBA --nfe 50 --n 64 --out digits --format png
-      splitting-analysis sample --sampler "O S B A" --nfe 50 --n 50000 --out roba \\
-          --checkpoint psld.safetensors --numerical-eps 1e-9 --device cuda --precision bf16
-      splitting-analysis sample --sampler "RK45 adaptive" --tol 1e-3 --n 64 --out rk45
-      torchrun --nproc-per-node 2 -m reports sample --sampler EM --nfe 20 -n 2000 --out em
+      splitting-analysis sample --sampler ROBA --nfe 50 --n 64 --out digits \\
+          --format png
+      splitting-analysis sample --sampler "O S B A" --nfe 50 --n 50000 \\
+          --checkpoint psld.safetensors --numerical-eps 1e-9 --out roba \\
+          --device cuda --precision bf16
+      splitting-analysis sample --sampler "RK45 adaptive" --tol 1e-3 --n 64 \\
+          --out rk45
+      torchrun --nproc-per-node 2 -m reports sample --sampler EM --nfe 20 \\
+          -n 2000 --out em
     """
     try:
         from gpu_samplers.distributed import rank_of
@@ -123,14 +176,22 @@ def sample(
     rank, folder = rank_of(), named_folder(out)
     if rank.rank == 0:
         check_folder(folder)
-    network, process = _network_and_process(checkpoint, config, model, param, precision)
+    model, dynamics = check_family(model, dynamics)
     black_box = sampler.strip().casefold() == BLACK_BOX.casefold()
-    scheme = None if black_box else as_scheme(sampler, model, dynamics)
+    _check_model(model)
+    home = model or (None if named(sampler) else "psld")  # a name belongs where it is found
+    scheme = None if black_box else as_scheme(sampler, home, dynamics)
+    if scheme is not None:
+        model = scheme.model_name
+        _check_model(model, f"{scheme.name} is a {model} scheme")
+    precision = precision.strip().lower()
+    network, process = _network_and_process(checkpoint, config, model or "psld", param, precision)
+    scale = None if lambda_s is None else float(read_lambda_s(lambda_s, "--lambda-s"))
     if rank.rank == 0 and scheme is not None and (said := reading(scheme, dynamics)):
         print(said, file=sys.stderr)
     job = Job(
         scheme, process, n, nfe, seed=seed, grid=grid, eps=eps,
-        denoise=denoise, lambda_s=lambda_s, merge_noise=merge_noise,
+        denoise=denoise, lambda_s=scale, merge_noise=merge_noise,
         tol=TOLERANCE if black_box and tol is None else tol,
         precision=precision, state=state, factor=factor, numerical_eps=numerical_eps, shard=shard, form=form,
     )  # fmt: skip
@@ -138,11 +199,18 @@ def sample(
     remedy = "give a smaller --batch or --shard"
     with ends_with_a_sentence(lambda: kept, remedy), _progress(rank.rank) as partly:
         made = write_samples(
-            folder, job, network, batch=batch, device=device, compile=compile, channels_last=channels_last,
-            winograd=winograd, graphs=graphs, rank=rank, progress=partly, partly=partly,
+            folder, job, network, batch=batch, device=device.strip().lower(), compile=compile,
+            channels_last=channels_last, winograd=winograd, graphs=graphs, rank=rank, progress=partly, partly=partly,
         )  # fmt: skip
     if rank.rank == 0:
         print(_report(folder, job, made, rank.world))
+
+
+def _check_model(model: str | None, given: str = "") -> None:
+    """Raise ValueError for a model without networks; `given` is what says the model, if not --model."""
+    if model not in (None, *TRAINED):
+        what = given or f"--model {model}"
+        raise ValueError(f"{what}: a network is trained for one of: {', '.join(TRAINED)}")
 
 
 def _network_and_process(
@@ -152,15 +220,14 @@ def _network_and_process(
     import torch
 
     from gpu_samplers.checkpoints import network_of, read_checkpoint
-    from gpu_samplers.embedded import DIGITS, recorded_settings
+    from gpu_samplers.embedded import BUNDLED, bundled_path, recorded_settings
     from gpu_samplers.processes import PSLD, VP
 
     kinds: dict[str, type[PSLD | VP]] = {"psld": PSLD, "vp": VP}
-    if model not in kinds:
-        raise ValueError(f"--model {model}: a network is trained for one of: {', '.join(kinds)}")
     if config is not None and checkpoint is None:
         raise ValueError("--config: the digits network has its own; give --checkpoint too")
-    path = checkpoint or DIGITS
+    given = checkpoint or Path("digits")
+    path = bundled_path(str(given)) if str(given) in BUNDLED else given
     stored = read_checkpoint(path)
     kind = kinds[model]
     try:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import codecs
 import json
+import re
 import shutil
 import sys
 import textwrap
@@ -14,11 +15,37 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, TypeVar
 
+import typer
+
+from splitting_analysis.notation import read_float
+
 Item = TypeVar("Item")
 NARROW = 60
 """Columns of a terminal below which help is plain, each explanation below what it explains."""
 READABLE = 12
 """Characters of a cell that stand in one line at least, if the cell has as many."""
+
+
+def a_float(text: str | float) -> float:
+    """What an option that is a number takes: 0.001, 1e-3 or 1/1000, spelled as everywhere here.
+
+    A default, which comes here too, is a number already.
+    """
+    if not isinstance(text, str):
+        return text
+    try:
+        return read_float(text)
+    except ValueError as error:
+        raise typer.BadParameter(str(error)) from None
+
+
+def an_int(text: str | int) -> int:
+    """What an option that counts takes: digits, and none of what Python alone reads (1_0); or its default."""
+    if not isinstance(text, str):
+        return text
+    if not re.fullmatch(r"[+-]?[0-9]{1,18}", text.strip()):
+        raise typer.BadParameter(f"{text[:40]!a} is not a whole number")
+    return int(text)
 
 
 def print_table(columns: Sequence[str], rows: Iterable[Sequence[object]], title: str = "") -> None:

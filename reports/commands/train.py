@@ -12,6 +12,7 @@ import typer
 
 from gpu_samplers.files import check_file, is_there
 from reports.commands.endings import ends_with_a_sentence
+from reports.commands.terminal import a_float, an_int
 from reports.render.progress import shown
 from splitting_analysis.expressions import parse_settings
 
@@ -35,11 +36,21 @@ def train(
             help="The network: a named configuration or a .json file; digits and patches have their own."
         ),
     ] = None,
-    steps: Annotated[int, typer.Option(help="Training steps.")] = 7000,
-    batch: Annotated[int, typer.Option(help="Images per step.")] = 128,
-    rate: Annotated[float, typer.Option(help="Step size of Adam; falls to 0 as a cosine.")] = 1e-3,
-    ema: Annotated[float, typer.Option(help="Decay of the averaged weights, which are saved.")] = 0.999,
-    seed: Annotated[int, typer.Option(help="Of everything that is random.")] = 0,
+    steps: Annotated[int, typer.Option(parser=an_int, metavar="<int>", help="Training steps.")] = 7000,
+    batch: Annotated[int, typer.Option(parser=an_int, metavar="<int>", help="Images per step.")] = 128,
+    rate: Annotated[
+        float,
+        typer.Option(parser=a_float, metavar="<float>", help="Step size of Adam; falls to 0 as a cosine."),
+    ] = 1e-3,
+    ema: Annotated[
+        float,
+        typer.Option(
+            parser=a_float, metavar="<float>", help="Decay of the averaged weights, which are saved."
+        ),
+    ] = 0.999,
+    seed: Annotated[
+        int, typer.Option(parser=an_int, metavar="<int>", help="Of everything that is random.")
+    ] = 0,
     param: Annotated[str, typer.Option(help="Parameters of the process: Gamma=0.01,nu=4.01.")] = "",
     device: Annotated[str, typer.Option(help="cpu or cuda.")] = "cpu",
     precision: Annotated[
