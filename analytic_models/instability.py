@@ -25,6 +25,7 @@ from analytic_models.moments import Moments
 from analytic_models.stability import (
     exact_growth,
     frozen_problem,
+    has_limits,
     largest_stable_step,
     spectral_radius,
     step_matrix,
@@ -90,8 +91,10 @@ def instability(
 ) -> Unstable | None:  # fmt: skip
     """Why the run on the grid `times` that ended at `moments` exploded, or None where it did not.
 
-    None also where it exploded without a step beyond its limit. The denoising step counts as a step.
+    None also for schemes without limits (`has_limits`), and where it exploded without a step beyond its limit. The denoising step counts as a step.
     """
+    if not has_limits(scheme):
+        return None
     exploded = _exploded(diffusion, target, times, moments)
     if not exploded.any():
         return None

@@ -220,6 +220,7 @@ def run(
     if scheme.model_name != diffusion.model_name:
         raise ValueError(f"{scheme.name} is a {scheme.model_name} scheme, not one for {diffusion.model_name}")
     check_times(times, diffusion.T)
+    refuse_denoising(scheme, denoise and times[-1] < diffusion.T)
     counted = 0
 
     def score_at(tau: Any) -> Affine:
@@ -263,6 +264,12 @@ def run(
         mean = tuple(np.broadcast_to(value, shape) for value in mean)
         covariance = tuple(tuple(np.broadcast_to(value, shape) for value in row) for row in covariance)
     return Moments(mean, covariance, counted, len(times) - 1)
+
+
+def refuse_denoising(scheme: Scheme, denoise: bool) -> None:
+    """Raise ValueError where an Euler step of a drift is wanted that the model has no letter for."""
+    if denoise and "E" not in scheme.model.pieces:
+        raise ValueError(f"{scheme.model_name} has no Euler letter, and no denoising step: --no-denoise")
 
 
 def _stretches(times: Sequence[Any], target: Gaussian, alone: int) -> Iterator[tuple[Any, Any]]:

@@ -13,6 +13,7 @@ from analytic_models.grids import grid
 from analytic_models.instability import instability
 from analytic_models.moments import Moments, run
 from analytic_models.rules import Lambda
+from analytic_models.schedules import scheduled
 from analytic_models.targets import Gaussian, load_spectrum
 from splitting_analysis.lookup import spelled
 from splitting_analysis.processes import Langevin, Process, process_of
@@ -124,15 +125,18 @@ class Problem:
 
 
 def problem_for(
-    model: str, spectrum: Any = None, parameters: dict[str, Any] | None = None, **how: Any
+    model: str, spectrum: Any = None, parameters: dict[str, Any] | None = None,
+    schedule: str | None = None, **how: Any,
 ) -> Problem:  # fmt: skip
     """The problem of a model's name: defaults where nothing is said, `how` as `Problem` takes it.
 
     `spectrum` are variances, or a text as `load_spectrum` reads it (default: digits, or unit variance
-    for langevin). Raises ValueError for what there is not.
+    for langevin), `schedule` is vp's as `load_schedule` reads it. Raises ValueError for what there is not.
     """
     model = model.strip().lower()
     process = process_of(model, **(parameters or {}))
+    if schedule is not None:
+        process = scheduled(process, schedule, parameters or {})
     if isinstance(spectrum, int | float):
         spectrum = [spectrum]
     if spectrum is None:
@@ -140,6 +144,8 @@ def problem_for(
     if isinstance(spectrum, str) and spectrum.strip().isalpha():  # a name, not a file and not numbers
         spectrum = spectrum.strip().lower()
     target = Gaussian(load_spectrum(spectrum) if isinstance(spectrum, str) else spectrum)
+    if model == "flow":
+        how = {"denoise": False, **how}
     if model == "langevin":
         how = {"eps": 0.0, "denoise": False, **how}
     return Problem(process, target, **how)

@@ -365,7 +365,17 @@ def frozen_problem(
     """The process with its beta at tau for good, and the score's matrix there, entries (d,)."""
     if scheme.model_name != diffusion.model_name:
         raise ValueError(f"{scheme.name} is a {scheme.model_name} scheme, not one for {diffusion.model_name}")
+    if not has_limits(scheme):
+        raise ValueError(
+            f"{scheme.name}: stability limits are known for splittings and Runge-Kutta words of psld, vp and "
+            "langevin, not where a prediction is held or the process has no rate to freeze"
+        )
     return _frozen(diffusion, np.asarray(variances, dtype=np.float64), float(tau))
+
+
+def has_limits(scheme: Scheme) -> bool:
+    """Whether stable steps of the scheme are known: frozen coefficients make a linear map of the state."""
+    return not scheme.program.holds and scheme.model_name in ("psld", "vp", "langevin")
 
 
 def _frozen(diffusion: Diffusion, variances: Any, tau: Any) -> tuple[Diffusion, Block]:
@@ -373,6 +383,8 @@ def _frozen(diffusion: Diffusion, variances: Any, tau: Any) -> tuple[Diffusion, 
     if isinstance(diffusion, Langevin):
         return diffusion, matrix
     rate = diffusion.beta(tau)
+    if isinstance(diffusion, VP):
+        return VP(rate, rate, diffusion.T), matrix
     return replace(diffusion, beta_min=rate, beta_max=rate), matrix
 
 

@@ -104,6 +104,8 @@ def plan(
     for i, (t, after) in enumerate(pairwise(times)):
         builder.step(t, after - t, i)
     left = process.T - times[-1]
+    if denoise and left > 0 and "E" not in scheme.model.pieces:
+        raise ValueError(f"{scheme.model_name} has no Euler letter, and no denoising step: denoise=False")
     if denoise and left > 0 and scheme.model.time_dependent:
         builder.evaluate(left, len(times) - 1)
         builder.form = builder.form.plus(left, builder.drift(left))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from fractions import Fraction
 
-from splitting_analysis.catalogue import entries, find, named
+from splitting_analysis.catalogue import find, named, samplers
 from splitting_analysis.models import MODEL_NAMES, model_of
 from splitting_analysis.notation import WordError, parse, read_number
 from splitting_analysis.schemes import Scheme, accepts, scheme
@@ -70,7 +70,7 @@ def reading(scheme: Scheme, dynamics: str | None) -> str:
     `scheme` is what `as_scheme` made of a text with this `dynamics`. The sentence says which of the
     two is meant and how to ask for the other: print it where the result does not show it.
     """
-    if dynamics is not None or scheme in entries():
+    if dynamics is not None or scheme in samplers():
         return ""
     other = "sde" if scheme.dynamics == "ode" else "ode"
     if not accepts(scheme.word, model_of(scheme.model_name, other)):

@@ -37,6 +37,7 @@ def local_error(scheme: Scheme, order: int | None = None) -> LocalError:
     carried score starts from the state at which that score was evaluated, one tail of ops back.
     Raises ValueError for an order below 1 or above what there are derivatives of beta for.
     """
+    refuse_held(scheme)
     highest = highest_power(scheme)
     if order is None:
         order = 1 if scheme.word.is_runge_kutta else 3 if scheme.dynamics == "ode" else 2
@@ -88,6 +89,15 @@ def order_in_words(scheme: Scheme) -> str:
     if order == exact:
         return str(exact)
     return f"{exact} ({order} up to coefficients below 1e{ceil(log10(rounding))})"
+
+
+def refuse_held(scheme: Scheme) -> None:
+    """Raise ValueError for a word that holds a prediction: its error is told by held_error.py."""
+    if scheme.program.holds:
+        raise ValueError(
+            f"{scheme.name}: {scheme.word} holds a prediction; its order is `held_order`, and its error is not "
+            "one in elementary differentials of the score"
+        )
 
 
 def _orders(scheme: Scheme) -> Iterator[tuple[int, float]]:

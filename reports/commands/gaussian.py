@@ -15,7 +15,7 @@ def gaussian(
     nfe: Annotated[str | None, typer.Option(help="Budgets of score evaluations: 50,100.")] = None,
     steps: Annotated[str | None, typer.Option(help="Numbers of steps instead: 49,99.")] = None,
     model: Annotated[
-        str | None, typer.Option(help="psld, vp or langevin; by default psld, or where the name is found.")
+        str | None, typer.Option(help="psld, vp, ve, flow or langevin; by default psld, or where the name is found.")
     ] = None,
     dynamics: Annotated[
         str | None, typer.Option(help="ode or sde; by default what the letters say (noise: sde).")
@@ -51,6 +51,17 @@ def gaussian(
         ),
     ] = None,
     param: Annotated[str, typer.Option(help="Parameters of the process: beta_min=0.1,beta_max=20.")] = "",
+    schedule: Annotated[
+        str | None,
+        typer.Option(help="Of vp: linear, cosine, scaled-linear, or FILE.npy of alpha-bar (default: linear)."),
+    ] = None,
+    clock: Annotated[
+        str | None,
+        typer.Option(help="tau, lambda, sigma or rho: in what held predictions are polynomials."),
+    ] = None,
+    eta: Annotated[
+        str | None, typer.Option(help="Noise level of held predictions: 0 the ODE, 1 the reverse SDE, 0.5, ...")
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="A JSON array of rows.")] = False,
 ) -> None:
     """Exact error of samplers on a Gaussian target: no Monte Carlo, no network.
@@ -69,6 +80,8 @@ def gaussian(
       splitting-analysis gaussian "O S B A" --nfe 50 --lambda-s 1,1.1,1.2
       splitting-analysis gaussian EM EI DDPM --model vp --steps 49 --start pT \\
           --no-denoise --param beta_min=0.1,beta_max=20
+      splitting-analysis gaussian DDIM DPM++2M "S E:data[2]" --model vp --nfe 10,20 \\
+          --schedule cosine
     """
     from analytic_models import gaussian as g
     from analytic_models.table import cell
@@ -78,7 +91,8 @@ def gaussian(
         raise ValueError("give either --nfe 50,100 (budgets) or --steps 49,99")
     counts = o.counts(nfe, "--nfe") if nfe is not None else o.counts(steps or "", "--steps")
     schemes = g.schemes_of(names, model, dynamics, "--model ")
-    problem = o.problem_of(schemes[0].model_name, spectrum, param, start, grid, eps, denoise)
+    schemes = o.with_options(schemes, clock, eta)
+    problem = o.problem_of(schemes[0].model_name, spectrum, param, start, grid, eps, denoise, schedule)
     cases = g.cases(schemes, counts, o.lambdas(lambda_s), "--lambda-s")
     if notice := o.announcement(o.check_time(cases, problem, are_steps=nfe is None)):
         print(notice, file=sys.stderr)

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from dataclasses import fields
+from dataclasses import fields, replace
 
 from analytic_models.gaussian import Case
 from analytic_models.moments import run
 from analytic_models.problem import Problem, problem_for
+from splitting_analysis.clocks import CLOCKS
 from splitting_analysis.expressions import parse_settings
 from splitting_analysis.lookup import read_lambda_s
+from splitting_analysis.notation import read_number
 from splitting_analysis.processes import PROCESSES
+from splitting_analysis.schemes import Scheme, with_noise_level
 
 MOST = 10**7
 """Steps or evaluations of one run, at most."""
@@ -67,7 +70,7 @@ def announcement(seconds: float) -> str | None:
 
 def problem_of(
     model: str, spectrum: str | None, parameters: str, start: str, grid_name: str, eps: float | None,
-    denoise: bool | None,
+    denoise: bool | None, schedule: str | None = None,
 ) -> Problem:  # fmt: skip
     """The problem of the command's options; None is the default. Raises ValueError for bad ones."""
     if model == "langevin":  # it samples the target itself: nothing is diffused, or left to denoise
@@ -78,9 +81,29 @@ def problem_of(
                 )
     names = [field.name for field in fields(PROCESSES[model])]
     given = parse_settings(parameters, names) if parameters else {}
-    how = {"eps": eps, "denoise": denoise}
+    how = {"eps": eps, "denoise": denoise, "schedule": schedule}
     chosen = {key: value for key, value in how.items() if value is not None}
     return problem_for(model, spectrum, given, start=start, grid=grid_name, **chosen)
+
+
+def with_options(schemes: list[Scheme], clock: str | None, eta: str | None) -> list[Scheme]:
+    """The schemes in that clock and with that noise level; None leaves each its own.
+
+    Raises ValueError for a clock or level that there is not, or that does not act in one of them.
+    """
+    if clock is not None:
+        own = clock.strip().lower()
+        chosen = next((known for known in CLOCKS if known == own), None)
+        if chosen is None:
+            raise ValueError(f"--clock {clock[:40]}: there are {', '.join(CLOCKS)}")
+        schemes = [replace(s, clock=chosen, order=s.order if s.clock == chosen else None) for s in schemes]
+    if eta is not None:
+        try:
+            level = read_number(eta)
+        except ValueError as error:
+            raise ValueError(f"--eta: {error}") from None
+        schemes = [with_noise_level(s, level) for s in schemes]
+    return schemes
 
 
 def counts(text: str, option: str) -> list[int]:

@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from reports.commands.terminal import print_json, print_table
-from splitting_analysis.catalogue import entries
+from splitting_analysis.catalogue import samplers
 from splitting_analysis.lookup import check_family
 from splitting_analysis.models import MODEL_NAMES
 
@@ -52,7 +52,7 @@ def list_schemes(
             "place": s.source.place,
             "erratum": s.source.erratum,
         }
-        for s in entries(model, dynamics)
+        for s in samplers(model, dynamics)
     ]
     if as_json:
         print_json(rows)

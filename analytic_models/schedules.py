@@ -1,0 +1,47 @@
+"""The noise schedule of a VP process, by its name or from a file of alpha-bar."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from splitting_analysis.clocks import Cosine, Schedule, scaled_linear, table
+from splitting_analysis.processes import VP, Process, ScheduledVP
+
+SCHEDULES = ("linear", "cosine", "scaled-linear")
+
+
+def load_schedule(text: str) -> Schedule | None:
+    """`cosine`, `scaled-linear` or FILE.npy of alpha-bar; None for `linear`. Raises ValueError."""
+    name = text.strip().lower()
+    if name == "linear":
+        return None
+    if name == "cosine":
+        return Cosine()
+    if name == "scaled-linear":
+        return scaled_linear()
+    if not text.endswith(".npy"):
+        raise ValueError(f"schedule {text[:40]!a}: there are {', '.join(SCHEDULES)}, or FILE.npy of alpha-bar")
+    if not Path(text).is_file():
+        raise ValueError(f"schedule: there is no file {text}")
+    try:
+        values = np.load(text, allow_pickle=False)
+    except (ValueError, OSError, EOFError) as error:
+        raise ValueError(f"schedule: {text} is not a readable .npy array ({error})") from None
+    if not isinstance(values, np.ndarray) or values.dtype.kind not in "fiu" or values.ndim != 1:
+        raise ValueError(f"schedule: {text} holds no list of real numbers, alpha-bar_0 to alpha-bar_N")
+    return table(values.tolist())
+
+
+def scheduled(process: Process, text: str, given: dict[str, Any]) -> Process:
+    """The process with that schedule; `given` are the parameters that were set. Raises ValueError."""
+    if not isinstance(process, VP):
+        raise ValueError(f"schedule {text[:40]}: it belongs to vp, not to {process.model_name}")
+    schedule = load_schedule(text)
+    if schedule is None:
+        return process
+    if own := sorted(set(given) - {"T"}):
+        raise ValueError(f"{' and '.join(own)}: the linear schedule's, not that of {text[:40]}")
+    return ScheduledVP(given.get("T"), schedule=schedule)
