@@ -13,6 +13,7 @@ import pytest
 torch = pytest.importorskip("torch", reason="networks need torch")
 pytest.importorskip("safetensors", reason="checkpoints need safetensors")
 
+from analytic_models.problem import problem_for  # noqa: E402
 from gpu_samplers import data, embedded  # noqa: E402
 from gpu_samplers.checkpoints import save_checkpoint  # noqa: E402
 from gpu_samplers.configs import Config  # noqa: E402
@@ -141,7 +142,9 @@ def test_its_samples_are_judged_as_patches(small, monkeypatch):
     assert samples is not None
     assert found["frechet"] == pytest.approx(frechet_distance(patch_features(samples), seen), rel=1e-5)
     assert found["residual"] == pytest.approx(residual_noise(samples, where.data), rel=1e-5)
-    assert found["still"] is None and found["w2_x"] > 1
+    assert found["still"] is None
+    exact = problem_for("psld", "patches", {"nu": PROCESS.nu}).errors(find("ROBA"), 3)
+    assert found["w2_x"] == pytest.approx(exact["w2_x"], rel=1e-5)
     monkeypatch.setattr(quality, "FLOOR_DRAWS", 2)
     floors = quality.floors(where, 6)
     assert floors["held_out"] > 0 and floors["bootstrap"] > 0
