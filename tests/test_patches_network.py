@@ -200,7 +200,7 @@ def test_the_pages_on_networks_and_quality_say_what_is_missing(monkeypatch):
 def test_the_page_shows_the_verdict_on_its_samples(monkeypatch, passes):
     power = {"ratio": [[1.0, 1.25]] * 3, "standard_error": [[0.1, 0.1]] * 3}
     found = {
-        "passes": passes, "number": 4096, "samples": {"word": "S RK45", "grid": "quadratic", "nfe": 97},
+        "passes": passes, "number": 4096, "samples": {"sampler": "RK45", "grid": "quadratic", "nfe": 97},
         "frechet": {"samples": 1.5, "held-out patches": 20.0, "chance": 0.1}, "largest_power_off": 0.25,
         "bands": {"within": 40, "beyond": 3, "undecided": 5}, "channels": ["luminance", "a", "b"],
         "power": {"samples": power, "held-out patches": power},
@@ -209,4 +209,5 @@ def test_the_page_shows_the_verdict_on_its_samples(monkeypatch, passes):
     monkeypatch.setattr(network, "stored", lambda name: found if name == "patches" else stored(name))
     shown = shown_of(network)
     assert f"**{'pass' if passes else 'do not pass'}**" in shown
+    assert "4,096 samples (RK45, quadratic grid, 97 evaluations)" in shown
     assert "off by at most 25 % in a band" in shown and "that of as many held-out patches 20" in shown
