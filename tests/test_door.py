@@ -130,6 +130,24 @@ def test_numbers_at_a_point_are_those_of_the_command(command, name, more):
         assert found.get(f"h{power}_strong", by_key) == by_key
 
 
+def test_numbers_at_a_point_are_those_of_the_formulas_by_another_route():
+    import sympy
+
+    from splitting_analysis.numbers import Point, beta_parameters, error_numbers, sympy_field
+
+    tau, M = 0.6, 4 / (0.02 - 3.5) ** 2
+    rate = sympy.Rational(8) - 2 * sympy.Symbol("tau")
+    state = {"x": 0.3, "m": -0.7}
+    scores = {"sx": sympy.sympify("sin(0.7*x) - m/2"), "sm": sympy.sympify("-m + x/3")}
+    values = {"Gamma": 0.02, "nu": 3.5, "M": M, "lambda_s": 1.2, **beta_parameters(rate, tau)}
+    point = Point(state, sympy_field(scores, {**state, "tau": tau}), values)
+    error = sa.local_error("ROBA")
+    found = error.at(**SCORES, **POINT, lambda_s=1.2, beta_min=8, beta_max=6)
+    for power, by_key in error_numbers(error, point).items():
+        for key, value in by_key.items():
+            assert found[power][key] == pytest.approx(value, rel=1e-12, abs=1e-12), (power, key)
+
+
 def test_numbers_take_what_a_notebook_has():
     import numpy as np
     import sympy

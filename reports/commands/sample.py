@@ -15,8 +15,8 @@ from gpu_samplers.files import check_folder
 from reports.commands.endings import ends_with_a_sentence
 from reports.commands.terminal import a_float, an_int
 from reports.render.progress import shown
-from splitting_analysis.expressions import parse_settings
 from splitting_analysis.catalogue import named
+from splitting_analysis.expressions import parse_settings
 from splitting_analysis.lookup import as_scheme, check_family, read_lambda_s, reading
 
 if TYPE_CHECKING:
