@@ -46,7 +46,8 @@ class Images:
             return
         if held.dtype != torch.bool or held.shape != self.pixels.shape[:1] or held.all() or not held.any():
             raise ValueError(
-                f"{self.name}: `held` is one bool per image, {len(self.pixels)}, true for some and not for all"
+                f"{self.name}: `held` is one bool per image, {len(self.pixels)}, true for some and not "
+                "for all"
             )
 
     @property
@@ -55,7 +56,7 @@ class Images:
         told = hashlib.sha256(str(tuple(self.pixels.shape)).encode())
         for part in (self.pixels, self.held):
             if part is not None:
-                told.update(part.contiguous().numpy())
+                told.update(part.contiguous().numpy().data)
         return told.hexdigest()
 
     def split(self) -> tuple[torch.Tensor, torch.Tensor]:
@@ -101,21 +102,21 @@ def patches() -> Images:
     """
     from sklearn.datasets import load_sample_image
 
-    taught, held = [], []
+    taught: list[np.ndarray] = []
+    held: list[np.ndarray] = []
     for name in PHOTOGRAPHS:
         pixels = np.asarray(load_sample_image(name), dtype=np.float32) / 127.5 - 1
         left, right = np.split(pixels, 2, axis=1)
-        taught.append(_cut(left, TAUGHT_STRIDE))
-        held.append(_cut(right, HELD_STRIDE))
-    out = torch.arange(sum(map(len, taught + held))) >= sum(map(len, taught))
-    return Images("patches", torch.from_numpy(np.concatenate(taught + held)), out)
-
-
-def _cut(pixels: np.ndarray, stride: int) -> np.ndarray:
-    """The patches (n, 3, PATCH, PATCH) of pixels (H, W, 3) at a stride, and their mirror images."""
-    found = np.lib.stride_tricks.sliding_window_view(pixels, (PATCH, PATCH), axis=(0, 1))[::stride, ::stride]
-    found = found.reshape(-1, 3, PATCH, PATCH)
-    return np.concatenate([found, found[..., ::-1]])
+        for part, half, stride in ((taught, left, TAUGHT_STRIDE), (held, right, HELD_STRIDE)):
+            cut = np.lib.stride_tricks.sliding_window_view(half, (PATCH, PATCH), axis=(0, 1))
+            cut = cut[::stride, ::stride]  # (rows, columns, 3, PATCH, PATCH), a view like those that follow
+            part += [cut, cut[..., ::-1]]
+    sizes = [cut.shape[0] * cut.shape[1] for cut in taught + held]
+    found = np.empty((sum(sizes), 3, PATCH, PATCH), dtype=np.float32)
+    for cut, place in zip(taught + held, np.split(found, np.cumsum(sizes)[:-1]), strict=True):
+        place.reshape(cut.shape)[...] = cut
+    out = torch.arange(len(found)) >= sum(sizes[: len(taught)])
+    return Images("patches", torch.from_numpy(found), out)
 
 
 BUNDLED: Mapping[str, Callable[[], Images]] = {"digits": digits, "patches": patches}

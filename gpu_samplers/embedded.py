@@ -1,7 +1,8 @@
-"""The network that comes with the package: NCSN++ trained here on scikit-learn's digits."""
+"""The networks that come with the package: NCSN++ trained here on scikit-learn's digits and photographs."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import fields
 from pathlib import Path
 
@@ -12,8 +13,11 @@ from gpu_samplers.configs import SHORT
 from gpu_samplers.network import NCSNpp
 from gpu_samplers.processes import PSLD, VP
 
-DIGITS = Path(__file__).parent / "weights" / "digits.safetensors"
-"""The weights, their configuration and the record of their training."""
+BUNDLED: Mapping[str, Path] = {
+    name: Path(__file__).parent / "weights" / f"{name}.safetensors" for name in ("digits", "patches")
+}
+"""The weights by the images they were trained on, with their configuration and the record of the training."""
+DIGITS = BUNDLED["digits"]
 
 
 def process_of(stored: Checkpoint) -> PSLD | None:
@@ -40,13 +44,32 @@ def recorded_settings(stored: Checkpoint, kind: type[PSLD | VP]) -> dict[str, fl
     return dict(told)
 
 
-def digits_network(dtype: torch.dtype = torch.float32) -> tuple[NCSNpp, PSLD]:
-    """The digits network in eval mode, and the process it was trained for.
+def bundled_path(name: str) -> Path:
+    """The file of a network in BUNDLED. Raises ValueError for another name, and where it is not there."""
+    if name not in BUNDLED:
+        raise ValueError(f"no network {name!r} comes with the package; there are: {', '.join(BUNDLED)}")
+    if not BUNDLED[name].is_file():
+        raise ValueError(
+            f"{BUNDLED[name]}: these weights are not in this copy; "
+            f"`splitting-analysis train --data {name}` makes such ones"
+        )
+    return BUNDLED[name]
 
-    It takes states (B, 2, 8, 8), position and momentum of images in [-1, 1], and forward times (B,).
+
+def bundled_network(name: str, dtype: torch.dtype = torch.float32) -> tuple[NCSNpp, PSLD]:
+    """A network in BUNDLED, in eval mode, and the process it was trained for.
+
+    It takes states, position and momentum of images in [-1, 1], and forward times (B,): the digits' states
+    are (B, 2, 8, 8), those of the patches (B, 6, 32, 32). Errors as in `bundled_path`.
     """
-    stored = read_checkpoint(DIGITS)
+    path = bundled_path(name)
+    stored = read_checkpoint(path)
     process = process_of(stored)
     if process is None:
-        raise ValueError(f"{DIGITS}: its record does not say the process")
-    return network_of(DIGITS, stored, dtype=dtype), process
+        raise ValueError(f"{path}: its record does not say the process")
+    return network_of(path, stored, dtype=dtype), process
+
+
+def digits_network(dtype: torch.dtype = torch.float32) -> tuple[NCSNpp, PSLD]:
+    """The digits network: see `bundled_network`."""
+    return bundled_network("digits", dtype)

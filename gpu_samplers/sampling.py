@@ -381,12 +381,17 @@ def _shape(job: Job, network: NCSNpp) -> tuple[int, int, int]:
     return channels, config.image_size, config.image_size
 
 
-def settings_of(job: Job, network: NCSNpp, batch: int) -> dict[str, Any]:
-    """Everything that determines the samples, as JSON can hold it."""
+def digest_of(network: NCSNpp) -> str:
+    """SHA-256 of a network's weights with their names, types and shapes, whatever file they are from."""
     digest = sha256()
     for key, value in network.state_dict().items():
         digest.update(f"{key} {value.dtype} {tuple(value.shape)}\n".encode())
         digest.update(value.detach().cpu().contiguous().flatten().view(torch.uint8).numpy().data)
+    return digest.hexdigest()
+
+
+def settings_of(job: Job, network: NCSNpp, batch: int) -> dict[str, Any]:
+    """Everything that determines the samples, as JSON can hold it."""
     own = asdict(job)
     del own["scheme"]
     own["process"] = {"model": job.process.model_name, **asdict(job.process)}
@@ -400,6 +405,6 @@ def settings_of(job: Job, network: NCSNpp, batch: int) -> dict[str, Any]:
             "noise of O": rule if job.has_tunable_noise else None,
         }  # fmt: skip
     versions = {"splitting-analysis": version("splitting-analysis"), "torch": torch.__version__}
-    rest = {"network": network.config.as_dict(), "weights sha256": digest.hexdigest(), "versions": versions}
+    rest = {"network": network.config.as_dict(), "weights sha256": digest_of(network), "versions": versions}
     told: dict[str, Any] = json.loads(json.dumps(sampler | own | rest))
     return told

@@ -43,9 +43,9 @@ NETWORKS: Mapping[str, Config] = {"digits": DIGITS_CONFIG, "patches": PATCHES_CO
 PRECISIONS = ("float32", "bf16")
 READ_EVERY = 50
 """Steps after which a card is asked for its losses: to read one is to wait for it."""
-OFFSETS = 256
-"""Places where the times of a batch may begin on a card: kernels of 512 times take a processor 20 ms, so that
-those of every step's own times would take longer than its network."""
+OFFSETS = 64
+"""Places where the times of a batch may begin on a card: kernels of 512 times take a processor 20 ms, longer
+than a step on a card. They are made once, before the first."""
 MOST_HELD = 512
 """Of more held-out images than this every second is looked at, or every third, ...: it has to cost little."""
 PROBES = 32
@@ -106,7 +106,7 @@ class Settings:
 
 @dataclass
 class _Run:
-    """What changes while training; all of it but `unread` and `whole` is in the file that resumes a run."""
+    """What changes while training; `state` is what of it is in the file that resumes a run."""
 
     network: NCSNpp
     average: NCSNpp
@@ -121,8 +121,14 @@ class _Run:
     curve: list[tuple[int, float, float]] = field(default_factory=list)
     whole: bool = True
     """No change is half made: only such a state may be saved."""
+    parameters: list[Tensor] = field(init=False)
+    averages: list[Tensor] = field(init=False)
+    """Those of both networks: to walk through these takes longer than a card needs for their sum."""
     kept: int = 0
     """The step after which the state was last saved."""
+
+    def __post_init__(self) -> None:
+        self.parameters, self.averages = list(self.network.parameters()), list(self.average.parameters())
 
     @contextmanager
     def changing(self) -> Iterator[None]:
@@ -133,7 +139,7 @@ class _Run:
             self.whole = True
 
     def read(self, steps: int) -> None:
-        """Add the unread losses. Raises FloatingPointError, naming the first step whose loss is not finite."""
+        """Add the unread losses. FloatingPointError names the first step whose loss is not finite."""
         losses = torch.stack(self.unread).tolist() if self.unread else []
         for step, value in enumerate(losses, self.step - len(losses) + 1):
             if not math.isfinite(value):
@@ -168,8 +174,8 @@ def perturbed(process: PSLD, x: Tensor, tau: Tensor, normal: Tensor) -> Tensor:
     Position channels first. In float64 inside: near tau = 0 the covariance is a small difference.
     """
     in_float64 = _factors(process, tuple(tau.tolist()))
-    # as they are needed, without waiting for a card
-    a, factor = (part.to(x.dtype).to(x.device, non_blocking=True)[..., None, None, None] for part in in_float64)
+    there = (part.to(x.dtype).to(x.device, non_blocking=True) for part in in_float64)  # no wait for a card
+    a, factor = (part[..., None, None, None] for part in there)
     e_x, e_m = normal.chunk(2, dim=1)
     z_x = a[:, 0] * x + factor[:, 0, 0] * e_x
     return torch.cat([z_x, a[:, 1] * x + factor[:, 1, 0] * e_x + factor[:, 1, 1] * e_m], dim=1)
@@ -198,12 +204,12 @@ def train(
 ) -> dict[str, Any]:  # fmt: skip
     """Train on `images`, write the averaged weights to `out` (safetensors), and return the record.
 
-    The images held out give the record's second curve. Every `save_every` seconds, and when
-    something stops it, the run is kept in `out`.partial as it was after the last complete step; a signal
-    waits for the end of an update. The same call resumes it, to the weights and curves of a run that was
-    never stopped. `compile`: the network through torch.compile. Raises ValueError where images and network do not fit, memory or disk do not suffice, the
-    place cannot be written (before the first step), or the file is damaged or belongs to another run;
-    FloatingPointError, naming the first step whose loss is not finite.
+    The images held out give the record's second curve. Every `save_every` seconds, and when something stops
+    it, the run is kept in `out`.partial as it was after the last complete step; a signal waits for the end of
+    an update. The same call resumes it, to the weights and curves of a run that was never stopped.
+    `compile`: the network through torch.compile. Raises ValueError where images and network do not fit,
+    memory or disk do not suffice, the place cannot be written (before the first step), or the file is damaged
+    or belongs to another run; FloatingPointError, naming the first step whose loss is not finite.
     """
     config, out = settings.config, Path(out)
     channels, size = images.pixels.shape[1], images.pixels.shape[2]
@@ -296,8 +302,15 @@ def _started(settings: Settings, device: str | torch.device) -> _Run:
     cuda = torch.device(device).type == "cuda"
     if cuda:  # in the same format the average is updated at once; on a CPU it would be a different rounding
         average = average.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        _prepare(settings)
     adam = torch.optim.Adam(network.parameters(), lr=settings.rate, fused=True if cuda else None)
     return _Run(network.train(), average, adam)
+
+
+def _prepare(settings: Settings) -> None:
+    """Make the kernels of all times that a card draws: `_factors` keeps them."""
+    for k in range(OFFSETS):
+        _factors(settings.process, tuple(_times(settings, torch.tensor([k / OFFSETS]), OFFSETS).tolist()))
 
 
 def _train_step(settings: Settings, run: _Run, taught: Tensor) -> None:
@@ -315,18 +328,22 @@ def _train_step(settings: Settings, run: _Run, taught: Tensor) -> None:
         run.optimizer.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call] # torch has no types for it
     step = run.step + 1
-    nn.utils.clip_grad_norm_(run.network.parameters(), settings.clip)
+    nn.utils.clip_grad_norm_(run.parameters, settings.clip)
     decay = min(settings.ema, step / (step + 9))  # early on the start is forgotten faster
     with run.changing(), torch.no_grad():
         for group in run.optimizer.param_groups:
             group["lr"] = _rate(settings, step)
         run.optimizer.step()
-        own = list(run.network.parameters())
-        torch._foreach_lerp_(list(run.average.parameters()), own, 1 - decay)
+        torch._foreach_lerp_(run.averages, run.parameters, 1 - decay)
         run.unread.append(loss.detach())
         run.step = step
-    if not cuda or len(run.unread) >= READ_EVERY:
+    if len(run.unread) >= _patience(device):
         run.read(settings.steps)
+
+
+def _patience(device: torch.device) -> int:
+    """Steps after which losses are read: on a CPU nothing is waited for."""
+    return READ_EVERY if device.type == "cuda" else 1
 
 
 def _times(settings: Settings, start: Tensor, offsets: int) -> Tensor:

@@ -6,9 +6,11 @@ which no model accepts.
 
 from __future__ import annotations
 
+import os
 from fractions import Fraction
 from types import SimpleNamespace
 
+from hypothesis import settings
 from hypothesis import strategies as st
 
 from splitting_analysis.models import MODELS, Dynamics, model_of
@@ -18,6 +20,11 @@ from splitting_analysis.schemes import scheme as make
 
 MODEL_KEYS = sorted(MODELS)
 _TIMES = (Fraction(0), Fraction(1, 2), Fraction(1))
+
+
+def examples(number: int) -> settings:
+    """So many examples by default, ten times as many where HYPOTHESIS_PROFILE is explore."""
+    return settings(max_examples=number * (10 if os.environ.get("HYPOTHESIS_PROFILE") == "explore" else 1))
 
 
 def fractions(low: int = -4, high: int = 4, denominator: int = 12) -> st.SearchStrategy[Fraction]:

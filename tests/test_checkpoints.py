@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 import typer
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from typer.testing import CliRunner
 
@@ -25,6 +25,7 @@ torch = pytest.importorskip("torch", reason="checkpoints need torch")
 safetensors_torch = pytest.importorskip("safetensors.torch", reason="checkpoints need safetensors")
 
 from gpu_samplers import (  # noqa: E402
+from tests.strategies import examples
     CONFIGS,
     Config,
     checkpoints,
@@ -310,7 +311,7 @@ DAMAGED: dict[str, bytes] = {}
 """File contents by kind, written once."""
 
 
-@settings(max_examples=40)
+@examples(16)
 @given(kind=st.sampled_from(["zip", "legacy", "safetensors"]), data=st.data())
 def test_a_damaged_file_loads_or_is_refused_but_never_fails_otherwise(tmp_path_factory, kind, data):
     path = tmp_path_factory.getbasetemp() / f"damaged-{kind}"

@@ -9,7 +9,7 @@ from typing import Any
 import mpmath as mp
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from analytic_models.convergence import global_errors, global_orders, slowest
@@ -19,6 +19,7 @@ from analytic_models.targets import Gaussian
 from splitting_analysis.catalogue import CATALOGUE, entries, find
 from splitting_analysis.observed import observed_order
 from splitting_analysis.schemes import LambdaS, scheme
+from tests.strategies import examples
 
 named = pytest.mark.parametrize("entry", CATALOGUE, ids=lambda s: f"{s.model_name}-{s.dynamics}-{s.name}")
 TEN_TO_SEVENTY = range(10, 80, 10)
@@ -45,6 +46,7 @@ def problem(model: str, number=float) -> tuple[Diffusion, Gaussian, Any]:
     return diffusions[model], Gaussian(x["variance"], x["mean"]), start
 
 
+@pytest.mark.share(3)
 @named
 def test_every_moment_of_every_scheme_converges_at_exactly_the_claimed_order(entry):
     with mp.workdps(30):
@@ -56,7 +58,7 @@ def test_every_moment_of_every_scheme_converges_at_exactly_the_claimed_order(ent
         assert not result.confirms(entry.order + 1) and not result.confirms(entry.order - 1)
 
 
-@settings(max_examples=6)
+@examples(3)
 @given(
     entry=st.sampled_from([s for s in CATALOGUE if s.order in (1, 2)]),
     Gamma=st.floats(0.05, 1.0),

@@ -6,9 +6,11 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
-from sklearn.datasets import load_digits
+from sklearn.datasets import load_digits, load_sample_image
 
-from gpu_samplers.data import Images, digits, load_images
+from gpu_samplers.data import BUNDLED, Images, digits, load_images
+from gpu_samplers.network import ncsnpp
+from gpu_samplers.training import NETWORKS
 
 
 def saved(path, **arrays):
@@ -28,6 +30,64 @@ def test_every_fifth_image_is_held_out_and_none_twice():
     taught, held = Images("twelve", pixels).split()
     assert held.flatten().tolist() == [4, 9]
     assert taught.flatten().tolist() == [0, 1, 2, 3, 5, 6, 7, 8, 10, 11]
+
+
+def test_a_set_may_say_itself_what_is_held_out():
+    pixels, held = torch.arange(4.0).reshape(4, 1, 1, 1), torch.tensor([False, True, True, False])
+    images = Images("four", pixels, held)
+    assert [part.flatten().tolist() for part in images.split()] == [[0, 3], [1, 2]]
+    assert len({images.digest, Images("", pixels).digest, Images("", pixels, ~held).digest}) == 3
+
+
+@pytest.mark.parametrize("held", [[1, 0, 1, 0], [True] * 4, [False] * 4, [True, False, True]])
+def test_a_split_that_is_none_is_refused(held):
+    with pytest.raises(ValueError, match="four: `held` is one bool per image, 4, true for some"):
+        Images("four", torch.zeros(4, 1, 1, 1), torch.tensor(held))
+
+
+@pytest.fixture(scope="module")
+def patches():
+    return load_images("patches")
+
+
+def test_patches_are_those_of_left_halves_and_those_held_out_of_right_ones_and_each_has_a_mirror_image(
+    patches,
+):
+    """Each by its place: rows, then columns, at a stride; a photograph, then its mirrored patches."""
+    for part, first, stride in zip(patches.split(), (0, 320), (5, 16), strict=True):
+        corners = [(i, j) for i in range(0, 427 - 31, stride) for j in range(first, first + 289, stride)]
+        assert len(part) == 4 * len(corners)
+        for k, name in enumerate(("china.jpg", "flower.jpg")):
+            photograph = load_sample_image(name)
+            for at in (0, 1, len(corners) // 2, len(corners) - 1):
+                i, j = corners[at]
+                patch = (photograph[i : i + 32, j : j + 32] / 127.5 - 1).transpose(2, 0, 1)
+                plain, mirrored = part[2 * k * len(corners) + at], part[(2 * k + 1) * len(corners) + at]
+                assert np.allclose(plain.numpy(), patch, atol=1e-6)
+                assert np.allclose(mirrored.numpy(), patch[:, :, ::-1], atol=1e-6)
+
+
+def test_the_power_of_the_patches_falls_like_that_of_natural_images(patches):
+    """Like k^-2, averaged over directions; the window keeps the edges of a patch from adding to it."""
+    window = np.outer(np.hanning(32), np.hanning(32))
+    k = np.hypot(*np.meshgrid(np.fft.fftfreq(32, 1 / 32), np.fft.fftfreq(32, 1 / 32))).round()
+    for part in patches.split():
+        x = part[::7].double().numpy()
+        x -= x.mean((2, 3), keepdims=True)
+        power = np.square(np.abs(np.fft.fft2(x * window))).mean((0, 1))
+        bands = [power[k == band].mean() for band in range(2, 16)]
+        slope, _ = np.polyfit(np.log(range(2, 16)), np.log(bands), 1)
+        assert slope == pytest.approx(-2.0, abs=0.1)
+
+
+def test_every_set_that_is_bundled_has_a_network_that_takes_it_and_is_small():
+    assert NETWORKS.keys() == BUNDLED.keys()
+    sizes = {"digits": (1, 8), "patches": (3, 32)}
+    for name, config in NETWORKS.items():
+        assert (config.in_ch, config.out_ch) == (2 * sizes[name][0],) * 2
+        assert config.image_size == sizes[name][1]
+        with torch.device("meta"):
+            assert sum(p.numel() for p in ncsnpp(config).parameters()) < 3e6  # 12 MB in float32
 
 
 def test_a_folder_is_read_in_the_order_of_its_names(tmp_path):

@@ -13,7 +13,7 @@ import pytest
 import scipy.integrate
 import scipy.linalg
 import sympy
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from analytic_models import diffusions
@@ -21,6 +21,7 @@ from analytic_models.diffusions import PSLD, VP, Langevin, diffusion_of, transit
 from gpu_samplers import processes
 from splitting_analysis.models import model_of
 from splitting_analysis.processes import PROCESSES, process_of
+from tests.strategies import examples
 
 RELEASED = Path(__file__).parents[2] / "shared" / "reference" / "psld_sde.json"
 NUMERICAL_EPS = 1e-9
@@ -217,7 +218,7 @@ EXTREME = st.sampled_from(
 
 
 @given(st.sampled_from(["psld", "vp", "langevin"]), st.data())
-@settings(max_examples=200)
+@examples(80)
 def test_parameters_that_are_not_refused_have_finite_kernels_in_both_engines(model, data):
     names = [field.name for field in fields(PROCESSES[model])]
     chosen = {name: data.draw(EXTREME, name) for name in names if data.draw(st.booleans())}

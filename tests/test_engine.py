@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import assume, example, given, settings
+from hypothesis import assume, example, given
 from hypothesis import strategies as st
 
 torch = pytest.importorskip("torch", reason="the samplers need torch")
@@ -28,7 +28,7 @@ from tests.probing import (  # noqa: E402
     plain_version,
     process_of,
 )
-from tests.strategies import schemes  # noqa: E402
+from tests.strategies import examples, schemes  # noqa: E402
 
 EVERY_SCHEME = pytest.mark.parametrize("entry", CATALOGUE, ids=lambda s: f"{s.model_name}-{s.name}")
 PRINTED = pytest.mark.parametrize(
@@ -138,7 +138,7 @@ FROZEN, FROZEN_ODE = (scheme("E:exp/3 S E:exp*2/3", dynamics=dynamics) for dynam
 """The score held in exponential steps that couple the components."""
 
 
-@settings(max_examples=25)
+@examples(10)
 @given(entry=schemes(), varying=st.booleans(), merge=st.booleans(), denoise=st.booleans())
 @example(entry=MIXED, varying=True, merge=True, denoise=False)
 @example(entry=FROZEN, varying=True, merge=True, denoise=False)

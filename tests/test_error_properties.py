@@ -27,7 +27,7 @@ from tests import oracle_errors as oracle
 from tests import oracle_problems as problems
 from tests import oracle_samplers as samplers
 from tests.oracle_words import splitting_order
-from tests.strategies import parts_of_one, runge_kutta_words, splitting_words
+from tests.strategies import examples, parts_of_one, runge_kutta_words, splitting_words
 
 
 def test_the_order_of_every_catalogue_word_is_the_one_claimed():
@@ -191,7 +191,7 @@ def fresh_word(pieces):
     return Word(tuple(op for group in ops for op in group))
 
 
-@settings(max_examples=40)
+@examples(16)
 @given(pieces=exact_splittings("AB"))
 def test_a_hamiltonian_splitting_has_the_order_that_free_algebra_says(pieces):
     """Through h^3 at least; beyond, as far as its leading term."""
@@ -200,7 +200,7 @@ def test_a_hamiltonian_splitting_has_the_order_that_free_algebra_says(pieces):
     assert leading == order + 1 if order < 4 else leading and leading > 4
 
 
-@settings(max_examples=15)
+@examples(6)
 @given(pieces=exact_splittings("ABO"))
 def test_a_langevin_splitting_has_the_order_that_free_algebra_says(pieces):
     error = local_error(scheme(fresh_word(pieces), "langevin", "sde"))

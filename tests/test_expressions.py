@@ -7,10 +7,11 @@ import random
 
 import pytest
 import sympy
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from splitting_analysis.expressions import FUNCTIONS, MAX_LENGTH, parse_expression, parse_settings
+from tests.strategies import examples
 
 NAMES = ("x", "m", "tau")
 X, M, TAU = sympy.symbols(NAMES)
@@ -43,7 +44,7 @@ def _grow(inner):
     return st.one_of(binary, smooth, power, quotient, inner.map("-{}".format), inner.map("+({})".format))
 
 
-@settings(max_examples=150)
+@examples(60)
 @given(st.recursive(_LEAVES, _grow, max_leaves=8))
 def test_an_expression_has_the_value_that_python_gives_its_text(text):
     expected = eval(text, {"__builtins__": {}}, {**FUNCTIONS, "pi": math.pi, **AT})  # noqa: S307  our own text

@@ -6,7 +6,7 @@ import math
 
 import numpy as np
 import pytest
-from hypothesis import example, given, settings
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from analytic_models.diffusions import PSLD, VP, Langevin, diffusion_of
@@ -16,6 +16,7 @@ from analytic_models.moments import Moments, run
 from analytic_models.targets import Gaussian, marginal
 from splitting_analysis.catalogue import CATALOGUE, find
 from splitting_analysis.processes import process_of
+from tests.strategies import examples
 
 TARGET = Gaussian([0.0, 0.05, 2.0])
 
@@ -126,7 +127,7 @@ def largest(law, process, target, times):
     return np.sqrt(np.nan_to_num(np.array(ratios), nan=np.inf).min(axis=0).max())
 
 
-@settings(max_examples=60)
+@examples(24)
 @example(find("NVV"), 3, [30.0], 0.1, 20.0, "uniform", True)
 @given(
     st.sampled_from([s for s in CATALOGUE if s.dynamics == "ode" and s.model_name != "langevin"]),

@@ -8,13 +8,14 @@ import mpmath as mp
 import numpy as np
 import pytest
 import scipy.linalg
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from analytic_models import diffusions, linear_flow
 from analytic_models.diffusions import PSLD, VP, Diffusion, Langevin
 from analytic_models.linear_flow import Flow, closed_flow, integrated_flow
 from analytic_models.targets import Gaussian, marginal
+from tests.strategies import examples
 
 TARGET = Gaussian(np.array([4.0, 1.0, 0.2, 0.01]), np.array([1.0, 2.0, -1.0, 0.5]))
 DIFFUSIONS: list[Diffusion] = [
@@ -70,7 +71,7 @@ def random_diffusion(data, number):
     return PSLD(**x), target
 
 
-@settings(max_examples=20)
+@examples(8)
 @given(data=st.data(), dynamics=st.sampled_from(["ode", "sde"]))
 def test_the_two_routes_agree_on_random_models_with_time_dependent_beta(data, dynamics):
     diffusion, target = random_diffusion(data, lambda x: x)

@@ -10,7 +10,7 @@ import mpmath
 import numpy as np
 import pytest
 import sympy
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from analytic_models import moments as module
@@ -21,7 +21,7 @@ from analytic_models.targets import Gaussian, initial, marginal, score
 from splitting_analysis.catalogue import CATALOGUE, find
 from splitting_analysis.schemes import LambdaS, scheme, steps_for
 from tests.oracle_moments import SAMPLERS, Plain
-from tests.strategies import schemes
+from tests.strategies import examples, schemes
 
 PROCESSES: dict[str, Diffusion] = {
     "psld": PSLD(0.3, 2.5, 2.0, 7.0, 0.04), "vp": VP(0.2, 3.5), "langevin": Langevin(0.8, 2.0)
@@ -201,7 +201,7 @@ def settings_of_a_run(draw):
 
 
 @given(settings_of_a_run())
-@settings(max_examples=60)
+@examples(24)
 def test_covariances_stay_positive_and_evaluations_are_counted(case):
     any_scheme, process, spectrum, times, start, denoise = case
     longest = max((after - t) * process.beta(process.T - t) for t, after in pairwise(times))

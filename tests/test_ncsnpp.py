@@ -10,13 +10,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 torch = pytest.importorskip("torch", reason="the network needs torch")
 
 from gpu_samplers import CONFIGS, Config, config_of, ncsnpp  # noqa: E402
 from gpu_samplers.network import layers  # noqa: E402
+from tests.strategies import examples  # noqa: E402
 
 REFERENCE = Path(__file__).parents[2] / "shared" / "reference"
 TINY = Config(8, 8, (1, 2), 1, (4,), 0.5)
@@ -82,7 +83,7 @@ def test_the_outputs_are_those_of_the_released_network(precision, tolerance):
     np.testing.assert_allclose(out.numpy(), io[precision], rtol=0, atol=tolerance)
 
 
-@settings(max_examples=25)
+@examples(10)
 @given(
     mult=st.lists(st.sampled_from([1, 2, 3]), min_size=1, max_size=3),
     attends=st.booleans(),

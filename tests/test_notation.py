@@ -8,7 +8,7 @@ import time
 from fractions import Fraction
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from splitting_analysis import CATALOGUE, find
@@ -25,7 +25,7 @@ from splitting_analysis.notation import (
     read_number,
 )
 from splitting_analysis.spelling import LETTERS, from_openmm
-from tests.strategies import ops, words
+from tests.strategies import examples, ops, words
 
 
 def pointed_at(error: WordError) -> str:
@@ -37,18 +37,19 @@ def pointed_at(error: WordError) -> str:
     return shown[first : len(marker)]
 
 
-@settings(max_examples=60)
+@examples(20)
 @given(words())
 def test_parsing_a_printed_word_gives_the_word_back(word):
     assert parse(str(word)) == word
 
 
+@examples(40)
 @given(ops())
 def test_parsing_a_printed_token_gives_the_token_back(op):
     assert parse(str(op)).ops == (op,)
 
 
-@settings(max_examples=60)
+@examples(20)
 @given(words(), st.lists(st.sampled_from([" ", "  ", "\t", "\n", " \r\n "]), min_size=9, max_size=9))
 def test_the_space_between_tokens_says_nothing(word, gaps):
     spread = "".join(gap + str(op) for gap, op in zip(gaps, word, strict=False)) + gaps[-1]
@@ -104,7 +105,7 @@ def test_a_word_is_exact_data():
     assert word.is_runge_kutta and not parse("S E").is_runge_kutta
 
 
-@settings(max_examples=60)
+@examples(20)
 @given(words())
 def test_the_evaluations_per_step_are_the_letters_s_of_the_text(word):
     assert word.nfe == sum(token[0] == "S" for token in str(word).split())
@@ -232,7 +233,7 @@ def test_5_000_arbitrary_texts_are_words_or_word_errors_and_nothing_else():
     assert read > 50 and refused > 2_500
 
 
-@settings(max_examples=300)
+@examples(100)
 @given(st.text(st.characters(codec=None)))
 def test_any_unicode_text_is_a_word_or_a_word_error(text):
     try:
@@ -264,7 +265,7 @@ def test_a_word_error_survives_the_way_to_another_process():
     assert str(pickle.loads(pickle.dumps(caught.value))) == str(caught.value)  # noqa: S301  our own bytes
 
 
-@settings(max_examples=100)
+@examples(50)
 @given(st.floats(-1e20, 1e20).filter(lambda x: abs(x) > 1e-15))
 def test_a_float_written_out_in_a_word_is_read_as_the_decimal_that_it_shows(value):
     [op] = parse(f"B*{value!r}").ops

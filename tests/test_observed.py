@@ -9,10 +9,11 @@ from fractions import Fraction
 
 import mpmath as mp
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from splitting_analysis.observed import ObservedOrder, observed_order
+from tests.strategies import examples
 
 STEPS = [2**k for k in range(3, 10)]
 
@@ -107,7 +108,7 @@ def test_points_under_the_floor_are_left_out_and_said():
     assert [row.running is None for row in result.rows] == [True] + 4 * [False] + 2 * [True]
 
 
-@settings(max_examples=40)
+@examples(16)
 @given(noise=st.lists(st.floats(-1, 1), min_size=7, max_size=7))
 def test_a_floor_widens_the_interval_by_what_round_off_can_do(noise):
     floor = 1e-9

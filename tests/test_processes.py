@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import scipy.linalg
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 torch = pytest.importorskip("torch", reason="the network score is torch's")
@@ -33,6 +33,7 @@ from gpu_samplers.processes import (  # noqa: E402
 )
 from gpu_samplers.score import NetworkScore  # noqa: E402
 from splitting_analysis import CATALOGUE, find  # noqa: E402
+from tests.strategies import examples  # noqa: E402
 
 REFERENCE = Path(__file__).parents[2] / "shared" / "reference" / "psld_sde.json"
 rates = st.floats(-3, 3)
@@ -49,7 +50,7 @@ class Echo(nn.Module):
         return z[:, : self.channels]
 
 
-@settings(max_examples=40)
+@examples(16)
 @given(entries=st.tuples(rates, rates, rates, rates), delta=st.floats(0, 6))
 def test_the_exponential_is_scipys(entries, delta):
     matrix = np.array(entries).reshape(2, 2)
@@ -59,7 +60,7 @@ def test_the_exponential_is_scipys(entries, delta):
     np.testing.assert_allclose(ours[1], wanted, rtol=1e-9, atol=1e-11 * max(1, np.abs(wanted).max()))
 
 
-@settings(max_examples=40)
+@examples(16)
 @given(
     entries=st.tuples(rates, rates, rates, rates), delta=st.floats(1e-3, 2),
     noise=st.tuples(st.floats(0, 2), st.floats(0, 2)),

@@ -62,6 +62,44 @@ def test_a_run_stopped_in_its_fourth_step_resumes_where_it_was_saved(
     assert {path.name for path in tmp_path.iterdir()} == {"whole.safetensors", "parts.safetensors"}
 
 
+@pytest.mark.parametrize("save_every", [0.0, math.inf])
+def test_losses_that_are_read_late_are_kept_with_the_run(tmp_path, monkeypatch, save_every):
+    """As on a card: whatever stops a run, and wherever it is saved, no loss is lost or counted twice."""
+    whole, parts = tmp_path / "whole.safetensors", tmp_path / "parts.safetensors"
+    straight = train(settings(steps=6), images(), whole)
+    monkeypatch.setattr(training, "_patience", lambda _: 50)
+    monkeypatch.setattr(training, "LOOK_EVERY", 4)
+    late = train(settings(steps=6), images(), tmp_path / "late.safetensors")
+    with pytest.MonkeyPatch.context() as patch:
+        stop_in_step(4, KeyboardInterrupt, patch)
+        with pytest.raises(KeyboardInterrupt):
+            train(settings(steps=6), images(), parts, save_every=save_every)
+    assert torch.load(tmp_path / "parts.safetensors.partial")["step"] == 3
+    record = train(settings(steps=6), images(), parts)
+    assert record["curve"] == late["curve"] and same(weights(whole), weights(parts))
+    (_, first, _), (_, second, _), (_, third, _) = straight["curve"]
+    assert late["curve"][0][1] == pytest.approx((first + second) / 2) and late["curve"][1][1] == third
+
+
+def test_a_run_that_began_on_another_device_is_resumed_with_this_ones_adam(tmp_path):
+    whole, parts = tmp_path / "whole.safetensors", tmp_path / "parts.safetensors"
+    train(settings(steps=6), images(), whole)
+    with pytest.MonkeyPatch.context() as patch:
+        stop_in_step(4, KeyboardInterrupt, patch)
+        with pytest.raises(KeyboardInterrupt):
+            train(settings(steps=6), images(), parts)
+    partial = tmp_path / "parts.safetensors.partial"
+    state = torch.load(partial)
+    state["optimizer"]["param_groups"][0] |= {"fused": True, "foreach": False}
+    torch.save(state, partial)
+    train(settings(steps=6), images(), parts)
+    assert same(weights(whole), weights(parts))
+    state["optimizer"]["param_groups"][0]["amsgrad"] = True
+    torch.save(state, partial)
+    with pytest.raises(ValueError, match="its optimizer is of another kind"):
+        train(settings(steps=6), images(), parts)
+
+
 def train_by_lines(path, stop_at=None):
     """Three steps, with Ctrl-C before the given line of training.py to be run; the lines run, in order."""
     lines = []

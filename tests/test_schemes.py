@@ -7,14 +7,14 @@ from dataclasses import FrozenInstanceError, replace
 from fractions import Fraction
 
 import pytest
-from hypothesis import assume, given, settings
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from splitting_analysis.models import MODELS, Model, Rule, model_of
 from splitting_analysis.notation import Op, Word, WordError, as_word, parse
 from splitting_analysis.program import resolve
 from splitting_analysis.schemes import check, scheme
-from tests.strategies import MODEL_KEYS, exact_parameters, schemes, splitting_words
+from tests.strategies import MODEL_KEYS, exact_parameters, examples, schemes, splitting_words
 from tests.test_notation import pointed_at
 
 EVERY_MODEL = pytest.mark.parametrize("key", MODEL_KEYS, ids="-".join)
@@ -102,7 +102,7 @@ def test_tokens_that_could_not_be_written_are_refused_as_a_word(op):
         as_word([op])
 
 
-@settings(max_examples=40)
+@examples(16)
 @given(st.data())
 @EVERY_MODEL
 def test_a_word_that_lacks_a_piece_or_a_score_is_refused(key, data):
@@ -116,7 +116,7 @@ def test_a_word_that_lacks_a_piece_or_a_score_is_refused(key, data):
         check(Word(ops), model)
 
 
-@settings(max_examples=40)
+@examples(16)
 @given(st.data())
 @EVERY_MODEL
 def test_a_score_evaluated_twice_in_a_row_is_refused(key, data):
@@ -194,7 +194,7 @@ def forward(name, p):
     return [[-p.Gamma / 2, p.iM / 2], [-p.half, -p.nu / 2]], [p.Gamma, p.M * p.nu]
 
 
-@settings(max_examples=15)
+@examples(6)
 @given(exact_parameters())
 @pytest.mark.parametrize(("name", "dynamics"), [key for key in MODEL_KEYS if key[0] != "langevin"])
 def test_the_full_drift_is_the_time_reversal_of_the_forward_process(name, dynamics, p):
@@ -205,7 +205,7 @@ def test_the_full_drift_is_the_time_reversal_of_the_forward_process(name, dynami
     assert list(drift.noise(p)) == [entry if dynamics == "sde" else 0 for entry in noise]
 
 
-@settings(max_examples=15)
+@examples(6)
 @given(exact_parameters())
 @EVERY_MODEL
 def test_the_letters_of_each_splitting_add_up_to_the_full_drift(key, p):
@@ -220,7 +220,7 @@ def test_the_letters_of_each_splitting_add_up_to_the_full_drift(key, p):
                 assert sum(piece.linear(p)[i][j] for piece in pieces) == model.drift.linear(p)[i][j]
 
 
-@settings(max_examples=15)
+@examples(6)
 @given(exact_parameters())
 @EVERY_MODEL
 def test_another_rule_advances_the_same_piece(key, p):
@@ -236,7 +236,7 @@ def stationary_covariance(name, p):
     return [1] if name == "vp" else [1, p.M]
 
 
-@settings(max_examples=15)
+@examples(6)
 @given(exact_parameters())
 @pytest.mark.parametrize(("name", "letter"), [("psld", "O"), ("psld", "L"), ("vp", "L")])
 def test_the_exact_noisy_pieces_leave_the_stationary_law_alone(name, letter, p):
@@ -248,7 +248,7 @@ def test_the_exact_noisy_pieces_leave_the_stationary_law_alone(name, letter, p):
             assert balance == 0
 
 
-@settings(max_examples=15)
+@examples(6)
 @given(exact_parameters())
 @pytest.mark.parametrize("name", ["psld", "vp"])
 def test_the_kick_vanishes_at_the_stationary_score(name, p):

@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import sympy
-from hypothesis import given, reject, settings
+from hypothesis import given, reject
 from hypothesis import strategies as st
 from scipy.optimize import brentq
 
@@ -27,7 +27,7 @@ from analytic_models.targets import Gaussian, digits_spectrum, marginal
 from splitting_analysis.catalogue import CATALOGUE, entries, find
 from splitting_analysis.notation import Word
 from splitting_analysis.schemes import Scheme, scheme
-from tests.strategies import splitting_words
+from tests.strategies import examples, splitting_words
 
 VARIANCES = [0.001, 0.05, 0.3, 0.8, 1.0, 1.5, 4.0]
 PROCESSES: dict[str, Diffusion] = {
@@ -89,7 +89,7 @@ def test_bisection_finds_the_exact_roots_of_jurys_polynomials(name):
 
 
 @given(st.data())
-@settings(max_examples=25)
+@examples(10)
 def test_the_scan_and_the_exact_roots_agree_on_any_word(data):
     """Carried scores, weak instabilities and neutral flows among them; 1x1 and 2x2 maps."""
     keys = [("psld", "ode"), ("vp", "ode"), ("vp", "sde"), ("langevin", "ode"), ("langevin", "sde")]

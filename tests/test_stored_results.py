@@ -13,7 +13,7 @@ from itertools import pairwise
 import pytest
 import torch
 
-from gpu_samplers.embedded import DIGITS
+from gpu_samplers.embedded import BUNDLED
 from reports.experiments import cifar10, quality_data, rounding, runs, sde, store, strong_orders
 from reports.experiments.store import DATA, stored
 from splitting_analysis.catalogue import entries, find
@@ -22,7 +22,11 @@ from splitting_analysis.weak import at_lambda_one
 
 FILES = sorted(path.name for path in DATA.glob("*_*.json") if "weights_sha256" in path.read_text("utf-8"))
 TRAINED = ("network", "slow-network", "digits network", "crossval_network.json", "quality_network.json")
-"""The parts of the files, and the files, that are about the trained network."""
+"""The parts of the files, and the files, that are about the network trained on the digits."""
+OF_PATCHES = ("patches", "patches network", "patches_network.json", "quality_patches.json")
+"""Those about the one trained on patches."""
+AWAITED = {"patches", "quality_patches"}
+"""Files that may be missing: pages say so. All others belong to the package."""
 NAMES = ("mixture", "network")
 
 
@@ -123,10 +127,12 @@ def test_the_store_alone_writes_and_reads_the_files():
 def test_every_file_says_the_command_that_makes_it_now(name):
     """The module is there, and names itself so in its first lines; readdressed, a file is what it was."""
     path, kept = store.path_of(name), store.KEPT[name]
-    document = json.loads(path.read_text("utf-8"))
-    assert document["_command"] == kept.command and document["_about"] == kept.about
     module = DATA.parent / "experiments" / f"{kept.module}.py"
     assert f"\n    python -m reports.experiments.{kept.module}" in module.read_text("utf-8")
+    if name in AWAITED and not path.exists():
+        return
+    document = json.loads(path.read_text("utf-8"))
+    assert document["_command"] == kept.command and document["_about"] == kept.about
 
 
 def test_a_new_address_changes_nothing_else(tmp_path, monkeypatch):
@@ -171,12 +177,12 @@ def hashes(node, name):
 
 
 @pytest.mark.parametrize("file", FILES)
-def test_results_on_the_trained_network_are_about_the_weights_that_are_here(file):
-    here = hashlib.sha256(DIGITS.read_bytes()).hexdigest()
+def test_results_on_a_trained_network_are_about_the_weights_that_are_here(file):
     found = list(hashes(json.loads((DATA / file).read_text("utf-8")), file))
     for name, digest in found:
-        assert digest == (here if name in TRAINED else ""), name
-    assert file == "quality_dataset.json" or any(name in TRAINED for name, _ in found)
+        images = "digits" if name in TRAINED else "patches" if name in OF_PATCHES else ""
+        assert digest == (hashlib.sha256(BUNDLED[images].read_bytes()).hexdigest() if images else ""), name
+    assert file == "quality_dataset.json" or any(name in TRAINED + OF_PATCHES for name, _ in found)
 
 
 def test_no_file_of_results_is_left_out():

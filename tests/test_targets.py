@@ -12,7 +12,8 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 from scipy.integrate import solve_ivp
-from sklearn.datasets import load_digits
+from scipy.sparse.linalg import svds
+from sklearn.datasets import load_digits, load_sample_image
 
 from analytic_models.diffusions import PSLD, VP, Diffusion, Langevin
 from analytic_models.targets import Gaussian, digits_spectrum, initial, load_spectrum, marginal, score
@@ -172,6 +173,28 @@ def test_the_digits_spectrum_is_that_of_the_images():
     singular = np.linalg.svd(centred, compute_uv=False)
     assert np.allclose(values, singular**2 / len(images), atol=1e-12)
     assert np.array_equal(load_spectrum("digits"), values)
+
+
+def test_the_patches_spectrum_has_the_variance_and_the_largest_eigenvalue_of_the_patches():
+    """On a coarser grid, cut here: cheap parts of what the heavy test below computes in full."""
+    halves = [load_sample_image(name)[:, :320] / 127.5 - 1 for name in ("china.jpg", "flower.jpg")]
+    corners = [(i, j) for i in range(0, 396, 15) for j in range(0, 289, 15)]
+    x = np.array([half[i : i + 32, j : j + 32] for half in halves for i, j in corners])
+    x = np.concatenate([x, x[:, :, ::-1]]).transpose(0, 3, 1, 2).reshape(-1, 3072)
+    x -= x.mean(0)
+    values = load_spectrum("patches")
+    assert values.shape == (3072,) and np.all(np.diff(values) <= 0) and values[-1] > 0
+    assert np.square(x).sum() / len(x) == pytest.approx(values.sum(), rel=0.02)
+    largest = svds(x, 8, v0=np.ones(len(x)), return_singular_vectors=False)
+    assert np.sort(largest)[::-1] ** 2 / len(x) == pytest.approx(values[:8], rel=0.08)
+
+
+@pytest.mark.heavy
+def test_the_patches_spectrum_is_that_of_the_patches_trained_on():
+    taught, _ = pytest.importorskip("gpu_samplers.data").patches().split()
+    x = taught.flatten(1).double().numpy()
+    values = np.linalg.eigvalsh(np.cov(x, rowvar=False, bias=True))[::-1]
+    assert load_spectrum("patches") == pytest.approx(values, rel=1e-6)
 
 
 def test_a_spectrum_is_read_from_numbers_and_files(tmp_path):

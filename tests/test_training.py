@@ -216,6 +216,7 @@ def test_the_rate_rises_in_the_warmup_and_falls_to_zero():
         ({"warmup": -1}, "warmup = -1"),
         ({"eps": 0.0}, "eps = 0.0"),
         ({"eps": 1.0}, "eps = 1.0"),
+        ({"precision": "bfloat16"}, "precision = bfloat16; it is float32 or bf16"),
     ],
 )
 def test_settings_that_cannot_be_trained_are_refused(changes, says):
@@ -243,6 +244,89 @@ def test_a_loss_that_is_not_finite_stops_the_training_and_names_the_step(tmp_pat
     assert not (tmp_path / "net.safetensors").exists()
 
 
+def test_a_loss_that_is_read_late_still_names_the_first_bad_step(tmp_path, monkeypatch):
+    """As on a card: steps 2 and 3 have been taken with what step 2 spoiled."""
+    monkeypatch.setattr(training, "_patience", lambda _: 50)
+    monkeypatch.setattr(training, "LOOK_EVERY", 3)
+    losses, loss = [], training.loss_of
+
+    def spoiled(network, *drawn):
+        losses.append(1)
+        return loss(network, *drawn) * (math.inf if len(losses) == 2 else 1)
+
+    monkeypatch.setattr(training, "loss_of", spoiled)
+    with pytest.raises(FloatingPointError, match="the loss is inf in step 2 of 4"):
+        train(settings(), images(), tmp_path / "net.safetensors")
+    assert len(losses) == 3 and not list(tmp_path.iterdir())
+
+
+def test_the_times_of_a_card_begin_at_one_of_so_many_places_and_cover_the_process_evenly():
+    told, apart = settings(batch=6, eps=0.1), 0.9 / 6
+    found = {tuple(training._times(told, torch.rand(1), 4).tolist()) for _ in range(100)}
+    assert len(found) == 4
+    for times in found:
+        assert np.diff(np.sort(times)) == pytest.approx(apart, rel=1e-4)
+        assert 0.1 <= min(times) < 0.1 + apart
+    free = {tuple(training._times(told, torch.rand(1), 0).tolist()) for _ in range(100)}
+    assert len(free) > 90
+
+
+def test_no_kernel_is_computed_in_a_step_on_a_card():
+    told = settings(batch=5)
+    training._factors.cache_clear()
+    training._prepare(told)
+    made = training._factors.cache_info().misses
+    for _ in range(200):
+        tau = training._times(told, torch.rand(1), training.OFFSETS)
+        training._factors(told.process, tuple(tau.tolist()))
+    assert made == training.OFFSETS == training._factors.cache_info().misses
+
+
+def test_in_bf16_the_network_multiplies_in_bf16_and_keeps_its_weights_in_float32(tmp_path, calls):
+    paths = [tmp_path / f"{name}.safetensors" for name in training.PRECISIONS]
+    records = [
+        train(settings(precision=name), images(), path)
+        for name, path in zip(training.PRECISIONS, paths, strict=True)
+    ]
+    plain, half = (weights(path) for path in paths)
+    assert {value.dtype for value in half.values()} == {torch.float32} and not same(plain, half)
+    for key, value in half.items():
+        assert torch.allclose(value, plain[key], atol=1e-2), key
+    for exact, rounded in zip(*(record["curve"] for record in records), strict=True):
+        assert rounded == pytest.approx(exact, rel=1e-2)
+        assert rounded[1:] != exact[1:]
+    assert [record["precision"] for record in records] == list(training.PRECISIONS)
+
+
+def test_a_compiled_training_is_the_same_training_and_its_record_says_so(tmp_path, monkeypatch):
+    compiled = []
+    monkeypatch.setattr(nn.Module, "compile", lambda module, **options: compiled.append((module, options)))
+    record = train(settings(), images(), tmp_path / "a.safetensors", compile=True)
+    plain = train(settings(), images(), tmp_path / "b.safetensors")
+    assert [(type(module).__name__, options) for module, options in compiled] == [
+        ("NCSNpp", {"dynamic": False})
+    ]
+    assert same(weights(tmp_path / "a.safetensors"), weights(tmp_path / "b.safetensors"))
+    assert record["compiled"] is True and "compiled" not in plain
+
+
+@pytest.mark.heavy
+def test_what_torch_compiles_comes_to_the_same_weights_up_to_rounding(tmp_path):
+    told = settings(config=replace(TINY, dropout=0.0))
+    for name, compile_ in (("a", True), ("b", False)):
+        train(told, images(), tmp_path / f"{name}.safetensors", compile=compile_)
+    ours, plain = (weights(tmp_path / f"{name}.safetensors") for name in "ab")
+    assert all(torch.allclose(ours[key], value, atol=1e-4) for key, value in plain.items())
+
+
+def test_of_many_held_out_images_as_many_are_looked_at_as_cost_little(tmp_path, calls, monkeypatch):
+    monkeypatch.setattr(training, "MOST_HELD", 3)
+    train(settings(), images(40), tmp_path / "net.safetensors")
+    _, held = images(40).split()
+    looks = [x for taught, x, *_ in calls if not taught]
+    assert len(held) == 8 and len(looks) == 2 and all(torch.equal(x, held[::3]) for x in looks)
+
+
 def test_the_command_trains_what_the_function_trains(tmp_path, capsys):
     out = tmp_path / "net.safetensors"
     assert exit_of_the_command(tmp_path) == 0
@@ -264,6 +348,7 @@ def test_the_command_trains_what_the_function_trains(tmp_path, capsys):
         (["--out", "net.safetensors", "--data", "few.npz"], "--config: give the network for these images"),
         (["--out", "net.safetensors", "--param", "gamma=1"], "gamma"),
         (["--out", "net.safetensors", "--steps", "0"], "steps = 0"),
+        (["--out", "net.safetensors", "--precision", "half"], "precision = half"),
     ],
 )
 def test_the_command_refuses_what_cannot_be_done(tmp_path, monkeypatch, capsys, arguments, says):

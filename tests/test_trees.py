@@ -6,7 +6,7 @@ from fractions import Fraction
 
 import pytest
 import sympy as sp
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from splitting_analysis.algebra import SYMBOLS, algebra
@@ -21,6 +21,7 @@ from splitting_analysis.trees import (
     taylor,
     time_derivative,
 )
+from tests.strategies import examples
 
 x, m, tau = sp.symbols("x m tau")
 FUNCTIONS = {"x": x, "m": m, "sx": sp.exp(x + 2 * m) * (1 + tau), "sq": x**3 * sp.exp(3 * tau)}
@@ -59,7 +60,7 @@ def trees(depth=2, labels=()):
     return st.one_of(ends, st.sampled_from(["sx", "sq"]).flatmap(node))
 
 
-@settings(max_examples=40)
+@examples(16)
 @given(tree=trees(), component=st.sampled_from("xm"), direction=trees(1))
 def test_the_derivative_of_a_tree_is_that_of_its_function_along_the_direction(tree, component, direction):
     terms = derivative(tree, component, direction, ARGUMENTS)
@@ -67,7 +68,7 @@ def test_the_derivative_of_a_tree_is_that_of_its_function_along_the_direction(tr
     assert same(sum(map(value, terms)), true)
 
 
-@settings(max_examples=40)
+@examples(16)
 @given(tree=trees())
 def test_the_time_derivative_of_a_tree_is_that_of_its_function(tree):
     terms = time_derivative(tree, frozenset({"sx", "sq"}))
@@ -122,7 +123,7 @@ def test_leaves_are_visited_in_the_order_in_which_they_are_replaced(tree):
     assert seen == list(leaves(tree))
 
 
-@settings(max_examples=40)
+@examples(16)
 @given(terms=st.lists(st.tuples(trees(labels=("e1",)), st.integers(-3, 3)), max_size=8))
 def test_gathering_loses_nothing(terms):
     a = algebra()

@@ -23,8 +23,8 @@ def gaussian(
     spectrum: Annotated[
         str | None,
         typer.Option(
-            help="Variances of the target: digits, FILE.npy, or numbers v1,v2,... (default: digits; 1 for "
-            "langevin, which needs positive ones)."
+            help="Variances of the target: digits, patches (of photographs), FILE.npy, or numbers v1,v2,... "
+            "(default: digits; 1 for langevin, which needs positive ones)."
         ),
     ] = None,
     start: Annotated[str, typer.Option(help="prior (stationary law) or pT (exact law at T).")] = "prior",
@@ -60,8 +60,8 @@ def gaussian(
     law, w2 that of positions and momenta, kl_x the Kullback-Leibler divergence
     of data from sampler over the modes with positive variance. A run that
     blew up because its steps are beyond the stability limit is called
-    unstable, with the step, the limit (none in a mode that rightly grows) and the
-    mode (in JSON under unstable).
+    unstable, with the step, the limit (none in a mode that rightly grows) and
+    the mode (in JSON under unstable).
 
     \b
     Examples:

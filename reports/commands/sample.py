@@ -62,7 +62,10 @@ def sample(
         ),
     ] = None,
     checkpoint: Annotated[
-        Path | None, typer.Option(help="A .ckpt, .pt or .safetensors (default: the digits network).")
+        Path | None,
+        typer.Option(
+            help="A .ckpt, .pt or .safetensors; or digits (the default) or patches: they come with this."
+        ),
     ] = None,
     config: Annotated[
         str | None, typer.Option(help="Its configuration, a name or a .json file, if it does not hold one.")
@@ -217,13 +220,14 @@ def _network_and_process(
     import torch
 
     from gpu_samplers.checkpoints import network_of, read_checkpoint
-    from gpu_samplers.embedded import DIGITS, recorded_settings
+    from gpu_samplers.embedded import BUNDLED, bundled_path, recorded_settings
     from gpu_samplers.processes import PSLD, VP
 
     kinds: dict[str, type[PSLD | VP]] = {"psld": PSLD, "vp": VP}
     if config is not None and checkpoint is None:
         raise ValueError("--config: the digits network has its own; give --checkpoint too")
-    path = checkpoint or DIGITS
+    given = checkpoint or Path("digits")
+    path = bundled_path(str(given)) if str(given) in BUNDLED else given
     stored = read_checkpoint(path)
     kind = kinds[model]
     try:

@@ -1,6 +1,6 @@
 """Is a reduced sampler better than its naive one at the same budget? Differences with their standard errors.
 
-    python -m reports.experiments.comparisons [dataset | network ...]
+    python -m reports.experiments.comparisons [dataset | network | patches ...]
 
 draws the samples of the cells in question again (`quality`, same seed) and writes
 `reports/data/crossval_comparisons.json`, after every comparison: a run that was stopped goes on where it was.
@@ -16,7 +16,6 @@ from typing import Any
 import numpy as np
 import torch
 
-from gpu_samplers.features import digit_features
 from gpu_samplers.processes import Array
 from gpu_samplers.quality import frechet_distance, nearest_squares, still_pixel_squares
 from reports.experiments import quality, store
@@ -28,10 +27,15 @@ from splitting_analysis.catalogue import find
 
 GROUPS = 16
 """Left out one at a time (the jackknife)."""
+
+
+def _nearest(samples: torch.Tensor, images: torch.Tensor) -> torch.Tensor:
+    return nearest_squares(samples, images) / images[0].numel()
+
+
 NOISES: dict[str, Callable[[torch.Tensor, torch.Tensor], torch.Tensor]] = {
-    "dataset": lambda samples, images: nearest_squares(samples, images) / images[0].numel(),
-    "network": still_pixel_squares,
-}
+    "dataset": _nearest, "network": still_pixel_squares, "patches": _nearest,
+}  # fmt: skip
 """The noise of each sample, (n,): as the page on quality judges it."""
 
 
@@ -62,7 +66,8 @@ def comparison(where: Target, pair: tuple[str, str], grid: str, nfe: int, number
     names = ("frechet", "frechet_error", "noise", "noise_error")
     if naive is None or reduced is None:
         return found | dict.fromkeys(names)
-    a, b = digit_features(naive), digit_features(reduced)
+    seen = quality.FEATURES[where.images]
+    a, b = seen(naive), seen(reduced)
     noise = NOISES[where.name]
     apart = (noise(naive, where.data) - noise(reduced, where.data)).numpy()
     values = (

@@ -31,15 +31,17 @@ STEPS = {
     "mixture": (8, 16, 32, 64, 128, 256),
     "network": (64, 128, 256, 512, 1024, 2048),
     "slow-network": (16, 32, 64, 128, 256, 512),
+    "patches": (64, 128, 256, 512, 1024),
 }
 STEPS_RK = {
     "mixture": (48, 64, 96, 128, 192, 256),
     "network": (768, 1024, 1536, 2048, 3072),
     "slow-network": (32, 48, 64, 96, 128, 192),
+    "patches": (768, 1024, 1536, 2048),
 }
 """Numbers of steps by target. A network changes within 1/1000 of its forward time (the Fourier features of
 log tau): orders show with smaller steps. Runge-Kutta words reach round-off with fewer steps than others."""
-PATHS = {"mixture": 64, "network": 8}
+PATHS = {"mixture": 64, "network": 8, "patches": 4}
 """Samples, each with its Brownian path, of the strong errors; other targets have deterministic ones only."""
 SLOWER = 16
 """By what the frequencies of the slow network's Fourier features of log tau are divided."""

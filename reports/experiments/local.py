@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
@@ -32,6 +32,7 @@ from reports.experiments.targets import (
     has_network,
     images,
     network_target,
+    patches_target,
 )
 from splitting_analysis.catalogue import entries
 from splitting_analysis.schemes import Scheme
@@ -58,6 +59,8 @@ class Case:
     repeats: int = 1
     """For a leading power above 3: the largest step as a share of the forward time, how many step sizes, and
     over how many close times they are averaged."""
+    directions: int = 0
+    """Of the noise of stochastic samplers, drawn at random: closed forms sum over them; 0: all."""
 
     @property
     def scores(self) -> tuple[Diffusion, engine.Score, Score]:
@@ -107,6 +110,12 @@ def trained_network() -> Case:
     return _network("NCSN++ trained on the digits, 8 × 8", digits_target())
 
 
+def patches_network() -> Case:
+    """The NCSN++ of the patches, in six channels of 32 x 32 pixels: too many for noise in every direction."""
+    what = "NCSN++ trained on patches of photographs, 3 × 32 × 32, noise in 8 random directions"
+    return replace(_network(what, patches_target()), directions=8)
+
+
 def _network(what: str, target: Target) -> Case:
     # Fourier features of log t with frequencies of some 16: the network changes within 1/100 of a time.
     return Case(what, target, (0.9, 0.3), 0.5, 1e-5, 1 / 250, 9, 32)
@@ -118,7 +127,12 @@ CASES: dict[str, Callable[[], Case]] = {
     "data set": data_set,
     "random network": random_network,
     "digits network": trained_network,
+    "patches network": patches_network,
 }
+
+
+OF_NETWORK = {"digits network": "digits", "patches network": "patches"}
+"""The cases that need weights, with the images these were trained on."""
 
 
 @torch.no_grad()
@@ -145,6 +159,13 @@ def noised(target: Target, tau: float, seed: int) -> Tensor:
     return mean + torch.einsum("ij,j...->i...", factor, noise)
 
 
+def directions(shape: tuple[int, ...], number: int, seed: int) -> Tensor:
+    """Random orthonormal directions (number, *shape), float64."""
+    generator = torch.Generator().manual_seed(seed)
+    normals = torch.randn(math.prod(shape), number, generator=generator, dtype=torch.float64)
+    return torch.linalg.qr(normals)[0].T.reshape(number, *shape)
+
+
 def ode_row(case: Case, scheme: Scheme, tau: float) -> dict[str, Any]:
     """One deterministic scheme at one state, as a row of the page."""
     high = (local_error(scheme).leading or 0) > 3
@@ -164,7 +185,8 @@ def ode_row(case: Case, scheme: Scheme, tau: float) -> dict[str, Any]:
 def sde_rows(case: Case, schemes: tuple[Scheme, ...]) -> list[dict[str, Any]]:
     """Stochastic schemes at one state, as rows of the page."""
     z = noised(case.target, case.sde_tau, SEED)
-    found = sde.compare(schemes, *case.scores, z, case.sde_tau, case.sde_step)
+    units = directions(case.target.shape, case.directions, SEED) if case.directions else None
+    found = sde.compare(schemes, *case.scores, z, case.sde_tau, case.sde_step, units=units)
     return [
         {
             "scheme": name, "kind": kind, "predicted": rounded(c.predicted), "measured": rounded(c.measured),
@@ -203,5 +225,5 @@ def keep(name: str, watch: Watch = SILENT) -> None:
 
 
 if __name__ == "__main__":
-    there = [name for name in CASES if name != "digits network" or has_network()]
+    there = [name for name in CASES if name not in OF_NETWORK or has_network(OF_NETWORK[name])]
     main(store.KEPT["local"].command, __doc__, {name: partial(keep, name) for name in there})

@@ -1,9 +1,10 @@
 """Quality of samples against evaluations, for every PSLD sampler: computed once, stored as data.
 
     python -m reports.experiments.quality --target dataset     the exact score of the digits data set
-    python -m reports.experiments.quality --target network     the trained network
+    python -m reports.experiments.quality --target network     the network trained on the digits
+    python -m reports.experiments.quality --target patches     that trained on patches of photographs
 
-write `reports/data/quality_dataset.json` and `quality_network.json`, cell by cell: a run that was
+write `reports/data/quality_dataset.json` and so on, cell by cell: a run that was
 stopped goes on where it was, and `--up-to 50` leaves larger budgets for later. lambda_s is tuned by
 the Fréchet distance of other, fewer samples of the exact score, also for the network; `dataset` is
 therefore run first.
@@ -12,7 +13,7 @@ therefore run first.
 from __future__ import annotations
 
 from argparse import ArgumentParser
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, replace
 from functools import cache, partial
 from typing import Any
@@ -23,19 +24,22 @@ import torch
 from analytic_models import diffusions, moments
 from analytic_models.distances import score_card
 from analytic_models.grids import grid as analytic_grid
-from analytic_models.targets import Gaussian, digits_spectrum
+from analytic_models.targets import BUNDLED as SPECTRA
+from analytic_models.targets import Gaussian
 from gpu_samplers import engine
-from gpu_samplers.data import digits
+from gpu_samplers.data import BUNDLED as IMAGES
+from gpu_samplers.data import digits, patches
 from gpu_samplers.exact import data_set_score
 from gpu_samplers.features import FILE as CLASSIFIER
 from gpu_samplers.features import digit_features
-from gpu_samplers.processes import PSLD, grid, steps_for
+from gpu_samplers.patch_features import patch_features
+from gpu_samplers.processes import PSLD, Array, grid, steps_for
 from gpu_samplers.quality import frechet_distance, residual_noise, still_pixel_noise
 from reports.experiments import store
 from reports.experiments.quality_data import GRIDS, NFES, RULES, Cell, Key, key_of, path_of, save, stored
 from reports.experiments.runner import SILENT, Watch, run
 from reports.experiments.scores import Diffusion
-from reports.experiments.targets import Target, digits_target, exact_target, images
+from reports.experiments.targets import Target, digits_target, exact_target, images, patches_target
 from splitting_analysis.catalogue import entries, find
 from splitting_analysis.schemes import Scheme
 
@@ -45,8 +49,14 @@ TUNING_SEED, TUNING_SAMPLES = 1, 512
 SEED = 0
 EXACT = ("w2_x", "kl_x", "worst_mode_x")
 """Exact Gaussian errors that stand beside the qualities."""
-SAMPLES = {"dataset": 1797, "network": 512}
+SAMPLES = {"dataset": 1797, "network": 512, "patches": 512}
 FLOOR_DRAWS = 20
+MOST_AT_ONCE = 2**17
+"""Pixels and channels of the samples that are made together: all digits of a cell, 42 patches."""
+FEATURES: Mapping[str, Callable[[torch.Tensor], Array]] = {
+    "digits": digit_features, "patches": patch_features,
+}  # fmt: skip
+"""The space of the Fréchet distance, by the images that samples should look like."""
 
 
 @cache
@@ -56,10 +66,11 @@ def target(name: str) -> Target:
         target = exact_target(name, PSLD(), images())
         fast = data_set_score(PSLD(), digits().pixels)  # in its own precision, whichever is asked for
         return replace(target, machine=lambda _: fast, data=digits().pixels)
+    if name == "patches":
+        return patches_target(name, patches().split()[0])
     if name != "network":
-        raise ValueError(f"no target {name!r}; there are: dataset, network")
-    seen, _ = digits().split()
-    return digits_target(name, seen)
+        raise ValueError(f"no target {name!r}; there are: {', '.join(SAMPLES)}")
+    return digits_target(name, digits().split()[0])
 
 
 def schemes() -> tuple[Scheme, ...]:
@@ -70,12 +81,12 @@ def schemes() -> tuple[Scheme, ...]:
 def samples_of(
     where: Target, scheme: Scheme, grid_name: str, nfe: int, lambda_s: float, seed: int, number: int
 ) -> torch.Tensor | None:
-    """Positions (number, 1, 8, 8) at the end of a run; None where the sampler diverged."""
+    """Positions (number, *shape) at the end of a run; None where the sampler diverged."""
     times = grid(grid_name, steps_for(nfe, scheme), where.process.T, EPS)
     shape = where.shape
     runs = engine.sample(
         scheme, where.process, where.machine(torch.float32), times, shape, range(number), seed,
-        batch=number, lambda_s=lambda_s,
+        batch=min(number, MOST_AT_ONCE // where.data[0].numel()), lambda_s=lambda_s,
     )  # fmt: skip
     try:
         return torch.cat([batch.z[0] for batch in runs])
@@ -86,18 +97,28 @@ def samples_of(
 @cache
 def reference(name: str) -> np.ndarray[Any, np.dtype[np.float64]]:
     """Features of the target's images."""
-    return digit_features(target(name).data)
+    where = target(name)
+    return FEATURES[where.images](where.data)
 
 
 def qualities(where: Target, samples: torch.Tensor | None) -> dict[str, float | None]:
     """Fréchet distance, residual noise, noise at still pixels; None where there is nothing to judge."""
-    if samples is None or not np.isfinite(features := digit_features(samples)).all():
-        return dict.fromkeys(("frechet", "residual", "still"))
+    measures = ("frechet", "residual", "still")
+    if samples is None or not samples.isfinite().all():
+        return dict.fromkeys(measures)
+    features = FEATURES[where.images](samples)
+    if not np.isfinite(features).all():
+        return dict.fromkeys(measures)
     return {
         "frechet": store.rounded(frechet_distance(features, reference(where.name))),
         "residual": store.rounded(residual_noise(samples, where.data)),
-        "still": store.rounded(still_pixel_noise(samples, where.data)),
+        "still": store.rounded(still_pixel_noise(samples, where.data)) if has_still_pixels(where) else None,
     }
+
+
+def has_still_pixels(where: Target) -> bool:
+    """Whether some pixel is the same in all images of the target."""
+    return bool((where.data == where.data[0]).all(0).any())
 
 
 @cache
@@ -114,11 +135,11 @@ def tuned(scheme: Scheme, grid_name: str, nfe: int) -> float:
 
 
 def gaussian(
-    process: Diffusion, scheme: Scheme, grid_name: str, nfe: int, lambda_s: float
+    process: Diffusion, scheme: Scheme, grid_name: str, nfe: int, lambda_s: float, images: str = "digits"
 ) -> dict[str, float]:
-    """Exact errors of the same run on the Gaussian with the digits' spectrum."""
+    """Exact errors of the same run on the Gaussian with the spectrum of these images."""
     diffusion = diffusions.PSLD(**asdict(process))
-    law = Gaussian(digits_spectrum())
+    law = Gaussian(SPECTRA[images]())
     times = analytic_grid(grid_name, steps_for(nfe, scheme), process.T, EPS)
     end = moments.run(scheme, diffusion, law, times, "prior", denoise=True, lambda_s=lambda_s)
     card = score_card(end, diffusion, law)
@@ -134,7 +155,8 @@ def cell(where: Target, key: Key, number: int, lambda_s: float | None = None) ->
     samples = samples_of(where, scheme, grid_name, nfe, lambda_s, SEED, number)
     return {
         "scheme": name, "grid": grid_name, "nfe": nfe, "rule": rule, "lambda_s": lambda_s,
-        **qualities(where, samples), **gaussian(where.process, scheme, grid_name, nfe, lambda_s),
+        **qualities(where, samples),
+        **gaussian(where.process, scheme, grid_name, nfe, lambda_s, where.images),
     }  # fmt: skip
 
 
@@ -153,19 +175,20 @@ def floors(where: Target, number: int) -> dict[str, float]:
 
     bootstrap   Fréchet distance of `number` images drawn with replacement, mean over draws
     spread      standard deviation of that distance over the draws: differences below it are chance
-    held_out    Fréchet distance between held-out images and those trained on (network only)
-    residual    mean squared distance per pixel from held-out images to those trained on (network only)
+    held_out    Fréchet distance between held-out images and those trained on (networks only)
+    residual    mean squared distance per pixel from held-out images to those trained on (networks only)
     """
     rng, features = np.random.default_rng(SEED), reference(where.name)
     draws = [
         frechet_distance(features[rng.integers(len(features), size=number)], features)
         for _ in range(FLOOR_DRAWS)
     ]
-    seen, held = digits().split()
+    seen, held = IMAGES[where.images]().split()
+    of = FEATURES[where.images]
     return {
         "bootstrap": store.rounded(float(np.mean(draws))),
         "spread": store.rounded(float(np.std(draws, ddof=1))),
-        "held_out": store.rounded(frechet_distance(digit_features(held), digit_features(seen))),
+        "held_out": store.rounded(frechet_distance(of(held), of(seen))),
         "residual": store.rounded(residual_noise(held, seen)),
     }
 

@@ -36,8 +36,6 @@ PREDICTED_STEPS = (10, 20, 40, 80)
 PREDICTED_SAMPLES = 2
 CUT = 0.001
 """Forward time at which the score's change is last looked at: where sampling ends."""
-CENTRE = slice(2, 6)
-"""Rows and columns that count as the centre of an 8x8 image."""
 
 
 def kick(process: Diffusion, z: Tensor, s: Tensor, tau: float, h: float) -> Tensor:
@@ -52,7 +50,8 @@ def changes(
 ) -> list[dict[str, float]]:
     """The relative change of the score under B in every step of RSE, in the norm over the batch.
 
-    By component of the score; where the images are 8x8, for centre and border of the position's score too.
+    By component of the score; of images, for centre (half of rows and columns) and border of the position's
+    score too.
     """
     score, process, rse = target.machine(torch.float64), target.process, find("RSE")
     smooth = target.smooth
@@ -64,9 +63,10 @@ def changes(
             s = smooth(z, time_now)
             moved = smooth(kick(process, z, s, tau, h), time_now)
         row = {"tau": tau, "x": _relative(s[0], moved[0]), "m": _relative(s[1], moved[1])}
-        if target.shape[-2:] == (8, 8):
+        if len(target.shape) == 3:
             centre = torch.zeros(target.shape, dtype=torch.bool)
-            centre[..., CENTRE, CENTRE] = True
+            inner = slice(target.shape[-1] // 4, -(target.shape[-1] // 4))
+            centre[..., inner, inner] = True
             row["centre"] = _relative(s[0][:, centre], moved[0][:, centre])
             row["border"] = _relative(s[0][:, ~centre], moved[0][:, ~centre])
         rows.append(row)

@@ -29,7 +29,7 @@ DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16}
 STEPS = (8, 32, 128, 1024)
 STEPS_SDE = (16, 64, 256)
 """Among those of the stored strong errors."""
-STEPS_RK = {"mixture": (4, 8, 16, 32), "network": (8, 32, 128, 512)}
+STEPS_RK = {"mixture": (4, 8, 16, 32), "network": (8, 32, 128, 512), "patches": (8, 32, 128, 512)}
 """Runge-Kutta words reach round-off with fewer steps; on a network, not before they resolve its time."""
 
 

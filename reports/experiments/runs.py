@@ -12,7 +12,14 @@ from gpu_samplers.noise import Noise
 from gpu_samplers.processes import PSLD
 from reports.experiments.ode import exact_flow
 from reports.experiments.scores import Diffusion, Tensor, as_engine_sees
-from reports.experiments.targets import Target, digits_target, exact_target, has_network, images
+from reports.experiments.targets import (
+    Target,
+    digits_target,
+    exact_target,
+    has_network,
+    images,
+    patches_target,
+)
 from splitting_analysis.catalogue import find
 from splitting_analysis.schemes import Scheme
 
@@ -27,7 +34,7 @@ CUT = 0.2
 
 @cache
 def targets() -> dict[str, Target]:
-    """Exact scores on 8x8 digits and, where its weights are there, the network trained on them.
+    """Exact scores on 8x8 digits and, where their weights are there, the networks that come with the package.
 
     mixture: Gaussians of variance WIDTH around the first COMPONENTS digits, smooth at every time.
     dataset: the first IMAGES digits themselves, whose score decides between images ever faster near the data.
@@ -36,7 +43,8 @@ def targets() -> dict[str, Target]:
         "mixture": exact_target("mixture", PSLD(), images()[:COMPONENTS], WIDTH),
         "dataset": exact_target("dataset", PSLD(), images()[:IMAGES]),
     }
-    return found | ({"network": digits_target()} if has_network() else {})
+    networks = {"network": ("digits", digits_target), "patches": ("patches", patches_target)}
+    return found | {name: make() for name, (images, make) in networks.items() if has_network(images)}
 
 
 def starts(target: Target, samples: int = SAMPLES, seed: int = SEED) -> Tensor:

@@ -55,6 +55,7 @@ KEPT = {
     "reuse": Kept("crossval_reuse", "reuse", "What score reuse assumes on scores that are not Gaussian"),
     "rounding": Kept("crossval_rounding", "rounding", "Rounding of the network against truncation"),
     "network": Kept("crossval_network", "samples", "The digits network beside its data"),
+    "patches": Kept("patches_network", "judge", "The patches network beside its data", "FOLDER"),
     "comparisons": Kept(
         "crossval_comparisons", "comparisons", "Naive against reduced samplers at one budget"
     ),
@@ -68,7 +69,7 @@ KEPT = {
             f"quality_{name}", "quality", f"Quality of samples against evaluations, target: {name}",
             f"--target {name}", rows="cells",
         )
-        for name in ("dataset", "network")
+        for name in ("dataset", "network", "patches")
     },
 }  # fmt: skip
 """All files of results by the names that pages and tests ask for."""

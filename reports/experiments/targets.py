@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
 import torch
 
 from gpu_samplers import embedded, engine
-from gpu_samplers.data import digits
+from gpu_samplers.data import digits, patches
 from gpu_samplers.exact import MixtureScore
 from gpu_samplers.score import NetworkScore
 from reports.experiments.scores import Diffusion, Score, Tensor, network_score
@@ -21,7 +22,8 @@ class Target:
 
     machine(dtype) is the score with the network (or the exact score's arithmetic) in `dtype`; `data`
     (k, *shape) are centres of a mixture, or images that samples should look like; `weights` is the SHA-256 of
-    the network's file, "" for an exact score.
+    the network's file, "" for an exact score. `images` names the set in `gpu_samplers.data.BUNDLED` that the
+    data are from: what judges samples of it is found by that name.
     """
 
     name: str
@@ -30,6 +32,7 @@ class Target:
     machine: Callable[[torch.dtype], engine.Score]
     data: Tensor
     weights: str = ""
+    images: str = "digits"
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -59,7 +62,7 @@ def exact_target(
 
 def network_target(
     name: str, load: Callable[[torch.dtype], tuple[torch.nn.Module, Diffusion]], data: Tensor,
-    weights: str = "",
+    weights: str = "", images: str = "digits",
 ) -> Target:  # fmt: skip
     """A network; load(dtype) gives a copy of it in `dtype` and its process."""
     network, process = load(torch.float64)
@@ -67,15 +70,24 @@ def network_target(
     def machine(dtype: torch.dtype) -> engine.Score:
         return NetworkScore(load(dtype)[0], process, dtype)
 
-    return Target(name, process, network_score(network, process), machine, data, weights)
+    return Target(name, process, network_score(network, process), machine, data, weights, images)
 
 
 def digits_target(name: str = "network", data: Tensor | None = None) -> Target:
-    """The network that comes with the package, by default with all digits as its data."""
-    data = images() if data is None else data
-    return network_target(name, embedded.digits_network, data, digest(embedded.DIGITS))
+    """The digits network that comes with the package, by default with all digits as its data."""
+    return _bundled(name, "digits", images() if data is None else data)
 
 
-def has_network() -> bool:
-    """Whether the weights of the digits network are in this copy."""
-    return embedded.DIGITS.is_file()
+def patches_target(name: str = "patches", data: Tensor | None = None) -> Target:
+    """The patches network, by default with every sixteenth of the patches that it was trained on."""
+    return _bundled(name, "patches", patches().split()[0][::16].double() if data is None else data)
+
+
+def _bundled(name: str, images: str, data: Tensor) -> Target:
+    load = partial(embedded.bundled_network, images)
+    return network_target(name, load, data, digest(embedded.bundled_path(images)), images)
+
+
+def has_network(images: str = "digits") -> bool:
+    """Whether the weights of the network for a set of images are in this copy."""
+    return embedded.BUNDLED[images].is_file()

@@ -7,13 +7,17 @@ from typing import Any
 from scipy.stats import t as student
 
 from reports.experiments.store import KEPT, stored
-from reports.pages.absent import absent
+from reports.pages.absent import absent, parts_absent
 from reports.pages.settings import Settings
 from reports.render.document import Block, Cell, Column, Figure, Heading, Line, Page, Panel, Table, text
 from reports.render.spelling import count, link, number, power, share
 from splitting_analysis.catalogue import find
 
 SLUG, TITLE = "crossval-local", "Cross-validation: one step"
+NETWORKS = {
+    "digits network": "the network trained on the digits",
+    "patches network": "the network trained on patches of photographs",
+}
 CERTAIN = 3
 KINDS = {"mean": "mean", "second moments": "second moments", "strong": "mean square"}
 
@@ -43,6 +47,7 @@ def build(_: Settings) -> Page:
     ]
     for name, target in targets.items():
         body += _target(name, target, document["_rotations"])
+    body += parts_absent("local", NETWORKS, targets)
     return Page(SLUG, TITLE, _lead(targets), tuple(body))
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from reports.experiments.store import stored
-from reports.pages.absent import absent
+from reports.pages.absent import absent, parts_absent
 from reports.pages.settings import Settings
 from reports.render.document import (
     Block,
@@ -24,6 +24,7 @@ from reports.render.spelling import listed
 
 TARGETS = {
     "mixture": "mixture around ten digits", "dataset": "a hundred digits", "network": "trained network",
+    "patches": "network trained on patches of photographs",
 }  # fmt: skip
 PARTS = {
     "x": ("position", "largest"), "m": ("momentum", "largest"), "centre": ("position", "centre"),
@@ -41,8 +42,9 @@ def build(_: Settings) -> Page:
         text(
             "A reduced sampler takes for A the score from before B. Along runs of RSE the score is "
             "evaluated again after B, at the same time: shown is |change| / |score|, in the norm over all "
-            "samples and the pixels in question; the centre is the middle 4×4 pixels of 8×8."
+            "samples and the pixels in question; the centre is the middle half of rows and columns."
         ),
+        *parts_absent("reuse", TARGETS, data["targets"]),
         _figure(data),
         _change_table(data),
         Heading("Naive minus reduced, predicted", "differences"),

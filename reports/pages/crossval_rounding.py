@@ -5,12 +5,15 @@ from __future__ import annotations
 from typing import Any
 
 from reports.experiments.store import stored
-from reports.pages.absent import absent
+from reports.pages.absent import absent, parts_absent
 from reports.pages.settings import Settings
 from reports.render.document import Block, Cell, Column, Figure, Heading, Line, Page, Panel, Table, text
 from reports.render.spelling import count, listed, number
 
-TARGETS = {"mixture": "mixture around ten digits", "network": "network trained on the digits"}
+TARGETS = {
+    "mixture": "mixture around ten digits", "network": "network trained on the digits",
+    "patches": "network trained on patches of photographs",
+}  # fmt: skip
 DTYPES = ("float32", "bfloat16")
 KINDS = {"ode": "probability flow", "sde": "reverse SDE"}
 
@@ -38,6 +41,7 @@ def build(_: Settings) -> Page:
             _figure(name, results, command),
             *(_crossings(name, kind, results, command) for kind in KINDS),
         ]
+    body += parts_absent("rounding", TARGETS, data["targets"])
     return Page("crossval-rounding", title, _lead(data), tuple(body))
 
 

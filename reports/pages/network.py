@@ -1,13 +1,13 @@
-"""Page: the network that comes with the package, beside the data it was trained on."""
+"""Page: the networks that come with the package, beside the data they were trained on."""
 
 from __future__ import annotations
 
 from typing import Any
 
 from reports.experiments.store import stored
-from reports.pages.absent import absent
+from reports.pages.absent import absent, told
 from reports.pages.settings import Settings
-from reports.render.document import Column, Figure, Heading, Line, Page, Panel, Table, printed, text
+from reports.render.document import Block, Column, Figure, Heading, Line, Page, Panel, Table, printed, text
 
 SOURCE = "stored results, crossval_network.json"
 TITLE = "The digits network"
@@ -28,7 +28,55 @@ def build(_: Settings) -> Page:
         ),
         Heading("Samples", "samples"), _pictures(data), _table(data),
         Heading("Training", "training"), _curve(data), _training(data),
+        Heading("The patches network", "patches"), *_patches(stored("patches")),
     ))  # fmt: skip
+
+
+def _patches(data: dict[str, Any] | None) -> tuple[Block, ...]:
+    """What was found of samples of the second network."""
+    about = (
+        "NCSN++ for 32 × 32 colour patches of the two photographs that scikit-learn ships, as large as "
+        "CIFAR’s images: a patch at every fifth pixel of the left halves, and its mirror image, to train on; "
+        "of the right halves every sixteenth is held out. Samples pass if in each of 16 bands of frequency "
+        "and each of three opponent colours their power is within 10 % of that of the patches trained on, "
+        "and their Fréchet distance to these, in the features of a scattering transform, at most three "
+        "times that of held-out patches."
+    )
+    if data is None:
+        return text(about), text(told("patches"))
+    distances = data["frechet"]
+    drawn, bands, does = data["samples"], data["bands"], "pass" if data["passes"] else "do not pass"
+    found = (
+        f"{data['number']:,} samples ({drawn['word']}, {drawn['grid']} grid, {drawn['nfe']} evaluations) "
+        f"**{does}**: their power is off by at most {printed(100 * data['largest_power_off'], '2g')} % in a "
+        f"band (surely within the tolerance in {bands['within']} bands, surely beyond it in "
+        f"{bands['beyond']}); "
+        f"their Fréchet distance is {printed(distances['samples'])}, that of as many held-out patches "
+        f"{printed(distances['held-out patches'])}, and that of patches drawn from those trained on "
+        f"{printed(distances['chance'])}."
+    )
+    cycles = tuple(map(float, range(1, len(data["power"]["samples"]["ratio"][0]) + 1)))
+    panels = tuple(
+        Panel(
+            channel,
+            tuple(Line(name, cycles, tuple(power["ratio"][k])) for name, power in data["power"].items()),
+            "cycles along a patch", "power over that of patches trained on", x_scale="linear",
+        )
+        for k, channel in enumerate(data["channels"])
+    )  # fmt: skip
+    caption = "**Power by frequency**, averaged over directions: 1 is that of the patches trained on."
+    source = "stored results, patches_network.json"
+    return text(about), text(found), Figure("network-power", caption, panels, source), _colours(data, source)
+
+
+def _colours(data: dict[str, Any], source: str) -> Figure:
+    titles = {"data": "patches trained on", "samples": "samples"}
+    panels = tuple(
+        Panel(title, (), "", "", pixels=tuple(map(bytes.fromhex, data["pictures"][key])))
+        for key, title in titles.items()
+    )
+    caption = "**Luminance. Left: patches trained on. Right: the first samples**, not selected."
+    return Figure("network-patches", caption, panels, source)
 
 
 def ratio(data: dict[str, Any]) -> float:

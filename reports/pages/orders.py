@@ -44,7 +44,9 @@ def observed(scheme: Scheme, steps: tuple[int, ...]) -> tuple[str, ObservedOrder
         steps = tuple(n // COARSER for n in steps[:5])
     with mpmath.workdps(DIGITS):
         process = kind(*map(number, parameters))
-        target = Gaussian(number(VARIANCE), number(MEAN))
+        variance = number(VARIANCE)
+        # In float64 a list of one mode: the steps' maps are then computed many at once.
+        target = Gaussian(variance if precise else [variance], number(MEAN))
         orders = global_orders(at_lambda_one(scheme), process, target, steps, cut)
     worst = slowest(orders)
     return next(key for key, result in orders.items() if result is worst), worst, steps

@@ -65,7 +65,8 @@ def _measures() -> str:
     return (
         "**Fréchet distance**: 2-Wasserstein distance, squared, of the Gaussians that have the moments of "
         "the samples’ and the data’s features, as FID; the features are the 48 of a small classifier trained "
-        "on the digits, so the number compares samplers here and is no FID of other papers. **Residual "
+        "on the digits, or for patches the 91 of a scattering transform, so the number compares samplers "
+        "here and is no FID of other papers. **Residual "
         "noise**: mean squared distance per pixel to the nearest image of the data. With the exact score of "
         "the data set samples converge to images, and what is left is noise; a network also makes images "
         "that are new, and for it the **noise at still pixels**, those that are the same in all images, "
@@ -193,7 +194,7 @@ def _floors(name: str, data: dict[str, Any]) -> str:
             "below that mean. That is no sign of a sampler better than perfect: all start at the same "
             "points, so that chance can favour many at once."
         )
-    if name == "network":
+    if name != "dataset":
         words += (
             " Images that were held out from the network’s training have a Fréchet distance of "
             f"{printed(floors['held_out'])} to those trained on, and a mean squared distance per pixel "

@@ -1,7 +1,7 @@
 """What a step of training costs: the network of the patches, on a card and its precisions, or on a CPU.
 
-Run `python -m tests.benchmarks.bench_training`, or with `--batch 256 512 1024` and so on. Each row is timed once
-warm, and says what fits into four minutes. Weights and images are random: only the time is looked at.
+Run `python -m tests.benchmarks.bench_training`, or with `--batch 256 512 1024` and so on. Each row is timed
+once warm, and says what fits into four minutes. Weights and images are random: only the time is looked at.
 """
 
 from __future__ import annotations
@@ -48,7 +48,8 @@ def main() -> None:
     parser.add_argument("--compile", type=int, nargs="+", default=[0, 1] if GPU else [0], help="0, 1 or both")
     parser.add_argument("--steps", type=int, default=150 if GPU else 3)
     args = parser.parse_args()
-    table = Table("precision", "compiled", "batch", "first, s", "steps/s", "images/s", f"steps in {MINUTES} min")
+    fits = f"steps in {MINUTES} min"
+    table = Table("precision", "compiled", "batch", "first, s", "steps/s", "images/s", fits)
     for precision, compiled, batch in itertools.product(args.precision, args.compile, args.batch):
         settings = Settings(PATCHES_CONFIG, steps=10**6, batch=batch, precision=precision)
         warm = max(1, args.steps // 5)
