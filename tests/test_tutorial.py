@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+from typing import Any
 
 import pytest
+from markupsafe import escape
 
 from reports.pages import tutorial
 from reports.pages.settings import QUICK
@@ -18,15 +20,18 @@ CELLS = [cell for cell in tutorial.read()["cells"] if cell["cell_type"] == "code
 def test_every_cell_of_the_tutorial_prints_what_is_stored(monkeypatch):
     pytest.importorskip("torch")
     monkeypatch.setattr(catalogue, "_registered", [])
-    names = {}
+    names: dict[str, Any] = {}
     for cell in CELLS:
         assert tutorial.run(cell["source"], names) == tutorial.printed(cell)
 
 
 def test_a_cell_prints_its_last_value_as_a_notebook_does_and_names_stay():
-    names = {}
+    names: dict[str, Any] = {}
     assert tutorial.run("a = 1\nprint(a)\na + 1", names) == "1\n2"
-    assert tutorial.run("a", names) == "1" and tutorial.run("None", names) == tutorial.run("b = 2", names) == ""
+    assert (
+        tutorial.run("a", names) == "1"
+        and tutorial.run("None", names) == tutorial.run("b = 2", names) == ""
+    )
 
 
 def test_the_notebook_is_one_that_jupyter_opens_and_runs_in_order():
@@ -48,7 +53,7 @@ def test_the_page_shows_every_cell_with_what_it_prints():
     text, plain = html.render(page, [("tutorial", "Tutorial")]), markdown.render(page)
     for block in shown:
         first = block.source.split("\n")[0]
-        assert f"    {first}" in plain and html.escape(first) in text
+        assert f"    {first}" in plain and escape(first) in text
     assert {"code": ["import splitting_analysis as sa"], "output": [""]} in to_json(page)["blocks"]
 
 
@@ -61,4 +66,6 @@ def test_running_the_notebook_anew_changes_nothing(monkeypatch, tmp_path):
     monkeypatch.setattr(tutorial, "NOTEBOOK", tmp_path / "tutorial.ipynb")
     tutorial.NOTEBOOK.write_text(json.dumps({**before, "cells": stale}))
     tutorial.renew()
-    assert [cell.get("outputs") for cell in tutorial.read()["cells"]] == [cell.get("outputs") for cell in light]
+    assert [cell.get("outputs") for cell in tutorial.read()["cells"]] == [
+        cell.get("outputs") for cell in light
+    ]

@@ -200,7 +200,8 @@ def sample(
     with ends_with_a_sentence(lambda: kept, remedy), _progress(rank.rank) as partly:
         made = write_samples(
             folder, job, network, batch=batch, device=device.strip().lower(), compile=compile,
-            channels_last=channels_last, winograd=winograd, graphs=graphs, rank=rank, progress=partly, partly=partly,
+            channels_last=channels_last, winograd=winograd, graphs=graphs, rank=rank, progress=partly,
+            partly=partly,
         )  # fmt: skip
     if rank.rank == 0:
         print(_report(folder, job, made, rank.world))

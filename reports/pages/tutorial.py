@@ -25,11 +25,12 @@ def build(_: Settings) -> Page:
     title, *opening = cells[0]["source"].removeprefix("# ").split("\n\n")
     body: list[Block] = [text(paragraph) for paragraph in opening]
     for cell in cells[1:]:
-        body += [Code(cell["source"], printed(cell))] if cell["cell_type"] == "code" else _told(cell["source"])
+        source = cell["source"]
+        body += [Code(source, printed(cell))] if cell["cell_type"] == "code" else _told(source)
     made = sum(cell["cell_type"] == "code" for cell in cells)
     lead = (
-        f"A notebook of {made} cells, from a word to its error, its exact distance to the data, its stability "
-        "and samples. It comes with the package, as `reports/notebooks/tutorial.ipynb`."
+        f"A notebook of {made} cells, from a word to its error, its exact distance to the data, its "
+        "stability and samples. It comes with the package, as `reports/notebooks/tutorial.ipynb`."
     )
     return Page("tutorial", title, lead, tuple(body))
 
