@@ -38,6 +38,7 @@ def stop_in_step(step, error, patch):
     patch.setattr(training, "loss_of", stopping)
 
 
+@pytest.mark.share(3)
 @pytest.mark.parametrize(
     ("error", "save_every", "kept"),
     [(KeyboardInterrupt, math.inf, 3), (SystemExit, 0.0, 3), (SystemExit, math.inf, 0)],
@@ -210,6 +211,7 @@ def torch_full_disk(_, part, **__):
     raise RuntimeError("[enforce fail at inline_container.cc:668] . unexpected pos 64 vs 0")
 
 
+@pytest.mark.share(3)
 @pytest.mark.parametrize("full", [full_disk, torch_full_disk])
 @pytest.mark.parametrize("before", [0, 2])
 def test_a_disk_that_is_full_keeps_the_last_state_and_says_where_it_is(tmp_path, monkeypatch, full, before):
