@@ -18,10 +18,14 @@ Case = tuple[Scheme, int, float | None]
 """Scheme, number of steps or evaluations, lambda_s."""
 
 
-def table(asked: Sequence[Case], problem: Problem, *, are_steps: bool, notes: Sequence[str] = ()) -> Table:
+def table(
+    asked: Sequence[Case], problem: Problem, *, are_steps: bool, notes: Sequence[str] = ()
+) -> Table:
     """The rows of all cases with what they refer to, and why those that blew up did."""
     made = tuple(rows(asked, problem, are_steps=are_steps))
-    columns = tuple(c for c in COLUMNS if c != "lambda_s" or any(value is not None for *_, value in asked))
+    columns = tuple(
+        c for c in COLUMNS if c != "lambda_s" or any(value is not None for *_, value in asked)
+    )
     return Table(made, columns, "\n".join((footnote(problem, made), *notes, *blow_ups(made))))
 
 
@@ -38,7 +42,11 @@ def schemes_of(
     if len(names) > 1:
         parts = ", ".join(f"{s.name} is a {s.model_name} scheme" for s in found)
         common = [name for name in MODEL_NAMES if _all_in(texts, name, dynamics)]
-        hint = f"; all of them exist in {' and in '.join(common)}: {option}{common[0]}" if common else ""
+        hint = (
+            f"; all of them exist in {' and in '.join(common)}: {option}{common[0]}"
+            if common
+            else ""
+        )
         raise ValueError(f"one table is for one model, but {parts}{hint or '; run them apart'}")
     return found
 
@@ -51,7 +59,10 @@ def _all_in(texts: Sequence[str | Scheme], model: str, dynamics: str | None) -> 
 
 
 def readings(
-    texts: Sequence[str | Scheme], schemes: Sequence[Scheme], dynamics: str | None, option: str = "dynamics="
+    texts: Sequence[str | Scheme],
+    schemes: Sequence[Scheme],
+    dynamics: str | None,
+    option: str = "dynamics=",
 ) -> list[str]:
     """One line for every word that would mean something else with the other dynamics, if none was given."""
     if dynamics is not None:
@@ -84,9 +95,7 @@ def cases(
     ]
 
 
-def rows(
-    asked: Sequence[Case], problem: Problem, *, are_steps: bool
-) -> Iterator[dict[str, Any]]:
+def rows(asked: Sequence[Case], problem: Problem, *, are_steps: bool) -> Iterator[dict[str, Any]]:
     """One row per case, as soon as it is computed; its count is of steps, or of evaluations."""
     for scheme, count, lambda_s in asked:
         yield problem.errors(scheme, count if are_steps else problem.steps(scheme, count), lambda_s)
@@ -112,7 +121,9 @@ def footnote(problem: Problem, rows: Sequence[dict[str, Any]]) -> str:
     """What the table's numbers refer to."""
     modes = problem.target.variances.size
     if problem.process.model_name == "langevin":
-        law = "unit variance" if modes == 1 and problem.target.variances[0] == 1 else f"{modes} modes"
+        law = (
+            "unit variance" if modes == 1 and problem.target.variances[0] == 1 else f"{modes} modes"
+        )
         return f"{law}, start {problem.start}, uniform steps over T = {problem.process.T:g}"
     text = f"{modes} modes, start {problem.start}, {problem.grid} grid, eps {problem.eps:g}"
     text += ", denoising step" if problem.denoises else ", no denoising step"

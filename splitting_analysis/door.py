@@ -45,17 +45,25 @@ def scheme(
     `source` and the claims `order` and `nfe` are for a word. Raises WordError or ValueError where word,
     model and claims disagree, and for a name that there is not, with those that there are.
     """
-    if isinstance(text, Scheme) or (isinstance(text, str) and named(text) and not isinstance(model, Model)):
+    if isinstance(text, Scheme) or (
+        isinstance(text, str) and named(text) and not isinstance(model, Model)
+    ):
         if (name, order, nfe) != (None, None, None):
-            raise ValueError(f"{text}: name, order and nfe are for a word; this is a scheme that has its own")
+            raise ValueError(
+                f"{text}: name, order and nfe are for a word; this is a scheme that has its own"
+            )
         found = as_scheme(text, model if isinstance(model, str) else None, dynamics)
     elif isinstance(model, Model):
         found = scheme_of(text, model, dynamics, name, source=source, order=order, nfe=nfe)
     else:
-        if isinstance(text, str) and not name:  # says what a text that is neither word nor name may have been
+        if (
+            isinstance(text, str) and not name
+        ):  # says what a text that is neither word nor name may have been
             as_scheme(text, model, dynamics)
         model, dynamics = check_family(model, dynamics)
-        found = scheme_of(text, model or "psld", dynamics, name, source=source, order=order, nfe=nfe)
+        found = scheme_of(
+            text, model or "psld", dynamics, name, source=source, order=order, nfe=nfe
+        )
     return _tuned([found], lambda_s)[0]
 
 
@@ -130,7 +138,9 @@ def gaussian(
     how = {"start": start, "grid": grid, "eps": eps, "denoise": denoise}
     how = {key: value for key, value in how.items() if value is not None}
     problem = problem_for(found[0].model_name, spectrum, parameters, **how)
-    scales = [None] if lambda_s is None else [float(read_lambda_s(value)) for value in _many(lambda_s)]
+    scales = (
+        [None] if lambda_s is None else [float(read_lambda_s(value)) for value in _many(lambda_s)]
+    )
     cases = exact.cases(found, counts, scales)
     notes = exact.readings(schemes, found, dynamics)
     return exact.table(cases, problem, are_steps=nfe is None, notes=notes)
@@ -169,6 +179,7 @@ def sample(
         images = sa.sample("ROBA", n=16, nfe=50)                                 # (16, 1, 8, 8), in [-1, 1]
         points = sa.sample("O S B A", n=64, nfe=50, score=lambda z, tau: -z / variances, shape=(5,))
 
+    `checkpoint` is a file, or the name of a network that comes with the package: digits (default), patches.
     A score takes torch states (components, batch, *shape) and the forward time, and returns as much. Samples
     depend on `seed` and their index alone, and are those of the command `sample`. Raises ImportError where
     torch is not installed, ValueError for what cannot be run.
@@ -192,9 +203,23 @@ def sample(
             denoise=denoise, lambda_s=scale,
         )  # fmt: skip
     if shape is None or checkpoint is not None or config is not None:
-        raise ValueError("a score of your own needs the shape of one sample, shape=(5,), and no checkpoint")
+        raise ValueError(
+            "a score of your own needs the shape of one sample, shape=(5,), and no checkpoint"
+        )
     return drawing.from_score(
-        found, n, nfe, parameters, score, shape, seed, grid, eps, denoise, scale, batch or 64, device
+        found,
+        n,
+        nfe,
+        parameters,
+        score,
+        shape,
+        seed,
+        grid,
+        eps,
+        denoise,
+        scale,
+        batch or 64,
+        device,
     )
 
 
