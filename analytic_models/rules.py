@@ -13,6 +13,7 @@ import numpy as np
 import sympy
 
 from analytic_models.arithmetic import exp, exp_2x2, expm1, flow_2x2, is_critical, noise_2x2
+from analytic_models.conjugate import conjugate_step
 from analytic_models.diffusions import Diffusion
 from analytic_models.targets import Block, Pair
 from splitting_analysis.models import Piece, Rule
@@ -59,6 +60,9 @@ def advance(scheme: Scheme, diffusion: Diffusion, op: Advance, t: Any, h: Any, l
                 if scheme.lambda_s.rule == "exponent":
                     rates[piece.tuned] = rates[piece.tuned] * value
             return _flow(linear, weights, noise, rates, delta)
+        case Rule.CONJUGATE:
+            at = [t + h * part.numerator / part.denominator for part in (op.start, op.stop, op.seen)]
+            return Map(*conjugate_step(scheme, diffusion, piece, *(diffusion.T - u for u in at)), None)
         case _:
             assert_never(piece.rule)
 

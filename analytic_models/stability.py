@@ -375,7 +375,8 @@ def frozen_problem(
 
 def has_limits(scheme: Scheme) -> bool:
     """Whether stable steps of the scheme are known: frozen coefficients make a linear map of the state."""
-    return not scheme.program.holds and scheme.model_name in ("psld", "vp", "langevin")
+    special = scheme.program.holds or scheme.program.conjugates
+    return not special and scheme.model_name in ("psld", "vp", "langevin")
 
 
 def _frozen(diffusion: Diffusion, variances: Any, tau: Any) -> tuple[Diffusion, Block]:

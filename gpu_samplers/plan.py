@@ -169,7 +169,8 @@ class _Builder:
         return self.form.moved(rate * np.array(drift.linear(parameters), dtype=np.float64), rate * gain)
 
     def step(self, t: float, h: float, index: int) -> None:
-        program, tuned = self.scheme.program, Tuned(self.lambda_at(t), self.scheme.lambda_s.rule)
+        own, program = self.scheme, self.scheme.program
+        tuned = Tuned(self.lambda_at(t), own.lambda_s.rule, float(own.conjugate), own.factor)
         start, drifts = Form(self.identity), list[Form]()
         self.history.begin()
         for place, op in enumerate(program.instructions):

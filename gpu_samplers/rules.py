@@ -8,6 +8,7 @@ from typing import NamedTuple, assert_never
 
 import numpy as np
 
+from gpu_samplers.conjugate import conjugate_step
 from gpu_samplers.processes import (
     Array,
     Process,
@@ -16,7 +17,7 @@ from gpu_samplers.processes import (
     lower_factor,
     noise_covariance,
 )
-from splitting_analysis.models import Piece, Rule
+from splitting_analysis.models import CONJUGATIONS, Piece, Rule
 from splitting_analysis.program import Advance
 from splitting_analysis.symbols import ones
 
@@ -34,6 +35,9 @@ class Tuned(NamedTuple):
 
     value: float
     rule: str
+    conjugate: float = 0.0
+    """lambda of conjugate steps, and the factor of their eps."""
+    factor: str = "lower"
 
 
 def advance(op: Advance, process: Process, t: float, h: float, tuned: Tuned) -> Map:
@@ -53,6 +57,10 @@ def advance(op: Advance, process: Process, t: float, h: float, tuned: Tuned) -> 
         case Rule.EXPONENTIAL:
             delta = process.clock(t + h * float(op.start), span)
             return _exponential(piece, linear, weight, strength, delta, drawn, tuned)
+        case Rule.CONJUGATE:
+            begin, end, seen = (process.T - t - h * float(part) for part in (op.start, op.stop, op.seen))
+            shift = np.array(CONJUGATIONS[piece.conjugation](tuned.conjugate, len(linear)), dtype=np.float64)
+            return Map(*conjugate_step(process, linear, weight, shift, tuned.factor, begin, max(end, 0.0), seen), None)
         case _:
             assert_never(piece.rule)
 

@@ -13,7 +13,7 @@ Standard library only.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from functools import cached_property
 from typing import Any, Literal
@@ -40,6 +40,19 @@ class Rule(StrEnum):
     Q the integral of exp(u linear) noise exp(u linear)^T: the exact flow, s frozen."""
     ANCESTRAL = "ancestral"
     """DDPM's step of VP: (x + b score * s) / sqrt(1 - b) + sqrt(b noise) xi."""
+    CONJUGATE = "conjugate"
+    """Euler's step of B, z - h B z, then the exact flow of dz = (B + beta linear) z dt + beta score * s,
+    with s = -L^-T eps and eps held: a conjugate integrator (theory section 6), undone and unconjugated."""
+
+
+CONJUGATIONS: dict[str, Callable[[Any, int], tuple[tuple[Any, ...], ...]]] = {
+    "eps": lambda _, n: tuple((0,) * n for _ in range(n)),
+    "eye": lambda value, n: tuple(tuple(value if i == j else 0 for j in range(n)) for i in range(n)),
+    "ones": lambda value, n: tuple((value,) * n for _ in range(n)),
+}
+"""B from lambda and the number of components, by the name after the colon: "E:eye" is lambda I.
+
+`eps` has none: the plain exponential integrator with the noise prediction eps = -L^T s held."""
 
 
 @dataclass(frozen=True)
@@ -56,6 +69,8 @@ class Piece:
     noise: Callable[[Any], Coefficients]
     tuned: int | None = None
     """The component whose noise lambda_s scales, if any (the letter O: the position, 0)."""
+    conjugation: str = ""
+    """Which B of CONJUGATIONS the conjugate rule takes."""
 
     def __post_init__(self) -> None:
         if self.rule not in tuple(Rule):
@@ -68,6 +83,11 @@ class Piece:
             raise ValueError(f"no parameter {error.name!r} in symbols.py; there are: {known}") from None
         if self.rule is Rule.ANCESTRAL and self.linear(ones()) != ((ones().half,),):
             raise ValueError("the ancestral rule is that of x/2 in one component: its step contains it")
+        if (self.rule is Rule.CONJUGATE) != (self.conjugation in CONJUGATIONS):
+            known = ", ".join(CONJUGATIONS)
+            raise ValueError(f"the conjugate rule, and no other, takes a B of {known}, not {self.conjugation!r}")
+        if self.rule is Rule.CONJUGATE and (any(self.noise(ones())) or not any(self.score(ones()))):
+            raise ValueError("the conjugate rule holds eps: it needs a score, and has no noise")
         if self.tuned is not None and not (self.rule is Rule.EXPONENTIAL and self._uncoupled):
             raise ValueError("lambda_s tunes the noise of exponential pieces that couple no components")
 
@@ -117,6 +137,23 @@ class Model:
     @property
     def drift(self) -> Piece:
         return self.pieces["E"]
+
+    @cached_property
+    def conjugate(self) -> Mapping[str, Piece]:
+        """Pieces that a conjugate step may advance, by `letter:name`; none where there is no eps."""
+        if self.name not in ("psld", "vp"):
+            return {}
+        return {
+            f"{letter}:{name}": replace(piece, rule=Rule.CONJUGATE, conjugation=name)
+            for letter, piece in self.pieces.items()
+            if piece.rule is Rule.EULER and piece.uses_score and not piece.has_noise
+            for name in CONJUGATIONS
+            if not (letter == "E" and name in self.held)
+        }
+
+    def piece(self, key: str) -> Piece | None:
+        """The piece of a token's key; None where it names none."""
+        return self.pieces.get(key) or self.conjugate.get(key)
 
     @property
     def has_tunable_noise(self) -> bool:

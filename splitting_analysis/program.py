@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 from functools import cache
 
-from splitting_analysis.models import Model, Piece
+from splitting_analysis.models import Model, Piece, Rule
 from splitting_analysis.notation import Word
 from splitting_analysis.predictions import COEFFICIENTS, HELD, CoefficientRule, Held
 
@@ -32,6 +32,8 @@ class Advance:
     stop: Fraction
     index: int
     """Place in the word: it names the noise that is drawn."""
+    seen: Fraction = Fraction(0)
+    """The part of the step on which the score that it uses was conditioned; conjugate steps need it."""
 
     @property
     def share(self) -> Fraction:
@@ -106,6 +108,11 @@ class Program:
         return tuple(each.piece for each in self.instructions if isinstance(each, Advance))
 
     @property
+    def conjugates(self) -> bool:
+        """Whether a conjugate step advances one of its pieces."""
+        return any(piece.rule is Rule.CONJUGATE for piece in self.pieces)
+
+    @property
     def carries_score(self) -> bool:
         """Whether the first score used was evaluated in the step before."""
         for each in self.instructions:
@@ -128,9 +135,11 @@ def resolve(word: Word, model: Model) -> Program:
     done: dict[str, Fraction] = {}
     evaluations = 0
     instructions: list[Instruction] = []
+    seen = next((op.at - 1 for op in reversed(word.ops) if op.letter == "S"), Fraction(0))
     for index, op in enumerate(word):
         if op.letter == "S":
             evaluations += 1
+            seen = op.at
             instructions.append(Evaluate(op.at))
         elif op.row:
             missing = evaluations - len(op.row)
@@ -144,5 +153,9 @@ def resolve(word: Word, model: Model) -> Program:
         else:
             start = done.get(op.letter, Fraction(0))
             done[op.letter] = stop = start + op.fraction
-            instructions.append(Advance(model.pieces[op.key], start, stop, index))
+            piece = model.piece(op.key)
+            if piece is None:
+                raise KeyError(op.key)
+            own = seen if piece.rule is Rule.CONJUGATE else Fraction(0)
+            instructions.append(Advance(piece, start, stop, index, own))
     return Program(tuple(instructions))

@@ -28,6 +28,8 @@ def transition(model: Model, op: Advance, origin: int, terms: int) -> tuple[Matr
             return _exponential(op.piece, delta, terms, last=terms)
         case Rule.ANCESTRAL:
             return _ancestral(delta, terms)
+        case Rule.CONJUGATE:
+            raise ValueError(f"no closed form of the conjugate step {op.piece.conjugation}: its L is no symbol")
         case _:
             assert_never(op.piece.rule)
 
@@ -43,7 +45,7 @@ def clock(model: Model, op: Advance, origin: int, terms: int) -> Coefficients:
 def flows(piece: Piece) -> bool:
     """Whether time and noise pass during the op, or all is taken at the step's start and comes in at once."""
     match piece.rule:
-        case Rule.EXPONENTIAL:
+        case Rule.EXPONENTIAL | Rule.CONJUGATE:
             return True
         case Rule.EULER | Rule.ANCESTRAL:
             return False

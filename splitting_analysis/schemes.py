@@ -16,6 +16,10 @@ from splitting_analysis.spelling import from_openmm
 
 MOST_ETA = 10
 """A noise level beyond it is no sampler's."""
+MOST_CONJUGATE = 1000
+"""|lambda| of conjugate steps beyond it is no sampler's."""
+Factor = Literal["lower", "upper"]
+FACTORS: tuple[Factor, ...] = ("lower", "upper")
 ROUNDING = Fraction(1, 10**12)
 """How far fractions may miss their sum: coefficients typed as decimals do, in their last digit."""
 
@@ -66,9 +70,14 @@ class Scheme:
     """In what a held polynomial is one, and `S@1/2` is in the middle; lambda unless it says otherwise."""
     eta: Fraction | None = None
     """The noise level of steps that hold a prediction: 0 the ODE, 1 the reverse SDE."""
+    conjugate: Fraction = Fraction(0)
+    """lambda of its conjugate steps: B is lambda I in `E:eye`, lambda times all ones in `E:ones`."""
+    factor: Factor = "lower"
+    """L of the eps that conjugate steps hold, s = -L^-T eps with L L^T the kernel's covariance."""
 
     def __post_init__(self) -> None:
         check(self.word, self.model)
+        self._check_conjugate()
         holds = bool(self.program.holds)
         if self.clock is None:
             object.__setattr__(self, "clock", "lambda" if holds else "tau")
@@ -94,6 +103,23 @@ class Scheme:
             raise ValueError(f"{self.name}: eta = {self.eta}; DDIM's own lies between 0 and 1")
         if self.order is not None and self.order < 1:
             raise ValueError(f"{self.name}: claims order {self.order}; a consistent scheme has at least 1")
+
+    def _check_conjugate(self) -> None:
+        names = {piece.conjugation for piece in self.program.pieces} - {""}
+        if self.conjugate and not names - {"eps"}:
+            raise ValueError(
+                f"{self.name}: lambda = {self.conjugate} acts in conjugate steps, e.g. S E:eye or S E:ones; "
+                f"{self.word} has none"
+            )
+        if not abs(self.conjugate) <= MOST_CONJUGATE:
+            raise ValueError(f"{self.name}: lambda = {self.conjugate} lies beyond +-{MOST_CONJUGATE}")
+        if self.factor not in FACTORS:
+            raise ValueError(f"{self.name}: no factor {self.factor!a}; there are: {', '.join(FACTORS)}")
+        if self.factor != "lower" and not (names and len(self.model.components) == 2):
+            raise ValueError(
+                f"{self.name}: factor = {self.factor} is that of the eps that conjugate steps of psld hold, "
+                f"e.g. S E:eps; {self.word} has none"
+            )
 
     def __str__(self) -> str:
         """Its name and word; of a scheme without a name of its own the word alone."""
@@ -189,6 +215,26 @@ def with_noise_level(scheme: Scheme, eta: Fraction) -> Scheme:
     return replace(scheme, model=model, eta=eta, order=order)
 
 
+def with_conjugation(scheme: Scheme, value: Fraction | None, factor: str | None = None) -> Scheme:
+    """The same word with another lambda, or factor, of its conjugate steps; None leaves it as it is.
+
+    Raises ValueError for a word in which they do not act, and for what they cannot be.
+    """
+    if not scheme.program.conjugates:
+        what = "lambda" if value is not None else "factor"
+        raise ValueError(
+            f"{scheme.name}: {what} acts in conjugate steps, e.g. S E:eye; {scheme.word} has none"
+        )
+    if value is not None and all(piece.conjugation in ("", "eps") for piece in scheme.program.pieces):
+        raise ValueError(
+            f"{scheme.name}: lambda acts in conjugate steps with a B, e.g. S E:eye; {scheme.word} has B = 0"
+        )
+    chosen = next((known for known in FACTORS if known == (factor or scheme.factor).strip().lower()), None)
+    if chosen is None:
+        raise ValueError(f"{scheme.name}: no factor {factor!a}; there are: {', '.join(FACTORS)}")
+    return replace(scheme, conjugate=scheme.conjugate if value is None else value, factor=chosen)
+
+
 def steps_for(nfe: int, scheme: Scheme, denoise: bool = True) -> int:
     """Steps that a budget of score evaluations buys (theory section 7). Raises ValueError below 1.
 
@@ -209,7 +255,8 @@ def _uses_score(word: Word, model: Model, index: int) -> bool:
     op = word.ops[index]
     if op.letter == "S":
         return False
-    return op.key not in model.pieces or model.pieces[op.key].uses_score
+    piece = model.piece(op.key)
+    return piece is None or piece.uses_score
 
 
 def check(word: Word, model: Model) -> None:
@@ -239,7 +286,7 @@ def accepts(word: Word, model: Model) -> bool:
 
 
 def _check(word: Word, model: Model) -> None:
-    letters = ", ".join(["S", *model.pieces, *(f"E:{name}" for name in model.held)])
+    letters = ", ".join(["S", *model.pieces, *(f"E:{name}" for name in model.held), *model.conjugate])
     if not word.ops:
         raise WordError("", 0, 1, "the word is empty", letters)
     for index, op in enumerate(word):
@@ -247,26 +294,37 @@ def _check(word: Word, model: Model) -> None:
             if op.at != 0 and not model.time_dependent and not word.is_runge_kutta:
                 raise word.error(index, f"the {model.name} target does not depend on time", "S")
             continue
-        if op.key not in model.pieces and op.letter == "E" and op.rule in model.held:
+        piece = model.piece(op.key)
+        if piece is None and op.letter == "E" and op.rule in model.held:
             continue
-        if op.key not in model.pieces:
+        if piece is None:
             what = "an ODE has no noise" if op.letter in "OLK" and model.dynamics == "ode" else (
                 f"unknown piece {op.key!r}"
             )  # fmt: skip
             problem = f"{what} (model {model.name}, {model.dynamics.upper()})"
             raise word.error(index, problem, _translated(word) or letters)
-        piece = model.pieces[op.key]
+        if piece.rule is Rule.CONJUGATE and _carried_from_before(word, index):
+            raise word.error(
+                index, "this eps is from before the step's start, a time that the step does not know",
+                "an S before it, or a last S@1",
+            )
         if op.fraction < 0 and (piece.has_noise or piece.rule is not Rule.EULER):
             why = "noise" if piece.has_noise else "an exact substep"
             raise word.error(index, f"{why} cannot run backwards", "a positive fraction")
         if op.through or (op.row and (op.letter != "E" or op.rule or model.dynamics != "ode")):
             allowed = "E[1/2,1/2]" + (f", E:{model.held[0]}[2]" if model.held else "")
             raise word.error(index, "a Runge-Kutta row belongs to the full drift of an ODE", allowed)
-    if any(op.letter != "S" and op.key not in model.pieces for op in word):
+    if any(op.letter != "S" and model.piece(op.key) is None for op in word):
         check_held(word, model)
         return _check_scores(word, model)
     _check_sums(word, model)
     return _check_scores(word, model)
+
+
+def _carried_from_before(word: Word, index: int) -> bool:
+    """Whether a token uses a score of the step before that was not taken at its end."""
+    times = [op.at for op in word if op.letter == "S"]
+    return bool(times) and times[-1] != 1 and all(op.letter != "S" for op in word.ops[:index])
 
 
 def _translated(word: Word) -> str | None:

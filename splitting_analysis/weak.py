@@ -98,6 +98,11 @@ def refuse_held(scheme: Scheme) -> None:
             f"{scheme.name}: {scheme.word} holds a prediction; its order is `held_order`, and its error is not "
             "one in elementary differentials of the score"
         )
+    if scheme.program.conjugates:
+        raise ValueError(
+            f"{scheme.name}: {scheme.word} has conjugate steps, whose closed forms are not derived: the factor L "
+            "of the eps that they hold is no symbol; `gaussian` gives their exact errors"
+        )
 
 
 def _orders(scheme: Scheme) -> Iterator[tuple[int, float]]:

@@ -1,0 +1,171 @@
+"""A conjugate step (theory section 6) with numbers in: what it keeps of the state and gains from the score.
+
+A and Phi run through the whole process, and A grows like exp(b); one step needs neither. With
+z_hat = A z the step is Euler's for B followed by the exact flow Y of dz = (B + beta linear) z dt, eps held:
+
+    z' = Y (I - h B) z + (integral of Y(end, u) beta score L(u)^-T du) (-eps),     -eps = L^T s
+
+so it stays accurate where A overflows. Y is a Taylor series, as beta is linear in time; the integral is
+tanh-sinh quadrature, to which the singularity of L^-T at tau = 0 is nothing. gpu_samplers.conjugate finds
+the same by collocation.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from math import ceil, pi
+from typing import Any
+
+import mpmath
+import numpy as np
+
+from analytic_models.arithmetic import exp
+from analytic_models.diffusions import PSLD, VP, Diffusion, noise, transition
+from analytic_models.targets import Block, Pair
+from splitting_analysis.models import CONJUGATIONS, Piece
+from splitting_analysis.schemes import Scheme
+
+_U = np.arange(-60, 61) / 16
+_HALF_DECAY = np.exp(-pi * np.sinh(_U))
+NODES = 1 / (1 + _HALF_DECAY)
+"""Of the tanh-sinh rule on [0, 1]; the first are 1e-29, where an integrand like x^-1/2 may still be large."""
+WEIGHTS = pi * np.cosh(_U) * NODES * _HALF_DECAY / (1 + _HALF_DECAY) / 16
+
+
+def conjugate_step(
+    scheme: Scheme, diffusion: Diffusion, piece: Piece, begin: Any, end: Any, seen: Any
+) -> tuple[Block, Block]:
+    """keep and gain, z' = keep z + gain s, from forward time `begin` to `end`, s evaluated at `seen`.
+
+    Times are scalars, or arrays over steps of shape (k, 1), as then are the entries. Raises ValueError for a
+    process without eps, or a step that begins beyond its data.
+    """
+    if not isinstance(diffusion, PSLD | VP):
+        raise ValueError(f"conjugate steps are those of psld and vp, not of {diffusion.model_name}")
+    p = diffusion.parameters
+    linear, weights = piece.linear(p), piece.score(p)
+    n = range(len(linear))
+    value = (0 * begin + 1) * scheme.conjugate.numerator / scheme.conjugate.denominator
+    shift = CONJUGATIONS[piece.conjugation](value, len(linear))
+    flow = _flow(diffusion, linear, shift, begin, end)
+    length = begin - end
+    first = [[int(i == j) - length * shift[i][j] for j in n] for i in n]
+    keep = _product(flow, first)
+
+    def integrand(u: Any) -> list[list[Any]]:
+        held, rate = inverse_factor(diffusion, scheme.factor, u), diffusion.beta(u)
+        source = [[rate * weights[i] * held[i][j] for j in n] for i in n]
+        return _product(_flow(diffusion, linear, shift, u, end), source)
+
+    held = transposed_factor(diffusion, scheme.factor, seen)
+    return _rows(keep), _rows(_product(_integral(integrand, len(linear), begin, end), held))
+
+
+def _integral(integrand: Callable[[Any], list[list[Any]]], n: int, begin: Any, end: Any) -> list[list[Any]]:
+    """Over forward time from `end` to `begin`."""
+    if isinstance(begin, mpmath.mpf) or isinstance(end, mpmath.mpf):
+        found: dict[Any, list[list[Any]]] = {}
+
+        def entry(u: Any, i: int, j: int) -> Any:
+            if u not in found:
+                found[u] = integrand(u)
+            return found[u][i][j]
+
+        return [
+            [mpmath.quad(lambda u, i=i, j=j: entry(u, i, j), [end, begin]) for j in range(n)] for i in range(n)
+        ]
+    length = begin - end
+    values = integrand(end + length * NODES)
+    return [[_over_nodes(value * WEIGHTS, length) for value in row] for row in values]
+
+
+def _over_nodes(values: Any, length: Any) -> Any:
+    total = np.sum(values, axis=-1, keepdims=isinstance(length, np.ndarray))
+    return total * length if isinstance(length, np.ndarray) else float(total) * length
+
+
+def _flow(diffusion: PSLD | VP, linear: Block, shift: Block, begin: Any, end: Any) -> list[list[Any]]:
+    """Y: the flow of dz = (B + beta linear) z dt over reverse time, from forward time `begin` to `end`."""
+    if len(linear) == 1:
+        clock = diffusion.integral(begin) - diffusion.integral(end)
+        return [[exp(shift[0][0] * (begin - end) + linear[0][0] * clock)]]
+    n = range(2)
+    slope = (diffusion.beta_max - diffusion.beta_min) / diffusion.T
+    span = begin - end
+    most = max(float(np.max(np.abs(diffusion.beta(edge)))) for edge in (begin, end))
+    size = max(
+        sum(float(np.max(np.abs(shift[i][j]))) + most * float(abs(linear[i][j])) for j in n) for i in n
+    )
+    parts = max(1, ceil(2 * size * float(np.max(span))))
+    u = span / parts
+    total: list[list[Any]] = [[int(i == j) + 0 * u for j in n] for i in n]
+    for k in range(parts):
+        rate = diffusion.beta(begin - k * u)
+        now = [[shift[i][j] + rate * linear[i][j] for j in n] for i in n]
+        before = [[0 * u for _ in n] for _ in n]
+        term = [[int(i == j) + 0 * u for j in n] for i in n]
+        own = [list(row) for row in term]
+        for order in range(1, 200):
+            # (m + 1) y_{m+1} = M y_m - slope linear y_{m-1}, each y_m times u^m
+            grown, bent = _product(now, term), _product(linear, before)
+            before, term = term, [
+                [(grown[i][j] * u - slope * u * u * bent[i][j]) / order for j in n] for i in n
+            ]
+            after = [[own[i][j] + term[i][j] for j in n] for i in n]
+            still = all(np.all(after[i][j] == own[i][j]) for i in n for j in n)
+            own = after
+            if still:
+                break
+        total = _product(own, total)
+    return total
+
+
+def covariance(process: PSLD | VP, tau: Any) -> tuple[Any, Any, Any, Any]:
+    """xx, xm, mm and the determinant of the kernel's covariance (hybrid: x_0 known, m_0 not).
+
+    The determinant is a sum of what the noise and the start contribute: near tau = 0 the products of the
+    entries would lose it.
+    """
+    (_, b), (_, d) = transition(process, tau)
+    (xx, xm), (_, mm) = noise(process, tau)
+    m = process.kappa * process.M
+    det = (xx * mm - xm * xm) + m * (b * b * mm - 2 * b * d * xm + d * d * xx)
+    return xx + b * b * m, xm + b * d * m, mm + d * d * m, det
+
+
+def _factor(process: PSLD | VP, name: str, tau: Any) -> tuple[Any, Any, Any, Any]:
+    """Diagonal and off-diagonal entries of L, and the root of the determinant."""
+    xx, xm, mm, det = covariance(process, tau)
+    if name == "lower":
+        root = xx**0.5 if not isinstance(xx, mpmath.mpf) else mpmath.sqrt(xx)
+        whole = det**0.5 if not isinstance(det, mpmath.mpf) else mpmath.sqrt(det)
+        return root, whole / root, xm / root, whole
+    root = mm**0.5 if not isinstance(mm, mpmath.mpf) else mpmath.sqrt(mm)
+    whole = det**0.5 if not isinstance(det, mpmath.mpf) else mpmath.sqrt(det)
+    return whole / root, root, xm / root, whole
+
+
+def transposed_factor(process: PSLD | VP, name: str, tau: Any) -> list[list[Any]]:
+    """L^T: -eps = L^T s."""
+    if isinstance(process, VP):
+        return [[process.sigma(tau)]]
+    a, c, off, _ = _factor(process, name, tau)
+    return [[a, off], [0, c]] if name == "lower" else [[a, 0], [off, c]]
+
+
+def inverse_factor(process: PSLD | VP, name: str, tau: Any) -> list[list[Any]]:
+    """L^-T, so that s = L^-T (-eps): -C_out of a network that predicts eps."""
+    if isinstance(process, VP):
+        return [[1 / process.sigma(tau)]]
+    a, c, off, whole = _factor(process, name, tau)
+    return [[1 / a, -off / whole], [0, 1 / c]] if name == "lower" else [[1 / a, 0], [-off / whole, 1 / c]]
+
+
+def _product(a: Any, b: Any) -> list[list[Any]]:
+    n = range(len(a))
+    return [[sum(a[i][k] * b[k][j] for k in n) for j in n] for i in n]
+
+
+def _rows(values: list[list[Any]]) -> Block:
+    rows: list[Pair] = [tuple(row) for row in values]
+    return tuple(rows)
