@@ -115,6 +115,11 @@ class Problem:
             "steps": moments.steps,
             "nfe": moments.nfe,
             "lambda_s": lambda_s,
+            **(
+                {"lambda": float(scheme.conjugate), "factor": scheme.factor}
+                if scheme.program.conjugates
+                else {}
+            ),
             "grid": self.grid,
             "start": self.start,
             "eps": self.eps,

@@ -17,7 +17,7 @@ from typing import Any
 
 import torch
 
-from gpu_samplers import plain_position, plain_psld
+from gpu_samplers import plain_conjugate, plain_position, plain_psld
 from gpu_samplers.plain_psld import delta, steps
 from gpu_samplers.processes import PSLD, VE, VP, Flow, Langevin, Process
 
@@ -179,7 +179,7 @@ POSITION_ONLY = ("vp", "ve", "flow")
 _MODELS = {kind.model_name for kind in (PSLD, VP, Langevin)}
 SAMPLERS: dict[tuple[str, str], Sampler] = {
     (model, name): function
-    for function in [*vars(plain_psld).values(), *globals().values()]
+    for function in [*vars(plain_psld).values(), *vars(plain_conjugate).values(), *globals().values()]
     if isfunction(function)
     for model, _, name in [function.__name__.partition("_")]
     if model in _MODELS

@@ -12,6 +12,7 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
+from splitting_analysis.conjugate_catalogue import CONJUGATE_CATALOGUE
 from splitting_analysis.models import Dynamics
 from splitting_analysis.notation import WordError, meant_word, parse, read_number
 from splitting_analysis.position_catalogue import HELD_CATALOGUE
@@ -103,8 +104,8 @@ def entries(model: str | None = None, dynamics: str | None = None) -> tuple[Sche
 
 
 def samplers(model: str | None = None, dynamics: str | None = None) -> tuple[Scheme, ...]:
-    """`entries`, and after them the samplers that hold a prediction: all that a name may stand for."""
-    every = (*CATALOGUE, *HELD_CATALOGUE, *_registered)
+    """`entries`, and after them conjugate integrators and samplers that hold a prediction: all that a name may stand for."""
+    every = (*CATALOGUE, *CONJUGATE_CATALOGUE, *HELD_CATALOGUE, *_registered)
     return tuple(s for s in every if model in (None, s.model_name) and dynamics in (None, s.dynamics))
 
 

@@ -9,6 +9,10 @@ import typer
 
 from reports.commands.terminal import a_float, print_json, print_table, progress
 
+PARAM_HELP = (
+    "Parameters of the process: beta_min=0.1,beta_max=20; of conjugate integrators: lambda=0.5,factor=upper."
+)
+
 
 def gaussian(
     names: Annotated[list[str], typer.Argument(help="Names from the catalogue, or words in quotes.")],
@@ -50,7 +54,7 @@ def gaussian(
             help="Position noise of the letter O: 1.2, several 1,1.1,1.2. A scheme without it has one row."
         ),
     ] = None,
-    param: Annotated[str, typer.Option(help="Parameters of the process: beta_min=0.1,beta_max=20.")] = "",
+    param: Annotated[str, typer.Option(help=PARAM_HELP)] = "",
     schedule: Annotated[
         str | None,
         typer.Option(help="Of vp: linear, cosine, scaled-linear, or FILE.npy of alpha-bar (default: linear)."),
@@ -92,6 +96,7 @@ def gaussian(
     counts = o.counts(nfe, "--nfe") if nfe is not None else o.counts(steps or "", "--steps")
     schemes = g.schemes_of(names, model, dynamics, "--model ")
     schemes = o.with_options(schemes, clock, eta)
+    schemes, param = o.conjugated(schemes, param)
     problem = o.problem_of(schemes[0].model_name, spectrum, param, start, grid, eps, denoise, schedule)
     cases = g.cases(schemes, counts, o.lambdas(lambda_s), "--lambda-s")
     if notice := o.announcement(o.check_time(cases, problem, are_steps=nfe is None)):

@@ -14,7 +14,7 @@ from splitting_analysis.expressions import parse_settings
 from splitting_analysis.lookup import read_lambda_s
 from splitting_analysis.notation import read_number
 from splitting_analysis.processes import PROCESSES
-from splitting_analysis.schemes import Scheme, with_noise_level
+from splitting_analysis.schemes import Scheme, with_conjugation, with_noise_level
 
 MOST = 10**7
 """Steps or evaluations of one run, at most."""
@@ -102,6 +102,32 @@ def with_options(schemes: list[Scheme], clock: str | None, eta: str | None) -> l
             raise ValueError(f"--eta: {error}") from None
         schemes = [with_noise_level(s, level) for s in schemes]
     return schemes
+
+
+def conjugated(schemes: list[Scheme], parameters: str) -> tuple[list[Scheme], str]:
+    """The schemes with what `parameters` says of conjugate steps, and the rest, which is the process's.
+
+    Raises ValueError for values that they cannot take, and where they act in one of the schemes not.
+    """
+    own: dict[str, str] = {}
+    rest = []
+    for item in parameters.split(","):
+        key, _, value = (part.strip() for part in item.partition("="))
+        if key not in ("lambda", "factor"):
+            rest.append(item)
+        elif key in own:
+            raise ValueError(f"--param: {key} is given twice")
+        else:
+            own[key] = value
+    if not own:
+        return schemes, parameters
+    value = None
+    if "lambda" in own:
+        try:
+            value = read_number(own["lambda"])
+        except ValueError as error:
+            raise ValueError(f"--param lambda: {error}") from None
+    return [with_conjugation(s, value, own.get("factor")) for s in schemes], ",".join(rest)
 
 
 def counts(text: str, option: str) -> list[int]:
