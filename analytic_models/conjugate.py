@@ -41,7 +41,9 @@ def conjugate_step(
     process without eps, or a step that begins beyond its data.
     """
     if not isinstance(diffusion, PSLD | VP):
-        raise ValueError(f"conjugate steps are those of psld and vp, not of {diffusion.model_name}")
+        raise ValueError(  # noqa: TRY004 - bad input is a ValueError here
+            f"conjugate steps are those of psld and vp, not of {diffusion.model_name}"
+        )
     p = diffusion.parameters
     linear, weights = piece.linear(p), piece.score(p)
     n = range(len(linear))
@@ -72,7 +74,8 @@ def _integral(integrand: Callable[[Any], list[list[Any]]], n: int, begin: Any, e
             return found[u][i][j]
 
         return [
-            [mpmath.quad(lambda u, i=i, j=j: entry(u, i, j), [end, begin]) for j in range(n)] for i in range(n)
+            [mpmath.quad(lambda u, i=i, j=j: entry(u, i, j), [end, begin]) for j in range(n)]
+            for i in range(n)
         ]
     length = begin - end
     values = integrand(end + length * NODES)
@@ -89,6 +92,10 @@ def _flow(diffusion: PSLD | VP, linear: Block, shift: Block, begin: Any, end: An
     if len(linear) == 1:
         clock = diffusion.integral(begin) - diffusion.integral(end)
         return [[exp(shift[0][0] * (begin - end) + linear[0][0] * clock)]]
+    scaled = _is_scaled(shift)
+    numbers = isinstance(begin, np.ndarray | float) and isinstance(end, np.ndarray | float)
+    if numbers and (scaled or diffusion.beta_min == diffusion.beta_max):
+        return _commuting(diffusion, linear, shift, begin, end, scaled)
     n = range(2)
     slope = (diffusion.beta_max - diffusion.beta_min) / diffusion.T
     span = begin - end
@@ -118,6 +125,41 @@ def _flow(diffusion: PSLD | VP, linear: Block, shift: Block, begin: Any, end: An
                 break
         total = _product(own, total)
     return total
+
+
+def _is_scaled(shift: Block) -> bool:
+    """Whether B is a multiple of I, which commutes with everything."""
+    return all(isinstance(shift[i][j], int) and shift[i][j] == 0 for i, j in ((0, 1), (1, 0)))
+
+
+def _commuting(
+    diffusion: PSLD, linear: Block, shift: Block, begin: Any, end: Any, scaled: bool
+) -> list[list[Any]]:
+    """Y where all matrices on the way commute: the exponential of their integral, in floats.
+
+    With m the mean eigenvalue and q the square of half their difference, that is
+    e^m (cosh sqrt(q) + sinh(sqrt q)/sqrt(q) (matrix - m)).
+    """
+    clock, span = diffusion.clock(diffusion.T - begin, begin - end), begin - end
+    n = range(2)
+    if scaled:  # lambda I only stretches: it is kept apart, so that nothing is lost against a long clock
+        whole = [[clock * linear[i][j] for j in n] for i in n]
+        growth = np.exp(shift[0][0] * span)
+    else:
+        whole = [[clock * linear[i][j] + span * shift[i][j] for j in n] for i in n]
+        growth = 1.0
+    mean, half = (whole[0][0] + whole[1][1]) / 2, (whole[0][0] - whole[1][1]) / 2
+    square = half * half + whole[0][1] * whole[1][0]
+    root = np.sqrt(np.abs(square))
+    series = 1 + square / 6 * (1 + square / 20 * (1 + square / 42))  # exact to rounding below 1e-2
+    safe = np.where(root < 1e-2, 1.0, root)
+    odd = np.where(root < 1e-2, series, np.where(square > 0, np.sinh(safe), np.sin(safe)) / safe)
+    even = np.where(square > 0, np.cosh(root), np.cos(root))
+    scale = growth * np.exp(mean)
+    return [
+        [scale * (even + odd * half), scale * odd * whole[0][1]],
+        [scale * odd * whole[1][0], scale * (even - odd * half)],
+    ]
 
 
 def covariance(process: PSLD | VP, tau: Any) -> tuple[Any, Any, Any, Any]:

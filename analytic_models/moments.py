@@ -8,10 +8,11 @@ NumPy floats, mpmath numbers or SymPy expressions alike.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from itertools import pairwise
+from types import MappingProxyType
 from typing import Any, assert_never
 
 import numpy as np
@@ -19,7 +20,17 @@ import numpy as np
 from analytic_models.diffusions import Diffusion
 from analytic_models.grids import check_times
 from analytic_models.held import hold, predicted
-from analytic_models.rules import Lambda, Map, advance, coefficients, is_zero, product, refuse_long
+from analytic_models.rules import (
+    Lambda,
+    Map,
+    advance,
+    coefficients,
+    conjugate_tables,
+    is_zero,
+    part_of,
+    product,
+    refuse_long,
+)
 from analytic_models.targets import Block, Gaussian, Pair, marginal, score
 from splitting_analysis.clocks import PositionOnly
 from splitting_analysis.program import Advance, Evaluate, Hold, Row
@@ -75,7 +86,7 @@ def add_scaled(into: Form, factor: Any, form: Form) -> None:
 
 def one_step(
     scheme: Scheme, diffusion: Diffusion, t: Any, h: Any, score_at: Callable[[Any], Affine],
-    lambda_s: Lambda = None, earlier: Sequence[Any] = (),
+    lambda_s: Lambda = None, earlier: Sequence[Any] = (), ready: Mapping[int, Map] = MappingProxyType({}),
 ) -> StepMap:  # fmt: skip
     """The exact map of one step from reverse time t over h. `score_at(tau)` gives the affine score.
 
@@ -105,7 +116,7 @@ def one_step(
                         for i in range(n):
                             add_scaled(state[i], h * weight.numerator / weight.denominator, drift[i])
             case Advance():
-                moved = advance(scheme, diffusion, op, t, h, lambda_s)
+                moved = ready.get(op.index) or advance(scheme, diffusion, op, t, h, lambda_s)
                 state = _moved(moved, state, held, len(noise))
                 if moved.noise is not None:
                     noise.append(moved.noise)
@@ -238,11 +249,14 @@ def run(
         kept = [diffusion.T - times[0]] if holds else []
         keys += [("p", 0)] if holds else [("s", i) for i in range(size)]
         mean, covariance = _with_score(scheme, diffusion, mean, covariance, score_at, diffusion.T - times[0])
+    tables, done = conjugate_tables(scheme, diffusion, target, times), 0
     with np.errstate(over="ignore", invalid="ignore"):  # a scheme beyond its stability ends at inf or nan
         for t, h in _stretches(times, target, history):
             refuse_long(scheme, diffusion, t, h)
             earlier = kept if np.size(t) == 1 else _earlier(scheme, diffusion, kept, t, h)
-            step = one_step(scheme, diffusion, t, h, score_at, lambda_s, earlier)
+            ready = {index: part_of(table, done, np.size(t)) for index, table in tables.items()}
+            step = one_step(scheme, diffusion, t, h, score_at, lambda_s, earlier, ready)
+            done += np.size(t)
             forms = step.forms + (step.score if scheme.carries_score and not holds else ())
             forms += tuple(form for _, form in step.kept)
             added = collected(forms, step.noise)

@@ -15,7 +15,7 @@ import sympy
 from analytic_models.arithmetic import exp, exp_2x2, expm1, flow_2x2, is_critical, noise_2x2
 from analytic_models.conjugate import conjugate_step
 from analytic_models.diffusions import Diffusion
-from analytic_models.targets import Block, Pair
+from analytic_models.targets import Block, Gaussian, Pair
 from splitting_analysis.models import Piece, Rule
 from splitting_analysis.program import Advance
 from splitting_analysis.schemes import LambdaS, Scheme
@@ -65,6 +65,34 @@ def advance(scheme: Scheme, diffusion: Diffusion, op: Advance, t: Any, h: Any, l
             return Map(*conjugate_step(scheme, diffusion, piece, *(diffusion.T - u for u in at)), None)
         case _:
             assert_never(piece.rule)
+
+
+def conjugate_tables(
+    scheme: Scheme, diffusion: Diffusion, target: Gaussian, times: Sequence[Any]
+) -> dict[int, Map]:
+    """The conjugate instructions by their index, each in all steps of a grid at once: once per grid.
+
+    Empty where modes are no arrays, and steps are taken one by one.
+    """
+    if not isinstance(target.variances, np.ndarray) or len(times) < 2:
+        return {}
+    grid = np.asarray(times, dtype=np.float64)[:, np.newaxis]
+    return {
+        op.index: advance(scheme, diffusion, op, grid[:-1], np.diff(grid, axis=0), None)
+        for op in scheme.program.instructions
+        if isinstance(op, Advance) and op.piece.rule is Rule.CONJUGATE
+    }
+
+
+def part_of(table: Map, first: int, count: int) -> Map:
+    """What is for `count` steps from the step `first` on; the table holds arrays over steps."""
+    keep, gain = (
+        tuple(
+            tuple(e[first : first + count] if isinstance(e, np.ndarray) else e for e in row) for row in block
+        )
+        for block in (table.keep, table.gain)
+    )
+    return Map(keep, gain, None)
 
 
 def coefficients(piece: Piece, diffusion: Diffusion) -> tuple[Block, Pair, Pair]:

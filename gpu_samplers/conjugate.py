@@ -8,6 +8,7 @@ down to tau = 0, and matrices that do not commute are nothing special.
 from __future__ import annotations
 
 from functools import lru_cache
+from itertools import pairwise
 from math import ceil, sqrt
 
 import numpy as np
@@ -36,11 +37,17 @@ _MATRIX = _integration_matrix()
 
 
 def conjugate_step(
-    process: Process, linear: Array, weight: Array, shift: Array, factor: str, begin: float, end: float, seen: float
-) -> tuple[Array, Array]:
-    """keep and gain (n, n), z' = keep z + gain s, from forward time `begin` to `end`, s evaluated at `seen`."""
+    process: Process, linear: Array, weight: Array, shift: Array, factor: str,
+    begin: float, end: float, seen: float,
+) -> tuple[Array, Array]:  # fmt: skip
+    """keep and gain (n, n), z' = keep z + gain s, from forward time `begin` to `end`, s taken at `seen`.
+
+    Raises ValueError for a process without eps.
+    """
     if not isinstance(process, PSLD | VP):
-        raise ValueError(f"conjugate steps are those of psld and vp, not of {process.model_name}")
+        raise ValueError(  # noqa: TRY004 - bad input is a ValueError here
+            f"conjugate steps are those of psld and vp, not of {process.model_name}"
+        )
     n = len(linear)
     identity, state = np.eye(n), np.hstack([np.eye(n), np.zeros((n, n))])
     size = float(np.abs(shift).sum() + process.beta(begin) * np.abs(linear).sum())
@@ -64,10 +71,10 @@ def _panels(high: float, low: float, whole: float, size: float) -> list[tuple[fl
     """Panels of v from `high` down to `low`."""
     borders = {high, low, *(b for k in range(HALVINGS + 1) if low < (b := whole * 0.5**k) < high)}
     ordered, panels = sorted(borders, reverse=True), []
-    for a, b in zip(ordered, ordered[1:], strict=False):
+    for a, b in pairwise(ordered):
         parts = max(1, ceil((a * a - b * b) * size))
         edges = a + (b - a) * np.arange(parts + 1) / parts
-        panels += list(zip(edges[:-1].tolist(), edges[1:].tolist(), strict=True))
+        panels += list(pairwise(edges.tolist()))
     return panels
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from functools import lru_cache
+from itertools import pairwise
 from math import exp, sqrt
 from typing import Any
 
@@ -34,7 +35,8 @@ def kernel_factor(p: PSLD, tau: float, factor: str) -> Array:
         G, nu, M, kappa, u = (mpmath.mpf(v) for v in (p.Gamma, p.nu, 4 / (p.nu - p.Gamma) ** 2, p.kappa, tau))
         b = p.beta_min * u + (mpmath.mpf(p.beta_max) - p.beta_min) * u * u / (2 * p.T)
         e = mpmath.exp(-(G + nu) * b / 4)
-        phi = e * mpmath.matrix([[1 + (nu - G) * b / 4, (G - nu) ** 2 * b / 8], [-b / 2, 1 + (G - nu) * b / 4]])
+        top, bottom = [1 + (nu - G) * b / 4, (G - nu) ** 2 * b / 8], [-b / 2, 1 + (G - nu) * b / 4]
+        phi = e * mpmath.matrix([top, bottom])
         sigma = mpmath.diag([1, M]) + phi * mpmath.diag([-1, kappa * M - M]) * phi.T
         xx, xm, mm = sigma[0, 0], sigma[0, 1], sigma[1, 1]
         if factor == "lower":
@@ -49,8 +51,9 @@ def kernel_factor(p: PSLD, tau: float, factor: str) -> Array:
 def conjugated(
     p: PSLD, linear: Square, noise: tuple[float, float], B: Square, factor: str, taus: Sequence[float]
 ) -> list[tuple[Array, Array]]:
-    """A_tau and Phi_tau (up to a constant) at `taus` for F = beta linear and G G^T = beta diag(noise), C_skip = 0.
+    """A_tau and Phi_tau (up to a constant) at `taus`.
 
+    With F = beta linear, G G^T = beta diag(noise), C_skip = 0:
     dA/dtau = A (B - F), A(0) = I; dPhi/dtau = -1/2 A G G^T C_out, C_out = -L^-T.
     """
     F, Q, b = np.array(linear), np.diag(noise), np.array(B)
@@ -115,7 +118,7 @@ def single(p: PSLD, s: Any, x: Tensor, m: Tensor, times: Times, B: Square, facto
     F = ((-p.Gamma / 2, 1 / p.M / 2), (-1 / 2, -p.nu / 2))
     taus = [p.T - t for t in times]
     move = mover(p, F, (p.Gamma, p.M * p.nu), B, factor, taus)
-    for tau, after in zip(taus, taus[1:], strict=False):
+    for tau, after in pairwise(taus):
         x, m = move((x, m), eps_of(p, s, x, m, tau, factor), tau, after)
     return x, m
 
@@ -153,7 +156,7 @@ def psld_cse(
     """Conjugate symplectic Euler: B, then A with the same eps."""
     taus = [p.T - t for t in times]
     a, b = pieces(p, 1, lam, factor, taus)
-    for tau, after in zip(taus, taus[1:], strict=False):
+    for tau, after in pairwise(taus):
         eps = eps_of(p, s, x, m, tau, factor)
         x, m = b((x, m), eps, tau, after)
         x, m = a((x, m), eps, tau, after)
@@ -165,7 +168,7 @@ def psld_cvv(
 ) -> Pair:
     """Conjugate velocity Verlet: half of B, A with the same eps, a new eps at the end for the other half."""
     taus = [p.T - t for t in times]
-    halves = [(u + v) / 2 for u, v in zip(taus, taus[1:], strict=False)]
+    halves = [(u + v) / 2 for u, v in pairwise(taus)]
     a, b = pieces(p, 1, lam, factor, [*taus, *halves])
     for tau, middle, after in zip(taus, halves, taus[1:], strict=False):
         eps = eps_of(p, s, x, m, tau, factor)

@@ -60,7 +60,8 @@ def advance(op: Advance, process: Process, t: float, h: float, tuned: Tuned) -> 
         case Rule.CONJUGATE:
             begin, end, seen = (process.T - t - h * float(part) for part in (op.start, op.stop, op.seen))
             shift = np.array(CONJUGATIONS[piece.conjugation](tuned.conjugate, len(linear)), dtype=np.float64)
-            return Map(*conjugate_step(process, linear, weight, shift, tuned.factor, begin, max(end, 0.0), seen), None)
+            times = begin, max(end, 0.0), seen  # T - t - h may round below 0
+            return Map(*conjugate_step(process, linear, weight, shift, tuned.factor, *times), None)
         case _:
             assert_never(piece.rule)
 

@@ -104,7 +104,7 @@ def entries(model: str | None = None, dynamics: str | None = None) -> tuple[Sche
 
 
 def samplers(model: str | None = None, dynamics: str | None = None) -> tuple[Scheme, ...]:
-    """`entries`, and after them conjugate integrators and samplers that hold a prediction: all that a name may stand for."""
+    """`entries`, conjugate integrators, and samplers that hold a prediction: what a name may stand for."""
     every = (*CATALOGUE, *CONJUGATE_CATALOGUE, *HELD_CATALOGUE, *_registered)
     return tuple(s for s in every if model in (None, s.model_name) and dynamics in (None, s.dynamics))
 

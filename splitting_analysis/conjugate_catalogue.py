@@ -1,4 +1,4 @@
-"""Conjugate integrators of PSLD, one line each; lambda is 0 unless a scheme is given another (`conjugate`)."""
+"""Conjugate integrators of PSLD, one line each; lambda is 0 unless `Scheme.conjugate` says another."""
 
 from __future__ import annotations
 

@@ -85,7 +85,7 @@ class Piece:
             raise ValueError("the ancestral rule is that of x/2 in one component: its step contains it")
         if (self.rule is Rule.CONJUGATE) != (self.conjugation in CONJUGATIONS):
             known = ", ".join(CONJUGATIONS)
-            raise ValueError(f"the conjugate rule, and no other, takes a B of {known}, not {self.conjugation!r}")
+            raise ValueError(f"the conjugate rule alone takes a B of {known}, not {self.conjugation!r}")
         if self.rule is Rule.CONJUGATE and (any(self.noise(ones())) or not any(self.score(ones()))):
             raise ValueError("the conjugate rule holds eps: it needs a score, and has no noise")
         if self.tuned is not None and not (self.rule is Rule.EXPONENTIAL and self._uncoupled):

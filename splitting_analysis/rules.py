@@ -29,7 +29,7 @@ def transition(model: Model, op: Advance, origin: int, terms: int) -> tuple[Matr
         case Rule.ANCESTRAL:
             return _ancestral(delta, terms)
         case Rule.CONJUGATE:
-            raise ValueError(f"no closed form of the conjugate step {op.piece.conjugation}: its L is no symbol")
+            raise ValueError("no closed form of a conjugate step: the factor L of its eps is no symbol")
         case _:
             assert_never(op.piece.rule)
 

@@ -100,13 +100,14 @@ def refuse_held(scheme: Scheme) -> None:
         )
     if scheme.program.conjugates:
         raise ValueError(
-            f"{scheme.name}: {scheme.word} has conjugate steps, whose closed forms are not derived: the factor L "
-            "of the eps that they hold is no symbol; `gaussian` gives their exact errors"
+            f"{scheme.name}: {scheme.word} has conjugate steps, whose closed forms are not derived: the "
+            "factor L of the eps that they hold is no symbol; `gaussian` gives their exact errors"
         )
 
 
 def _orders(scheme: Scheme) -> Iterator[tuple[int, float]]:
     """(power - 1, largest coefficient) for every power of h at which the error does not vanish."""
+    refuse_held(scheme)
     scheme = at_lambda_one(scheme)
     for power in range(1, highest_power(scheme) + 1):
         terms = _expanded(scheme, power).terms[power].values()

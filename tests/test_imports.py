@@ -13,7 +13,7 @@ ROOT = Path(__file__).parents[1]
 PACKAGES = ("splitting_analysis", "analytic_models", "gpu_samplers", "reports")
 WORD_LEVEL = {
     "lookup", "notation", "spelling", "schemes", "catalogue", "models", "processes", "symbols", "program",
-    "reduction", "clocks", "predictions", "histories", "position_catalogue",
+    "reduction", "clocks", "predictions", "histories", "position_catalogue", "conjugate_catalogue",
 }  # fmt: skip
 """The modules of splitting_analysis that say what a sampler is; they hold no expansion."""
 

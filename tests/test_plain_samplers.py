@@ -18,6 +18,7 @@ from analytic_models.targets import Gaussian  # noqa: E402
 from gpu_samplers import black_box, engine, plain, plain_psld  # noqa: E402
 from gpu_samplers.processes import PSLD, VP, grid  # noqa: E402
 from splitting_analysis import CATALOGUE  # noqa: E402
+from splitting_analysis.conjugate_catalogue import CONJUGATE_CATALOGUE  # noqa: E402
 from tests.probing import (  # noqa: E402
     case_names,
     diffusion_of,
@@ -41,7 +42,8 @@ def test_every_entry_of_the_built_in_catalogue_has_its_plain_version():
 def test_every_plain_version_is_that_of_one_entry_or_a_baseline():
     found = [plain.sampler_of(entry.model_name, entry.name) for entry in PRINTED] + BASELINES
     assert len(set(found)) == len(found)
-    assert set(found) == set(plain.SAMPLERS.values())
+    conjugate = {plain.sampler_of(entry.model_name, entry.name) for entry in CONJUGATE_CATALOGUE}
+    assert set(found) | conjugate == set(plain.SAMPLERS.values()) and not set(found) & conjugate
 
 
 @EVERY_SCHEME
@@ -49,7 +51,7 @@ def test_a_plain_version_takes_noise_if_it_is_one_of_an_sde(entry):
     assert plain.is_stochastic(plain.sampler_of(entry.model_name, entry.name)) == (entry.dynamics == "sde")
 
 
-@pytest.mark.parametrize("name", ["plain.py", "plain_psld.py", "black_box.py"])
+@pytest.mark.parametrize("name", ["plain.py", "plain_psld.py", "plain_conjugate.py", "black_box.py"])
 def test_what_is_printed_knows_no_word_and_no_letter(name):
     tree = ast.parse((Path(plain.__file__).parent / name).read_text(encoding="utf-8"))
     modules = {node.module for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)}

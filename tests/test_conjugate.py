@@ -1,0 +1,208 @@
+"""Conjugate integrators: two routes to each number, the print, the engine, exact moments, DDIM, stability."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from fractions import Fraction
+from typing import Any
+
+import mpmath
+import numpy as np
+import pytest
+
+torch = pytest.importorskip("torch")
+
+from analytic_models import moments  # noqa: E402
+from analytic_models.conjugate import conjugate_step as exact_step  # noqa: E402
+from analytic_models.targets import Gaussian, marginal, score  # noqa: E402
+from gpu_samplers import engine, plain  # noqa: E402
+from gpu_samplers.conjugate import conjugate_step as machine_step  # noqa: E402
+from gpu_samplers.plan import plan  # noqa: E402
+from reports.commands.gaussian_options import conjugated  # noqa: E402
+from splitting_analysis.catalogue import find  # noqa: E402
+from splitting_analysis.conjugate_catalogue import CONJUGATE_CATALOGUE  # noqa: E402
+from splitting_analysis.models import CONJUGATIONS  # noqa: E402
+from splitting_analysis.notation import WordError  # noqa: E402
+from splitting_analysis.processes import PSLD, VP  # noqa: E402
+from splitting_analysis.schemes import Scheme, scheme, with_conjugation  # noqa: E402
+from splitting_analysis.weak import order_of  # noqa: E402
+
+TARGET = Gaussian([2.0, 0.1])
+PROCESSES = {
+    "constant": PSLD(),
+    "linear": PSLD(beta_min=0.1, beta_max=16.0),
+    "cld": PSLD(Gamma=0.0, nu=4.0, beta_min=0.5, beta_max=12.0),
+    "no nu": PSLD(Gamma=4.0, nu=0.0),
+}
+EVERY_PROCESS = pytest.mark.parametrize("process", PROCESSES.values(), ids=list(PROCESSES))
+EVERY_ENTRY = pytest.mark.parametrize("entry", CONJUGATE_CATALOGUE, ids=lambda s: s.name)
+STRETCHES = ((1.0, 0.9), (1.0, 0.1), (0.3, 0.001), (0.5, 0.0), (0.001, 0.0))
+
+
+def bent(entry: Scheme, value: float = 1.5) -> Scheme:
+    """With a lambda where it has one."""
+    acts = {piece.conjugation for piece in entry.program.pieces} - {"", "eps"}
+    return replace(entry, conjugate=Fraction(value)) if acts else entry
+
+
+def machine(entry: Scheme, process: Any, begin: float, end: float) -> tuple[Any, Any]:
+    """keep and gain of the first piece, by collocation."""
+    piece, p = entry.program.pieces[0], process.parameters
+    linear, weight = np.array(piece.linear(p), float), np.array(piece.score(p), float)
+    shift = np.array(CONJUGATIONS[piece.conjugation](float(entry.conjugate), len(linear)), float)
+    return machine_step(process, linear, weight, shift, entry.factor, begin, end, begin)
+
+
+def apart(found: Any, expected: Any) -> float:
+    found, expected = np.array(found, float), np.array(expected, float)
+    size = np.abs(expected).max()  # the score is nothing to B where nu is 0
+    return float(np.abs(found - expected).max() / (size or 1))
+
+
+def exact_score(process: Any) -> Any:
+    def at(z: Any, tau: float) -> Any:
+        (a, b), (c, d) = ([torch.as_tensor(e) for e in row] for row in score(process, TARGET, tau)[0])
+        return torch.stack([a * z[0] + b * z[1], c * z[0] + d * z[1]])
+
+    return at
+
+
+@EVERY_PROCESS
+@pytest.mark.parametrize("word", ["S E:eps", "S E:eye", "S E:ones", "S B:ones A:eye"])
+@pytest.mark.parametrize("factor", ["lower", "upper"])
+def test_what_a_step_keeps_and_gains_is_the_same_by_two_routes_also_down_to_zero(process, word, factor):
+    entry = replace(bent(scheme(word, "psld", "ode")), factor=factor)
+    for begin, end in STRETCHES:
+        by_series = exact_step(entry, process, entry.program.pieces[0], begin, end, begin)
+        for found, expected in zip(by_series, machine(entry, process, begin, end), strict=True):
+            assert apart(found, expected) < 1e-13
+
+
+def test_the_numbers_are_those_of_many_digits():
+    entry = bent(scheme("S E:ones", "psld", "ode"))
+    numbers = PROCESSES["linear"]
+    with mpmath.workdps(22):
+        process = PSLD(*(mpmath.mpf(getattr(numbers, k)) for k in ("Gamma", "nu", "beta_min", "beta_max")))
+        begin, end = mpmath.mpf(0.5), mpmath.mpf(0.4375)
+        wanted = exact_step(entry, process, entry.program.pieces[0], begin, end, begin)
+    for found, expected in zip(machine(entry, numbers, 0.5, 0.4375), wanted, strict=True):
+        assert apart(found, expected) < 1e-13
+
+
+@EVERY_PROCESS
+def test_near_zero_the_gain_converges_like_the_root_of_the_last_time(process):
+    entry = scheme("S E:eps", "psld", "ode")
+    whole = machine(entry, process, 0.01, 0.0)[1]
+    left = [np.abs(machine(entry, process, 0.01, e)[1] - whole).max() for e in (4e-8, 1e-8)]
+    assert 1.9 < left[0] / left[1] < 2.1
+
+
+def test_steps_of_a_grid_at_once_are_the_steps_one_by_one():
+    entry, process = bent(find("CVV")), PROCESSES["linear"]
+    times = [0.0, 0.2, 0.45, 0.7]
+    every, alone = (moments.run(entry, process, Gaussian(v), times) for v in (np.array([2.0]), 2.0))
+    for i in range(2):
+        for j in range(2):
+            here = float(np.ravel(every.covariance[i][j])[0])
+            assert here == pytest.approx(alone.covariance[i][j], rel=1e-12)
+
+
+@EVERY_ENTRY
+@pytest.mark.parametrize("factor", ["lower", "upper"])
+def test_engine_print_and_exact_moments_are_one(entry, factor):
+    process = PROCESSES["constant" if factor == "lower" else "cld"]
+    entry, times = replace(bent(entry), factor=factor), [0.0, 0.3, 0.5]
+    z = torch.eye(2, dtype=torch.float64)[:, :, None].repeat(1, 1, 2)
+    draws = torch.zeros_like(z)
+    given = {} if entry.name == "EI" else {"lam": float(entry.conjugate)}
+    s, silence = exact_score(process), lambda _: draws
+    ran = engine.run(plan(entry, process, times), s, z, silence)[0]
+    printed = plain.sample(entry.name, process, s, z, times, silence, factor=factor, **given)
+    assert float((ran - printed).abs().max() / printed.abs().max()) < 1e-12
+    quiet = (0, 0), ((1.0, 0.0), (0.0, 0.0))
+    silent = moments.run(entry, process, TARGET, times, start=quiet)
+    noisy = moments.run(entry, process, TARGET, times, start=((0, 0), ((0.0, 0.0), (0.0, 0.0))))
+    for i in range(2):
+        for j in range(2):
+            pushed = np.array(silent.covariance[i][j]) - np.array(noisy.covariance[i][j])
+            product = (ran[i, 0] * ran[j, 0]).numpy()
+            assert np.abs(pushed - product).max() < 1e-12 * float(ran.abs().max() ** 2)
+    assert silent.nfe == entry.nfe * 2 + 1
+
+
+@EVERY_ENTRY
+@pytest.mark.parametrize("value", [0, 2])
+def test_the_order_that_is_claimed_is_the_order_that_is_observed_and_no_higher(entry, value):
+    if value and entry.name == "EI":
+        return
+    entry, process = replace(entry, conjugate=Fraction(value)), PROCESSES["constant"]
+    wanted = np.array(marginal(process, TARGET, 0.1)[1])
+    errors = []
+    for steps in (200, 400):
+        law = moments.run(entry, process, TARGET, np.linspace(0, 0.9, steps + 1).tolist(), "pT", False)
+        errors.append(np.abs(np.array(law.covariance) - wanted).max())
+    assert abs(np.log2(errors[0] / errors[1]) - entry.order) < 0.1
+
+
+@pytest.mark.parametrize("factor", [0, 1])
+def test_without_b_the_conjugate_step_of_vp_is_ddim_step_for_step(factor):
+    process, times = VP(), [0.0, 0.2, 0.5, 0.7, 0.99]
+    bare = replace(scheme("S E:eye", "vp", "ode"), conjugate=Fraction(factor))
+    z = torch.linspace(-2, 3, 5, dtype=torch.float64)[None]
+    ends = [
+        engine.run(plan(s, process, times[:n], denoise=False), lambda x, tau: torch.tanh(x) * tau - x, z)[0]
+        for n in (2, 3, 4, 5)
+        for s in (bare, find("DDIM", "vp", "ode"))
+    ]
+    pairs = zip(ends[::2], ends[1::2], strict=True)
+    same = [bool(torch.allclose(a, b, rtol=1e-12, atol=0)) for a, b in pairs]
+    assert same == [factor == 0] * 4
+
+
+@pytest.mark.parametrize(
+    ("variance", "tau", "h", "value", "said", "stable"),
+    [(2.0, 0.1, 0.05, 1, True, True), (2.0, 0.5, 0.3, 0, False, False),
+     (2.0, 0.5, 0.05, 20, True, False), (0.01, 0.1, 0.05, -5, False, True)],
+)  # fmt: skip
+def test_the_criterion_on_the_conjugated_part_is_no_statement_on_the_step_itself(
+    variance, tau, h, value, said, stable
+):
+    """|1 + h lambda~| <= 1, lambda~ of beta w H - B, looks at A z, and cannot see A change over the step."""
+    entry, process = replace(find("LDDIM-I"), conjugate=Fraction(value)), PROCESSES["constant"]
+    piece = entry.program.pieces[0]
+    keep, gain = (np.array(x, float) for x in exact_step(entry, process, piece, tau, tau - h, tau))
+    hessian = np.array([[float(e) for e in row] for row in score(process, Gaussian(variance), tau)[0]])
+    radius = np.abs(np.linalg.eigvals(keep + gain @ hessian)).max()
+    pull = process.beta(tau) * np.diag(np.array(piece.score(process.parameters), float)) @ hessian
+    criterion = np.abs(1 + h * np.linalg.eigvals(pull - value * np.eye(2))).max()
+    assert (bool(criterion <= 1), bool(radius <= 1)) == (said, stable)
+
+
+def test_lambda_and_factor_come_from_the_parameters_and_leave_the_rest_to_the_process():
+    (found,), rest = conjugated([find("LDDIM-I")], "lambda=0.5,beta_min=4,factor=upper")
+    assert (found.conjugate, found.factor, rest) == (Fraction(1, 2), "upper", "beta_min=4")
+    assert conjugated([find("RSE")], "nu=3") == ([find("RSE")], "nu=3")
+
+
+@pytest.mark.parametrize(
+    ("text", "name", "says"),
+    [("lambda=1", "RSE", "acts in conjugate steps"), ("lambda=1", "EI", "has B = 0"),
+     ("factor=left", "EI", "lower, upper"), ("lambda=x", "LDDIM-I", "lambda"),
+     ("lambda=1,lambda=2", "LDDIM-I", "twice"), ("lambda=1e9", "LDDIM-I", "beyond")],
+)  # fmt: skip
+def test_a_lambda_or_factor_that_does_not_act_is_refused(text, name, says):
+    with pytest.raises(ValueError, match=says):
+        conjugated([find(name, "psld")], text)
+
+
+def test_an_eps_from_before_the_step_is_refused_and_one_from_its_start_is_not():
+    with pytest.raises(WordError, match="from before the step's start"):
+        scheme("B:eye/2 A:eye S B:eye/2", "psld", "ode")
+    assert scheme("B:eye/2 A:eye S@1 B:eye/2", "psld", "ode").carries_score
+
+
+def test_a_conjugate_step_has_no_closed_form_and_says_so():
+    with pytest.raises(ValueError, match="conjugate steps, whose closed forms are not derived"):
+        order_of(find("LDDIM-II"))
+    with pytest.raises(ValueError, match="factor"):
+        with_conjugation(find("RSE"), None, "upper")
