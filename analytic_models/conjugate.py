@@ -89,7 +89,7 @@ def _over_nodes(values: Any, length: Any) -> Any:
 
 def _flow(diffusion: PSLD | VP, linear: Block, shift: Block, begin: Any, end: Any) -> list[list[Any]]:
     """Y: the flow of dz = (B + beta linear) z dt over reverse time, from forward time `begin` to `end`."""
-    if len(linear) == 1:
+    if isinstance(diffusion, VP):
         clock = diffusion.integral(begin) - diffusion.integral(end)
         return [[exp(shift[0][0] * (begin - end) + linear[0][0] * clock)]]
     scaled = _is_scaled(shift)
@@ -162,7 +162,7 @@ def _commuting(
     ]
 
 
-def covariance(process: PSLD | VP, tau: Any) -> tuple[Any, Any, Any, Any]:
+def covariance(process: PSLD, tau: Any) -> tuple[Any, Any, Any, Any]:
     """xx, xm, mm and the determinant of the kernel's covariance (hybrid: x_0 known, m_0 not).
 
     The determinant is a sum of what the noise and the start contribute: near tau = 0 the products of the
@@ -175,7 +175,7 @@ def covariance(process: PSLD | VP, tau: Any) -> tuple[Any, Any, Any, Any]:
     return xx + b * b * m, xm + b * d * m, mm + d * d * m, det
 
 
-def _factor(process: PSLD | VP, name: str, tau: Any) -> tuple[Any, Any, Any, Any]:
+def _factor(process: PSLD, name: str, tau: Any) -> tuple[Any, Any, Any, Any]:
     """Diagonal and off-diagonal entries of L, and the root of the determinant."""
     xx, xm, mm, det = covariance(process, tau)
     if name == "lower":

@@ -106,10 +106,12 @@ def mover(
         A, phi = table[max(tau, 0.0)]
         A_after, phi_after = table[max(after, 0.0)]
         hat = applied(A, *z)
-        drift = applied((tau - after) * A @ np.array(B) @ np.linalg.inv(A), *hat)
+        conjugated_b: Array = (tau - after) * A @ np.array(B) @ np.linalg.inv(A)
+        drift = applied(conjugated_b, *hat)
         push = applied(phi_after - phi, *eps)
         hat = hat[0] - drift[0] + push[0], hat[1] - drift[1] + push[1]
-        return applied(np.linalg.inv(A_after), *hat)
+        inverse: Array = np.linalg.inv(A_after)
+        return applied(inverse, *hat)
 
     return move
 

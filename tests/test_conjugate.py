@@ -100,7 +100,7 @@ def test_near_zero_the_gain_converges_like_the_root_of_the_last_time(process):
 def test_steps_of_a_grid_at_once_are_the_steps_one_by_one():
     entry, process = bent(find("CVV")), PROCESSES["linear"]
     times = [0.0, 0.2, 0.45, 0.7]
-    every, alone = (moments.run(entry, process, Gaussian(v), times) for v in (np.array([2.0]), 2.0))
+    every, alone = (moments.run(entry, process, Gaussian(v), times) for v in (np.full(5000, 2.0), 2.0))
     for i in range(2):
         for j in range(2):
             here = float(np.ravel(every.covariance[i][j])[0])
@@ -114,7 +114,7 @@ def test_engine_print_and_exact_moments_are_one(entry, factor):
     entry, times = replace(bent(entry), factor=factor), [0.0, 0.3, 0.5]
     z = torch.eye(2, dtype=torch.float64)[:, :, None].repeat(1, 1, 2)
     draws = torch.zeros_like(z)
-    given = {} if entry.name == "EI" else {"lam": float(entry.conjugate)}
+    given: Any = {} if entry.name == "EI" else {"lam": float(entry.conjugate)}
     s, silence = exact_score(process), lambda _: draws
     ran = engine.run(plan(entry, process, times), s, z, silence)[0]
     printed = plain.sample(entry.name, process, s, z, times, silence, factor=factor, **given)
@@ -136,7 +136,7 @@ def test_the_order_that_is_claimed_is_the_order_that_is_observed_and_no_higher(e
     if value and entry.name == "EI":
         return
     entry, process = replace(entry, conjugate=Fraction(value)), PROCESSES["constant"]
-    wanted = np.array(marginal(process, TARGET, 0.1)[1])
+    wanted: Any = np.array(marginal(process, TARGET, 0.1)[1])
     errors = []
     for steps in (200, 400):
         law = moments.run(entry, process, TARGET, np.linspace(0, 0.9, steps + 1).tolist(), "pT", False)

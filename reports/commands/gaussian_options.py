@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 from dataclasses import fields, replace
+from fractions import Fraction
 
 from analytic_models.gaussian import Case
 from analytic_models.moments import run
@@ -121,13 +122,13 @@ def conjugated(schemes: list[Scheme], parameters: str) -> tuple[list[Scheme], st
             own[key] = value
     if not own:
         return schemes, parameters
-    value = None
+    number: Fraction | None = None
     if "lambda" in own:
         try:
-            value = read_number(own["lambda"])
+            number = read_number(own["lambda"])
         except ValueError as error:
             raise ValueError(f"--param lambda: {error}") from None
-    return [with_conjugation(s, value, own.get("factor")) for s in schemes], ",".join(rest)
+    return [with_conjugation(s, number, own.get("factor")) for s in schemes], ",".join(rest)
 
 
 def counts(text: str, option: str) -> list[int]:
