@@ -86,7 +86,8 @@ def test_a_printed_sampler_has_the_exact_law_and_the_engine_its_path(entry):
     draws = torch.randn(len(grid), 1, 3, 2, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
     z = process.stationary[0] ** 0.5 * draws[-1]
     ends = []
-    for run in (printed, lambda z, noise: engine.run(plan(entry, process, grid, denoise=False), score, z, noise)[0]):
+    ready = plan(entry, process, grid, denoise=False)
+    for run in (printed, lambda z, noise: engine.run(ready, score, z, noise)[0]):
         left = iter(draws)
         ends.append(run(z, lambda parts, left=left: next(left)[:parts]).numpy())
     same(ends[1], ends[0])
