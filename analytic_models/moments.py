@@ -110,11 +110,11 @@ def one_step(
                 if moved.noise is not None:
                     noise.append(moved.noise)
             case Hold():
-                ends = (_time(scheme, diffusion, t, h, at) for at in (op.start, op.stop))
+                begin, end = (_time(scheme, diffusion, t, h, at) for at in (op.start, op.stop))
                 through = kept[-op.through :]
                 moved_by = hold(
                     op, _position_only(diffusion), scheme.in_clock, _number(scheme.noise_level, h),
-                    *ends, [tau for tau, _ in through],
+                    begin, end, [tau for tau, _ in through],
                 )  # fmt: skip
                 form: Form = {}
                 add_scaled(form, moved_by.keep, (start if op.restarts else state)[0])

@@ -71,24 +71,24 @@ def held_error(scheme: Scheme) -> HeldError:
     """
     if not scheme.program.holds or scheme.dynamics != "ode":
         raise ValueError(
-            f"{scheme.name}: orders of held predictions are derived for the ODE; the weak order of its SDE is not "
-            "derived yet"
+            f"{scheme.name}: orders of held predictions are derived for the ODE; the weak order of its SDE "
+            "is not derived yet"
         )
-    found = _leading(scheme.program, scheme.in_clock)
-    if isinstance(found, int):
-        raise ValueError(f"{scheme.name}: no error through h^{found}")
+    found, highest = _leading(scheme.program, scheme.in_clock)
+    if found is None:
+        raise ValueError(f"{scheme.name}: no error through h^{highest}")
     return found
 
 
 @cache
-def _leading(program: Program, clock: Clock) -> HeldError | int:
-    """The leading error, or the highest power of h at which there is none and nothing is left out."""
+def _leading(program: Program, clock: Clock) -> tuple[HeldError | None, int]:
+    """The leading error, if any, and the highest power of h at which nothing would be left out."""
     error, smallest = _step_error(program, clock, _ONE, _sizes())
     highest = min(POWERS - 1, 2 * smallest)  # beyond, P depends on squares of what stages are off
     for power, coefficient in enumerate(error[: highest + 1]):
         if coefficient:
-            return HeldError(power, sympy.factor(coefficient.as_expr()))
-    return highest
+            return HeldError(power, sympy.factor(coefficient.as_expr())), highest
+    return None, highest
 
 
 def _sizes() -> list[Any]:
@@ -119,7 +119,8 @@ def _step_error(
     nodes: list[tuple[Any, Series]] = []
     smallest = POWERS
     # evaluations of earlier steps, newest last
-    start, earlier = _ZERO, []
+    start = _ZERO
+    earlier: list[tuple[Any, Series]] = []
     for i, length in enumerate(sizes):
         start = start - length
         if len(earlier) >= program.history:
@@ -128,7 +129,8 @@ def _step_error(
         if program.carries_score and len(times) == 1 and i + 1 < len(sizes):
             off[0] = _predictor(program, kernel, length, sizes[i + 1 :])
             smallest = min(smallest, _lowest(off[0]))
-        earlier += [(start + _number(at) * length, d) for at, d in zip(reversed(times), reversed(off), strict=True)]
+        places = [start + _number(at) * length for at in times]
+        earlier += reversed(list(zip(places, off, strict=True)))
     nodes = [(place, _values(place, d)) for place, d in reversed(earlier[: program.history])]
     error, states = [_ZERO] * (POWERS + 1), {Fraction(0): [_ZERO] * (POWERS + 1)}
     at = Fraction(0)

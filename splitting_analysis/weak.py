@@ -68,8 +68,8 @@ def error_difference(left: Scheme, right: Scheme, order: int | None = None) -> L
 def order_of(scheme: Scheme) -> int:
     """Order of the global error (weak, for an SDE): one less than the leading power of h.
 
-    At lambda_s = 1 unless the scheme fixes it; for a held prediction in the middle of a run. Raises ValueError if the error vanishes through
-    all powers of h that are looked at.
+    At lambda_s = 1 unless the scheme fixes it; where a prediction is held, in the middle of a run.
+    Raises ValueError if the error vanishes through all powers of h that are looked at.
     """
     if scheme.program.holds:
         return held_error(scheme).order
@@ -100,8 +100,8 @@ def refuse_held(scheme: Scheme) -> None:
     """Raise ValueError for a word that holds a prediction: its error is told by held_error.py."""
     if scheme.program.holds:
         raise ValueError(
-            f"{scheme.name}: {scheme.word} holds a prediction; its error is not one in elementary differentials of "
-            "the score: held_error.held_error(scheme) has it in derivatives along the path, and order its order"
+            f"{scheme.name}: {scheme.word} holds a prediction; its error is not one in elementary "
+            "differentials of the score: held_error.held_error(scheme) has it in derivatives along the path"
         )
 
 

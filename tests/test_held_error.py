@@ -95,8 +95,8 @@ def predicted_error(own, process, tau, ratios):
     alpha, sigma = process.alpha(tau), process.sigma(tau)
     slope = prediction_at(kind, process, tau, mpf(1))
     unit = {
-        (Prediction.DATA, "lambda"): alpha, (Prediction.EPS, "lambda"): -sigma, (Prediction.EPS, "rho"): alpha,
-        (Prediction.VELOCITY, "tau"): mpf(1),
+        (Prediction.DATA, "lambda"): alpha, (Prediction.EPS, "lambda"): -sigma,
+        (Prediction.EPS, "rho"): alpha, (Prediction.VELOCITY, "tau"): mpf(1),
     }[kind, clock]  # fmt: skip
     values = {"J": unit * slope, **{f"r{i + 1}": r for i, r in enumerate(ratios)}}
     values |= {f"P{k}": mpmath.diff(along, here, k) for k in range(1, 5)}
@@ -112,7 +112,8 @@ CASES = [
     *((word, scheme(word, model)) for word, model in zip(WORDS, MODELS, strict=True)),
     ("midpoint", scheme("S E:velocity/2 S@1/2 E:velocity[1]", "vp", clock="tau")),
 ]  # fmt: skip
-"""DEIS's kernel is known by symbols only; on a Gaussian under flow matching the midpoint rule has order 4."""
+"""DEIS's kernel is known by symbols only; on a Gaussian, under flow matching, the midpoint rule's leading
+term vanishes."""
 
 
 @pytest.mark.parametrize(("name", "own"), CASES, ids=lambda c: c if isinstance(c, str) else c.model_name)

@@ -19,12 +19,12 @@ from gpu_samplers import engine, plain, plain_position  # noqa: E402
 from gpu_samplers.plan import plan  # noqa: E402
 from splitting_analysis.clocks import scaled_linear  # noqa: E402
 from splitting_analysis.position_catalogue import HELD_CATALOGUE  # noqa: E402
-from splitting_analysis.processes import VE, VP, Flow, ScheduledVP  # noqa: E402
+from splitting_analysis.processes import VE, VP, Flow, Process, ScheduledVP  # noqa: E402
 from splitting_analysis.schemes import scheme, with_noise_level  # noqa: E402
 from tests.probing import gaussian_score, law  # noqa: E402
 
 TARGET = Gaussian([3.0, 0.2], [0.5, -1.0])
-PROCESSES = {
+PROCESSES: dict[str, Process] = {
     "vp": VP(), "ve": VE(), "flow": Flow(0.9), "cosine": ScheduledVP(),
     "scaled-linear": ScheduledVP(schedule=scaled_linear()),
 }  # fmt: skip
