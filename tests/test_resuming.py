@@ -82,6 +82,23 @@ def test_losses_that_are_read_late_are_kept_with_the_run(tmp_path, monkeypatch, 
     assert late["curve"][0][1] == pytest.approx((first + second) / 2) and late["curve"][1][1] == third
 
 
+def test_a_run_stopped_after_a_bad_step_that_was_not_read_yet_is_stopped_and_not_kept(tmp_path, monkeypatch):
+    monkeypatch.setattr(training, "_patience", lambda _: 50)
+    steps, loss = [], training.loss_of
+
+    def spoiled(network, *drawn):
+        steps.extend([1] * network.training)
+        if len(steps) == 3:
+            raise KeyboardInterrupt
+        return loss(network, *drawn) * math.nan
+
+    monkeypatch.setattr(training, "LOOK_EVERY", 9)
+    monkeypatch.setattr(training, "loss_of", spoiled)
+    with pytest.raises(KeyboardInterrupt):
+        train(settings(steps=6), images(), tmp_path / "net.safetensors")
+    assert len(steps) == 3 and not list(tmp_path.iterdir())
+
+
 def test_a_run_that_began_on_another_device_is_resumed_with_this_ones_adam(tmp_path):
     whole, parts = tmp_path / "whole.safetensors", tmp_path / "parts.safetensors"
     train(settings(steps=6), images(), whole)
