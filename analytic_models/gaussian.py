@@ -10,6 +10,7 @@ from analytic_models.table import Table
 from splitting_analysis.catalogue import named
 from splitting_analysis.lookup import as_scheme, check_lambda_s
 from splitting_analysis.models import MODEL_NAMES
+from splitting_analysis.notation import Word
 from splitting_analysis.schemes import Scheme
 
 COLUMNS = ("scheme", "steps", "nfe", "lambda_s", "w2_x", "w2", "kl_x", "worst_mode_x")
@@ -18,15 +19,22 @@ Case = tuple[Scheme, int, float | None]
 """Scheme, number of steps or evaluations, lambda_s."""
 
 
-def table(asked: Sequence[Case], problem: Problem, *, are_steps: bool, notes: Sequence[str] = ()) -> Table:
+def table(
+    asked: Sequence[Case], problem: Problem, *, are_steps: bool, notes: Sequence[str] = ()
+) -> Table:
     """The rows of all cases with what they refer to, and why those that blew up did."""
     made = tuple(rows(asked, problem, are_steps=are_steps))
-    columns = tuple(c for c in COLUMNS if c != "lambda_s" or any(value is not None for *_, value in asked))
+    columns = tuple(
+        c for c in COLUMNS if c != "lambda_s" or any(value is not None for *_, value in asked)
+    )
     return Table(made, columns, "\n".join((footnote(problem, made), *notes, *blow_ups(made))))
 
 
 def schemes_of(
-    texts: Sequence[str | Scheme], model: str | None, dynamics: str | None, option: str = "model="
+    texts: Sequence[str | Word | Scheme],
+    model: str | None,
+    dynamics: str | None,
+    option: str = "model=",
 ) -> list[Scheme]:
     """The schemes of names or words, all of one model. Raises ValueError as `as_scheme` does, or for two.
 
@@ -38,12 +46,16 @@ def schemes_of(
     if len(names) > 1:
         parts = ", ".join(f"{s.name} is a {s.model_name} scheme" for s in found)
         common = [name for name in MODEL_NAMES if _all_in(texts, name, dynamics)]
-        hint = f"; all of them exist in {' and in '.join(common)}: {option}{common[0]}" if common else ""
+        hint = (
+            f"; all of them exist in {' and in '.join(common)}: {option}{common[0]}"
+            if common
+            else ""
+        )
         raise ValueError(f"one table is for one model, but {parts}{hint or '; run them apart'}")
     return found
 
 
-def _all_in(texts: Sequence[str | Scheme], model: str, dynamics: str | None) -> bool:
+def _all_in(texts: Sequence[str | Word | Scheme], model: str, dynamics: str | None) -> bool:
     try:
         return bool([as_scheme(text, model, dynamics) for text in texts])
     except ValueError:
@@ -51,7 +63,10 @@ def _all_in(texts: Sequence[str | Scheme], model: str, dynamics: str | None) -> 
 
 
 def readings(
-    texts: Sequence[str | Scheme], schemes: Sequence[Scheme], dynamics: str | None, option: str = "dynamics="
+    texts: Sequence[str | Word | Scheme],
+    schemes: Sequence[Scheme],
+    dynamics: str | None,
+    option: str = "dynamics=",
 ) -> list[str]:
     """One line for every word that would mean something else with the other dynamics, if none was given."""
     if dynamics is not None:
@@ -59,7 +74,11 @@ def readings(
     lines = []
     for text, scheme in zip(texts, schemes, strict=True):
         other = "sde" if scheme.dynamics == "ode" else "ode"
-        if isinstance(text, Scheme) or named(text) or not _all_in([text], scheme.model_name, other):
+        if (
+            isinstance(text, Scheme)
+            or (isinstance(text, str) and named(text))
+            or not _all_in([text], scheme.model_name, other)
+        ):
             continue
         called = " for Euler-Maruyama" if str(scheme.word) == "S E" else ""
         lines.append(f"{scheme.word} read as {scheme.dynamics.upper()} ({option}{other}{called})")
@@ -84,9 +103,7 @@ def cases(
     ]
 
 
-def rows(
-    asked: Sequence[Case], problem: Problem, *, are_steps: bool
-) -> Iterator[dict[str, Any]]:
+def rows(asked: Sequence[Case], problem: Problem, *, are_steps: bool) -> Iterator[dict[str, Any]]:
     """One row per case, as soon as it is computed; its count is of steps, or of evaluations."""
     for scheme, count, lambda_s in asked:
         yield problem.errors(scheme, count if are_steps else problem.steps(scheme, count), lambda_s)
@@ -112,7 +129,9 @@ def footnote(problem: Problem, rows: Sequence[dict[str, Any]]) -> str:
     """What the table's numbers refer to."""
     modes = problem.target.variances.size
     if problem.process.model_name == "langevin":
-        law = "unit variance" if modes == 1 and problem.target.variances[0] == 1 else f"{modes} modes"
+        law = (
+            "unit variance" if modes == 1 and problem.target.variances[0] == 1 else f"{modes} modes"
+        )
         return f"{law}, start {problem.start}, uniform steps over T = {problem.process.T:g}"
     text = f"{modes} modes, start {problem.start}, {problem.grid} grid, eps {problem.eps:g}"
     text += ", denoising step" if problem.denoises else ", no denoising step"

@@ -119,9 +119,9 @@ def instability(
     ]
     if not causes:
         return None
-    found, k = max(causes, key=lambda cause: cause[0].radius - cause[0].right)
+    found, worse = max(causes, key=lambda cause: cause[0].radius - cause[0].right)
     stepper, tau, h, _ = found.step
-    limit = float(largest_stable_step(stepper, diffusion, variances[k : k + 1], tau, 2 * h)[0])
+    limit = float(largest_stable_step(stepper, diffusion, variances[worse : worse + 1], tau, 2 * h)[0])
     components = tuple(scheme.model.components[i] for i in np.flatnonzero(exploded.any(axis=1)))
     return Unstable(
         step=h,
@@ -129,8 +129,8 @@ def instability(
         factor=math.exp(found.radius),
         exact=math.exp(found.right),
         tau=tau,
-        mode=int(modes[k]),
-        variance=float(variances[k]),
+        mode=int(modes[worse]),
+        variance=float(variances[worse]),
         components=components,
     )
 

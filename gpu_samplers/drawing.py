@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from gpu_samplers import engine
 from gpu_samplers.checkpoints import network_of, read_checkpoint
-from gpu_samplers.embedded import DIGITS, recorded_settings
+from gpu_samplers.embedded import BUNDLED, bundled_path, recorded_settings
 from gpu_samplers.processes import PSLD, VP, grid, steps_for
 from gpu_samplers.sampling import Job, write_samples
 from gpu_samplers.shards import read_shard
@@ -31,13 +31,17 @@ def from_network(
 ) -> NDArray[np.float32]:  # fmt: skip
     """Images (n, channels, height, width) in the scale of the data: samples 0 to n - 1, as the command's.
 
-    `checkpoint` None is the digits network; `parameters` are those of its process where they differ from its
-    record; `job` are fields of sampling.Job. Raises ValueError for what cannot be run.
+    `checkpoint` is a file or the name of a network in BUNDLED (default: digits); `parameters` are those
+    of its process where they differ from its record; `job` are fields of sampling.Job.
+    Raises ValueError for what cannot be run.
     """
     if scheme.model_name not in KINDS:
         known = ", ".join(KINDS)
-        raise ValueError(f"{scheme.name} is a {scheme.model_name} scheme: a network is trained for {known}")
-    path = DIGITS if checkpoint is None else Path(checkpoint)
+        raise ValueError(
+            f"{scheme.name} is a {scheme.model_name} scheme: a network is trained for {known}"
+        )
+    name = str(checkpoint or "digits")
+    path = bundled_path(name) if name in BUNDLED else Path(name)
     stored, kind = read_checkpoint(path), KINDS[scheme.model_name]
     try:
         recorded = recorded_settings(stored, kind)
@@ -64,7 +68,9 @@ def from_score(
     if n < 1:
         raise ValueError(f"n = {n}: at least one sample")
     process = PROCESSES[scheme.model_name](**_given(scheme, parameters))
-    times = grid(grid_name.strip().lower(), steps_for(nfe, scheme, denoise and eps > 0), process.T, eps)
+    times = grid(
+        grid_name.strip().lower(), steps_for(nfe, scheme, denoise and eps > 0), process.T, eps
+    )
     made = engine.sample(
         scheme, process, score, times, shape, range(n), seed, batch=batch, device=device,
         denoise=denoise and eps > 0, lambda_s=lambda_s,

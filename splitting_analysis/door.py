@@ -1,9 +1,10 @@
 """The functions of `import splitting_analysis as sa`: all that a notebook needs, on names and words.
 
-The one module here that knows the packages above it (analytic_models, gpu_samplers): each function loads what
-it needs when it is called, so that the import itself costs nothing. Wherever a scheme is asked for, a name of
-the catalogue, a word or a `Scheme` will do; without `model` a name belongs where it is found, PSLD first, and
-a word to PSLD; `dynamics` is "ode", "sde" or what the name or the letters say.
+The one module here that knows the packages above it (analytic_models, gpu_samplers): each function
+loads what it needs when it is called, so that the import itself costs nothing. Wherever a scheme is
+asked for, a name of the catalogue, a word (text or `Word`) or a `Scheme` will do; without `model` a
+name belongs where it is found, PSLD first, and a word to PSLD; `dynamics` is "ode", "sde" or what the
+name or the letters say.
 """
 
 from __future__ import annotations
@@ -45,22 +46,30 @@ def scheme(
     `source` and the claims `order` and `nfe` are for a word. Raises WordError or ValueError where word,
     model and claims disagree, and for a name that there is not, with those that there are.
     """
-    if isinstance(text, Scheme) or (isinstance(text, str) and named(text) and not isinstance(model, Model)):
+    if isinstance(text, Scheme) or (
+        isinstance(text, str) and named(text) and not isinstance(model, Model)
+    ):
         if (name, order, nfe) != (None, None, None):
-            raise ValueError(f"{text}: name, order and nfe are for a word; this is a scheme that has its own")
+            raise ValueError(
+                f"{text}: name, order and nfe are for a word; this is a scheme that has its own"
+            )
         found = as_scheme(text, model if isinstance(model, str) else None, dynamics)
     elif isinstance(model, Model):
         found = scheme_of(text, model, dynamics, name, source=source, order=order, nfe=nfe)
     else:
-        if isinstance(text, str) and not name:  # says what a text that is neither word nor name may have been
+        if (
+            isinstance(text, str) and not name
+        ):  # says what a text that is neither word nor name may have been
             as_scheme(text, model, dynamics)
         model, dynamics = check_family(model, dynamics)
-        found = scheme_of(text, model or "psld", dynamics, name, source=source, order=order, nfe=nfe)
+        found = scheme_of(
+            text, model or "psld", dynamics, name, source=source, order=order, nfe=nfe
+        )
     return _tuned([found], lambda_s)[0]
 
 
 def local_error(
-    scheme: str | Scheme, order: int | None = None, *, minus: str | Scheme | None = None,
+    scheme: str | Word | Scheme, order: int | None = None, *, minus: str | Word | Scheme | None = None,
     model: str | None = None, dynamics: str | None = None, lambda_s: Scale | None = None,
 ) -> LocalError:  # fmt: skip
     """The local truncation error of a scheme in closed form: weak for an SDE.
@@ -80,7 +89,7 @@ def local_error(
 
 
 def strong_error(
-    scheme: str | Scheme, *, model: str | None = None, dynamics: str | None = None,
+    scheme: str | Word | Scheme, *, model: str | None = None, dynamics: str | None = None,
     lambda_s: Scale | None = None,
 ) -> LocalError:  # fmt: skip
     """The mean-square local error of an SDE's scheme on a shared Brownian path, at its leading power of h.
@@ -93,7 +102,9 @@ def strong_error(
     return strong.strong_error(_tuned([as_scheme(scheme, model, dynamics)], lambda_s)[0])
 
 
-def order(scheme: str | Scheme, *, model: str | None = None, dynamics: str | None = None) -> int:
+def order(
+    scheme: str | Word | Scheme, *, model: str | None = None, dynamics: str | None = None
+) -> int:
     """The derived order of the global error (weak, for an SDE), at lambda_s = 1 unless the scheme fixes it.
 
     Raises ValueError where the error vanishes through all powers of h that are looked at.
@@ -104,8 +115,8 @@ def order(scheme: str | Scheme, *, model: str | None = None, dynamics: str | Non
 
 
 def gaussian(
-    *schemes: str | Scheme, nfe: int | Iterable[int] | None = None, steps: int | Iterable[int] | None = None,
-    model: str | None = None, dynamics: str | None = None, spectrum: str | float | ArrayLike | None = None,
+    *schemes: str | Word | Scheme, nfe: int | Iterable[int] | None = None,
+    steps: int | Iterable[int] | None = None, model: str | None = None, dynamics: str | None = None, spectrum: str | float | ArrayLike | None = None,
     start: str = "prior", grid: str = "uniform", eps: float | None = None, denoise: bool | None = None,
     lambda_s: Scale | Iterable[Scale] | None = None, **parameters: float,
 ) -> Table:  # fmt: skip
@@ -130,14 +141,16 @@ def gaussian(
     how = {"start": start, "grid": grid, "eps": eps, "denoise": denoise}
     how = {key: value for key, value in how.items() if value is not None}
     problem = problem_for(found[0].model_name, spectrum, parameters, **how)
-    scales = [None] if lambda_s is None else [float(read_lambda_s(value)) for value in _many(lambda_s)]
+    scales = (
+        [None] if lambda_s is None else [float(read_lambda_s(value)) for value in _many(lambda_s)]
+    )
     cases = exact.cases(found, counts, scales)
     notes = exact.readings(schemes, found, dynamics)
     return exact.table(cases, problem, are_steps=nfe is None, notes=notes)
 
 
 def stability(
-    *schemes: str | Scheme, tau: float | Iterable[float] = 1e-3, model: str | None = None,
+    *schemes: str | Word | Scheme, tau: float | Iterable[float] = 1e-3, model: str | None = None,
     dynamics: str | None = None, spectrum: str | float | ArrayLike | None = None, **parameters: float,
 ) -> Table:  # fmt: skip
     """The largest stable step of each scheme on a Gaussian target, coefficients frozen at forward time tau.
@@ -158,7 +171,7 @@ def stability(
 
 
 def sample(
-    scheme: str | Scheme, n: int = 16, nfe: int = 50, *, model: str | None = None,
+    scheme: str | Word | Scheme, n: int = 16, nfe: int = 50, *, model: str | None = None,
     dynamics: str | None = None, checkpoint: str | Path | None = None, config: str | None = None,
     score: Any = None, shape: Sequence[int] | None = None, seed: int = 0, grid: str = "uniform",
     eps: float = 1e-3, denoise: bool = True, lambda_s: Scale | None = None, batch: int | None = None,
@@ -169,6 +182,7 @@ def sample(
         images = sa.sample("ROBA", n=16, nfe=50)                                 # (16, 1, 8, 8), in [-1, 1]
         points = sa.sample("O S B A", n=64, nfe=50, score=lambda z, tau: -z / variances, shape=(5,))
 
+    `checkpoint` is a file, or the name of a network that comes with the package: digits (default), patches.
     A score takes torch states (components, batch, *shape) and the forward time, and returns as much. Samples
     depend on `seed` and their index alone, and are those of the command `sample`. Raises ImportError where
     torch is not installed, ValueError for what cannot be run.
@@ -192,9 +206,23 @@ def sample(
             denoise=denoise, lambda_s=scale,
         )  # fmt: skip
     if shape is None or checkpoint is not None or config is not None:
-        raise ValueError("a score of your own needs the shape of one sample, shape=(5,), and no checkpoint")
+        raise ValueError(
+            "a score of your own needs the shape of one sample, shape=(5,), and no checkpoint"
+        )
     return drawing.from_score(
-        found, n, nfe, parameters, score, shape, seed, grid, eps, denoise, scale, batch or 64, device
+        found,
+        n,
+        nfe,
+        parameters,
+        score,
+        shape,
+        seed,
+        grid,
+        eps,
+        denoise,
+        scale,
+        batch or 64,
+        device,
     )
 
 

@@ -83,12 +83,14 @@ class Stub(nn.Module):
         return z
 
 
+@pytest.mark.share(3)
 @pytest.mark.parametrize("state", [torch.float64, torch.float32], ids=str)
 @pytest.mark.parametrize("name", NAMES)
 def test_the_host_waits_for_nothing_before_the_last_evaluation(name, state):
     handed_over(name, Stub(), state=state)
 
 
+@pytest.mark.share(3)
 @pytest.mark.parametrize(
     ("winograd", "options"),
     [(False, {}), (True, {"dtype": torch.bfloat16}), (True, {"channels_last": True})], ids=str,

@@ -25,7 +25,6 @@ torch = pytest.importorskip("torch", reason="checkpoints need torch")
 safetensors_torch = pytest.importorskip("safetensors.torch", reason="checkpoints need safetensors")
 
 from gpu_samplers import (  # noqa: E402
-from tests.strategies import examples
     CONFIGS,
     Config,
     checkpoints,
@@ -34,6 +33,7 @@ from tests.strategies import examples
     read_checkpoint,
     save_checkpoint,
 )
+from tests.strategies import examples  # noqa: E402
 
 TINY = Config(8, 8, (1, 2), 1, (4,), 0.5)
 

@@ -240,6 +240,7 @@ def test_models_and_dynamics_are_known_in_upper_and_lower_case(run):
     )
 
 
+@pytest.mark.share(3)
 @pytest.mark.parametrize(
     ("word", "model", "open_reading"),
     [
@@ -265,6 +266,7 @@ def formulas(text):
     return text.partition("\n\n")[2].partition("\nerror = ")[0]
 
 
+@pytest.mark.share(2)
 @pytest.mark.parametrize("value", ["0", "6/5", "1.2", "2", "9/4"])
 def test_a_fixed_lambda_s_is_a_number_but_under_a_root_that_is_irrational(run, value):
     code, out, err = run("derive", "ROBA", "--lambda-s", value)

@@ -90,6 +90,7 @@ def test_no_random_model_contradicts_the_claimed_order(
     assert not any(result.verdict == "diverges" for result in orders.values())
 
 
+@pytest.mark.share(3)
 @pytest.mark.parametrize("rule", ["exponent", "variance"])
 @pytest.mark.parametrize(
     "entry", [s for s in entries("psld", "sde") if "O" in s.word.letters], ids=lambda s: s.name

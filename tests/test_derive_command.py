@@ -64,6 +64,7 @@ UNPHYSICAL = [
 ]  # fmt: skip
 
 
+@pytest.mark.share(3)
 @pytest.mark.parametrize(("name", "values"), UNPHYSICAL)
 def test_a_value_without_meaning_or_beyond_float64_is_one_sentence(run, name, values):  # noqa: F811
     name, _, model = name.partition("/")

@@ -7,6 +7,7 @@ import subprocess
 import sys
 from fractions import Fraction
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -45,7 +46,9 @@ def test_what_the_package_offers_is_listed_typed_and_explained():
     assert set(dir(sa)) >= set(sa.__all__)
     for name in sa.__all__:
         assert getattr(sa, name).__doc__, name
-    with pytest.raises(AttributeError, match=r"splitting_analysis has no 'locale_error'; there are: .*local_error"):
+    with pytest.raises(
+        AttributeError, match=r"splitting_analysis has no 'locale_error'; there are: .*local_error"
+    ):
         sa.locale_error  # type: ignore[attr-defined]  # noqa: B018
     with pytest.raises(ImportError):
         from splitting_analysis import nothing  # type: ignore[attr-defined]  # noqa: F401
@@ -56,8 +59,10 @@ def test_what_the_package_offers_is_listed_typed_and_explained():
 
 @pytest.mark.parametrize(
     ("given", "keywords", "name"),
-    [("roba", {}, ("ROBA", "psld")), (" BAOAB", {}, ("BAOAB", "langevin")), ("em", {"model": "VP"}, ("EM", "vp")),
-     ("EM", {"model": "Langevin", "dynamics": "SDE"}, ("EM", "langevin")), ("O S B A", {}, ("O S B A", "psld"))],
+    [("roba", {}, ("ROBA", "psld")), (" BAOAB", {}, ("BAOAB", "langevin")),
+     ("em", {"model": "VP"}, ("EM", "vp")),
+     ("EM", {"model": "Langevin", "dynamics": "SDE"}, ("EM", "langevin")),
+     ("O S B A", {}, ("O S B A", "psld"))],
 )  # fmt: skip
 def test_a_scheme_is_a_name_or_a_word_and_upper_and_lower_case_are_the_same(given, keywords, name):
     found = sa.scheme(given, **keywords)
@@ -82,7 +87,14 @@ def test_a_scheme_takes_lambda_s_in_every_spelling_where_it_acts():
 
 
 def test_a_name_that_there_is_not_is_refused_with_those_that_there_are():
-    for refused in (sa.scheme, sa.local_error, sa.order, lambda n: sa.gaussian(n, nfe=9), sa.stability, sa.sample):
+    for refused in (
+        sa.scheme,
+        sa.local_error,
+        sa.order,
+        lambda n: sa.gaussian(n, nfe=9),
+        sa.stability,
+        sa.sample,
+    ):
         with pytest.raises(ValueError, match=r"did you mean ROBA.*\n  names: .*SSCS"):
             refused("ROBX")
     with pytest.raises(ValueError, match="no model 'cld'; there are: psld, vp, langevin"):
@@ -94,9 +106,14 @@ def test_a_name_that_there_is_not_is_refused_with_those_that_there_are():
 def test_errors_and_orders_are_those_of_the_schemes():
     roba, noba = sa.find("ROBA"), sa.find("NOBA")
     assert sa.local_error("ROBA") == weak.local_error(roba)
-    assert sa.local_error("O S B S A", minus="O S B A").terms == weak.error_difference(noba, roba).terms
+    assert (
+        sa.local_error("O S B S A", minus="O S B A").terms
+        == weak.error_difference(noba, roba).terms
+    )
     assert sa.strong_error("em", model="vp") == strong.strong_error(sa.find("EM", "vp"))
-    assert sa.local_error("ROBA", lambda_s=1).terms == weak.local_error(weak.at_lambda_one(roba)).terms
+    assert (
+        sa.local_error("ROBA", lambda_s=1).terms == weak.local_error(weak.at_lambda_one(roba)).terms
+    )
     assert sa.order("BAOAB") == 2 and sa.order("S E", dynamics="sde") == 1 and sa.order("rk45") == 5
 
 
@@ -122,12 +139,32 @@ def test_numbers_at_a_point_are_those_of_the_command(command, name, more):
     error = sa.local_error(name)
     numbers = error.at(**SCORES, **at)
     suffix = "" if error.kind == "ode" else "_weak"
-    shown = {int(key[1]): value for key, value in found.items() if key[0] == "h" and key.endswith(suffix)}
+    shown = {
+        int(key[1]): value for key, value in found.items() if key[0] == "h" and key.endswith(suffix)
+    }
     assert shown and shown.items() <= numbers.items()
     assert any(value for by_key in shown.values() for value in by_key.values())
     if error.kind == "weak":
         [(power, by_key)] = sa.strong_error(name).at(**SCORES, **at).items()
         assert found.get(f"h{power}_strong", by_key) == by_key
+
+
+def test_numbers_at_a_point_are_those_of_the_formulas_by_another_route():
+    import sympy
+
+    from splitting_analysis.numbers import Point, beta_parameters, error_numbers, sympy_field
+
+    tau, M = 0.6, 4 / (0.02 - 3.5) ** 2
+    rate = sympy.Rational(8) - 2 * sympy.Symbol("tau")
+    state = {"x": 0.3, "m": -0.7}
+    scores = {"sx": sympy.sympify("sin(0.7*x) - m/2"), "sm": sympy.sympify("-m + x/3")}
+    values = {"Gamma": 0.02, "nu": 3.5, "M": M, "lambda_s": 1.2, **beta_parameters(rate, tau)}
+    point = Point(state, sympy_field(scores, {**state, "tau": tau}), values)
+    error = sa.local_error("ROBA")
+    found = error.at(**SCORES, **POINT, lambda_s=1.2, beta_min=8, beta_max=6)
+    for power, by_key in error_numbers(error, point).items():
+        for key, value in by_key.items():
+            assert found[power][key] == pytest.approx(value, rel=1e-12, abs=1e-12), (power, key)
 
 
 def test_numbers_take_what_a_notebook_has():
@@ -136,7 +173,10 @@ def test_numbers_take_what_a_notebook_has():
 
     error = sa.local_error("S E", model="vp")
     expected = error.at(score_x="-2*x", x="0.5", tau=0.25)
-    assert error.at(score_x=-2 * sympy.Symbol("x"), x=np.float64(0.5), t=sympy.Rational(3, 4)) == expected
+    assert (
+        error.at(score_x=-2 * sympy.Symbol("x"), x=np.float64(0.5), t=sympy.Rational(3, 4))
+        == expected
+    )
     assert error.at(score_x=-1.0, x=0, t=0) == error.at(score_x="-1", x=0, t=0)
 
 
@@ -145,7 +185,8 @@ def test_numbers_take_what_a_notebook_has():
     [(POINT, r"has 2 score\(s\): give score_x and score_m"), (SCORES, "missing x, m, t"),
      ({**SCORES, **POINT, "gama": 1}, r"no value 'gama' \(did you mean Gamma\?\); there are: Gamma, nu"),
      ({**SCORES, **POINT, "x": "1_0"}, "x = 1_0 is not a finite number"),
-     ({**SCORES, **POINT, "x": True}, "x = True is not"), ({**SCORES, **POINT, "lambda_s": 1}, "lambda_s: RSE"),
+     ({**SCORES, **POINT, "x": True}, "x = True is not"),
+     ({**SCORES, **POINT, "lambda_s": 1}, "lambda_s: RSE"),
      ({**SCORES, **POINT, "nu": 0.02}, "must differ"), ({**SCORES, **POINT, "tau": 1}, "not both")],
 )  # fmt: skip
 def test_a_point_that_means_nothing_is_refused(given, said):
@@ -161,12 +202,17 @@ def test_a_score_of_foreign_symbols_is_refused():
 
 
 def test_the_table_of_exact_errors_is_that_of_the_command(command):
-    table = sa.gaussian("ROBA", "O S B A", "SSCS", nfe=[9, 20], lambda_s=["5/4", 1], Gamma=0.02, grid="QUADRATIC")
+    table = sa.gaussian(
+        "ROBA", "O S B A", "SSCS", nfe=[9, 20], lambda_s=["5/4", 1], Gamma=0.02, grid="QUADRATIC"
+    )
     rows = command("gaussian", "ROBA", "O S B A", "SSCS", "--nfe", "9,20", "--lambda-s", "5/4,1", "--param",
                    "Gamma=0.02", "--grid", "quadratic", "--json")  # fmt: skip
     assert list(table.rows) == rows and len(rows) == 10
     assert "64 modes, start prior, quadratic grid" in table.note
-    assert table.columns[3] == "lambda_s" and "lambda_s" not in sa.gaussian("EM", nfe=9, spectrum=1).columns
+    assert (
+        table.columns[3] == "lambda_s"
+        and "lambda_s" not in sa.gaussian("EM", nfe=9, spectrum=1).columns
+    )
 
 
 def test_the_table_says_how_a_word_was_read_and_what_blew_up():
@@ -193,7 +239,9 @@ def test_the_largest_step_is_the_shortest_over_the_modes():
 
     table = sa.stability("EM", "ROBA", tau=[1e-3, 0.1], spectrum=[1, 0.01, 4], Gamma=0.02)
     for row in table:
-        every = largest_stable_step(sa.find(row["scheme"]), PSLD(Gamma=0.02), [1, 0.01, 4], row["tau"])
+        every = largest_stable_step(
+            sa.find(row["scheme"]), PSLD(Gamma=0.02), [1, 0.01, 4], row["tau"]
+        )
         assert row["largest_step"] == np.nanmin(every) == every[row["mode"]]
         assert row["variance"] == [1, 0.01, 4][row["mode"]]
     assert [row["largest_step"] for row in sa.stability("BAOAB")] == [pytest.approx(2, rel=1e-9)]
@@ -219,6 +267,27 @@ def test_without_a_scheme_there_is_no_table():
     for refused in (lambda: sa.gaussian(nfe=9), sa.stability):
         with pytest.raises(ValueError, match="no scheme: give names or words"):
             refused()
+
+
+def test_a_word_goes_wherever_a_name_does_and_what_is_neither_is_refused():
+    word = sa.naive("O B A")
+    assert sa.local_error(word).terms == sa.local_error("NOBA").terms
+    assert (
+        sa.gaussian(word, nfe=9, spectrum=1)[0]["w2_x"]
+        == sa.gaussian("NOBA", nfe=9, spectrum=1)[0]["w2_x"]
+    )
+    three: Any = 3
+    for refused in (sa.local_error, sa.stability, sa.order, lambda n: sa.gaussian(n, nfe=9)):
+        with pytest.raises(ValueError, match="a scheme is a name, a word or a Scheme, not '3'"):
+            refused(three)
+
+
+def test_a_problem_takes_names_and_words_in_its_model():
+    from analytic_models.problem import problem_for
+
+    problem = problem_for("VP", spectrum=[1.0, 0.2])
+    assert problem.steps("ddpm", 9) == problem.steps(sa.find("DDPM"), 9)
+    assert problem.errors("S E", 5) == problem.errors(sa.scheme("S E", "vp"), 5)
 
 
 def test_samplers_of_ones_own_go_through_every_function():
@@ -280,7 +349,9 @@ try:
 except ImportError as error:
     print(type(error).__name__, error)
 """
-    shown = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60)
+    shown = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60
+    )
     assert shown.stdout == (
         "ImportError sa.sample needs torch, which is not installed: pip install 'splitting-analysis[torch]'\n"
     )

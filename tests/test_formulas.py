@@ -38,6 +38,7 @@ def read(text, style, p):
     return Formula(READERS[style](text), problems.jet(p), values, p.d).value()
 
 
+@pytest.mark.share(3)
 @pytest.mark.parametrize("style", STYLES)
 @pytest.mark.parametrize("error", [pytest.param(e, id=f"{e.model.name}-{e.kind}-{e.name}") for e in ERRORS])
 def test_every_printed_formula_means_the_error_it_is_printed_for(error, style):
@@ -154,6 +155,7 @@ def from_json(node, field, state, unit):
     return field(node["node"], node["d_tau"], tuple(along))
 
 
+@pytest.mark.share(2)
 @pytest.mark.parametrize("error", [e for e in ERRORS if e.name in ("RSE", "SE", "EM", "BAOA", "NOBA - ROBA")],
                          ids=lambda e: f"{e.model.name}-{e.kind}-{e.name}")  # fmt: skip
 def test_the_json_form_alone_gives_the_numbers(error):

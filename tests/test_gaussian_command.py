@@ -120,6 +120,7 @@ def test_the_smallest_eps_that_is_taken_is_denoised(run):
     assert row["nfe"] == 6
 
 
+@pytest.mark.share(3)
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [

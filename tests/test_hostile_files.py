@@ -254,6 +254,7 @@ def damaged(state, how):
     return state
 
 
+@pytest.mark.share(3)
 @pytest.mark.parametrize(
     ("how", "says"),
     [

@@ -92,7 +92,7 @@ def folder(tmp_path, few, monkeypatch):
     save_checkpoint(tmp_path / "net.safetensors", network, {"steps": 7, "curve": [[7, 0.5, 0.25]]})
     there = tmp_path / "samples"
     there.mkdir()
-    told = {"word": "S A", "nfe": 3, "weights sha256": digest_of(network)}
+    told = {"word": "O S B A", "nfe": 3, "weights sha256": digest_of(network)}
     (there / "run.json").write_text(json.dumps(told))
     for part in (range(400), range(400, len(others))):
         write_shard(there, "npz", part, others[part.start : part.stop].numpy(), [3] * len(part))
@@ -110,7 +110,9 @@ def test_the_command_writes_what_it_found_of_other_weights_and_says_it(folder, m
     assert f"{len(few[1])} samples pass as patches: power off by at most" in capsys.readouterr().out
     found = store.read(out)
     assert found is not None and found["passes"] and found["weights_sha256"] == store.digest(weights)
-    assert found["number"] == len(few[1]) and found["samples"] == {"word": "S A", "nfe": 3}
+    assert found["number"] == len(few[1]) and found["samples"] == {
+        "sampler": "ROBA", "word": "O S B A", "nfe": 3,
+    }  # fmt: skip
     assert found["training"] == {"steps": 7} and found["curve"] == [[7, 0.5, 0.25]]
     assert found["compared"] == len(few[2]) and found["taught"] == len(few[0])
     assert found["pictures"]["samples"] == judge.mosaic(few[1])

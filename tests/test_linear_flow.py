@@ -46,6 +46,7 @@ def law(pair_and_block, modes: int = TARGET.variances.size) -> np.ndarray:
     return np.array([np.broadcast_to(e, (modes,)) for e in (*mean, *sum(block, ()))])
 
 
+@pytest.mark.share(3)
 @both_dynamics
 @all_diffusions
 def test_the_closed_form_and_the_integrated_moment_equations_agree(diffusion, dynamics):
@@ -81,6 +82,7 @@ def test_the_two_routes_agree_on_random_models_with_time_dependent_beta(data, dy
     assert np.abs(closed - integrated).max() < 1e-10
 
 
+@pytest.mark.share(3)
 @both_dynamics
 @pytest.mark.parametrize("model", ["psld", "vp", "langevin"])
 def test_the_two_routes_agree_in_fifty_digits_for_short_and_long_steps(model, dynamics):
@@ -197,6 +199,7 @@ def test_the_flow_reaches_a_point_mass_exactly_and_as_the_limit_of_flows_that_st
     assert 0 < np.abs(entries(flow, 2) - entries(short, 2)).max() < 1e-3
 
 
+@pytest.mark.share(2)
 @pytest.mark.parametrize("diffusion", [DIFFUSIONS[0], DIFFUSIONS[2]], ids=repr)
 def test_lambda_s_scales_the_position_noise_and_nothing_else(diffusion):
     times = 0.1, diffusion.T - 0.01

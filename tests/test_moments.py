@@ -158,6 +158,7 @@ def test_high_precision_and_float64_agree(entry):
     assert law.nfe == exact.nfe
 
 
+@pytest.mark.share(2)
 @pytest.mark.parametrize("text", [
     "O S B A", "S E",
     *(pytest.param(long, marks=pytest.mark.heavy) for long in ("L/2 S K L/2", "S B/2 A S@1 B/2")),

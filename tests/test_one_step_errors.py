@@ -153,6 +153,7 @@ FROZEN = [
 """Exponential steps with the score held: no catalogue entry of PSLD has one, whose components it couples."""
 
 
+@pytest.mark.share(3)
 @pytest.mark.parametrize(
     "scheme",
     [s for s in [*CATALOGUE, *FROZEN] if not s.word.is_runge_kutta],

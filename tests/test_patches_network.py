@@ -13,6 +13,7 @@ import pytest
 torch = pytest.importorskip("torch", reason="networks need torch")
 pytest.importorskip("safetensors", reason="checkpoints need safetensors")
 
+from analytic_models.problem import problem_for  # noqa: E402
 from gpu_samplers import data, embedded  # noqa: E402
 from gpu_samplers.checkpoints import save_checkpoint  # noqa: E402
 from gpu_samplers.configs import Config  # noqa: E402
@@ -141,7 +142,9 @@ def test_its_samples_are_judged_as_patches(small, monkeypatch):
     assert samples is not None
     assert found["frechet"] == pytest.approx(frechet_distance(patch_features(samples), seen), rel=1e-5)
     assert found["residual"] == pytest.approx(residual_noise(samples, where.data), rel=1e-5)
-    assert found["still"] is None and found["w2_x"] > 1
+    assert found["still"] is None
+    exact = problem_for("psld", "patches", {"nu": PROCESS.nu}).errors(find("ROBA"), 3)
+    assert found["w2_x"] == pytest.approx(exact["w2_x"], rel=1e-5)
     monkeypatch.setattr(quality, "FLOOR_DRAWS", 2)
     floors = quality.floors(where, 6)
     assert floors["held_out"] > 0 and floors["bootstrap"] > 0
@@ -197,7 +200,7 @@ def test_the_pages_on_networks_and_quality_say_what_is_missing(monkeypatch):
 def test_the_page_shows_the_verdict_on_its_samples(monkeypatch, passes):
     power = {"ratio": [[1.0, 1.25]] * 3, "standard_error": [[0.1, 0.1]] * 3}
     found = {
-        "passes": passes, "number": 4096, "samples": {"word": "S RK45", "grid": "quadratic", "nfe": 97},
+        "passes": passes, "number": 4096, "samples": {"sampler": "RK45", "grid": "quadratic", "nfe": 97},
         "frechet": {"samples": 1.5, "held-out patches": 20.0, "chance": 0.1}, "largest_power_off": 0.25,
         "bands": {"within": 40, "beyond": 3, "undecided": 5}, "channels": ["luminance", "a", "b"],
         "power": {"samples": power, "held-out patches": power},
@@ -206,4 +209,5 @@ def test_the_page_shows_the_verdict_on_its_samples(monkeypatch, passes):
     monkeypatch.setattr(network, "stored", lambda name: found if name == "patches" else stored(name))
     shown = shown_of(network)
     assert f"**{'pass' if passes else 'do not pass'}**" in shown
+    assert "4,096 samples (RK45, quadratic grid, 97 evaluations)" in shown
     assert "off by at most 25 % in a band" in shown and "that of as many held-out patches 20" in shown

@@ -181,10 +181,11 @@ def most_and_least(steps):
 
 
 @pytest.mark.heavy
+@pytest.mark.parametrize("steps", reuse.STEPS)
 @pytest.mark.parametrize("name", runs.targets())
-def test_the_stored_changes_of_the_score_in_the_longest_run_are_those_of_now(name):
-    kept = of("reuse")["targets"][name]["changes"][str(reuse.STEPS[-1])]
-    for now, then in zip(reuse.changes(runs.targets()[name], reuse.STEPS[-1]), kept, strict=True):
+def test_the_stored_changes_of_the_score_in_every_run_are_those_of_now(name, steps):
+    kept = of("reuse")["targets"][name]["changes"][str(steps)]
+    for now, then in zip(reuse.changes(runs.targets()[name], steps), kept, strict=True):
         assert now == pytest.approx(then, rel=2e-3)
 
 

@@ -38,6 +38,7 @@ def stop_in_step(step, error, patch):
     patch.setattr(training, "loss_of", stopping)
 
 
+@pytest.mark.share(3)
 @pytest.mark.parametrize(
     ("error", "save_every", "kept"),
     [(KeyboardInterrupt, math.inf, 3), (SystemExit, 0.0, 3), (SystemExit, math.inf, 0)],
@@ -79,6 +80,23 @@ def test_losses_that_are_read_late_are_kept_with_the_run(tmp_path, monkeypatch, 
     assert record["curve"] == late["curve"] and same(weights(whole), weights(parts))
     (_, first, _), (_, second, _), (_, third, _) = straight["curve"]
     assert late["curve"][0][1] == pytest.approx((first + second) / 2) and late["curve"][1][1] == third
+
+
+def test_a_run_stopped_after_a_bad_step_that_was_not_read_yet_is_stopped_and_not_kept(tmp_path, monkeypatch):
+    monkeypatch.setattr(training, "_patience", lambda _: 50)
+    steps, loss = [], training.loss_of
+
+    def spoiled(network, *drawn):
+        steps.extend([1] * network.training)
+        if len(steps) == 3:
+            raise KeyboardInterrupt
+        return loss(network, *drawn) * math.nan
+
+    monkeypatch.setattr(training, "LOOK_EVERY", 9)
+    monkeypatch.setattr(training, "loss_of", spoiled)
+    with pytest.raises(KeyboardInterrupt):
+        train(settings(steps=6), images(), tmp_path / "net.safetensors")
+    assert len(steps) == 3 and not list(tmp_path.iterdir())
 
 
 def test_a_run_that_began_on_another_device_is_resumed_with_this_ones_adam(tmp_path):
@@ -210,6 +228,7 @@ def torch_full_disk(_, part, **__):
     raise RuntimeError("[enforce fail at inline_container.cc:668] . unexpected pos 64 vs 0")
 
 
+@pytest.mark.share(3)
 @pytest.mark.parametrize("full", [full_disk, torch_full_disk])
 @pytest.mark.parametrize("before", [0, 2])
 def test_a_disk_that_is_full_keeps_the_last_state_and_says_where_it_is(tmp_path, monkeypatch, full, before):

@@ -32,6 +32,7 @@ def content(folder):
     return {name: data for name, data in found.items() if name != "run.json"}
 
 
+@pytest.mark.share(2)
 @pytest.mark.parametrize("form", ["npz", "png"])
 @pytest.mark.parametrize(("shard", "batch"), [(4, 2), (512, 64), (3, 3)])
 def test_more_samples_are_to_the_bit_those_of_a_run_that_was_asked_for_them_at_once(
@@ -94,6 +95,7 @@ def test_a_run_that_made_no_sample_leaves_its_folder_to_any_other(tmp_path, fail
 WRITERS = [(np, "savez"), (Image.Image, "save"), (Path, "write_text"), (Path, "replace"), (Path, "chmod")]
 
 
+@pytest.mark.share(3)
 @pytest.mark.parametrize(("owner", "name"), WRITERS, ids=[name for _, name in WRITERS])
 @pytest.mark.parametrize("after", [0, 1])
 def test_a_disk_that_is_full_leaves_whole_files_only_and_the_same_command_goes_on(

@@ -53,6 +53,7 @@ def drift_of_theory(entry: Scheme, diffusion: Diffusion, variance: float, tau: f
     return rate / 2 * (np.array([[g, -1 / mass], [1, n]]) - factor * np.diag([g, mass * n]) @ precision)
 
 
+@pytest.mark.share(3)
 @named
 @pytest.mark.parametrize("tau", [0.03, 0.6])
 def test_the_spectral_radius_first_leaves_the_unit_disk_at_the_largest_stable_step(entry, tau):
@@ -70,6 +71,7 @@ def test_the_spectral_radius_first_leaves_the_unit_disk_at_the_largest_stable_st
     assert bounded.any() or np.isinf(limits).any()
 
 
+@pytest.mark.share(3)
 @named
 def test_a_mode_has_no_limit_exactly_where_its_exact_frozen_flow_expands(entry):
     diffusion = PROCESSES[entry.model_name]
@@ -79,6 +81,7 @@ def test_a_mode_has_no_limit_exactly_where_its_exact_frozen_flow_expands(entry):
         assert list(np.isnan(limits)) == [g > 1e-9 for g in growth]
 
 
+@pytest.mark.share(3)
 @pytest.mark.parametrize("name", ["Euler", "NSE", "RSE", "NVV", "RVV", "EM"])
 def test_bisection_finds_the_exact_roots_of_jurys_polynomials(name):
     entry, diffusion = find(name), PROCESSES["psld"]
@@ -155,6 +158,7 @@ def test_a_step_with_exact_substeps_has_no_polynomial(name):
     assert polynomial_limit(find(name), PROCESSES["psld"], 0.3, 0.2) is None
 
 
+@pytest.mark.share(2)
 @pytest.mark.parametrize("entry", entries("vp"), ids=lambda s: s.name)
 def test_closed_forms_of_vp_are_the_limits_in_the_clock(entry):
     tau, diffusion = 0.4, PROCESSES["vp"]
@@ -208,6 +212,7 @@ def test_every_splitting_of_the_harmonic_oscillator_is_stable_up_to_h_omega_two(
         assert limits == pytest.approx(2 * np.sqrt(data), rel=1e-7)
 
 
+@pytest.mark.share(3)
 @pytest.mark.parametrize("gamma", [0.1, 1.0, 5.0])
 def test_euler_maruyama_of_the_harmonic_oscillator_stops_at_its_closed_form(gamma):
     omega, friction = sympy.symbols("omega gamma", positive=True)
@@ -258,6 +263,7 @@ def test_twice_the_rate_halves_every_limit():
         assert np.allclose(step_matrix(entry, own, frozen, 2 * h), step_matrix(entry, fast, frozen, h))
 
 
+@pytest.mark.share(3)
 @pytest.mark.parametrize("name", ["Euler", "RSE", "NSE", "RVV", "ROBA", "NOBAB", "SSCS"])
 def test_a_word_begun_elsewhere_in_its_cycle_has_the_same_limits(name):
     """Frozen coefficients know no time, so S B A and A S B, which carries its score, are one cycle."""

@@ -311,6 +311,7 @@ def test_a_compiled_training_is_the_same_training_and_its_record_says_so(tmp_pat
 
 
 @pytest.mark.heavy
+@pytest.mark.filterwarnings("ignore::DeprecationWarning:torch")  # its compiler imports what it deprecates
 def test_what_torch_compiles_comes_to_the_same_weights_up_to_rounding(tmp_path):
     told = settings(config=replace(TINY, dropout=0.0))
     for name, compile_ in (("a", True), ("b", False)):

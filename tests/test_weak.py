@@ -47,6 +47,7 @@ def close(ours, theirs, tolerance=1e-9):
     return np.abs(np.asarray(ours) - np.asarray(theirs)).max() < tolerance
 
 
+@pytest.mark.share(3)
 @pytest.mark.parametrize("d", [1, 3])
 @pytest.mark.parametrize("scheme", named(s for s in SPLITTINGS if s.dynamics == "ode"))
 def test_every_ode_word_errs_as_its_closed_form_says_in_any_dimension(scheme, d):
@@ -58,6 +59,7 @@ def test_every_ode_word_errs_as_its_closed_form_says_in_any_dimension(scheme, d)
     assert max(np.abs(v).max() for v in truth[3].values()) > 1e-3
 
 
+@pytest.mark.share(3)
 @pytest.mark.parametrize("scheme", named(s for s in SPLITTINGS if s.dynamics == "sde"))
 def test_every_sde_word_errs_in_mean_and_second_moments_as_its_closed_form_says(scheme):
     p = problems.problem(scheme.model_name, "sde")
@@ -68,6 +70,7 @@ def test_every_sde_word_errs_in_mean_and_second_moments_as_its_closed_form_says(
             assert close(np.sum(evaluate(error.terms[k][key], here)), truth[k]), (k, key)
 
 
+@pytest.mark.share(3)
 @pytest.mark.parametrize("scheme", named(s for s in SPLITTINGS if s.dynamics == "sde"))
 def test_the_mean_of_any_smooth_function_errs_as_its_closed_form_says_in_two_dimensions(scheme):
     p = problems.problem(scheme.model_name, "sde", 2)
@@ -81,6 +84,7 @@ def test_the_mean_of_any_smooth_function_errs_as_its_closed_form_says_in_two_dim
 THIRD = {"psld": ["SSCS", "ROBA"], "vp": ["SSCS", "EI", "DDPM"], "langevin": ["BAOAB", "ABOBA", "OBABO"]}
 
 
+@pytest.mark.share(2)
 @pytest.mark.parametrize(("model", "name"), [(model, name) for model in THIRD for name in THIRD[model]])
 def test_weak_errors_through_h3_hold_where_the_exact_pieces_covariance_shows(model, name):
     p, s = problems.problem(model, "sde"), find(name, model)
@@ -149,11 +153,14 @@ def test_random_sde_words_err_weakly_as_their_closed_forms_say_in_two_dimensions
     p = problems.problem(model, "sde", 2)
     phi = smooth_function(p)
     here = point(p, phi)
+    frozen = FROZEN[model] + (" O" if model == "langevin" else "")
+    if examples == 1:
+        frozen = "S E:exp"  # one piece for two: the oracle takes a tenth of the time
 
     @settings(max_examples=examples)
     @given(word=splitting_words(model, "sde", 2))
     @example(word=parse(CARRIED[model]))
-    @example(word=parse(FROZEN[model] + (" O" if model == "langevin" else "")))
+    @example(word=parse(frozen))
     def holds(word):
         truth = oracle.weak_error(p, str(word), phi)
         error = local_error(scheme(word, model, "sde"), 2)
@@ -174,6 +181,7 @@ def test_moments_through_h3_hold_in_two_dimensions_with_a_score_carried_past_noi
     assert abs(truth[3]) > 1e-2
 
 
+@pytest.mark.share(2)
 @pytest.mark.parametrize("name", oracle_symbols.SAMPLERS)
 def test_every_psld_ode_sampler_differentiated_by_sympy_gives_the_same_formula(name):
     order = 3 if name in ("NSE", "RSE") else 2

@@ -27,9 +27,7 @@ ROW = UNDISPUTED // 25
 """What else a row costs at most, in the same numbers: saying why it blew up."""
 
 
-def check_time(
-    asked: Sequence[Case], problem: Problem, *, are_steps: bool
-) -> float:
+def check_time(asked: Sequence[Case], problem: Problem, *, are_steps: bool) -> float:
     """Seconds that the rows will take, timed on the first steps of each scheme; 0 where they are few.
 
     Raises ValueError beyond LONGEST, saying the estimate.
@@ -112,7 +110,9 @@ def counts(text: str, option: str) -> list[int]:
     for part in text.split(","):
         digits = part.strip().lstrip("0")
         if not (part.strip().isascii() and part.strip().isdigit() and digits):
-            raise ValueError(f"{option} {text}: {part!r} is not a positive number, e.g. {option} 50,100")
+            raise ValueError(
+                f"{option} {text}: {part!r} is not a positive number, e.g. {option} 50,100"
+            )
         if len(digits) > len(str(MOST)) or int(digits) > MOST:
             raise ValueError(f"{option} {part.strip()[:20]}: at most {MOST} in one run")
     return [int(part) for part in text.split(",")]

@@ -15,8 +15,8 @@ from gpu_samplers.files import check_folder
 from reports.commands.endings import ends_with_a_sentence
 from reports.commands.terminal import a_float, an_int
 from reports.render.progress import shown
-from splitting_analysis.expressions import parse_settings
 from splitting_analysis.catalogue import named
+from splitting_analysis.expressions import parse_settings
 from splitting_analysis.lookup import as_scheme, check_family, read_lambda_s, reading
 
 if TYPE_CHECKING:
@@ -200,7 +200,8 @@ def sample(
     with ends_with_a_sentence(lambda: kept, remedy), _progress(rank.rank) as partly:
         made = write_samples(
             folder, job, network, batch=batch, device=device.strip().lower(), compile=compile,
-            channels_last=channels_last, winograd=winograd, graphs=graphs, rank=rank, progress=partly, partly=partly,
+            channels_last=channels_last, winograd=winograd, graphs=graphs, rank=rank, progress=partly,
+            partly=partly,
         )  # fmt: skip
     if rank.rank == 0:
         print(_report(folder, job, made, rank.world))

@@ -33,6 +33,7 @@ from gpu_samplers.sampling import digest_of
 from gpu_samplers.shards import read_shard
 from reports.experiments import store
 from reports.experiments.runner import SILENT, Watch, run
+from splitting_analysis.catalogue import entries
 
 WITHIN_POWER, WITHIN_FRECHET = 0.1, 3.0
 """Samples pass as patches if in every band and channel their power is within this share of that of the
@@ -138,11 +139,16 @@ def compute(folder: Path, weights: Path) -> dict[str, Any]:
     return {
         "weights_sha256": store.digest(weights), "bytes": weights.stat().st_size,
         **store.rounded(judged(samples, taught, held)),
-        "samples": {key: told[key] for key in OF_SAMPLES if key in told},
+        "samples": {"sampler": _named(told.get("word"))} | {k: told[k] for k in OF_SAMPLES if k in told},
         "training": {key: record[key] for key in OF_TRAINING if key in record},
         "curve": store.rounded(record.get("curve", []), 4),
         "pictures": {"data": mosaic(taught[order]), "samples": mosaic(samples)},
     }  # fmt: skip
+
+
+def _named(word: object) -> str:
+    """The name of a sampler of the catalogue, from the word that a record holds; else the word."""
+    return next((entry.name for entry in entries("psld") if str(entry.word) == word), str(word))
 
 
 def keep(folder: Path, weights: Path, out: Path | None, watch: Watch = SILENT) -> None:
@@ -160,9 +166,9 @@ def sentence(found: dict[str, Any]) -> str:
     """The verdict in a sentence."""
     does = "pass" if found["passes"] else "do not pass"
     return (
-        f"{found['number']} samples {does} as patches: power off by at most {found['largest_power_off']:.0%} "
-        f"in a band (allowed {WITHIN_POWER:.0%}), Fréchet distance {found['times_the_floor']:.2f} times that "
-        f"of held-out patches (allowed {WITHIN_FRECHET:g})"
+        f"{found['number']} samples {does} as patches: power off by at most "
+        f"{100 * found['largest_power_off']:.3g} % in a band (allowed {100 * WITHIN_POWER:g} %), Fréchet "
+        f"distance {found['times_the_floor']:.3g} times that of held-out patches (allowed {WITHIN_FRECHET:g})"
     )
 
 

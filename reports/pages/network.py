@@ -47,7 +47,7 @@ def _patches(data: dict[str, Any] | None) -> tuple[Block, ...]:
     distances = data["frechet"]
     drawn, bands, does = data["samples"], data["bands"], "pass" if data["passes"] else "do not pass"
     found = (
-        f"{data['number']:,} samples ({drawn['word']}, {drawn['grid']} grid, {drawn['nfe']} evaluations) "
+        f"{data['number']:,} samples ({drawn['sampler']}, {drawn['grid']} grid, {drawn['nfe']} evaluations) "
         f"**{does}**: their power is off by at most {printed(100 * data['largest_power_off'], '2g')} % in a "
         f"band (surely within the tolerance in {bands['within']} bands, surely beyond it in "
         f"{bands['beyond']}); "

@@ -26,6 +26,7 @@ from reports.pages import (
     reproduce,
     reuse,
     stability,
+    tutorial,
 )
 from reports.pages.settings import FULL, QUICK, Settings
 from reports.render import html, latex, markdown
@@ -34,6 +35,7 @@ from reports.render.document import Page, tables, to_json
 COMMITTED = Path(__file__).parents[1] / "output"
 """The committed copy of the quick report, in a source checkout."""
 PAGES: tuple[tuple[str, str, Callable[[Settings], Page]], ...] = (
+    ("tutorial", "Tutorial", tutorial.build),
     ("catalogue", "Catalogue", catalogue.build),
     ("reuse", "Naive and reduced", reuse.build),
     ("orders", "Orders", orders.build),

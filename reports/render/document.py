@@ -150,7 +150,15 @@ class Figure:
     source: str = ""
 
 
-Block = Heading | Paragraph | Formulas | Table | Figure
+@dataclass(frozen=True)
+class Code:
+    """Code as it is typed, and what it prints."""
+
+    source: str
+    output: str = ""
+
+
+Block = Heading | Paragraph | Formulas | Table | Figure | Code
 
 
 @dataclass(frozen=True)
@@ -268,6 +276,8 @@ def _block_json(block: Block) -> dict[str, Any]:
             return {"heading": block.text, "anchor": block.anchor}
         case Paragraph():
             return {"paragraph": [_formula_json(p) if isinstance(p, Formula) else p for p in block.parts]}
+        case Code():
+            return {"code": block.source.split("\n"), "output": block.output.split("\n")}
         case Formulas():
             return {
                 "formulas": block.key,

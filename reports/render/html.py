@@ -14,6 +14,7 @@ from markupsafe import Markup, escape
 from reports.render.document import (
     Block,
     Cell,
+    Code,
     Column,
     Figure,
     Formula,
@@ -115,6 +116,12 @@ def show(block: Block) -> Markup:
             return _table(block)
         case Figure():
             return _figure(block)
+        case Code():
+            output = Markup('<pre class="output">{}</pre>').format(block.output) if block.output else ""
+            return Markup(
+                '<div class="scroll code" tabindex="0" role="region" aria-label="code and what it prints">'
+                "<pre>{}</pre>{}</div>"
+            ).format(block.source, output)
 
 
 def _part(part: Inline) -> Markup:

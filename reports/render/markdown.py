@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from reports.render.document import Figure, Formula, Formulas, Heading, Page, Paragraph, Table
+from reports.render.document import Code, Figure, Formula, Formulas, Heading, Page, Paragraph, Table
 from reports.render.figures import draw
 
 PICTURES = "pictures"
@@ -25,6 +25,9 @@ def render(page: Page) -> str:
                 parts += [f"    {formula.label}: {formula.text}" for formula in block.items]
             case Table():
                 parts += [_table(block), _caption(block.caption, block.source)]
+            case Code():
+                lines = [*block.source.split("\n"), *(block.output.split("\n") if block.output else [])]
+                parts.append("\n".join(f"    {line}" for line in lines))
             case Figure():
                 alt = re.sub(r"[*`\[\]]", "", block.caption.split(". ")[0])
                 parts += [f"![{alt}]({PICTURES}/{block.key}.svg)", _caption(block.caption, block.source)]
