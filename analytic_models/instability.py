@@ -91,7 +91,8 @@ def instability(
 ) -> Unstable | None:  # fmt: skip
     """Why the run on the grid `times` that ended at `moments` exploded, or None where it did not.
 
-    None also for schemes without limits (`has_limits`), and where it exploded without a step beyond its limit. The denoising step counts as a step.
+    None also for schemes without limits (`has_limits`), and where it exploded without a step beyond its
+    limit. The denoising step counts as a step.
     """
     if not has_limits(scheme):
         return None

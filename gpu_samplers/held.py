@@ -51,8 +51,9 @@ def predicted(prediction: Prediction, process: PositionOnly, tau: float) -> tupl
 
 
 def hold(
-    op: Hold, process: PositionOnly, clock: Clock, eta: float, begin: float, end: float, nodes: Sequence[float]
-) -> Step:
+    op: Hold, process: PositionOnly, clock: Clock, eta: float, begin: float, end: float,
+    nodes: Sequence[float],
+) -> Step:  # fmt: skip
     """The step from forward time `begin` to `end`, its predictions evaluated at the forward times `nodes`.
 
     Raises ValueError where it would end without noise, or begin without data.

@@ -116,7 +116,8 @@ def order(
 
 def gaussian(
     *schemes: str | Word | Scheme, nfe: int | Iterable[int] | None = None,
-    steps: int | Iterable[int] | None = None, model: str | None = None, dynamics: str | None = None, spectrum: str | float | ArrayLike | None = None,
+    steps: int | Iterable[int] | None = None, model: str | None = None, dynamics: str | None = None,
+    spectrum: str | float | ArrayLike | None = None,
     start: str = "prior", grid: str = "uniform", eps: float | None = None, denoise: bool | None = None,
     lambda_s: Scale | Iterable[Scale] | None = None, **parameters: float,
 ) -> Table:  # fmt: skip
@@ -138,7 +139,7 @@ def gaussian(
         raise ValueError("give either nfe=[50, 100] (budgets of evaluations) or steps=[49, 99]")
     counts = _counts("steps", steps) if nfe is None else _counts("nfe", nfe)
     found = exact.schemes_of(schemes, model, dynamics)
-    how = {"start": start, "grid": grid, "eps": eps, "denoise": denoise}
+    how: dict[str, Any] = {"start": start, "grid": grid, "eps": eps, "denoise": denoise}
     how = {key: value for key, value in how.items() if value is not None}
     problem = problem_for(found[0].model_name, spectrum, parameters, **how)
     scales = (
