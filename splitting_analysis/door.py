@@ -116,7 +116,8 @@ def order(
 
 def gaussian(
     *schemes: str | Word | Scheme, nfe: int | Iterable[int] | None = None,
-    steps: int | Iterable[int] | None = None, model: str | None = None, dynamics: str | None = None, spectrum: str | float | ArrayLike | None = None,
+    steps: int | Iterable[int] | None = None, model: str | None = None, dynamics: str | None = None,
+    spectrum: str | float | ArrayLike | None = None,
     start: str = "prior", grid: str = "uniform", eps: float | None = None, denoise: bool | None = None,
     lambda_s: Scale | Iterable[Scale] | None = None, **parameters: float,
 ) -> Table:  # fmt: skip
