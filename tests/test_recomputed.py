@@ -180,9 +180,14 @@ def most_and_least(steps):
     return min(rows, key=lambda key: rows[key]), max(rows, key=lambda key: rows[key])
 
 
-@pytest.mark.heavy
-@pytest.mark.parametrize("steps", reuse.STEPS)
-@pytest.mark.parametrize("name", runs.targets())
+@pytest.mark.parametrize(
+    ("name", "steps"),
+    [
+        pytest.param(name, n, marks=pytest.mark.heavy if name == "network" or n == reuse.STEPS[-1] else ())
+        for name in runs.targets()
+        for n in reuse.STEPS
+    ],
+)
 def test_the_stored_changes_of_the_score_in_every_run_are_those_of_now(name, steps):
     kept = of("reuse")["targets"][name]["changes"][str(steps)]
     for now, then in zip(reuse.changes(runs.targets()[name], steps), kept, strict=True):
