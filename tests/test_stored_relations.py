@@ -1,4 +1,4 @@
-"""Stored numbers that another stored number, or a printed one, determines: a forged and resealed one shows."""
+"""Stored numbers that another stored or printed number determines: one forged and resealed shows."""
 
 from __future__ import annotations
 
