@@ -11,6 +11,7 @@ from reports.experiments.store import DATA, stored
 from reports.pages.exact_runs import EPS, SPECTRUM, diffusion
 from reports.pages.settings import Settings
 from reports.render.document import FIGURE_DIGITS, Cell, Column, Heading, Page, Paragraph, Table, text
+from splitting_analysis.catalogue import CATALOGUE
 
 PACKAGES = ("splitting-analysis", "numpy", "scipy", "sympy", "mpmath", "matplotlib", "scikit-learn")
 COMMANDS = (
@@ -28,7 +29,6 @@ COMMANDS = (
     ("splitting-analysis sample --sampler ROBA --nfe 50 --n 64 --out new", "samples of the digits network"),
     ("splitting-analysis train --data digits --out mine.safetensors", "a network like it"),
 )
-from splitting_analysis.catalogue import CATALOGUE
 
 
 def build(settings: Settings) -> Page:
