@@ -10,6 +10,7 @@ from analytic_models.table import Table
 from splitting_analysis.catalogue import named
 from splitting_analysis.lookup import as_scheme, check_lambda_s
 from splitting_analysis.models import MODEL_NAMES
+from splitting_analysis.notation import Word
 from splitting_analysis.schemes import Scheme
 
 COLUMNS = ("scheme", "steps", "nfe", "lambda_s", "w2_x", "w2", "kl_x", "worst_mode_x")
@@ -30,7 +31,10 @@ def table(
 
 
 def schemes_of(
-    texts: Sequence[str | Scheme], model: str | None, dynamics: str | None, option: str = "model="
+    texts: Sequence[str | Word | Scheme],
+    model: str | None,
+    dynamics: str | None,
+    option: str = "model=",
 ) -> list[Scheme]:
     """The schemes of names or words, all of one model. Raises ValueError as `as_scheme` does, or for two.
 
@@ -51,7 +55,7 @@ def schemes_of(
     return found
 
 
-def _all_in(texts: Sequence[str | Scheme], model: str, dynamics: str | None) -> bool:
+def _all_in(texts: Sequence[str | Word | Scheme], model: str, dynamics: str | None) -> bool:
     try:
         return bool([as_scheme(text, model, dynamics) for text in texts])
     except ValueError:
@@ -59,7 +63,7 @@ def _all_in(texts: Sequence[str | Scheme], model: str, dynamics: str | None) -> 
 
 
 def readings(
-    texts: Sequence[str | Scheme],
+    texts: Sequence[str | Word | Scheme],
     schemes: Sequence[Scheme],
     dynamics: str | None,
     option: str = "dynamics=",
@@ -70,7 +74,11 @@ def readings(
     lines = []
     for text, scheme in zip(texts, schemes, strict=True):
         other = "sde" if scheme.dynamics == "ode" else "ode"
-        if isinstance(text, Scheme) or named(text) or not _all_in([text], scheme.model_name, other):
+        if (
+            isinstance(text, Scheme)
+            or (isinstance(text, str) and named(text))
+            or not _all_in([text], scheme.model_name, other)
+        ):
             continue
         called = " for Euler-Maruyama" if str(scheme.word) == "S E" else ""
         lines.append(f"{scheme.word} read as {scheme.dynamics.upper()} ({option}{other}{called})")

@@ -85,8 +85,8 @@ def refuse_ends(process: PositionOnly, begin: Any, end: Any) -> None:
     """Raise ValueError where a step would end without noise: lambda is infinite there."""
     if np.min(end) <= 0 or not np.min(process.alpha(begin)) > 0:
         raise ValueError(
-            f"a step from forward time {float(np.max(begin)):g} to {float(np.min(end)):g}: sigma is 0 at 0, where "
-            "a held prediction has no clock; end at eps > 0 (a last denoising step may go on to 0)"
+            f"a step from forward time {float(np.max(begin)):g} to {float(np.min(end)):g}: sigma is 0 at 0, "
+            "where a held prediction has no clock; end at eps > 0 (a last denoising step may go on to 0)"
         )
 
 
@@ -152,7 +152,10 @@ def _powers(a: Any, count: int) -> list[Any]:
                 term = term * a / (k + m + 1)
                 series = series + term
         parts = (k * found[-1] - 1) / safe if k else of("expm1", a) / safe
-        found.append(np.where(small, series, parts) if isinstance(a, np.ndarray) else series if small else parts)
+        if isinstance(a, np.ndarray):
+            found.append(np.where(small, series, parts))
+        else:
+            found.append(series if small else parts)
     return found
 
 

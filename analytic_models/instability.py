@@ -91,7 +91,8 @@ def instability(
 ) -> Unstable | None:  # fmt: skip
     """Why the run on the grid `times` that ended at `moments` exploded, or None where it did not.
 
-    None also for schemes without limits (`has_limits`), and where it exploded without a step beyond its limit. The denoising step counts as a step.
+    None also for schemes without limits (`has_limits`), and where it exploded without a step beyond its
+    limit. The denoising step counts as a step.
     """
     if not has_limits(scheme):
         return None
@@ -110,7 +111,7 @@ def instability(
         beyond = radius > BEYOND * right + ROUND_OFF
         most = np.maximum(np.log(_norm(matrix, diffusion)), radius)
         growth += step.weight * np.where(beyond, most - right, 0.0)
-        for k in np.flatnonzero(beyond):
+        for k in map(int, np.flatnonzero(beyond)):
             found = worst[k]
             if found is None or radius[k] - right[k] > found.radius - found.right:
                 worst[k] = _Worst(float(radius[k]), float(right[k]), step)

@@ -55,6 +55,9 @@ def closed_flow(dynamics: Dynamics, diffusion: Diffusion, target: Gaussian, t0: 
     does not exist or a law on the way is lost to round-off.
     """
     _refuse_bad_times(diffusion, t0, t1)
+    if not isinstance(diffusion, PSLD | VP | Langevin):
+        message = f"closed flows are those of psld, vp and langevin, not of {diffusion.model_name}"
+        raise ValueError(message)  # noqa: TRY004 - bad input is a ValueError
     if isinstance(diffusion, Langevin):
         matrix, noise = _langevin(dynamics, diffusion, target, t1 - t0)
         return Flow(matrix, _shift(matrix, (target.mean, 0), (target.mean, 0)), noise)

@@ -121,26 +121,34 @@ def one_step(
                 if moved.noise is not None:
                     noise.append(moved.noise)
             case Hold():
-                ends = (_time(scheme, diffusion, t, h, at) for at in (op.start, op.stop))
-                through = kept[-op.through :]
-                moved_by = hold(
-                    op, _position_only(diffusion), scheme.in_clock, _number(scheme.noise_level, h),
-                    *ends, [tau for tau, _ in through],
-                )  # fmt: skip
-                form: Form = {}
-                add_scaled(form, moved_by.keep, (start if op.restarts else state)[0])
-                for gain, (_, prediction) in zip(moved_by.gains, through, strict=True):
-                    add_scaled(form, gain, prediction)
+                ends = _time(scheme, diffusion, t, h, op.start), _time(scheme, diffusion, t, h, op.stop)
+                form, added = _held(scheme, diffusion, op, ends, (start if op.restarts else state)[0], kept)
                 if scheme.noise_level:  # a stretch has one noise, however often it is advanced
-                    if (op.start, op.stop) not in blocks:
-                        blocks[op.start, op.stop] = len(noise)
-                        noise.append(((moved_by.noise,),))
-                    add_scaled(form, 1, {("n", blocks[op.start, op.stop], 0): 1})
+                    block = blocks.setdefault((op.start, op.stop), len(noise))
+                    noise += [((added,),)] if block == len(noise) else []
+                    add_scaled(form, 1, {("n", block, 0): 1})
                 state = [form]
             case _:
                 assert_never(op)
-    wanted = len(kept) - program.history if program.history < len(kept) else 0
-    return StepMap(tuple(state), held, tuple(noise), program.evaluations, tuple(kept[wanted:]))
+    return StepMap(
+        tuple(state), held, tuple(noise), program.evaluations,
+        tuple(kept[max(0, len(kept) - program.history) :]),
+    )  # fmt: skip
+
+
+def _held(
+    scheme: Scheme, diffusion: Diffusion, op: Hold, ends: tuple[Any, Any], before: Form,
+    kept: Sequence[tuple[Any, Form]],
+) -> tuple[Form, Any]:  # fmt: skip
+    """The state after a step that holds the last of the predictions kept, and the variance of its noise."""
+    through = kept[-op.through :]
+    process, eta = _position_only(diffusion), _number(scheme.noise_level, ends[0])
+    step = hold(op, process, scheme.in_clock, eta, *ends, [tau for tau, _ in through])
+    form: Form = {}
+    add_scaled(form, step.keep, before)
+    for gain, (_, prediction) in zip(step.gains, through, strict=True):
+        add_scaled(form, gain, prediction)
+    return form, step.noise
 
 
 def _time(scheme: Scheme, diffusion: Diffusion, t: Any, h: Any, at: Fraction) -> Any:
@@ -154,7 +162,8 @@ def _time(scheme: Scheme, diffusion: Diffusion, t: Any, h: Any, at: Fraction) ->
 
 def _position_only(diffusion: Diffusion) -> PositionOnly:
     if not isinstance(diffusion, PositionOnly):
-        raise ValueError(f"a prediction is held in vp, ve and flow, not in {diffusion.model_name}")
+        message = f"a prediction is held in vp, ve and flow, not in {diffusion.model_name}"
+        raise ValueError(message)  # noqa: TRY004 - bad input is a ValueError
     return diffusion
 
 

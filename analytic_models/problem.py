@@ -15,7 +15,7 @@ from analytic_models.moments import Moments, run
 from analytic_models.rules import Lambda
 from analytic_models.schedules import scheduled
 from analytic_models.targets import Gaussian, load_spectrum
-from splitting_analysis.lookup import spelled
+from splitting_analysis.lookup import as_scheme, spelled
 from splitting_analysis.processes import Langevin, Process, process_of
 from splitting_analysis.schemes import Scheme, steps_for
 
@@ -86,22 +86,30 @@ class Problem:
         """The grid, `steps` + 1 reverse times."""
         return grid(self.grid, steps, self.process.T, self.eps)
 
-    def steps(self, scheme: Scheme, nfe: int) -> int:
-        """Steps that a budget of score evaluations buys. Raises ValueError below 1."""
-        return steps_for(nfe, scheme, self.denoises)
+    def scheme(self, given: str | Scheme) -> Scheme:
+        """The scheme of a name or word, in the model that is run."""
+        return as_scheme(given, self.process.model_name)
 
-    def law(self, scheme: Scheme, steps: int, lambda_s: Lambda = None) -> Moments:
+    def steps(self, scheme: str | Scheme, nfe: int) -> int:
+        """Steps that a budget of score evaluations buys. Raises ValueError below 1."""
+        return steps_for(nfe, self.scheme(scheme), self.denoises)
+
+    def law(self, scheme: str | Scheme, steps: int, lambda_s: Lambda = None) -> Moments:
         """Mean and covariance of what the scheme samples in so many steps, exactly."""
         return run(
-            scheme, self.process, self.target, self.times(steps), self.start, self.denoises, lambda_s
-        )
+            self.scheme(scheme), self.process, self.target, self.times(steps), self.start, self.denoises,
+            lambda_s,
+        )  # fmt: skip
 
-    def errors(self, scheme: Scheme, steps: int, lambda_s: float | None = None) -> dict[str, Any]:
+    def errors(
+        self, scheme: str | Scheme, steps: int, lambda_s: float | None = None
+    ) -> dict[str, Any]:
         """The errors of that law against the target, and what they are of, as data for JSON.
 
         A number that left float64 is None. "unstable" is None, or says at which step, with which
         limit and in which mode the run blew up: its errors are then no results.
         """
+        scheme = self.scheme(scheme)
         moments = self.law(scheme, steps, lambda_s)
         cause = instability(
             scheme, self.process, self.target, self.times(steps), moments, self.denoises

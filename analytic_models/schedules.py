@@ -23,7 +23,8 @@ def load_schedule(text: str) -> Schedule | None:
     if name == "scaled-linear":
         return scaled_linear()
     if not text.endswith(".npy"):
-        raise ValueError(f"schedule {text[:40]!a}: there are {', '.join(SCHEDULES)}, or FILE.npy of alpha-bar")
+        known = ", ".join(SCHEDULES)
+        raise ValueError(f"schedule {text[:40]!a}: there are {known}, or FILE.npy of alpha-bar")
     if not Path(text).is_file():
         raise ValueError(f"schedule: there is no file {text}")
     try:
@@ -31,14 +32,16 @@ def load_schedule(text: str) -> Schedule | None:
     except (ValueError, OSError, EOFError) as error:
         raise ValueError(f"schedule: {text} is not a readable .npy array ({error})") from None
     if not isinstance(values, np.ndarray) or values.dtype.kind not in "fiu" or values.ndim != 1:
-        raise ValueError(f"schedule: {text} holds no list of real numbers, alpha-bar_0 to alpha-bar_N")
+        message = f"schedule: {text} holds no list of real numbers, alpha-bar_0 to alpha-bar_N"
+        raise ValueError(message)
     return table(values.tolist())
 
 
 def scheduled(process: Process, text: str, given: dict[str, Any]) -> Process:
     """The process with that schedule; `given` are the parameters that were set. Raises ValueError."""
     if not isinstance(process, VP):
-        raise ValueError(f"schedule {text[:40]}: it belongs to vp, not to {process.model_name}")
+        message = f"schedule {text[:40]}: it belongs to vp, not to {process.model_name}"
+        raise ValueError(message)  # noqa: TRY004 - bad input is a ValueError
     schedule = load_schedule(text)
     if schedule is None:
         return process

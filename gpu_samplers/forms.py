@@ -64,9 +64,8 @@ class History:
     @property
     def live(self) -> list[Form]:
         """The forms that later ones refer to."""
-        return [
-            *(form for _, form in self.predictions), *([self.start] if self.start else []), *self.drawn.values()
-        ]  # fmt: skip
+        start = [self.start] if self.start else []
+        return [*(form for _, form in self.predictions), *start, *self.drawn.values()]
 
     def begin(self) -> None:
         """A step begins: the state is its start, nothing is drawn."""
@@ -123,7 +122,8 @@ class History:
 
     def _process(self) -> PositionOnly:
         if not isinstance(self.process, PositionOnly):
-            raise ValueError(f"a prediction is held in vp, ve and flow, not in {self.process.model_name}")
+            message = f"a prediction is held in vp, ve and flow, not in {self.process.model_name}"
+            raise ValueError(message)  # noqa: TRY004 - bad input is a ValueError
         return self.process
 
 

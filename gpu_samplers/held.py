@@ -51,16 +51,17 @@ def predicted(prediction: Prediction, process: PositionOnly, tau: float) -> tupl
 
 
 def hold(
-    op: Hold, process: PositionOnly, clock: Clock, eta: float, begin: float, end: float, nodes: Sequence[float]
-) -> Step:
+    op: Hold, process: PositionOnly, clock: Clock, eta: float, begin: float, end: float,
+    nodes: Sequence[float],
+) -> Step:  # fmt: skip
     """The step from forward time `begin` to `end`, its predictions evaluated at the forward times `nodes`.
 
     Raises ValueError where it would end without noise, or begin without data.
     """
     if end <= 0 or not process.alpha(begin) > 0:
         raise ValueError(
-            f"a step from forward time {begin:g} to {end:g} holds a prediction where sigma or alpha is 0; the "
-            "grid ends at eps > 0"
+            f"a step from forward time {begin:g} to {end:g} holds a prediction where sigma or alpha is 0; "
+            "the grid ends at eps > 0"
         )
     h = float(process.log_snr(end) - process.log_snr(begin))
     alpha, before = float(process.alpha(end)), float(process.alpha(begin))
@@ -90,7 +91,8 @@ def hold(
             keep, deviation, kernel, limit = 1.0, 0.0, weights, end - begin
         case _:
             assert_never(op.held.prediction)
-    start, span = process.clock_at(clock, begin), process.clock_at(clock, end) - process.clock_at(clock, begin)
+    start = process.clock_at(clock, begin)
+    span = process.clock_at(clock, end) - start
     theta = (process.clock_at(clock, taus) - start) / span
     moments = op.rule([float(np.sum(kernel * theta**k)) for k in range(len(nodes))], limit)
     places = (process.clock_at(clock, np.array(nodes)) - start) / span

@@ -16,7 +16,8 @@ from splitting_analysis.processes import PSLD, VE, VP, Flow, Langevin, Process
 from splitting_analysis.schemes import steps_for
 
 __all__ = [
-    "PSLD", "VE", "VP", "Array", "Flow", "Langevin", "Process", "check_times", "exponential", "forward_drift", "grid",
+    "PSLD", "VE", "VP", "Array", "Flow", "Langevin", "Process", "check_times", "exponential",
+    "forward_drift", "grid",
     "integrated_exponential", "kernel", "kernels", "lower_factor", "noise_covariance", "steps_for",
 ]  # fmt: skip
 

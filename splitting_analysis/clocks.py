@@ -195,10 +195,9 @@ class Table:
             raise ValueError(f"a table of alpha-bar has from 2 to {MOST_ENTRIES} numbers, not {n}")
         for i, (before, value) in enumerate(pairwise((1.0, *self.alpha_bar))):
             if not 0 < value < before:  # also for nan
-                after = f"alpha-bar {before} before it" if i else "1"
+                after = f"{before} before it" if i else "1"
                 raise ValueError(
-                    f"alpha-bar {value} at index {i} of the table: it lies between 0 and {after}, as alpha-bar "
-                    "falls with time"
+                    f"alpha-bar {value} at index {i} of the table: it falls with time, between 0 and {after}"
                 )
         object.__setattr__(self, "_integrals", (0.0, *(-math.log(value) for value in self.alpha_bar)))
 
@@ -247,7 +246,7 @@ def scaled_linear(first: float = 0.00085, last: float = 0.012, n: int = 1000) ->
     """
     if not (0 < first < last < 1 and 2 <= n <= MOST_ENTRIES):
         raise ValueError(
-            f"scaled-linear from {first} to {last} in {n}: 0 < first < last < 1, and 2 to {MOST_ENTRIES} numbers"
+            f"scaled-linear from {first} to {last} in {n}: 0 < first < last < 1, in 2 to {MOST_ENTRIES}"
         )
     a, b = math.sqrt(first), math.sqrt(last)
     factors = (1 - (a + (b - a) * i / (n - 1)) ** 2 for i in range(n))

@@ -1,9 +1,10 @@
 """The functions of `import splitting_analysis as sa`: all that a notebook needs, on names and words.
 
-The one module here that knows the packages above it (analytic_models, gpu_samplers): each function loads what
-it needs when it is called, so that the import itself costs nothing. Wherever a scheme is asked for, a name of
-the catalogue, a word or a `Scheme` will do; without `model` a name belongs where it is found, PSLD first, and
-a word to PSLD; `dynamics` is "ode", "sde" or what the name or the letters say.
+The one module here that knows the packages above it (analytic_models, gpu_samplers): each function
+loads what it needs when it is called, so that the import itself costs nothing. Wherever a scheme is
+asked for, a name of the catalogue, a word (text or `Word`) or a `Scheme` will do; without `model` a
+name belongs where it is found, PSLD first, and a word to PSLD; `dynamics` is "ode", "sde" or what the
+name or the letters say.
 """
 
 from __future__ import annotations
@@ -68,7 +69,7 @@ def scheme(
 
 
 def local_error(
-    scheme: str | Scheme, order: int | None = None, *, minus: str | Scheme | None = None,
+    scheme: str | Word | Scheme, order: int | None = None, *, minus: str | Word | Scheme | None = None,
     model: str | None = None, dynamics: str | None = None, lambda_s: Scale | None = None,
 ) -> LocalError:  # fmt: skip
     """The local truncation error of a scheme in closed form: weak for an SDE.
@@ -88,7 +89,7 @@ def local_error(
 
 
 def strong_error(
-    scheme: str | Scheme, *, model: str | None = None, dynamics: str | None = None,
+    scheme: str | Word | Scheme, *, model: str | None = None, dynamics: str | None = None,
     lambda_s: Scale | None = None,
 ) -> LocalError:  # fmt: skip
     """The mean-square local error of an SDE's scheme on a shared Brownian path, at its leading power of h.
@@ -101,7 +102,9 @@ def strong_error(
     return strong.strong_error(_tuned([as_scheme(scheme, model, dynamics)], lambda_s)[0])
 
 
-def order(scheme: str | Scheme, *, model: str | None = None, dynamics: str | None = None) -> int:
+def order(
+    scheme: str | Word | Scheme, *, model: str | None = None, dynamics: str | None = None
+) -> int:
     """The derived order of the global error (weak, for an SDE), at lambda_s = 1 unless the scheme fixes it.
 
     Raises ValueError where the error vanishes through all powers of h that are looked at.
@@ -112,8 +115,9 @@ def order(scheme: str | Scheme, *, model: str | None = None, dynamics: str | Non
 
 
 def gaussian(
-    *schemes: str | Scheme, nfe: int | Iterable[int] | None = None, steps: int | Iterable[int] | None = None,
-    model: str | None = None, dynamics: str | None = None, spectrum: str | float | ArrayLike | None = None,
+    *schemes: str | Word | Scheme, nfe: int | Iterable[int] | None = None,
+    steps: int | Iterable[int] | None = None, model: str | None = None, dynamics: str | None = None,
+    spectrum: str | float | ArrayLike | None = None,
     start: str = "prior", grid: str = "uniform", eps: float | None = None, denoise: bool | None = None,
     lambda_s: Scale | Iterable[Scale] | None = None, **parameters: float,
 ) -> Table:  # fmt: skip
@@ -135,7 +139,7 @@ def gaussian(
         raise ValueError("give either nfe=[50, 100] (budgets of evaluations) or steps=[49, 99]")
     counts = _counts("steps", steps) if nfe is None else _counts("nfe", nfe)
     found = exact.schemes_of(schemes, model, dynamics)
-    how = {"start": start, "grid": grid, "eps": eps, "denoise": denoise}
+    how: dict[str, Any] = {"start": start, "grid": grid, "eps": eps, "denoise": denoise}
     how = {key: value for key, value in how.items() if value is not None}
     problem = problem_for(found[0].model_name, spectrum, parameters, **how)
     scales = (
@@ -147,7 +151,7 @@ def gaussian(
 
 
 def stability(
-    *schemes: str | Scheme, tau: float | Iterable[float] = 1e-3, model: str | None = None,
+    *schemes: str | Word | Scheme, tau: float | Iterable[float] = 1e-3, model: str | None = None,
     dynamics: str | None = None, spectrum: str | float | ArrayLike | None = None, **parameters: float,
 ) -> Table:  # fmt: skip
     """The largest stable step of each scheme on a Gaussian target, coefficients frozen at forward time tau.
@@ -168,7 +172,7 @@ def stability(
 
 
 def sample(
-    scheme: str | Scheme, n: int = 16, nfe: int = 50, *, model: str | None = None,
+    scheme: str | Word | Scheme, n: int = 16, nfe: int = 50, *, model: str | None = None,
     dynamics: str | None = None, checkpoint: str | Path | None = None, config: str | None = None,
     score: Any = None, shape: Sequence[int] | None = None, seed: int = 0, grid: str = "uniform",
     eps: float = 1e-3, denoise: bool = True, lambda_s: Scale | None = None, batch: int | None = None,

@@ -16,7 +16,7 @@ from sympy.polys.rings import PolyElement
 
 from splitting_analysis.algebra import algebra
 from splitting_analysis.models import Model
-from splitting_analysis.program import Advance, Evaluate, Instruction, Row
+from splitting_analysis.program import Advance, Evaluate, Hold, Instruction, Row
 from splitting_analysis.rules import transition
 from splitting_analysis.trees import (
     PHI,
@@ -94,6 +94,8 @@ def run(
                     noise(flow, each, origin)
             case Row():
                 _restart(flow, each, start, drifts)
+            case Hold():
+                raise ValueError("a held prediction is expanded by held_error.py")
             case _:
                 assert_never(each)
     return score

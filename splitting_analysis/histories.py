@@ -61,8 +61,7 @@ def _check_nodes(word: Word) -> None:
             before = [at - 1 for at in reversed(times)]
             reach = [*here, *before[: op.through - len(here)]]
             if len(set(reach)) < len(reach):
-                raise word.error(
-                    index, "the polynomial would pass twice through one time", "fewer evaluations, or no second S"
-                )
+                problem = "the polynomial would pass twice through one time"
+                raise word.error(index, problem, "fewer evaluations, or no second S")
         elif len(set(here[-(op.through or 1) :])) < len(here[-(op.through or 1) :]):
             raise word.error(index, "two evaluations at one time", "an S where the state has moved")

@@ -7,7 +7,7 @@ from fractions import Fraction
 
 from splitting_analysis.catalogue import find, named, samplers
 from splitting_analysis.models import MODEL_NAMES, model_of
-from splitting_analysis.notation import WordError, parse, read_number
+from splitting_analysis.notation import Word, WordError, parse, read_number
 from splitting_analysis.schemes import Scheme, accepts, scheme
 
 LARGEST_LAMBDA = 10**6
@@ -34,7 +34,7 @@ def spelled(given: str, known: Iterable[str]) -> str:
 
 
 def as_scheme(
-    text: str | Scheme, model: str | None = None, dynamics: str | None = None
+    text: str | Word | Scheme, model: str | None = None, dynamics: str | None = None
 ) -> Scheme:
     """The scheme of that name (in upper or lower case), or of that word ("S B A"); a scheme itself.
 
@@ -46,6 +46,11 @@ def as_scheme(
     if isinstance(text, Scheme):
         return text
     model, dynamics = check_family(model, dynamics)
+    if isinstance(text, Word):
+        return scheme(text, model or "psld", dynamics)
+    if not isinstance(text, str):
+        message = f"a scheme is a name, a word or a Scheme, not {str(text)[:40]!a}"
+        raise ValueError(message)  # noqa: TRY004 - bad input is a ValueError here
     if named(text):
         return find(text, model, dynamics)
     try:

@@ -39,7 +39,7 @@ from splitting_analysis.trees import (
     noise_parts,
     replace_leaves,
 )
-from splitting_analysis.weak import carried_score
+from splitting_analysis.weak import carried_score, refuse_held
 
 _WEIGHT = 3
 """h^(3/2): the first order at which additive noise and a consistent drift can disagree."""
@@ -108,6 +108,7 @@ def strong_error(scheme: Scheme) -> LocalError:
     lambda_s that is no rational number stays a symbol.
     Raises ValueError for a scheme without noise.
     """
+    refuse_held(scheme)
     model = scheme.model
     if model.dynamics != "sde":
         raise ValueError(f"{scheme.name} is deterministic: it has no strong error, only an ODE one")

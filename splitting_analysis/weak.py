@@ -16,6 +16,7 @@ from math import ceil, log10
 from splitting_analysis.algebra import algebra
 from splitting_analysis.errors import LocalError, difference
 from splitting_analysis.expansion import Flow, NoiseRule, begin, compose, exact, run
+from splitting_analysis.held_error import held_error
 from splitting_analysis.models import Model, Piece, Rule
 from splitting_analysis.noise import expectation, weak_noise
 from splitting_analysis.program import Advance, Evaluate, Instruction
@@ -67,9 +68,11 @@ def error_difference(left: Scheme, right: Scheme, order: int | None = None) -> L
 def order_of(scheme: Scheme) -> int:
     """Order of the global error (weak, for an SDE): one less than the leading power of h.
 
-    At lambda_s = 1 unless the scheme fixes it. Raises ValueError if the error vanishes through
-    all powers of h that are looked at.
+    At lambda_s = 1 unless the scheme fixes it; where a prediction is held, in the middle of a run.
+    Raises ValueError if the error vanishes through all powers of h that are looked at.
     """
+    if scheme.program.holds:
+        return held_error(scheme).order
     return next(_orders(scheme))[0]
 
 
@@ -79,6 +82,8 @@ def order_in_words(scheme: Scheme) -> str:
     "2 (4 up to coefficients below 1e-9)" for a method of order 4 whose fractions were typed with
     nine digits; plainly "4" otherwise. Raises ValueError as `order_of`.
     """
+    if scheme.program.holds:
+        return str(order_of(scheme))
     orders = _orders(scheme)
     exact, size = next(orders)
     order = exact
@@ -95,8 +100,8 @@ def refuse_held(scheme: Scheme) -> None:
     """Raise ValueError for a word that holds a prediction: its error is told by held_error.py."""
     if scheme.program.holds:
         raise ValueError(
-            f"{scheme.name}: {scheme.word} holds a prediction; its order is `held_order`, and its error is not "
-            "one in elementary differentials of the score"
+            f"{scheme.name}: {scheme.word} holds a prediction; its error is not one in elementary "
+            "differentials of the score: held_error.held_error(scheme) has it in derivatives along the path"
         )
     if scheme.program.conjugates:
         raise ValueError(

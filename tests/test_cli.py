@@ -15,6 +15,7 @@ import sympy
 from reports import cli
 from splitting_analysis import CATALOGUE, find, parse
 from splitting_analysis.algebra import SYMBOLS, algebra
+from splitting_analysis.catalogue import samplers
 from splitting_analysis.lookup import as_scheme, reading
 from splitting_analysis.strong import strong_error
 
@@ -105,7 +106,7 @@ def test_the_list_can_be_narrowed(run, options, kept):
 def test_bad_input_is_one_message_on_standard_error_and_exit_code_2(run):
     code, out, err = run("list", "--model", "edm")
     assert (code, out) == (2, "")
-    assert err == "error: no model 'edm'; there are: psld, vp, langevin\n"
+    assert err == "error: no model 'edm'; there are: psld, vp, ve, flow, langevin\n"
     for command in (["list"], ["derive", "EM"]):
         code, out, err = run(*command, "--dynamics", "pde")
         assert (code, out, err) == (2, "", "error: no dynamics 'pde'; there are: ode, sde\n")
@@ -208,7 +209,7 @@ def test_without_a_model_a_name_is_looked_up_in_psld_first_and_then_in_the_other
         (("BAOAB", "psld"), "BAOAB is no psld scheme; it belongs to langevin (sde)"),
         (("ROBA", None, "ode"), "ROBA is no ode scheme; it belongs to psld (sde)"),
         (("Euler", "langevin"), "Euler is no langevin scheme; it belongs to psld (ode) and vp (ode)"),
-        (("ROBA", "edm"), "no model 'edm'; there are: psld, vp, langevin"),
+        (("ROBA", "edm"), "no model 'edm'; there are: psld, vp, ve, flow, langevin"),
         (("ROBA", None, "pde"), "no dynamics 'pde'; there are: ode, sde"),
         (("O S B",), "B O does not add up to the SDE's drift"),
         (("S B/0",), "division by zero"),
@@ -222,11 +223,20 @@ def test_what_is_neither_a_name_nor_a_word_is_refused_with_a_way_out(arguments, 
         as_scheme(*arguments)
 
 
-@pytest.mark.parametrize("name", ["DDIM", "xyz", "Euler2", "RK3"])
+@pytest.mark.parametrize("name", ["DDIN", "xyz", "Euler2", "RK3"])
 def test_an_unknown_name_of_other_letters_is_not_proposed_as_a_word(name):
     with pytest.raises(ValueError, match="no scheme is named") as caught:
         as_scheme(name)
     assert "word" not in str(caught.value)
+
+
+def test_the_samplers_that_hold_a_prediction_are_listed_when_asked_for(run):
+    rows = json.loads(run("list", "--held", "--json", "--model", "vp")[1])
+    assert [row["name"] for row in rows] == [s.name for s in samplers("vp")]
+    assert "DPM++2M" in {row["name"] for row in rows} - {s.name for s in CATALOGUE}
+    assert [row["name"] for row in json.loads(run("list", "--json", "--model", "ve")[1])] == [
+        s.name for s in samplers("ve")
+    ]
 
 
 def test_models_and_dynamics_are_known_in_upper_and_lower_case(run):

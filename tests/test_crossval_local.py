@@ -296,6 +296,7 @@ def directions(count, shape):
     return torch.linalg.qr(drawn)[0].T.reshape(count, *shape)
 
 
+@pytest.mark.heavy
 def test_noise_in_one_direction_errs_as_its_closed_forms_say():
     z, units = local.noised(MIXTURE.target, 0.4, 2), directions(1, (2,))
     args = *MIXTURE.scores, z, 0.4, 1e-4, 3, 2

@@ -73,6 +73,7 @@ def test_the_crossing_is_where_the_two_lines_meet():
     assert rounding.crossing(steps, truncation, [1.0] * 3) == 0
 
 
+@pytest.mark.heavy
 def test_truncation_is_the_distance_from_the_exact_flow(monkeypatch):
     monkeypatch.setattr(rounding, "STEPS", (8, 64, 512))
     found = rounding.compute_target(TARGET, [find("RSE")])["rows"][0]

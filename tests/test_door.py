@@ -7,6 +7,7 @@ import subprocess
 import sys
 from fractions import Fraction
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -96,7 +97,7 @@ def test_a_name_that_there_is_not_is_refused_with_those_that_there_are():
     ):
         with pytest.raises(ValueError, match=r"did you mean ROBA.*\n  names: .*SSCS"):
             refused("ROBX")
-    with pytest.raises(ValueError, match="no model 'cld'; there are: psld, vp, langevin"):
+    with pytest.raises(ValueError, match="no model 'cld'; there are: psld, vp, ve, flow, langevin"):
         sa.local_error("EM", model="cld")
     with pytest.raises(ValueError, match="this is a scheme that has its own"):
         sa.scheme("ROBA", name="MINE")
@@ -266,6 +267,27 @@ def test_without_a_scheme_there_is_no_table():
     for refused in (lambda: sa.gaussian(nfe=9), sa.stability):
         with pytest.raises(ValueError, match="no scheme: give names or words"):
             refused()
+
+
+def test_a_word_goes_wherever_a_name_does_and_what_is_neither_is_refused():
+    word = sa.naive("O B A")
+    assert sa.local_error(word).terms == sa.local_error("NOBA").terms
+    assert (
+        sa.gaussian(word, nfe=9, spectrum=1)[0]["w2_x"]
+        == sa.gaussian("NOBA", nfe=9, spectrum=1)[0]["w2_x"]
+    )
+    three: Any = 3
+    for refused in (sa.local_error, sa.stability, sa.order, lambda n: sa.gaussian(n, nfe=9)):
+        with pytest.raises(ValueError, match="a scheme is a name, a word or a Scheme, not '3'"):
+            refused(three)
+
+
+def test_a_problem_takes_names_and_words_in_its_model():
+    from analytic_models.problem import problem_for
+
+    problem = problem_for("VP", spectrum=[1.0, 0.2])
+    assert problem.steps("ddpm", 9) == problem.steps(sa.find("DDPM"), 9)
+    assert problem.errors("S E", 5) == problem.errors(sa.scheme("S E", "vp"), 5)
 
 
 def test_samplers_of_ones_own_go_through_every_function():

@@ -18,6 +18,7 @@ MODULES = sorted({kept.module for kept in store.KEPT.values()})
 BAD = {
     "quality": (["--target", "nothing"], "invalid choice: 'nothing'"),
     "cifar10": (["nothing.npy"], "nothing.npy"),
+    "judge": (["nothing", "--weights", "no.safetensors", "--out", "no.json"], "no.safetensors"),
 }
 """Bad arguments of the experiments whose arguments are no parts, and what is said of them."""
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from contextlib import suppress
+from pathlib import Path
 from time import monotonic
 
 import pytest
@@ -13,6 +14,7 @@ torch = pytest.importorskip("torch", reason="the samplers are torch code")
 from torch import nn  # noqa: E402
 
 from gpu_samplers import embedded  # noqa: E402
+from gpu_samplers.embedded import bundled_path  # noqa: E402
 from gpu_samplers.graphs import Graphs  # noqa: E402
 from gpu_samplers.sampling import Job, write_samples  # noqa: E402
 from gpu_samplers.score import NetworkScore, float32_products  # noqa: E402
@@ -27,8 +29,8 @@ from splitting_analysis.catalogue import find  # noqa: E402
 SEVERAL = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU; here is none")
 
 
-def toy(seconds=1e6):
-    return Card(toy=True, until=monotonic() + seconds)
+def toy(seconds=1e6, folder=Path()):
+    return Card(toy=True, until=monotonic() + seconds, folder=folder)
 
 
 def counted(calls, **values):
@@ -94,10 +96,12 @@ def test_a_row_of_every_kind_is_measured_at_toy_size(name):
 def test_every_row_is_measured_at_toy_size(tmp_path):
     out = tmp_path / "gpu.json"
     for name in gpu.PARTS:
-        gpu.keep(name, toy(), out, SILENT)
+        gpu.keep(name, toy(folder=tmp_path), out, SILENT)
     stored = store.read(out)
     assert stored is not None
     assert {name: list(rows) for name, rows in stored["parts"].items()} == stored["wanted"]
+    assert stored["parts"]["training"]["patches network, trained"]["passes"] is False
+    assert not bundled_path("patches").exists() and (tmp_path / "patches.safetensors").exists()
     checks = [row for rows in stored["parts"].values() for row in rows.values() if "limit" in row]
     assert len(checks) > 15 and all(row["error"] <= row["limit"] for row in checks)
 
@@ -179,6 +183,18 @@ def test_the_page_says_what_was_reached_and_what_is_missing(monkeypatch):
     assert "0 of 1 runs within 1.02" in built.lead and "1 of 2 hold" in built.lead
     parity = next(table for table in tables(built) if table.key == "gpu-parity")
     assert parity.rows[1][3] == "NO"
+
+
+@pytest.mark.parametrize(("passes", "said"), [(True, "samples pass"), (False, "samples **do not pass")])
+def test_the_page_tells_the_verdict_on_a_trained_network(monkeypatch, passes, said):
+    data = measured()
+    row = {"passes": passes, "times_the_floor": 7.9, "largest_power_off": 0.5, "number": 4096, "steps": 9000,
+           "batch": 512, "steps_per_second": 40.0, "seconds": 225, "held_out_loss": 0.01}  # fmt: skip
+    data["parts"]["training"] = {"patches network, trained": row}
+    data["wanted"]["training"] = ["patches network, trained"]
+    monkeypatch.setattr(page, "stored", lambda _: data)
+    told = str(page.build(QUICK))
+    assert said in told and "7.9 times" in told and "at most 50 %" in told
 
 
 def test_without_measurements_the_page_says_so(monkeypatch):

@@ -19,12 +19,12 @@ from gpu_samplers import engine, plain, plain_position  # noqa: E402
 from gpu_samplers.plan import plan  # noqa: E402
 from splitting_analysis.clocks import scaled_linear  # noqa: E402
 from splitting_analysis.position_catalogue import HELD_CATALOGUE  # noqa: E402
-from splitting_analysis.processes import VE, VP, Flow, ScheduledVP  # noqa: E402
+from splitting_analysis.processes import VE, VP, Flow, Process, ScheduledVP  # noqa: E402
 from splitting_analysis.schemes import scheme, with_noise_level  # noqa: E402
 from tests.probing import gaussian_score, law  # noqa: E402
 
 TARGET = Gaussian([3.0, 0.2], [0.5, -1.0])
-PROCESSES = {
+PROCESSES: dict[str, Process] = {
     "vp": VP(), "ve": VE(), "flow": Flow(0.9), "cosine": ScheduledVP(),
     "scaled-linear": ScheduledVP(schedule=scaled_linear()),
 }  # fmt: skip
@@ -86,7 +86,8 @@ def test_a_printed_sampler_has_the_exact_law_and_the_engine_its_path(entry):
     draws = torch.randn(len(grid), 1, 3, 2, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
     z = process.stationary[0] ** 0.5 * draws[-1]
     ends = []
-    for run in (printed, lambda z, noise: engine.run(plan(entry, process, grid, denoise=False), score, z, noise)[0]):
+    ready = plan(entry, process, grid, denoise=False)
+    for run in (printed, lambda z, noise: engine.run(ready, score, z, noise)[0]):
         left = iter(draws)
         ends.append(run(z, lambda parts, left=left: next(left)[:parts]).numpy())
     same(ends[1], ends[0])

@@ -51,6 +51,10 @@ def of(name):
     return found
 
 
+STORED_TARGETS = sorted(of("comparisons")["targets"])
+"""Those of the networks that come with this copy."""
+
+
 def rms(values):
     return float(values.square().mean().sqrt())
 
@@ -180,11 +184,17 @@ def most_and_least(steps):
     return min(rows, key=lambda key: rows[key]), max(rows, key=lambda key: rows[key])
 
 
-@pytest.mark.heavy
-@pytest.mark.parametrize("name", runs.targets())
-def test_the_stored_changes_of_the_score_in_the_longest_run_are_those_of_now(name):
-    kept = of("reuse")["targets"][name]["changes"][str(reuse.STEPS[-1])]
-    for now, then in zip(reuse.changes(runs.targets()[name], reuse.STEPS[-1]), kept, strict=True):
+@pytest.mark.parametrize(
+    ("name", "steps"),
+    [
+        pytest.param(name, n, marks=pytest.mark.heavy if name == "network" or n == reuse.STEPS[-1] else ())
+        for name in runs.targets()
+        for n in reuse.STEPS
+    ],
+)
+def test_the_stored_changes_of_the_score_in_every_run_are_those_of_now(name, steps):
+    kept = of("reuse")["targets"][name]["changes"][str(steps)]
+    for now, then in zip(reuse.changes(runs.targets()[name], steps), kept, strict=True):
         assert now == pytest.approx(then, rel=2e-3)
 
 
@@ -245,7 +255,7 @@ def test_the_stored_roundings_on_the_mixture_are_of_the_size_found_now():
 
 
 @pytest.mark.heavy
-@pytest.mark.parametrize("name", comparisons.NOISES)
+@pytest.mark.parametrize("name", STORED_TARGETS)
 @pytest.mark.parametrize("pair", ["/".join(pair) for pair in reuse.PAIRS])
 def test_a_stored_comparison_of_every_pair_is_that_of_now(name, pair):
     """At the smallest budget, with its standard errors, and through it the two cells of the sweep."""
@@ -309,7 +319,7 @@ def test_the_exact_gaussian_errors_beside_the_cells_are_those_of_now():
     assert {*seen} == {(grid, rule) for grid in quality_data.GRIDS for rule in quality_data.RULES}
 
 
-@pytest.mark.parametrize("name", comparisons.NOISES)
+@pytest.mark.parametrize("name", STORED_TARGETS)
 def test_no_standard_error_of_the_noise_is_smaller_than_normal_noise_allows(name):
     """Mean squares of k normal pixels spread by sqrt(2 / k) of their mean at least.
 
@@ -326,7 +336,7 @@ def test_no_standard_error_of_the_noise_is_smaller_than_normal_noise_allows(name
     assert 0.85 * least < min(shares) < 1.15 * least
 
 
-@pytest.mark.parametrize("name", comparisons.NOISES)
+@pytest.mark.parametrize("name", STORED_TARGETS)
 def test_standard_errors_of_frechet_distances_are_of_the_size_of_a_perfect_samplers_spread(name):
     """The spread of a distance grows like its root. Independent sets of samples would have a median of
     about 1, those that share what is random less."""

@@ -196,7 +196,7 @@ def test_a_network_that_returns_nan_is_named_with_sampler_and_time_and_nothing_i
         ({"nfe": None}, "nfe: ROBA needs a budget"),
         ({"tol": 0.1}, "tol = 0.1: ROBA has fixed steps"),
         ({"grid": "cubic"}, "no grid 'cubic'; there are: uniform, quadratic"),
-        ({"precision": "float16"}, "no precision 'float16'; there are: float32, bf16, float64"),
+        ({"precision": "float16"}, "no precision 'float16'; there are: float32, tf32, bf16, float64"),
         ({"state": "bf16"}, "no state 'bf16'; there are: float64, float32"),
         ({"factor": "left"}, "no factor 'left'; there are: lower, upper"),
         ({"form": "jpg"}, "no format 'jpg'; there are: npz, png"),

@@ -19,7 +19,8 @@ def gaussian(
     nfe: Annotated[str | None, typer.Option(help="Budgets of score evaluations: 50,100.")] = None,
     steps: Annotated[str | None, typer.Option(help="Numbers of steps instead: 49,99.")] = None,
     model: Annotated[
-        str | None, typer.Option(help="psld, vp, ve, flow or langevin; by default psld, or where the name is found.")
+        str | None,
+        typer.Option(help="psld, vp, ve, flow or langevin; by default psld, or where the name is found."),
     ] = None,
     dynamics: Annotated[
         str | None, typer.Option(help="ode or sde; by default what the letters say (noise: sde).")
@@ -57,14 +58,15 @@ def gaussian(
     param: Annotated[str, typer.Option(help=PARAM_HELP)] = "",
     schedule: Annotated[
         str | None,
-        typer.Option(help="Of vp: linear, cosine, scaled-linear, or FILE.npy of alpha-bar (default: linear)."),
+        typer.Option(help="Of vp: linear (the default), cosine, scaled-linear, FILE.npy of alpha-bar."),
     ] = None,
     clock: Annotated[
         str | None,
         typer.Option(help="tau, lambda, sigma or rho: in what held predictions are polynomials."),
     ] = None,
     eta: Annotated[
-        str | None, typer.Option(help="Noise level of held predictions: 0 the ODE, 1 the reverse SDE, 0.5, ...")
+        str | None,
+        typer.Option(help="Noise level of held predictions: 0 the ODE, 1 the reverse SDE, 0.5, ..."),
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="A JSON array of rows.")] = False,
 ) -> None:

@@ -6,6 +6,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import fields, replace
 from fractions import Fraction
+from typing import Any
 
 from analytic_models.gaussian import Case
 from analytic_models.moments import run
@@ -80,9 +81,9 @@ def problem_of(
                 )
     names = [field.name for field in fields(PROCESSES[model])]
     given = parse_settings(parameters, names) if parameters else {}
-    how = {"eps": eps, "denoise": denoise, "schedule": schedule}
-    chosen = {key: value for key, value in how.items() if value is not None}
-    return problem_for(model, spectrum, given, start=start, grid=grid_name, **chosen)
+    how = {"eps": eps, "denoise": denoise}
+    chosen: dict[str, Any] = {key: value for key, value in how.items() if value is not None}
+    return problem_for(model, spectrum, given, schedule, start=start, grid=grid_name, **chosen)
 
 
 def with_options(schemes: list[Scheme], clock: str | None, eta: str | None) -> list[Scheme]:

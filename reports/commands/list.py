@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from reports.commands.terminal import print_json, print_table
-from splitting_analysis.catalogue import samplers
+from splitting_analysis.catalogue import entries, samplers
 from splitting_analysis.lookup import check_family
 from splitting_analysis.models import MODEL_NAMES
 
@@ -21,6 +21,9 @@ def list_schemes(
     dynamics: Annotated[
         str | None, typer.Option(help="Only deterministic (ode) or stochastic (sde) schemes.")
     ] = None,
+    held: Annotated[
+        bool, typer.Option("--held", help="Those too that hold a prediction of the network, in vp, ve, flow.")
+    ] = False,
     as_json: Annotated[
         bool, typer.Option("--json", help="Print a JSON array, with place and errata of each source.")
     ] = False,
@@ -40,6 +43,8 @@ def list_schemes(
       splitting-analysis list --json
     """
     model, dynamics = check_family(model, dynamics)
+    every = samplers(model, dynamics)
+    shown = every if held else entries(model, dynamics) or every
     rows = [
         {
             "name": s.name,
@@ -52,7 +57,7 @@ def list_schemes(
             "place": s.source.place,
             "erratum": s.source.erratum,
         }
-        for s in samplers(model, dynamics)
+        for s in shown
     ]
     if as_json:
         print_json(rows)

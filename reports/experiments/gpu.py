@@ -1,6 +1,6 @@
 """What a GPU alone can tell: sampling time over network time, faster forwards, parity, repeatability.
 
-    python -m reports.experiments.gpu [parity | runs | forward | overhead ...]
+    python -m reports.experiments.gpu [parity | runs | forward | overhead | training ...]
 
 measures the named parts (all by default) on the card that torch finds, in at most `--minutes`, and
 stores every number in `data/gpu.json` as it comes: a run that is cut off keeps what it has, and the
@@ -22,7 +22,7 @@ from typing import Any
 
 import torch
 
-from reports.experiments import gpu_parity, gpu_runs, gpu_speed, store
+from reports.experiments import gpu_parity, gpu_runs, gpu_speed, gpu_training, store
 from reports.experiments.gpu_card import Card, Row
 from reports.experiments.runner import Part, Watch, chosen, run
 
@@ -31,6 +31,7 @@ PARTS: dict[str, Callable[[Card], Iterator[Row]]] = {
     "runs": gpu_runs.rows,
     "forward": gpu_speed.forward_rows,
     "overhead": gpu_speed.overhead_rows,
+    "training": gpu_training.rows,
 }
 """What each part measures, the most important first."""
 
@@ -95,7 +96,8 @@ def arguments(words: Iterable[str] | None = None) -> Namespace:
 
 def asked(given: Namespace) -> dict[str, Part]:
     """The parts asked for. Raises ValueError where they cannot be measured here, or not stored there."""
-    card = Card(toy=given.toy, until=monotonic() + 60 * given.minutes, reference=given.reference)
+    until = monotonic() + 60 * given.minutes
+    card = Card(given.toy, until, given.reference, (given.out or store.path_of("gpu")).parent)
     parts = chosen(given.parts, {name: partial(keep, name, card, given.out) for name in PARTS})
     if given.toy and given.out is None:
         raise ValueError("--toy: its numbers are no measurements and are not stored; give --out FILE")

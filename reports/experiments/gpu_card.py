@@ -24,12 +24,14 @@ class Row(NamedTuple):
 class Card:
     """A GPU, or a CPU at toy size; `until` is the monotonic time at which measurements end.
 
-    `reference` is a folder with the released network's outputs, None where there is none.
+    `reference` is a folder with the released network's outputs, None where there is none; `folder` takes
+    what is made beside the numbers.
     """
 
     toy: bool
     until: float
     reference: Path | None = None
+    folder: Path = Path()
 
     @property
     def device(self) -> torch.device:

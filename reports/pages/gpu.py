@@ -37,8 +37,10 @@ def build(_: Settings) -> Page:
         Heading("The same numbers as on a CPU", "parity"), _parity(parts["parity"]),
         _rounding(parts["parity"]),
         Heading("The same samples, however a run is cut", "runs"), _runs(parts["runs"]),
-        Heading("Not measured", "missing"), _missing(data),
     ]  # fmt: skip
+    if training := parts.get("training"):
+        body += [Heading("A network trained on the card", "training"), _training(training)]
+    body += [Heading("Not measured", "missing"), _missing(data)]
     return Page(SLUG, TITLE, lead(data["machine"], parts), tuple(body))
 
 
@@ -174,6 +176,17 @@ def _runs(rows: dict[str, Any]) -> Table:
         "change a bit."
     )
     return Table("gpu-runs", caption, columns, cells, SOURCE)
+
+
+def _training(rows: dict[str, Any]) -> Block:
+    (row,) = rows.values()
+    verdict = "pass as patches" if row["passes"] else "**do not pass as patches**"
+    return text(
+        f"In {row['seconds']} s the network of the patches saw {row['steps']:,} batches of {row['batch']} "
+        f"({printed(row['steps_per_second'], '3g')} steps/s). Its {row['number']:,} samples {verdict}: "
+        f"their Fréchet distance is {printed(row['times_the_floor'], '2g')} times that of held-out "
+        f"patches, their power off by at most {printed(100 * row['largest_power_off'], '2g')} %."
+    )
 
 
 def _missing(data: dict[str, Any]) -> Block:

@@ -11,7 +11,7 @@ from reports.experiments.store import DATA, stored
 from reports.pages.exact_runs import EPS, SPECTRUM, diffusion
 from reports.pages.settings import Settings
 from reports.render.document import FIGURE_DIGITS, Cell, Column, Heading, Page, Paragraph, Table, text
-from splitting_analysis.models import MODEL_NAMES
+from splitting_analysis.catalogue import CATALOGUE
 
 PACKAGES = ("splitting-analysis", "numpy", "scipy", "sympy", "mpmath", "matplotlib", "scikit-learn")
 COMMANDS = (
@@ -105,7 +105,7 @@ def _version(name: str) -> str:
 
 def _parameters(settings: Settings) -> Table:
     rows: list[tuple[Cell, ...]] = []
-    for model in MODEL_NAMES:
+    for model in dict.fromkeys(entry.model_name for entry in CATALOGUE):
         process = diffusion(model)
         values = ", ".join(f"{f.name} = {getattr(process, f.name):g}" for f in fields(process))
         rows.append((model, values))
