@@ -110,7 +110,7 @@ def mover(
         drift = applied(conjugated_b, *hat)
         push = applied(phi_after - phi, *eps)
         hat = hat[0] - drift[0] + push[0], hat[1] - drift[1] + push[1]
-        inverse: Array = np.linalg.inv(A_after)
+        inverse = np.linalg.inv(A_after).astype(np.float64)
         return applied(inverse, *hat)
 
     return move
