@@ -227,7 +227,7 @@ def test_parameters_that_are_not_refused_have_finite_kernels_in_both_engines(mod
     except ValueError:
         return
     found = [*process.stationary, *vars(process.parameters).values()]
-    if not isinstance(process, Langevin):
+    if isinstance(process, PSLD | VP):
         tau = process.T / 2
         found += [*np.ravel(transition(process, tau)), *np.ravel(diffusions.noise(process, tau))]
         found += list(np.ravel(processes.kernel(process, tau)))

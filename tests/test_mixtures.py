@@ -39,9 +39,9 @@ def states(process, target, tau, batch=5, seed=0):
     return np.einsum("ij,jbd->ibd", phi, start) + np.einsum("ij,jbd->ibd", root, normals)
 
 
-def other(process: Diffusion) -> processes.Process:
-    kind = {"psld": processes.PSLD, "vp": processes.VP, "langevin": processes.Langevin}[process.model_name]
-    return kind(**vars(process))
+def other(process: Diffusion) -> processes.PSLD | processes.VP | processes.Langevin:
+    kinds = {"psld": processes.PSLD, "vp": processes.VP, "langevin": processes.Langevin}
+    return kinds[process.model_name](**vars(process))
 
 
 @pytest.mark.parametrize("process", PROCESSES, ids=repr)

@@ -44,6 +44,7 @@ def drift_of_theory(entry: Scheme, diffusion: Diffusion, variance: float, tau: f
     if isinstance(diffusion, Langevin):
         friction = diffusion.gamma if entry.dynamics == "sde" else 0.0
         return np.array([[0, 1], [-1 / variance, -friction]])
+    assert isinstance(diffusion, PSLD | VP)
     factor = 2 if entry.dynamics == "sde" else 1
     rate = diffusion.beta_min + tau * (diffusion.beta_max - diffusion.beta_min)
     precision = np.linalg.inv(np.array(marginal(diffusion, Gaussian(variance), tau)[1]))

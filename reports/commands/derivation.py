@@ -7,6 +7,7 @@ from dataclasses import replace
 from fractions import Fraction
 from typing import Any
 
+from reports.commands.held_derivation import held_formulas
 from reports.commands.legend import legend
 from reports.commands.terminal import json_text
 from splitting_analysis.errors import LocalError, keys_of, spell_error, to_json
@@ -70,6 +71,10 @@ def formulas(
     if style not in (*STYLES, "json"):
         raise ValueError(f"no format {style!a}; there are: {', '.join([*STYLES, 'json'])}")
     schemes = resolved(text, minus, model, dynamics)
+    if any(scheme.program.holds for scheme in schemes):
+        _check_held(schemes, order, lambda_s)
+        heading = _heading(schemes[0], None, None) if style == "text" else []
+        return held_formulas(schemes[0], style, heading, say)
     check_order(order, schemes, long)
     value = None if lambda_s is None else read_lambda_s(lambda_s, "--lambda-s")
     if value is not None:
@@ -90,6 +95,16 @@ def formulas(
     for i, error in enumerate(errors):
         lines += _formulas(error, style, " at lambda_s = 1" if i == 2 else "", spelled, say)
     return "\n".join(lines + (["", *legend(spelled, scheme)] if style == "text" else []))
+
+
+def _check_held(schemes: list[Scheme], order: int | None, lambda_s: str | None) -> None:
+    """Raise ValueError for options that a word that holds a prediction does not take."""
+    for option, given in (("--minus", len(schemes) > 1), ("--order", order), ("--lambda-s", lambda_s)):
+        if given:
+            raise ValueError(
+                f"{option}: of a word that holds a prediction the leading error is derived, in derivatives "
+                "of the prediction; that is all there is"
+            )
 
 
 def _derived(schemes: list[Scheme], order: int | None, say: Callable[[str], None]) -> LocalError:
@@ -165,6 +180,11 @@ def numbers(
     """The coefficients at one state, for score expressions in the state and forward time tau."""
     schemes = resolved(text, minus, model, dynamics)
     scheme = schemes[0]
+    if any(each.program.holds for each in schemes):
+        raise ValueError(
+            f"{scheme.name}: --at: the error of a word that holds a prediction is in the prediction's "
+            "derivatives, not in the score's; leave out --at and --score-x"
+        )
     check_order(order, schemes, long)
     values = _values(schemes, at)
     expressions = score_expressions(scheme, scores, ("--score-x", "--score-m"))

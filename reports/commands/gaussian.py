@@ -86,8 +86,8 @@ def gaussian(
       splitting-analysis gaussian "O S B A" --nfe 50 --lambda-s 1,1.1,1.2
       splitting-analysis gaussian EM EI DDPM --model vp --steps 49 --start pT \\
           --no-denoise --param beta_min=0.1,beta_max=20
-      splitting-analysis gaussian DDIM DPM++2M "S E:data[2]" --model vp --nfe 10,20 \\
-          --schedule cosine
+      splitting-analysis gaussian DDIM DPM++2M "S E:data[2]" --model vp \\
+          --nfe 10,20 --schedule cosine
     """
     from analytic_models import gaussian as g
     from analytic_models.table import cell

@@ -1,0 +1,59 @@
+"""`derive` on words that hold a prediction: order and leading error, spelled; what it does not take."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+import sympy
+
+from splitting_analysis.catalogue import find
+from splitting_analysis.held_error import held_error
+from tests.test_cli import run  # noqa: F401 - a fixture
+
+
+@pytest.fixture
+def derived(run):  # noqa: F811
+    def derived(*words):
+        code, out, err = run("derive", *words)
+        assert code == 0, err
+        return out
+
+    return derived
+
+
+def test_order_and_leading_term_are_printed_with_the_symbols_that_occur(derived):
+    told = derived("DPM++2M", "--model", "vp")
+    assert "order: 2 (claimed: 2)" in told and "coefficient of h^3" in told
+    error = told.partition("x: ")[2].partition("\n")[0].replace("^", "**")
+    r1, p1, p2 = sympy.symbols("r1 P1 P2")
+    assert sympy.expand(sympy.sympify(error) - (p1 + 3 * p2 * r1 + 2 * p2) / 12) == 0
+    assert "P1, P2, ...:" in told and "r1, r2, ...:" in told and "J:" not in told
+
+
+def test_an_erratum_stands_beside_the_order_that_is_derived(derived):
+    told = derived("DPM++3M", "--model", "vp")
+    assert "order: 2 (claimed: 2)" in told and "its order is 2, not 3" in told
+    assert "order: 3" in derived("S E:data[3]", "--model", "vp")
+
+
+@pytest.mark.parametrize("name", ["DDIM", "DEIS2", "res2s"])
+def test_json_and_latex_hold_the_same_coefficient(name, derived):
+    error = held_error(find(name, "vp"))
+    (told,) = json.loads(derived(name, "--model", "vp", "--format", "json"))
+    assert (told["order"], told["leading"]) == (error.order, error.power)
+    symbols = {str(s): s for s in error.coefficient.free_symbols}
+    found = sympy.sympify(told["terms"][str(error.power)]["x"], symbols)
+    assert sympy.expand(found - error.coefficient) == 0
+    assert sympy.latex(error.coefficient) in derived(name, "--model", "vp", "--format", "latex")
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [(("--order", "3"), "--order: of a word that holds a prediction"),
+     (("--minus", "DDIM"), "--minus: of a word that holds a prediction"),
+     (("--score-x", "-x", "--at", "x=1,t=0.5"), "leave out --at and --score-x")],
+)  # fmt: skip
+def test_what_such_a_word_does_not_take_is_refused_with_what_there_is(words, said, run):  # noqa: F811
+    code, out, err = run("derive", "DPM++2M", "--model", "vp", *words)
+    assert (code, out) == (2, "") and said in err
