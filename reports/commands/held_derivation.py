@@ -19,7 +19,7 @@ HOLDS = {
 CLOCKS = {"tau": "τ", "lambda": "λ = log(α/σ)", "sigma": "log σ", "rho": "σ/α"}
 SYMBOLS = {
     "P": "P1, P2, ...: first, second, ... derivative of the prediction along the exact path, in the clock",
-    "r": "r1, r2, ...: lengths of the step before, the one before that, ..., over the step's own, in the clock",
+    "r": "r1, r2, ...: lengths of the step before, the one before that, ..., over the step's own",
     "kappa": "kappa1, ...: Taylor coefficients of the integral's kernel at the step's start",
     "J": "J: Jacobian of the prediction at the state with its linear part taken out; J1: its derivative",
 }
