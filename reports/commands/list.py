@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from reports.commands.terminal import print_json, print_table
-from splitting_analysis.catalogue import entries, samplers
+from splitting_analysis.catalogue import samplers
 from splitting_analysis.lookup import check_family
 from splitting_analysis.models import MODEL_NAMES
 
@@ -21,9 +21,6 @@ def list_schemes(
     dynamics: Annotated[
         str | None, typer.Option(help="Only deterministic (ode) or stochastic (sde) schemes.")
     ] = None,
-    held: Annotated[
-        bool, typer.Option("--held", help="Those too that hold a prediction of the network, in vp, ve, flow.")
-    ] = False,
     as_json: Annotated[
         bool, typer.Option("--json", help="Print a JSON array, with place and errata of each source.")
     ] = False,
@@ -32,7 +29,8 @@ def list_schemes(
 
     A word is carried out left to right: S evaluates the score, A and B move
     position and momentum, O is the exact Ornstein-Uhlenbeck step, B/2 is half
-    of B, S@1 evaluates at the time where the step ends. The column nfe counts
+    of B, S@1 evaluates at the time where the step ends, E:data advances all
+    exactly with a prediction held. The column nfe counts
     the S of a word: network evaluations per step. One word may be a sampler of
     the ODE and another of the SDE: the column dynamics says of which.
 
@@ -43,8 +41,6 @@ def list_schemes(
       splitting-analysis list --json
     """
     model, dynamics = check_family(model, dynamics)
-    every = samplers(model, dynamics)
-    shown = every if held else entries(model, dynamics) or every
     rows = [
         {
             "name": s.name,
@@ -57,7 +53,7 @@ def list_schemes(
             "place": s.source.place,
             "erratum": s.source.erratum,
         }
-        for s in shown
+        for s in samplers(model, dynamics)
     ]
     if as_json:
         print_json(rows)

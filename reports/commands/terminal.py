@@ -22,7 +22,7 @@ from splitting_analysis.notation import read_float
 Item = TypeVar("Item")
 NARROW = 60
 """Columns of a terminal below which help is plain, each explanation below what it explains."""
-READABLE = 12
+READABLE = 11
 """Characters of a cell that stand in one line at least, if the cell has as many."""
 
 
@@ -73,7 +73,9 @@ def print_table(columns: Sequence[str], rows: Iterable[Sequence[object]], title:
     from rich.table import Column, Table
     from rich.text import Text
 
-    table = Table(*(Column(name, overflow="fold") for name in columns), title=title or None)
+    names, *rest = columns
+    heads = Column(names, no_wrap=True), *(Column(name, overflow="fold") for name in rest)
+    table = Table(*heads, title=title or None)
     for row in shown:  # Text, because a word such as E[1/2] is not markup
         table.add_row(*map(Text, row))
     Console().print(table)
