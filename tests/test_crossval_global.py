@@ -92,6 +92,7 @@ def test_on_a_gaussian_the_recursion_gives_the_exact_moments_of_the_run(name, mo
     np.testing.assert_allclose(found, np.array(expected, dtype=float).ravel(), rtol=1e-6)
 
 
+@pytest.mark.heavy
 def test_a_finer_grid_gives_the_same_weak_error():
     coarse = weak.run_expectation(STOCHASTIC["RBAO"], weak.observables, 2)
     fine = weak.run_expectation(STOCHASTIC["RBAO"], weak.observables, 2, 121, 9)

@@ -112,7 +112,7 @@ def test_a_score_without_a_finite_value_is_one_sentence_that_names_it(run, name,
 
 
 def test_a_score_whose_derivatives_grow_is_refused_before_they_take_minutes(run, monkeypatch):  # noqa: F811
-    score = "*".join(f"(sin({i}*x+m)+2)" for i in range(9))
+    score = "*".join(f"(sin({i}*x+m)+2)" for i in range(7))
     asked = ("derive", "ROBA", f"--score-x={score}", "--score-m=-m", "--at", PLACE["psld"])
     assert run(*asked)[0] == 0
     monkeypatch.setattr(points, "MAX_SIZE", 100)
@@ -137,7 +137,7 @@ def test_hostile_options_end_in_numbers_or_in_one_message(run):  # noqa: F811
     values = ["0", "1", "-1", "1e-320", "1e308", "-1e308", "nan", "inf", "1e160", "0.5", "1e-200", ""]
     scores = ["-x", "1/x", "log(x)", "exp(x)", "x**64", "x**-64", "sqrt(m)", "x/m", "9**9**9", "x*1e300"]
     codes = []
-    for _ in range(25):
+    for _ in range(18):
         at = ",".join(f"{draw.choice(keys)}={draw.choice(values)}" for _ in range(draw.randint(0, 2)))
         at = ",".join(part for part in ("x=1,m=1,t=0.5" if draw.random() < 0.9 else "", at) if part)
         name, score = draw.choice(["ROBA", "RSE", "EM"]), draw.choice(scores)

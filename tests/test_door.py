@@ -318,7 +318,7 @@ def test_samples_are_those_of_the_command(tmp_path):
     write_samples(tmp_path, job, network)
     (shard,) = tmp_path.glob("*.npz")
     assert images.shape == (3, 1, 8, 8) and np.array_equal(images, np.load(shard)["images"])
-    drawn = sa.sample("EM", model="vp", n=2000, nfe=200, score=lambda z, tau: -z, shape=(2,))
+    drawn = sa.sample("EM", model="vp", n=2000, nfe=50, score=lambda z, tau: -z, shape=(2,))
     assert drawn.shape == (2000, 2) and abs(drawn.var() - 1) < 5 * (2 / 4000) ** 0.5 + 0.01
     assert torch.is_grad_enabled()
 

@@ -7,7 +7,7 @@ from fractions import Fraction
 import numpy as np
 import pytest
 import sympy as sp
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from splitting_analysis.algebra import algebra
@@ -63,6 +63,8 @@ def runge_kutta_error(word, p, order):
     at["tau"] = p.tau
     field = vector_field(drift, at, list(at))
     combination = local_error(scheme(word, p.model, "ode"), order).terms[order]["z"]
+    if not combination:  # the word is of this order: no tree, so no vector
+        return np.zeros(len(drift))
     zero = sp.zeros(len(drift), 1)
     return np.array(zero + evaluate(combination, Point({}, field, {})), dtype=float).ravel()
 
@@ -78,8 +80,9 @@ def test_a_runge_kutta_word_errs_as_its_butcher_series_says(name, power):
 def test_random_runge_kutta_words_err_as_their_butcher_series_say():
     p = problems.problem("psld", "ode", seed=2)
 
-    @settings(max_examples=6)
+    @settings(max_examples=3)
     @given(word=runge_kutta_words(3))
+    @example(word=parse("S E[1/2] S@1/2 E[1]"))  # no error at h^2
     def holds(word):
         truth = oracle.ode_error(p, str(word), 3)
         for k in (2, 3):
@@ -135,11 +138,16 @@ def tableau(rows, weights):
     return " ".join([*word, f"E[{','.join(weights.split())}]"])
 
 
-def test_fehlbergs_pair_has_its_orders_and_loses_them_to_one_misplaced_weight():
+@pytest.mark.heavy
+def test_fehlbergs_eighth_order_weights_have_their_order():
+    rows = FEHLBERG.splitlines()
+    assert order_of(scheme(tableau(rows, FEHLBERG_8), dynamics="ode")) == 8
+
+
+def test_fehlbergs_seventh_order_weights_have_their_order_and_lose_it_to_one_misplaced_weight():
     """Fehlberg, NASA TR R-287 (1968), table X; Hairer, Norsett & Wanner I, table II.5.4."""
     rows = FEHLBERG.splitlines()
     assert order_of(scheme(tableau(rows[:10], FEHLBERG_7), dynamics="ode")) == 7
-    assert order_of(scheme(tableau(rows, FEHLBERG_8), dynamics="ode")) == 8
     wrong = FEHLBERG_7.replace("34/105 9/35", "9/35 34/105")
     assert order_of(scheme(tableau(rows[:10], wrong), dynamics="ode")) < 7
 
@@ -208,7 +216,7 @@ def test_a_langevin_splitting_has_the_order_that_free_algebra_says(pieces):
     assert error.leading == splitting_order(pieces, 2) + 1
 
 
-@settings(max_examples=3)
+@settings(max_examples=2)
 @given(pieces=exact_splittings("ABO", 2))
 def test_a_palindrome_of_exact_pieces_has_no_h2_error_and_loses_that_when_one_piece_moves(pieces):
     half = [(letter, part / 2) for letter, part in pieces]
@@ -271,7 +279,7 @@ def test_halving_what_is_not_exact_changes_the_error():
     assert (local_error(scheme(roba)) - local_error(scheme(doubled(roba, "O")))).leading == 2
 
 
-@settings(max_examples=8)
+@settings(max_examples=4)
 @given(words=st.tuples(*[splitting_words("psld", "sde", 2, carried=False)] * 3))
 def test_differences_of_errors_are_antisymmetric_and_add_up(words):
     x, y, z = (local_error(scheme(word, "psld", "sde")) for word in words)

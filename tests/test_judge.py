@@ -41,7 +41,8 @@ def test_patches_between_those_trained_on_pass(few):
     assert found["bands"]["beyond"] == 0
 
 
-@pytest.mark.parametrize("how", ["noise", "blur", "contrast"])
+@pytest.mark.share(3)
+@pytest.mark.parametrize("how", ["blur", "noise", "contrast"])
 def test_spoiled_patches_do_not_pass(few, how):
     found = judge.judged(spoiled(few[1], how), few[0], few[2])
     assert not found["passes"] and found["bands"]["beyond"] > 0

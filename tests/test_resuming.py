@@ -63,6 +63,7 @@ def test_a_run_stopped_in_its_fourth_step_resumes_where_it_was_saved(
     assert {path.name for path in tmp_path.iterdir()} == {"whole.safetensors", "parts.safetensors"}
 
 
+@pytest.mark.share(2)
 @pytest.mark.parametrize("save_every", [0.0, math.inf])
 def test_losses_that_are_read_late_are_kept_with_the_run(tmp_path, monkeypatch, save_every):
     """As on a card: whatever stops a run, and wherever it is saved, no loss is lost or counted twice."""
@@ -139,7 +140,7 @@ def train_by_lines(path, stop_at=None):
     return lines
 
 
-@pytest.mark.parametrize("every", [4, pytest.param(1, marks=pytest.mark.heavy)])
+@pytest.mark.parametrize("every", [8, pytest.param(1, marks=pytest.mark.heavy)])
 def test_at_whatever_line_it_is_interrupted_a_run_ends_the_same(tmp_path, monkeypatch, every):
     """Each line, or one in some, in the second of three steps, after which a point of the curve is due."""
 
@@ -199,6 +200,7 @@ def test_the_command_names_the_file_from_which_it_resumes_only_where_there_is_on
 # What stops a training keeps it.
 
 
+@pytest.mark.share(2)
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_a_signal_within_an_update_waits_for_its_end_and_loses_no_step(tmp_path, capsys, number):
     """Without it the state would be half changed, and with no older file everything would be lost."""

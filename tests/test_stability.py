@@ -93,7 +93,7 @@ def test_bisection_finds_the_exact_roots_of_jurys_polynomials(name):
 
 
 @given(st.data())
-@examples(10)
+@examples(6)
 def test_the_scan_and_the_exact_roots_agree_on_any_word(data):
     """Carried scores, weak instabilities and neutral flows among them; 1x1 and 2x2 maps."""
     keys = [("psld", "ode"), ("vp", "ode"), ("vp", "sde"), ("langevin", "ode"), ("langevin", "sde")]

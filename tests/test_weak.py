@@ -9,7 +9,7 @@ from math import factorial
 import numpy as np
 import pytest
 import sympy as sp
-from hypothesis import example, given, settings
+from hypothesis import Phase, example, given, settings
 
 from splitting_analysis.catalogue import CATALOGUE, find
 from splitting_analysis.notation import parse
@@ -47,8 +47,8 @@ def close(ours, theirs, tolerance=1e-9):
     return np.abs(np.asarray(ours) - np.asarray(theirs)).max() < tolerance
 
 
-@pytest.mark.share(3)
-@pytest.mark.parametrize("d", [1, 3])
+@pytest.mark.share(4)
+@pytest.mark.parametrize("d", [1, 2, pytest.param(3, marks=pytest.mark.heavy)])
 @pytest.mark.parametrize("scheme", named(s for s in SPLITTINGS if s.dynamics == "ode"))
 def test_every_ode_word_errs_as_its_closed_form_says_in_any_dimension(scheme, d):
     p = problems.problem(scheme.model_name, "ode", d)
@@ -71,7 +71,11 @@ def test_every_sde_word_errs_in_mean_and_second_moments_as_its_closed_form_says(
 
 
 @pytest.mark.share(3)
-@pytest.mark.parametrize("scheme", named(s for s in SPLITTINGS if s.dynamics == "sde"))
+@pytest.mark.parametrize(
+    "scheme",
+    [pytest.param(*p.values, id=p.id, marks=pytest.mark.heavy if "psld" in str(p.id) else ())
+     for p in named(s for s in SPLITTINGS if s.dynamics == "sde")],
+)  # fmt: skip
 def test_the_mean_of_any_smooth_function_errs_as_its_closed_form_says_in_two_dimensions(scheme):
     p = problems.problem(scheme.model_name, "sde", 2)
     phi = smooth_function(p)
@@ -85,7 +89,10 @@ THIRD = {"psld": ["SSCS", "ROBA"], "vp": ["SSCS", "EI", "DDPM"], "langevin": ["B
 
 
 @pytest.mark.share(2)
-@pytest.mark.parametrize(("model", "name"), [(model, name) for model in THIRD for name in THIRD[model]])
+@pytest.mark.parametrize(("model", "name"), [
+    pytest.param(model, name, marks=pytest.mark.heavy if model == "psld" else ())
+    for model in THIRD for name in THIRD[model]
+])  # fmt: skip
 def test_weak_errors_through_h3_hold_where_the_exact_pieces_covariance_shows(model, name):
     p, s = problems.problem(model, "sde"), find(name, model)
     first, last = p.symbols[0][0], p.symbols[-1][0]
@@ -122,10 +129,11 @@ FROZEN = {"psld": "E:exp/3 S E:exp*2/3", "vp": "E:exp/3 S E:exp*2/3", "langevin"
 def test_random_ode_words_err_as_their_closed_forms_say(model, examples):
     p = problems.problem(model, "ode")
     here = point(p)
+    cheap = examples == 1  # PSLD by default: the one word given, as a random one takes seconds
 
-    @settings(max_examples=examples)
+    @settings(max_examples=examples, phases=[Phase.explicit] if cheap else tuple(Phase))
     @given(word=splitting_words(model, "ode", 2))
-    @example(word=parse(FROZEN[model]))
+    @example(word=parse("S E:exp" if cheap else FROZEN[model]))
     def holds(word):
         truth = oracle.ode_error(p, str(word), 3)
         error = local_error(scheme(word, model, "ode"))
@@ -170,8 +178,9 @@ def test_random_sde_words_err_weakly_as_their_closed_forms_say_in_two_dimensions
     holds()
 
 
-@pytest.mark.parametrize("key", [pytest.param("x", marks=pytest.mark.heavy), "xx"])
-@pytest.mark.parametrize("word", [pytest.param("K S L", marks=pytest.mark.heavy), "K/2 S L K/2"])
+@pytest.mark.heavy
+@pytest.mark.parametrize("key", ["x", "xx"])
+@pytest.mark.parametrize("word", ["K S L", "K/2 S L K/2"])
 def test_moments_through_h3_hold_in_two_dimensions_with_a_score_carried_past_noise(word, key):
     p = problems.problem("vp", "sde", 2)
     truth = oracle.weak_error(p, word, problems.increments(p, key), 3, nodes=4)
