@@ -86,9 +86,7 @@ def is_critical(matrix: tuple[tuple[Any, ...], ...]) -> bool:
     return bool(abs(square + product) <= 64 * eps * (square + abs(product)))
 
 
-def flow_2x2(
-    matrix: tuple[tuple[Any, ...], ...], noise: tuple[Any, ...], delta: Any
-) -> tuple[Any, Any, Any]:
+def flow_2x2(matrix: tuple[tuple[Any, ...], ...], noise: tuple[Any, ...], delta: Any) -> tuple[Any, Any, Any]:
     """exp(delta A), its integral from 0 to delta, and the covariance of `noise_2x2`, for any 2x2 A.
 
     Taylor series over delta / 2^k, short enough not to cancel, and k doublings: with E and G the flow
@@ -125,9 +123,7 @@ def flow_2x2(
         q, g = new, longer
     for _ in range(halvings):
         right = [[sum(e[i][m] * g[m][j] for m in n) for j in n] for i in n]
-        spread = [
-            [sum(e[i][m] * q[m][k] * e[j][k] for m in n for k in n) for j in n] for i in n
-        ]
+        spread = [[sum(e[i][m] * q[m][k] * e[j][k] for m in n for k in n) for j in n] for i in n]
         g = [[g[i][j] + right[i][j] for j in n] for i in n]
         q = [[q[i][j] + spread[i][j] for j in n] for i in n]
         e = [[sum(e[i][m] * e[m][j] for m in n) for j in n] for i in n]

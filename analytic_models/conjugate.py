@@ -115,9 +115,10 @@ def _flow(diffusion: PSLD | VP, linear: Block, shift: Block, begin: Any, end: An
         for order in range(1, 200):
             # (m + 1) y_{m+1} = M y_m - slope linear y_{m-1}, each y_m times u^m
             grown, bent = _product(now, term), _product(linear, before)
-            before, term = term, [
-                [(grown[i][j] * u - slope * u * u * bent[i][j]) / order for j in n] for i in n
-            ]
+            before, term = (
+                term,
+                [[(grown[i][j] * u - slope * u * u * bent[i][j]) / order for j in n] for i in n],
+            )
             after = [[own[i][j] + term[i][j] for j in n] for i in n]
             still = all(np.all(after[i][j] == own[i][j]) for i in n for j in n)
             own = after

@@ -19,14 +19,10 @@ Case = tuple[Scheme, int, float | None]
 """Scheme, number of steps or evaluations, lambda_s."""
 
 
-def table(
-    asked: Sequence[Case], problem: Problem, *, are_steps: bool, notes: Sequence[str] = ()
-) -> Table:
+def table(asked: Sequence[Case], problem: Problem, *, are_steps: bool, notes: Sequence[str] = ()) -> Table:
     """The rows of all cases with what they refer to, and why those that blew up did."""
     made = tuple(rows(asked, problem, are_steps=are_steps))
-    columns = tuple(
-        c for c in COLUMNS if c != "lambda_s" or any(value is not None for *_, value in asked)
-    )
+    columns = tuple(c for c in COLUMNS if c != "lambda_s" or any(value is not None for *_, value in asked))
     return Table(made, columns, "\n".join((footnote(problem, made), *notes, *blow_ups(made))))
 
 
@@ -46,11 +42,7 @@ def schemes_of(
     if len(names) > 1:
         parts = ", ".join(f"{s.name} is a {s.model_name} scheme" for s in found)
         common = [name for name in MODEL_NAMES if _all_in(texts, name, dynamics)]
-        hint = (
-            f"; all of them exist in {' and in '.join(common)}: {option}{common[0]}"
-            if common
-            else ""
-        )
+        hint = f"; all of them exist in {' and in '.join(common)}: {option}{common[0]}" if common else ""
         raise ValueError(f"one table is for one model, but {parts}{hint or '; run them apart'}")
     return found
 
@@ -129,9 +121,7 @@ def footnote(problem: Problem, rows: Sequence[dict[str, Any]]) -> str:
     """What the table's numbers refer to."""
     modes = problem.target.variances.size
     if problem.process.model_name == "langevin":
-        law = (
-            "unit variance" if modes == 1 and problem.target.variances[0] == 1 else f"{modes} modes"
-        )
+        law = "unit variance" if modes == 1 and problem.target.variances[0] == 1 else f"{modes} modes"
         return f"{law}, start {problem.start}, uniform steps over T = {problem.process.T:g}"
     text = f"{modes} modes, start {problem.start}, {problem.grid} grid, eps {problem.eps:g}"
     text += ", denoising step" if problem.denoises else ", no denoising step"

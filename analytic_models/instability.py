@@ -115,9 +115,7 @@ def instability(
             found = worst[k]
             if found is None or radius[k] - right[k] > found.radius - found.right:
                 worst[k] = _Worst(float(radius[k]), float(right[k]), step)
-    causes = [
-        (found, k) for k, found in enumerate(worst) if found and growth[k] >= math.log(EXPLODED) / 2
-    ]
+    causes = [(found, k) for k, found in enumerate(worst) if found and growth[k] >= math.log(EXPLODED) / 2]
     if not causes:
         return None
     found, worse = max(causes, key=lambda cause: cause[0].radius - cause[0].right)
@@ -160,9 +158,7 @@ def _exploded(
     return result
 
 
-def _steps(
-    scheme: Scheme, diffusion: Diffusion, times: Sequence[float], denoise: bool
-) -> list[_Step]:
+def _steps(scheme: Scheme, diffusion: Diffusion, times: Sequence[float], denoise: bool) -> list[_Step]:
     """The steps that are looked at, each with the score frozen at its first and at its last evaluation."""
     n = len(times) - 1
     places = np.unique(np.linspace(0, n - 1, min(n, LOOKED_AT)).astype(int))

@@ -15,9 +15,7 @@ from splitting_analysis.schemes import Scheme
 COLUMNS = ("scheme", "tau", "largest_step", "mode", "variance")
 
 
-def limits(
-    schemes: Sequence[Scheme], diffusion: Diffusion, variances: Any, times: Sequence[float]
-) -> Table:
+def limits(schemes: Sequence[Scheme], diffusion: Diffusion, variances: Any, times: Sequence[float]) -> Table:
     """A row per scheme and time: the shortest of the largest stable steps over the variances, and its mode.
 
     Raises ValueError for a time outside [0, T], and as `largest_stable_step`.

@@ -56,9 +56,7 @@ class Problem:
         if self.grid not in GRIDS:
             raise ValueError(f"grid {self.grid}: there are {' and '.join(GRIDS)}")
         if not 0 <= self.eps < self.process.T:
-            raise ValueError(
-                f"eps {self.eps}: the last time is T - eps, 0 <= eps < T = {self.process.T}"
-            )
+            raise ValueError(f"eps {self.eps}: the last time is T - eps, 0 <= eps < T = {self.process.T}")
         if isinstance(self.process, Langevin):
             self._check_langevin()
         grid(self.grid, 1, self.process.T, self.eps)  # an eps that is none is refused before the first run
@@ -101,9 +99,7 @@ class Problem:
             lambda_s,
         )  # fmt: skip
 
-    def errors(
-        self, scheme: str | Scheme, steps: int, lambda_s: float | None = None
-    ) -> dict[str, Any]:
+    def errors(self, scheme: str | Scheme, steps: int, lambda_s: float | None = None) -> dict[str, Any]:
         """The errors of that law against the target, and what they are of, as data for JSON.
 
         A number that left float64 is None. "unstable" is None, or says at which step, with which
@@ -111,9 +107,7 @@ class Problem:
         """
         scheme = self.scheme(scheme)
         moments = self.law(scheme, steps, lambda_s)
-        cause = instability(
-            scheme, self.process, self.target, self.times(steps), moments, self.denoises
-        )
+        cause = instability(scheme, self.process, self.target, self.times(steps), moments, self.denoises)
         card = score_card(moments, self.process, self.target)
         return {
             "scheme": scheme.name,

@@ -37,9 +37,7 @@ def from_network(
     """
     if scheme.model_name not in KINDS:
         known = ", ".join(KINDS)
-        raise ValueError(
-            f"{scheme.name} is a {scheme.model_name} scheme: a network is trained for {known}"
-        )
+        raise ValueError(f"{scheme.name} is a {scheme.model_name} scheme: a network is trained for {known}")
     name = str(checkpoint or "digits")
     path = bundled_path(name) if name in BUNDLED else Path(name)
     stored, kind = read_checkpoint(path), KINDS[scheme.model_name]
@@ -68,9 +66,7 @@ def from_score(
     if n < 1:
         raise ValueError(f"n = {n}: at least one sample")
     process = PROCESSES[scheme.model_name](**_given(scheme, parameters))
-    times = grid(
-        grid_name.strip().lower(), steps_for(nfe, scheme, denoise and eps > 0), process.T, eps
-    )
+    times = grid(grid_name.strip().lower(), steps_for(nfe, scheme, denoise and eps > 0), process.T, eps)
     made = engine.sample(
         scheme, process, score, times, shape, range(n), seed, batch=batch, device=device,
         denoise=denoise and eps > 0, lambda_s=lambda_s,

@@ -264,9 +264,7 @@ def write_samples(
         return replace(made, kept=max(0, most_held(folder) - job.n))
 
 
-def _check_memory(
-    job: Job, network: NCSNpp, shape: tuple[int, ...], batch: int, place: torch.device
-) -> None:
+def _check_memory(job: Job, network: NCSNpp, shape: tuple[int, ...], batch: int, place: torch.device) -> None:
     """Raise ValueError where a batch, or the images of a shard, cannot be in memory."""
     n, numbers = len(job.process.stationary), prod(shape)
     state = 4 * n * torch.finfo(STATES[job.state]).bits // 8  # rows of the engine: state and score, twice

@@ -138,9 +138,7 @@ def _differences(there: Any, here: Any, name: str = "") -> Iterator[str]:
         yield f"{name} is {json.dumps(there)} there, {json.dumps(here)} here"
 
 
-def missing(
-    folder: Path, form: str, shards: Sequence[range], shape: tuple[int, int, int]
-) -> list[range]:
+def missing(folder: Path, form: str, shards: Sequence[range], shape: tuple[int, int, int]) -> list[range]:
     """The shards that are not there, readable to the last byte, with samples of that shape and no others.
 
     Where fewer samples are asked for than before, the file of a longer shard holds the shorter one. Raises

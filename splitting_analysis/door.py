@@ -46,25 +46,17 @@ def scheme(
     `source` and the claims `order` and `nfe` are for a word. Raises WordError or ValueError where word,
     model and claims disagree, and for a name that there is not, with those that there are.
     """
-    if isinstance(text, Scheme) or (
-        isinstance(text, str) and named(text) and not isinstance(model, Model)
-    ):
+    if isinstance(text, Scheme) or (isinstance(text, str) and named(text) and not isinstance(model, Model)):
         if (name, order, nfe) != (None, None, None):
-            raise ValueError(
-                f"{text}: name, order and nfe are for a word; this is a scheme that has its own"
-            )
+            raise ValueError(f"{text}: name, order and nfe are for a word; this is a scheme that has its own")
         found = as_scheme(text, model if isinstance(model, str) else None, dynamics)
     elif isinstance(model, Model):
         found = scheme_of(text, model, dynamics, name, source=source, order=order, nfe=nfe)
     else:
-        if (
-            isinstance(text, str) and not name
-        ):  # says what a text that is neither word nor name may have been
+        if isinstance(text, str) and not name:  # says what a text that is neither word nor name may have been
             as_scheme(text, model, dynamics)
         model, dynamics = check_family(model, dynamics)
-        found = scheme_of(
-            text, model or "psld", dynamics, name, source=source, order=order, nfe=nfe
-        )
+        found = scheme_of(text, model or "psld", dynamics, name, source=source, order=order, nfe=nfe)
     return _tuned([found], lambda_s)[0]
 
 
@@ -102,9 +94,7 @@ def strong_error(
     return strong.strong_error(_tuned([as_scheme(scheme, model, dynamics)], lambda_s)[0])
 
 
-def order(
-    scheme: str | Word | Scheme, *, model: str | None = None, dynamics: str | None = None
-) -> int:
+def order(scheme: str | Word | Scheme, *, model: str | None = None, dynamics: str | None = None) -> int:
     """The derived order of the global error (weak, for an SDE), at lambda_s = 1 unless the scheme fixes it.
 
     Raises ValueError where the error vanishes through all powers of h that are looked at.
@@ -142,9 +132,7 @@ def gaussian(
     how: dict[str, Any] = {"start": start, "grid": grid, "eps": eps, "denoise": denoise}
     how = {key: value for key, value in how.items() if value is not None}
     problem = problem_for(found[0].model_name, spectrum, parameters, **how)
-    scales = (
-        [None] if lambda_s is None else [float(read_lambda_s(value)) for value in _many(lambda_s)]
-    )
+    scales = [None] if lambda_s is None else [float(read_lambda_s(value)) for value in _many(lambda_s)]
     cases = exact.cases(found, counts, scales)
     notes = exact.readings(schemes, found, dynamics)
     return exact.table(cases, problem, are_steps=nfe is None, notes=notes)
@@ -207,9 +195,7 @@ def sample(
             denoise=denoise, lambda_s=scale,
         )  # fmt: skip
     if shape is None or checkpoint is not None or config is not None:
-        raise ValueError(
-            "a score of your own needs the shape of one sample, shape=(5,), and no checkpoint"
-        )
+        raise ValueError("a score of your own needs the shape of one sample, shape=(5,), and no checkpoint")
     return drawing.from_score(
         found,
         n,

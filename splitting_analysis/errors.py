@@ -120,6 +120,7 @@ def spell_error(error: LocalError, power: int, key: str, style: Style = TEXT) ->
 
 def display(error: LocalError, width: int = WIDTH) -> str:
     """All of an error as one LaTeX display for a notebook, no line much wider than `width` letters."""
+
     def about(key: str) -> str:
         return "".join(LATEX.symbol(c) for c in parts(key, error.model.components))
 

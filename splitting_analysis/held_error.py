@@ -107,9 +107,7 @@ def _kernel(prediction: Prediction, clock: Clock) -> Series:
     return [_ONE, *(_BY_NAME[f"kappa{m}"] for m in range(1, POWERS)), _ZERO]
 
 
-def _step_error(
-    program: Program, clock: Clock, size: Any, sizes: Sequence[Any]
-) -> tuple[Series, int]:
+def _step_error(program: Program, clock: Clock, size: Any, sizes: Sequence[Any]) -> tuple[Series, int]:
     """Exact minus scheme after one step of length `size` h that follows steps of lengths `sizes` h.
 
     Second, the lowest power of h in the error of any state at which this step evaluates.

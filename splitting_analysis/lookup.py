@@ -33,9 +33,7 @@ def spelled(given: str, known: Iterable[str]) -> str:
     return next((name for name in known if name.casefold() == given.strip().casefold()), given)
 
 
-def as_scheme(
-    text: str | Word | Scheme, model: str | None = None, dynamics: str | None = None
-) -> Scheme:
+def as_scheme(text: str | Word | Scheme, model: str | None = None, dynamics: str | None = None) -> Scheme:
     """The scheme of that name (in upper or lower case), or of that word ("S B A"); a scheme itself.
 
     Without `model`, a name is looked up in PSLD first and then in the other models, and a word

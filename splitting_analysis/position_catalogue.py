@@ -58,9 +58,7 @@ _OWN_ROWS: dict[str, tuple[tuple[str, str, Dynamics, Clock, int, str, str, str],
 }
 
 HELD_CATALOGUE: tuple[Scheme, ...] = tuple(
-    scheme(
-        word, model, dynamics, name, source=Source(cite, place, erratum), clock=clock, order=order or None
-    )
+    scheme(word, model, dynamics, name, source=Source(cite, place, erratum), clock=clock, order=order or None)
     for model in POSITION_ONLY
     for name, word, dynamics, clock, order, cite, place, erratum in (*_ROWS, *_OWN_ROWS.get(model, ()))
 )

@@ -82,9 +82,7 @@ class PSLD(_LinearClock):
     @property
     def parameters(self) -> SimpleNamespace:
         """What the coefficient functions of models.py take."""
-        return SimpleNamespace(
-            half=_half(self), Gamma=self.Gamma, nu=self.nu, M=self.M, iM=1 / self.M
-        )
+        return SimpleNamespace(half=_half(self), Gamma=self.Gamma, nu=self.nu, M=self.M, iM=1 / self.M)
 
 
 @dataclass(frozen=True)

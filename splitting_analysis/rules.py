@@ -59,9 +59,7 @@ def noise_drift(piece: Piece) -> Matrix:
     return linear if flows(piece) else tuple(tuple(0 for _ in row) for row in linear)
 
 
-def _exponential(
-    piece: Piece, delta: Coefficients, terms: int, last: int
-) -> tuple[Matrices, Matrices]:
+def _exponential(piece: Piece, delta: Coefficients, terms: int, last: int) -> tuple[Matrices, Matrices]:
     """exp(delta A) and its integral, their series cut after delta^last: 1 is Euler's step."""
     a = algebra()
     matrix = piece.linear(a.p)

@@ -193,9 +193,7 @@ def scheme(
         raise ValueError(f"the model {model.name} that was given is one of the {model.dynamics.upper()}")
     name = name or str(word)
     if nfe not in (None, word.nfe):
-        raise ValueError(
-            f"{name}: claims {nfe} evaluations per step, but its word {word} makes {word.nfe}"
-        )
+        raise ValueError(f"{name}: claims {nfe} evaluations per step, but its word {word} makes {word.nfe}")
     return Scheme(name, word, model, source, order, lambda_s, clock, eta)
 
 
@@ -305,7 +303,8 @@ def _check(word: Word, model: Model) -> None:
             raise word.error(index, problem, _translated(word) or letters)
         if piece.rule is Rule.CONJUGATE and _carried_from_before(word, index):
             raise word.error(
-                index, "this eps is from before the step's start, a time that the step does not know",
+                index,
+                "this eps is from before the step's start, a time that the step does not know",
                 "an S before it, or a last S@1",
             )
         if op.fraction < 0 and (piece.has_noise or piece.rule is not Rule.EULER):

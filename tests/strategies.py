@@ -46,7 +46,11 @@ def ops() -> st.SearchStrategy[Op]:
         st.builds(lambda c, row: Op(c, row=row), letters, rows),
         st.builds(
             lambda c, f, r, k, n: Op(c, f, rule=r, through=k, coefficients=n),
-            letters, any_number.filter(bool), rules.filter(bool), st.integers(1, 9), rules,
+            letters,
+            any_number.filter(bool),
+            rules.filter(bool),
+            st.integers(1, 9),
+            rules,
         ),
     )
 

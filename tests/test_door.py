@@ -106,14 +106,9 @@ def test_a_name_that_there_is_not_is_refused_with_those_that_there_are():
 def test_errors_and_orders_are_those_of_the_schemes():
     roba, noba = sa.find("ROBA"), sa.find("NOBA")
     assert sa.local_error("ROBA") == weak.local_error(roba)
-    assert (
-        sa.local_error("O S B S A", minus="O S B A").terms
-        == weak.error_difference(noba, roba).terms
-    )
+    assert sa.local_error("O S B S A", minus="O S B A").terms == weak.error_difference(noba, roba).terms
     assert sa.strong_error("em", model="vp") == strong.strong_error(sa.find("EM", "vp"))
-    assert (
-        sa.local_error("ROBA", lambda_s=1).terms == weak.local_error(weak.at_lambda_one(roba)).terms
-    )
+    assert sa.local_error("ROBA", lambda_s=1).terms == weak.local_error(weak.at_lambda_one(roba)).terms
     assert sa.order("BAOAB") == 2 and sa.order("S E", dynamics="sde") == 1 and sa.order("rk45") == 5
 
 
@@ -139,9 +134,7 @@ def test_numbers_at_a_point_are_those_of_the_command(command, name, more):
     error = sa.local_error(name)
     numbers = error.at(**SCORES, **at)
     suffix = "" if error.kind == "ode" else "_weak"
-    shown = {
-        int(key[1]): value for key, value in found.items() if key[0] == "h" and key.endswith(suffix)
-    }
+    shown = {int(key[1]): value for key, value in found.items() if key[0] == "h" and key.endswith(suffix)}
     assert shown and shown.items() <= numbers.items()
     assert any(value for by_key in shown.values() for value in by_key.values())
     if error.kind == "weak":
@@ -173,10 +166,7 @@ def test_numbers_take_what_a_notebook_has():
 
     error = sa.local_error("S E", model="vp")
     expected = error.at(score_x="-2*x", x="0.5", tau=0.25)
-    assert (
-        error.at(score_x=-2 * sympy.Symbol("x"), x=np.float64(0.5), t=sympy.Rational(3, 4))
-        == expected
-    )
+    assert error.at(score_x=-2 * sympy.Symbol("x"), x=np.float64(0.5), t=sympy.Rational(3, 4)) == expected
     assert error.at(score_x=-1.0, x=0, t=0) == error.at(score_x="-1", x=0, t=0)
 
 
@@ -209,10 +199,7 @@ def test_the_table_of_exact_errors_is_that_of_the_command(command):
                    "Gamma=0.02", "--grid", "quadratic", "--json")  # fmt: skip
     assert list(table.rows) == rows and len(rows) == 10
     assert "64 modes, start prior, quadratic grid" in table.note
-    assert (
-        table.columns[3] == "lambda_s"
-        and "lambda_s" not in sa.gaussian("EM", nfe=9, spectrum=1).columns
-    )
+    assert table.columns[3] == "lambda_s" and "lambda_s" not in sa.gaussian("EM", nfe=9, spectrum=1).columns
 
 
 def test_the_table_says_how_a_word_was_read_and_what_blew_up():
@@ -239,9 +226,7 @@ def test_the_largest_step_is_the_shortest_over_the_modes():
 
     table = sa.stability("EM", "ROBA", tau=[1e-3, 0.1], spectrum=[1, 0.01, 4], Gamma=0.02)
     for row in table:
-        every = largest_stable_step(
-            sa.find(row["scheme"]), PSLD(Gamma=0.02), [1, 0.01, 4], row["tau"]
-        )
+        every = largest_stable_step(sa.find(row["scheme"]), PSLD(Gamma=0.02), [1, 0.01, 4], row["tau"])
         assert row["largest_step"] == np.nanmin(every) == every[row["mode"]]
         assert row["variance"] == [1, 0.01, 4][row["mode"]]
     assert [row["largest_step"] for row in sa.stability("BAOAB")] == [pytest.approx(2, rel=1e-9)]
@@ -273,8 +258,7 @@ def test_a_word_goes_wherever_a_name_does_and_what_is_neither_is_refused():
     word = sa.naive("O B A")
     assert sa.local_error(word).terms == sa.local_error("NOBA").terms
     assert (
-        sa.gaussian(word, nfe=9, spectrum=1)[0]["w2_x"]
-        == sa.gaussian("NOBA", nfe=9, spectrum=1)[0]["w2_x"]
+        sa.gaussian(word, nfe=9, spectrum=1)[0]["w2_x"] == sa.gaussian("NOBA", nfe=9, spectrum=1)[0]["w2_x"]
     )
     three: Any = 3
     for refused in (sa.local_error, sa.stability, sa.order, lambda n: sa.gaussian(n, nfe=9)):

@@ -74,9 +74,7 @@ def test_named_parts_alone_are_run_and_no_others_are_known():
 
 
 @pytest.mark.parametrize("module", MODULES)
-def test_every_experiment_refuses_a_bad_argument_with_one_message_and_status_two(
-    module, monkeypatch, capsys
-):
+def test_every_experiment_refuses_a_bad_argument_with_one_message_and_status_two(module, monkeypatch, capsys):
     arguments, said = BAD.get(module, (["nothing"], "error: no part 'nothing'; there are: "))
     monkeypatch.setattr(sys, "argv", ["it", *arguments])
     path = store.DATA.parent / "experiments" / f"{module}.py"

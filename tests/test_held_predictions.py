@@ -63,9 +63,7 @@ def test_the_engine_has_the_exact_law(process, word, dynamics, clock, eta):
     exact = moments.run(own, process, TARGET, grid, denoise=False)
     score = engine.Counted(gaussian_score(process, TARGET))
     ready = plan(own, process, grid, denoise=False)
-    mean, covariance = law(
-        lambda z, noise: engine.run(ready, score, z, noise)[0], 1, 2, process.stationary
-    )
+    mean, covariance = law(lambda z, noise: engine.run(ready, score, z, noise)[0], 1, 2, process.stationary)
     same(mean, np.array(exact.mean))
     same(covariance, np.array(exact.covariance))
     assert score.calls == 2 * exact.nfe == 2 * ready.nfe
@@ -147,9 +145,7 @@ def test_steps_taken_many_at_once_are_those_taken_one_by_one(word):
     own, grid = scheme(word, "vp"), times(VP(), 30)
     together = moments.run(own, VP(), TARGET, grid, denoise=False)
     for k, variance in enumerate(TARGET.variances):
-        alone = moments.run(
-            own, VP(), Gaussian(float(variance), float(TARGET.mean[k])), grid, denoise=False
-        )
+        alone = moments.run(own, VP(), Gaussian(float(variance), float(TARGET.mean[k])), grid, denoise=False)
         same(together.covariance[0][0][k], alone.covariance[0][0], 1e-12)
         same(together.mean[0][k], alone.mean[0], 1e-12)
 

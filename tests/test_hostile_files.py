@@ -347,5 +347,3 @@ def test_a_shard_that_unpacks_to_more_than_its_samples_is_made_again(tmp_path):
     whole = files(run(tmp_path))
     packed(tmp_path / "00000004-00000007.npz", "images.npy", bytes(10**6))
     assert files(run(tmp_path)) == whole
-
-

@@ -159,10 +159,14 @@ def test_high_precision_and_float64_agree(entry):
 
 
 @pytest.mark.share(2)
-@pytest.mark.parametrize("text", [
-    "O S B A", "S E",
-    *(pytest.param(long, marks=pytest.mark.heavy) for long in ("L/2 S K L/2", "S B/2 A S@1 B/2")),
-])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "O S B A",
+        "S E",
+        *(pytest.param(long, marks=pytest.mark.heavy) for long in ("L/2 S K L/2", "S B/2 A S@1 B/2")),
+    ],
+)
 def test_the_symbolic_step_is_the_number_step_at_its_values(text):
     values = PROCESSES["psld"]
     names = [f.name for f in fields(values)]

@@ -296,9 +296,7 @@ def test_a_word_that_is_misspelled_is_refused_with_the_word_that_was_meant(typed
     assert str(parse(meant)) == meant
 
 
-@pytest.mark.parametrize(
-    "typed", ["S X1", "Heun", "S@now", "S@T", "", "3", "()*3", "(B)*x", "S B/0"]
-)
+@pytest.mark.parametrize("typed", ["S X1", "Heun", "S@now", "S@T", "", "3", "()*3", "(B)*x", "S B/0"])
 def test_nothing_is_proposed_where_nothing_is_likely(typed):
     with pytest.raises(WordError) as caught:
         parse(typed)

@@ -185,7 +185,7 @@ def test_a_page_says_that_its_results_on_it_are_missing_where_they_are(monkeypat
     monkeypatch.setattr(page, "stored", lambda _: without)
     shown = shown_of(page)
     assert "Not in this copy" in shown and "trained on patches of photographs" in shown
-    assert f"python -m reports.experiments.{ {'global': 'global_orders'}.get(name, name)} " in shown
+    assert f"python -m reports.experiments.{ {'global': 'global_orders'}.get(name, name) } " in shown
 
 
 def test_the_pages_on_networks_and_quality_say_what_is_missing(monkeypatch):

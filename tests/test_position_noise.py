@@ -109,9 +109,7 @@ def test_with_a_fixed_clock_step_the_variance_is_affine_in_the_injected_variance
 
 
 @pytest.mark.share(3)
-@pytest.mark.parametrize(
-    "setting", [FEW, MODES, replace(MODES, start="pT")], ids=["digits", "modes", "pT"]
-)
+@pytest.mark.parametrize("setting", [FEW, MODES, replace(MODES, start="pT")], ids=["digits", "modes", "pT"])
 def test_the_limit_of_small_steps_has_the_same_variance_by_integration_and_by_quadrature(setting):
     exact = closed_flow("sde", setting.diffusion, setting.target, 0.0, setting.diffusion.T - setting.eps)
     _, law = exact.push(*starting_law(setting.diffusion, setting.target, setting.start))

@@ -37,9 +37,7 @@ from reports.experiments.rounding import DTYPES
 from splitting_analysis.catalogue import entries, find
 from splitting_analysis.weak import at_lambda_one
 
-pytestmark = pytest.mark.filterwarnings(
-    "ignore:`torch.jit.script` is deprecated:DeprecationWarning"
-)
+pytestmark = pytest.mark.filterwarnings("ignore:`torch.jit.script` is deprecated:DeprecationWarning")
 SPECTRUM = Path(__file__).parents[2] / "shared" / "data" / "cifar10_covariance_eigenvalues.npy"
 STOCHASTIC = [s.name for s in entries("psld", "sde")]
 
@@ -78,9 +76,7 @@ def test_the_stored_closed_forms_of_noisy_steps_on_a_network_are_those_of_now(na
     rows = [row for row in of("local")["targets"][name]["sde"] if row["scheme"] == word]
     assert {row["kind"] for row in rows} == set(norms)
     for row in rows:
-        assert row["predicted"] == pytest.approx(math.sqrt(norms[row["kind"]]), rel=1e-5), row[
-            "kind"
-        ]
+        assert row["predicted"] == pytest.approx(math.sqrt(norms[row["kind"]]), rel=1e-5), row["kind"]
 
 
 @pytest.mark.parametrize(
@@ -118,9 +114,7 @@ def test_the_stored_errors_of_whole_runs_on_a_network_are_those_of_now(name):
             assert row["scheme"] == "RK45"
             continue
         times = runs.times_of(target.process, row["steps"][0])
-        end = runs.end_state(
-            find(row["scheme"]), target.process, target.machine(torch.float64), times, z
-        )
+        end = runs.end_state(find(row["scheme"]), target.process, target.machine(torch.float64), times, z)
         assert rms(end - exact) == pytest.approx(row["norms"][0], rel=1e-3), row["scheme"]
 
 
@@ -145,9 +139,7 @@ def test_the_stored_strong_errors_of_every_sampler_are_those_of_now(name):
         whole = row["scheme"] == "EM"
         squares = []
         for n, norm in list(zip(row["steps"], row["norms"], strict=True))[: None if whole else 1]:
-            error = (
-                strong_orders.end_on_path(scheme, process, machine, z, path, n, runs.CUT) - exact
-            )
+            error = strong_orders.end_on_path(scheme, process, machine, z, path, n, runs.CUT) - exact
             squares.append(error.square().transpose(0, 1).flatten(1).mean(1))
             assert rms(error) == pytest.approx(norm, rel=1e-5), (row["scheme"], n)
         if whole:
@@ -262,15 +254,11 @@ def test_a_stored_comparison_of_every_pair_is_that_of_now(name, pair):
     where, number = quality.target(name), quality.SAMPLES[name]
     first, second = pair.split("/")
     key = {"naive": first, "reduced": second, "grid": "uniform", "nfe": quality_data.COMPARED[0]}
-    (kept,) = (
-        row for row in of("comparisons")["targets"][name]["rows"] if key.items() <= row.items()
-    )
+    (kept,) = (row for row in of("comparisons")["targets"][name]["rows"] if key.items() <= row.items())
     now = comparisons.comparison(where, (first, second), key["grid"], key["nfe"], number)
     for measure in ("frechet", "noise"):
         error = kept[f"{measure}_error"]
-        assert now[measure] == pytest.approx(
-            kept[measure], abs=0.1 * error + 2e-3 * abs(kept[measure])
-        )
+        assert now[measure] == pytest.approx(kept[measure], abs=0.1 * error + 2e-3 * abs(kept[measure]))
         assert now[f"{measure}_error"] == pytest.approx(error, rel=0.05)
 
 
@@ -287,9 +275,7 @@ def test_stored_cells_at_fifty_evaluations_are_those_of_now(name):
 
 
 @pytest.mark.heavy
-@pytest.mark.skipif(
-    not SPECTRUM.is_file(), reason="the CIFAR-10 spectrum is not beside this checkout"
-)
+@pytest.mark.skipif(not SPECTRUM.is_file(), reason="the CIFAR-10 spectrum is not beside this checkout")
 def test_every_stored_error_on_the_cifar_10_spectrum_is_that_of_now():
     kept = store.stored("cifar10")
     assert kept is not None
@@ -330,9 +316,7 @@ def test_no_standard_error_of_the_noise_is_smaller_than_normal_noise_allows(name
     still = sum(len(images[:, i].unique()) == 1 for i in range(images.shape[1]))
     pixels = {"dataset": images.shape[1], "network": still}[name]
     least = math.sqrt(2 / pixels / part["samples"])
-    shares = [
-        row["noise_error"] / abs(row["noise"]) for row in part["rows"] if row["noise"] is not None
-    ]
+    shares = [row["noise_error"] / abs(row["noise"]) for row in part["rows"] if row["noise"] is not None]
     assert 0.85 * least < min(shares) < 1.15 * least
 
 
@@ -345,8 +329,6 @@ def test_standard_errors_of_frechet_distances_are_of_the_size_of_a_perfect_sampl
     cells = {quality_data.key_of(cell): cell["frechet"] for cell in data["cells"]}
     sizes = []
     for row in of("comparisons")["targets"][name]["rows"]:
-        both = sum(
-            cells[row[which], row["grid"], row["nfe"], "one"] or 0 for which in ("naive", "reduced")
-        )
+        both = sum(cells[row[which], row["grid"], row["nfe"], "one"] or 0 for which in ("naive", "reduced"))
         sizes.append((row["frechet_error"] or 0) / math.sqrt(both * data["floors"]["spread"]))
     assert 0.5 < median(sizes) < 1.2

@@ -289,9 +289,7 @@ def test_versions_of_software_are_not_compared(copy, pages):
     assert site.compare({page.slug: to_json(page) for page in pages}, copy) == []
 
 
-def test_an_interrupted_build_leaves_the_old_report_and_no_fragments(
-    tmp_path, pages, files, monkeypatch
-):
+def test_an_interrupted_build_leaves_the_old_report_and_no_fragments(tmp_path, pages, files, monkeypatch):
     monkeypatch.setattr(site, "build_pages", lambda *_, **__: pages)
     site.build_report(tmp_path / "out", quick=True)
     before = {p: p.read_bytes() for p in (tmp_path / "out").rglob("*") if p.is_file()}
@@ -309,9 +307,7 @@ def test_an_interrupted_build_leaves_the_old_report_and_no_fragments(
         assert after == before
 
 
-def test_the_command_writes_checks_and_exits_with_one_on_a_difference(
-    tmp_path, pages, capsys, monkeypatch
-):
+def test_the_command_writes_checks_and_exits_with_one_on_a_difference(tmp_path, pages, capsys, monkeypatch):
     monkeypatch.setattr(site, "build_pages", lambda *_, **__: pages)
     out = tmp_path / "r"
     command.report(out, quick=True, check=False)

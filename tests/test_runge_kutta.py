@@ -59,9 +59,7 @@ def word_of(name):
 
 
 def test_the_words_have_short_rows_after_the_first_stage():
-    assert (
-        word_of("the classical fourth") == "S E[1/2] S@1/2 E[1/2] S@1/2 E[1] S@1 E[1/6,1/3,1/3,1/6]"
-    )
+    assert word_of("the classical fourth") == "S E[1/2] S@1/2 E[1/2] S@1/2 E[1] S@1 E[1/6,1/3,1/3,1/6]"
     assert word_of("the last two of three") == "S E[1/2] S@1/2 E[1/5,3/5] S@4/5 E[1/2,1/2]"
 
 
@@ -153,9 +151,7 @@ def test_the_exact_moments_are_those_of_the_tableau_with_its_zeros(name, model):
     for i, row in enumerate(law.covariance):
         np.testing.assert_allclose(law.mean[i], mean[i], rtol=1e-11, atol=1e-12)
         for j, entry in enumerate(row):
-            np.testing.assert_allclose(
-                np.diag(np.broadcast_to(entry, 3)), covariance[i][j], atol=1e-11
-            )
+            np.testing.assert_allclose(np.diag(np.broadcast_to(entry, 3)), covariance[i][j], atol=1e-11)
     assert law.nfe == oracle.evaluations
 
 
@@ -176,9 +172,7 @@ def textbook(process, stages, weights, z):
         x, m = z
         gamma, nu = process.Gamma, process.nu
         mass = 4 / (gamma - nu) ** 2
-        return half * torch.stack(
-            [gamma * x - m / mass + gamma * s[0], x + nu * m + mass * nu * s[1]]
-        )
+        return half * torch.stack([gamma * x - m / mass + gamma * s[0], x + nu * m + mass * nu * s[1]])
 
     for t, after in pairwise(TIMES):
         h, slopes = after - t, list[Any]()

@@ -202,8 +202,10 @@ def test_a_network_that_returns_nan_is_named_with_sampler_and_time_and_nothing_i
         ({"form": "jpg"}, "no format 'jpg'; there are: npz, png"),
         ({"eps": 1.0}, "eps = 1.0: the grid ends at T - eps, 0 <= eps < T = 1"),
         ({"eps": float("nan")}, "eps = nan"),
-        *(({"numerical_eps": eps}, f"numerical_eps = {eps}: it is added to variances of order 1")
-          for eps in (-1.0, 0.011, 1e308, float("inf"), float("nan"))),
+        *(
+            ({"numerical_eps": eps}, f"numerical_eps = {eps}: it is added to variances of order 1")
+            for eps in (-1.0, 0.011, 1e308, float("inf"), float("nan"))
+        ),
         ({"lambda_s": -1.0}, "lambda_s = -1.0"),
         ({"lambda_s": float("inf")}, "lambda_s = inf"),
         ({"scheme": find("EM"), "lambda_s": 1.0}, "lambda_s: EM has no letter O whose noise"),

@@ -41,9 +41,7 @@ def check_order(order: int | None, schemes: list[Scheme], long: bool) -> None:
     """Raise ValueError for an order that there is not, or that takes long and was not confirmed."""
     if order is None:
         return
-    limits = [
-        RUNGE_KUTTA if s.word.is_runge_kutta else SECONDS[s.model_name, s.dynamics] for s in schemes
-    ]
+    limits = [RUNGE_KUTTA if s.word.is_runge_kutta else SECONDS[s.model_name, s.dynamics] for s in schemes]
     quick, seconds, growth = min(limits)
     timed = any(s.model.time_dependent and not s.word.is_runge_kutta for s in schemes)
     highest = min(quick + BEYOND, MAX_TIMED if timed else quick + BEYOND)

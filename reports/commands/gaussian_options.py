@@ -137,9 +137,7 @@ def counts(text: str, option: str) -> list[int]:
     for part in text.split(","):
         digits = part.strip().lstrip("0")
         if not (part.strip().isascii() and part.strip().isdigit() and digits):
-            raise ValueError(
-                f"{option} {text}: {part!r} is not a positive number, e.g. {option} 50,100"
-            )
+            raise ValueError(f"{option} {text}: {part!r} is not a positive number, e.g. {option} 50,100")
         if len(digits) > len(str(MOST)) or int(digits) > MOST:
             raise ValueError(f"{option} {part.strip()[:20]}: at most {MOST} in one run")
     return [int(part) for part in text.split(",")]

@@ -63,14 +63,20 @@ def _entries(keys: list[str], tokens: list[str], scheme: Scheme) -> Iterable[tup
         yield found("f′+"), "its derivatives, applied to the vectors in brackets"
     scores = among(row(name) for name in model.scores if name)
     scored = [row(c).text for c, name in zip(model.components, model.scores, strict=True) if name]
-    yield scores, (
-        f"score, the gradient of log p{time}"
-        if len(scores) == 1
-        else f"parts of the score, the gradient of log p in {' and '.join(scored)}{time}"
+    yield (
+        scores,
+        (
+            f"score, the gradient of log p{time}"
+            if len(scores) == 1
+            else f"parts of the score, the gradient of log p in {' and '.join(scored)}{time}"
+        ),
     )
-    yield found(rf"∂_(?!τ){_WORD}+[{_SUPER}]*"), (
-        "derivatives in that component, applied to the vectors in [ ]: ∂_c s[v] is the Jacobian of s "
-        "times v; without [ ] the Jacobian itself"
+    yield (
+        found(rf"∂_(?!τ){_WORD}+[{_SUPER}]*"),
+        (
+            "derivatives in that component, applied to the vectors in [ ]: ∂_c s[v] is the Jacobian of s "
+            "times v; without [ ] the Jacobian itself"
+        ),
     )
     yield found(rf"Δ_{_WORD}+"), "Laplacian: the sum of the second derivatives over the coordinates"
     yield found(rf"∂_τ[{_SUPER}]*"), "derivatives in τ"

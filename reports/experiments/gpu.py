@@ -80,17 +80,11 @@ def arguments(words: Iterable[str] | None = None) -> Namespace:
     """The command line, read."""
     command = store.KEPT["gpu"].command
     parser = ArgumentParser(prog=command, description=(__doc__ or "").partition("\n")[0])
-    parser.add_argument(
-        "parts", nargs="*", help=f"what to measure, by default all: {', '.join(PARTS)}"
-    )
+    parser.add_argument("parts", nargs="*", help=f"what to measure, by default all: {', '.join(PARTS)}")
     parser.add_argument("--minutes", type=float, default=8.0, help="when to stop (default: 8)")
-    parser.add_argument(
-        "--toy", action="store_true", help="a CPU at toy size: to try it; needs --out"
-    )
+    parser.add_argument("--toy", action="store_true", help="a CPU at toy size: to try it; needs --out")
     parser.add_argument("--out", type=Path, help="file to write, in place of the stored one")
-    parser.add_argument(
-        "--reference", type=Path, help="a folder with the outputs of the released network"
-    )
+    parser.add_argument("--reference", type=Path, help="a folder with the outputs of the released network")
     return parser.parse_args(None if words is None else list(words))
 
 

@@ -44,9 +44,7 @@ def noise(card: Card) -> dict[str, Any]:
     """Draws for the device beside the same for a CPU, in both precisions."""
     same = True
     for dtype in (torch.float32, torch.float64):
-        here, there = (
-            Noise(3, range(40), (3, 32, 32), dtype, device) for device in ("cpu", card.device)
-        )
+        here, there = (Noise(3, range(40), (3, 32, 32), dtype, device) for device in ("cpu", card.device))
         here.expect(9)
         there.expect(9)
         same &= all(torch.equal(here(parts), there(parts).cpu()) for parts in (2, 1, 6))
@@ -94,12 +92,8 @@ def run(card: Card, name: str) -> dict[str, Any]:
     return {"error": float((ends[1] - ends[0]).abs().max() / ends[0].abs().max()), "limit": SAME}
 
 
-def _end(
-    name: str, score: NetworkScore, process: PSLD, steps: int, device: torch.device
-) -> torch.Tensor:
-    z = engine.prior(
-        process, Noise(runs.SEED, range(runs.SAMPLES), (1, 8, 8), torch.float64, device)
-    )
+def _end(name: str, score: NetworkScore, process: PSLD, steps: int, device: torch.device) -> torch.Tensor:
+    z = engine.prior(process, Noise(runs.SEED, range(runs.SAMPLES), (1, 8, 8), torch.float64, device))
     draws = Noise(runs.SEED + 1, range(runs.SAMPLES), (1, 8, 8), torch.float64, device)
     return runs.end_state(find(name), process, score, runs.times_of(process, steps), z, draws)
 
@@ -115,9 +109,7 @@ def rounding(card: Card, name: str) -> dict[str, Any]:
     if stored is None or card.toy:
         steps = 4 if card.toy else steps
     net, process = embedded.digits_network(torch.float64)
-    best = _end(
-        name, NetworkScore(net.to(card.device), process, torch.float64), process, steps, card.device
-    )
+    best = _end(name, NetworkScore(net.to(card.device), process, torch.float64), process, steps, card.device)
     found: dict[str, Any] = {"steps": steps}
     for key, dtype in (
         ("float32", torch.float32),

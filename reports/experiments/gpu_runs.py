@@ -94,9 +94,7 @@ def images(folder: Path) -> np.ndarray[Any, np.dtype[np.float32]]:
     index = np.concatenate([part["index"] for part in parts])
     if sorted(index) != list(range(SAMPLES)):
         raise ValueError(f"{folder}: holds {len(index)} samples of {SAMPLES}")
-    return np.asarray(
-        np.concatenate([part["images"] for part in parts])[np.argsort(index)], dtype=np.float32
-    )
+    return np.asarray(np.concatenate([part["images"] for part in parts])[np.argsort(index)], dtype=np.float32)
 
 
 def largest(first: Path, second: Path) -> float:
@@ -111,9 +109,7 @@ _CODE = (
 )
 
 
-def _child(
-    folder: Path, card: Card, rank: int | None = None, port: int = 0
-) -> subprocess.Popen[bytes]:
+def _child(folder: Path, card: Card, rank: int | None = None, port: int = 0) -> subprocess.Popen[bytes]:
     environment = dict(os.environ)
     if rank is not None:
         environment |= {"RANK": str(rank), "WORLD_SIZE": "2", "MASTER_ADDR": "localhost"}

@@ -125,9 +125,7 @@ def overhead(card: Card, sampler: str, form: Form, batch: int) -> dict[str, Any]
     for _ in range(1 if card.toy else REPEATS):
         spent, evaluations = whole(card, score, sampler, batch, nfe)
         pairs.append((spent, forwards(evaluations)))
-    seconds, ratio = (
-        median(each) for each in zip(*((run, run / all_) for run, all_ in pairs), strict=True)
-    )
+    seconds, ratio = (median(each) for each in zip(*((run, run / all_) for run, all_ in pairs), strict=True))
     told = {"sampler": sampler, "form": str(form), "batch": batch, "nfe": evaluations}
     return told | {"seconds": seconds, "ratio": ratio}
 

@@ -33,9 +33,7 @@ def sampled(number: int, batch: int = 512) -> torch.Tensor:
     target, scheme = digits_target(), find(SAMPLER)
     times = grid(GRID, steps_for(NFE, scheme), target.process.T, EPS)
     score = target.machine(torch.float32)
-    runs = engine.sample(
-        scheme, target.process, score, times, target.shape, range(number), SEED, batch=batch
-    )
+    runs = engine.sample(scheme, target.process, score, times, target.shape, range(number), SEED, batch=batch)
     return torch.cat([part.z[0] for part in runs])
 
 

@@ -23,9 +23,7 @@ def build(_: Settings) -> Page:
     data = stored("gpu")
     if data is None:
         return absent("gpu", SLUG, TITLE)
-    parts: dict[str, dict[str, Any]] = {
-        name: data["parts"].get(name, {}) for name in data["wanted"]
-    }
+    parts: dict[str, dict[str, Any]] = {name: data["parts"].get(name, {}) for name in data["wanted"]}
     body: list[Block] = [
         text(
             "The network is the full-size one of the released CIFAR-10 checkpoints (`cifar10_sota`, 97.6 "

@@ -73,7 +73,7 @@ def _lines() -> Shown:
 
 
 def time_left(done: float, left: float, seconds: float) -> str:
-    """", about 3 min left", where so much was done in so many seconds; empty where nothing can be said."""
+    """ ", about 3 min left", where so much was done in so many seconds; empty where nothing can be said."""
     if done <= 0 or left <= 0:
         return ""
     return f", about {spelled(seconds * left / done)} left"
