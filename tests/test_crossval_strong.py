@@ -47,7 +47,7 @@ OFTEN = ("EM",)
 """Run by default: the cheapest. One step of every kind of word is compared with its closed form elsewhere."""
 
 
-REFERENCES = {}
+REFERENCES: dict[int, torch.Tensor] = {}
 """Exact ends by the number of intervals of their path: each is computed once, as it takes seconds."""
 solve = sde.reference
 
