@@ -311,7 +311,7 @@ DAMAGED: dict[str, bytes] = {}
 """File contents by kind, written once."""
 
 
-@examples(16)
+@examples(8)
 @given(kind=st.sampled_from(["zip", "legacy", "safetensors"]), data=st.data())
 def test_a_damaged_file_loads_or_is_refused_but_never_fails_otherwise(tmp_path_factory, kind, data):
     path = tmp_path_factory.getbasetemp() / f"damaged-{kind}"

@@ -326,7 +326,7 @@ def test_stored_errors_on_the_mixture_are_those_that_the_code_gives_now():
     z = runs.starts(target)
     exact = runs.reference(target, z, tolerance=1e-10)
     for name, row in kept("ode", "mixture").items():
-        for n, norm in list(zip(row["steps"], row["norms"], strict=True))[:2]:
+        for n, norm in list(zip(row["steps"], row["norms"], strict=True))[:1]:
             found = rms(ends(target, name, torch.float64, n, z) - exact)
             assert found == pytest.approx(norm, rel=1e-5, abs=1e-10), (name, n)
 
