@@ -108,7 +108,8 @@ def _leading(program: Program, clock: Clock) -> tuple[HeldError | None, int]:
     return HeldError(power, sympy.factor(coefficient.as_expr())), highest
 
 
-def _first(program: Program, clock: Clock, sizes: Sequence[Any]) -> tuple[int | None, Any, int]:
+@cache
+def _first(program: Program, clock: Clock, sizes: tuple[Any, ...]) -> tuple[int | None, Any, int]:
     """Power and coefficient of the leading error, if any, and the highest power that is looked at."""
     error, smallest = _step_error(program, clock, _ONE, sizes)
     highest = min(POWERS - 1, 2 * smallest)  # beyond, P depends on squares of what stages are off
