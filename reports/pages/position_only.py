@@ -78,7 +78,7 @@ def limit(model: str) -> float:
 
 def _process(ours: Problem) -> PositionOnly:
     if not isinstance(ours.process, PositionOnly):
-        raise ValueError(f"{ours.process}: no position-only process")
+        raise TypeError(f"{ours.process}: no position-only process")
     return ours.process
 
 
@@ -104,8 +104,10 @@ def build(_: Settings) -> Page:
             "evaluates the score and holds the data prediction on the line through the last two of them. "
             "DPM-Solver++, DEIS, UniPC and others are such words, in a clock of their own. Here they run "
             f"on the Gaussian with the {SPECTRUM}, from its exact law at T to forward time ε = {EPS:g}, "
-            "without a denoising step, and their laws are pushed exactly. N evaluations buy N steps, or "
-            "half as many of two evaluations; a carried evaluation costs one at the start."
+            f"without a denoising step, and their laws are pushed exactly; VP’s β goes from "
+            f"{_rates()}. A budget of N evaluations buys as many steps as it can, half as many "
+            "where one takes two evaluations; where a step begins with the last one’s evaluation, the first "
+            "costs one more."
         ),
         Heading("VP", "vp"),
         _figure(),
@@ -126,6 +128,11 @@ def build(_: Settings) -> Page:
     return Page("position-only", "Position-only samplers that hold a prediction", _lead(), tuple(body))
 
 
+def _rates() -> str:
+    parameters = vars(problem("vp", GRIDS[0]).process)
+    return f"{parameters['beta_min']:g} to {parameters['beta_max']:g}"
+
+
 def _best(schemes: tuple[Scheme, ...], grid: str, nfe: int) -> tuple[str, float]:
     """The most accurate of some samplers, and its error."""
     errors = {s.name: e for s in schemes if isinstance(e := error(s, grid, nfe), float)}
@@ -142,8 +149,8 @@ def _lead() -> str:
         )
     shares = [f"{count(n) if (n := len(behind(grid))) else 'none'} on the {grid} grid" for grid in GRIDS]
     return (
-        f"With {TOLD} score evaluations {count(len(held()))} samplers that hold a prediction come as close to "
-        f"the digits spectrum as {listed(parts)}, by position W_{{2}} in data units. With {FEW}, of the "
+        f"With {TOLD} score evaluations {count(len(held()))} samplers that hold a prediction come as close "
+        f"to the digits spectrum as {listed(parts)}, by position W_{{2}} in data units. With {FEW}, of the "
         f"{count(len(_of_higher_order()))} of order 2 or more {listed(shares)} are less accurate than DDIM, "
         f"of order {order(find('DDIM', 'vp'))}."
     )
@@ -285,11 +292,8 @@ def ordered() -> dict[Scheme, str]:
 def _orders() -> Table:
     rows: list[tuple[Cell, ...]] = []
     for s, where in ordered().items():
-        leading = leading_power(s)
-        claimed = CLAIMED.get(s.name)
-        rows.append(
-            (_named(s), f"`{s.word}`", where, _CLOCKS[s.in_clock], s.nfe, leading - 1, claimed, power(leading))
-        )
+        what = _named(s), f"`{s.word}`", where, _CLOCKS[s.in_clock], s.nfe
+        rows.append((*what, order(s), CLAIMED.get(s.name), power(leading_power(s))))
     return Table(
         "position-only-orders",
         "**Orders of samplers of the probability flow that hold a prediction.** A claim is given where the "
@@ -327,6 +331,6 @@ def _flow_finding() -> str:
         name, own = _best(flow(), grid, TOLD)
         parts.append(f"{printed(own)} on the {grid} grid ({name})")
     return (
-        f"Data and noise are mixed along a straight line. With {TOLD} evaluations {count(len(FLOW))} samplers "
-        f"come as close to the data as {listed(parts)}."
+        f"Data and noise are mixed along a straight line. With {TOLD} evaluations {count(len(FLOW))} "
+        f"samplers come as close to the data as {listed(parts)}."
     )
