@@ -10,6 +10,7 @@ import pytest
 import splitting_analysis as sa
 from reports.pages import exact_runs, site
 from reports.pages import position_only as page
+from reports.pages.exact import GRIDS
 from reports.pages.settings import QUICK
 from reports.render.document import printed
 from reports.render.figures import legend
@@ -17,7 +18,7 @@ from splitting_analysis.held_error import held_error, leading_power
 from splitting_analysis.lookup import as_scheme
 from splitting_analysis.position_catalogue import HELD_CATALOGUE
 
-SLOW = ("UniPC2", "UniPC3")
+SLOW = ("UniPC2", "UniPC3", "S E:data[3]")
 
 
 @pytest.fixture(scope="module")
@@ -31,7 +32,7 @@ def cells(table):
     return {
         (re.sub(r"`|^\[|\]\(.*", "", str(row[0])), grid, nfe): row[keys.index(f"{grid}{nfe}")]
         for row in table.rows
-        for grid in page.GRIDS
+        for grid in GRIDS
         for nfe in page.TABLED
     }
 
@@ -43,7 +44,7 @@ def test_the_page_is_registered_under_its_slug(built):
 def test_the_lead_names_the_most_accurate_of_the_table_with_its_error(built):
     table = built.find("position-only-vp")
     found, sentence = cells(table), built.lead.split(". With")[0]
-    for grid in page.GRIDS:
+    for grid in GRIDS:
         for names in (page.HELD, ("Euler", "Heun", "RK4", "EI")):
             errors = {n: e for n in names if isinstance(e := found[n, grid, page.TOLD], float)}
             best = min(errors, key=errors.__getitem__)
@@ -56,7 +57,7 @@ def test_the_lead_counts_those_of_higher_order_that_are_behind_ddim(built):
     found, orders = cells(built.find("position-only-vp")), built.find("position-only-orders")
     higher = [n for n in page.HELD if order_in(orders, n)[0] >= 2]
     words = ["none", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten"]
-    for grid in page.GRIDS:
+    for grid in GRIDS:
         behind = [n for n in higher if found[n, grid, page.FEW] > found["DDIM", grid, page.FEW]]
         assert f"{words[len(behind)]} on the {grid} grid" in built.lead
         assert page.behind(grid) == behind
@@ -115,7 +116,7 @@ def test_a_run_that_blew_up_has_no_point_and_says_so_in_the_table(built):
     found = cells(built.find("position-only-vp"))
     curves = {
         (line.label, grid): dict(zip(line.x, line.y, strict=True))
-        for grid, panel in zip(page.GRIDS, built.find("position-only-nfe").panels, strict=True)
+        for grid, panel in zip(GRIDS, built.find("position-only-nfe").panels, strict=True)
         for line in panel.lines
     }
     gone = [key for key, value in found.items() if value == "unstable"]
@@ -135,7 +136,7 @@ def test_the_last_step_is_stretched_as_the_log_snr_of_vp_says():
     def reading(tau):  # alpha^2 / sigma^2 = 1 / (e^B - 1) with B the integral of beta
         return -np.log(np.expm1(0.1 * tau + 9.95 * tau * tau)) / 2
 
-    taus = 1 - np.linspace(0, 1 - page.EPS, page.FEW + 1)
+    taus = 1 - np.linspace(0, 1 - exact_runs.EPS, page.FEW + 1)
     first, second = np.diff(reading(taus[-3:]))
     assert page.stretch("uniform") == pytest.approx(second / first, rel=1e-9)
 

@@ -179,7 +179,7 @@ def stretch(grid: str) -> float:
     """How many times as long in lambda the last of few steps is as the one before."""
     ours = problem("vp", grid)
     process = _process(ours)
-    readings = [process.clock_at("lambda", process.T - t) for t in ours.times(FEW)[-3:]]
+    readings = [process.clock_at("lambda", ours.process.T - t) for t in ours.times(FEW)[-3:]]
     return float((readings[2] - readings[1]) / (readings[1] - readings[0]))
 
 
