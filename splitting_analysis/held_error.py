@@ -31,6 +31,8 @@ from splitting_analysis.schemes import Scheme
 POWERS = 6
 """Of h, up to which errors are expanded."""
 RATIOS = 8
+_SOME_RATIOS = (3, 5, 7, 11, 13, 17, 19, 23)
+"""Ratios of steps, each over 12, among which no power of h vanishes by chance."""
 
 _NAMES = (
     [f"r{i}" for i in range(1, RATIOS + 1)]
@@ -69,26 +71,52 @@ def held_error(scheme: Scheme) -> HeldError:
 
     Raises ValueError for other words, and where nothing is left through the powers that are looked at.
     """
-    if not scheme.program.holds or scheme.dynamics != "ode":
-        raise ValueError(
-            f"{scheme.name}: orders of held predictions are derived for the ODE; the weak order of its SDE "
-            "is not derived yet"
-        )
+    _check(scheme)
     found, highest = _leading(scheme.program, scheme.in_clock)
     if found is None:
         raise ValueError(f"{scheme.name}: no error through h^{highest}")
     return found
 
 
+def leading_power(scheme: Scheme) -> int:
+    """`held_error(scheme).power` alone, from ratios of steps that are numbers: many times as fast.
+
+    What does not vanish there does not vanish as a function of the ratios. Raises ValueError as `held_error`.
+    """
+    _check(scheme)
+    sizes = tuple(_FIELD(QQ(ratio, 12)) for ratio in _SOME_RATIOS)
+    found, _, highest = _first(scheme.program, scheme.in_clock, sizes)
+    if found is None:
+        raise ValueError(f"{scheme.name}: no error through h^{highest}")
+    return found
+
+
+def _check(scheme: Scheme) -> None:
+    if not scheme.program.holds or scheme.dynamics != "ode":
+        raise ValueError(
+            f"{scheme.name}: orders of held predictions are derived for the ODE; the weak order of its SDE "
+            "is not derived yet"
+        )
+
+
 @cache
 def _leading(program: Program, clock: Clock) -> tuple[HeldError | None, int]:
     """The leading error, if any, and the highest power of h at which nothing would be left out."""
-    error, smallest = _step_error(program, clock, _ONE, _sizes())
+    power, coefficient, highest = _first(program, clock, tuple(_sizes()))
+    if power is None:
+        return None, highest
+    return HeldError(power, sympy.factor(coefficient.as_expr())), highest
+
+
+@cache
+def _first(program: Program, clock: Clock, sizes: tuple[Any, ...]) -> tuple[int | None, Any, int]:
+    """Power and coefficient of the leading error, if any, and the highest power that is looked at."""
+    error, smallest = _step_error(program, clock, _ONE, sizes)
     highest = min(POWERS - 1, 2 * smallest)  # beyond, P depends on squares of what stages are off
     for power, coefficient in enumerate(error[: highest + 1]):
         if coefficient:
-            return HeldError(power, sympy.factor(coefficient.as_expr())), highest
-    return None, highest
+            return power, coefficient, highest
+    return None, None, highest
 
 
 def _sizes() -> list[Any]:

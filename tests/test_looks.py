@@ -13,8 +13,11 @@ from reports.render.document import Figure, Line, Mark, Page, Panel, to_json
 from reports.render.looks import MARKERS, PALETTE, looks
 from splitting_analysis import catalogue
 from splitting_analysis.catalogue import CATALOGUE, _entry, entries
+from splitting_analysis.conjugate_catalogue import CONJUGATE_CATALOGUE
+from splitting_analysis.position_catalogue import HELD_CATALOGUE
 
 PAIRS = [("NSE", "RSE"), ("NVV", "RVV"), ("NOBA", "ROBA"), ("NBAO", "RBAO"), ("NOBAB", "ROBAB")]
+BUILT_IN = (*CATALOGUE, *CONJUGATE_CATALOGUE, *HELD_CATALOGUE)
 KEYS = sorted({(s.model_name, s.dynamics) for s in CATALOGUE})
 # Machado, Oliveira & Fernandes 2009, full severity, on linear RGB
 BLINDNESS = {
@@ -38,9 +41,9 @@ def lab(rgb):
     return np.array([116 * f[1] - 16, 500 * (f[0] - f[1]), 200 * (f[1] - f[2])])
 
 
-def test_no_two_samplers_look_the_same():
+def test_every_sampler_has_a_look_of_its_own():
     found = looks()
-    assert found.keys() == {s.name for s in CATALOGUE}
+    assert found.keys() == {s.name for s in BUILT_IN} | {"S E:data[3]"}
     assert len(set(found.values())) == len(found)
 
 

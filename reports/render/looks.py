@@ -13,6 +13,8 @@ from typing import NamedTuple
 from zlib import crc32
 
 from splitting_analysis import catalogue
+from splitting_analysis.conjugate_catalogue import CONJUGATE_CATALOGUE
+from splitting_analysis.position_catalogue import HELD_CATALOGUE
 from splitting_analysis.reduction import naive, reduced
 from splitting_analysis.schemes import Scheme
 
@@ -40,13 +42,22 @@ _CHOSEN: dict[str, tuple[str, str]] = {
     "RBAO": (ORANGE, "v"), "SSCS": (SKY, "*"), "RK45": (CORAL, "X"), "Heun": (CORAL, "<"),
     "RK4": (CORAL, "h"), "EI": (GREEN, "p"), "DDPM": (ORANGE, "d"), "SE": (BROWN, "8"), "VV": (GREEN, "d"),
     "BAOAB": (GREEN, "o"), "ABOBA": (ORANGE, "^"), "OBABO": (SKY, "s"), "BAOA": (BROWN, "v"),
+    "LDDIM-I": (SKY, "d"), "LDDIM-II": (SKY, "P"), "CSE": (BROWN, ">"), "CVV": (GREEN, "h"),
+    "COBA": (BROWN, "P"), "DDIM": (BROWN, "d"), "DPM++1": (ORANGE, "o"), "DPM++2M": (ORANGE, "s"),
+    "DPM++2S": (ORANGE, ">"), "DPM++3M": (ORANGE, "8"), "DPM-Solver-2": (ORANGE, "h"), "DEIS2": (SKY, "^"),
+    "DEIS3": (SKY, "v"), "UniPC2": (NAVY, "P"), "UniPC3": (NAVY, "D"), "res2s": (GREEN, "*"),
+    "S E:data[3]": (GREEN, "X"), "Midpoint": (CORAL, "D"), "DPM++2M-SDE": (ORANGE, "X"), "SA2": (SKY, "8"),
+    "Euler-a": (NAVY, "s"),
 }  # fmt: skip
 """Chosen so that samplers of one panel differ in hue: the words around `B A` in brown, those around `B A B`
-in green, Euler's in navy, Runge-Kutta's in coral. Every other name finds a place of its own."""
+in green, Euler's in navy, Runge-Kutta's in coral; of samplers that hold a prediction DPM's in orange, DEIS
+in sky, UniPC in navy, those exact in the exponential in green. Every other name finds a place of its own."""
+_WORDS = ("S E:data[3]",)
+"""Words without a name that pages draw beside samplers."""
 
 
 def looks() -> dict[str, Look]:
-    """The look of every sampler of the catalogue, by name.
+    """The look of every sampler that has a name built in, by name.
 
     A naive word looks like its reduced form, hollow and dashed. No two names look the same, and a
     new sampler leaves the looks chosen below as they are.
@@ -57,7 +68,8 @@ def looks() -> dict[str, Look]:
 @cache
 def _looks(schemes: Sequence[Scheme]) -> dict[str, Look]:
     partner = _reduced_forms(schemes)
-    names = list(dict.fromkeys(partner.get(s.name, s.name) for s in schemes))
+    every = [s.name for s in (*schemes, *CONJUGATE_CATALOGUE, *HELD_CATALOGUE)]
+    names = list(dict.fromkeys(partner.get(name, name) for name in (*every, *_WORDS)))
     taken = dict(_CHOSEN)
     for name in sorted(set(names) - taken.keys()):
         taken[name] = _free(name, set(taken.values()))
