@@ -144,9 +144,7 @@ def _lead() -> str:
     parts = []
     for grid in GRIDS:
         (name, own), (other, its) = _best(held(), grid, TOLD), _best(others(), grid, TOLD)
-        parts.append(
-            f"{printed(own)} on the {grid} grid ({name}; of VP’s others {other}, {printed(its)})"
-        )
+        parts.append(f"{printed(own)} on the {grid} grid ({name}; of VP’s others {other}, {printed(its)})")
     shares = [f"{count(n) if (n := len(behind(grid))) else 'none'} on the {grid} grid" for grid in GRIDS]
     return (
         f"With {TOLD} score evaluations {count(len(held()))} samplers that hold a prediction come as close "
