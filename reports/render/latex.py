@@ -9,6 +9,7 @@ from reports.render.document import Cell, Column, Formula, Formulas, Page, Table
 from splitting_analysis.linebreaks import aligned, broken
 
 _SYMBOLS = {
+    "α": r"\alpha", "η": r"\eta",
     "Γ": r"\Gamma", "ν": r"\nu", "κ": r"\kappa", "λ": r"\lambda", "β": r"\beta", "γ": r"\gamma",
     "τ": r"\tau", "ε": r"\varepsilon", "ω": r"\omega", "φ": r"\varphi", "Δ": r"\Delta", "∂": r"\partial",
     "ρ": r"\rho", "σ": r"\sigma", "Σ": r"\Sigma", "μ": r"\mu", "δ": r"\delta", "√": r"\surd",
@@ -86,7 +87,7 @@ def _character(c: str) -> str:
         return f"$_{{{c.translate(_LOWERED)}}}$"
     c = _PUNCTUATION.get(c, _ACCENTS.get(c, c))
     if not c.isascii():
-        raise ValueError(f"no LaTeX spelling for {c!r}: add it to reports/latex.py")
+        raise ValueError(f"no LaTeX spelling for {c!r}: add it to reports/render/latex.py")
     return c
 
 
