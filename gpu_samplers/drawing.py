@@ -9,20 +9,15 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
 from gpu_samplers import engine
-from gpu_samplers.checkpoints import network_of, read_checkpoint
-from gpu_samplers.embedded import BUNDLED, bundled_path, recorded_settings
-from gpu_samplers.processes import PSLD, VP, grid, steps_for
+from gpu_samplers.embedded import KINDS, network_and_process
+from gpu_samplers.processes import grid, steps_for
 from gpu_samplers.sampling import Job, write_samples
 from gpu_samplers.shards import read_shard
 from splitting_analysis.processes import PROCESSES
 from splitting_analysis.schemes import Scheme
-
-KINDS: Mapping[str, type[PSLD | VP]] = {"psld": PSLD, "vp": VP}
-"""The processes that networks are trained for, by the names of their models."""
 
 
 def from_network(
@@ -38,16 +33,10 @@ def from_network(
     if scheme.model_name not in KINDS:
         known = ", ".join(KINDS)
         raise ValueError(f"{scheme.name} is a {scheme.model_name} scheme: a network is trained for {known}")
-    name = str(checkpoint or "digits")
-    path = bundled_path(name) if name in BUNDLED else Path(name)
-    stored, kind = read_checkpoint(path), KINDS[scheme.model_name]
-    try:
-        recorded = recorded_settings(stored, kind)
-    except ValueError as error:
-        raise ValueError(f"{path}: {error}, which is not model {scheme.model_name}") from None
-    made = Job(scheme, kind(**(recorded | _given(scheme, parameters))), n, nfe, **job)
-    dtype = torch.float64 if made.precision == "float64" else torch.float32
-    network = network_of(path, stored, config, dtype)
+    network, process = network_and_process(
+        checkpoint, scheme.model_name, _given(scheme, parameters), config, job.get("precision", "float32")
+    )
+    made = Job(scheme, process, n, nfe, **job)
     with TemporaryDirectory() as folder:  # the one way in which samples are made, and checked
         write_samples(folder, made, network, batch=batch, device=device)
         shards = sorted(Path(folder).glob("*.npz"))

@@ -18,6 +18,28 @@ BUNDLED: Mapping[str, Path] = {
 }
 """The weights by the images they were trained on, with their configuration and the record of the training."""
 DIGITS = BUNDLED["digits"]
+KINDS: Mapping[str, type[PSLD | VP]] = {"psld": PSLD, "vp": VP}
+"""The processes that networks are trained for, by the names of their models."""
+
+
+def network_and_process(
+    checkpoint: str | Path | None, model: str, given: Mapping[str, float], config: str | None = None,
+    precision: str = "float32", option: str = "model",
+) -> tuple[NCSNpp, PSLD | VP]:  # fmt: skip
+    """A network and its process: defaults, then what the file's record says, then what is `given`.
+
+    `checkpoint` is a file or a name in BUNDLED (default: digits), `model` a key of KINDS; `option` is how the
+    model is called in a message. Raises ValueError where they do not fit.
+    """
+    name = str(checkpoint or "digits")
+    path = bundled_path(name) if name in BUNDLED else Path(name)
+    stored, kind = read_checkpoint(path), KINDS[model]
+    try:
+        recorded = recorded_settings(stored, kind)
+    except ValueError as error:
+        raise ValueError(f"{path}: {error}, which is not {option} {model}") from None
+    dtype = torch.float64 if precision == "float64" else torch.float32
+    return network_of(path, stored, config, dtype), kind(**(recorded | dict(given)))
 
 
 def process_of(stored: Checkpoint) -> PSLD | None:

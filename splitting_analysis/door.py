@@ -197,19 +197,7 @@ def sample(
     if shape is None or checkpoint is not None or config is not None:
         raise ValueError("a score of your own needs the shape of one sample, shape=(5,), and no checkpoint")
     return drawing.from_score(
-        found,
-        n,
-        nfe,
-        parameters,
-        score,
-        shape,
-        seed,
-        grid,
-        eps,
-        denoise,
-        scale,
-        batch or 64,
-        device,
+        found, n, nfe, parameters, score, shape, seed, grid, eps, denoise, scale, batch or 64, device
     )
 
 

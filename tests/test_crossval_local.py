@@ -12,11 +12,10 @@ from gpu_samplers.embedded import DIGITS
 from gpu_samplers.network import ncsnpp
 from gpu_samplers.processes import PSLD
 from gpu_samplers.score import NetworkScore
-from reports.experiments import local, ode, scores, sde, store
+from reports.experiments import gpu_parity, local, ode, scores, sde, store
 from splitting_analysis.catalogue import entries, find
 from splitting_analysis.models import model_of
 from splitting_analysis.schemes import scheme
-from tests import test_ncsnpp as networks
 
 MIXTURE, VP_MIXTURE = local.mixture(), local.vp_mixture()
 TARGETS = {"psld": MIXTURE, "vp": VP_MIXTURE}
@@ -308,7 +307,7 @@ def test_noise_in_one_direction_errs_as_its_closed_forms_say():
 
 def full_size():
     """The score of the released CIFAR-10 architecture, differentiable and for the engine, and a state."""
-    network = networks.fill_by_rule(ncsnpp("cifar10_sota")).double()
+    network = gpu_parity.fill_by_rule(ncsnpp("cifar10_sota")).double()
     score, machine = scores.network_score(network, PSLD()), NetworkScore(network, PSLD(), torch.float64)
     generator = torch.Generator().manual_seed(0)
     return score, machine, torch.randn(2, 1, 3, 32, 32, generator=generator, dtype=torch.float64)

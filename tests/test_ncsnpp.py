@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import math
 import re
-import zlib
 from pathlib import Path
 
 import numpy as np
@@ -17,6 +16,7 @@ torch = pytest.importorskip("torch", reason="the network needs torch")
 
 from gpu_samplers import CONFIGS, Config, config_of, ncsnpp  # noqa: E402
 from gpu_samplers.network import layers  # noqa: E402
+from reports.experiments.gpu_parity import fill_by_rule  # noqa: E402
 from tests.strategies import examples  # noqa: E402
 
 REFERENCE = Path(__file__).parents[2] / "shared" / "reference"
@@ -28,21 +28,6 @@ def reference(name):
     if not (REFERENCE / name).exists():
         pytest.skip(f"{name} is not here")
     return json.loads((REFERENCE / name).read_text()) if name.endswith(".json") else np.load(REFERENCE / name)
-
-
-def fill_by_rule(network):
-    """The deterministic weights of FILL_RULE.md."""
-    for key, entry in network.state_dict().items():
-        shape = tuple(entry.shape)
-        n = np.random.default_rng(zlib.crc32(key.encode())).standard_normal(shape).astype(np.float32)
-        if len(shape) >= 2:
-            n *= np.float32(0.5 / math.sqrt(math.prod(shape[1:])))
-        elif key.endswith(".W"):
-            n *= 16
-        else:
-            n = 1 + np.float32(0.1) * n if key.endswith(".weight") else np.float32(0.05) * n
-        entry.copy_(torch.from_numpy(n))
-    return network.eval()
 
 
 def tiny_double(config=TINY):

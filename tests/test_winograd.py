@@ -12,7 +12,7 @@ from torch import nn
 from gpu_samplers.configs import Config
 from gpu_samplers.network import ncsnpp
 from gpu_samplers.network.winograd import FILTER_24, INPUT, OUTPUT, WinogradConv, with_winograd
-from tests.test_ncsnpp import fill_by_rule
+from reports.experiments.gpu_parity import fill_by_rule
 
 LARGE = Config(32, 32, (1, 1), 1, (16,), 0.0)
 

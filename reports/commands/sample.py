@@ -218,26 +218,12 @@ def _network_and_process(
     checkpoint: Path | None, config: str | None, model: str, param: str, precision: str
 ) -> tuple[NCSNpp, PSLD | VP]:
     """The network, and the process: its defaults, then the checkpoint's record, then what the user says."""
-    import torch
+    from gpu_samplers.embedded import KINDS, network_and_process
 
-    from gpu_samplers.checkpoints import network_of, read_checkpoint
-    from gpu_samplers.embedded import BUNDLED, bundled_path, recorded_settings
-    from gpu_samplers.processes import PSLD, VP
-
-    kinds: dict[str, type[PSLD | VP]] = {"psld": PSLD, "vp": VP}
     if config is not None and checkpoint is None:
         raise ValueError("--config: the digits network has its own; give --checkpoint too")
-    given = checkpoint or Path("digits")
-    path = bundled_path(str(given)) if str(given) in BUNDLED else given
-    stored = read_checkpoint(path)
-    kind = kinds[model]
-    try:
-        recorded = recorded_settings(stored, kind)
-    except ValueError as error:
-        raise ValueError(f"{path}: {error}, which is not --model {model}") from None
-    process = kind(**(recorded | parse_settings(param, [field.name for field in fields(kind)])))
-    dtype = torch.float64 if precision == "float64" else torch.float32
-    return network_of(path, stored, config, dtype), process
+    given = parse_settings(param, [field.name for field in fields(KINDS[model])])
+    return network_and_process(checkpoint, model, given, config, precision, "--model")
 
 
 def _report(out: Path, job: Job, made: Made, processes: int) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 from zlib import crc32
 
 import numpy as np
@@ -20,6 +20,7 @@ from reports.experiments.gpu_card import Card, Row
 from splitting_analysis.catalogue import entries, find
 
 ROUNDED = ("Euler", "RSE", "RVV", "EM", "SSCS", "ROBA", "ROBAB")
+Module = TypeVar("Module", bound=torch.nn.Module)
 REFERENCE = "ncsnpp_tiny_sota_io.npz"
 LIMITS = {"float32": 2e-5, "float64": 1e-10}
 """How far outputs may be from the released network's, absolutely."""
@@ -51,7 +52,7 @@ def noise(card: Card) -> dict[str, Any]:
     return {"same": same}
 
 
-def fill_by_rule(network: torch.nn.Module) -> torch.nn.Module:
+def fill_by_rule(network: Module) -> Module:
     """The weights with which the released network's outputs were stored: drawn by name, for each entry."""
     filled = {}
     for key, old in network.state_dict().items():
@@ -67,7 +68,7 @@ def fill_by_rule(network: torch.nn.Module) -> torch.nn.Module:
             drawn *= np.float32(0.05)
         filled[key] = torch.from_numpy(drawn)
     network.load_state_dict(filled)
-    return network
+    return network.eval()
 
 
 @torch.no_grad()
@@ -75,7 +76,7 @@ def network(card: Card, folder: Path, precision: str) -> dict[str, Any]:
     """The network's output beside the released one's."""
     stored = np.load(folder / REFERENCE)
     dtype = getattr(torch, precision)
-    net = fill_by_rule(ncsnpp("tiny_sota")).to(device=card.device, dtype=dtype).eval()
+    net = fill_by_rule(ncsnpp("tiny_sota")).to(device=card.device, dtype=dtype)
     with float32_products(tf32=False):
         out = net(*(torch.from_numpy(stored[key]).to(card.device, dtype) for key in ("x", "t")))
     error = np.abs(out.cpu().numpy() - stored[precision]).max()

@@ -17,6 +17,15 @@ GOAL = 1.02
 FASTER = 3.0
 """How much faster than the straightforward forward the fastest should be."""
 STRAIGHT = "float32"
+PARITY = (
+    "**The card beside a CPU.** Outputs: absolutely. Runs: twelve steps on the digits network with "
+    "everything in float64, relative to the largest entry."
+)
+RUNS = (
+    "**Largest difference in any pixel of 96 samples** of the digits network, ROBA at 40 evaluations. "
+    "A batch of another size is multiplied by other kernels, which round otherwise; nothing else may "
+    "change a bit."
+)
 
 
 def build(_: Settings) -> Page:
@@ -32,9 +41,11 @@ def build(_: Settings) -> Page:
         ),
         Heading("What sampling costs beyond the network", "overhead"), _overhead(parts["overhead"]),
         Heading("A faster forward", "forward"), _forward(parts["forward"]),
-        Heading("The same numbers as on a CPU", "parity"), _parity(parts["parity"]),
+        Heading("The same numbers as on a CPU", "parity"),
+        _checks("gpu-parity", PARITY, parts["parity"], "largest error"),
         _rounding(parts["parity"]),
-        Heading("The same samples, however a run is cut", "runs"), _runs(parts["runs"]),
+        Heading("The same samples, however a run is cut", "runs"),
+        _checks("gpu-runs", RUNS, parts["runs"], "largest difference"),
     ]  # fmt: skip
     if training := parts.get("training"):
         body += [Heading("A network trained on the card", "training"), _training(training)]
@@ -120,9 +131,10 @@ def _forward(rows: dict[str, Any]) -> Table:
     return Table("gpu-forward", caption, columns, tuple(cells), SOURCE)
 
 
-def _parity(rows: dict[str, Any]) -> Table:
+def _checks(key: str, caption: str, rows: dict[str, Any], error: str) -> Table:
+    """What was compared, how far it is off, how far it may be."""
     columns = (
-        Column("what", "what"), Column("error", "largest error", "", "2g"),
+        Column("what", "what"), Column("error", error, "", "2g"),
         Column("limit", "limit", "", "2g"), Column("holds", "holds"),
     )  # fmt: skip
     cells: list[tuple[Cell, ...]] = []
@@ -130,16 +142,9 @@ def _parity(rows: dict[str, Any]) -> Table:
         if "same" in row:
             cells.append((name, None, None, "yes" if row["same"] else "NO"))
         elif "limit" in row:
-            cells.append((name, row["error"], row["limit"], _holds(row)))
-    caption = (
-        "**The card beside a CPU.** Outputs: absolutely. Runs: twelve steps on the digits network with "
-        "everything in float64, relative to the largest entry."
-    )
-    return Table("gpu-parity", caption, columns, tuple(cells), SOURCE)
-
-
-def _holds(row: dict[str, Any]) -> str:
-    return "yes" if row["error"] <= row["limit"] else "NO"
+            holds = "yes" if row["error"] <= row["limit"] else "NO"
+            cells.append((name, row["error"], row["limit"], holds))
+    return Table(key, caption, columns, tuple(cells), SOURCE)
 
 
 def _rounding(rows: dict[str, Any]) -> Table:
@@ -160,20 +165,6 @@ def _rounding(rows: dict[str, Any]) -> Table:
         "of three digits, bfloat16 like one of two."
     )
     return Table("gpu-rounding", caption, columns, cells, SOURCE)
-
-
-def _runs(rows: dict[str, Any]) -> Table:
-    columns = (
-        Column("what", "what"), Column("error", "largest difference", "", "2g"),
-        Column("limit", "limit", "", "2g"), Column("holds", "holds"),
-    )  # fmt: skip
-    cells = tuple((name, row["error"], row["limit"], _holds(row)) for name, row in rows.items())
-    caption = (
-        "**Largest difference in any pixel of 96 samples** of the digits network, ROBA at 40 evaluations. "
-        "A batch of another size is multiplied by other kernels, which round otherwise; nothing else may "
-        "change a bit."
-    )
-    return Table("gpu-runs", caption, columns, cells, SOURCE)
 
 
 def _training(rows: dict[str, Any]) -> Block:
