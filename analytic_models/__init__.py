@@ -1,1 +1,3 @@
-"""Problems whose answer is known exactly: Gaussian targets, float64 and high precision, no Monte Carlo."""
+"""Problems whose answer is known exactly: Gaussian targets, float64 and high precision, no Monte
+Carlo.
+"""

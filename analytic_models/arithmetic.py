@@ -32,8 +32,8 @@ def expm1(value: Any) -> Any:
 def exp_2x2(matrix: tuple[tuple[Any, ...], ...], factor: Any) -> tuple[tuple[Any, ...], ...]:
     """exp(factor * matrix) of a 2x2 matrix of scalars, in closed form.
 
-    With A = a I + N, N traceless, N^2 = w I: exp(A) = e^a (cosh sqrt(w) I + sinh sqrt(w)/sqrt(w) N).
-    Both series in w are summed directly: no square root, no cancellation at w = 0, which is
+    With A = a I + N, N traceless, N^2 = w I: exp(A) = e^a (cosh sqrt(w) I + sinh sqrt(w)/sqrt(w)
+    N). Both series in w are summed directly: no square root, no cancellation at w = 0, which is
     critical damping.
     """
     (p, q), (r, s) = ((entry * factor for entry in row) for row in matrix)
@@ -46,7 +46,8 @@ def exp_2x2(matrix: tuple[tuple[Any, ...], ...], factor: Any) -> tuple[tuple[Any
         even, odd = (sympy.cosh(root), sympy.sinh(root) / root) if w != 0 else (w + 1, w + 1)
     else:
         k = 0
-        while k == 0 or np.any((even + term != even) & (even == even)):  # what overflowed to nan stays
+        # what overflowed to nan stays
+        while k == 0 or np.any((even + term != even) & (even == even)):
             k += 2
             term = term * w / (k * (k - 1))
             even, odd = even + term, odd + term / (k + 1)
@@ -60,10 +61,12 @@ def exp_2x2(matrix: tuple[tuple[Any, ...], ...], factor: Any) -> tuple[tuple[Any
 def noise_2x2(
     matrix: tuple[tuple[Any, ...], ...], noise: tuple[Any, ...], delta: Any
 ) -> tuple[tuple[Any, ...], ...]:
-    """The integral over [0, delta] of exp(u A) diag(noise) exp(u A)^T, for a critically damped 2x2 A.
+    """The integral over [0, delta] of exp(u A) diag(noise) exp(u A)^T, for a critically damped 2x2
+    A.
 
-    A = -(k/2) I + N with N^2 = 0 gives J0 D + J1 (N D + D N^T) + J2 N D N^T, where J_n is the integral
-    of e^{-ku} u^n: small intervals and degenerate noise cost no digits, as S - exp(A) S exp(A)^T would.
+    A = -(k/2) I + N with N^2 = 0 gives J0 D + J1 (N D + D N^T) + J2 N D N^T, where J_n is the
+    integral of e^{-ku} u^n: small intervals and degenerate noise cost no digits, as S - exp(A) S
+    exp(A)^T would.
     """
     (p, q), (r, s) = matrix
     d, e = noise
@@ -86,15 +89,21 @@ def is_critical(matrix: tuple[tuple[Any, ...], ...]) -> bool:
     return bool(abs(square + product) <= 64 * eps * (square + abs(product)))
 
 
-def flow_2x2(matrix: tuple[tuple[Any, ...], ...], noise: tuple[Any, ...], delta: Any) -> tuple[Any, Any, Any]:
+def flow_2x2(
+    matrix: tuple[tuple[Any, ...], ...], noise: tuple[Any, ...], delta: Any
+) -> tuple[Any, Any, Any]:
     """exp(delta A), its integral from 0 to delta, and the covariance of `noise_2x2`, for any 2x2 A.
 
-    Taylor series over delta / 2^k, short enough not to cancel, and k doublings: with E and G the flow
-    and its integral over u, those over 2u are E E and G + E G, and the covariance is Q + E Q E^T.
-    Scalars and arrays of float64 or mpmath numbers. Raises ValueError for SymPy expressions.
+    Taylor series over delta / 2^k, short enough not to cancel, and k doublings: with E and G the
+    flow and its integral over u, those over 2u are E E and G + E G, and the covariance is Q + E Q
+    E^T. Scalars and arrays of float64 or mpmath numbers. Raises ValueError for SymPy expressions.
     """
-    if isinstance(delta, sympy.Basic) or any(isinstance(e, sympy.Basic) for row in matrix for e in row):
-        raise ValueError("no closed form of this exponential piece: its linear part is not critically damped")
+    if isinstance(delta, sympy.Basic) or any(
+        isinstance(e, sympy.Basic) for row in matrix for e in row
+    ):
+        raise ValueError(
+            "no closed form of this exponential piece: its linear part is not critically damped"
+        )
     n = range(2)
     size = float(np.max(np.abs(delta)) * max(sum(abs(e) for e in row) for row in matrix))
     halvings = max(0, math.ceil(math.log2(size)) + 2) if size > 0 else 0
@@ -107,7 +116,9 @@ def flow_2x2(matrix: tuple[tuple[Any, ...], ...], noise: tuple[Any, ...], delta:
         e = [[e[i][j] + sum(matrix[i][m] * term[m][j] for m in n) for j in n] for i in n]
         moment = [
             [
-                sum(matrix[i][m] * moment[m][j] + moment[i][m] * matrix[j][m] for m in n) * u / (k + 1)
+                sum(matrix[i][m] * moment[m][j] + moment[i][m] * matrix[j][m] for m in n)
+                * u
+                / (k + 1)
                 for j in n
             ]
             for i in n
@@ -117,8 +128,10 @@ def flow_2x2(matrix: tuple[tuple[Any, ...], ...], noise: tuple[Any, ...], delta:
         longer = [[g[i][j] + term[i][j] for j in n] for i in n]
         if all(
             np.all(after[i][j] == before[i][j])
-            for before, after in ((q, new), (g, longer)) for i in n for j in n
-        ):  # fmt: skip
+            for before, after in ((q, new), (g, longer))
+            for i in n
+            for j in n
+        ):
             break
         q, g = new, longer
     for _ in range(halvings):

@@ -1,13 +1,15 @@
-"""A conjugate step (theory section 6) with numbers in: what it keeps of the state and gains from the score.
+"""A conjugate step (theory section 6) with numbers in: what it keeps of the state and gains from
+the score.
 
-A and Phi run through the whole process, and A grows like exp(b); one step needs neither. With
-z_hat = A z the step is Euler's for B followed by the exact flow Y of dz = (B + beta linear) z dt, eps held:
+A and Phi run through the whole process, and A grows like exp(b); one step needs neither. With z_hat
+= A z the step is Euler's for B followed by the exact flow Y of dz = (B + beta linear) z dt, eps
+held:
 
     z' = Y (I - h B) z + (integral of Y(end, u) beta score L(u)^-T du) (-eps),     -eps = L^T s
 
-so it stays accurate where A overflows. Y is a Taylor series, as beta is linear in time; the integral is
-tanh-sinh quadrature, to which the singularity of L^-T at tau = 0 is nothing. gpu_samplers.conjugate finds
-the same by collocation.
+so it stays accurate where A overflows. Y is a Taylor series, as beta is linear in time; the
+integral is tanh-sinh quadrature, to which the singularity of L^-T at tau = 0 is nothing.
+gpu_samplers.conjugate finds the same by collocation.
 """
 
 from __future__ import annotations
@@ -28,17 +30,20 @@ from splitting_analysis.schemes import Scheme
 _U = np.arange(-60, 61) / 16
 _HALF_DECAY = np.exp(-pi * np.sinh(_U))
 NODES = 1 / (1 + _HALF_DECAY)
-"""Of the tanh-sinh rule on [0, 1]; the first are 1e-29, where an integrand like x^-1/2 may still be large."""
+"""Of the tanh-sinh rule on [0, 1]; the first are 1e-29, where an integrand like x^-1/2 may still be
+large.
+"""
 WEIGHTS = pi * np.cosh(_U) * NODES * _HALF_DECAY / (1 + _HALF_DECAY) / 16
 
 
 def conjugate_step(
     scheme: Scheme, diffusion: Diffusion, piece: Piece, begin: Any, end: Any, seen: Any
 ) -> tuple[Block, Block]:
-    """keep and gain, z' = keep z + gain s, from forward time `begin` to `end`, s evaluated at `seen`.
+    """keep and gain, z' = keep z + gain s, from forward time `begin` to `end`, s evaluated at
+    `seen`.
 
-    Times are scalars, or arrays over steps of shape (k, 1), as then are the entries. Raises ValueError for a
-    process without eps, or a step that begins beyond its data.
+    Times are scalars, or arrays over steps of shape (k, 1), as then are the entries. Raises
+    ValueError for a process without eps, or a step that begins beyond its data.
     """
     if not isinstance(diffusion, PSLD | VP):
         raise ValueError(  # noqa: TRY004 - bad input is a ValueError here
@@ -63,7 +68,9 @@ def conjugate_step(
     return _rows(keep), _rows(_product(_integral(integrand, len(linear), begin, end), held))
 
 
-def _integral(integrand: Callable[[Any], list[list[Any]]], n: int, begin: Any, end: Any) -> list[list[Any]]:
+def _integral(
+    integrand: Callable[[Any], list[list[Any]]], n: int, begin: Any, end: Any
+) -> list[list[Any]]:
     """Over forward time from `end` to `begin`."""
     if isinstance(begin, mpmath.mpf) or isinstance(end, mpmath.mpf):
         found: dict[Any, list[list[Any]]] = {}
@@ -87,8 +94,12 @@ def _over_nodes(values: Any, length: Any) -> Any:
     return total * length if isinstance(length, np.ndarray) else float(total) * length
 
 
-def _flow(diffusion: PSLD | VP, linear: Block, shift: Block, begin: Any, end: Any) -> list[list[Any]]:
-    """Y: the flow of dz = (B + beta linear) z dt over reverse time, from forward time `begin` to `end`."""
+def _flow(
+    diffusion: PSLD | VP, linear: Block, shift: Block, begin: Any, end: Any
+) -> list[list[Any]]:
+    """Y: the flow of dz = (B + beta linear) z dt over reverse time, from forward time `begin` to
+    `end`.
+    """
     if isinstance(diffusion, VP):
         clock = diffusion.integral(begin) - diffusion.integral(end)
         return [[exp(shift[0][0] * (begin - end) + linear[0][0] * clock)]]
@@ -101,7 +112,8 @@ def _flow(diffusion: PSLD | VP, linear: Block, shift: Block, begin: Any, end: An
     span = begin - end
     most = max(float(np.max(np.abs(diffusion.beta(edge)))) for edge in (begin, end))
     size = max(
-        sum(float(np.max(np.abs(shift[i][j]))) + most * float(abs(linear[i][j])) for j in n) for i in n
+        sum(float(np.max(np.abs(shift[i][j]))) + most * float(abs(linear[i][j])) for j in n)
+        for i in n
     )
     parts = max(1, ceil(2 * size * float(np.max(span))))
     u = span / parts
@@ -143,7 +155,8 @@ def _commuting(
     """
     clock, span = diffusion.clock(diffusion.T - begin, begin - end), begin - end
     n = range(2)
-    if scaled:  # lambda I only stretches: it is kept apart, so that nothing is lost against a long clock
+    # lambda I only stretches: it is kept apart, so that nothing is lost against a long clock
+    if scaled:
         whole = [[clock * linear[i][j] for j in n] for i in n]
         growth = np.exp(shift[0][0] * span)
     else:
@@ -166,8 +179,8 @@ def _commuting(
 def covariance(process: PSLD, tau: Any) -> tuple[Any, Any, Any, Any]:
     """xx, xm, mm and the determinant of the kernel's covariance (hybrid: x_0 known, m_0 not).
 
-    The determinant is a sum of what the noise and the start contribute: near tau = 0 the products of the
-    entries would lose it.
+    The determinant is a sum of what the noise and the start contribute: near tau = 0 the products
+    of the entries would lose it.
     """
     (_, b), (_, d) = transition(process, tau)
     (xx, xm), (_, mm) = noise(process, tau)
@@ -201,7 +214,11 @@ def inverse_factor(process: PSLD | VP, name: str, tau: Any) -> list[list[Any]]:
     if isinstance(process, VP):
         return [[1 / process.sigma(tau)]]
     a, c, off, whole = _factor(process, name, tau)
-    return [[1 / a, -off / whole], [0, 1 / c]] if name == "lower" else [[1 / a, 0], [-off / whole, 1 / c]]
+    return (
+        [[1 / a, -off / whole], [0, 1 / c]]
+        if name == "lower"
+        else [[1 / a, 0], [-off / whole, 1 / c]]
+    )
 
 
 def _product(a: Any, b: Any) -> list[list[Any]]:

@@ -25,14 +25,22 @@ Start = str | tuple[Pair, Block]
 
 
 def global_errors(
-    scheme: Scheme, diffusion: Diffusion, target: Gaussian, steps: Sequence[int], eps: Any,
-    start: Start = "prior", name: GridName = "uniform", lambda_s: Any = None, limit: Flow | None = None,
-) -> dict[str, list[Any]]:  # fmt: skip
+    scheme: Scheme,
+    diffusion: Diffusion,
+    target: Gaussian,
+    steps: Sequence[int],
+    eps: Any,
+    start: Start = "prior",
+    name: GridName = "uniform",
+    lambda_s: Any = None,
+    limit: Flow | None = None,
+) -> dict[str, list[Any]]:
     """Scheme minus exact flow at time T - eps, for each number of steps on [0, T - eps].
 
-    Keys are the components and their products, as "x", "m", "xx", "xm", "mm": means and covariances.
-    `limit` replaces the exact flow as the reference, e.g. by the limit of a scheme with lambda_s != 1.
-    One number per entry of `steps`, an array over modes where the target has several.
+    Keys are the components and their products, as "x", "m", "xx", "xm", "mm": means and
+    covariances. `limit` replaces the exact flow as the reference, e.g. by the limit of a scheme
+    with lambda_s != 1. One number per entry of `steps`, an array over modes where the target has
+    several.
     """
     flow = limit or closed_flow(scheme.dynamics, diffusion, target, 0 * eps, diffusion.T - eps)
     exact = _named(scheme, *flow.push(*starting_law(diffusion, target, start)))
@@ -46,9 +54,16 @@ def global_errors(
 
 
 def global_orders(
-    scheme: Scheme, diffusion: Diffusion, target: Gaussian, steps: Sequence[int], eps: Any,
-    start: Start = "prior", name: GridName = "uniform", lambda_s: Any = None, limit: Flow | None = None,
-) -> dict[str, ObservedOrder]:  # fmt: skip
+    scheme: Scheme,
+    diffusion: Diffusion,
+    target: Gaussian,
+    steps: Sequence[int],
+    eps: Any,
+    start: Start = "prior",
+    name: GridName = "uniform",
+    lambda_s: Any = None,
+    limit: Flow | None = None,
+) -> dict[str, ObservedOrder]:
     """The observed order of every entry of `global_errors`, for a target of one mode.
 
     In float64 the round-off floor is taken as 1e-15 per step taken, at the finest; mpmath has none.
@@ -68,7 +83,9 @@ def global_orders(
 
 
 def slowest(orders: dict[str, ObservedOrder]) -> ObservedOrder:
-    """The order of the method: that of its slowest entry; a verdict that is no order comes first."""
+    """The order of the method: that of its slowest entry; a verdict that is no order comes
+    first.
+    """
     for verdict in ("diverges", "inconclusive"):
         for result in orders.values():
             if result.verdict == verdict:

@@ -30,7 +30,9 @@ def transition(process: PSLD | VP, tau: Any, start: Any = 0) -> tuple[tuple[Any,
 
 
 def noise(process: PSLD | VP, tau: Any) -> tuple[tuple[Any, ...], ...]:
-    """Covariance of z_tau given z_0, S - Phi S Phi^T with the stationary S, without the cancellation."""
+    """Covariance of z_tau given z_0, S - Phi S Phi^T with the stationary S, without the
+    cancellation.
+    """
     b = process.integral(tau)
     if isinstance(process, VP):
         return ((-expm1(-b),),)

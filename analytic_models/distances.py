@@ -1,4 +1,6 @@
-"""Distances between Gaussian laws in closed form: 2-Wasserstein, Kullback-Leibler, per mode and summed."""
+"""Distances between Gaussian laws in closed form: 2-Wasserstein, Kullback-Leibler, per mode and
+summed.
+"""
 
 from __future__ import annotations
 
@@ -49,8 +51,8 @@ def _over(value: Any, divisor: Any) -> Array:
 def kl_divergence(mean: Any, variance: Any, other_mean: Any, other: Any) -> Array:
     """KL(N(mean, variance) || N(other_mean, other)) per mode, in nats; scalars per mode.
 
-    Infinite where exactly one variance is 0 or `other` has diverged; 0 where both laws are the same point
-    mass.
+    Infinite where exactly one variance is 0 or `other` has diverged; 0 where both laws are the same
+    point mass.
     """
     p, q = np.asarray(variance, float), np.asarray(other, float)
     with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
@@ -63,7 +65,8 @@ def kl_divergence(mean: Any, variance: Any, other_mean: Any, other: Any) -> Arra
 
 
 def score_card(moments: Moments, diffusion: Diffusion, target: Gaussian) -> dict[str, Any]:
-    """Errors of a sampler's law against the data law at time 0, summed over modes; inf if it diverged.
+    """Errors of a sampler's law against the data law at time 0, summed over modes; inf if it
+    diverged.
 
     w2_x      2-Wasserstein distance of the position marginals, in units of the data
     w2        the same for the joint law of position and momentum (equal for VP)
@@ -73,7 +76,9 @@ def score_card(moments: Moments, diffusion: Diffusion, target: Gaussian) -> dict
     """
     mean, covariance = initial(diffusion, target)
     with np.errstate(over="ignore", invalid="ignore"):
-        x = wasserstein_squared(moments.mean[:1], _corner(moments.covariance), mean[:1], _corner(covariance))
+        x = wasserstein_squared(
+            moments.mean[:1], _corner(moments.covariance), mean[:1], _corner(covariance)
+        )
         joint = wasserstein_squared(moments.mean, moments.covariance, mean, covariance)
     x, joint = (np.where(np.isnan(value), np.inf, value) for value in (x, joint))
     positive = np.broadcast_to(np.asarray(target.variances) > 0, np.shape(x))

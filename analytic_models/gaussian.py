@@ -19,10 +19,14 @@ Case = tuple[Scheme, int, float | None]
 """Scheme, number of steps or evaluations, lambda_s."""
 
 
-def table(asked: Sequence[Case], problem: Problem, *, are_steps: bool, notes: Sequence[str] = ()) -> Table:
+def table(
+    asked: Sequence[Case], problem: Problem, *, are_steps: bool, notes: Sequence[str] = ()
+) -> Table:
     """The rows of all cases with what they refer to, and why those that blew up did."""
     made = tuple(rows(asked, problem, are_steps=are_steps))
-    columns = tuple(c for c in COLUMNS if c != "lambda_s" or any(value is not None for *_, value in asked))
+    columns = tuple(
+        c for c in COLUMNS if c != "lambda_s" or any(value is not None for *_, value in asked)
+    )
     return Table(made, columns, "\n".join((footnote(problem, made), *notes, *blow_ups(made))))
 
 
@@ -32,17 +36,22 @@ def schemes_of(
     dynamics: str | None,
     option: str = "model=",
 ) -> list[Scheme]:
-    """The schemes of names or words, all of one model. Raises ValueError as `as_scheme` does, or for two.
+    """The schemes of names or words, all of one model. Raises ValueError as `as_scheme` does, or
+    for two.
 
-    Without `model` a name belongs where it is found, PSLD first, and a word to PSLD; `option` is how the
-    model is given.
+    Without `model` a name belongs where it is found, PSLD first, and a word to PSLD; `option` is
+    how the model is given.
     """
     found = [as_scheme(text, model, dynamics) for text in texts]
     names = list(dict.fromkeys(s.model_name for s in found))
     if len(names) > 1:
         parts = ", ".join(f"{s.name} is a {s.model_name} scheme" for s in found)
         common = [name for name in MODEL_NAMES if _all_in(texts, name, dynamics)]
-        hint = f"; all of them exist in {' and in '.join(common)}: {option}{common[0]}" if common else ""
+        hint = (
+            f"; all of them exist in {' and in '.join(common)}: {option}{common[0]}"
+            if common
+            else ""
+        )
         raise ValueError(f"one table is for one model, but {parts}{hint or '; run them apart'}")
     return found
 
@@ -60,7 +69,9 @@ def readings(
     dynamics: str | None,
     option: str = "dynamics=",
 ) -> list[str]:
-    """One line for every word that would mean something else with the other dynamics, if none was given."""
+    """One line for every word that would mean something else with the other dynamics, if none was
+    given.
+    """
     if dynamics is not None:
         return []
     lines = []
@@ -78,10 +89,13 @@ def readings(
 
 
 def cases(
-    schemes: Sequence[Scheme], counts: Sequence[int], lambdas: Sequence[float | None],
+    schemes: Sequence[Scheme],
+    counts: Sequence[int],
+    lambdas: Sequence[float | None],
     option: str = "lambda_s",
-) -> list[Case]:  # fmt: skip
-    """Scheme, count and lambda_s of every row: a scheme in which lambda_s does not act has one per count.
+) -> list[Case]:
+    """Scheme, count and lambda_s of every row: a scheme in which lambda_s does not act has one per
+    count.
 
     Raises ValueError where lambda_s is given and acts in none of them.
     """
@@ -121,7 +135,9 @@ def footnote(problem: Problem, rows: Sequence[dict[str, Any]]) -> str:
     """What the table's numbers refer to."""
     modes = problem.target.variances.size
     if problem.process.model_name == "langevin":
-        law = "unit variance" if modes == 1 and problem.target.variances[0] == 1 else f"{modes} modes"
+        law = (
+            "unit variance" if modes == 1 and problem.target.variances[0] == 1 else f"{modes} modes"
+        )
         return f"{law}, start {problem.start}, uniform steps over T = {problem.process.T:g}"
     text = f"{modes} modes, start {problem.start}, {problem.grid} grid, eps {problem.eps:g}"
     text += ", denoising step" if problem.denoises else ", no denoising step"

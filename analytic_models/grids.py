@@ -23,8 +23,8 @@ def grid(name: str, steps: int, T: Any = 1.0, eps: Any = 1e-3) -> list[Any]:
     end = T - eps
     if eps > 0 and end == T:
         raise ValueError(
-            f"eps = {eps} vanishes beside T = {T}: T - eps rounds to T, and nothing would be left to "
-            "denoise; give 0, or 1e-15 T and more"
+            f"eps = {eps} vanishes beside T = {T}: T - eps rounds to T, and nothing would be left "
+            "to denoise; give 0, or 1e-15 T and more"
         )
     if name == "uniform":
         return [*(end * i / steps for i in range(steps)), end]  # i / n rounds, also past T

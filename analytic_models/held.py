@@ -1,7 +1,7 @@
 """A prediction held over a step, with numbers in: what it is, and the exact step that holds it.
 
-Closed forms where clock and kernel have them, else quadrature in lambda. gpu_samplers.held says all of it
-again, by quadrature in tau. Entries are floats, arrays over steps, or mpmath numbers.
+Closed forms where clock and kernel have them, else quadrature in lambda. gpu_samplers.held says all
+of it again, by quadrature in tau. Entries are floats, arrays over steps, or mpmath numbers.
 """
 
 from __future__ import annotations
@@ -49,7 +49,13 @@ def predicted(prediction: Prediction, process: PositionOnly, tau: Any) -> tuple[
 
 
 def hold(
-    op: Hold, process: PositionOnly, clock: Clock, eta: Any, begin: Any, end: Any, nodes: Sequence[Any]
+    op: Hold,
+    process: PositionOnly,
+    clock: Clock,
+    eta: Any,
+    begin: Any,
+    end: Any,
+    nodes: Sequence[Any],
 ) -> Step:
     """The step from forward time `begin` to `end` with predictions from the forward times `nodes`.
 
@@ -85,8 +91,9 @@ def refuse_ends(process: PositionOnly, begin: Any, end: Any) -> None:
     """Raise ValueError where a step would end without noise: lambda is infinite there."""
     if np.min(end) <= 0 or not np.min(process.alpha(begin)) > 0:
         raise ValueError(
-            f"a step from forward time {float(np.max(begin)):g} to {float(np.min(end)):g}: sigma is 0 at 0, "
-            "where a held prediction has no clock; end at eps > 0 (a last denoising step may go on to 0)"
+            f"a step from forward time {float(np.max(begin)):g} to {float(np.min(end)):g}: sigma "
+            "is 0 at 0, where a held prediction has no clock; end at eps > 0 (a last denoising "
+            "step may go on to 0)"
         )
 
 
@@ -105,11 +112,18 @@ def weights(places: Sequence[Any], moments: Sequence[Any]) -> tuple[Any, ...]:
 
 
 def _moments(
-    prediction: Prediction, process: PositionOnly, clock: Clock, more: Any, begin: Any, end: Any, count: int
+    prediction: Prediction,
+    process: PositionOnly,
+    clock: Clock,
+    more: Any,
+    begin: Any,
+    end: Any,
+    count: int,
 ) -> tuple[list[Any], Any]:
     """The moments I_0, ... of the kernel, and the kernel at the end, both per unit of theta.
 
-    The kernel takes theta as measured in lambda, or in tau for the velocity, at the end of the stretch.
+    The kernel takes theta as measured in lambda, or in tau for the velocity, at the end of the
+    stretch.
     """
     h = process.log_snr(end) - process.log_snr(begin)
     alpha, sigma = process.alpha(end), process.sigma(end)
@@ -134,7 +148,9 @@ def _moments(
     if not isinstance(begin, np.ndarray):
         return _integrals(prediction, process, clock, more, begin, end, count), at_end
     pairs = zip(begin.flat, end.flat, strict=True)
-    rows = [_integrals(prediction, process, clock, more, float(a), float(b), count) for a, b in pairs]
+    rows = [
+        _integrals(prediction, process, clock, more, float(a), float(b), count) for a, b in pairs
+    ]
     return [np.reshape([row[k] for row in rows], begin.shape) for k in range(count)], at_end
 
 
@@ -160,9 +176,17 @@ def _powers(a: Any, count: int) -> list[Any]:
 
 
 def _integrals(
-    prediction: Prediction, process: PositionOnly, clock: Clock, more: Any, begin: Any, end: Any, count: int
+    prediction: Prediction,
+    process: PositionOnly,
+    clock: Clock,
+    more: Any,
+    begin: Any,
+    end: Any,
+    count: int,
 ) -> list[Any]:
-    """The moments by quadrature in lambda (the velocity's in tau), panel by panel between the kinks."""
+    """The moments by quadrature in lambda (the velocity's in tau), panel by panel between the
+    kinks.
+    """
     own: Clock = "tau" if prediction is Prediction.VELOCITY else "lambda"
     first, last = process.clock_at(clock, begin), process.clock_at(clock, end)
     stop = process.log_snr(end)
@@ -176,7 +200,9 @@ def _integrals(
             case Prediction.EPS:
                 return -more * process.sigma(end) * of("exp", stop - u), theta
             case Prediction.SCORE:
-                return more * process.alpha(end) * process.sigma(tau) ** 2 / process.alpha(tau), theta
+                return more * process.alpha(end) * process.sigma(tau) ** 2 / process.alpha(
+                    tau
+                ), theta
             case Prediction.VELOCITY:
                 return 1 + 0 * u, theta
             case _:

@@ -1,13 +1,14 @@
-"""Whether a run blew up because its steps are beyond the stability limit, and which of them shows it.
+"""Whether a run blew up because its steps are beyond the stability limit, and which of them shows
+it.
 
-An inaccurate run is not unstable. Three things make one so, in the same mode: its law has left every
-scale that the exact law has on the way; a step is beyond stability, with coefficients frozen at its
-first or its last evaluation; and what such steps multiply by beyond what is right comes up to that
-growth. A few long steps do it by their norm rather than by their eigenvalues.
+An inaccurate run is not unstable. Three things make one so, in the same mode: its law has left
+every scale that the exact law has on the way; a step is beyond stability, with coefficients frozen
+at its first or its last evaluation; and what such steps multiply by beyond what is right comes up
+to that growth. A few long steps do it by their norm rather than by their eigenvalues.
 
-Where the exact frozen flow contracts, a step is beyond stability that is longer than the largest stable
-one. Where it expands there is none, since growth is right; a step is beyond stability there if its
-spectral radius outgrows the exact factor exp(g h) by more than that factor itself.
+Where the exact frozen flow contracts, a step is beyond stability that is longer than the largest
+stable one. Where it expands there is none, since growth is right; a step is beyond stability there
+if its spectral radius outgrows the exact factor exp(g h) by more than that factor itself.
 """
 
 from __future__ import annotations
@@ -43,13 +44,17 @@ LOOKED_AT = 100
 
 
 BEYOND = 2.0
-"""A step that grows at this many times the exact rate, or at all where there is none, is beyond stability."""
+"""A step that grows at this many times the exact rate, or at all where there is none, is beyond
+stability.
+"""
 ROUND_OFF = 1e-9
 """Growth in a step that counts as none."""
 
 
 class _Step(NamedTuple):
-    """What steps, its frozen forward time, how far it steps, and for how many of its like it stands."""
+    """What steps, its frozen forward time, how far it steps, and for how many of its like it
+    stands.
+    """
 
     scheme: Scheme
     tau: float
@@ -67,12 +72,14 @@ class _Worst(NamedTuple):
 
 @dataclass(frozen=True)
 class Unstable:
-    """The step that goes furthest beyond stability: its length and the limit there, in forward time.
+    """The step that goes furthest beyond stability: its length and the limit there, in forward
+    time.
 
-    `limit` is None where the exact flow expands: growth is right there, and no step too long by itself.
-    `factor` is the step's spectral radius, `exact` the exact flow's: how much either multiplies.
-    `components` are those of the state that exploded: the momentum may do so in the last step alone.
-    `tau` is the forward time of the evaluation that shows it; `mode` counts from 0.
+    `limit` is None where the exact flow expands: growth is right there, and no step too long by
+    itself. `factor` is the step's spectral radius, `exact` the exact flow's: how much either
+    multiplies. `components` are those of the state that exploded: the momentum may do so in the
+    last step alone. `tau` is the forward time of the evaluation that shows it; `mode` counts from
+    0.
     """
 
     step: float
@@ -86,13 +93,17 @@ class Unstable:
 
 
 def instability(
-    scheme: Scheme, diffusion: Diffusion, target: Gaussian, times: Sequence[float], moments: Moments,
+    scheme: Scheme,
+    diffusion: Diffusion,
+    target: Gaussian,
+    times: Sequence[float],
+    moments: Moments,
     denoise: bool,
-) -> Unstable | None:  # fmt: skip
+) -> Unstable | None:
     """Why the run on the grid `times` that ended at `moments` exploded, or None where it did not.
 
-    None also for schemes without limits (`has_limits`), and where it exploded without a step beyond its
-    limit. The denoising step counts as a step.
+    None also for schemes without limits (`has_limits`), and where it exploded without a step beyond
+    its limit. The denoising step counts as a step.
     """
     if not has_limits(scheme):
         return None
@@ -115,12 +126,16 @@ def instability(
             found = worst[k]
             if found is None or radius[k] - right[k] > found.radius - found.right:
                 worst[k] = _Worst(float(radius[k]), float(right[k]), step)
-    causes = [(found, k) for k, found in enumerate(worst) if found and growth[k] >= math.log(EXPLODED) / 2]
+    causes = [
+        (found, k) for k, found in enumerate(worst) if found and growth[k] >= math.log(EXPLODED) / 2
+    ]
     if not causes:
         return None
     found, worse = max(causes, key=lambda cause: cause[0].radius - cause[0].right)
     stepper, tau, h, _ = found.step
-    limit = float(largest_stable_step(stepper, diffusion, variances[worse : worse + 1], tau, 2 * h)[0])
+    limit = float(
+        largest_stable_step(stepper, diffusion, variances[worse : worse + 1], tau, 2 * h)[0]
+    )
     components = tuple(scheme.model.components[i] for i in np.flatnonzero(exploded.any(axis=1)))
     return Unstable(
         step=h,
@@ -135,7 +150,9 @@ def instability(
 
 
 def _norm(matrix: NDArray[np.float64], diffusion: Diffusion) -> NDArray[np.float64]:
-    """The most that the state's block stretches a vector, components in units of the stationary law."""
+    """The most that the state's block stretches a vector, components in units of the stationary
+    law.
+    """
     unit = np.sqrt(np.array(diffusion.stationary, dtype=np.float64))
     block = matrix[..., : len(unit), : len(unit)] * unit / unit[:, None]
     safe = np.clip(np.where(np.isfinite(block), block, LARGE**0.25), -(LARGE**0.25), LARGE**0.25)
@@ -145,7 +162,9 @@ def _norm(matrix: NDArray[np.float64], diffusion: Diffusion) -> NDArray[np.float
 def _exploded(
     diffusion: Diffusion, target: Gaussian, times: Sequence[float], moments: Moments
 ) -> NDArray[np.bool_]:
-    """Components (rows) and modes whose spread about 0 is EXPLODED times the largest it should ever have."""
+    """Components (rows) and modes whose spread about 0 is EXPLODED times the largest it should ever
+    have.
+    """
     taus = diffusion.T - np.append(np.asarray(times), diffusion.T)
     mean, law = marginal(diffusion, target, taus[:, None])
     result = np.zeros((len(diffusion.stationary), np.size(target.variances)), dtype=bool)
@@ -158,8 +177,12 @@ def _exploded(
     return result
 
 
-def _steps(scheme: Scheme, diffusion: Diffusion, times: Sequence[float], denoise: bool) -> list[_Step]:
-    """The steps that are looked at, each with the score frozen at its first and at its last evaluation."""
+def _steps(
+    scheme: Scheme, diffusion: Diffusion, times: Sequence[float], denoise: bool
+) -> list[_Step]:
+    """The steps that are looked at, each with the score frozen at its first and at its last
+    evaluation.
+    """
     n = len(times) - 1
     places = np.unique(np.linspace(0, n - 1, min(n, LOOKED_AT)).astype(int))
     latest = float(max(op.at for op in scheme.word if op.letter == "S"))

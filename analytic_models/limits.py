@@ -15,8 +15,11 @@ from splitting_analysis.schemes import Scheme
 COLUMNS = ("scheme", "tau", "largest_step", "mode", "variance")
 
 
-def limits(schemes: Sequence[Scheme], diffusion: Diffusion, variances: Any, times: Sequence[float]) -> Table:
-    """A row per scheme and time: the shortest of the largest stable steps over the variances, and its mode.
+def limits(
+    schemes: Sequence[Scheme], diffusion: Diffusion, variances: Any, times: Sequence[float]
+) -> Table:
+    """A row per scheme and time: the shortest of the largest stable steps over the variances, and
+    its mode.
 
     Raises ValueError for a time outside [0, T], and as `largest_stable_step`.
     """
@@ -27,10 +30,17 @@ def limits(schemes: Sequence[Scheme], diffusion: Diffusion, variances: Any, time
                 raise ValueError(f"tau = {tau}: forward time lies in [0, T = {diffusion.T:g}]")
             steps = largest_stable_step(scheme, diffusion, values, tau)
             mode = 0 if np.isnan(steps).all() else int(np.nanargmin(steps))
-            rows.append({
-                "scheme": scheme.name, "word": str(scheme.word), "model": scheme.model_name,
-                "dynamics": scheme.dynamics, "tau": tau, "largest_step": float(steps[mode]), "mode": mode,
-                "variance": float(values[mode]),
-            })  # fmt: skip
+            rows.append(
+                {
+                    "scheme": scheme.name,
+                    "word": str(scheme.word),
+                    "model": scheme.model_name,
+                    "dynamics": scheme.dynamics,
+                    "tau": tau,
+                    "largest_step": float(steps[mode]),
+                    "mode": mode,
+                    "variance": float(values[mode]),
+                }
+            )
     note = f"shortest over {values.size} mode{'s' * (values.size > 1)}, coefficients frozen at tau"
     return Table(tuple(rows), COLUMNS, note, ("tau", "largest_step"))

@@ -33,7 +33,9 @@ MOST_HALVINGS = 12
 
 @dataclass(frozen=True)
 class Flow:
-    """z -> matrix z + shift + N(0, noise) over a stretch of reverse time; entries (d,) or scalars."""
+    """z -> matrix z + shift + N(0, noise) over a stretch of reverse time; entries (d,) or
+    scalars.
+    """
 
     matrix: Block
     shift: Pair
@@ -42,12 +44,17 @@ class Flow:
     def push(self, mean: Pair, covariance: Block) -> tuple[Pair, Block]:
         """The law N(mean, covariance) after the flow."""
         moved = tuple(
-            row[0] + r for row, r in zip(_times(self.matrix, _column(mean)), self.shift, strict=True)
+            row[0] + r
+            for row, r in zip(_times(self.matrix, _column(mean)), self.shift, strict=True)
         )
-        return moved, _plus(_times(_times(self.matrix, covariance), _transposed(self.matrix)), self.noise)
+        return moved, _plus(
+            _times(_times(self.matrix, covariance), _transposed(self.matrix)), self.noise
+        )
 
 
-def closed_flow(dynamics: Dynamics, diffusion: Diffusion, target: Gaussian, t0: Any, t1: Any) -> Flow:
+def closed_flow(
+    dynamics: Dynamics, diffusion: Diffusion, target: Gaussian, t0: Any, t1: Any
+) -> Flow:
     """Route 1: the exact reverse flow from reverse time t0 to t1 > t0 in closed form.
 
     A zero variance at t1 = T is no obstacle, except to the probability flow of CLD (Gamma = 0).
@@ -67,7 +74,8 @@ def closed_flow(dynamics: Dynamics, diffusion: Diffusion, target: Gaussian, t0: 
     mean0, sigma0 = marginal(own, target, early)
     mean1, sigma1 = marginal(own, target, late)
     if dynamics == "ode":
-        if isinstance(own, PSLD) and own.Gamma == 0:  # x and m become one: no Cholesky factor in the limit
+        # x and m become one: no Cholesky factor in the limit
+        if isinstance(own, PSLD) and own.Gamma == 0:
             score(diffusion, target, diffusion.T - t1)
         matrix = _probability_flow(own, target, early, late, sigma0, sigma1)
         noise = tuple(tuple(0 * entry for entry in row) for row in sigma0)
@@ -108,7 +116,9 @@ def _probability_flow(
 
 
 def _angular_velocity(own: PSLD, target: Gaussian, u: Any) -> Any:
-    """-(L^-1 (K L - L'))_{xm} with K = F + D Sigma^-1 / 2; L' drops out, as L is lower triangular."""
+    """-(L^-1 (K L - L'))_{xm} with K = F + D Sigma^-1 / 2; L' drops out, as L is lower
+    triangular.
+    """
     (p, q), (_, r) = marginal(own, target, u)[1]
     det = p * r - q * q
     if not np.min(det) > 0:
@@ -121,7 +131,9 @@ def _angular_velocity(own: PSLD, target: Gaussian, u: Any) -> Any:
 
 
 def _integral(f: Callable[[Any], Any], a: Any, b: Any) -> Any:
-    """The integral over [a, b], 0 <= a < b, to round-off; u = v^2 removes an u^-1/2 singularity at 0."""
+    """The integral over [a, b], 0 <= a < b, to round-off; u = v^2 removes an u^-1/2 singularity at
+    0.
+    """
     low, high = _sqrt(a), _sqrt(b)
     if isinstance(b, mpmath.mpf):
         points = [high]  # panels that double in length: the integrand varies on the scale of v
@@ -130,15 +142,25 @@ def _integral(f: Callable[[Any], Any], a: Any, b: Any) -> Any:
         return mpmath.quad(lambda v: 2 * v * f(v * v), [low, *reversed(points)])
     adaptive: Any = quad_vec  # its stubs know no functions of one array
     value, error, info = adaptive(
-        lambda v: 2 * v * f(v * v), low, high, epsabs=1e-14, epsrel=1e-13, norm="max", full_output=True,
+        lambda v: 2 * v * f(v * v),
+        low,
+        high,
+        epsabs=1e-14,
+        epsrel=1e-13,
+        norm="max",
+        full_output=True,
         limit=2000,
-    )  # fmt: skip
+    )
     if not (info.success or error < 1e-10):
-        raise ValueError(f"the rotation angle over clock [{a}, {b}] did not converge: {info.message}")
+        raise ValueError(
+            f"the rotation angle over clock [{a}, {b}] did not converge: {info.message}"
+        )
     return value
 
 
-def _langevin(dynamics: Dynamics, diffusion: Langevin, target: Gaussian, h: Any) -> tuple[Block, Block]:
+def _langevin(
+    dynamics: Dynamics, diffusion: Langevin, target: Gaussian, h: Any
+) -> tuple[Block, Block]:
     """exp(h [[0, 1], [-1/C, -gamma]]) by its eigenvalues, and Q = S - R S R^T, S = diag(C, 1)."""
     stiffness = 1 / target.variances
     r = (diffusion.gamma if dynamics == "sde" else 0 * diffusion.gamma) / (2 + 0 * h)
@@ -167,9 +189,14 @@ def _cosh_sinhc(d2: Any, h: Any) -> tuple[Any, Any]:
 
 
 def integrated_flow(
-    dynamics: Dynamics, diffusion: Diffusion, target: Gaussian, t0: Any, t1: Any,
-    lambda_s: Any = 1, tolerance: Any = None,
-) -> Flow:  # fmt: skip
+    dynamics: Dynamics,
+    diffusion: Diffusion,
+    target: Gaussian,
+    t0: Any,
+    t1: Any,
+    lambda_s: Any = 1,
+    tolerance: Any = None,
+) -> Flow:
     """Route 2: R' = A R, r' = A r + a, Q' = A Q + Q A^T + D along the reverse drift A z + a.
 
     `lambda_s` (a number, or a function of reverse time) scales the position noise; 1 is the exact
@@ -187,7 +214,9 @@ def integrated_flow(
         matrix, shift, noise = _unpack(flat, n)
         h, g = score(diffusion, target, diffusion.T - t)
         rate = diffusion.beta(diffusion.T - t)
-        a = tuple(tuple(rate * (linear[i][j] + weights[i] * h[i][j]) for j in range(n)) for i in range(n))
+        a = tuple(
+            tuple(rate * (linear[i][j] + weights[i] * h[i][j]) for j in range(n)) for i in range(n)
+        )
         scale = lambda_s(t) if callable(lambda_s) else lambda_s
         moved = _times(a, _column(shift))
         half = _times(a, noise)
@@ -204,12 +233,20 @@ def integrated_flow(
     start = [zero + int(i == j) for i in range(n) for j in range(n)]
     start += [zero] * (n + n * (n + 1) // 2)
     if isinstance(zero, mpmath.mpf):
-        return Flow(*_unpack(_extrapolated(slope, start, t0, t1, tolerance or 1e3 * mpmath.mp.eps), n))
+        return Flow(
+            *_unpack(_extrapolated(slope, start, t0, t1, tolerance or 1e3 * mpmath.mp.eps), n)
+        )
     shape = (len(start), *np.shape(zero))
     solution = solve_ivp(
-        lambda t, y: np.ravel([np.broadcast_to(e, shape[1:]) for e in slope(t, list(y.reshape(shape)))]),
-        (t0, t1), np.ravel(start), method="DOP853", rtol=tolerance or 1e-13, atol=1e-16,
-    )  # fmt: skip
+        lambda t, y: np.ravel(
+            [np.broadcast_to(e, shape[1:]) for e in slope(t, list(y.reshape(shape)))]
+        ),
+        (t0, t1),
+        np.ravel(start),
+        method="DOP853",
+        rtol=tolerance or 1e-13,
+        atol=1e-16,
+    )
     if not solution.success:
         raise ValueError(f"the moment equations could not be integrated: {solution.message}")
     return Flow(*_unpack(list(solution.y[:, -1].reshape(shape)), n))
@@ -231,13 +268,15 @@ def _extrapolated(
     tolerance: Any,
     halvings: int = 0,
 ) -> list[Any]:
-    """Gragg's midpoint rule with 2, 4, 6, ... steps, extrapolated in h^2 (Hairer, Norsett & Wanner, II.9).
+    """Gragg's midpoint rule with 2, 4, 6, ... steps, extrapolated in h^2 (Hairer, Norsett & Wanner,
+    II.9).
 
     A step that has not converged after MOST_COLUMNS is halved, at most MOST_HALVINGS times.
     """
     if halvings > MOST_HALVINGS:
         raise ValueError(
-            f"the moment equations could not be integrated to {mpmath.nstr(tolerance, 3)} at t = {a}"
+            f"the moment equations could not be integrated to {mpmath.nstr(tolerance, 3)} at t = "
+            f"{a}"
         )
     table: list[list[Any]] = []
     for column in range(MOST_COLUMNS):
@@ -317,7 +356,9 @@ def _times(a: Block, b: Block) -> Block:
 
 
 def _plus(a: Block, b: Block, factor: int = 1) -> Block:
-    return tuple(tuple(x + factor * y for x, y in zip(r, s, strict=True)) for r, s in zip(a, b, strict=True))
+    return tuple(
+        tuple(x + factor * y for x, y in zip(r, s, strict=True)) for r, s in zip(a, b, strict=True)
+    )
 
 
 def _transposed(a: Block) -> Block:
@@ -329,7 +370,9 @@ def _column(values: Pair) -> Block:
 
 
 def _diagonal(values: Pair) -> Block:
-    return tuple(tuple(v if i == j else 0 * v for j in range(len(values))) for i, v in enumerate(values))
+    return tuple(
+        tuple(v if i == j else 0 * v for j in range(len(values))) for i, v in enumerate(values)
+    )
 
 
 def _identity(n: int) -> Block:

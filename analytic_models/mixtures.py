@@ -1,8 +1,10 @@
-"""Targets that are not Gaussian: mixtures of isotropic Gaussians, and a data set, which is one of zero width.
+"""Targets that are not Gaussian: mixtures of isotropic Gaussians, and a data set, which is one of
+zero width.
 
-Every component stays Gaussian under the forward process, so score and density are exact at every time
-(theory, section 1): s(z, tau) = -sum_k r_k(z) Sigma_k^-1 (z - Phi mu_k), r_k the shares of the components in
-the density at z. States are (n, batch, d), position first; Langevin's the position alone, (1, batch, d).
+Every component stays Gaussian under the forward process, so score and density are exact at every
+time (theory, section 1): s(z, tau) = -sum_k r_k(z) Sigma_k^-1 (z - Phi mu_k), r_k the shares of the
+components in the density at z. States are (n, batch, d), position first; Langevin's the position
+alone, (1, batch, d).
 """
 
 from __future__ import annotations
@@ -24,9 +26,9 @@ Array = NDArray[np.float64]
 class Mixture:
     """The data law sum_k weights[k] N(means[k], variances[k] I).
 
-    weights (k,), means (k, d), variances (k,) or a number. Weights are relative: they are kept divided by
-    their sum. Raises ValueError for shapes that do not fit, weights that are not positive, variances below 0,
-    or what is not finite.
+    weights (k,), means (k, d), variances (k,) or a number. Weights are relative: they are kept
+    divided by their sum. Raises ValueError for shapes that do not fit, weights that are not
+    positive, variances below 0, or what is not finite.
     """
 
     weights: Any
@@ -43,14 +45,18 @@ class Mixture:
         if weights.shape != (k,):
             raise ValueError(f"{k} means take {k} weights, not shape {weights.shape}")
         if variances.shape not in ((), (k,)):
-            raise ValueError(f"{k} means take {k} variances or one number, not shape {variances.shape}")
+            raise ValueError(
+                f"{k} means take {k} variances or one number, not shape {variances.shape}"
+            )
         for name, bad, right in (
             ("means", ~np.isfinite(means).all(1), "finite"),
             ("weights", ~(np.isfinite(weights) & (weights > 0)), "finite and > 0"),
             ("variances", ~(np.isfinite(variances) & (variances >= 0)), "finite and >= 0"),
         ):
             if bad.any():
-                raise ValueError(f"component {np.argmax(bad)} of the mixture: its {name} must be {right}")
+                raise ValueError(
+                    f"component {np.argmax(bad)} of the mixture: its {name} must be {right}"
+                )
         object.__setattr__(self, "weights", weights / weights.sum())
         object.__setattr__(self, "means", means)
         object.__setattr__(self, "variances", np.broadcast_to(variances, (k,)))
@@ -76,24 +82,33 @@ def data_set(images: Any) -> Mixture:
 def score(diffusion: Diffusion, target: Mixture, state: Array, tau: float) -> Array:
     """The exact score in the shape of `state`, (n, batch, d); Langevin's is the same at every tau.
 
-    Raises ValueError for another shape, and where a component has no density (zero variance at tau = 0).
+    Raises ValueError for another shape, and where a component has no density (zero variance at tau
+    = 0).
     """
     return np.stack([s for s, _ in _samples(diffusion, target, state, tau)], axis=1)
 
 
 def log_density(diffusion: Diffusion, target: Mixture, state: Array, tau: float) -> Array:
-    """log p_tau at the states, (batch,); Langevin: of the position. Raises ValueError as `score` does."""
+    """log p_tau at the states, (batch,); Langevin: of the position. Raises ValueError as `score`
+    does.
+    """
     return np.array([p for _, p in _samples(diffusion, target, state, tau)])
 
 
-def _samples(diffusion: Diffusion, target: Mixture, state: Array, tau: float) -> list[tuple[Array, float]]:
+def _samples(
+    diffusion: Diffusion, target: Mixture, state: Array, tau: float
+) -> list[tuple[Array, float]]:
     """Score (n, d) and log density of every state."""
     centres, precisions = _components(diffusion, target, tau)
     n, _, d = centres.shape
     state = np.asarray(state, dtype=np.float64)
     if state.ndim != 3 or (len(state), state.shape[2]) != (n, d):
-        raise ValueError(f"states under {diffusion.model_name} are ({n}, batch, {d}), not {state.shape}")
-    scale = np.log(target.weights) + (np.linalg.slogdet(precisions)[1] - n * np.log(2 * np.pi)) * d / 2
+        raise ValueError(
+            f"states under {diffusion.model_name} are ({n}, batch, {d}), not {state.shape}"
+        )
+    scale = (
+        np.log(target.weights) + (np.linalg.slogdet(precisions)[1] - n * np.log(2 * np.pi)) * d / 2
+    )
     found = []
     # One state at a time: all differences at once would be (n, batch, k, d).
     for b in range(state.shape[1]):
@@ -112,7 +127,8 @@ def _components(diffusion: Diffusion, target: Mixture, tau: float) -> tuple[Arra
     fixed = diffusion.model_name == "langevin"
     if (fixed or tau == 0) and not np.all(target.variances > 0):
         raise ValueError(
-            f"component {np.argmin(target.variances)} has variance 0 and no score at forward time {tau:g}; "
+            f"component {np.argmin(target.variances)} has variance 0 and no score at forward time "
+            f"{tau:g}; "
             "give it a positive variance" + ("" if fixed else ", or end at eps > 0")
         )
     # One mode per component; the mean 1 shows what multiplies a mean.
@@ -121,7 +137,11 @@ def _components(diffusion: Diffusion, target: Mixture, tau: float) -> tuple[Arra
     blocks, _ = gaussian_score(diffusion, widths, tau)
     if fixed:
         scales, blocks = scales[:1], ((blocks[1][0],),)
-    rows = [np.broadcast_to(-np.asarray(entry), target.variances.shape) for row in blocks for entry in row]
+    rows = [
+        np.broadcast_to(-np.asarray(entry), target.variances.shape)
+        for row in blocks
+        for entry in row
+    ]
     n = len(blocks)
     centres = np.stack([np.asarray(a * target.means, dtype=np.float64) for a in scales])
     return centres, np.stack(rows, axis=-1).reshape(-1, n, n)

@@ -1,4 +1,5 @@
-"""Mean and covariance of any word on a Gaussian target, pushed exactly: no Monte Carlo, no asymptotics.
+"""Mean and covariance of any word on a Gaussian target, pushed exactly: no Monte Carlo, no
+asymptotics.
 
 The score is affine there, so every op is an affine map plus Gaussian noise. A step is run once on
 *forms*, sparse linear combinations of its inputs (state, carried score, the constant 1, fresh
@@ -48,7 +49,8 @@ CACHED = 3 * 2**12
 
 @dataclass(frozen=True)
 class StepMap:
-    """One step: component i becomes forms[i], over z_j = ("z", j), carried ("s", j), `CONSTANT`, and noise.
+    """One step: component i becomes forms[i], over z_j = ("z", j), carried ("s", j), `CONSTANT`,
+    and noise.
 
     `score` are the forms of the score held at the end; noise element ("n", k, i) belongs to block
     k with covariance noise[k]; blocks are independent. `kept` are the forms of the predictions that
@@ -65,7 +67,9 @@ class StepMap:
 
 @dataclass(frozen=True)
 class Moments:
-    """Law of a sampler's output: mean[i], covariance[i][j] with entries (d,); evaluations counted."""
+    """Law of a sampler's output: mean[i], covariance[i][j] with entries (d,); evaluations
+    counted.
+    """
 
     mean: Pair
     covariance: Block
@@ -85,9 +89,15 @@ def add_scaled(into: Form, factor: Any, form: Form) -> None:
 
 
 def one_step(
-    scheme: Scheme, diffusion: Diffusion, t: Any, h: Any, score_at: Callable[[Any], Affine],
-    lambda_s: Lambda = None, earlier: Sequence[Any] = (), ready: Mapping[int, Map] = MappingProxyType({}),
-) -> StepMap:  # fmt: skip
+    scheme: Scheme,
+    diffusion: Diffusion,
+    t: Any,
+    h: Any,
+    score_at: Callable[[Any], Affine],
+    lambda_s: Lambda = None,
+    earlier: Sequence[Any] = (),
+    ready: Mapping[int, Map] = MappingProxyType({}),
+) -> StepMap:
     """The exact map of one step from reverse time t over h. `score_at(tau)` gives the affine score.
 
     `earlier` are the forward times of the predictions kept from the steps before, oldest first.
@@ -114,15 +124,22 @@ def one_step(
                 for weight, drift in zip(op.weights, drifts, strict=True):
                     if weight:
                         for i in range(n):
-                            add_scaled(state[i], h * weight.numerator / weight.denominator, drift[i])
+                            add_scaled(
+                                state[i], h * weight.numerator / weight.denominator, drift[i]
+                            )
             case Advance():
                 moved = ready.get(op.index) or advance(scheme, diffusion, op, t, h, lambda_s)
                 state = _moved(moved, state, held, len(noise))
                 if moved.noise is not None:
                     noise.append(moved.noise)
             case Hold():
-                ends = _time(scheme, diffusion, t, h, op.start), _time(scheme, diffusion, t, h, op.stop)
-                form, added = _held(scheme, diffusion, op, ends, (start if op.restarts else state)[0], kept)
+                ends = (
+                    _time(scheme, diffusion, t, h, op.start),
+                    _time(scheme, diffusion, t, h, op.stop),
+                )
+                form, added = _held(
+                    scheme, diffusion, op, ends, (start if op.restarts else state)[0], kept
+                )
                 if scheme.noise_level:  # a stretch has one noise, however often it is advanced
                     block = blocks.setdefault((op.start, op.stop), len(noise))
                     noise += [((added,),)] if block == len(noise) else []
@@ -131,16 +148,25 @@ def one_step(
             case _:
                 assert_never(op)
     return StepMap(
-        tuple(state), held, tuple(noise), program.evaluations,
+        tuple(state),
+        held,
+        tuple(noise),
+        program.evaluations,
         tuple(kept[max(0, len(kept) - program.history) :]),
-    )  # fmt: skip
+    )
 
 
 def _held(
-    scheme: Scheme, diffusion: Diffusion, op: Hold, ends: tuple[Any, Any], before: Form,
+    scheme: Scheme,
+    diffusion: Diffusion,
+    op: Hold,
+    ends: tuple[Any, Any],
+    before: Form,
     kept: Sequence[tuple[Any, Form]],
-) -> tuple[Form, Any]:  # fmt: skip
-    """The state after a step that holds the last of the predictions kept, and the variance of its noise."""
+) -> tuple[Form, Any]:
+    """The state after a step that holds the last of the predictions kept, and the variance of its
+    noise.
+    """
     through = kept[-op.through :]
     process, eta = _position_only(diffusion), _number(scheme.noise_level, ends[0])
     step = hold(op, process, scheme.in_clock, eta, *ends, [tau for tau, _ in through])
@@ -156,7 +182,10 @@ def _time(scheme: Scheme, diffusion: Diffusion, t: Any, h: Any, at: Fraction) ->
     if scheme.in_clock == "tau" or at.denominator == 1:
         return diffusion.T - t - at.numerator * h / at.denominator
     process, clock = _position_only(diffusion), scheme.in_clock
-    first, last = process.clock_at(clock, diffusion.T - t), process.clock_at(clock, diffusion.T - t - h)
+    first, last = (
+        process.clock_at(clock, diffusion.T - t),
+        process.clock_at(clock, diffusion.T - t - h),
+    )
     return process.tau_at(clock, first + at.numerator * (last - first) / at.denominator)
 
 
@@ -169,7 +198,11 @@ def _position_only(diffusion: Diffusion) -> PositionOnly:
 
 def _number(value: Fraction, like: Any) -> Any:
     """A fraction in the arithmetic of another number."""
-    return (like / like if not isinstance(like, np.ndarray) else 1) * value.numerator / value.denominator
+    return (
+        (like / like if not isinstance(like, np.ndarray) else 1)
+        * value.numerator
+        / value.denominator
+    )
 
 
 def _predicted(
@@ -227,9 +260,14 @@ def _drift(
 
 
 def run(
-    scheme: Scheme, diffusion: Diffusion, target: Gaussian, times: Sequence[Any],
-    start: str | tuple[Pair, Block] = "prior", denoise: bool = True, lambda_s: Lambda = None,
-) -> Moments:  # fmt: skip
+    scheme: Scheme,
+    diffusion: Diffusion,
+    target: Gaussian,
+    times: Sequence[Any],
+    start: str | tuple[Pair, Block] = "prior",
+    denoise: bool = True,
+    lambda_s: Lambda = None,
+) -> Moments:
     """Push mean and covariance through all steps of the grid `times` (n + 1 reverse times).
 
     `start` is "prior" (stationary law), "pT" (the exact law at the first time), or a mean and
@@ -238,7 +276,9 @@ def run(
     T). Raises ValueError where the grid is bad, a score does not exist, or a step is too long.
     """
     if scheme.model_name != diffusion.model_name:
-        raise ValueError(f"{scheme.name} is a {scheme.model_name} scheme, not one for {diffusion.model_name}")
+        raise ValueError(
+            f"{scheme.name} is a {scheme.model_name} scheme, not one for {diffusion.model_name}"
+        )
     check_times(times, diffusion.T)
     refuse_denoising(scheme, denoise and times[-1] < diffusion.T)
     counted = 0
@@ -249,7 +289,10 @@ def run(
         return score(diffusion, target, tau)
 
     mean, covariance = starting_law(diffusion, target, start, times[0])
-    mean, covariance = tuple(map(_plain, mean)), tuple(tuple(map(_plain, row)) for row in covariance)
+    mean, covariance = (
+        tuple(map(_plain, mean)),
+        tuple(tuple(map(_plain, row)) for row in covariance),
+    )
     size = len(mean)
     keys: list[Any] = [("z", i) for i in range(size)]
     holds, history = bool(scheme.program.holds), scheme.program.history
@@ -257,9 +300,12 @@ def run(
     if scheme.carries_score:
         kept = [diffusion.T - times[0]] if holds else []
         keys += [("p", 0)] if holds else [("s", i) for i in range(size)]
-        mean, covariance = _with_score(scheme, diffusion, mean, covariance, score_at, diffusion.T - times[0])
+        mean, covariance = _with_score(
+            scheme, diffusion, mean, covariance, score_at, diffusion.T - times[0]
+        )
     tables, done = conjugate_tables(scheme, diffusion, target, times), 0
-    with np.errstate(over="ignore", invalid="ignore"):  # a scheme beyond its stability ends at inf or nan
+    # a scheme beyond its stability ends at inf or nan
+    with np.errstate(over="ignore", invalid="ignore"):
         for t, h in _stretches(times, target, history):
             refuse_long(scheme, diffusion, t, h)
             earlier = kept if np.size(t) == 1 else _earlier(scheme, diffusion, kept, t, h)
@@ -285,18 +331,25 @@ def run(
     if isinstance(target.variances, np.ndarray):
         shape = target.variances.shape
         mean = tuple(np.broadcast_to(value, shape) for value in mean)
-        covariance = tuple(tuple(np.broadcast_to(value, shape) for value in row) for row in covariance)
+        covariance = tuple(
+            tuple(np.broadcast_to(value, shape) for value in row) for row in covariance
+        )
     return Moments(mean, covariance, counted, len(times) - 1)
 
 
 def refuse_denoising(scheme: Scheme, denoise: bool) -> None:
-    """Raise ValueError where an Euler step of a drift is wanted that the model has no letter for."""
+    """Raise ValueError where an Euler step of a drift is wanted that the model has no letter
+    for.
+    """
     if denoise and "E" not in scheme.model.pieces:
-        raise ValueError(f"{scheme.model_name} has no Euler letter, and no denoising step: --no-denoise")
+        raise ValueError(
+            f"{scheme.model_name} has no Euler letter, and no denoising step: --no-denoise"
+        )
 
 
 def _stretches(times: Sequence[Any], target: Gaussian, alone: int) -> Iterator[tuple[Any, Any]]:
-    """Starts t and sizes h of the steps: many at once, shape (n, 1), for arrays of modes; else one by one.
+    """Starts t and sizes h of the steps: many at once, shape (n, 1), for arrays of modes; else one
+    by one.
 
     The first `alone` steps come alone: they have fewer evaluations behind them than the others.
     """
@@ -312,8 +365,12 @@ def _stretches(times: Sequence[Any], target: Gaussian, alone: int) -> Iterator[t
         yield piece[:-1], np.diff(piece, axis=0)
 
 
-def _earlier(scheme: Scheme, diffusion: Diffusion, kept: Sequence[Any], t: Any, h: Any) -> list[Any]:
-    """Forward times of the predictions that each step of a stretch keeps from those before, (n, 1) each."""
+def _earlier(
+    scheme: Scheme, diffusion: Diffusion, kept: Sequence[Any], t: Any, h: Any
+) -> list[Any]:
+    """Forward times of the predictions that each step of a stretch keeps from those before, (n, 1)
+    each.
+    """
     times = [op.at for op in scheme.program.instructions if isinstance(op, Evaluate)]
     own = np.hstack([_time(scheme, diffusion, t, h, at) for at in times]).ravel()
     row = np.concatenate([np.ravel(kept), own])
@@ -354,7 +411,11 @@ def starting_law(
 
 
 def push(
-    forms: Sequence[Form], noise: Sequence[Block], keys: Sequence[Any], mean: Pair, covariance: Block
+    forms: Sequence[Form],
+    noise: Sequence[Block],
+    keys: Sequence[Any],
+    mean: Pair,
+    covariance: Block,
 ) -> tuple[Pair, Block]:
     """Mean and covariance of the forms, whose inputs `keys` have the given law."""
     return _push(forms, keys, mean, covariance, collected(forms, noise))
@@ -365,7 +426,9 @@ def collected(forms: Sequence[Form], noise: Sequence[Block]) -> list[list[Any]]:
     block: list[list[Any]] = [[0] * len(forms) for _ in forms]
     for i, left in enumerate(forms):
         for j in range(i, len(forms)):
-            terms = (term for b, q in enumerate(noise) for term in _noise_terms(left, forms[j], b, q))
+            terms = (
+                term for b, q in enumerate(noise) for term in _noise_terms(left, forms[j], b, q)
+            )
             block[i][j] = block[j][i] = _total(terms)
     return block
 
@@ -379,16 +442,23 @@ def _noise_terms(left: Form, right: Form, block: int, covariance: Block) -> Iter
 
 
 def _push(
-    forms: Sequence[Form], keys: Sequence[Any], mean: Pair, covariance: Block, noise: Sequence[Sequence[Any]]
+    forms: Sequence[Form],
+    keys: Sequence[Any],
+    mean: Pair,
+    covariance: Block,
+    noise: Sequence[Sequence[Any]],
 ) -> tuple[Pair, Block]:
     n = range(len(forms))
     rows = [[(j, form[key]) for j, key in enumerate(keys) if key in form] for form in forms]
-    moving = [j for j in range(len(keys)) if not is_zero(mean[j])]  # none where the target is centred
+    # none where the target is centred
+    moving = [j for j in range(len(keys)) if not is_zero(mean[j])]
     new_mean = tuple(
         _total([form.get(CONSTANT, 0), *(entry * mean[j] for j, entry in row if j in moving)])
         for form, row in zip(forms, rows, strict=True)
     )
-    half = [[_total(entry * column[j] for j, entry in row) for column in covariance] for row in rows]
+    half = [
+        [_total(entry * column[j] for j, entry in row) for column in covariance] for row in rows
+    ]
     block: list[list[Any]] = [[0] * len(forms) for _ in n]
     for i in n:
         for j in range(i, len(forms)):
@@ -407,9 +477,13 @@ def _total(terms: Iterable[Any]) -> Any:
 
 
 def _with_score(
-    scheme: Scheme, diffusion: Diffusion, mean: Pair, covariance: Block,
-    score_at: Callable[[Any], Affine], tau: Any,
-) -> tuple[Pair, Block]:  # fmt: skip
+    scheme: Scheme,
+    diffusion: Diffusion,
+    mean: Pair,
+    covariance: Block,
+    score_at: Callable[[Any], Affine],
+    tau: Any,
+) -> tuple[Pair, Block]:
     """The law of the state and its score, or what a word holds of it."""
     n = len(mean)
     state: list[Form] = [{("z", i): 1} for i in range(n)]

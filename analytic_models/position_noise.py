@@ -1,4 +1,5 @@
-"""lambda_s, the scale of the position noise in the letter O: exact errors, the best value, the bias.
+"""lambda_s, the scale of the position noise in the letter O: exact errors, the best value, the
+bias.
 
 lambda_s = 1 is the exact Ornstein-Uhlenbeck step. Any other value trades a bias that survives
 h -> 0 for a smaller error at large h. On a Gaussian target both are numbers, not estimates.
@@ -62,14 +63,16 @@ class Best:
 
 
 def x_error(scheme: Scheme, setting: Setting, nfe: int, lambda_s: float) -> float:
-    """2-Wasserstein distance of the position marginal to the data law at a budget of `nfe` evaluations."""
+    """2-Wasserstein distance of the position marginal to the data law at a budget of `nfe`
+    evaluations.
+    """
     mean, variance = _x_law(scheme, setting, nfe, lambda_s)
     return float(np.sqrt(np.sum(_x_distance(setting, mean, variance))))
 
 
 def x_error_curve(
     scheme: Scheme, setting: Setting, nfe: int, low: float = 0.0, high: float = HIGH
-) -> Callable[[Any], Array]:  # fmt: skip
+) -> Callable[[Any], Array]:
     """`x_error` as a function of arrays of lambda_s in [low, high], for the price of NODES runs.
 
     The mean does not depend on lambda_s, and each variance is an entire function of it: it is
@@ -78,7 +81,8 @@ def x_error_curve(
     """
     if not scheme.has_tunable_noise:
         raise ValueError(
-            f"{scheme.name} ({scheme.word}) has no letter O whose position noise lambda_s could scale"
+            f"{scheme.name} ({scheme.word}) has no letter O whose position noise lambda_s could "
+            "scale"
         )
     if not 0 <= low < high < np.inf:
         raise ValueError(f"lambda_s in [{low}, {high}]: the interval needs 0 <= low < high")
@@ -90,14 +94,18 @@ def x_error_curve(
     def curve(lambdas: Any) -> Array:
         values = np.atleast_1d(np.asarray(lambdas, dtype=np.float64))
         if values.size and not (low <= values.min() and values.max() <= high):
-            raise ValueError(f"lambda_s from {values.min()} to {values.max()} lies outside [{low}, {high}]")
+            raise ValueError(
+                f"lambda_s from {values.min()} to {values.max()} lies outside [{low}, {high}]"
+            )
         at = chebyshev.chebval(2 * (values - low) / (high - low) - 1, series)
         return np.array([np.sqrt(np.sum(_x_distance(setting, mean, column))) for column in at.T])
 
     return curve
 
 
-def best_lambda_s(scheme: Scheme, setting: Setting, nfe: int, low: float = 0.0, high: float = HIGH) -> Best:
+def best_lambda_s(
+    scheme: Scheme, setting: Setting, nfe: int, low: float = 0.0, high: float = HIGH
+) -> Best:
     """The best constant lambda_s in [low, high] at a budget of `nfe` evaluations.
 
     A scan of the whole interval brackets the smallest value (there may be several minima), then it
@@ -115,7 +123,12 @@ def best_lambda_s(scheme: Scheme, setting: Setting, nfe: int, low: float = 0.0, 
         best = float(minimize_scalar(lambda x: curve(x)[0], bounds=bounds, method="bounded").x)
     steps = steps_for(nfe, scheme, setting.denoise)
     return Best(
-        best, x_error(scheme, setting, nfe, best), x_error(scheme, setting, nfe, 1.0), nfe, steps, boundary
+        best,
+        x_error(scheme, setting, nfe, best),
+        x_error(scheme, setting, nfe, 1.0),
+        nfe,
+        steps,
+        boundary,
     )
 
 
@@ -126,14 +139,18 @@ def limit_law(setting: Setting, lambda_s: Any) -> tuple[Pair, Block]:
     time; moment equations integrated (linear_flow).
     """
     diffusion, target = setting.diffusion, setting.target
-    flow = integrated_flow("sde", diffusion, target, 0.0, diffusion.T - setting.eps, lambda_s, 1e-11)
+    flow = integrated_flow(
+        "sde", diffusion, target, 0.0, diffusion.T - setting.eps, lambda_s, 1e-11
+    )
     return flow.push(*starting_law(diffusion, target, setting.start))
 
 
 def limit_excess_variance(setting: Setting, lambda_s: float) -> Array:
-    """Position variance of the limit law minus the exact one, (d,), by another route: one quadrature.
+    """Position variance of the limit law minus the exact one, (d,), by another route: one
+    quadrature.
 
-    (lambda_s - 1) times the integral of beta Gamma R_xx(t)^2 dt, R(t) the exact flow from t to T - eps.
+    (lambda_s - 1) times the integral of beta Gamma R_xx(t)^2 dt, R(t) the exact flow from t to T -
+    eps.
     """
     diffusion, target = setting.diffusion, setting.target
     end = diffusion.T - setting.eps
@@ -142,19 +159,26 @@ def limit_excess_variance(setting: Setting, lambda_s: float) -> Array:
         gain = closed_flow("sde", diffusion, target, t, end).matrix
         return np.asarray(diffusion.beta(diffusion.T - t) * diffusion.Gamma * gain[0][0] ** 2)
 
-    # The integrand lives near the end, on the scale of eps: equal panels in the logarithm of what is left.
+    # The integrand lives near the end, on the scale of eps: equal panels in the logarithm of what
+    # is left.
     integrate: Any = quad_vec
     value, _, info = integrate(
-        lambda v: density(end - np.exp(v)) * np.exp(v), np.log(1e-14), np.log(end), epsrel=1e-11,
-        limit=500, full_output=True,
-    )  # fmt: skip
+        lambda v: density(end - np.exp(v)) * np.exp(v),
+        np.log(1e-14),
+        np.log(end),
+        epsrel=1e-11,
+        limit=500,
+        full_output=True,
+    )
     if not info.success:
         raise ValueError(f"the excess variance did not converge: {info.message}")
     return np.asarray((lambda_s - 1) * value)
 
 
 def bias(setting: Setting, lambda_s: Any) -> float:
-    """2-Wasserstein distance of position marginals at T - eps: limit law against exact reverse SDE."""
+    """2-Wasserstein distance of position marginals at T - eps: limit law against exact reverse
+    SDE.
+    """
     diffusion, target = setting.diffusion, setting.target
     flow = closed_flow("sde", diffusion, target, 0.0, diffusion.T - setting.eps)
     exact, law = flow.push(*starting_law(diffusion, target, setting.start))
@@ -168,7 +192,9 @@ def _x_law(scheme: Scheme, setting: Setting, nfe: int, lambda_s: float) -> tuple
     diffusion = setting.diffusion
     steps = steps_for(nfe, scheme, setting.denoise)
     times = grid(setting.grid, steps, diffusion.T, setting.eps)
-    moments = run(scheme, diffusion, setting.target, times, setting.start, setting.denoise, lambda_s)
+    moments = run(
+        scheme, diffusion, setting.target, times, setting.start, setting.denoise, lambda_s
+    )
     return np.asarray(moments.mean[0]), np.asarray(moments.covariance[0][0])
 
 

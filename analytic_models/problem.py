@@ -22,15 +22,17 @@ from splitting_analysis.schemes import Scheme, steps_for
 EPS = 1e-3
 """Where the grid ends before T, unless said otherwise (theory section 7)."""
 SPECTRA = {"langevin": "1"}
-"""The spectrum of a model, unless said otherwise; digits for the others. Three variances of digits are 0,
-where a langevin run has no score; a well of unit frequency is the usual test of molecular dynamics."""
+"""The spectrum of a model, unless said otherwise; digits for the others. Three variances of digits
+are 0, where a langevin run has no score; a well of unit frequency is the usual test of molecular
+dynamics."""
 STARTS = ("prior", "pT")
 GRIDS = ("uniform", "quadratic")
 
 
 @dataclass(frozen=True, eq=False)
 class Problem:
-    """A Gaussian target and how it is sampled: all that a run needs but a scheme and a number of steps.
+    """A Gaussian target and how it is sampled: all that a run needs but a scheme and a number of
+    steps.
 
     start     "prior" (the stationary law) or "pT" (the exact law at T)
     eps       the grid ends at T - eps; 0 for Langevin dynamics, which sample the target itself
@@ -51,15 +53,19 @@ class Problem:
             object.__setattr__(self, what, spelled(getattr(self, what), known))
         if self.start not in STARTS:
             raise ValueError(
-                f"start {self.start}: there are prior (the stationary law) and pT (the exact law at T)"
+                f"start {self.start}: there are prior (the stationary law) and pT (the exact law "
+                "at T)"
             )
         if self.grid not in GRIDS:
             raise ValueError(f"grid {self.grid}: there are {' and '.join(GRIDS)}")
         if not 0 <= self.eps < self.process.T:
-            raise ValueError(f"eps {self.eps}: the last time is T - eps, 0 <= eps < T = {self.process.T}")
+            raise ValueError(
+                f"eps {self.eps}: the last time is T - eps, 0 <= eps < T = {self.process.T}"
+            )
         if isinstance(self.process, Langevin):
             self._check_langevin()
-        grid(self.grid, 1, self.process.T, self.eps)  # an eps that is none is refused before the first run
+        # an eps that is none is refused before the first run
+        grid(self.grid, 1, self.process.T, self.eps)
 
     def _check_langevin(self) -> None:
         if self.grid != "uniform":
@@ -71,8 +77,8 @@ class Problem:
             )
         if zeros := int(np.sum(np.asarray(self.target.variances) == 0)):
             raise ValueError(
-                f"spectrum: {zeros} of {np.size(self.target.variances)} variances are 0, and a langevin "
-                "run needs positive ones, v1,v2,..."
+                f"spectrum: {zeros} of {np.size(self.target.variances)} variances are 0, and a "
+                "langevin run needs positive ones, v1,v2,..."
             )
 
     @property
@@ -95,11 +101,18 @@ class Problem:
     def law(self, scheme: str | Scheme, steps: int, lambda_s: Lambda = None) -> Moments:
         """Mean and covariance of what the scheme samples in so many steps, exactly."""
         return run(
-            self.scheme(scheme), self.process, self.target, self.times(steps), self.start, self.denoises,
+            self.scheme(scheme),
+            self.process,
+            self.target,
+            self.times(steps),
+            self.start,
+            self.denoises,
             lambda_s,
-        )  # fmt: skip
+        )
 
-    def errors(self, scheme: str | Scheme, steps: int, lambda_s: float | None = None) -> dict[str, Any]:
+    def errors(
+        self, scheme: str | Scheme, steps: int, lambda_s: float | None = None
+    ) -> dict[str, Any]:
         """The errors of that law against the target, and what they are of, as data for JSON.
 
         A number that left float64 is None. "unstable" is None, or says at which step, with which
@@ -107,7 +120,9 @@ class Problem:
         """
         scheme = self.scheme(scheme)
         moments = self.law(scheme, steps, lambda_s)
-        cause = instability(scheme, self.process, self.target, self.times(steps), moments, self.denoises)
+        cause = instability(
+            scheme, self.process, self.target, self.times(steps), moments, self.denoises
+        )
         card = score_card(moments, self.process, self.target)
         return {
             "scheme": scheme.name,
@@ -132,13 +147,17 @@ class Problem:
 
 
 def problem_for(
-    model: str, spectrum: Any = None, parameters: dict[str, Any] | None = None,
-    schedule: str | None = None, **how: Any,
-) -> Problem:  # fmt: skip
+    model: str,
+    spectrum: Any = None,
+    parameters: dict[str, Any] | None = None,
+    schedule: str | None = None,
+    **how: Any,
+) -> Problem:
     """The problem of a model's name: defaults where nothing is said, `how` as `Problem` takes it.
 
-    `spectrum` are variances, or a text as `load_spectrum` reads it (default: digits, or unit variance
-    for langevin), `schedule` is vp's as `load_schedule` reads it. Raises ValueError for what there is not.
+    `spectrum` are variances, or a text as `load_spectrum` reads it (default: digits, or unit
+    variance for langevin), `schedule` is vp's as `load_schedule` reads it. Raises ValueError for
+    what there is not.
     """
     model = model.strip().lower()
     process = process_of(model, **(parameters or {}))
@@ -148,7 +167,8 @@ def problem_for(
         spectrum = [spectrum]
     if spectrum is None:
         spectrum = SPECTRA.get(model, "digits")
-    if isinstance(spectrum, str) and spectrum.strip().isalpha():  # a name, not a file and not numbers
+    # a name, not a file and not numbers
+    if isinstance(spectrum, str) and spectrum.strip().isalpha():
         spectrum = spectrum.strip().lower()
     target = Gaussian(load_spectrum(spectrum) if isinstance(spectrum, str) else spectrum)
     if model == "flow":

@@ -1,6 +1,7 @@
 """What the rules of models.Rule do in one step with numbers in: an affine map plus Gaussian noise.
 
-Entries are scalars (NumPy floats, mpmath numbers, SymPy expressions) or arrays over steps and modes.
+Entries are scalars (NumPy floats, mpmath numbers, SymPy expressions) or arrays over steps and
+modes.
 """
 
 from __future__ import annotations
@@ -26,14 +27,18 @@ Lambda = Any
 
 @dataclass(frozen=True)
 class Map:
-    """An instruction with numbers in: z <- keep z + gain s + constant noise covariance (None without)."""
+    """An instruction with numbers in: z <- keep z + gain s + constant noise covariance (None
+    without).
+    """
 
     keep: Block
     gain: Block
     noise: Block | None
 
 
-def advance(scheme: Scheme, diffusion: Diffusion, op: Advance, t: Any, h: Any, lambda_s: Lambda) -> Map:
+def advance(
+    scheme: Scheme, diffusion: Diffusion, op: Advance, t: Any, h: Any, lambda_s: Lambda
+) -> Map:
     """An instruction in the step from t over h."""
     piece = op.piece
     linear, weights, noise = coefficients(piece, diffusion)
@@ -43,7 +48,9 @@ def advance(scheme: Scheme, diffusion: Diffusion, op: Advance, t: Any, h: Any, l
             b = diffusion.beta(diffusion.T - t) * h * share.numerator / share.denominator
             n = range(len(linear))
             keep = tuple(tuple(int(i == j) + product(linear[i][j], b) for j in n) for i in n)
-            return Map(keep, _diagonal([product(w, b) for w in weights]), _frozen_noise(piece, noise, b))
+            return Map(
+                keep, _diagonal([product(w, b) for w in weights]), _frozen_noise(piece, noise, b)
+            )
         case Rule.ANCESTRAL:
             b = diffusion.beta(diffusion.T - t) * h * share.numerator / share.denominator
             if not isinstance(b, np.ndarray):  # in arrays the steps that do not exist become nan
@@ -61,8 +68,12 @@ def advance(scheme: Scheme, diffusion: Diffusion, op: Advance, t: Any, h: Any, l
                     rates[piece.tuned] = rates[piece.tuned] * value
             return _flow(linear, weights, noise, rates, delta)
         case Rule.CONJUGATE:
-            at = [t + h * part.numerator / part.denominator for part in (op.start, op.stop, op.seen)]
-            return Map(*conjugate_step(scheme, diffusion, piece, *(diffusion.T - u for u in at)), None)
+            at = [
+                t + h * part.numerator / part.denominator for part in (op.start, op.stop, op.seen)
+            ]
+            return Map(
+                *conjugate_step(scheme, diffusion, piece, *(diffusion.T - u for u in at)), None
+            )
         case _:
             assert_never(piece.rule)
 
@@ -70,7 +81,8 @@ def advance(scheme: Scheme, diffusion: Diffusion, op: Advance, t: Any, h: Any, l
 def conjugate_tables(
     scheme: Scheme, diffusion: Diffusion, target: Gaussian, times: Sequence[Any]
 ) -> dict[int, Map]:
-    """The conjugate instructions by their index, each in all steps of a grid at once: once per grid.
+    """The conjugate instructions by their index, each in all steps of a grid at once: once per
+    grid.
 
     Empty where modes are no arrays, and steps are taken one by one.
     """
@@ -88,7 +100,8 @@ def part_of(table: Map, first: int, count: int) -> Map:
     """What is for `count` steps from the step `first` on; the table holds arrays over steps."""
     keep, gain = (
         tuple(
-            tuple(e[first : first + count] if isinstance(e, np.ndarray) else e for e in row) for row in block
+            tuple(e[first : first + count] if isinstance(e, np.ndarray) else e for e in row)
+            for row in block
         )
         for block in (table.keep, table.gain)
     )
@@ -106,7 +119,9 @@ def _frozen_noise(piece: Piece, noise: Pair, b: Any) -> Block | None:
 
 
 def refuse_long(scheme: Scheme, diffusion: Diffusion, t: Any, h: Any) -> None:
-    """Raise ValueError where an ancestral op meets beta h >= 1; t and h alike, scalars or arrays."""
+    """Raise ValueError where an ancestral op meets beta h >= 1; t and h alike, scalars or
+    arrays.
+    """
     for op in scheme.program.instructions:
         if not isinstance(op, Advance) or op.piece.rule is not Rule.ANCESTRAL:
             continue
@@ -116,8 +131,8 @@ def refuse_long(scheme: Scheme, diffusion: Diffusion, t: Any, h: Any) -> None:
         worst = int(np.argmax(b))
         b, t, h = (float(np.ravel(value)[worst]) for value in (b, t, h))
         raise ValueError(
-            f"{scheme.name}: beta h = {b:.3g} in the step at t = {t:g}, but the ancestral step divides by "
-            f"sqrt(1 - beta h): there h must be below {h / b:.3g}, not {h:.3g}"
+            f"{scheme.name}: beta h = {b:.3g} in the step at t = {t:g}, but the ancestral step "
+            f"divides by sqrt(1 - beta h): there h must be below {h / b:.3g}, not {h:.3g}"
         )
 
 
@@ -128,7 +143,11 @@ def lambda_at(policy: LambdaS, override: Lambda, t: Any) -> Any:
     """
     value = override
     if callable(override):
-        value = np.array([[override(float(u))] for u in t.flat]) if isinstance(t, np.ndarray) else override(t)
+        value = (
+            np.array([[override(float(u))] for u in t.flat])
+            if isinstance(t, np.ndarray)
+            else override(t)
+        )
     elif override is None:
         value = policy.value
         if value == "free":
@@ -141,7 +160,9 @@ def lambda_at(policy: LambdaS, override: Lambda, t: Any) -> Any:
 
 
 def _flow(linear: Block, weights: Pair, noise: Pair, noise_rates: Sequence[Any], delta: Any) -> Map:
-    """The exact flow over clock delta, score held; `noise_rates` are the noise's own, if uncoupled."""
+    """The exact flow over clock delta, score held; `noise_rates` are the noise's own, if
+    uncoupled.
+    """
     n = range(len(linear))
     silent = not any(not is_zero(q) for q in noise)
     if all(is_zero(linear[i][j]) for i in n for j in n if i != j):
@@ -153,9 +174,13 @@ def _flow(linear: Block, weights: Pair, noise: Pair, noise_rates: Sequence[Any],
     unscored = all(is_zero(w) for w in weights)
     if unscored and is_critical(linear):
         gain = tuple(tuple(0 for _ in n) for _ in n)
-        return Map(exp_2x2(linear, delta), gain, None if silent else noise_2x2(linear, noise, delta))
+        return Map(
+            exp_2x2(linear, delta), gain, None if silent else noise_2x2(linear, noise, delta)
+        )
     keep, integral, covariance = flow_2x2(linear, noise, delta)
-    gain = tuple(tuple(product(w, x) for w, x in zip(weights, row, strict=True)) for row in integral)
+    gain = tuple(
+        tuple(product(w, x) for w, x in zip(weights, row, strict=True)) for row in integral
+    )
     return Map(keep, gain, None if silent else covariance)
 
 
@@ -167,7 +192,9 @@ def _ramp(rate: Any, delta: Any) -> Any:
 
 
 def _diagonal(entries: Sequence[Any]) -> Block:
-    return tuple(tuple(e if i == j else 0 for j in range(len(entries))) for i, e in enumerate(entries))
+    return tuple(
+        tuple(e if i == j else 0 for j in range(len(entries))) for i, e in enumerate(entries)
+    )
 
 
 def product(coefficient: Any, factor: Any) -> Any:

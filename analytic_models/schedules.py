@@ -38,7 +38,9 @@ def load_schedule(text: str) -> Schedule | None:
 
 
 def scheduled(process: Process, text: str, given: dict[str, Any]) -> Process:
-    """The process with that schedule; `given` are the parameters that were set. Raises ValueError."""
+    """The process with that schedule; `given` are the parameters that were set. Raises
+    ValueError.
+    """
     if not isinstance(process, VP):
         message = f"schedule {text[:40]}: it belongs to vp, not to {process.model_name}"
         raise ValueError(message)  # noqa: TRY004 - bad input is a ValueError

@@ -1,13 +1,13 @@
 """Largest stable step of a scheme on a Gaussian target, coefficients frozen at one forward time.
 
-The test equation freezes beta and the score, s = -Sigma_tau^{-1} z, at forward time tau. One step is
-then a fixed matrix M(h), and the scheme is stable at h while no eigenvalue of M(h) leaves the unit
-disk. For 1x1 and 2x2 maps this is Jury's criterion: 1 - det >= 0 and 1 + det -+ tr >= 0; a carried
-score adds its own components to the state.
+The test equation freezes beta and the score, s = -Sigma_tau^{-1} z, at forward time tau. One step
+is then a fixed matrix M(h), and the scheme is stable at h while no eigenvalue of M(h) leaves the
+unit disk. For 1x1 and 2x2 maps this is Jury's criterion: 1 - det >= 0 and 1 + det -+ tr >= 0; a
+carried score adds its own components to the state.
 
-An eigenvalue may leave the disk like h^k with any k, so slowly that float64 does not see it, and it may
-stay on the circle all the way (symplectic maps). Where float64 cannot tell which, the same map is
-evaluated again with DIGITS digits.
+An eigenvalue may leave the disk like h^k with any k, so slowly that float64 does not see it, and it
+may stay on the circle all the way (symplectic maps). Where float64 cannot tell which, the same map
+is evaluated again with DIGITS digits.
 
 What a limit means depends on the exact frozen flow exp(h A):
 
@@ -39,13 +39,17 @@ from splitting_analysis.schemes import Scheme
 
 Array = NDArray[np.float64]
 TOLERANCE, CARRIED_TOLERANCE = 4e-15, 1e-9
-"""How far a Jury condition, or an eigenvalue of a larger matrix, may be off by round-off near a crossing."""
+"""How far a Jury condition, or an eigenvalue of a larger matrix, may be off by round-off near a
+crossing.
+"""
 UNDECIDED, CARRIED_UNDECIDED = 1e-12, 1e-6
 """A scan point this close to the circle decides nothing in float64."""
 CLEAR = 1e-7
 """An eigenvalue this far outside at the first unstable point of the scan leaves no doubt."""
 DIGITS, FAINT = 150, -80
-"""Decimal digits of the second look, where growth below 10^FAINT in a step counts as none: h^13 is seen."""
+"""Decimal digits of the second look, where growth below 10^FAINT in a step counts as none: h^13 is
+seen.
+"""
 SCAN = 800
 """Steps tried, in geometric progression, before bisection."""
 SMALLEST = 1e-6
@@ -98,29 +102,41 @@ def largest_stable_step(
             leaves = _precise(scheme, diffusion, variance, tau)
             shortest = int(np.argmax(within[:, mode]))
             reach = scan[max(begin - 1, shortest) : at + 1]
-            limit[mode] = _first_exit(leaves, reach, float(limit[mode]), 2 * SMALLEST / float(rate[mode]))
+            limit[mode] = _first_exit(
+                leaves, reach, float(limit[mode]), 2 * SMALLEST / float(rate[mode])
+            )
     return limit
 
 
 def stiffest(scheme: Scheme, diffusion: Diffusion, variances: Any, tau: float) -> int:
     """Index of the mode whose exact frozen flow is the fastest (the first of equals).
 
-    A variance of 0 counts like any other where the score exists. Raises ValueError where it does not.
+    A variance of 0 counts like any other where the score exists. Raises ValueError where it does
+    not.
     """
-    return int(np.argmax(exact_growth(scheme, *frozen_problem(scheme, diffusion, variances, tau))[1]))
+    return int(
+        np.argmax(exact_growth(scheme, *frozen_problem(scheme, diffusion, variances, tau))[1])
+    )
 
 
-def _first_exit(leaves: Callable[[float], bool], scan: Array, guess: float, shortest: float) -> float:
-    """Where the map first leaves the disk on the increasing steps `scan`; inf if nowhere, 0 if at once.
+def _first_exit(
+    leaves: Callable[[float], bool], scan: Array, guess: float, shortest: float
+) -> float:
+    """Where the map first leaves the disk on the increasing steps `scan`; inf if nowhere, 0 if at
+    once.
 
-    A `guess` that holds to 1e-9 is kept, else it is found by bisection. Six steps of the scan before it
-    are tried: an exit between two of them that is undone is not seen.
+    A `guess` that holds to 1e-9 is kept, else it is found by bisection. Six steps of the scan
+    before it are tried: an exit between two of them that is undone is not seen.
     """
     steps = np.unique([scan[0], *scan[np.linspace(0, len(scan) - 1, 6).astype(int)], scan[-1]])
     tried = [float(h) for h in steps]
     if shortest < guess < np.inf:
         around = [guess * (1 - 1e-9), guess * (1 + 1e-9)]
-        tried = [*(h for h in tried if h < around[0]), *around, *(h for h in tried if h > around[1])]
+        tried = [
+            *(h for h in tried if h < around[0]),
+            *around,
+            *(h for h in tried if h > around[1]),
+        ]
     outside = next((i for i, h in enumerate(tried) if leaves(h)), None)
     if outside is None:
         return float("inf")
@@ -135,10 +151,16 @@ def _first_exit(leaves: Callable[[float], bool], scan: Array, guess: float, shor
     return low if low > shortest else 0.0
 
 
-def _precise(scheme: Scheme, diffusion: Diffusion, variance: float, tau: float) -> Callable[[float], bool]:
-    """Whether the frozen map of h has an eigenvalue outside the disk, in DIGITS digits from the start."""
+def _precise(
+    scheme: Scheme, diffusion: Diffusion, variance: float, tau: float
+) -> Callable[[float], bool]:
+    """Whether the frozen map of h has an eigenvalue outside the disk, in DIGITS digits from the
+    start.
+    """
     with mpmath.workdps(DIGITS):
-        numbers = {field.name: mpmath.mpf(getattr(diffusion, field.name)) for field in fields(diffusion)}
+        numbers = {
+            field.name: mpmath.mpf(getattr(diffusion, field.name)) for field in fields(diffusion)
+        }
         own, frozen = _frozen(replace(diffusion, **numbers), mpmath.mpf(variance), mpmath.mpf(tau))
 
     def leaves(h: float) -> bool:
@@ -168,7 +190,9 @@ def _beyond_circle(matrix: Any) -> bool:
     if len(monic) <= 3:
         trace, det = -(monic + [0])[1], (monic + [0, 0])[2]
         return bool(max(det - 1, abs(trace) - 1 - det) > faint)
-    return bool(max(abs(value) for value in mpmath.eig(matrix, left=False, right=False)) > 1 + faint)
+    return bool(
+        max(abs(value) for value in mpmath.eig(matrix, left=False, right=False)) > 1 + faint
+    )
 
 
 def excess(scheme: Scheme, own: Diffusion, frozen: Block, h: Any) -> Array:
@@ -195,7 +219,8 @@ def spectral_radius(matrix: Array) -> Array:
 
 
 def step_matrix(scheme: Scheme, own: Diffusion, frozen: Block, h: Any) -> Array:
-    """The matrix of one frozen step, shape (..., k, k): k components, twice that with a carried score.
+    """The matrix of one frozen step, shape (..., k, k): k components, twice that with a carried
+    score.
 
     h broadcasts against the modes, shape (d,); entries are nan or infinite where a step does not
     exist or overflows.
@@ -204,15 +229,20 @@ def step_matrix(scheme: Scheme, own: Diffusion, frozen: Block, h: Any) -> Array:
     shape = np.broadcast_shapes(h.shape, np.shape(frozen[-1][0]))
     with np.errstate(all="ignore"):
         rows = _matrix(scheme, own, frozen, h)
-    return np.stack([np.stack([np.broadcast_to(e, shape) for e in row], axis=-1) for row in rows], axis=-2)
+    return np.stack(
+        [np.stack([np.broadcast_to(e, shape) for e in row], axis=-1) for row in rows], axis=-2
+    )
 
 
-def polynomial_limit(scheme: Scheme, diffusion: Diffusion, variance: float, tau: float) -> float | None:
+def polynomial_limit(
+    scheme: Scheme, diffusion: Diffusion, variance: float, tau: float
+) -> float | None:
     """`largest_stable_step` of one variance by another route: exact roots of polynomials in h.
 
-    None where M(h) is no polynomial (exact substeps, DDPM). Between consecutive roots of what vanishes
-    where an eigenvalue meets the unit circle nothing changes, so no unstable window is missed, however
-    narrow, and no instability, however weak. A carried score may add eigenvalues of its own.
+    None where M(h) is no polynomial (exact substeps, DDPM). Between consecutive roots of what
+    vanishes where an eigenvalue meets the unit circle nothing changes, so no unstable window is
+    missed, however narrow, and no instability, however weak. A carried score may add eigenvalues of
+    its own.
     """
     if any(piece.rule is not Rule.EULER for piece in scheme.program.pieces):  # rows have none
         return None
@@ -224,7 +254,8 @@ def polynomial_limit(scheme: Scheme, diffusion: Diffusion, variance: float, tau:
     numbers = {field.name: sympy.Rational(getattr(own, field.name)) for field in fields(own)}
     entries = [[float(np.ravel(e)[0]) for e in row] for row in frozen]
     sizes = [abs(row[i]) for i, row in enumerate(entries)]
-    for i, j in ((0, 1), (1, 0)) if len(entries) > 1 else ():  # of a law at rest, round-off and nothing else
+    # of a law at rest, round-off and nothing else
+    for i, j in ((0, 1), (1, 0)) if len(entries) > 1 else ():
         entries[i][j] *= abs(entries[i][j]) > TOLERANCE * (sizes[0] * sizes[1]) ** 0.5
     exact = tuple(tuple(sympy.Rational(e) for e in row) for row in entries)
     monic = _characteristic(scheme, replace(own, **numbers), exact, h)
@@ -241,7 +272,9 @@ def polynomial_limit(scheme: Scheme, diffusion: Diffusion, variance: float, tau:
 
 
 def _characteristic(scheme: Scheme, own: Diffusion, frozen: Block, h: Any) -> list[Any]:
-    """Coefficients of the map's characteristic polynomial, 1 first, without its zero eigenvalues."""
+    """Coefficients of the map's characteristic polynomial, 1 first, without its zero
+    eigenvalues.
+    """
     matrix = sympy.Matrix(_matrix(scheme, own, frozen, h))
     monic = [sympy.expand(c) for c in matrix.charpoly(sympy.Dummy("x")).all_coeffs()]
     while monic[-1] == 0:
@@ -260,7 +293,8 @@ def _crossings(monic: list[Any], h: Any) -> list[Any]:
     signs = [sum(monic), sum((-1) ** k * c for k, c in enumerate(monic))]
     padded = [*monic, *[sympy.Integer(0)] * n]
     inner = [
-        [(padded[j - i] if j >= i else 0) - padded[i + j + 2] for j in range(n - 1)] for i in range(n - 1)
+        [(padded[j - i] if j >= i else 0) - padded[i + j + 2] for j in range(n - 1)]
+        for i in range(n - 1)
     ]
     pairs = sympy.expand(sympy.Matrix(inner).det()) if n > 1 else sympy.Integer(1)
     if pairs != 0:
@@ -289,7 +323,9 @@ def jury_conditions(scheme: Scheme, own: Diffusion, frozen: Block, h: Any) -> tu
     """
     monic = _characteristic(scheme, own, frozen, h)
     if len(monic) > 3:
-        raise ValueError(f"{scheme.name} carries its score: Jury's conditions are written for 2 eigenvalues")
+        raise ValueError(
+            f"{scheme.name} carries its score: Jury's conditions are written for 2 eigenvalues"
+        )
     minus_trace, det = [*monic[1:], 0, 0][:2]
     if len(monic) == 2:
         return 1 + minus_trace, 1 - minus_trace
@@ -309,14 +345,19 @@ def boundaries(scheme: Scheme) -> tuple[Any, ...]:
     if scheme.model_name == "langevin":
         own: Diffusion = Langevin(gamma, one)
         conditions = jury_conditions(scheme, own, ((0, 0), (-(omega**2), 0)), h)
-        decay = {sympy.exp(-gamma * h): c**2, sympy.exp(-gamma * h / 2): c}  # SymPy factors no root of c
-        factors = {f for q in conditions for f, _ in sympy.factor_list(sympy.expand(q).subs(decay))[1]}
+        # SymPy factors no root of c
+        decay = {sympy.exp(-gamma * h): c**2, sympy.exp(-gamma * h / 2): c}
+        factors = {
+            f for q in conditions for f, _ in sympy.factor_list(sympy.expand(q).subs(decay))[1]
+        }
         found = [root for f in factors if f.has(h) and not f.has(c) for root in sympy.solve(f, h)]
     elif scheme.model_name == "vp":
         conditions = jury_conditions(scheme, VP(one, one, one), ((-1 / v,),), h)
         found = [root for q in conditions for root in _vp_roots(scheme, q, h, v)]
     else:
-        raise ValueError("closed forms are for vp and langevin schemes; for psld use polynomial_limit")
+        raise ValueError(
+            "closed forms are for vp and langevin schemes; for psld use polynomial_limit"
+        )
     return tuple(sorted({sympy.simplify(sympy.nsimplify(root)) for root in found}, key=str))
 
 
@@ -354,7 +395,9 @@ def _matrix(scheme: Scheme, own: Diffusion, frozen: Block, h: Any) -> list[list[
     """Rows of one frozen step over the state, and over the carried score where there is one."""
     nothing = tuple(0 for _ in frozen)
     step = one_step(scheme, own, 0 * own.T, h, lambda _: (frozen, nothing))
-    keys = [(kind, i) for kind in ("zs" if scheme.carries_score else "z") for i in range(len(frozen))]
+    keys = [
+        (kind, i) for kind in ("zs" if scheme.carries_score else "z") for i in range(len(frozen))
+    ]
     forms = step.forms + (step.score if scheme.carries_score else ())
     return [[form.get(key, 0) for key in keys] for form in forms]
 
@@ -364,17 +407,22 @@ def frozen_problem(
 ) -> tuple[Diffusion, Block]:
     """The process with its beta at tau for good, and the score's matrix there, entries (d,)."""
     if scheme.model_name != diffusion.model_name:
-        raise ValueError(f"{scheme.name} is a {scheme.model_name} scheme, not one for {diffusion.model_name}")
+        raise ValueError(
+            f"{scheme.name} is a {scheme.model_name} scheme, not one for {diffusion.model_name}"
+        )
     if not has_limits(scheme):
         raise ValueError(
-            f"{scheme.name}: stability limits are known for splittings and Runge-Kutta words of psld, vp and "
-            "langevin, not where a prediction is held or the process has no rate to freeze"
+            f"{scheme.name}: stability limits are known for splittings and Runge-Kutta words of "
+            "psld, vp and langevin, not where a prediction is held or the process has no rate to "
+            "freeze"
         )
     return _frozen(diffusion, np.asarray(variances, dtype=np.float64), float(tau))
 
 
 def has_limits(scheme: Scheme) -> bool:
-    """Whether stable steps of the scheme are known: frozen coefficients make a linear map of the state."""
+    """Whether stable steps of the scheme are known: frozen coefficients make a linear map of the
+    state.
+    """
     special = scheme.program.holds or scheme.program.conjugates
     return not special and scheme.model_name in ("psld", "vp", "langevin")
 
@@ -390,7 +438,9 @@ def _frozen(diffusion: Diffusion, variances: Any, tau: Any) -> tuple[Diffusion, 
 
 
 def exact_growth(scheme: Scheme, own: Diffusion, frozen: Block) -> tuple[Array, Array]:
-    """Largest real part, and largest modulus, of the eigenvalues of the exact frozen drift; shape (d,)."""
+    """Largest real part, and largest modulus, of the eigenvalues of the exact frozen drift; shape
+    (d,).
+    """
     linear, weights, _ = coefficients(scheme.model.drift, own)
     n = range(len(linear))
     rate = float(own.beta(own.T))

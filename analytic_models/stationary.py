@@ -42,7 +42,9 @@ def stationary(scheme: Scheme, diffusion: Langevin, variance: Any, h: Any) -> Bl
         right.append(_noise(forms[i], forms[j], step.noise))
     solution = _solve(rows, right)
     if solution is None:
-        raise ValueError(f"{scheme.name} keeps no law at h = {h}: the step is unstable or has no friction")
+        raise ValueError(
+            f"{scheme.name} keeps no law at h = {h}: the step is unstable or has no friction"
+        )
     qq, qp, pp = (solution[pairs.index(pair)] for pair in ((0, 0), (0, 1), (1, 1)))
     return ((qq, qp), (qp, pp))
 

@@ -12,7 +12,8 @@ Row = dict[str, Any]
 
 @dataclass(frozen=True, repr=False)
 class Table:
-    """Rows with the keys that JSON has, the columns of them that are shown, and a note on what they are.
+    """Rows with the keys that JSON has, the columns of them that are shown, and a note on what they
+    are.
 
     `axes` are the columns that `plot` shows unless others are asked for.
     """
@@ -38,7 +39,10 @@ class Table:
     def __str__(self) -> str:
         lines = [list(self.columns), *self.cells()]
         widths = [max(len(line[i]) for line in lines) for i in range(len(self.columns))]
-        text = ["  ".join(c.ljust(w) for c, w in zip(line, widths, strict=True)).rstrip() for line in lines]
+        text = [
+            "  ".join(c.ljust(w) for c, w in zip(line, widths, strict=True)).rstrip()
+            for line in lines
+        ]
         return "\n".join([*text, self.note] if self.note else text)
 
     __repr__ = __str__
@@ -49,7 +53,9 @@ class Table:
 
         body = "".join(line("td", cells) for cells in self.cells())
         note = f"<caption>{escape(self.note)}</caption>" if self.note else ""
-        return f"<table>{note}<thead>{line('th', self.columns)}</thead><tbody>{body}</tbody></table>"
+        return (
+            f"<table>{note}<thead>{line('th', self.columns)}</thead><tbody>{body}</tbody></table>"
+        )
 
     def to_pandas(self) -> Any:
         """A pandas data frame of the rows. Raises ValueError where pandas is not installed."""
@@ -74,9 +80,10 @@ class Table:
         axes = plt.figure(figsize=(6, 4)).add_subplot()
         for scheme in dict.fromkeys(row["scheme"] for row in self.rows):
             points = sorted(
-                (row[x], row[y]) for row in self.rows
+                (row[x], row[y])
+                for row in self.rows
                 if row["scheme"] == scheme and row.get("unstable") is None and row[y] is not None
-            )  # fmt: skip
+            )
             axes.loglog(*zip(*points, strict=True), marker="o", label=scheme) if points else None
         axes.set_xlabel(x)
         axes.set_ylabel(y)

@@ -1,4 +1,6 @@
-"""Gaussian targets N(mu_0, C) in the eigenbasis of C: d independent modes, exact scores at every time."""
+"""Gaussian targets N(mu_0, C) in the eigenbasis of C: d independent modes, exact scores at every
+time.
+"""
 
 from __future__ import annotations
 
@@ -17,7 +19,9 @@ from splitting_analysis.clocks import PositionOnly
 from splitting_analysis.notation import read_float
 
 LARGEST_VARIANCE = 1e100
-"""Of a spectrum, and the smallest is its inverse: distances square variances, scores divide by them."""
+"""Of a spectrum, and the smallest is its inverse: distances square variances, scores divide by
+them.
+"""
 PATCHES = Path(__file__).parent / "spectra" / "patches.npy"
 """Kept as numbers: to find them again takes the patches, 230 MB, and ten seconds."""
 Pair = tuple[Any, ...]
@@ -42,10 +46,18 @@ class Gaussian:
             raise ValueError(f"variances form a list of d >= 1 numbers, not shape {values.shape}")
         bad = np.flatnonzero(~np.isfinite(values) | (values < 0))
         if bad.size:
-            raise ValueError(f"variance {values[bad[0]]} of mode {bad[0]}: variances are finite and >= 0")
+            raise ValueError(
+                f"variance {values[bad[0]]} of mode {bad[0]}: variances are finite and >= 0"
+            )
         mean = np.asarray(self.mean, dtype=np.float64)
-        if mean.ndim > 1 or (mean.ndim == 1 and mean.size != values.size) or not np.all(np.isfinite(mean)):
-            raise ValueError(f"the mean is one finite number or {values.size}, not shape {mean.shape}")
+        if (
+            mean.ndim > 1
+            or (mean.ndim == 1 and mean.size != values.size)
+            or not np.all(np.isfinite(mean))
+        ):
+            raise ValueError(
+                f"the mean is one finite number or {values.size}, not shape {mean.shape}"
+            )
         object.__setattr__(self, "variances", values)
         object.__setattr__(self, "mean", mean if mean.ndim else float(mean))
 
@@ -78,8 +90,9 @@ def marginal(diffusion: Diffusion, target: Gaussian, tau: Any) -> tuple[Pair, Bl
 
 
 def _psld_marginal(process: PSLD, target: Gaussian, tau: Any) -> tuple[Pair, Block, Any]:
-    """Mean, covariance and its determinant. Near tau = 0 the determinant is far below the products of
-    variances, so it is summed over where the noise came from: position and momentum at 0, or later."""
+    """Mean, covariance and its determinant. Near tau = 0 the determinant is far below the products
+    of variances, so it is summed over where the noise came from: position and momentum at 0, or
+    later."""
     (a, b), (c, d) = transition(process, tau)
     (xx, xm), (_, mm) = noise(process, tau)
     x, m = target.variances, process.kappa * process.M
@@ -87,15 +100,20 @@ def _psld_marginal(process: PSLD, target: Gaussian, tau: Any) -> tuple[Pair, Blo
     covariance = ((a * a * x + (b * b * m + xx), cross), (cross, c * c * x + (d * d * m + mm)))
     from_x = (a * d - b * c) ** 2 * m + (a * a * mm - 2 * a * c * xm + c * c * xx)
     from_m = m * (b * b * mm - 2 * b * d * xm + d * d * xx)
-    return (a * target.mean, c * target.mean), covariance, x * from_x + (from_m + (xx * mm - xm * xm))
+    return (
+        (a * target.mean, c * target.mean),
+        covariance,
+        x * from_x + (from_m + (xx * mm - xm * xm)),
+    )
 
 
 def score(diffusion: Diffusion, target: Gaussian, tau: Any) -> tuple[Block, Pair]:
-    """The exact score as affine map s = H z + g: H = -Sigma^-1, g = Sigma^-1 mu, at forward time tau.
+    """The exact score as affine map s = H z + g: H = -Sigma^-1, g = Sigma^-1 mu, at forward time
+    tau.
 
     Langevin: s(q) = -(q - mu)/C acts on the momentum and depends on q alone. `tau` may be an array
-    of times, shape (n, 1), against modes (d,). Raises ValueError where the law is degenerate (a zero
-    variance at tau = 0).
+    of times, shape (n, 1), against modes (d,). Raises ValueError where the law is degenerate (a
+    zero variance at tau = 0).
     """
     centred = not isinstance(target.mean, np.ndarray) and target.mean == 0
     if not isinstance(diffusion, PSLD):
@@ -120,13 +138,15 @@ def _refuse_degenerate(determinant: Any, tau: Any) -> None:
     when = np.reshape(tau, -1)[place[0] if len(place) == 2 else 0]
     mode = place[-1] if place else 0
     raise ValueError(
-        f"the score of mode {mode} at forward time {float(when):g} does not exist: its law is degenerate "
-        "there; end at eps > 0 or give the mode a positive variance"
+        f"the score of mode {mode} at forward time {float(when):g} does not exist: its law is "
+        "degenerate there; end at eps > 0 or give the mode a positive variance"
     )
 
 
 def digits_images() -> NDArray[np.float64]:
-    """scikit-learn's bundled digits, (1797, 64): 8x8 images row by row, pixels scaled to [-1, 1]."""
+    """scikit-learn's bundled digits, (1797, 64): 8x8 images row by row, pixels scaled to [-1,
+    1].
+    """
     from sklearn.datasets import load_digits
 
     return np.asarray(load_digits().data / 8.0 - 1.0, dtype=np.float64)
@@ -135,7 +155,8 @@ def digits_images() -> NDArray[np.float64]:
 def digits_spectrum() -> NDArray[np.float64]:
     """Covariance eigenvalues (64, descending) of scikit-learn's digits, pixels scaled to [-1, 1].
 
-    Pixels that never change give zeros; what the eigenvalue solver leaves there (1e-17) is cut to 0.
+    Pixels that never change give zeros; what the eigenvalue solver leaves there (1e-17) is cut to
+    0.
     """
     values = np.linalg.eigvalsh(np.cov(digits_images(), rowvar=False, bias=True))[::-1]
     return np.where(values > 1e-12 * values[0], values, 0.0)
@@ -144,22 +165,25 @@ def digits_spectrum() -> NDArray[np.float64]:
 def patches_spectrum() -> NDArray[np.float64]:
     """Covariance eigenvalues (3072, descending, from 709 to 3e-5) of colour patches of photographs.
 
-    Patches of 32 x 32 pixels from the left halves of scikit-learn's two photographs, pixels scaled to
-    [-1, 1]: those that `gpu_samplers.data.patches` trains on.
+    Patches of 32 x 32 pixels from the left halves of scikit-learn's two photographs, pixels scaled
+    to [-1, 1]: those that `gpu_samplers.data.patches` trains on.
     """
     return np.asarray(np.load(PATCHES, allow_pickle=False), dtype=np.float64)
 
 
 BUNDLED: Mapping[str, Callable[[], NDArray[np.float64]]] = {
-    "digits": digits_spectrum, "patches": patches_spectrum,
-}  # fmt: skip
+    "digits": digits_spectrum,
+    "patches": patches_spectrum,
+}
 """Spectra of real images, by name."""
 
 
 def load_spectrum(text: str) -> NDArray[np.float64]:
-    """A name in BUNDLED, a .npy file of eigenvalues, or numbers "v1,v2,...". ValueError says what is wrong.
+    """A name in BUNDLED, a .npy file of eigenvalues, or numbers "v1,v2,...". ValueError says what
+    is wrong.
 
-    Negative values up to 1e-4 of the largest are rounding of an eigenvalue solver and are clipped to 0.
+    Negative values up to 1e-4 of the largest are rounding of an eigenvalue solver and are clipped
+    to 0.
     """
     if text in BUNDLED:
         return BUNDLED[text]()
@@ -184,13 +208,17 @@ def load_spectrum(text: str) -> NDArray[np.float64]:
     if values.ndim != 1:
         raise ValueError(f"spectrum: a list of eigenvalues has one axis, not shape {values.shape}")
     if not np.all(np.isfinite(values)):
-        raise ValueError(f"spectrum: eigenvalue {np.flatnonzero(~np.isfinite(values))[0]} is not finite")
-    extreme = np.flatnonzero((values > LARGEST_VARIANCE) | ((values > 0) & (values < 1 / LARGEST_VARIANCE)))
+        raise ValueError(
+            f"spectrum: eigenvalue {np.flatnonzero(~np.isfinite(values))[0]} is not finite"
+        )
+    extreme = np.flatnonzero(
+        (values > LARGEST_VARIANCE) | ((values > 0) & (values < 1 / LARGEST_VARIANCE))
+    )
     if extreme.size:
         raise ValueError(
-            f"spectrum: eigenvalue {extreme[0]} is {values[extreme[0]]:g}, and its square or its inverse "
-            "leaves double precision: a variance is 0 or from "
-            f"{1 / LARGEST_VARIANCE:g} to {LARGEST_VARIANCE:g}"
+            f"spectrum: eigenvalue {extreme[0]} is {values[extreme[0]]:g}, and its square or its "
+            f"inverse leaves double precision: a variance is 0 or from {1 / LARGEST_VARIANCE:g} "
+            f"to {LARGEST_VARIANCE:g}"
         )
     if values.min() < -1e-4 * max(values.max(), 0.0) or values.max() < 0:
         raise ValueError(f"spectrum: eigenvalue {values.argmin()} is {values.min():g}, below 0")

@@ -1,7 +1,8 @@
 """What runs on a network, in torch: the released architecture, its checkpoints and the samplers.
 
-`ncsnpp("cifar10_sota")` is the network with random weights, `load_checkpoint("psld.ckpt", "cifar10_sota")`
-with those of a file; both take states z (B, 6, 32, 32) and forward times t (B,) or ().
+`ncsnpp("cifar10_sota")` is the network with random weights, `load_checkpoint("psld.ckpt",
+"cifar10_sota")` with those of a file; both take states z (B, 6, 32, 32) and forward times t (B,) or
+().
 """
 
 from __future__ import annotations
@@ -10,7 +11,12 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from gpu_samplers.checkpoints import Checkpoint, load_checkpoint, read_checkpoint, save_checkpoint
+    from gpu_samplers.checkpoints import (
+        Checkpoint,
+        load_checkpoint,
+        read_checkpoint,
+        save_checkpoint,
+    )
     from gpu_samplers.configs import CONFIGS, Config, config_of
     from gpu_samplers.network import NCSNpp, ncsnpp
 

@@ -37,7 +37,8 @@ def dormand_prince(
 def adaptive(
     f: Callable[[float, Tensor], Tensor], t: float, end: float, z: Tensor, rtol: float, atol: float
 ) -> Tensor:
-    """Dormand-Prince with error control (Hairer, Norsett & Wanner I, II.4): SciPy's RK45, step for step.
+    """Dormand-Prince with error control (Hairer, Norsett & Wanner I, II.4): SciPy's RK45, step for
+    step.
 
     The batch is one vector with one step size, as in the released code. Raises ArithmeticError
     when the step size underflows.
@@ -60,7 +61,8 @@ def adaptive(
         k.append(f(t + h, new))
         error = h * sum(e * ki for e, ki in zip(DP_E, k, strict=True))
         size = norm(error, atol + torch.maximum(z.abs(), new.abs()) * rtol)
-        factor = 10.0 if size == 0 else 0.9 * size**-0.2  # NaN: the step shrinks until it underflows
+        # NaN: the step shrinks until it underflows
+        factor = 10.0 if size == 0 else 0.9 * size**-0.2
         if size < 1:
             t, z, first = (end if h == end - t else t + h), new, k[-1]
             h, rejected = h * min(1.0 if rejected else 10.0, factor), False

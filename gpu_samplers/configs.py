@@ -23,15 +23,18 @@ FIXED: Mapping[str, Any] = {
     "progressive": "none",
     "progressive_combine": "sum",
 }
-"""Settings in which the released configurations do not differ: accepted in a dict, with this value only."""
+"""Settings in which the released configurations do not differ: accepted in a dict, with this value
+only.
+"""
 
 
 @dataclass(frozen=True)
 class Config:
     """An NCSN++ network; raises ValueError for settings that cannot be built.
 
-    The state has `in_ch` channels of `image_size` x `image_size` pixels (PSLD: position and momentum of an
-    RGB image, 6). Level i has `nf * ch_mult[i]` channels at resolution image_size / 2^i.
+    The state has `in_ch` channels of `image_size` x `image_size` pixels (PSLD: position and
+    momentum of an RGB image, 6). Level i has `nf * ch_mult[i]` channels at resolution image_size /
+    2^i.
     """
 
     image_size: int
@@ -58,10 +61,14 @@ class Config:
         for name in ("ch_mult", "attn_resolutions", "fir_kernel"):  # JSON has lists
             object.__setattr__(self, name, tuple(getattr(self, name)))
         if not self.ch_mult or self.image_size % 2 ** (len(self.ch_mult) - 1):
-            wanted = "one factor per level, and image_size divisible by 2 at each level but the last"
+            wanted = (
+                "one factor per level, and image_size divisible by 2 at each level but the last"
+            )
             raise _refused("ch_mult", f"{self.ch_mult} with image_size {self.image_size}", wanted)
         if not set(self.attn_resolutions) <= set(self.resolutions):
-            raise _refused("attn_resolutions", self.attn_resolutions, f"among the levels {self.resolutions}")
+            raise _refused(
+                "attn_resolutions", self.attn_resolutions, f"among the levels {self.resolutions}"
+            )
         if self.progressive_input == "residual" and not self.fir:
             raise _refused("progressive_input", "residual", "none where fir is false")
 
@@ -112,12 +119,17 @@ def _is_filter(value: object) -> bool:
 
 
 _KINDS: tuple[tuple[tuple[str, ...], Callable[[Any], bool], str], ...] = (
-    # The upper ends are far beyond any network that was trained: a slip is refused, not built for minutes.
+    # The upper ends are far beyond any network that was trained: a slip is refused, not built for
+    # minutes.
     (("image_size",), _up_to(4096), "a positive whole number, at most 4096"),
     (("num_res_blocks",), _up_to(256), "a positive whole number, at most 256"),
     (("in_ch", "out_ch"), _up_to(4096), "a positive whole number, at most 4096"),
     (("nf",), lambda v: _up_to(8192)(v) and v % 4 == 0, "a positive multiple of 4, at most 8192"),
-    (("ch_mult", "attn_resolutions"), _all_count, "a list of at most 16 positive whole numbers up to 4096"),
+    (
+        ("ch_mult", "attn_resolutions"),
+        _all_count,
+        "a list of at most 16 positive whole numbers up to 4096",
+    ),
     (("dropout",), lambda v: _is_number(v, below=1), "a number in [0, 1)"),
     (("init_scale", "fourier_scale"), _is_number, "a finite number, not negative"),
     (("fir", "skip_rescale"), lambda v: isinstance(v, bool), "true or false"),
@@ -136,21 +148,27 @@ CONFIGS: Mapping[str, Config] = {
     "cifar10_sota": _SOTA,
     "cifar10_ablation": _ABLATION,
     "cifar10_ablation_script": replace(_ABLATION, num_res_blocks=2),
-    "celeba64_sota": replace(_SOTA, image_size=64, ch_mult=(1, 2, 2, 2), num_res_blocks=4, dropout=0.1),
-    "afhqv2": replace(_ABLATION, image_size=128, ch_mult=(1, 2, 2, 2, 3), num_res_blocks=2, dropout=0.2),
+    "celeba64_sota": replace(
+        _SOTA, image_size=64, ch_mult=(1, 2, 2, 2), num_res_blocks=4, dropout=0.1
+    ),
+    "afhqv2": replace(
+        _ABLATION, image_size=128, ch_mult=(1, 2, 2, 2, 3), num_res_blocks=2, dropout=0.2
+    ),
     "tiny_sota": Config(16, 16, (2, 2), 1, (8,), 0.15),
     "tiny_ablation": replace(
         _ABLATION, image_size=16, nf=16, ch_mult=(1, 2), num_res_blocks=1, attn_resolutions=(8,)
     ),
 }
-"""The networks released with PSLD (arXiv 2303.01748), the script that trains the ablation, two small ones."""
+"""The networks released with PSLD (arXiv 2303.01748), the script that trains the ablation, two
+small ones.
+"""
 
 
 def config_of(source: Config | str | Path | Mapping[str, Any]) -> Config:
     """A configuration from its name in CONFIGS, the path of a .json file, or a dict of settings.
 
-    A dict is flat, or {"image_size": .., "score_fn": {..}} as released. ValueError for a name, a setting or
-    a value that is not known here.
+    A dict is flat, or {"image_size": .., "score_fn": {..}} as released. ValueError for a name, a
+    setting or a value that is not known here.
     """
     if isinstance(source, Config):
         return source
@@ -161,7 +179,9 @@ def config_of(source: Config | str | Path | Mapping[str, Any]) -> Config:
             return _config(read_json(Path(source)))
         except ValueError as error:
             text = str(error)
-            raise ValueError(text if text.startswith(f"{source}:") else f"{source}: {text}") from None
+            raise ValueError(
+                text if text.startswith(f"{source}:") else f"{source}: {text}"
+            ) from None
     return _config(source)
 
 
@@ -169,8 +189,8 @@ def _config(source: str | Mapping[str, Any]) -> Config:
     if isinstance(source, str):
         if source not in CONFIGS:
             raise ValueError(
-                f"no network configuration {SHORT.repr(source)}; there are {', '.join(CONFIGS)}, or a .json "
-                "file"
+                f"no network configuration {SHORT.repr(source)}; there are {', '.join(CONFIGS)}, "
+                "or a .json file"
             )
         return CONFIGS[source]
     if not isinstance(source, Mapping):
@@ -181,7 +201,9 @@ def _config(source: str | Mapping[str, Any]) -> Config:
     if not isinstance(nested, Mapping):
         raise _refused("score_fn", nested, "a dict of settings")
     if twice := sorted(map(_shown, settings.keys() & nested.keys())):
-        raise ValueError(f"network configuration: {', '.join(twice)} both inside and outside of score_fn")
+        raise ValueError(
+            f"network configuration: {', '.join(twice)} both inside and outside of score_fn"
+        )
     settings |= nested
     for name, only in FIXED.items():
         if (value := settings.pop(name, only)) != only:
@@ -193,6 +215,8 @@ def _config(source: str | Mapping[str, Any]) -> Config:
             f"network configuration: unknown settings {', '.join(unknown[:12])}{more}; known are "
             f"{', '.join(sorted(known | FIXED.keys()))}"
         )
-    if missing := [f.name for f in fields(Config) if f.default is MISSING and f.name not in settings]:
+    if missing := [
+        f.name for f in fields(Config) if f.default is MISSING and f.name not in settings
+    ]:
         raise ValueError(f"network configuration: missing settings {', '.join(missing)}")
     return Config(**settings)

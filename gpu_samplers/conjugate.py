@@ -1,8 +1,8 @@
 """A conjugate step (theory section 6) in float64, by Gauss-Legendre collocation in sqrt(tau).
 
-The step is Euler's for B, then the flow of dz = (B + beta linear) z dt + beta score * s with
-s = -L(tau)^-T eps and eps held. L^-T grows like tau^-1/2 at most, so in v = sqrt(tau) the equation is smooth
-down to tau = 0, and matrices that do not commute are nothing special.
+The step is Euler's for B, then the flow of dz = (B + beta linear) z dt + beta score * s with s =
+-L(tau)^-T eps and eps held. L^-T grows like tau^-1/2 at most, so in v = sqrt(tau) the equation is
+smooth down to tau = 0, and matrices that do not commute are nothing special.
 """
 
 from __future__ import annotations
@@ -13,7 +13,15 @@ from math import ceil, sqrt
 
 import numpy as np
 
-from gpu_samplers.processes import PSLD, VP, Array, Process, exponential, forward_drift, noise_covariance
+from gpu_samplers.processes import (
+    PSLD,
+    VP,
+    Array,
+    Process,
+    exponential,
+    forward_drift,
+    noise_covariance,
+)
 
 STAGES = 20
 _NODES = (np.polynomial.legendre.leggauss(STAGES)[0] + 1) / 2
@@ -27,7 +35,8 @@ def _integration_matrix() -> Array:
     x = 2 * _NODES - 1
     values = np.polynomial.legendre.legvander(x, STAGES)
     degrees = np.arange(STAGES)
-    below = np.hstack([-np.ones((STAGES, 1)), values[:, : STAGES - 1]])  # P_{-1} counts as -1: it gives x + 1
+    # P_{-1} counts as -1: it gives x + 1
+    below = np.hstack([-np.ones((STAGES, 1)), values[:, : STAGES - 1]])
     integrals = (values[:, 1:] - below) / (2 * degrees + 1) / 2
     # discrete orthogonality of Legendre polynomials at Gauss nodes
     return np.asarray(integrals @ ((2 * degrees + 1)[:, None] * values[:, :STAGES].T * _WEIGHTS))
@@ -37,10 +46,17 @@ _MATRIX = _integration_matrix()
 
 
 def conjugate_step(
-    process: Process, linear: Array, weight: Array, shift: Array, factor: str,
-    begin: float, end: float, seen: float,
-) -> tuple[Array, Array]:  # fmt: skip
-    """keep and gain (n, n), z' = keep z + gain s, from forward time `begin` to `end`, s taken at `seen`.
+    process: Process,
+    linear: Array,
+    weight: Array,
+    shift: Array,
+    factor: str,
+    begin: float,
+    end: float,
+    seen: float,
+) -> tuple[Array, Array]:
+    """keep and gain (n, n), z' = keep z + gain s, from forward time `begin` to `end`, s taken at
+    `seen`.
 
     Raises ValueError for a process without eps.
     """
@@ -56,10 +72,14 @@ def conjugate_step(
         tau, speed = v * v, 2 * v * (high - low)
         rate = np.array([process.beta(u) for u in tau])
         matrices = speed[:, None, None] * (shift + rate[:, None, None] * linear)
-        source = (speed * rate)[:, None, None] * (weight[:, None] * _inverse_factors(process, factor, tau))
+        source = (speed * rate)[:, None, None] * (
+            weight[:, None] * _inverse_factors(process, factor, tau)
+        )
         forced = np.concatenate([np.zeros_like(source), source], axis=2)
         # stages Z_i = Z_0 + sum_j a_ij (M_j Z_j + f_j)
-        system = np.eye(STAGES * n) - np.einsum("ij,jkl->ikjl", _MATRIX, matrices).reshape(STAGES * n, -1)
+        system = np.eye(STAGES * n) - np.einsum("ij,jkl->ikjl", _MATRIX, matrices).reshape(
+            STAGES * n, -1
+        )
         known = state + np.einsum("ij,jkl->ikl", _MATRIX, forced)
         stages = np.linalg.solve(system, known.reshape(STAGES * n, -1)).reshape(STAGES, n, 2 * n)
         state = state + np.einsum("j,jkl->kl", _WEIGHTS, matrices @ stages + forced)
@@ -95,7 +115,11 @@ def factors(process: PSLD | VP, name: str, taus: Array) -> Array:
     result = np.zeros_like(total)
     i, j = (0, 1) if name == "lower" else (1, 0)
     root = np.sqrt(total[:, i, i])
-    result[:, i, i], result[:, j, i], result[:, j, j] = root, total[:, 0, 1] / root, np.sqrt(det) / root
+    result[:, i, i], result[:, j, i], result[:, j, j] = (
+        root,
+        total[:, 0, 1] / root,
+        np.sqrt(det) / root,
+    )
     return result
 
 

@@ -1,4 +1,6 @@
-"""Images to train on, scaled to [-1, 1]: two sets of scikit-learn's, a folder of pictures, or an npz file."""
+"""Images to train on, scaled to [-1, 1]: two sets of scikit-learn's, a folder of pictures, or an
+npz file.
+"""
 
 from __future__ import annotations
 
@@ -19,7 +21,9 @@ from gpu_samplers.memory import check_memory
 
 PICTURES = (".png", ".jpg", ".jpeg")
 HOLD_OUT_EVERY = 5
-"""Every fifth image is held out, unless a set says which: that depends on nothing but their order."""
+"""Every fifth image is held out, unless a set says which: that depends on nothing but their
+order.
+"""
 PHOTOGRAPHS = ("china.jpg", "flower.jpg")
 PATCH = 32
 """Pixels along one side of a patch: CIFAR's."""
@@ -44,15 +48,22 @@ class Images:
         held = self.held
         if held is None:
             return
-        if held.dtype != torch.bool or held.shape != self.pixels.shape[:1] or held.all() or not held.any():
+        if (
+            held.dtype != torch.bool
+            or held.shape != self.pixels.shape[:1]
+            or held.all()
+            or not held.any()
+        ):
             raise ValueError(
-                f"{self.name}: `held` is one bool per image, {len(self.pixels)}, true for some and not "
-                "for all"
+                f"{self.name}: `held` is one bool per image, {len(self.pixels)}, true for some "
+                "and not for all"
             )
 
     @property
     def digest(self) -> str:
-        """SHA-256 of the pixels, their shape and a split of their own: whether two runs saw the same data."""
+        """SHA-256 of the pixels, their shape and a split of their own: whether two runs saw the
+        same data.
+        """
         told = hashlib.sha256(str(tuple(self.pixels.shape)).encode())
         for part in (self.pixels, self.held):
             if part is not None:
@@ -70,8 +81,9 @@ class Images:
 def load_images(source: str | Path) -> Images:
     """A name in BUNDLED, a folder of .png and .jpg of one size, or an .npz with `images`.
 
-    Pictures have at most 8 bits per channel. An npz holds `images` (N, H, W) or (N, H, W, C): uint8, or
-    numbers in [-1, 1]. Raises ValueError, naming the file, for what is not a set of images.
+    Pictures have at most 8 bits per channel. An npz holds `images` (N, H, W) or (N, H, W, C):
+    uint8, or numbers in [-1, 1]. Raises ValueError, naming the file, for what is not a set of
+    images.
     """
     if str(source) in BUNDLED:
         return BUNDLED[str(source)]()
@@ -82,7 +94,9 @@ def load_images(source: str | Path) -> Images:
         check_readable(path)
         return Images(path.name, _scaled(path, _npz(path)))
     names = ", ".join(BUNDLED)
-    raise ValueError(f"no data {str(source)!r}; give {names}, a folder of pictures, or an .npz file")
+    raise ValueError(
+        f"no data {str(source)!r}; give {names}, a folder of pictures, or an .npz file"
+    )
 
 
 def digits() -> Images:
@@ -94,11 +108,13 @@ def digits() -> Images:
 
 
 def patches() -> Images:
-    """Colour patches (20460, 3, 32, 32) of the two photographs that scikit-learn ships, each also mirrored.
+    """Colour patches (20460, 3, 32, 32) of the two photographs that scikit-learn ships, each also
+    mirrored.
 
-    The left halves are trained on, a patch at every fifth pixel of every fifth row; of the right halves, with
-    which they share no pixel, every sixteenth is held out. At their full size: averaged over directions the
-    power of these patches falls like k^-2.0, as that of natural images does; at half the size like k^-2.5.
+    The left halves are trained on, a patch at every fifth pixel of every fifth row; of the right
+    halves, with which they share no pixel, every sixteenth is held out. At their full size:
+    averaged over directions the power of these patches falls like k^-2.0, as that of natural images
+    does; at half the size like k^-2.5.
     """
     from sklearn.datasets import load_sample_image
 
@@ -109,7 +125,8 @@ def patches() -> Images:
         left, right = np.split(pixels, 2, axis=1)
         for part, half, stride in ((taught, left, TAUGHT_STRIDE), (held, right, HELD_STRIDE)):
             cut = np.lib.stride_tricks.sliding_window_view(half, (PATCH, PATCH), axis=(0, 1))
-            cut = cut[::stride, ::stride]  # (rows, columns, 3, PATCH, PATCH), a view like those that follow
+            # (rows, columns, 3, PATCH, PATCH), a view like those that follow
+            cut = cut[::stride, ::stride]
             part += [cut, cut[..., ::-1]]
     sizes = [cut.shape[0] * cut.shape[1] for cut in taught + held]
     found = np.empty((sum(sizes), 3, PATCH, PATCH), dtype=np.float32)
@@ -137,7 +154,9 @@ def _folder(path: Path) -> np.ndarray:
             _check_memory(path, len(files) * pictures[0].size)
         if pictures[-1].shape != pictures[0].shape:
             shapes = f"{pictures[-1].shape}, but {files[0].name} {pictures[0].shape}"
-            raise ValueError(f"{file}: the pictures of a folder have one size and mode; this one is {shapes}")
+            raise ValueError(
+                f"{file}: the pictures of a folder have one size and mode; this one is {shapes}"
+            )
     return np.stack(pictures)
 
 
@@ -155,7 +174,9 @@ def _picture(file: Path) -> np.ndarray:
                 if not problem:
                     return np.asarray(picture.convert("L" if picture.mode in ("1", "L") else "RGB"))
     except Image.DecompressionBombError:
-        problem = f"it has more pixels than any network takes: at most {MOST_PIXELS} x {MOST_PIXELS}"
+        problem = (
+            f"it has more pixels than any network takes: at most {MOST_PIXELS} x {MOST_PIXELS}"
+        )
     except Exception as error:  # noqa: BLE001 - damaged bytes can make the reader raise anything
         problem = f"cannot be read as a picture: {error}"
     raise ValueError(f"{file}: {problem}")
@@ -163,24 +184,32 @@ def _picture(file: Path) -> np.ndarray:
 
 def _unfit(size: tuple[int, int], mode: str) -> str:
     if max(size) > MOST_PIXELS:
-        return f"has {size[0]} x {size[1]} pixels; a network takes at most {MOST_PIXELS} x {MOST_PIXELS}"
+        return (
+            f"has {size[0]} x {size[1]} pixels; a network takes at most {MOST_PIXELS} x "
+            f"{MOST_PIXELS}"
+        )
     if mode[0] in "IF":  # 16 or 32 bits: convert() makes all levels above 255 white
         return (
-            f"a picture of mode {mode}; it takes one of 8 bits per channel, or an .npz of numbers in [-1, 1]"
+            f"a picture of mode {mode}; it takes one of 8 bits per channel, or an .npz of numbers "
+            "in [-1, 1]"
         )
     return ""
 
 
 def _check_memory(path: Path, numbers: int) -> None:
     """Images are held as they come and in float32, twice while they are turned."""
-    check_memory(8 * numbers, f"{path}: {numbers:,} pixels and channels", "give fewer or smaller images")
+    check_memory(
+        8 * numbers, f"{path}: {numbers:,} pixels and channels", "give fewer or smaller images"
+    )
 
 
 def _npz(path: Path) -> np.ndarray:
     images = None
     try:
         with zipfile.ZipFile(path) as archive:
-            entries = {entry.filename.removesuffix(".npy"): entry.file_size for entry in archive.infolist()}
+            entries = {
+                entry.filename.removesuffix(".npy"): entry.file_size for entry in archive.infolist()
+            }
             head = _header(archive) if "images" in entries else ((), np.dtype(np.uint8))
     except Exception as error:  # noqa: BLE001 - damaged bytes can make the reader raise anything
         raise ValueError(f"{path}: cannot be read: {error}") from None
@@ -218,7 +247,9 @@ def _scaled(path: Path, images: np.ndarray) -> torch.Tensor:
     if images.dtype == np.uint8:
         images = images.astype(np.float32) / 127.5 - 1
     elif not np.issubdtype(images.dtype, np.floating):
-        raise ValueError(f"{path}: images are uint8, or numbers in [-1, 1]; these are {images.dtype}")
+        raise ValueError(
+            f"{path}: images are uint8, or numbers in [-1, 1]; these are {images.dtype}"
+        )
     else:
         _check_range(path, images)
     return torch.from_numpy(images.astype(np.float32)).permute(0, 3, 1, 2).contiguous()
@@ -231,6 +262,6 @@ def _check_range(path: Path, images: np.ndarray) -> None:
             raise ValueError(f"{path}: image {i} is NaN or infinite; give numbers in [-1, 1]")
         if np.abs(image).max() > 1:
             raise ValueError(
-                f"{path}: images are uint8, or numbers in [-1, 1]; these are {images.dtype}, and image {i} "
-                f"has some from {image.min():g} to {image.max():g}"
+                f"{path}: images are uint8, or numbers in [-1, 1]; these are {images.dtype}, and "
+                f"image {i} has some from {image.min():g} to {image.max():g}"
             )

@@ -1,4 +1,6 @@
-"""Samples in memory, for a notebook: of a network as the command `sample` makes them, or of a score."""
+"""Samples in memory, for a notebook: of a network as the command `sample` makes them, or of a
+score.
+"""
 
 from __future__ import annotations
 
@@ -21,20 +23,34 @@ from splitting_analysis.schemes import Scheme
 
 
 def from_network(
-    scheme: Scheme, n: int, nfe: int, parameters: Mapping[str, Any], checkpoint: str | Path | None = None,
-    config: str | None = None, batch: int | None = None, device: str = "cpu", **job: Any,
-) -> NDArray[np.float32]:  # fmt: skip
-    """Images (n, channels, height, width) in the scale of the data: samples 0 to n - 1, as the command's.
+    scheme: Scheme,
+    n: int,
+    nfe: int,
+    parameters: Mapping[str, Any],
+    checkpoint: str | Path | None = None,
+    config: str | None = None,
+    batch: int | None = None,
+    device: str = "cpu",
+    **job: Any,
+) -> NDArray[np.float32]:
+    """Images (n, channels, height, width) in the scale of the data: samples 0 to n - 1, as the
+    command's.
 
-    `checkpoint` is a file or the name of a network in BUNDLED (default: digits); `parameters` are those
-    of its process where they differ from its record; `job` are fields of sampling.Job.
-    Raises ValueError for what cannot be run.
+    `checkpoint` is a file or the name of a network in BUNDLED (default: digits); `parameters` are
+    those of its process where they differ from its record; `job` are fields of sampling.Job. Raises
+    ValueError for what cannot be run.
     """
     if scheme.model_name not in KINDS:
         known = ", ".join(KINDS)
-        raise ValueError(f"{scheme.name} is a {scheme.model_name} scheme: a network is trained for {known}")
+        raise ValueError(
+            f"{scheme.name} is a {scheme.model_name} scheme: a network is trained for {known}"
+        )
     network, process = network_and_process(
-        checkpoint, scheme.model_name, _given(scheme, parameters), config, job.get("precision", "float32")
+        checkpoint,
+        scheme.model_name,
+        _given(scheme, parameters),
+        config,
+        job.get("precision", "float32"),
     )
     made = Job(scheme, process, n, nfe, **job)
     with TemporaryDirectory() as folder:  # the one way in which samples are made, and checked
@@ -44,10 +60,20 @@ def from_network(
 
 
 def from_score(
-    scheme: Scheme, n: int, nfe: int, parameters: Mapping[str, Any], score: engine.Score,
-    shape: Sequence[int], seed: int = 0, grid_name: str = "uniform", eps: float = 1e-3, denoise: bool = True,
-    lambda_s: float | None = None, batch: int = 64, device: str = "cpu",
-) -> NDArray[np.float64]:  # fmt: skip
+    scheme: Scheme,
+    n: int,
+    nfe: int,
+    parameters: Mapping[str, Any],
+    score: engine.Score,
+    shape: Sequence[int],
+    seed: int = 0,
+    grid_name: str = "uniform",
+    eps: float = 1e-3,
+    denoise: bool = True,
+    lambda_s: float | None = None,
+    batch: int = 64,
+    device: str = "cpu",
+) -> NDArray[np.float64]:
     """Positions (n, *shape) of samples of `score(z, tau)`, z of shape (components, batch, *shape).
 
     Raises ValueError for what cannot be run.
@@ -55,20 +81,34 @@ def from_score(
     if n < 1:
         raise ValueError(f"n = {n}: at least one sample")
     process = PROCESSES[scheme.model_name](**_given(scheme, parameters))
-    times = grid(grid_name.strip().lower(), steps_for(nfe, scheme, denoise and eps > 0), process.T, eps)
+    times = grid(
+        grid_name.strip().lower(), steps_for(nfe, scheme, denoise and eps > 0), process.T, eps
+    )
     made = engine.sample(
-        scheme, process, score, times, shape, range(n), seed, batch=batch, device=device,
-        denoise=denoise and eps > 0, lambda_s=lambda_s,
-    )  # fmt: skip
+        scheme,
+        process,
+        score,
+        times,
+        shape,
+        range(n),
+        seed,
+        batch=batch,
+        device=device,
+        denoise=denoise and eps > 0,
+        lambda_s=lambda_s,
+    )
     return np.concatenate([part.z[0].double().cpu().numpy() for part in made])
 
 
 def _given(scheme: Scheme, parameters: Mapping[str, Any]) -> dict[str, Any]:
-    """The parameters by the names that the scheme's process has for them. Raises ValueError for others."""
+    """The parameters by the names that the scheme's process has for them. Raises ValueError for
+    others.
+    """
     known = [field.name for field in fields(PROCESSES[scheme.model_name])]
     for name in parameters:
         if name not in known:
             raise ValueError(
-                f"model {scheme.model_name} has no parameter {name!r}; there are: {', '.join(known)}"
+                f"model {scheme.model_name} has no parameter {name!r}; there are: "
+                f"{', '.join(known)}"
             )
     return dict(parameters)

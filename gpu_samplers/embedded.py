@@ -1,4 +1,6 @@
-"""The networks that come with the package: NCSN++ trained here on scikit-learn's digits and photographs."""
+"""The networks that come with the package: NCSN++ trained here on scikit-learn's digits and
+photographs.
+"""
 
 from __future__ import annotations
 
@@ -14,22 +16,29 @@ from gpu_samplers.network import NCSNpp
 from gpu_samplers.processes import PSLD, VP
 
 BUNDLED: Mapping[str, Path] = {
-    name: Path(__file__).parent / "weights" / f"{name}.safetensors" for name in ("digits", "patches")
+    name: Path(__file__).parent / "weights" / f"{name}.safetensors"
+    for name in ("digits", "patches")
 }
-"""The weights by the images they were trained on, with their configuration and the record of the training."""
+"""The weights by the images they were trained on, with their configuration and the record of the
+training.
+"""
 DIGITS = BUNDLED["digits"]
 KINDS: Mapping[str, type[PSLD | VP]] = {"psld": PSLD, "vp": VP}
 """The processes that networks are trained for, by the names of their models."""
 
 
 def network_and_process(
-    checkpoint: str | Path | None, model: str, given: Mapping[str, float], config: str | None = None,
-    precision: str = "float32", option: str = "model",
-) -> tuple[NCSNpp, PSLD | VP]:  # fmt: skip
+    checkpoint: str | Path | None,
+    model: str,
+    given: Mapping[str, float],
+    config: str | None = None,
+    precision: str = "float32",
+    option: str = "model",
+) -> tuple[NCSNpp, PSLD | VP]:
     """A network and its process: defaults, then what the file's record says, then what is `given`.
 
-    `checkpoint` is a file or a name in BUNDLED (default: digits), `model` a key of KINDS; `option` is how the
-    model is called in a message. Raises ValueError where they do not fit.
+    `checkpoint` is a file or a name in BUNDLED (default: digits), `model` a key of KINDS; `option`
+    is how the model is called in a message. Raises ValueError where they do not fit.
     """
     name = str(checkpoint or "digits")
     path = bundled_path(name) if name in BUNDLED else Path(name)
@@ -43,7 +52,9 @@ def network_and_process(
 
 
 def process_of(stored: Checkpoint) -> PSLD | None:
-    """The process that a network was trained for, if the file's record says it; ValueError if it is none."""
+    """The process that a network was trained for, if the file's record says it; ValueError if it is
+    none.
+    """
     return PSLD(**recorded_settings(stored, PSLD)) if "process" in stored.record else None
 
 
@@ -59,17 +70,21 @@ def recorded_settings(stored: Checkpoint, kind: type[PSLD | VP]) -> dict[str, fl
     )
     if not numbers or not set(told) <= set(known):
         raise ValueError(
-            f"its record says the process {SHORT.repr(told)}, but one of {kind.model_name} is numbers for "
-            f"{', '.join(known)}"
+            f"its record says the process {SHORT.repr(told)}, but one of {kind.model_name} is "
+            f"numbers for {', '.join(known)}"
         )
     kind(**told)  # refuses bad values by name
     return dict(told)
 
 
 def bundled_path(name: str) -> Path:
-    """The file of a network in BUNDLED. Raises ValueError for another name, and where it is not there."""
+    """The file of a network in BUNDLED. Raises ValueError for another name, and where it is not
+    there.
+    """
     if name not in BUNDLED:
-        raise ValueError(f"no network {name!r} comes with the package; there are: {', '.join(BUNDLED)}")
+        raise ValueError(
+            f"no network {name!r} comes with the package; there are: {', '.join(BUNDLED)}"
+        )
     if not BUNDLED[name].is_file():
         raise ValueError(
             f"{BUNDLED[name]}: these weights are not in this copy; "
@@ -81,8 +96,8 @@ def bundled_path(name: str) -> Path:
 def bundled_network(name: str, dtype: torch.dtype = torch.float32) -> tuple[NCSNpp, PSLD]:
     """A network in BUNDLED, in eval mode, and the process it was trained for.
 
-    It takes states, position and momentum of images in [-1, 1], and forward times (B,): the digits' states
-    are (B, 2, 8, 8), those of the patches (B, 6, 32, 32). Errors as in `bundled_path`.
+    It takes states, position and momentum of images in [-1, 1], and forward times (B,): the digits'
+    states are (B, 2, 8, 8), those of the patches (B, 6, 32, 32). Errors as in `bundled_path`.
     """
     path = bundled_path(name)
     stored = read_checkpoint(path)

@@ -29,10 +29,12 @@ Progress = Callable[[int, int], None]
 
 
 class Score(Protocol):
-    """The score at a state (n, batch, ...) and forward time; Langevin's takes the position alone, n = 1.
+    """The score at a state (n, batch, ...) and forward time; Langevin's takes the position alone, n
+    = 1.
 
-    The state it gets is a copy, which it may write into; that copy's memory is used for the next call, too:
-    a score that keeps a state keeps a copy of its own. What it returns may be its argument, or one buffer.
+    The state it gets is a copy, which it may write into; that copy's memory is used for the next
+    call, too: a score that keeps a state keeps a copy of its own. What it returns may be its
+    argument, or one buffer.
     """
 
     def __call__(self, z: torch.Tensor, tau: float, /) -> torch.Tensor: ...
@@ -48,12 +50,25 @@ class Samples:
 
 
 def sample(
-    scheme: Scheme, process: Process, score: Score, times: Sequence[float], shape: Sequence[int],
-    indices: Sequence[int], seed: int = 0, *, batch: int = 64, device: str | torch.device = "cpu",
-    state_dtype: torch.dtype = torch.float64, noise_dtype: torch.dtype = torch.float32, denoise: bool = True,
-    lambda_s: LambdaS = None, merge_noise: bool = False, progress: Progress | None = None,
-) -> Iterator[Samples]:  # fmt: skip
-    """Samples `indices`, `batch` at a time, from the prior; `shape` is that of one component of one sample.
+    scheme: Scheme,
+    process: Process,
+    score: Score,
+    times: Sequence[float],
+    shape: Sequence[int],
+    indices: Sequence[int],
+    seed: int = 0,
+    *,
+    batch: int = 64,
+    device: str | torch.device = "cpu",
+    state_dtype: torch.dtype = torch.float64,
+    noise_dtype: torch.dtype = torch.float32,
+    denoise: bool = True,
+    lambda_s: LambdaS = None,
+    merge_noise: bool = False,
+    progress: Progress | None = None,
+) -> Iterator[Samples]:
+    """Samples `indices`, `batch` at a time, from the prior; `shape` is that of one component of one
+    sample.
 
     A sample depends on its index and the seed, not on its batch: a run is resumed with the indices
     that are missing, and shared between processes by giving each its part of them.
@@ -98,15 +113,19 @@ def no_noise(parts: int) -> torch.Tensor:
 
 @torch.no_grad()
 def run(
-    plan: Plan, output: Score, z: torch.Tensor, noise: Callable[[int], torch.Tensor] = no_noise,
-    *, progress: Progress | None = None,
-) -> tuple[torch.Tensor, int]:  # fmt: skip
+    plan: Plan,
+    output: Score,
+    z: torch.Tensor,
+    noise: Callable[[int], torch.Tensor] = no_noise,
+    *,
+    progress: Progress | None = None,
+) -> tuple[torch.Tensor, int]:
     """The end state of the plan started at z (n, batch, ...), and the score evaluations it took.
 
     The arithmetic is that of z: float64 or float32. `output` is the score, or what the plan's
-    `factor` turns into it. noise(q) draws standard normals (q, batch, ...); an ODE needs none. Raises
-    FloatingPointError, naming step, time and sampler, where a score or the state is not finite, and
-    ValueError where a score is no float tensor (m, batch, ...).
+    `factor` turns into it. noise(q) draws standard normals (q, batch, ...); an ODE needs none.
+    Raises FloatingPointError, naming step, time and sampler, where a score or the state is not
+    finite, and ValueError where a score is no float tensor (m, batch, ...).
     """
     n, m = len(plan.process.stationary), plan.outputs
     if z.dtype not in (torch.float64, torch.float32):
@@ -122,8 +141,8 @@ def run(
     own = None if _only_reads(output) else z.new_empty((arguments, *event))
     if isinstance(noise, Noise):
         noise.expect(sum(sum(update.draws) for update in plan.updates))
-    # Rows: the base state, the scores since, the normals since. Twice, so that a new state is written
-    # while the old one is read. No row is read before it is written.
+    # Rows: the base state, the scores since, the normals since. Twice, so that a new state is
+    # written while the old one is read. No row is read before it is written.
     rows, spare = (z.new_empty(plan.rows, z[0].numel()) for _ in range(2))
     rows[:n].view(z.shape).copy_(z)
     for k, update in enumerate(plan.updates):
@@ -170,7 +189,8 @@ def _combine(matrix: Array, on_device: torch.Tensor, rows: torch.Tensor, out: to
     if rows.dtype == torch.float64:
         torch.mm(on_device[: len(out), : len(rows)], rows, out=out)
         return
-    # In float32 a user may have allowed products in TF32 or bf16, for the network: not for the state.
+    # In float32 a user may have allowed products in TF32 or bf16, for the network: not for the
+    # state.
     for target, weights in zip(out, matrix.tolist(), strict=True):
         torch.mul(rows[0], weights[0], out=target)
         for row, weight in zip(rows[1:], weights[1:], strict=True):
@@ -192,11 +212,10 @@ class Counted:
 class Watch:
     """Finds the first score that is not finite, without waiting for the device.
 
-    Each score leaves its sum on the device: one cheap pass, which NaN and inf survive (and so does what
-    is too large to add up, 1e33 in float32). Every
-    `LOOK_EVERY` evaluations the sums go to the host asynchronously and are read a look later, if
-    they have arrived by then; only the end of the run waits. Nothing is lost by being late: the
-    first bad sum says which evaluation it was.
+    Each score leaves its sum on the device: one cheap pass, which NaN and inf survive (and so does
+    what is too large to add up, 1e33 in float32). Every `LOOK_EVERY` evaluations the sums go to the
+    host asynchronously and are read a look later, if they have arrived by then; only the end of the
+    run waits. Nothing is lost by being late: the first bad sum says which evaluation it was.
     """
 
     def __init__(self, plan: Plan, device: torch.device) -> None:
@@ -205,7 +224,8 @@ class Watch:
         self.sent: tuple[torch.Tensor, torch.cuda.Event] | None = None
 
     def record(self, k: int, s: torch.Tensor) -> None:
-        self.sums[k].copy_(s.sum(dtype=torch.promote_types(s.dtype, torch.float32)))  # half overflows
+        # half overflows
+        self.sums[k].copy_(s.sum(dtype=torch.promote_types(s.dtype, torch.float32)))
         if (k + 1) % LOOK_EVERY:
             return
         if not self.sums.is_cuda:
@@ -229,7 +249,9 @@ class Watch:
 
     def where(self, update: Update, what: str) -> str:
         steps, tau = len(self.plan.times) - 1, update.tau or 0.0
-        step = "the denoising step" if update.step == steps else f"step {update.step + 1} of {steps}"
+        step = (
+            "the denoising step" if update.step == steps else f"step {update.step + 1} of {steps}"
+        )
         name = f"{self.plan.scheme.name} ({self.plan.scheme.word})"
         when = f"reverse time t = {self.plan.process.T - tau:.6g} (forward {tau:.6g})"
         return f"{name}: {what} in {step}, {when}"

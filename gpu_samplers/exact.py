@@ -1,7 +1,8 @@
 """Exact scores in torch of targets that are not Gaussian: mixtures, and the data set itself.
 
-Written on their own from the theory (sections 1 and 8), in coefficients that torch.func can differentiate
-in time too; analytic_models states the same targets in NumPy, so that each judges the other.
+Written on their own from the theory (sections 1 and 8), in coefficients that torch.func can
+differentiate in time too; analytic_models states the same targets in NumPy, so that each judges the
+other.
 """
 
 from __future__ import annotations
@@ -29,11 +30,12 @@ def transition(process: PSLD | VP, tau: Tensor) -> Tensor:
 
 
 def covariance(process: PSLD | VP, tau: Tensor, variance: Tensor) -> Tensor:
-    """Covariance of z_tau, (..., k, n, n), where x_0 has the variances (k,) and m_0 the data's; times (...).
+    """Covariance of z_tau, (..., k, n, n), where x_0 has the variances (k,) and m_0 the data's;
+    times (...).
 
-    PSLD: the noise is the integral of Phi(u) diag(Gamma, M nu) Phi(u)^T over [0, b], by Gauss-Legendre
-    quadrature (near machine precision for (Gamma + nu) b up to 100): a sum of positive terms, where
-    S - Phi S Phi^T would lose the digits of a short time.
+    PSLD: the noise is the integral of Phi(u) diag(Gamma, M nu) Phi(u)^T over [0, b], by
+    Gauss-Legendre quadrature (near machine precision for (Gamma + nu) b up to 100): a sum of
+    positive terms, where S - Phi S Phi^T would lose the digits of a short time.
     """
     b = integrated_beta(process, tau)
     if isinstance(process, VP):
@@ -41,7 +43,9 @@ def covariance(process: PSLD | VP, tau: Tensor, variance: Tensor) -> Tensor:
     nodes, weights = (torch.as_tensor(a).to(b) for a in (_NODES, _WEIGHTS))
     rates = b.new_tensor((process.Gamma, process.M * process.nu))
     flows = _flow(process, b[..., None] * (1 + nodes) / 2)
-    noise = torch.einsum("...q,...qij,j,...qkj->...ik", weights * b[..., None] / 2, flows, rates, flows)
+    noise = torch.einsum(
+        "...q,...qij,j,...qkj->...ik", weights * b[..., None] / 2, flows, rates, flows
+    )
     start = torch.stack((variance, torch.full_like(variance, process.kappa * process.M)), dim=1)
     phi = _flow(process, b)
     return noise[..., None, :, :] + torch.einsum("...ij,kj,...lj->...kil", phi, start, phi)
@@ -53,25 +57,33 @@ def _flow(process: PSLD | VP, b: Tensor) -> Tensor:
         return torch.exp(-b / 2)[..., None, None]
     half, fast = (process.nu - process.Gamma) / 2, (process.nu + process.Gamma) / 2
     entries = (1 + half * b / 2, half**2 * b / 2, -b / 2, 1 - half * b / 2)
-    return torch.exp(-fast * b / 2)[..., None, None] * torch.stack(entries, dim=-1).reshape(*b.shape, 2, 2)
+    return torch.exp(-fast * b / 2)[..., None, None] * torch.stack(entries, dim=-1).reshape(
+        *b.shape, 2, 2
+    )
 
 
 class MixtureScore:
     """The score of sum_k w_k N(mu_k, v_k I) at every forward time; v = 0 is a data set.
 
-    means (k, *shape), variances and weights (k,) or numbers; weights are relative. Called as a score is:
-    z (n, batch, *shape), tau -> the same shape; Langevin: the position alone, (1, batch, *shape), and tau is
-    not looked at. Coefficients are computed in float64, the rest in the arithmetic of z. Raises ValueError
-    for shapes or values that are no mixture, states that do not fit it, and a component without density
-    (v = 0 at tau = 0; a tau that is a tensor is not checked).
+    means (k, *shape), variances and weights (k,) or numbers; weights are relative. Called as a
+    score is: z (n, batch, *shape), tau -> the same shape; Langevin: the position alone, (1, batch,
+    *shape), and tau is not looked at. Coefficients are computed in float64, the rest in the
+    arithmetic of z. Raises ValueError for shapes or values that are no mixture, states that do not
+    fit it, and a component without density (v = 0 at tau = 0; a tau that is a tensor is not
+    checked).
     """
 
     def __init__(
-        self, process: PSLD | VP | Langevin, means: Tensor, variances: Tensor | float = 0.0,
+        self,
+        process: PSLD | VP | Langevin,
+        means: Tensor,
+        variances: Tensor | float = 0.0,
         weights: Tensor | float = 1.0,
-    ) -> None:  # fmt: skip
+    ) -> None:
         if means.ndim < 2 or means.numel() == 0:
-            raise ValueError(f"means are (k, ...) with k >= 1 of d >= 1 numbers, not {tuple(means.shape)}")
+            raise ValueError(
+                f"means are (k, ...) with k >= 1 of d >= 1 numbers, not {tuple(means.shape)}"
+            )
         k = len(means)
         self.process, self.shape = process, means.shape[1:]
         self.means = means.detach().reshape(k, -1).double()
@@ -79,15 +91,22 @@ class MixtureScore:
         weights = self._per_component(weights, "weights")
         finite = all(t.isfinite().all() for t in (self.means, self.variances, weights))
         if not (finite and (self.variances >= 0).all() and (weights > 0).all()):
-            raise ValueError("a mixture has finite means, finite variances >= 0 and finite weights > 0")
+            raise ValueError(
+                "a mixture has finite means, finite variances >= 0 and finite weights > 0"
+            )
         if isinstance(process, Langevin) and not (self.variances > 0).all():
             raise ValueError("Langevin dynamics adds no noise to its target: variances must be > 0")
         self.log_weights = (weights / weights.sum()).log()
 
     def _per_component(self, values: Tensor | float, name: str) -> Tensor:
-        k, tensor = len(self.means), torch.as_tensor(values, dtype=torch.float64, device=self.means.device)
+        k, tensor = (
+            len(self.means),
+            torch.as_tensor(values, dtype=torch.float64, device=self.means.device),
+        )
         if tensor.shape not in ((), (k,)):
-            raise ValueError(f"{k} means take {k} {name} or one number, not shape {tuple(tensor.shape)}")
+            raise ValueError(
+                f"{k} means take {k} {name} or one number, not shape {tuple(tensor.shape)}"
+            )
         return tensor.expand(k)
 
     def __call__(self, z: Tensor, tau: float | Tensor) -> Tensor:
@@ -100,17 +119,26 @@ class MixtureScore:
         if isinstance(self.process, Langevin):
             shift, cov = torch.ones(1, dtype=torch.float64, device=device), variances[:, None, None]
         else:
-            if not isinstance(tau, Tensor) and (tau < 0 or (tau == 0 and not (variances > 0).all())):
-                raise ValueError(f"forward time {tau:g}: one of variance 0 has a score at tau > 0 only")
+            if not isinstance(tau, Tensor) and (
+                tau < 0 or (tau == 0 and not (variances > 0).all())
+            ):
+                raise ValueError(
+                    f"forward time {tau:g}: one of variance 0 has a score at tau > 0 only"
+                )
             time = torch.as_tensor(tau, dtype=torch.float64, device=device)
-            shift, cov = transition(self.process, time)[:, 0], covariance(self.process, time, variances)
+            shift, cov = (
+                transition(self.process, time)[:, 0],
+                covariance(self.process, time, variances),
+            )
         d = means.shape[1]
         determinant, inverse = _determinant_and_inverse(cov)
         scale = (self.log_weights.to(device) - d * determinant.log() / 2).to(z)
         centres, precisions = (shift[:, None, None] * means).to(z), inverse.to(z)
         # One sample at a time: all differences at once would be (n, batch, k, d).
         samples = z.flatten(2).unbind(1)
-        return torch.stack([_pull(x, centres, precisions, scale) for x in samples], dim=1).reshape(z.shape)
+        return torch.stack([_pull(x, centres, precisions, scale) for x in samples], dim=1).reshape(
+            z.shape
+        )
 
 
 def _determinant_and_inverse(matrices: Tensor) -> tuple[Tensor, Tensor]:
@@ -124,7 +152,9 @@ def _determinant_and_inverse(matrices: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def _pull(x: Tensor, centres: Tensor, precisions: Tensor, scale: Tensor) -> Tensor:
-    """The score at one state x (n, d): components pull towards their centres (n, k, d) by their shares."""
+    """The score at one state x (n, d): components pull towards their centres (n, k, d) by their
+    shares.
+    """
     away = x[:, None] - centres
     pulls = -torch.einsum("kij,jkd->ikd", precisions, away)
     shares = torch.softmax(scale + (away * pulls).sum((0, 2)) / 2, dim=0)
@@ -132,11 +162,13 @@ def _pull(x: Tensor, centres: Tensor, precisions: Tensor, scale: Tensor) -> Tens
 
 
 def data_set_score(process: PSLD, images: Tensor) -> Callable[[Tensor, float], Tensor]:
-    """The exact score of a data set (k, *shape), fast: -P (z - phi E[x_0 | z]), in two matrix products.
+    """The exact score of a data set (k, *shape), fast: -P (z - phi E[x_0 | z]), in two matrix
+    products.
 
-    P is the precision of the perturbation kernel (theory, section 1, hybrid score matching), phi the first
-    column of the transition matrix: the state's mean is phi x_0. For sampling: it is not differentiable in
-    time, and far below tau = 1e-3 the squares cancel; `MixtureScore` is slower and has neither limit.
+    P is the precision of the perturbation kernel (theory, section 1, hybrid score matching), phi
+    the first column of the transition matrix: the state's mean is phi x_0. For sampling: it is not
+    differentiable in time, and far below tau = 1e-3 the squares cancel; `MixtureScore` is slower
+    and has neither limit.
     """
     flat = images.reshape(len(images), -1).double()
     squares = flat.square().sum(1)
@@ -147,7 +179,9 @@ def data_set_score(process: PSLD, images: Tensor) -> Callable[[Tensor, float], T
         precision = np.linalg.inv(kernel(process, tau))
         pull = phi @ precision
         state = z.reshape(2, z.shape[1], -1).double()
-        logits = (pull[0] * state[0] + pull[1] * state[1]) @ flat.T - squares * float(pull @ phi) / 2
+        logits = (pull[0] * state[0] + pull[1] * state[1]) @ flat.T - squares * float(
+            pull @ phi
+        ) / 2
         mean = torch.softmax(logits, dim=1) @ flat
         away = [state[i] - phi[i] * mean for i in range(2)]
         rows = [-(precision[i, 0] * away[0] + precision[i, 1] * away[1]) for i in range(2)]

@@ -44,10 +44,14 @@ class Classifier(nn.Module):
     def __init__(self) -> None:
         super().__init__()
         self.features = nn.Sequential(
-            nn.Conv2d(1, 16, 3, padding=1), nn.SiLU(),
-            nn.Conv2d(16, 32, 3, stride=2, padding=1), nn.SiLU(),
-            nn.Flatten(), nn.Linear(32 * 4 * 4, FEATURES), nn.SiLU(),
-        )  # fmt: skip
+            nn.Conv2d(1, 16, 3, padding=1),
+            nn.SiLU(),
+            nn.Conv2d(16, 32, 3, stride=2, padding=1),
+            nn.SiLU(),
+            nn.Flatten(),
+            nn.Linear(32 * 4 * 4, FEATURES),
+            nn.SiLU(),
+        )
         self.last = nn.Linear(FEATURES, 10)
 
     def forward(self, images: torch.Tensor) -> torch.Tensor:
@@ -57,7 +61,8 @@ class Classifier(nn.Module):
 
 
 def train(epochs: int = EPOCHS) -> tuple[Classifier, dict[str, float]]:
-    """The classifier trained from SEED, and what is known of it: accuracy on held-out images, settings.
+    """The classifier trained from SEED, and what is known of it: accuracy on held-out images,
+    settings.
 
     The images held out are those that `gpu_samplers.data` holds out from a network's training, too.
     """
@@ -92,7 +97,9 @@ def accuracy(network: Classifier, images: torch.Tensor, classes: torch.Tensor) -
 
 @cache
 def classifier() -> tuple[Classifier, dict[str, float]]:
-    """The classifier that is shipped, in float64, and its record. Raises ValueError if the file is bad."""
+    """The classifier that is shipped, in float64, and its record. Raises ValueError if the file is
+    bad.
+    """
     try:
         with safe_open(FILE, "pt") as file:
             weights = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118 - not a mapping
@@ -107,7 +114,9 @@ def classifier() -> tuple[Classifier, dict[str, float]]:
 
 @torch.no_grad()
 def digit_features(images: torch.Tensor) -> Array:
-    """Features (N, 48), float64, of images (N, 1, 8, 8) in [-1, 1]. Raises ValueError for another shape."""
+    """Features (N, 48), float64, of images (N, 1, 8, 8) in [-1, 1]. Raises ValueError for another
+    shape.
+    """
     if images.ndim != 4 or images.shape[1:] != (1, 8, 8):
         raise ValueError(f"digit images are (N, 1, 8, 8), not {tuple(images.shape)}")
     features: Array = classifier()[0].features(images.detach().cpu().double()).numpy()

@@ -1,4 +1,5 @@
-"""Files that appear whole or not at all, and files of others that are looked at before they are read.
+"""Files that appear whole or not at all, and files of others that are looked at before they are
+read.
 
 Standard library only: what writes a report needs it without torch.
 """
@@ -20,10 +21,12 @@ JSON_BYTES = 2**24
 
 @contextmanager
 def whole(path: Path) -> Iterator[Path]:
-    """A file beside `path` to write to; at the end it replaces `path` in one step, else it is removed.
+    """A file beside `path` to write to; at the end it replaces `path` in one step, else it is
+    removed.
 
-    Its name is always the same: what a killed run has left is written over, not added to. The file has the
-    permissions that the umask leaves, whoever writes it. Raises ValueError where it cannot be written.
+    Its name is always the same: what a killed run has left is written over, not added to. The file
+    has the permissions that the umask leaves, whoever writes it. Raises ValueError where it cannot
+    be written.
     """
     part = part_of(path)
     try:
@@ -76,7 +79,8 @@ def is_folder(path: str | Path) -> bool:
 def check_file(path: Path, needed: int = 0) -> None:
     """Raise ValueError unless `path` can be written now: before the work, not after it.
 
-    Tried by a file beside it, which is removed. `needed` bytes must be free. The folder must be there.
+    Tried by a file beside it, which is removed. `needed` bytes must be free. The folder must be
+    there.
     """
     if is_folder(path):
         raise ValueError(f"{path}: cannot be written: it is a folder, a file is to be there")
@@ -89,7 +93,9 @@ def check_file(path: Path, needed: int = 0) -> None:
 
 
 def check_folder(folder: Path, needed: int = 0) -> None:
-    """Raise ValueError unless files can be written to `folder` now; what it makes to see that, it removes."""
+    """Raise ValueError unless files can be written to `folder` now; what it makes to see that, it
+    removes.
+    """
     missing = [place for place in (folder, *folder.parents) if not os.path.lexists(place)]
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -97,7 +103,9 @@ def check_folder(folder: Path, needed: int = 0) -> None:
         (folder / ".try.part").unlink()
         check_space(folder, needed)
     except OSError as error:
-        blocked = next((place for place in (folder, *folder.parents) if os.path.lexists(place)), folder)
+        blocked = next(
+            (place for place in (folder, *folder.parents) if os.path.lexists(place)), folder
+        )
         why = f"{blocked} is no folder" if not is_folder(blocked) else error.strerror or error
         raise ValueError(f"{folder}: cannot be written to: {why}; give another folder") from None
     finally:
@@ -114,7 +122,9 @@ def check_space(folder: Path, needed: int) -> None:
 
 
 def check_readable(path: Path) -> None:
-    """Raise ValueError unless `path` is a file that can be opened: reading a pipe or a device never ends."""
+    """Raise ValueError unless `path` is a file that can be opened: reading a pipe or a device never
+    ends.
+    """
     try:
         mode = path.stat().st_mode
         if stat.S_ISREG(mode):
@@ -129,10 +139,14 @@ def check_readable(path: Path) -> None:
 
 
 def read_json(path: Path) -> Any:
-    """What a JSON file holds. Raises ValueError, naming the file, for one that is none, huge or too deep."""
+    """What a JSON file holds. Raises ValueError, naming the file, for one that is none, huge or too
+    deep.
+    """
     check_readable(path)
     if (found := path.stat().st_size) > JSON_BYTES:
-        raise ValueError(f"{path}: of {size(found)}, where at most {size(JSON_BYTES)} are read as JSON")
+        raise ValueError(
+            f"{path}: of {size(found)}, where at most {size(JSON_BYTES)} are read as JSON"
+        )
     try:
         return parsed(path.read_text(encoding="utf-8"))
     except OSError as error:

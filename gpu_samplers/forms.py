@@ -36,7 +36,10 @@ class Form:
         rows = len(self.base)
         parts = [self.base]
         for mine, all_of_them in ((self.scores, scores), (self.noise, noise)):
-            parts += [*mine, *(np.zeros((rows, each.shape[1])) for each in all_of_them[len(mine) :])]
+            parts += [
+                *mine,
+                *(np.zeros((rows, each.shape[1])) for each in all_of_them[len(mine) :]),
+            ]
         return np.hstack(parts)
 
     def plus(self, factor: float, other: Form) -> Form:
@@ -49,9 +52,11 @@ class Form:
 
 
 class History:
-    """Predictions of earlier evaluations, and within a step its start and its noise: forms that are live.
+    """Predictions of earlier evaluations, and within a step its start and its noise: forms that are
+    live.
 
-    Whoever writes the state out writes these out below it, and they become rows of the next base state.
+    Whoever writes the state out writes these out below it, and they become rows of the next base
+    state.
     """
 
     def __init__(self, scheme: Scheme, process: Process) -> None:
@@ -98,12 +103,16 @@ class History:
         return float(process.tau_at(clock, first + float(at) * (last - first)))
 
     def hold(self, op: Hold, state: Form, t: float, h: float) -> Form:
-        """The state after a step that holds predictions. Raises ValueError where that has no end."""
+        """The state after a step that holds predictions. Raises ValueError where that has no
+        end.
+        """
         begin, end = self.time(t, h, op.start), self.time(t, h, op.stop)
         through = self.predictions[-op.through :]
         clock, eta = self.scheme.in_clock, float(self.scheme.noise_level)
         try:
-            step = held.hold(op, self._process(), clock, eta, begin, end, [tau for tau, _ in through])
+            step = held.hold(
+                op, self._process(), clock, eta, begin, end, [tau for tau, _ in through]
+            )
         except ValueError as error:
             raise ValueError(f"{self.scheme.name}: {error}") from None
         old = self.start if op.restarts and self.start is not None else state
@@ -146,6 +155,7 @@ def _sum(terms: Sequence[tuple[float, Form]], like: Form) -> Form:
     by_score = [(factor, form.scores) for factor, form in terms]
     by_noise = [(factor, form.noise) for factor, form in terms]
     return Form(
-        base, [total(by_score, k, width) for k in range(scores)],
+        base,
+        [total(by_score, k, width) for k in range(scores)],
         [total(by_noise, k, widths[k].shape[1]) for k in range(blocks)],
-    )  # fmt: skip
+    )

@@ -13,8 +13,8 @@ WARM_UP = 3
 class Graphs:
     """network(image, time) by CUDA graphs, one for each shape of the image.
 
-    The result is a buffer that the next call with that shape overwrites. No gradients. Raises ValueError
-    for an image that is not on a GPU.
+    The result is a buffer that the next call with that shape overwrites. No gradients. Raises
+    ValueError for an image that is not on a GPU.
     """
 
     def __init__(self, network: Callable[[torch.Tensor, torch.Tensor], torch.Tensor]) -> None:

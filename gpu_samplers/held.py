@@ -1,4 +1,5 @@
-"""A prediction held over a step, in float64: stated again from the theory, by quadrature in forward time.
+"""A prediction held over a step, in float64: stated again from the theory, by quadrature in forward
+time.
 
 analytic_models.held has closed forms, and integrates in lambda: each judges the other.
 """
@@ -51,17 +52,23 @@ def predicted(prediction: Prediction, process: PositionOnly, tau: float) -> tupl
 
 
 def hold(
-    op: Hold, process: PositionOnly, clock: Clock, eta: float, begin: float, end: float,
+    op: Hold,
+    process: PositionOnly,
+    clock: Clock,
+    eta: float,
+    begin: float,
+    end: float,
     nodes: Sequence[float],
-) -> Step:  # fmt: skip
-    """The step from forward time `begin` to `end`, its predictions evaluated at the forward times `nodes`.
+) -> Step:
+    """The step from forward time `begin` to `end`, its predictions evaluated at the forward times
+    `nodes`.
 
     Raises ValueError where it would end without noise, or begin without data.
     """
     if end <= 0 or not process.alpha(begin) > 0:
         raise ValueError(
-            f"a step from forward time {begin:g} to {end:g} holds a prediction where sigma or alpha is 0; "
-            "the grid ends at eps > 0"
+            f"a step from forward time {begin:g} to {end:g} holds a prediction where sigma or "
+            "alpha is 0; the grid ends at eps > 0"
         )
     h = float(process.log_snr(end) - process.log_snr(begin))
     alpha, before = float(process.alpha(end)), float(process.alpha(begin))
@@ -79,8 +86,14 @@ def hold(
     last = float(process.log_snr(end))
     match op.held.prediction:
         case Prediction.DATA:
-            keep, deviation = sigma / sigma_before * exp(-(eta**2) * h), sigma * sqrt(-expm1(-2 * eta**2 * h))
-            kernel, limit = growth * more * alpha * np.exp(more * (lambdas - last)), more * alpha * h
+            keep, deviation = (
+                sigma / sigma_before * exp(-(eta**2) * h),
+                sigma * sqrt(-expm1(-2 * eta**2 * h)),
+            )
+            kernel, limit = (
+                growth * more * alpha * np.exp(more * (lambdas - last)),
+                more * alpha * h,
+            )
         case Prediction.EPS:
             keep, deviation = alpha / before, eta * sigma * sqrt(expm1(2 * h))
             kernel, limit = -growth * more * sigma * np.exp(last - lambdas), -more * sigma * h
@@ -101,7 +114,9 @@ def hold(
 
 
 def _panels(process: PositionOnly, begin: float, end: float) -> tuple[Array, Array]:
-    """Gauss-Legendre nodes and weights over forward time, in panels between the kinks and short in lambda."""
+    """Gauss-Legendre nodes and weights over forward time, in panels between the kinks and short in
+    lambda.
+    """
     borders = [begin, *reversed(process.kinks(end, begin)), end]
     finer: list[float] = []
     for a, b in pairwise(borders):

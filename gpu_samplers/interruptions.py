@@ -1,4 +1,6 @@
-"""Signals that ask a run to stop: they wait while a change is half made, and all mean what Ctrl-C means."""
+"""Signals that ask a run to stop: they wait while a change is half made, and all mean what Ctrl-C
+means.
+"""
 
 from __future__ import annotations
 
@@ -9,7 +11,9 @@ from threading import current_thread, main_thread
 from types import FrameType
 from typing import Any
 
-STOPPING = [getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)]
+STOPPING = [
+    getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)
+]
 """Windows has no SIGHUP."""
 
 
@@ -23,7 +27,9 @@ class Stopped(KeyboardInterrupt):
 
 @contextmanager
 def stoppable() -> Iterator[None]:
-    """While this lasts SIGTERM and SIGHUP raise Stopped: what cleans up after Ctrl-C does so for them."""
+    """While this lasts SIGTERM and SIGHUP raise Stopped: what cleans up after Ctrl-C does so for
+    them.
+    """
 
     def stop(number: int, _frame: FrameType | None) -> None:
         raise Stopped(number)
@@ -57,7 +63,8 @@ def _handling(handlers: dict[Any, Any]) -> Iterator[None]:
         yield
         return
     before = {number: signal.getsignal(number) for number in handlers}
-    # None: set by other code than Python's, which could not be put back; ignored signals stay ignored
+    # None: set by other code than Python's, which could not be put back; ignored signals stay
+    # ignored
     ours = {n: h for n, h in handlers.items() if before[n] not in (None, signal.SIG_IGN)}
     try:
         for number, handler in ours.items():

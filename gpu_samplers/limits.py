@@ -9,7 +9,9 @@ MOST_FILES = 10**6
 
 
 def check_counts(n: int, shard: int, form: str) -> None:
-    """Raise ValueError unless n samples, in shards of `shard` and files of that form, can be made."""
+    """Raise ValueError unless n samples, in shards of `shard` and files of that form, can be
+    made.
+    """
     if n < 1 or shard < 1:
         raise ValueError(f"n = {n}, shard = {shard}: both count samples, from 1")
     if n > MOST_SAMPLES:
@@ -18,5 +20,6 @@ def check_counts(n: int, shard: int, form: str) -> None:
     if n > MOST_FILES * per_file:
         other = f"; give shard >= {-(-n // MOST_FILES)}" if form == "npz" else ", or npz"
         raise ValueError(
-            f"n = {n}: files of {per_file} sample(s) are more than {MOST_FILES} in one folder{other}"
+            f"n = {n}: files of {per_file} sample(s) are more than {MOST_FILES} in one "
+            f"folder{other}"
         )

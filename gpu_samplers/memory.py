@@ -36,8 +36,8 @@ def check_memory(needed: float, what: str, remedy: str, device: torch.device | s
     """Raise ValueError, with both numbers, where `what` needs more bytes than a device has."""
     if needed > (there := memory(device)):
         raise ValueError(
-            f"{what} needs at least {size(needed)} of memory, {torch.device(device).type} has {size(there)} "
-            f"in all; {remedy}"
+            f"{what} needs at least {size(needed)} of memory, {torch.device(device).type} has "
+            f"{size(there)} in all; {remedy}"
         )
 
 
@@ -48,6 +48,8 @@ def widest(config: Config) -> int:
 
 
 def kept_for_gradients(config: Config) -> int:
-    """Numbers that a network keeps of one sample for its gradient, at least: two per block and pixel."""
+    """Numbers that a network keeps of one sample for its gradient, at least: two per block and
+    pixel.
+    """
     sides = zip(config.resolutions, config.ch_mult, strict=True)
     return sum(2 * config.num_res_blocks * config.nf * factor * side**2 for side, factor in sides)

@@ -1,11 +1,12 @@
-"""Noise that belongs to the sample: sample i sees the same normals whatever the batch, order or process.
+"""Noise that belongs to the sample: sample i sees the same normals whatever the batch, order or
+process.
 
 Every sample has a generator of its own, seeded from (seed, i), and reads it from the start: its
 k-th draw depends on (seed, i, k) alone, bit for bit, as long as the draws before it had the same
 sizes (a sampler's do). Normals are made on the host, also for a GPU: then every device sees the
-same bits, and at about 4 ns a number the host is done long before a network is. A run that says what
-it will draw has it drawn ahead, by a thread of its own, while the rest of a step is computed; a run
-that has to wait for its noise helps that thread, sample by sample.
+same bits, and at about 4 ns a number the host is done long before a network is. A run that says
+what it will draw has it drawn ahead, by a thread of its own, while the rest of a step is computed;
+a run that has to wait for its noise helps that thread, sample by sample.
 """
 
 from __future__ import annotations
@@ -25,13 +26,18 @@ _WORD = 2**32
 _WORTH_A_THREAD = 2**15
 """Numbers of a component below which waking up a thread takes longer than drawing them."""
 _AHEAD = 8
-"""Components in a block that is drawn ahead: fewer are handed over too often, more leave the cache."""
+"""Components in a block that is drawn ahead: fewer are handed over too often, more leave the
+cache.
+"""
 _LANES = 16
-"""torch makes normals in groups of so many: only whole groups are the same in one call and in several."""
+"""torch makes normals in groups of so many: only whole groups are the same in one call and in
+several.
+"""
 
 
 def stream_seed(seed: int, index: int) -> int:
-    """The 32 bits that torch's CPU generator (mt19937) takes as its seed, for sample `index` of a run.
+    """The 32 bits that torch's CPU generator (mt19937) takes as its seed, for sample `index` of a
+    run.
 
     For one `seed` this is a bijection of the index, so that no two samples of a run ever share a
     stream; runs of different seeds start at unrelated places of the same 2^32 streams.
@@ -51,9 +57,13 @@ class Noise:
     """
 
     def __init__(
-        self, seed: int, indices: Sequence[int], shape: Sequence[int],
-        dtype: torch.dtype = torch.float32, device: str | torch.device = "cpu",
-    ) -> None:  # fmt: skip
+        self,
+        seed: int,
+        indices: Sequence[int],
+        shape: Sequence[int],
+        dtype: torch.dtype = torch.float32,
+        device: str | torch.device = "cpu",
+    ) -> None:
         if dtype not in (torch.float32, torch.float64):
             raise ValueError(f"noise is drawn in float32 or float64, not {dtype}")
         indices = [int(index) for index in indices]  # NumPy's and torch's integers, too
@@ -67,7 +77,9 @@ class Noise:
         self._coming: tuple[_Block, Future[None]] | None = None
 
     def expect(self, parts: int) -> None:
-        """Announce that `parts` components more will be drawn: they are the same, but drawn ahead."""
+        """Announce that `parts` components more will be drawn: they are the same, but drawn
+        ahead.
+        """
         size = prod(self.shape)
         if size % _LANES == 0 and size * len(self._generators) >= _WORTH_A_THREAD:
             self._expected += parts

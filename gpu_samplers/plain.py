@@ -1,4 +1,5 @@
-"""Every sampler of the catalogue again, as its paper prints it: slow, flat, to be held beside the page.
+"""Every sampler of the catalogue again, as its paper prints it: slow, flat, to be held beside the
+page.
 
 Nothing here or in plain_psld.py knows words, letters or models.py: a wrong letter there cannot
 hide. A sampler takes the process, the score, the state's components, the reverse times
@@ -66,7 +67,9 @@ def vp_em(p: VP, s: Any, x: Tensor, times: Times, noise: Any) -> Tensor:
 
 
 def vp_ei(p: VP, s: Any, x: Tensor, times: Times, noise: Any) -> Tensor:
-    """Exponential integrator (Pierret & Galerne 2025): linear part exact, score frozen, exact variance."""
+    """Exponential integrator (Pierret & Galerne 2025): linear part exact, score frozen, exact
+    variance.
+    """
     for t, h in steps(times):
         d = delta(p, t, h)
         x = exp(d / 2) * x + 2 * expm1(d / 2) * s(x, p.T - t) + sqrt(expm1(d)) * noise()
@@ -179,16 +182,24 @@ POSITION_ONLY = ("vp", "ve", "flow")
 _MODELS = {kind.model_name for kind in (PSLD, VP, Langevin)}
 SAMPLERS: dict[tuple[str, str], Sampler] = {
     (model, name): function
-    for function in [*vars(plain_psld).values(), *vars(plain_conjugate).values(), *globals().values()]
+    for function in [
+        *vars(plain_psld).values(),
+        *vars(plain_conjugate).values(),
+        *globals().values(),
+    ]
     if isfunction(function)
     for model, _, name in [function.__name__.partition("_")]
     if model in _MODELS
 }
-"""By model and name: the functions that are called so, "psld_roba". `psld_rk45_adaptive` is no word's."""
+"""By model and name: the functions that are called so, "psld_roba". `psld_rk45_adaptive` is no
+word's.
+"""
 
 
 def sampler_of(model: str, name: str) -> Sampler:
-    """The sampler that a catalogue name of a model stands for, upper or lower case; ValueError if none."""
+    """The sampler that a catalogue name of a model stands for, upper or lower case; ValueError if
+    none.
+    """
     key = (model, re.sub(r"\W+", "_", name.lower()))
     shared = plain_position.SAMPLERS if model in POSITION_ONLY else {}
     for name_there in ("_".join(key), key[1]):
@@ -201,12 +212,16 @@ def sampler_of(model: str, name: str) -> Sampler:
 
 
 def is_stochastic(sampler: Sampler) -> bool:
-    """Whether it is one of a reverse SDE, which its noise shows: its denoising step follows that drift."""
+    """Whether it is one of a reverse SDE, which its noise shows: its denoising step follows that
+    drift.
+    """
     return "noise" in signature(sampler).parameters
 
 
 def denoise(p: PSLD | VP | VE | Flow, stochastic: bool, score: Any, z: Tensor, t: float) -> Tensor:
-    """One Euler step, without noise, of the reverse drift from t to T; the score of an SDE counts twice."""
+    """One Euler step, without noise, of the reverse drift from t to T; the score of an SDE counts
+    twice.
+    """
     h, b, k, s = p.T - t, p.beta(p.T - t), 2 if stochastic else 1, score(z, p.T - t)
     if isinstance(p, VP):
         return z + h * b / 2 * (z + k * s)
@@ -223,9 +238,16 @@ def _on_copies(score: Any) -> Any:
 
 
 def sample(
-    name: str, p: Process, score: Any, z: Tensor, times: Times, noise: Any,
-    *, last: bool = True, **options: Any,
-) -> Tensor:  # fmt: skip
+    name: str,
+    p: Process,
+    score: Any,
+    z: Tensor,
+    times: Times,
+    noise: Any,
+    *,
+    last: bool = True,
+    **options: Any,
+) -> Tensor:
     """The end state (n, batch, ...) of sampler `name` started at z, in z's precision.
 
     score(z, tau) and noise(q) as in engine.run. `last`: with the denoising step, where there is
@@ -234,11 +256,15 @@ def sample(
     sampler, score = sampler_of(p.model_name, name), _on_copies(score)
 
     if isinstance(p, Langevin):
-        return torch.stack(sampler(p, lambda q: score(q[None], 0.0)[0], *z, times, lambda: noise(1)[0]))
+        return torch.stack(
+            sampler(p, lambda q: score(q[None], 0.0)[0], *z, times, lambda: noise(1)[0])
+        )
     if p.model_name in POSITION_ONLY:
         of_one = lambda x, tau: score(x[None], tau)[0]  # noqa: E731 - a name for one line
         z = sampler(p, of_one, z[0], times, lambda: noise(1)[0], **options)[None]
     else:
         of_pair = lambda x, m, tau: score(torch.stack((x, m)), tau)  # noqa: E731 - a name for one line
         z = torch.stack(sampler(p, of_pair, *z, times, lambda: noise(2), **options))
-    return denoise(p, is_stochastic(sampler), score, z, times[-1]) if last and times[-1] < p.T else z
+    return (
+        denoise(p, is_stochastic(sampler), score, z, times[-1]) if last and times[-1] < p.T else z
+    )

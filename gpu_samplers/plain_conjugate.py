@@ -1,7 +1,8 @@
-"""Conjugate integrators of PSLD as arXiv 2310.07894 prints them (see plain.py for what goes in and out).
+"""Conjugate integrators of PSLD as arXiv 2310.07894 prints them (see plain.py for what goes in and
+out).
 
-A_tau and Phi_tau run from tau = 0 through the whole process, by an adaptive method in sqrt(tau); eps is read
-off the score, eps = -L^T s, with L of the kernel in 30 digits. `lam` is lambda.
+A_tau and Phi_tau run from tau = 0 through the whole process, by an adaptive method in sqrt(tau);
+eps is read off the score, eps = -L^T s, with L of the kernel in 30 digits. `lam` is lambda.
 """
 
 from __future__ import annotations
@@ -32,7 +33,9 @@ Square = tuple[tuple[float, float], tuple[float, float]]
 def kernel_factor(p: PSLD, tau: float, factor: str) -> Array:
     """L of Sigma_tau = S + Phi (Sigma_0 - S) Phi^T, Sigma_0 = diag(0, kappa M)."""
     with mpmath.workdps(30):
-        G, nu, M, kappa, u = (mpmath.mpf(v) for v in (p.Gamma, p.nu, 4 / (p.nu - p.Gamma) ** 2, p.kappa, tau))
+        G, nu, M, kappa, u = (
+            mpmath.mpf(v) for v in (p.Gamma, p.nu, 4 / (p.nu - p.Gamma) ** 2, p.kappa, tau)
+        )
         b = p.beta_min * u + (mpmath.mpf(p.beta_max) - p.beta_min) * u * u / (2 * p.T)
         e = mpmath.exp(-(G + nu) * b / 4)
         top, bottom = [1 + (nu - G) * b / 4, (G - nu) ** 2 * b / 8], [-b / 2, 1 + (G - nu) * b / 4]
@@ -49,7 +52,12 @@ def kernel_factor(p: PSLD, tau: float, factor: str) -> Array:
 
 
 def conjugated(
-    p: PSLD, linear: Square, noise: tuple[float, float], B: Square, factor: str, taus: Sequence[float]
+    p: PSLD,
+    linear: Square,
+    noise: tuple[float, float],
+    B: Square,
+    factor: str,
+    taus: Sequence[float],
 ) -> list[tuple[Array, Array]]:
     """A_tau and Phi_tau (up to a constant) at `taus`.
 
@@ -71,7 +79,9 @@ def conjugated(
     for tau in sorted(set(taus)):
         if sqrt(tau) > v:
             first = v if v or low > 0 else 1e-10  # C_out is singular at 0
-            y = solve_ivp(slope, (first, sqrt(tau)), y, method="DOP853", rtol=1e-13, atol=1e-15).y[:, -1]
+            y = solve_ivp(slope, (first, sqrt(tau)), y, method="DOP853", rtol=1e-13, atol=1e-15).y[
+                :, -1
+            ]
         v = sqrt(tau)
         found[tau] = y[:4].reshape(2, 2), y[4:].reshape(2, 2)
     return [found[tau] for tau in taus]
@@ -96,7 +106,12 @@ Move = Callable[[Pair, Pair, float, float], Pair]
 
 
 def mover(
-    p: PSLD, linear: Square, noise: tuple[float, float], B: Square, factor: str, taus: Sequence[float]
+    p: PSLD,
+    linear: Square,
+    noise: tuple[float, float],
+    B: Square,
+    factor: str,
+    taus: Sequence[float],
 ) -> Move:
     """The conjugate step from tau to tau', eps held."""
     taus = [max(tau, 0.0) for tau in taus]
@@ -125,20 +140,36 @@ def single(p: PSLD, s: Any, x: Tensor, m: Tensor, times: Times, B: Square, facto
     return x, m
 
 
-def psld_ei(p: PSLD, s: Any, x: Tensor, m: Tensor, times: Times, _: Any, factor: str = "lower") -> Pair:
+def psld_ei(
+    p: PSLD, s: Any, x: Tensor, m: Tensor, times: Times, _: Any, factor: str = "lower"
+) -> Pair:
     """Exponential integrator: B = 0."""
     return single(p, s, x, m, times, scaled(0.0, IDENTITY), factor)
 
 
 def psld_lddim_i(
-    p: PSLD, s: Any, x: Tensor, m: Tensor, times: Times, _: Any, lam: float = 0.0, factor: str = "lower"
+    p: PSLD,
+    s: Any,
+    x: Tensor,
+    m: Tensor,
+    times: Times,
+    _: Any,
+    lam: float = 0.0,
+    factor: str = "lower",
 ) -> Pair:
     """lambda-DDIM-I: B = lambda I."""
     return single(p, s, x, m, times, scaled(lam, IDENTITY), factor)
 
 
 def psld_lddim_ii(
-    p: PSLD, s: Any, x: Tensor, m: Tensor, times: Times, _: Any, lam: float = 0.0, factor: str = "lower"
+    p: PSLD,
+    s: Any,
+    x: Tensor,
+    m: Tensor,
+    times: Times,
+    _: Any,
+    lam: float = 0.0,
+    factor: str = "lower",
 ) -> Pair:
     """lambda-DDIM-II: B = lambda times all ones."""
     return single(p, s, x, m, times, scaled(lam, ONES), factor)
@@ -153,7 +184,14 @@ def pieces(p: PSLD, k: int, lam: float, factor: str, taus: Sequence[float]) -> t
 
 
 def psld_cse(
-    p: PSLD, s: Any, x: Tensor, m: Tensor, times: Times, _: Any, lam: float = 0.0, factor: str = "lower"
+    p: PSLD,
+    s: Any,
+    x: Tensor,
+    m: Tensor,
+    times: Times,
+    _: Any,
+    lam: float = 0.0,
+    factor: str = "lower",
 ) -> Pair:
     """Conjugate symplectic Euler: B, then A with the same eps."""
     taus = [p.T - t for t in times]
@@ -166,9 +204,18 @@ def psld_cse(
 
 
 def psld_cvv(
-    p: PSLD, s: Any, x: Tensor, m: Tensor, times: Times, _: Any, lam: float = 0.0, factor: str = "lower"
+    p: PSLD,
+    s: Any,
+    x: Tensor,
+    m: Tensor,
+    times: Times,
+    _: Any,
+    lam: float = 0.0,
+    factor: str = "lower",
 ) -> Pair:
-    """Conjugate velocity Verlet: half of B, A with the same eps, a new eps at the end for the other half."""
+    """Conjugate velocity Verlet: half of B, A with the same eps, a new eps at the end for the other
+    half.
+    """
     taus = [p.T - t for t in times]
     halves = [(u + v) / 2 for u, v in pairwise(taus)]
     a, b = pieces(p, 1, lam, factor, [*taus, *halves])
@@ -181,7 +228,14 @@ def psld_cvv(
 
 
 def psld_coba(
-    p: PSLD, s: Any, x: Tensor, m: Tensor, times: Times, noise: Any, lam: float = 0.0, factor: str = "lower"
+    p: PSLD,
+    s: Any,
+    x: Tensor,
+    m: Tensor,
+    times: Times,
+    noise: Any,
+    lam: float = 0.0,
+    factor: str = "lower",
 ) -> Pair:
     """Conjugate OBA: the exact OU step, then B and A with one eps."""
     taus = [p.T - t for t in times]

@@ -1,9 +1,11 @@
-"""Samplers of position-only processes as their papers print them, with alpha_t, sigma_t and lambda_t.
+"""Samplers of position-only processes as their papers print them, with alpha_t, sigma_t and
+lambda_t.
 
-They hold a prediction of the network over a step. As in plain.py nothing here knows words or letters. A
-sampler takes the process (its alpha, sigma, log_snr and, for DEIS, g^2 = beta), s(x, tau), the state, the
-reverse times, noise() and, where it is one of a family, eta. Multistep samplers start with order 1, 2, ...
-and keep their order to the end; UniPC corrects its last step, too (the papers' code may do neither).
+They hold a prediction of the network over a step. As in plain.py nothing here knows words or
+letters. A sampler takes the process (its alpha, sigma, log_snr and, for DEIS, g^2 = beta), s(x,
+tau), the state, the reverse times, noise() and, where it is one of a family, eta. Multistep
+samplers start with order 1, 2, ... and keep their order to the end; UniPC corrects its last step,
+too (the papers' code may do neither).
 """
 
 from __future__ import annotations
@@ -40,7 +42,9 @@ def noise_prediction(p: PositionOnly, s: Any, x: Tensor, t: float) -> Tensor:
     return result
 
 
-def ddim(p: PositionOnly, score: Any, x: Tensor, times: Times, noise: Any, eta: float = 0) -> Tensor:
+def ddim(
+    p: PositionOnly, score: Any, x: Tensor, times: Times, noise: Any, eta: float = 0
+) -> Tensor:
     """DDIM (Song, Meng & Ermon 2021, equations 12 and 16); eta = 1 is DDPM's ancestral step."""
     for s, t in times_of(p, times):
         e = noise_prediction(p, score, x, s)
@@ -52,7 +56,9 @@ def ddim(p: PositionOnly, score: Any, x: Tensor, times: Times, noise: Any, eta: 
     return x
 
 
-def euler_a(p: PositionOnly, score: Any, x: Tensor, times: Times, noise: Any, eta: float = 1) -> Tensor:
+def euler_a(
+    p: PositionOnly, score: Any, x: Tensor, times: Times, noise: Any, eta: float = 1
+) -> Tensor:
     """k-diffusion's Euler ancestral, in y = x/alpha and the noise level rho = sigma/alpha."""
     y = x / p.alpha(p.T - times[0])  # type: ignore[attr-defined]
     for s, t in times_of(p, times):
@@ -112,7 +118,9 @@ def dpm_2m_sde(p: PositionOnly, score: Any, x: Tensor, times: Times, noise: Any)
 
 
 def dpm_3m(p: PositionOnly, score: Any, x: Tensor, times: Times, _: Any) -> Tensor:
-    """DPM-Solver++(3M) as its authors' code has it, dpm_solver_pytorch, multistep_dpm_solver_third_update."""
+    """DPM-Solver++(3M) as its authors' code has it, dpm_solver_pytorch,
+    multistep_dpm_solver_third_update.
+    """
     past: list[Tensor] = []
     hs: list[float] = []
     for s, t in times_of(p, times):
@@ -139,12 +147,16 @@ def dpm_solver_2(p: PositionOnly, score: Any, x: Tensor, times: Times, _: Any) -
         middle = p.tau_at("lambda", p.log_snr(s) + h / 2)
         e = noise_prediction(p, score, x, s)
         u = p.alpha(middle) / p.alpha(s) * x - p.sigma(middle) * expm1(h / 2) * e
-        x = p.alpha(t) / p.alpha(s) * x - p.sigma(t) * expm1(h) * noise_prediction(p, score, u, middle)
+        x = p.alpha(t) / p.alpha(s) * x - p.sigma(t) * expm1(h) * noise_prediction(
+            p, score, u, middle
+        )
     return x
 
 
 def res2s(p: PositionOnly, score: Any, x: Tensor, times: Times, _: Any) -> Tensor:
-    """The exponential Runge-Kutta method of order 2 with c_2 = 1/2 (Zhang et al. 2023, arXiv 2308.02157)."""
+    """The exponential Runge-Kutta method of order 2 with c_2 = 1/2 (Zhang et al. 2023, arXiv
+    2308.02157).
+    """
     c2 = 0.5
     for s, t in times_of(p, times):
         h = p.log_snr(t) - p.log_snr(s)
@@ -159,7 +171,9 @@ def res2s(p: PositionOnly, score: Any, x: Tensor, times: Times, _: Any) -> Tenso
 
 
 def _deis(p: Any, score: Any, x: Tensor, times: Times, most: int) -> Tensor:
-    """tAB-DEIS (Zhang & Chen 2023, equations 14 and 15): eps extrapolated by a polynomial in time."""
+    """tAB-DEIS (Zhang & Chen 2023, equations 14 and 15): eps extrapolated by a polynomial in
+    time.
+    """
     past: list[tuple[float, Tensor]] = []
     for s, t in times_of(p, times):
         past = [*past, (s, noise_prediction(p, score, x, s))][-most:]
@@ -225,7 +239,9 @@ def unipc3(p: PositionOnly, score: Any, x: Tensor, times: Times, _: Any) -> Tens
 
 
 def sa2(p: PositionOnly, score: Any, x: Tensor, times: Times, noise: Any, eta: float = 1) -> Tensor:
-    """SA-Solver (Xue et al. 2023), a 2-step predictor and a 1-step corrector, its integrals done by hand."""
+    """SA-Solver (Xue et al. 2023), a 2-step predictor and a 1-step corrector, its integrals done by
+    hand.
+    """
     now, old, h_old = data(p, score, x, p.T - times[0]), None, 0.0  # type: ignore[attr-defined]
     c = 1 + eta**2
     for s, t in times_of(p, times):
@@ -291,9 +307,26 @@ Sampler = Callable[..., Tensor]
 SAMPLERS: dict[str, Sampler] = {
     function.__name__: function
     for function in (
-        ddim, dpm_1, dpm_2s, dpm_2m, dpm_2m_sde, dpm_3m, dpm_solver_2, res2s, deis2, deis3, unipc2, unipc3,
-        sa2, euler_a, ve_euler, ve_heun, flow_euler, flow_midpoint, flow_heun,
+        ddim,
+        dpm_1,
+        dpm_2s,
+        dpm_2m,
+        dpm_2m_sde,
+        dpm_3m,
+        dpm_solver_2,
+        res2s,
+        deis2,
+        deis3,
+        unipc2,
+        unipc3,
+        sa2,
+        euler_a,
+        ve_euler,
+        ve_heun,
+        flow_euler,
+        flow_midpoint,
+        flow_heun,
     )
-}  # fmt: skip
-"""By the catalogue's name in lower case, with _ for its signs: "dpm_2m" is DPM++2M's; after the model's
-where it is of one model, "ve_heun"."""
+}
+"""By the catalogue's name in lower case, with _ for its signs: "dpm_2m" is DPM++2M's; after the
+model's where it is of one model, "ve_heun"."""

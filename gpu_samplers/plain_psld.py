@@ -22,7 +22,10 @@ def steps(times: Sequence[float]) -> list[tuple[float, float]]:
 
 def delta(p: PSLD | VP, t: float, h: float) -> float:
     """b(T - t) - b(T - t - h), where b(tau) = beta_min tau + (beta_max - beta_min) tau^2 / 2T."""
-    b = [p.beta_min * u + (p.beta_max - p.beta_min) * u * u / (2 * p.T) for u in (p.T - t, p.T - t - h)]
+    b = [
+        p.beta_min * u + (p.beta_max - p.beta_min) * u * u / (2 * p.T)
+        for u in (p.T - t, p.T - t - h)
+    ]
     return b[0] - b[1]
 
 
@@ -78,7 +81,9 @@ def psld_nvv(p: PSLD, s: Any, x: Tensor, m: Tensor, times: Sequence[float], _: A
 
 
 def psld_rvv(p: PSLD, s: Any, x: Tensor, m: Tensor, times: Sequence[float], _: Any) -> Pair:
-    """Reduced velocity Verlet (arXiv 2310.07894): the closing half step conditions on T - (t + h)."""
+    """Reduced velocity Verlet (arXiv 2310.07894): the closing half step conditions on T - (t +
+    h).
+    """
     for t, h in steps(times):
         b, G, nu, M = p.beta(p.T - t), p.Gamma, p.nu, p.M
         sx, sm = s(x, m, p.T - t)
@@ -124,7 +129,8 @@ def psld_em(p: PSLD, s: Any, x: Tensor, m: Tensor, times: Sequence[float], noise
 
 
 def psld_sscs(p: PSLD, s: Any, x: Tensor, m: Tensor, times: Sequence[float], noise: Any) -> Pair:
-    """SSCS (Dockhorn et al. 2022, section 3.3): each half of the OU part covers its own half of the step.
+    """SSCS (Dockhorn et al. 2022, section 3.3): each half of the OU part covers its own half of the
+    step.
 
     The transition matrix is the PSLD paper's, with the momentum reversed; its covariance is
     S - Phi S Phi^T, S = diag(1, M), and enters through its lower Cholesky factor.

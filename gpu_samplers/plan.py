@@ -1,4 +1,5 @@
-"""A scheme on a grid as a list of updates: what lies between two score evaluations is one affine map.
+"""A scheme on a grid as a list of updates: what lies between two score evaluations is one affine
+map.
 
 All coefficients are computed here, once, in float64. A token acts on *forms*, the state written in
 what it is made of (the base state, the scores evaluated since, the normals drawn since); at every
@@ -24,16 +25,19 @@ from splitting_analysis.program import Advance, Evaluate, Hold, Row
 from splitting_analysis.schemes import Scheme
 
 LambdaS = float | Callable[[float], float] | None
-"""lambda_s: a number, a function of reverse time, or None for the scheme's own (1 if it has none)."""
+"""lambda_s: a number, a function of reverse time, or None for the scheme's own (1 if it has
+none).
+"""
 
 
 @dataclass(frozen=True)
 class Update:
-    """One pass over memory: result = matrix @ (base state, scores so far, normals), and what follows.
+    """One pass over memory: result = matrix @ (base state, scores so far, normals), and what
+    follows.
 
-    matrix    (rows, base + m * scores + sum(draws)), or None where the base state is the result; its first
-              n rows are the state, and those below what is kept for later: predictions of earlier
-              evaluations and, within a step that starts anew, its start and its noise
+    matrix    (rows, base + m * scores + sum(draws)), or None where the base state is the result;
+              its first n rows are the state, and those below what is kept for later: predictions of
+              earlier evaluations and, within a step that starts anew, its start and its noise
     base      rows of the base state
     draws     components of each noise block, in the order in which the blocks are drawn
     rebase    the result replaces the base state, and the scores so far are forgotten
@@ -82,12 +86,18 @@ class Plan:
 
 
 def plan(
-    scheme: Scheme, process: Process, times: Sequence[float], *, denoise: bool = True,
-    lambda_s: LambdaS = None, merge_noise: bool = False, factor: Callable[[float], Array] | None = None,
-) -> Plan:  # fmt: skip
+    scheme: Scheme,
+    process: Process,
+    times: Sequence[float],
+    *,
+    denoise: bool = True,
+    lambda_s: LambdaS = None,
+    merge_noise: bool = False,
+    factor: Callable[[float], Array] | None = None,
+) -> Plan:
     """The scheme on the grid `times` (n + 1 reverse times) as updates between score evaluations.
 
-    denoise      end with one Euler step of the reverse drift, without noise, over what is left up to T
+    denoise      end with one Euler step of the reverse drift, without noise, over what is left to T
     merge_noise  replace the normals between two evaluations by as few as have the same covariance
                  (its Cholesky factor): same law, another path. SSCS then draws half as much
     factor       factor(tau) @ output is the score, where the network predicts something else
@@ -96,7 +106,9 @@ def plan(
     which an ancestral piece does not exist.
     """
     if scheme.model_name != process.model_name:
-        raise ValueError(f"{scheme.name} is a {scheme.model_name} scheme, not one for {process.model_name}")
+        raise ValueError(
+            f"{scheme.name} is a {scheme.model_name} scheme, not one for {process.model_name}"
+        )
     check_times(times, process.T)
     builder = _Builder(scheme, process, lambda_s, merge_noise, factor)
     if scheme.carries_score:
@@ -105,7 +117,9 @@ def plan(
         builder.step(t, after - t, i)
     left = process.T - times[-1]
     if denoise and left > 0 and "E" not in scheme.model.pieces:
-        raise ValueError(f"{scheme.model_name} has no Euler letter, and no denoising step: denoise=False")
+        raise ValueError(
+            f"{scheme.model_name} has no Euler letter, and no denoising step: denoise=False"
+        )
     if denoise and left > 0 and scheme.model.time_dependent:
         builder.evaluate(left, len(times) - 1)
         builder.form = builder.form.plus(left, builder.drift(left))
@@ -117,9 +131,13 @@ class _Builder:
     """The form of the state while the word runs, and the updates written so far."""
 
     def __init__(
-        self, scheme: Scheme, process: Process, lambda_s: LambdaS, merge_noise: bool,
+        self,
+        scheme: Scheme,
+        process: Process,
+        lambda_s: LambdaS,
+        merge_noise: bool,
         factor: Callable[[float], Array] | None,
-    ) -> None:  # fmt: skip
+    ) -> None:
         self.scheme, self.process, self.lambda_s = scheme, process, lambda_s
         self.merge_noise, self.factor = merge_noise, factor
         self.identity = np.eye(len(process.stationary))
@@ -136,13 +154,19 @@ class _Builder:
         blocks = self.form.noise
         draws = tuple(block.shape[1] for block in blocks)
         kept = self.history.live if rebase and tau is not None else []
-        if self.merge_noise and sum(draws) > len(self.identity) and not any(form.noise for form in kept):
+        if (
+            self.merge_noise
+            and sum(draws) > len(self.identity)
+            and not any(form.noise for form in kept)
+        ):
             noise = np.hstack(blocks)
             blocks, draws = [lower_factor(noise @ noise.T)], (len(self.identity),)
         top = np.hstack([self.form.base, *self.form.scores, *blocks])
         matrix = np.vstack([top, *(form.padded(self.form.scores, blocks) for form in kept)])
         still = matrix.shape == (base, base) and np.array_equal(matrix, np.eye(base))
-        self.updates.append(Update(None if still else matrix, scores, draws, rebase, tau, step, base))
+        self.updates.append(
+            Update(None if still else matrix, scores, draws, rebase, tau, step, base)
+        )
         if rebase:
             whole, first = np.eye(len(matrix)), len(self.identity)
             self.form = Form(whole[:first])
@@ -156,7 +180,9 @@ class _Builder:
         self.emit(tau, step, rebase=rebase)
         self.form.scores.append(np.zeros_like(self.inject))
         # What a piece does with the score it does with the network's output times this.
-        self.held = self.inject if self.factor is None else self.inject @ np.asarray(self.factor(tau))
+        self.held = (
+            self.inject if self.factor is None else self.inject @ np.asarray(self.factor(tau))
+        )
         if self.scheme.program.holds:
             own, gain = self.history.prediction(tau)
             self.history.add(tau, self.form.moved(own * self.identity, gain * self.held))
@@ -166,7 +192,9 @@ class _Builder:
         parameters, rate = self.process.parameters, self.process.beta(tau)
         drift = self.scheme.model.drift
         gain = np.array(drift.score(parameters), dtype=np.float64)[:, None] * self.held
-        return self.form.moved(rate * np.array(drift.linear(parameters), dtype=np.float64), rate * gain)
+        return self.form.moved(
+            rate * np.array(drift.linear(parameters), dtype=np.float64), rate * gain
+        )
 
     def step(self, t: float, h: float, index: int) -> None:
         own, program = self.scheme, self.scheme.program
@@ -204,5 +232,7 @@ class _Builder:
         value = own if self.lambda_s is None else self.lambda_s
         value = float(value(t) if callable(value) else value)
         if not (isfinite(value) and value >= 0):
-            raise ValueError(f"lambda_s = {value} at t = {t:g}: a scale of a variance is finite and >= 0")
+            raise ValueError(
+                f"lambda_s = {value} at t = {t:g}: a scale of a variance is finite and >= 0"
+            )
         return value

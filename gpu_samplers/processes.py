@@ -16,10 +16,24 @@ from splitting_analysis.processes import PSLD, VE, VP, Flow, Langevin, Process
 from splitting_analysis.schemes import steps_for
 
 __all__ = [
-    "PSLD", "VE", "VP", "Array", "Flow", "Langevin", "Process", "check_times", "exponential",
-    "forward_drift", "grid",
-    "integrated_exponential", "kernel", "kernels", "lower_factor", "noise_covariance", "steps_for",
-]  # fmt: skip
+    "PSLD",
+    "VE",
+    "VP",
+    "Array",
+    "Flow",
+    "Langevin",
+    "Process",
+    "check_times",
+    "exponential",
+    "forward_drift",
+    "grid",
+    "integrated_exponential",
+    "kernel",
+    "kernels",
+    "lower_factor",
+    "noise_covariance",
+    "steps_for",
+]
 
 Array = NDArray[np.float64]
 _NODES, _WEIGHTS = np.polynomial.legendre.leggauss(20)
@@ -45,14 +59,17 @@ def exponential(matrix: Array, delta: Array) -> Array:
 
 
 def noise_covariance(matrix: Array, noise: Array, delta: Array) -> Array:
-    """Integral over u in [0, delta] of exp(u matrix) diag(noise) exp(u matrix)^T; delta (k,), (k, n, n).
+    """Integral over u in [0, delta] of exp(u matrix) diag(noise) exp(u matrix)^T; delta (k,), (k,
+    n, n).
 
     By Gauss-Legendre panels: the diagonal is a sum of positive terms, so that a tiny variance
     (the position of CLD after a short step, of order delta^3) keeps all its digits.
     """
     nodes, weights = _panels(matrix, delta)
     roots = np.sqrt(weights)[:, None, None] * np.sqrt(noise)
-    flow = exponential(matrix, np.outer(delta, nodes).ravel()).reshape(len(delta), -1, *matrix.shape)
+    flow = exponential(matrix, np.outer(delta, nodes).ravel()).reshape(
+        len(delta), -1, *matrix.shape
+    )
     wide = (flow * roots).swapaxes(1, 2).reshape(len(delta), len(matrix), -1)
     return np.asarray(delta[:, None, None] * (wide @ wide.swapaxes(1, 2)))
 
@@ -60,14 +77,17 @@ def noise_covariance(matrix: Array, noise: Array, delta: Array) -> Array:
 def integrated_exponential(matrix: Array, delta: Array) -> Array:
     """Integral over u in [0, delta] of exp(u matrix), by the same panels; delta (k,), (k, n, n)."""
     nodes, weights = _panels(matrix, delta)
-    flow = exponential(matrix, np.outer(delta, nodes).ravel()).reshape(len(delta), -1, *matrix.shape)
+    flow = exponential(matrix, np.outer(delta, nodes).ravel()).reshape(
+        len(delta), -1, *matrix.shape
+    )
     return np.asarray(delta[:, None, None] * np.einsum("q,kqij->kij", weights, flow))
 
 
 def _panels(matrix: Array, delta: Array) -> tuple[Array, Array]:
     """Nodes in [0, 1] and weights of Gauss-Legendre panels short enough for exp(u matrix)."""
     size = np.abs(matrix)
-    balanced = np.sqrt(size * size.T)  # in the units of a heavy or light momentum one entry is huge alone
+    # in the units of a heavy or light momentum one entry is huge alone
+    balanced = np.sqrt(size * size.T)
     panels = max(1, ceil(float(delta.max() * min(size.sum(), 4 * balanced.sum())) / 4))
     nodes = ((np.arange(panels)[:, None] + (_NODES + 1) / 2) / panels).ravel()
     return nodes, np.tile(_WEIGHTS / 2 / panels, panels)
@@ -111,11 +131,16 @@ def forward_drift(process: PSLD) -> Array:
 def grid(name: str, steps: int, T: float = 1.0, eps: float = 1e-3) -> list[float]:
     """`steps` + 1 reverse times on [0, T - eps], "uniform" or "quadratic" (theory section 7)."""
     if steps < 1 or not 0 <= eps < T:
-        raise ValueError(f"{steps} steps to T - eps, T = {T}, eps = {eps}: it takes steps >= 1, 0 <= eps < T")
+        raise ValueError(
+            f"{steps} steps to T - eps, T = {T}, eps = {eps}: it takes steps >= 1, 0 <= eps < T"
+        )
     if eps > 0 and T - eps == T:
-        raise ValueError(f"eps = {eps} vanishes beside T = {T}: T - eps rounds to T; give 0 or a larger eps")
+        raise ValueError(
+            f"eps = {eps} vanishes beside T = {T}: T - eps rounds to T; give 0 or a larger eps"
+        )
     if name == "uniform":
-        return [*((T - eps) * i / steps for i in range(steps)), T - eps]  # i / n rounds, also past T
+        # i / n rounds, also past T
+        return [*((T - eps) * i / steps for i in range(steps)), T - eps]
     if name == "quadratic":
         return [*((T - eps) * (1 - (1 - i / steps) ** 2) for i in range(steps)), T - eps]
     raise ValueError(f"no grid {name!r}; there are: uniform, quadratic")

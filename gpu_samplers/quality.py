@@ -14,20 +14,27 @@ _CHUNK = 2**24
 
 
 def frechet_distance(features_a: NDArray[np.floating], features_b: NDArray[np.floating]) -> float:
-    """Squared 2-Wasserstein distance of the Gaussians with the moments of two feature sets (n, k), (m, k).
+    """Squared 2-Wasserstein distance of the Gaussians with the moments of two feature sets (n, k),
+    (m, k).
 
-    |mu_a - mu_b|^2 + tr(A + B - 2 (A^1/2 B A^1/2)^1/2), A and B the unbiased covariances (Dowson & Landau
+    |mu_a - mu_b|^2 + tr(A + B - 2 (A^1/2 B A^1/2)^1/2), A and B the unbiased covariances (Dowson &
+    Landau
     1982); Fréchet inception distance is this number on Inception features (Heusel et al., arXiv
-    1706.08500). The last trace is the nuclear norm of A^1/2 B^1/2, taken from centred data R_a^T R_a = A
+    1706.08500). The last trace is the nuclear norm of A^1/2 B^1/2, taken from centred data R_a^T
+    R_a = A
     without forming a product of covariances: singular covariances are fine. Raises ValueError for
     shapes that do not match, fewer than two samples, or values that are not finite.
     """
     a, b = (np.asarray(f, dtype=np.float64) for f in (features_a, features_b))
     if a.ndim != 2 or b.ndim != 2 or a.shape[1] != b.shape[1]:
-        raise ValueError(f"features are (n, k) and (m, k) with the same k, not {a.shape} and {b.shape}")
+        raise ValueError(
+            f"features are (n, k) and (m, k) with the same k, not {a.shape} and {b.shape}"
+        )
     for name, features in (("first", a), ("second", b)):
         if len(features) < 2:
-            raise ValueError(f"the {name} set has {len(features)} sample(s): a covariance needs two or more")
+            raise ValueError(
+                f"the {name} set has {len(features)} sample(s): a covariance needs two or more"
+            )
         if not np.isfinite(features).all():
             raise ValueError(f"the {name} set holds features that are NaN or infinite")
     shift = a.mean(0) - b.mean(0)
@@ -55,9 +62,11 @@ def residual_noise(samples: Tensor, images: Tensor) -> float:
 
 
 def nearest_squares(samples: Tensor, images: Tensor) -> Tensor:
-    """Squared distance of every sample to its nearest image, (n,), in float64; chunked over samples.
+    """Squared distance of every sample to its nearest image, (n,), in float64; chunked over
+    samples.
 
-    The nearest is found by |s|^2 - 2 s.x + |x|^2, its distance from the difference: nothing cancels.
+    The nearest is found by |s|^2 - 2 s.x + |x|^2, its distance from the difference: nothing
+    cancels.
     """
     s, x = samples.reshape(len(samples), -1).double(), images.reshape(len(images), -1).double()
     squares = x.square().sum(1)
@@ -83,7 +92,9 @@ def still_pixel_squares(samples: Tensor, images: Tensor) -> Tensor:
     first = images[0].double()
     still = (images == images[0]).all(0)
     if not still.any():
-        raise ValueError("no pixel is the same in all images: this estimate of the noise does not exist here")
+        raise ValueError(
+            "no pixel is the same in all images: this estimate of the noise does not exist here"
+        )
     return (samples.double() - first)[:, still].square().mean(1)
 
 

@@ -19,24 +19,33 @@ _KEYS = ("told", "network", "average", "optimizer", "step", "seconds", "total", 
 
 
 def read_state(
-    partial: Path, told: Mapping[str, Any], network: NCSNpp, optimizer: torch.optim.Optimizer, steps: int
+    partial: Path,
+    told: Mapping[str, Any],
+    network: NCSNpp,
+    optimizer: torch.optim.Optimizer,
+    steps: int,
 ) -> dict[str, Any]:
     """What `partial` holds, fit to be put into the network and the optimizer of this training.
 
-    Raises ValueError, naming the file, where it is damaged, no state of a training, or of one with other
-    settings than `told`.
+    Raises ValueError, naming the file, where it is damaged, no state of a training, or of one with
+    other settings than `told`.
     """
     try:
         content = unpickled(partial)
     except ValueError as error:
         raise _refused(partial, str(error).removeprefix(f"{partial}: ")) from None
     if not isinstance(content, dict) or (lacking := [key for key in _KEYS if key not in content]):
-        what = f"it lacks {', '.join(lacking)}" if isinstance(content, dict) else "it holds no state"
+        what = (
+            f"it lacks {', '.join(lacking)}" if isinstance(content, dict) else "it holds no state"
+        )
         raise _refused(partial, what)
     before = _settings(partial, content["told"])
     now = json.loads(json.dumps(dict(told)))
-    differ = [f"{key} {SHORT.repr(before.get(key))}, now {SHORT.repr(now[key])}" for key in now
-              if before.get(key) != now[key]]  # fmt: skip
+    differ = [
+        f"{key} {SHORT.repr(before.get(key))}, now {SHORT.repr(now[key])}"
+        for key in now
+        if before.get(key) != now[key]
+    ]
     if differ:
         raise ValueError(
             f"{partial}: an interrupted training with other settings ({'; '.join(differ)}); "
@@ -45,17 +54,23 @@ def read_state(
     wanted = network.state_dict()
     for name in ("network", "average"):
         weights = content[name]
-        if not isinstance(weights, dict) or not all(isinstance(v, torch.Tensor) for v in weights.values()):
+        if not isinstance(weights, dict) or not all(
+            isinstance(v, torch.Tensor) for v in weights.values()
+        ):
             raise _refused(partial, f"its {name} is no set of weights")
         if problems := problems_of(wanted, weights):
             raise _refused(partial, f"its {name} has {'; '.join(problems)}")
-    if problem := _optimizer_problem(content["optimizer"], optimizer) or _counts_problem(content, steps):
+    if problem := _optimizer_problem(content["optimizer"], optimizer) or _counts_problem(
+        content, steps
+    ):
         raise _refused(partial, problem)
     return content
 
 
 def _refused(partial: Path, what: str) -> ValueError:
-    return ValueError(f"{partial}: no interrupted training, or damaged: {what}; remove it to begin anew")
+    return ValueError(
+        f"{partial}: no interrupted training, or damaged: {what}; remove it to begin anew"
+    )
 
 
 def _settings(partial: Path, told: Any) -> dict[str, Any]:
@@ -95,7 +110,9 @@ def _optimizer_problem(stored: Any, optimizer: torch.optim.Optimizer) -> str:
 
 def _told_of_groups(groups: list[dict[str, Any]]) -> list[dict[str, Any]]:
     """What must be the same: not the rate, which changes, nor how a device computes the rest."""
-    return [{k: v for k, v in group.items() if k not in ("lr", "foreach", "fused")} for group in groups]
+    return [
+        {k: v for k, v in group.items() if k not in ("lr", "foreach", "fused")} for group in groups
+    ]
 
 
 def _counts_problem(content: Mapping[str, Any], steps: int) -> str:
@@ -115,6 +132,8 @@ def _counts_problem(content: Mapping[str, Any], steps: int) -> str:
 
 def _is_point(point: Any) -> bool:
     return (
-        isinstance(point, list | tuple) and len(point) == 3 and isinstance(point[0], int)
+        isinstance(point, list | tuple)
+        and len(point) == 3
+        and isinstance(point[0], int)
         and all(isinstance(loss, int | float) and math.isfinite(loss) for loss in point[1:])
-    )  # fmt: skip
+    )

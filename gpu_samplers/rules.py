@@ -48,7 +48,9 @@ def advance(op: Advance, process: Process, t: float, h: float, tuned: Tuned) -> 
     match piece.rule:
         case Rule.EULER:
             b = process.beta(process.T - t) * span
-            return _map(np.eye(len(linear)) + b * linear, np.diag(b * weight), np.sqrt(b * strength), drawn)
+            return _map(
+                np.eye(len(linear)) + b * linear, np.diag(b * weight), np.sqrt(b * strength), drawn
+            )
         case Rule.ANCESTRAL:
             b = process.beta(process.T - t) * span
             _refuse_long(b, t, h)
@@ -58,8 +60,12 @@ def advance(op: Advance, process: Process, t: float, h: float, tuned: Tuned) -> 
             delta = process.clock(t + h * float(op.start), span)
             return _exponential(piece, linear, weight, strength, delta, drawn, tuned)
         case Rule.CONJUGATE:
-            begin, end, seen = (process.T - t - h * float(part) for part in (op.start, op.stop, op.seen))
-            shift = np.array(CONJUGATIONS[piece.conjugation](tuned.conjugate, len(linear)), dtype=np.float64)
+            begin, end, seen = (
+                process.T - t - h * float(part) for part in (op.start, op.stop, op.seen)
+            )
+            shift = np.array(
+                CONJUGATIONS[piece.conjugation](tuned.conjugate, len(linear)), dtype=np.float64
+            )
             times = begin, max(end, 0.0), seen  # T - t - h may round below 0
             return Map(*conjugate_step(process, linear, weight, shift, tuned.factor, *times), None)
         case _:
@@ -68,7 +74,9 @@ def advance(op: Advance, process: Process, t: float, h: float, tuned: Tuned) -> 
 
 @lru_cache(256)
 def _numbers(piece: Piece, process: Process) -> tuple[Array, Array, Array]:
-    """Linear part (n, n), score part (n,) and noise (n,) of a piece: the same in every step of a run."""
+    """Linear part (n, n), score part (n,) and noise (n,) of a piece: the same in every step of a
+    run.
+    """
     parts = piece.linear, piece.score, piece.noise
     linear, score, noise = (np.array(part(process.parameters), dtype=np.float64) for part in parts)
     return linear, score, noise
@@ -79,7 +87,13 @@ def _map(keep: Array, gain: Array, deviations: Array, drawn: list[int]) -> Map:
 
 
 def _exponential(
-    piece: Piece, linear: Array, weight: Array, strength: Array, delta: float, drawn: list[int], tuned: Tuned
+    piece: Piece,
+    linear: Array,
+    weight: Array,
+    strength: Array,
+    delta: float,
+    drawn: list[int],
+    tuned: Tuned,
 ) -> Map:
     """The exact flow over the clock interval delta, the score held."""
     rates = np.diag(linear)
@@ -112,12 +126,17 @@ def _refuse_long(b: float, t: float, h: float) -> None:
 
 @cache
 def _acted_on(piece: Piece) -> list[int]:
-    """Components on which the piece's noise acts, whatever the parameters (CLD draws for both, too)."""
+    """Components on which the piece's noise acts, whatever the parameters (CLD draws for both,
+    too).
+    """
     noise = [bool(strength) for strength in piece.noise(ones())]
     linear = np.array(piece.linear(ones()), dtype=np.float64)
     if piece.rule is Rule.EXPONENTIAL and any(noise):  # what the drift couples to it is noisy too
         for _ in noise:
-            noise = [own or any(np.array(noise) & (row != 0)) for own, row in zip(noise, linear, strict=True)]
+            noise = [
+                own or any(np.array(noise) & (row != 0))
+                for own, row in zip(noise, linear, strict=True)
+            ]
     return [i for i, own in enumerate(noise) if own]
 
 

@@ -1,10 +1,11 @@
-"""A run that writes samples to a folder: in shards, by any number of processes, killed and resumed at will.
+"""A run that writes samples to a folder: in shards, by any number of processes, killed and resumed
+at will.
 
     job = Job(find("ROBA"), PSLD(), n=50_000, nfe=50)
     write_samples("samples", job, load_checkpoint("psld.safetensors"))
 
-A shard is a fixed range of sample indices. It appears complete or not at all, so that a folder says by itself
-what is left to do; run.json in it says what its samples are samples of.
+A shard is a fixed range of sample indices. It appears complete or not at all, so that a folder says
+by itself what is left to do; run.json in it says what its samples are samples of.
 """
 
 from __future__ import annotations
@@ -48,15 +49,22 @@ from gpu_samplers.shards import (
 from splitting_analysis.schemes import Scheme
 
 BLACK_BOX = "RK45 adaptive"
-"""The sampler that no word describes: Dormand-Prince with error control, on the probability flow."""
+"""The sampler that no word describes: Dormand-Prince with error control, on the probability
+flow.
+"""
 
 PRECISIONS = {
-    "float32": torch.float32, "tf32": torch.float32, "bf16": torch.bfloat16, "float64": torch.float64,
-}  # fmt: skip
+    "float32": torch.float32,
+    "tf32": torch.float32,
+    "bf16": torch.bfloat16,
+    "float64": torch.float64,
+}
 STATES = {"float64": torch.float64, "float32": torch.float32}
 
 MOST_EVALUATIONS = 20_000
-"""Per sample: to plan more steps takes minutes, and published samplers have converged at a tenth of them."""
+"""Per sample: to plan more steps takes minutes, and published samplers have converged at a tenth of
+them.
+"""
 
 Progress = Callable[[int, int], None]
 """progress(samples made, samples to make), of this process and this call."""
@@ -68,14 +76,14 @@ Partly = Callable[[float, int], None]
 class Job:
     """What determines the samples, but for the network. Raises ValueError for what cannot be run.
 
-    scheme         the sampler; None is `BLACK_BOX`, which takes `tol` (rtol = atol) in place of `nfe`
-    nfe            score evaluations per sample, at most; they buy the steps of the grid (processes.steps_for)
+    scheme         the sampler; None is `BLACK_BOX`, which takes `tol` (rtol = atol), not `nfe`
+    nfe            score evaluations per sample, at most; they buy the steps of the grid (steps_for)
     grid, eps      "uniform" or "quadratic", on [0, T - eps]
     denoise        end with one noiseless Euler step over eps, which takes one evaluation
     lambda_s       scale of the position noise of the letter O; None: the scheme's own
     merge_noise    one normal per component between two evaluations: other samples of the same law
-    precision      in which the network runs: float32, tf32 (float32, multiplied in TF32 on a GPU), bf16 or
-                   float64
+    precision      in which the network runs: float32, tf32 (float32, multiplied in TF32 on a GPU),
+                   bf16 or float64
     state          in which the samples are updated: float64 or float32
     factor, numerical_eps  as in NetworkScore
     shard          samples per shard
@@ -105,7 +113,8 @@ class Job:
             raise ValueError(f"a network is trained for psld or vp, not {self.process.model_name}")  # noqa: TRY004
         if self.scheme is not None and self.scheme.model_name != self.process.model_name:
             raise ValueError(
-                f"{self.name} is a {self.scheme.model_name} scheme, not one for {self.process.model_name}"
+                f"{self.name} is a {self.scheme.model_name} scheme, not one for "
+                f"{self.process.model_name}"
             )
         if self.scheme is None and not isinstance(self.process, PSLD):
             raise ValueError(f"{BLACK_BOX} runs on psld, not on {self.process.model_name}")
@@ -113,15 +122,19 @@ class Job:
             object.__setattr__(self, what, getattr(self, what).strip().lower())
         check_counts(self.n, self.shard, self.form)
         for what, value, known in (
-            ("grid", self.grid, ("uniform", "quadratic")), ("precision", self.precision, PRECISIONS),
-            ("state", self.state, STATES), ("factor", self.factor, ("lower", "upper")),
+            ("grid", self.grid, ("uniform", "quadratic")),
+            ("precision", self.precision, PRECISIONS),
+            ("state", self.state, STATES),
+            ("factor", self.factor, ("lower", "upper")),
             ("format", self.form, ("npz", "png")),
-        ):  # fmt: skip
+        ):
             if value not in known:
                 raise ValueError(f"no {what} {value!r}; there are: {', '.join(known)}")
         check_numerical_eps(self.numerical_eps)
         if not 0 <= self.eps < self.process.T:
-            raise ValueError(f"eps = {self.eps}: the grid ends at T - eps, 0 <= eps < T = {self.process.T:g}")
+            raise ValueError(
+                f"eps = {self.eps}: the grid ends at T - eps, 0 <= eps < T = {self.process.T:g}"
+            )
         if self.scheme is None:
             self._check_black_box()
         else:
@@ -129,15 +142,22 @@ class Job:
 
     def _check_black_box(self) -> None:
         if self.nfe is not None:
-            raise ValueError(f"nfe = {self.nfe}: {BLACK_BOX} takes what its tolerance tol asks for; give tol")
+            raise ValueError(
+                f"nfe = {self.nfe}: {BLACK_BOX} takes what its tolerance tol asks for; give tol"
+            )
         if self.tol is None or not 0 < self.tol < 1:
-            raise ValueError(f"tol = {self.tol}: {BLACK_BOX} takes a tolerance between 0 and 1, e.g. 1e-4")
+            raise ValueError(
+                f"tol = {self.tol}: {BLACK_BOX} takes a tolerance between 0 and 1, e.g. 1e-4"
+            )
         own = torch.finfo(STATES[self.state]).eps
-        network = 2**-10 if self.precision == "tf32" else torch.finfo(PRECISIONS[self.precision]).eps
+        network = (
+            2**-10 if self.precision == "tf32" else torch.finfo(PRECISIONS[self.precision]).eps
+        )
         if self.tol < (least := max(network / 100, 100 * own)):
             raise ValueError(
-                f"tol = {self.tol}: with a network in {self.precision} and a state in {self.state} rounding "
-                f"alone errs so much, and the steps would shrink without end; give tol >= {least:.2g}"
+                f"tol = {self.tol}: with a network in {self.precision} and a state in "
+                f"{self.state} rounding alone errs so much, and the steps would shrink without "
+                f"end; give tol >= {least:.2g}"
             )
         if self.grid != "uniform":
             raise ValueError(f"grid = {self.grid}: {BLACK_BOX} chooses its steps itself")
@@ -148,13 +168,15 @@ class Job:
 
     def _check_word(self, scheme: Scheme) -> None:
         if self.tol is not None:
-            raise ValueError(f"tol = {self.tol}: {self.name} has fixed steps; a tolerance is for {BLACK_BOX}")
+            raise ValueError(
+                f"tol = {self.tol}: {self.name} has fixed steps; a tolerance is for {BLACK_BOX}"
+            )
         if self.nfe is None:
             raise ValueError(f"nfe: {self.name} needs a budget of score evaluations, e.g. 50")
         if self.nfe > MOST_EVALUATIONS:
             raise ValueError(
-                f"nfe = {self.nfe}: at most {MOST_EVALUATIONS} evaluations per sample; samplers have "
-                "converged long before, and to plan more steps takes minutes"
+                f"nfe = {self.nfe}: at most {MOST_EVALUATIONS} evaluations per sample; samplers "
+                "have converged long before, and to plan more steps takes minutes"
             )
         steps_for(self.nfe, scheme, self.denoises)
         if self.lambda_s is None:
@@ -162,7 +184,9 @@ class Job:
         if not self.has_tunable_noise:
             raise ValueError(f"lambda_s: {self.name} has no letter O whose noise it could scale")
         if not (isfinite(self.lambda_s) and self.lambda_s >= 0):
-            raise ValueError(f"lambda_s = {self.lambda_s}: a scale of a variance is finite and >= 0")
+            raise ValueError(
+                f"lambda_s = {self.lambda_s}: a scale of a variance is finite and >= 0"
+            )
 
     @property
     def name(self) -> str:
@@ -192,10 +216,11 @@ class Job:
 
 @dataclass(frozen=True)
 class Made:
-    """What a call of `write_samples` did in this process: samples made, seconds, evaluations per sample.
+    """What a call of `write_samples` did in this process: samples made, seconds, evaluations per
+    sample.
 
-    `nfe` is the least and the most that a sample took; (0, 0) if all samples were there. `kept` samples are
-    in the folder beyond the job's: it was asked for more before.
+    `nfe` is the least and the most that a sample took; (0, 0) if all samples were there. `kept`
+    samples are in the folder beyond the job's: it was asked for more before.
     """
 
     samples: int
@@ -205,32 +230,44 @@ class Made:
 
 
 def write_samples(
-    folder: str | Path, job: Job, network: NCSNpp, *, batch: int | None = None, device: str = "cpu",
-    compile: bool = False, channels_last: bool = False, winograd: bool = False, graphs: bool = False,  # noqa: A002 - torch's word
-    rank: Rank | None = None, progress: Progress | None = None, partly: Partly | None = None,
-) -> Made:  # fmt: skip
+    folder: str | Path,
+    job: Job,
+    network: NCSNpp,
+    *,
+    batch: int | None = None,
+    device: str = "cpu",
+    compile: bool = False,  # noqa: A002 - torch's word
+    channels_last: bool = False,
+    winograd: bool = False,
+    graphs: bool = False,
+    rank: Rank | None = None,
+    progress: Progress | None = None,
+    partly: Partly | None = None,
+) -> Made:
     """Write the samples of a job that `folder` does not hold yet.
 
-    With a larger n than before a folder gets what a new one would: its last shard, if it was a part, is made
-    again in full. With a smaller n what is there is kept.
+    With a larger n than before a folder gets what a new one would: its last shard, if it was a
+    part, is made again in full. With a smaller n what is there is kept.
 
-    Up to rounding in the network's precision, the samples depend on the job and the network alone: not on
-    batch (64 by default, or a shard), device, compile, channels_last, winograd (network.winograd), graphs
-    (graphs.Graphs), the number of processes or interruptions. In bf16 and TF32 that rounding shows: with
-    another batch a few pixels are plainly others. (The black box has one step size for a batch: for it
-    `batch` is part of the job.)
-    The network itself stays as it is. An .npz holds one shard: `images` float32 (n, channels, height, width),
-    positions in the scale of the data, not clipped; `index` (n,); `nfe` (n,).
-    A .png holds one sample, clipped to [-1, 1], named by its index.
+    Up to rounding in the network's precision, the samples depend on the job and the network alone:
+    not on batch (64 by default, or a shard), device, compile, channels_last, winograd
+    (network.winograd), graphs (graphs.Graphs), the number of processes or interruptions. In bf16
+    and TF32 that rounding shows: with another batch a few pixels are plainly others. (The black box
+    has one step size for a batch: for it `batch` is part of the job.) The network itself stays as
+    it is. An .npz holds one shard: `images` float32 (n, channels, height, width), positions in the
+    scale of the data, not clipped; `index` (n,); `nfe` (n,). A .png holds one sample, clipped to
+    [-1, 1], named by its index.
 
-    Raises ValueError if the folder holds samples of another job or cannot be written, or where memory or disk
-    cannot hold what is asked for; FloatingPointError, naming sampler, step and
-    time, where the network's output or a state is not finite.
+    Raises ValueError if the folder holds samples of another job or cannot be written, or where
+    memory or disk cannot hold what is asked for; FloatingPointError, naming sampler, step and time,
+    where the network's output or a state is not finite.
     """
     rank, folder = rank or Rank(), named_folder(folder)
     batch = min(64, job.shard) if batch is None else batch
     if not 1 <= batch <= job.shard:
-        raise ValueError(f"batch = {batch}: a batch is a part of a shard, from 1 to shard = {job.shard}")
+        raise ValueError(
+            f"batch = {batch}: a batch is a part of a shard, from 1 to shard = {job.shard}"
+        )
     if winograd and job.precision == "bf16":
         raise ValueError("winograd: its transforms need float32 or float64, not bf16")
     if graphs and device != "cuda":
@@ -250,24 +287,39 @@ def write_samples(
         network = deepcopy(network)  # the caller's stays as it is
         network = with_winograd(network) if winograd else network
         made = _make(
-            folder, job, left[rank.rank :: rank.world], shape, batch,
+            folder,
+            job,
+            left[rank.rank :: rank.world],
+            shape,
+            batch,
             NetworkScore(
-                network.to(place), job.process, PRECISIONS[job.precision], compile=compile,
-                channels_last=channels_last, tf32=job.precision == "tf32", graphs=graphs,
-                factor=job.factor, numerical_eps=job.numerical_eps,
+                network.to(place),
+                job.process,
+                PRECISIONS[job.precision],
+                compile=compile,
+                channels_last=channels_last,
+                tf32=job.precision == "tf32",
+                graphs=graphs,
+                factor=job.factor,
+                numerical_eps=job.numerical_eps,
             ),
-            place, progress, partly,
-        )  # fmt: skip
+            place,
+            progress,
+            partly,
+        )
         meet()
         if rank.rank == 0:
             drop_superseded(folder)
         return replace(made, kept=max(0, most_held(folder) - job.n))
 
 
-def _check_memory(job: Job, network: NCSNpp, shape: tuple[int, ...], batch: int, place: torch.device) -> None:
+def _check_memory(
+    job: Job, network: NCSNpp, shape: tuple[int, ...], batch: int, place: torch.device
+) -> None:
     """Raise ValueError where a batch, or the images of a shard, cannot be in memory."""
     n, numbers = len(job.process.stationary), prod(shape)
-    state = 4 * n * torch.finfo(STATES[job.state]).bits // 8  # rows of the engine: state and score, twice
+    # rows of the engine: state and score, twice
+    state = 4 * n * torch.finfo(STATES[job.state]).bits // 8
     features = 2 * torch.finfo(PRECISIONS[job.precision]).bits // 8 * widest(network.config)
     fewer = f"a batch of {batch} samples", "give a smaller batch"
     check_memory(batch * (state * numbers + features), *fewer, place)
@@ -277,9 +329,16 @@ def _check_memory(job: Job, network: NCSNpp, shape: tuple[int, ...], batch: int,
 
 
 def _make(
-    folder: Path, job: Job, shards: list[range], shape: tuple[int, ...], batch: int, score: NetworkScore,
-    device: torch.device, progress: Progress | None, partly: Partly | None,
-) -> Made:  # fmt: skip
+    folder: Path,
+    job: Job,
+    shards: list[range],
+    shape: tuple[int, ...],
+    batch: int,
+    score: NetworkScore,
+    device: torch.device,
+    progress: Progress | None,
+    partly: Partly | None,
+) -> Made:
     begin, total = perf_counter(), sum(map(len, shards))
     done, taken = 0, set[int]()
 
@@ -305,16 +364,31 @@ def _make(
 
 
 def _samples(
-    job: Job, score: NetworkScore, shape: tuple[int, ...], shard: range, batch: int, device: torch.device,
+    job: Job,
+    score: NetworkScore,
+    shape: tuple[int, ...],
+    shard: range,
+    batch: int,
+    device: torch.device,
     beat: Callable[[float, int], None],
-) -> Iterator[engine.Samples]:  # fmt: skip
+) -> Iterator[engine.Samples]:
     if job.scheme is not None:
         yield from engine.sample(
-            job.scheme, job.process, score, job.times, shape, shard, job.seed, batch=batch, device=device,
-            state_dtype=STATES[job.state], denoise=job.denoises, lambda_s=job.lambda_s,
+            job.scheme,
+            job.process,
+            score,
+            job.times,
+            shape,
+            shard,
+            job.seed,
+            batch=batch,
+            device=device,
+            state_dtype=STATES[job.state],
+            denoise=job.denoises,
+            lambda_s=job.lambda_s,
             merge_noise=job.merge_noise,
             progress=lambda step, steps: beat(step / (steps + 1), min(batch, len(shard))),
-        )  # fmt: skip
+        )
         return
     for first in range(0, len(shard), batch):
         indices = tuple(shard[first : first + batch])
@@ -333,7 +407,14 @@ def _of_all(beat: Callable[[float, int], None], size: int) -> Callable[[float], 
 def _solved(job: Job, score: engine.Score, z: torch.Tensor) -> torch.Tensor:
     try:
         return plain.sample(
-            BLACK_BOX, job.process, score, z, job.times, engine.no_noise, last=job.denoises, tol=job.tol
+            BLACK_BOX,
+            job.process,
+            score,
+            z,
+            job.times,
+            engine.no_noise,
+            last=job.denoises,
+            tol=job.tol,
         )
     except FloatingPointError:
         raise
@@ -356,7 +437,8 @@ class _Finite:
         if self.calls > MOST_EVALUATIONS:
             when = f"reverse time t = {self.score.process.T - tau:.6g}"
             raise FloatingPointError(
-                f"{BLACK_BOX}: {MOST_EVALUATIONS} evaluations have led to {when} only; give a larger tol"
+                f"{BLACK_BOX}: {MOST_EVALUATIONS} evaluations have led to {when} only; give a "
+                "larger tol"
             )
         s = self.score(z, tau)
         if not torch.isfinite(s).all():
@@ -370,8 +452,9 @@ def _shape(job: Job, network: NCSNpp) -> tuple[int, int, int]:
     config, n = network.config, len(job.process.stationary)
     if config.in_ch % n or config.out_ch != config.in_ch:
         raise ValueError(
-            f"a network with {config.in_ch} channels in and {config.out_ch} out: a {job.process.model_name} "
-            f"state has {n} component(s) of equal channels, and epsilon is predicted for each"
+            f"a network with {config.in_ch} channels in and {config.out_ch} out: a "
+            f"{job.process.model_name} state has {n} component(s) of equal channels, and epsilon "
+            "is predicted for each"
         )
     channels = config.in_ch // n
     if job.form == "png" and channels not in MODES:
@@ -380,7 +463,9 @@ def _shape(job: Job, network: NCSNpp) -> tuple[int, int, int]:
 
 
 def digest_of(network: NCSNpp) -> str:
-    """SHA-256 of a network's weights with their names, types and shapes, whatever file they are from."""
+    """SHA-256 of a network's weights with their names, types and shapes, whatever file they are
+    from.
+    """
     digest = sha256()
     for key, value in network.state_dict().items():
         digest.update(f"{key} {value.dtype} {tuple(value.shape)}\n".encode())
@@ -399,10 +484,15 @@ def settings_of(job: Job, network: NCSNpp, batch: int) -> dict[str, Any]:
         noise, value = job.scheme.lambda_s, job.scheme.lambda_s.value
         rule = {"rule": noise.rule, "value": None if value == "free" else float(value)}
         sampler = {
-            "word": str(job.scheme.word), "dynamics": job.scheme.dynamics,
+            "word": str(job.scheme.word),
+            "dynamics": job.scheme.dynamics,
             "noise of O": rule if job.has_tunable_noise else None,
-        }  # fmt: skip
+        }
     versions = {"splitting-analysis": version("splitting-analysis"), "torch": torch.__version__}
-    rest = {"network": network.config.as_dict(), "weights sha256": digest_of(network), "versions": versions}
+    rest = {
+        "network": network.config.as_dict(),
+        "weights sha256": digest_of(network),
+        "versions": versions,
+    }
     told: dict[str, Any] = json.loads(json.dumps(sampler | own | rest))
     return told

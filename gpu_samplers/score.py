@@ -1,4 +1,6 @@
-"""A network that predicts epsilon, as the score of a process: precision, memory format, compilation."""
+"""A network that predicts epsilon, as the score of a process: precision, memory format,
+compilation.
+"""
 
 from __future__ import annotations
 
@@ -14,7 +16,9 @@ from gpu_samplers.processes import PSLD, VP, Array, kernel, lower_factor
 
 _PRECISIONS = (torch.float32, torch.bfloat16, torch.float16, torch.float64)
 MOST_NUMERICAL_EPS = 1e-2
-"""It is added to variances of order 1, against rounding; with more the kernel is not the trained one."""
+"""It is added to variances of order 1, against rounding; with more the kernel is not the trained
+one.
+"""
 
 
 def check_numerical_eps(value: float) -> None:
@@ -27,18 +31,23 @@ def check_numerical_eps(value: float) -> None:
 
 
 def check_returned(what: str, s: Any, shape: Sequence[int], state: torch.Tensor) -> None:
-    """Raise ValueError unless what someone else's code returned for `state` is a float tensor of that shape.
+    """Raise ValueError unless what someone else's code returned for `state` is a float tensor of
+    that shape.
 
     Its values are not looked at: on a GPU that would wait for the device.
     """
     if (
-        isinstance(s, torch.Tensor) and s.dtype in _PRECISIONS and s.layout is torch.strided
-        and s.is_meta == state.is_meta and not s.is_nested and s.shape == shape
-    ):  # fmt: skip
+        isinstance(s, torch.Tensor)
+        and s.dtype in _PRECISIONS
+        and s.layout is torch.strided
+        and s.is_meta == state.is_meta
+        and not s.is_nested
+        and s.shape == shape
+    ):
         return
     raise ValueError(
-        f"{what} must return a float tensor (float16/bfloat16/float32/float64) of shape {tuple(shape)}; "
-        f"it returned {_described(s)}"
+        f"{what} must return a float tensor (float16/bfloat16/float32/float64) of shape "
+        f"{tuple(shape)}; it returned {_described(s)}"
     )
 
 
@@ -53,7 +62,8 @@ def _described(s: Any) -> str:
 
 @contextmanager
 def float32_products(tf32: bool) -> Iterator[None]:
-    """Have a GPU multiply float32 in TF32 (10 bits of mantissa), or in full, whatever was set before.
+    """Have a GPU multiply float32 in TF32 (10 bits of mantissa), or in full, whatever was set
+    before.
 
     torch's own default is TF32 for convolutions: three digits, under the name of float32.
     """
@@ -74,25 +84,40 @@ class NetworkScore:
     better whatever the precision: bf16 would hold it to three digits.
 
     dtype          precision that the network runs in; its parameters are converted in place
-    compile        run it through torch.compile (static shapes: a last, smaller batch compiles again)
+    compile        run it through torch.compile (static shapes: a smaller last batch compiles again)
     channels_last  keep its weights and images in channels-last memory format
     tf32           in float32 let a GPU multiply in TF32; otherwise float32 is float32
-    graphs         replay it as a CUDA graph: the host launches it at once (static shapes, as above)
-    factor         "lower" or "upper": which triangular factor L of the covariance it was trained with
-    numerical_eps  added to the variances; the released PSLD weights want 1e-9, theory wants 0; at most 1e-2
+    graphs         replay it as a CUDA graph: the host launches it at once (static shapes too)
+    factor         "lower" or "upper": the triangular factor L of the covariance it was trained with
+    numerical_eps  added to the variances; released PSLD weights want 1e-9, theory 0; at most 1e-2
     """
 
     def __init__(
-        self, network: torch.nn.Module, process: PSLD | VP, dtype: torch.dtype = torch.float32, *,
-        compile: bool = False, channels_last: bool = False, tf32: bool = False, graphs: bool = False,  # noqa: A002 - torch's word
-        factor: str = "lower", numerical_eps: float = 0.0,
-    ) -> None:  # fmt: skip
+        self,
+        network: torch.nn.Module,
+        process: PSLD | VP,
+        dtype: torch.dtype = torch.float32,
+        *,
+        compile: bool = False,  # noqa: A002 - torch's word
+        channels_last: bool = False,
+        tf32: bool = False,
+        graphs: bool = False,
+        factor: str = "lower",
+        numerical_eps: float = 0.0,
+    ) -> None:
         if dtype not in _PRECISIONS:
-            raise ValueError(f"a network runs in one of {', '.join(map(str, _PRECISIONS))}, not {dtype}")
+            raise ValueError(
+                f"a network runs in one of {', '.join(map(str, _PRECISIONS))}, not {dtype}"
+            )
         if factor not in ("lower", "upper"):
             raise ValueError(f"no factor {factor!r} of the covariance; there are: lower, upper")
         check_numerical_eps(numerical_eps)
-        self.process, self.dtype, self.side, self.numerical_eps = process, dtype, factor, numerical_eps
+        self.process, self.dtype, self.side, self.numerical_eps = (
+            process,
+            dtype,
+            factor,
+            numerical_eps,
+        )
         self.format = torch.channels_last if channels_last else torch.contiguous_format
         network = network.to(dtype=dtype).eval()
         if channels_last:
@@ -115,10 +140,15 @@ class NetworkScore:
         return np.asarray(-np.linalg.inv(factor).T, dtype=np.float64)
 
     def output(self, z: torch.Tensor, tau: float) -> torch.Tensor:
-        """What the network predicts at z (n, batch, channels, ...): the same shape, in its precision."""
+        """What the network predicts at z (n, batch, channels, ...): the same shape, in its
+        precision.
+        """
         n, batch, channels = z.shape[:3]
         image = torch.empty(
-            (batch, n * channels, *z.shape[3:]), dtype=self.dtype, device=z.device, memory_format=self.format
+            (batch, n * channels, *z.shape[3:]),
+            dtype=self.dtype,
+            device=z.device,
+            memory_format=self.format,
         )
         # one pass: order, precision and format
         image.view(batch, n, channels, *z.shape[3:]).copy_(z.transpose(0, 1))

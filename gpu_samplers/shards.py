@@ -1,4 +1,6 @@
-"""Samples in a folder: what they are samples of, which of them are there, and how they get there whole."""
+"""Samples in a folder: what they are samples of, which of them are there, and how they get there
+whole.
+"""
 
 from __future__ import annotations
 
@@ -36,20 +38,25 @@ _OF_A_RUN = {"word", "n", "process", "network", "weights sha256", "versions"}
 
 
 def named_folder(name: str | Path) -> Path:
-    """The folder of that name. Raises ValueError for an empty one, which would be the current folder."""
+    """The folder of that name. Raises ValueError for an empty one, which would be the current
+    folder.
+    """
     if not str(name).strip():
-        raise ValueError(f"the folder to write to has the empty name {str(name)!r}; give one, or . for this")
+        raise ValueError(
+            f"the folder to write to has the empty name {str(name)!r}; give one, or . for this"
+        )
     return Path(name)
 
 
 @contextmanager
 def claimed(folder: Path, settings: Mapping[str, Any]) -> Iterator[None]:
-    """`folder` as that of the run with these settings (JSON), and of no other command while this one lasts.
+    """`folder` as that of the run with these settings (JSON), and of no other command while this
+    one lasts.
 
-    The record of a run that left no sample makes room; any other file of its name is kept. `n` is no setting
-    of a run, it is what was asked for last: the record says the most that was. What was half written is
-    removed. Raises ValueError if the folder holds samples of another run, or a run.json that is no
-    record, is being written to, or cannot be.
+    The record of a run that left no sample makes room; any other file of its name is kept. `n` is
+    no setting of a run, it is what was asked for last: the record says the most that was. What was
+    half written is removed. Raises ValueError if the folder holds samples of another run, or a
+    run.json that is no record, is being written to, or cannot be.
     """
     check_folder(folder)
     try:
@@ -83,8 +90,8 @@ def _record(folder: Path, settings: Mapping[str, Any]) -> None:
 def _alone(folder: Path) -> Iterator[None]:
     """Hold a lock on the folder; the system lets go of it however the process ends.
 
-    A folder itself is locked, where the system opens folders; Windows locks a file in it. A file system that
-    knows no locks is used without.
+    A folder itself is locked, where the system opens folders; Windows locks a file in it. A file
+    system that knows no locks is used without.
     """
     place = folder / LOCK if sys.platform == "win32" else folder
     descriptor = os.open(place, os.O_RDWR | os.O_CREAT if sys.platform == "win32" else os.O_RDONLY)
@@ -113,10 +120,14 @@ def _lock(descriptor: int) -> None:
 
 
 def check_record(folder: Path, settings: Mapping[str, Any]) -> None:
-    """Raise ValueError unless the folder's record holds these settings; the message says which differ."""
+    """Raise ValueError unless the folder's record holds these settings; the message says which
+    differ.
+    """
     there = _read_record(folder)
     if differ := list(_differences(there | {"n": settings["n"]}, settings)):
-        raise ValueError(f"{folder}: holds samples of another run: {'; '.join(differ)}; give another folder")
+        raise ValueError(
+            f"{folder}: holds samples of another run: {'; '.join(differ)}; give another folder"
+        )
 
 
 def _read_record(folder: Path) -> dict[str, Any]:
@@ -126,7 +137,9 @@ def _read_record(folder: Path) -> dict[str, Any]:
     except ValueError as error:
         raise ValueError(f"{error}; no record of a run: give another folder") from None
     if not isinstance(there, dict) or not there.keys() >= _OF_A_RUN:
-        raise ValueError(f"{folder / RECORD}: is no record of a run, and is kept; give another folder")
+        raise ValueError(
+            f"{folder / RECORD}: is no record of a run, and is kept; give another folder"
+        )
     return there
 
 
@@ -138,28 +151,41 @@ def _differences(there: Any, here: Any, name: str = "") -> Iterator[str]:
         yield f"{name} is {json.dumps(there)} there, {json.dumps(here)} here"
 
 
-def missing(folder: Path, form: str, shards: Sequence[range], shape: tuple[int, int, int]) -> list[range]:
-    """The shards that are not there, readable to the last byte, with samples of that shape and no others.
+def missing(
+    folder: Path, form: str, shards: Sequence[range], shape: tuple[int, int, int]
+) -> list[range]:
+    """The shards that are not there, readable to the last byte, with samples of that shape and no
+    others.
 
-    Where fewer samples are asked for than before, the file of a longer shard holds the shorter one. Raises
-    ValueError where something else than a file bears the name of a shard.
+    Where fewer samples are asked for than before, the file of a longer shard holds the shorter one.
+    Raises ValueError where something else than a file bears the name of a shard.
     """
     longest: dict[int, int] = {}
     for start, stop in _ranges(folder):
         longest[start] = max(stop, longest.get(start, 0))
     wanted = []
     for shard in shards:
-        there = range(shard.start, max(shard.stop, longest.get(shard.start, 0))) if form == "npz" else shard
-        for path in {_npz(folder, shard), _npz(folder, there)} if form == "npz" else _pngs(folder, shard):
+        there = (
+            range(shard.start, max(shard.stop, longest.get(shard.start, 0)))
+            if form == "npz"
+            else shard
+        )
+        for path in (
+            {_npz(folder, shard), _npz(folder, there)} if form == "npz" else _pngs(folder, shard)
+        ):
             if os.path.lexists(path) and not path.is_file():
-                raise ValueError(f"{path}: is no file, but samples are to be written there; remove it")
+                raise ValueError(
+                    f"{path}: is no file, but samples are to be written there; remove it"
+                )
         if not _holds(folder, form, there, shape):
             wanted.append(shard)
     return wanted
 
 
 def drop_superseded(folder: Path) -> None:
-    """Remove the shards that a longer one of the same start has replaced: more samples were asked for."""
+    """Remove the shards that a longer one of the same start has replaced: more samples were asked
+    for.
+    """
     kept: dict[int, int] = {}
     for start, stop in sorted(_ranges(folder)):  # of one start, the longest comes last
         if start in kept:
@@ -194,7 +220,9 @@ def _holds(folder: Path, form: str, shard: range, shape: tuple[int, int, int]) -
 
 
 def read_shard(path: Path) -> tuple[Images, NDArray[np.int64]]:
-    """`images` (n, channels, height, width) and `index` (n,) of an .npz. Raises anything for another file."""
+    """`images` (n, channels, height, width) and `index` (n,) of an .npz. Raises anything for
+    another file.
+    """
     # opened here: of a file that is cut off, np.load would leave the handle open
     with path.open("rb") as opened, np.load(opened, allow_pickle=False) as file:
         return file["images"], file["index"]
@@ -210,7 +238,9 @@ def write_shard(folder: Path, form: str, shard: range, images: Images, nfe: Sequ
     bytes_ = np.rint((np.clip(images, -1, 1) + 1) * 127.5).astype(np.uint8).transpose(0, 2, 3, 1)
     for i, image in zip(shard, bytes_, strict=True):
         with whole(_png(folder, i)) as path:
-            Image.fromarray(image[..., 0] if image.shape[-1] == 1 else image).save(path, format="PNG")
+            Image.fromarray(image[..., 0] if image.shape[-1] == 1 else image).save(
+                path, format="PNG"
+            )
 
 
 def _npz(folder: Path, shard: range) -> Path:

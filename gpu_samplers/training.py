@@ -1,8 +1,8 @@
 """Training a PSLD network: hybrid score matching, an average of the weights, resumable, repeatable.
 
-Hybrid score matching (Pandey & Mandt, ICCV 2023, arXiv 2303.01748, section 3): x_0 from the data, z_tau drawn
-from N(Phi(tau) (x_0, 0), Sigma_tau) with the initial momentum integrated out; the network regresses on the
-normals drawn.
+Hybrid score matching (Pandey & Mandt, ICCV 2023, arXiv 2303.01748, section 3): x_0 from the data,
+z_tau drawn from N(Phi(tau) (x_0, 0), Sigma_tau) with the initial momentum integrated out; the
+network regresses on the normals drawn.
 """
 
 from __future__ import annotations
@@ -36,24 +36,31 @@ LOOK_EVERY = 100
 DIGITS_CONFIG = Config(8, 32, (1, 2), 1, (4,), 0.1, in_ch=2, out_ch=2)
 """The network for the digits: 754,050 parameters."""
 PATCHES_CONFIG = Config(32, 64, (1, 1, 1), 2, (8,), 0.1, fir=False, progressive_input="none")
-"""The network for the patches: 2,498,694 parameters. As wide on every level, for its 3 x 3 convolutions of 64
-and 128 channels fill a card; resampled without a filter, which would be slow depthwise convolutions."""
+"""The network for the patches: 2,498,694 parameters. As wide on every level, for its 3 x 3
+convolutions of 64 and 128 channels fill a card; resampled without a filter, which would be slow
+depthwise convolutions."""
 NETWORKS: Mapping[str, Config] = {"digits": DIGITS_CONFIG, "patches": PATCHES_CONFIG}
 """For each of `data.BUNDLED`."""
 PRECISIONS = ("float32", "bf16")
 READ_EVERY = 50
 """Steps after which a card is asked for its losses: to read one is to wait for it."""
 OFFSETS = 64
-"""Places where the times of a batch may begin on a card: kernels of 512 times take a processor 20 ms, longer
-than a step on a card. They are made once, before the first."""
+"""Places where the times of a batch may begin on a card: kernels of 512 times take a processor 20
+ms, longer than a step on a card. They are made once, before the first."""
 MOST_HELD = 512
-"""Of more held-out images than this every second is looked at, or every third, ...: it has to cost little."""
+"""Of more held-out images than this every second is looked at, or every third, ...: it has to cost
+little.
+"""
 PROBES = 32
-"""Forward times, spread evenly, at which the held-out loss is measured; one per image if there are fewer."""
+"""Forward times, spread evenly, at which the held-out loss is measured; one per image if there are
+fewer.
+"""
 ON_DEVICE = ("foreach", "fused")
 """Settings of Adam that say how it is computed, not what."""
 _APART = 0x9E3779B1
-"""2^32 over the golden ratio, rounded to odd: multiples of it, modulo 2^32, keep away from each other."""
+"""2^32 over the golden ratio, rounded to odd: multiples of it, modulo 2^32, keep away from each
+other.
+"""
 
 Progress = Callable[[int, int, float], None]
 """progress(steps done, steps, mean loss since the last call)."""
@@ -63,7 +70,9 @@ Beat = Callable[[int, int], None]
 
 @dataclass(frozen=True)
 class Settings:
-    """Everything that determines the weights, besides the images. Raises ValueError for bad values."""
+    """Everything that determines the weights, besides the images. Raises ValueError for bad
+    values.
+    """
 
     config: Config
     process: PSLD = field(default_factory=PSLD)
@@ -80,8 +89,8 @@ class Settings:
     """Forward times are drawn from [eps, T]."""
     seed: int = 0
     precision: str = "float32"
-    """That of the network's convolutions and products, by torch's autocast; weights, loss, Adam and average
-    are float32 with either."""
+    """That of the network's convolutions and products, by torch's autocast; weights, loss, Adam and
+    average are float32 with either."""
 
     def __post_init__(self) -> None:
         for name in ("steps", "batch"):
@@ -93,11 +102,17 @@ class Settings:
             if not 0 < getattr(self, name) < math.inf:
                 raise ValueError(f"training: {name} = {getattr(self, name)}; it must be positive")
         if not 0 <= self.ema < 1 or self.warmup < 0:
-            raise ValueError(f"training: ema = {self.ema} in [0, 1), warmup = {self.warmup} >= 0 must hold")
+            raise ValueError(
+                f"training: ema = {self.ema} in [0, 1), warmup = {self.warmup} >= 0 must hold"
+            )
         if not 0 < self.eps < self.process.T:
-            raise ValueError(f"training: eps = {self.eps}; forward times lie in [eps, T], 0 < eps < T")
+            raise ValueError(
+                f"training: eps = {self.eps}; forward times lie in [eps, T], 0 < eps < T"
+            )
         if self.precision not in PRECISIONS:
-            raise ValueError(f"training: precision = {self.precision}; it is {' or '.join(PRECISIONS)}")
+            raise ValueError(
+                f"training: precision = {self.precision}; it is {' or '.join(PRECISIONS)}"
+            )
 
     def as_dict(self) -> dict[str, Any]:
         """The settings as JSON can hold them."""
@@ -117,29 +132,40 @@ class _Run:
     total: float = 0.0
     """Sum of the losses since the last point of the curve, but for `unread`."""
     unread: list[Tensor] = field(default_factory=list)
-    """Losses of the last steps, still on the device; whoever reads `total` or saves the state reads them."""
+    """Losses of the last steps, still on the device; whoever reads `total` or saves the state reads
+    them.
+    """
     curve: list[tuple[int, float, float]] = field(default_factory=list)
     whole: bool = True
     """No change is half made: only such a state may be saved."""
     parameters: list[Tensor] = field(init=False)
     averages: list[Tensor] = field(init=False)
-    """Those of both networks: to walk through these takes longer than a card needs for their sum."""
+    """Those of both networks: to walk through these takes longer than a card needs for their
+    sum.
+    """
     kept: int = 0
     """The step after which the state was last saved."""
 
     def __post_init__(self) -> None:
-        self.parameters, self.averages = list(self.network.parameters()), list(self.average.parameters())
+        self.parameters, self.averages = (
+            list(self.network.parameters()),
+            list(self.average.parameters()),
+        )
 
     @contextmanager
     def changing(self) -> Iterator[None]:
-        """Around all that changes the state: signals wait; what else stops it leaves `whole` False."""
+        """Around all that changes the state: signals wait; what else stops it leaves `whole`
+        False.
+        """
         with uninterrupted():
             self.whole = False
             yield
             self.whole = True
 
     def read(self, steps: int) -> None:
-        """Add the unread losses. FloatingPointError names the first step whose loss is not finite."""
+        """Add the unread losses. FloatingPointError names the first step whose loss is not
+        finite.
+        """
         losses = torch.stack(self.unread).tolist() if self.unread else []
         for step, value in enumerate(losses, self.step - len(losses) + 1):
             if not math.isfinite(value):
@@ -151,10 +177,14 @@ class _Run:
 
     def state(self) -> dict[str, Any]:
         return {
-            "network": self.network.state_dict(), "average": self.average.state_dict(),
-            "optimizer": self.optimizer.state_dict(), "step": self.step, "seconds": self.seconds,
-            "total": self.total, "curve": self.curve,
-        }  # fmt: skip
+            "network": self.network.state_dict(),
+            "average": self.average.state_dict(),
+            "optimizer": self.optimizer.state_dict(),
+            "step": self.step,
+            "seconds": self.seconds,
+            "total": self.total,
+            "curve": self.curve,
+        }
 
     def restore(self, state: dict[str, Any]) -> None:
         self.network.load_state_dict(state["network"])
@@ -169,12 +199,14 @@ class _Run:
 
 
 def perturbed(process: PSLD, x: Tensor, tau: Tensor, normal: Tensor) -> Tensor:
-    """z_tau given the images x (B, C, H, W) and forward times (B,), normals (B, 2C, H, W): like the normals.
+    """z_tau given the images x (B, C, H, W) and forward times (B,), normals (B, 2C, H, W): like the
+    normals.
 
     Position channels first. In float64 inside: near tau = 0 the covariance is a small difference.
     """
     in_float64 = _factors(process, tuple(tau.tolist()))
-    there = (part.to(x.dtype).to(x.device, non_blocking=True) for part in in_float64)  # no wait for a card
+    # no wait for a card
+    there = (part.to(x.dtype).to(x.device, non_blocking=True) for part in in_float64)
     a, factor = (part[..., None, None, None] for part in there)
     e_x, e_m = normal.chunk(2, dim=1)
     z_x = a[:, 0] * x + factor[:, 0, 0] * e_x
@@ -189,7 +221,8 @@ def _factors(process: PSLD, taus: tuple[float, ...]) -> tuple[Tensor, Tensor]:
 
 
 def loss_of(network: nn.Module, process: PSLD, x: Tensor, tau: Tensor, normal: Tensor) -> Tensor:
-    """Mean squared error of the normals that the network sees in z_tau: hybrid score matching, unweighted.
+    """Mean squared error of the normals that the network sees in z_tau: hybrid score matching,
+    unweighted.
 
     The times may stay on the CPU, wherever the images are.
     """
@@ -198,25 +231,33 @@ def loss_of(network: nn.Module, process: PSLD, x: Tensor, tau: Tensor, normal: T
 
 
 def train(
-    settings: Settings, images: Images, out: str | Path, *, device: str | torch.device = "cpu",
+    settings: Settings,
+    images: Images,
+    out: str | Path,
+    *,
+    device: str | torch.device = "cpu",
     compile: bool = False,  # noqa: A002 - torch's word
-    save_every: float = 30.0, progress: Progress = lambda *_: None, beat: Beat = lambda *_: None,
-) -> dict[str, Any]:  # fmt: skip
+    save_every: float = 30.0,
+    progress: Progress = lambda *_: None,
+    beat: Beat = lambda *_: None,
+) -> dict[str, Any]:
     """Train on `images`, write the averaged weights to `out` (safetensors), and return the record.
 
-    The images held out give the record's second curve. Every `save_every` seconds, and when something stops
-    it, the run is kept in `out`.partial as it was after the last complete step; a signal waits for the end of
-    an update. The same call resumes it, to the weights and curves of a run that was never stopped.
-    `compile`: the network through torch.compile. Raises ValueError where images and network do not fit,
-    memory or disk do not suffice, the place cannot be written (before the first step), or the file is damaged
-    or belongs to another run; FloatingPointError, naming the first step whose loss is not finite.
+    The images held out give the record's second curve. Every `save_every` seconds, and when
+    something stops it, the run is kept in `out`.partial as it was after the last complete step; a
+    signal waits for the end of an update. The same call resumes it, to the weights and curves of a
+    run that was never stopped. `compile`: the network through torch.compile. Raises ValueError
+    where images and network do not fit, memory or disk do not suffice, the place cannot be written
+    (before the first step), or the file is damaged or belongs to another run; FloatingPointError,
+    naming the first step whose loss is not finite.
     """
     config, out = settings.config, Path(out)
     channels, size = images.pixels.shape[1], images.pixels.shape[2]
     if (config.in_ch, config.out_ch, config.image_size) != (2 * channels, 2 * channels, size):
         raise ValueError(
-            f"images of {channels} channels and {size} x {size} pixels need a network with in_ch = out_ch = "
-            f"{2 * channels}, image_size = {size}; not {config.in_ch}, {config.out_ch}, {config.image_size}"
+            f"images of {channels} channels and {size} x {size} pixels need a network with in_ch "
+            f"= out_ch = {2 * channels}, image_size = {size}; not {config.in_ch}, "
+            f"{config.out_ch}, {config.image_size}"
         )
     if (number := len(images.pixels)) < HOLD_OUT_EVERY:
         raise ValueError(f"training holds out one image of {HOLD_OUT_EVERY}: {number} are too few")
@@ -231,7 +272,8 @@ def train(
     taught, held = (part.to(device) for part in images.split())
     began, saved = time.monotonic() - run.seconds, time.monotonic()
     try:
-        _look(settings, run, held, progress)  # the run may have been stopped before a point that was due
+        # the run may have been stopped before a point that was due
+        _look(settings, run, held, progress)
         while run.step < settings.steps:
             _train_step(settings, run, taught)
             run.seconds = time.monotonic() - began
@@ -240,10 +282,18 @@ def train(
             if time.monotonic() - saved >= save_every:
                 _save(partial, told, run)
                 saved = time.monotonic()
-        where = {"device": str(device), "threads": torch.get_num_threads(), "torch": torch.__version__}
+        where = {
+            "device": str(device),
+            "threads": torch.get_num_threads(),
+            "torch": torch.__version__,
+        }
         where |= {"card": torch.cuda.get_device_name(device)} if taught.is_cuda else {}
         where |= {"compiled": True} if compile else {}
-        record = told | {"held_out": len(held), "seconds": round(run.seconds), "curve": run.curve} | where
+        record = (
+            told
+            | {"held_out": len(held), "seconds": round(run.seconds), "curve": run.curve}
+            | where
+        )
         save_checkpoint(out, run.average, record)
     except FloatingPointError:  # resumed, it would come to the same
         raise
@@ -272,7 +322,10 @@ def _keep(partial: Path, told: dict[str, Any], run: _Run) -> None:
 def _left(partial: Path, run: _Run) -> str:
     if not run.kept:
         return "no step could be kept"
-    return f"the run is kept as after step {run.kept} in {partial}, and the same command resumes from there"
+    return (
+        f"the run is kept as after step {run.kept} in {partial}, and the same command resumes "
+        "from there"
+    )
 
 
 def _check_places(settings: Settings, out: Path, device: str | torch.device) -> None:
@@ -282,7 +335,8 @@ def _check_places(settings: Settings, out: Path, device: str | torch.device) -> 
     partial = partial_of(out)
     check_file(out, 4 * numbers)
     there = partial.stat().st_size if partial.exists() else 0
-    # network, average and two moments; the old state is there until the new one is whole, then the weights
+    # network, average and two moments; the old state is there until the new one is whole, then the
+    # weights
     check_file(partial, (4 if there else 5) * 4 * numbers)
     what = f"training a network of {numbers:,} parameters"
     check_memory(5 * 4 * numbers, what, "give a smaller network", device)
@@ -300,7 +354,8 @@ def _started(settings: Settings, device: str | torch.device) -> _Run:
     average.load_state_dict(network.state_dict())
     network = network.to(memory_format=torch.channels_last)  # type: ignore[call-overload] # torch has no types for it
     cuda = torch.device(device).type == "cuda"
-    if cuda:  # in the same format the average is updated at once; on a CPU it would be a different rounding
+    # in the same format the average is updated at once; on a CPU it would be a different rounding
+    if cuda:
         average = average.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         _prepare(settings)
     adam = torch.optim.Adam(network.parameters(), lr=settings.rate, fused=True if cuda else None)
@@ -310,15 +365,20 @@ def _started(settings: Settings, device: str | torch.device) -> _Run:
 def _prepare(settings: Settings) -> None:
     """Make the kernels of all times that a card draws: `_factors` keeps them."""
     for k in range(OFFSETS):
-        _factors(settings.process, tuple(_times(settings, torch.tensor([k / OFFSETS]), OFFSETS).tolist()))
+        _factors(
+            settings.process, tuple(_times(settings, torch.tensor([k / OFFSETS]), OFFSETS).tolist())
+        )
 
 
 def _train_step(settings: Settings, run: _Run, taught: Tensor) -> None:
-    """One step; all that is random in it comes from (seed, step): stopped before its update, it is redone."""
+    """One step; all that is random in it comes from (seed, step): stopped before its update, it is
+    redone.
+    """
     batch, device = settings.batch, taught.device
     cuda = device.type == "cuda"
     with torch.random.fork_rng(devices=[device] if cuda else []):
-        # The network's dropout draws from it too. The CPU's generator takes 32 bits: runs start far apart.
+        # The network's dropout draws from it too. The CPU's generator takes 32 bits: runs start far
+        # apart.
         torch.manual_seed((settings.seed * _APART + run.step + 1) % 2**32)
         x = taught[torch.randint(len(taught), (batch,)).to(device, non_blocking=True)]
         tau = _times(settings, torch.rand(1), OFFSETS if cuda else 0)
@@ -347,9 +407,11 @@ def _patience(device: torch.device) -> int:
 
 
 def _times(settings: Settings, start: Tensor, offsets: int) -> Tensor:
-    """Forward times of a batch: one in each of `batch` equal intervals, less variance than independent ones.
+    """Forward times of a batch: one in each of `batch` equal intervals, less variance than
+    independent ones.
 
-    `start` (1,) in [0, 1) says where in its interval; with `offsets` it is rounded down to one of so many.
+    `start` (1,) in [0, 1) says where in its interval; with `offsets` it is rounded down to one of
+    so many.
     """
     if offsets:
         start = (start * offsets).floor() / offsets
@@ -389,7 +451,9 @@ def _held_out_loss(settings: Settings, network: NCSNpp, held: Tensor) -> float:
     probes = min(PROBES, len(held))
     share = (torch.arange(len(held)) % probes + 0.5) / probes
     tau = settings.eps + (settings.process.T - settings.eps) * share
-    normal = torch.randn(len(held), 2 * held.shape[1], *held.shape[2:], generator=generator).to(held.device)
+    normal = torch.randn(len(held), 2 * held.shape[1], *held.shape[2:], generator=generator).to(
+        held.device
+    )
     with _precision(settings, held.device):
         return float(loss_of(network, settings.process, held, tau, normal))
 

@@ -80,7 +80,9 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
     # Boxes and colours for people who have room for them; plain text for pipes.
-    rich_markup_mode="rich" if sys.stdout is not None and sys.stdout.isatty() and not _is_narrow() else None,
+    rich_markup_mode="rich"
+    if sys.stdout is not None and sys.stdout.isatty() and not _is_narrow()
+    else None,
 )
 app.command("list", cls=_Command)(list_schemes)
 for command in (derive, gaussian, report, sample, train, convert):
@@ -97,12 +99,16 @@ def _show_version(asked: bool) -> None:
 
 @app.callback()
 def _options(
-    _debug: Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")] = False,
+    _debug: Annotated[
+        bool, typer.Option("--debug", help="Show the traceback of an error.")
+    ] = False,
     _version: Annotated[
-        bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Print the version.")
+        bool,
+        typer.Option("--version", callback=_show_version, is_eager=True, help="Print the version."),
     ] = False,
     catalogue: Annotated[
-        Path | None, typer.Option(help="A TOML file of samplers of your own, known by their names then.")
+        Path | None,
+        typer.Option(help="A TOML file of samplers of your own, known by their names then."),
     ] = None,
 ) -> None:
     """One word in, a proven error out: samplers for diffusion models, analysed exactly.
@@ -141,7 +147,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
         if debug:
             raise
         print(f"error: {_message(error)}", file=sys.stderr)
-        bad_input = isinstance(error, ValueError | KeyError) and not isinstance(error, UnicodeEncodeError)
+        bad_input = isinstance(error, ValueError | KeyError) and not isinstance(
+            error, UnicodeEncodeError
+        )
         raise SystemExit(2 if bad_input else 1) from None
 
 

@@ -6,8 +6,8 @@
     sa.local_error("ROBA"), sa.order("ROBA"), sa.strong_error("EM")   closed forms
     sa.gaussian("ROBA", "SSCS", nfe=[50, 100])                        exact errors, a table
     sa.stability("ROBA", "SSCS")                                      largest stable steps, a table
-    sa.sample("ROBA", n=16, nfe=50)                                   samples of a network (needs torch)
-    sa.naive("O B/2 A B/2"), sa.reduced(...)                          the papers' two rules on a word
+    sa.sample("ROBA", n=16, nfe=50)                               samples of a network (needs torch)
+    sa.naive("O B/2 A B/2"), sa.reduced(...)                         the papers' two rules on a word
     sa.register(sa.scheme("O S B/2 A B/2", name="MINE"))              samplers of your own, by name
 
 The import costs nothing: SymPy, NumPy and torch are loaded by the function that needs them.
@@ -30,10 +30,27 @@ from splitting_analysis.reduction import naive, reduced
 from splitting_analysis.schemes import LambdaS, Scheme, Source
 
 __all__ = [
-    "CATALOGUE", "LambdaS", "Scheme", "Source", "Word", "WordError",
-    "entries", "find", "gaussian", "local_error", "naive", "order", "parse", "read_catalogue", "reduced",
-    "register", "sample", "scheme", "stability", "strong_error",
-]  # fmt: skip
+    "CATALOGUE",
+    "LambdaS",
+    "Scheme",
+    "Source",
+    "Word",
+    "WordError",
+    "entries",
+    "find",
+    "gaussian",
+    "local_error",
+    "naive",
+    "order",
+    "parse",
+    "read_catalogue",
+    "reduced",
+    "register",
+    "sample",
+    "scheme",
+    "stability",
+    "strong_error",
+]
 
 
 def __dir__() -> list[str]:

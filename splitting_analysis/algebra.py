@@ -39,7 +39,9 @@ class Algebra:
     def reduce(self, element: PolyElement) -> PolyElement:
         """Apply M (1/M) = 1, beta (1/beta) = 1 and (root lambda_s)^2 = lambda_s."""
         place = {str(name): i for i, name in enumerate(self.ring.symbols)}
-        derived = [(place[g.name], place[base(g).name], g.power) for g in generators() if g.power != 1]
+        derived = [
+            (place[g.name], place[base(g).name], g.power) for g in generators() if g.power != 1
+        ]
         result = self.ring.zero
         for monomial, coefficient in element.terms():
             exponents = list(monomial)
@@ -55,8 +57,12 @@ class Algebra:
         return result
 
     def to_sympy(self, element: PolyElement) -> Expr:
-        """The SymPy expression in the symbols of `SYMBOLS`, and those of later lines of the table."""
-        meanings = [_symbol(g) ** Rational(g.power.numerator, g.power.denominator) for g in generators()]
+        """The SymPy expression in the symbols of `SYMBOLS`, and those of later lines of the
+        table.
+        """
+        meanings = [
+            _symbol(g) ** Rational(g.power.numerator, g.power.denominator) for g in generators()
+        ]
         total = Integer(0)
         for monomial, coefficient in element.terms():
             term = Rational(coefficient.numerator, coefficient.denominator)
@@ -83,6 +89,11 @@ def algebra() -> Algebra:
     named = dict(zip(names, elements, strict=True))
     betas = tuple(named[row.name] for row in rows("clock") if row.power == 1)
     return Algebra(
-        polynomials, namespace(polynomials.ground_new(QQ(1, 2)), named), named["lambda_s"],
-        named["root_lambda"], named["ibeta"], betas, polynomials.one,
-    )  # fmt: skip
+        polynomials,
+        namespace(polynomials.ground_new(QQ(1, 2)), named),
+        named["lambda_s"],
+        named["root_lambda"],
+        named["ibeta"],
+        betas,
+        polynomials.one,
+    )

@@ -34,10 +34,19 @@ KLOEDEN = "Kloeden & Platen, Numerical Solution of SDEs (1992)"
 
 
 def _entry(
-    name: str, word: str, model: str, dynamics: Dynamics, order: int, nfe: int, cite: str,
-    place: str = "", erratum: str = "",
-) -> Scheme:  # fmt: skip
-    return scheme(word, model, dynamics, name, source=Source(cite, place, erratum), order=order, nfe=nfe)
+    name: str,
+    word: str,
+    model: str,
+    dynamics: Dynamics,
+    order: int,
+    nfe: int,
+    cite: str,
+    place: str = "",
+    erratum: str = "",
+) -> Scheme:
+    return scheme(
+        word, model, dynamics, name, source=Source(cite, place, erratum), order=order, nfe=nfe
+    )
 
 
 _RK4 = "S E[1/2] S@1/2 E[0,1/2] S@1/2 E[0,0,1] S@1 E[1/6,1/3,1/3,1/6]"
@@ -47,7 +56,7 @@ _DOPRI5 = (
     "S@8/9 E[9017/3168,-355/33,46732/5247,49/176,-5103/18656] "
     "S@1 E[35/384,0,500/1113,125/192,-2187/6784,11/84]"
 )
-_SSCS_ERRATUM = (
+_SSCS = (
     "The released code conditions both half steps L/2 on the same time; they agree only for "
     "constant beta. Here each half covers its own half of the step."
 )
@@ -55,15 +64,19 @@ _SSCS_ERRATUM = (
 # fmt: off
 CATALOGUE: tuple[Scheme, ...] = (
     _entry("Euler", "S E",                   "psld", "ode", 1, 1, TEXTBOOK, "I.7"),
-    _entry("NSE",   "S B S A",               "psld", "ode", 1, 2, CONJUGATE, "naive symplectic Euler"),
-    _entry("RSE",   "S B A",                 "psld", "ode", 1, 1, CONJUGATE, "reduced symplectic Euler"),
-    _entry("NVV",   "S B/2 S A S B/2",       "psld", "ode", 1, 3, CONJUGATE, "naive velocity Verlet"),
-    _entry("RVV",   "S B/2 A S@1 B/2",       "psld", "ode", 1, 2, CONJUGATE, "reduced velocity Verlet"),
+    _entry("NSE",   "S B S A",               "psld", "ode", 1, 2, CONJUGATE, "naive symplectic "
+                                                                             "Euler"),
+    _entry("RSE",   "S B A",                 "psld", "ode", 1, 1, CONJUGATE, "reduced symplectic "
+                                                                             "Euler"),
+    _entry("NVV",   "S B/2 S A S B/2",       "psld", "ode", 1, 3, CONJUGATE, "naive velocity "
+                                                                             "Verlet"),
+    _entry("RVV",   "S B/2 A S@1 B/2",       "psld", "ode", 1, 2, CONJUGATE, "reduced velocity "
+                                                                             "Verlet"),
     _entry("RK45",  _DOPRI5,                 "psld", "ode", 5, 6, TEXTBOOK, "II.5, table 5.2",
            "The step of the adaptive solver in the released code, taken at fixed size: "
            "its step-size control is not part of a word."),
     _entry("EM",    "S E",                   "psld", "sde", 1, 1, KLOEDEN, "9.1, 14.1"),
-    _entry("SSCS",  "L/2 S K L/2",           "psld", "sde", 1, 1, CLD, "section 3.3", _SSCS_ERRATUM),
+    _entry("SSCS",  "L/2 S K L/2",           "psld", "sde", 1, 1, CLD, "section 3.3", _SSCS),
     _entry("NOBA",  "O S B S A",             "psld", "sde", 1, 2, REDUCED, "naive"),
     _entry("ROBA",  "O S B A",               "psld", "sde", 1, 1, REDUCED, "reduced"),
     _entry("NBAO",  "S B S A O",             "psld", "sde", 1, 2, REDUCED, "naive"),
@@ -100,13 +113,19 @@ def entries(model: str | None = None, dynamics: str | None = None) -> tuple[Sche
     """The catalogue and what was registered, or the part with the given model and dynamics."""
     every = (*CATALOGUE, *_registered)
     model, dynamics = (part and part.strip().lower() for part in (model, dynamics))
-    return tuple(s for s in every if model in (None, s.model_name) and dynamics in (None, s.dynamics))
+    return tuple(
+        s for s in every if model in (None, s.model_name) and dynamics in (None, s.dynamics)
+    )
 
 
 def samplers(model: str | None = None, dynamics: str | None = None) -> tuple[Scheme, ...]:
-    """`entries`, conjugate integrators, and samplers that hold a prediction: what a name may stand for."""
+    """`entries`, conjugate integrators, and samplers that hold a prediction: what a name may stand
+    for.
+    """
     every = (*CATALOGUE, *CONJUGATE_CATALOGUE, *HELD_CATALOGUE, *_registered)
-    return tuple(s for s in every if model in (None, s.model_name) and dynamics in (None, s.dynamics))
+    return tuple(
+        s for s in every if model in (None, s.model_name) and dynamics in (None, s.dynamics)
+    )
 
 
 def register(*schemes: Scheme) -> None:
@@ -121,8 +140,8 @@ def register(*schemes: Scheme) -> None:
     for own in schemes:
         if not _NAME.fullmatch(own.name) or _is_word(own.name):
             raise ValueError(
-                f"{own.name[:40]!a} is no name: up to 40 letters, digits and signs such as + or -, from a "
-                "letter on, without a space, and not itself a word"
+                f"{own.name[:40]!a} is no name: up to 40 letters, digits and signs such as + or "
+                "-, from a letter on, without a space, and not itself a word"
             )
         key = own.model_name, own.name.casefold()
         if taken.get(key, own) != own:
@@ -147,7 +166,7 @@ def read_catalogue(path: str | Path) -> tuple[Scheme, ...]:
         [[sampler]]
         name = "MINE"
         word = "O S B/2 A B/2"
-        model = "psld"          # and, if wanted: dynamics, order, nfe, source, place, erratum, lambda_s
+        model = "psld"    # and, if wanted: dynamics, order, nfe, source, place, erratum, lambda_s
 
     Raises ValueError that names file and entry; `register(*read_catalogue(path))` makes them known.
     """
@@ -164,19 +183,24 @@ def read_catalogue(path: str | Path) -> tuple[Scheme, ...]:
         raise ValueError(f"{path}: no TOML: {error}") from None
     rows = document.get("sampler")
     if set(document) != {"sampler"} or not isinstance(rows, list):
-        raise ValueError(f"{path}: a catalogue holds entries [[sampler]], each with a name and a word")
+        raise ValueError(
+            f"{path}: a catalogue holds entries [[sampler]], each with a name and a word"
+        )
     return tuple(_read(row, f"{path}, sampler {i + 1}") for i, row in enumerate(rows))
 
 
 _KINDS: dict[str, tuple[type, ...]] = {
     **dict.fromkeys(("name", "word", "model", "dynamics", "source", "place", "erratum"), (str,)),
-    **dict.fromkeys(("order", "nfe"), (int,)), "lambda_s": (int, float, str),
-}  # fmt: skip
+    **dict.fromkeys(("order", "nfe"), (int,)),
+    "lambda_s": (int, float, str),
+}
 
 
 def _read(row: Any, where: str) -> Scheme:
     if not isinstance(row, dict) or not {"name", "word"} <= set(row) <= set(_KINDS):
-        raise ValueError(f"{where}: it needs name and word, and may have {', '.join(list(_KINDS)[2:])}")
+        raise ValueError(
+            f"{where}: it needs name and word, and may have {', '.join(list(_KINDS)[2:])}"
+        )
     for key, value in row.items():
         if not isinstance(value, _KINDS[key]) or isinstance(value, bool) or value == "":
             kinds = " or ".join(kind.__name__ for kind in _KINDS[key])
@@ -184,13 +208,21 @@ def _read(row: Any, where: str) -> Scheme:
     try:
         source = Source(row.get("source", "user"), row.get("place", ""), row.get("erratum", ""))
         made = scheme(
-            row["word"], row.get("model", "psld"), row.get("dynamics"), row["name"], source=source,
-            order=row.get("order"), nfe=row.get("nfe"), lambda_s=_tuned(row.get("lambda_s")),
-        )  # fmt: skip
+            row["word"],
+            row.get("model", "psld"),
+            row.get("dynamics"),
+            row["name"],
+            source=source,
+            order=row.get("order"),
+            nfe=row.get("nfe"),
+            lambda_s=_tuned(row.get("lambda_s")),
+        )
     except ValueError as error:
         raise ValueError(f"{where} ({row['name'][:40]!a}): {error}") from None
     if "lambda_s" in row and not made.has_tunable_noise:
-        raise ValueError(f"{where}: lambda_s, but it has no letter O whose position noise that scales")
+        raise ValueError(
+            f"{where}: lambda_s, but it has no letter O whose position noise that scales"
+        )
     return made
 
 

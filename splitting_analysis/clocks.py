@@ -1,9 +1,10 @@
-"""Position-only processes x_tau = alpha(tau) x_0 + sigma(tau) eps, their schedules and their clocks.
+"""Position-only processes x_tau = alpha(tau) x_0 + sigma(tau) eps, their schedules and their
+clocks.
 
 A process states log alpha and sigma; what else there is to say follows here (theory section 9):
 
-    tau      forward time itself          lambda   log(alpha / sigma), half the log-SNR, falls in tau
-    sigma    log sigma                    rho      sigma / alpha
+    tau      forward time itself       lambda   log(alpha / sigma), half the log-SNR, falls in tau
+    sigma    log sigma                 rho      sigma / alpha
 
 Values may be floats, mpmath numbers, or arrays of floats. Standard library only.
 """
@@ -27,7 +28,8 @@ MOST_ENTRIES = 100_000
 
 def elementary(name: str, value: Any) -> Any:
     """The function of that name in the arithmetic of the value: math's, NumPy's or mpmath's."""
-    home = sys.modules.get(type(value).__module__.partition(".")[0])  # whoever has such a number loaded it
+    # whoever has such a number loaded it
+    home = sys.modules.get(type(value).__module__.partition(".")[0])
     return getattr(home if hasattr(home, name) else math, name)(value)
 
 
@@ -69,7 +71,9 @@ class PositionOnly:
         return ()
 
     def clock_at(self, clock: Clock, tau: Any) -> Any:
-        """The reading of a clock at forward time tau; rho and sigma are 0 and -inf where sigma is 0."""
+        """The reading of a clock at forward time tau; rho and sigma are 0 and -inf where sigma is
+        0.
+        """
         match clock:
             case "tau":
                 return tau
@@ -142,7 +146,9 @@ class Cosine:
 
     def __post_init__(self) -> None:
         if not 0 < self.s < 1:
-            raise ValueError(f"s = {self.s}: the offset of a cosine schedule lies in (0, 1), e.g. 0.008")
+            raise ValueError(
+                f"s = {self.s}: the offset of a cosine schedule lies in (0, 1), e.g. 0.008"
+            )
 
     def _angles(self, tau: float) -> tuple[float, float]:
         """pi/2 s/(1 + s), and half of what the angle has grown since."""
@@ -179,7 +185,8 @@ class Cosine:
 
 @dataclass(frozen=True)
 class Table:
-    """A table of alpha-bar: log alpha is linear between tau_i = (i + 1)/N, and from 0 at tau = 0 on.
+    """A table of alpha-bar: log alpha is linear between tau_i = (i + 1)/N, and from 0 at tau = 0
+    on.
 
     Raises ValueError unless the N >= 2 numbers fall strictly and lie in (0, 1).
     """
@@ -197,9 +204,12 @@ class Table:
             if not 0 < value < before:  # also for nan
                 after = f"{before} before it" if i else "1"
                 raise ValueError(
-                    f"alpha-bar {value} at index {i} of the table: it falls with time, between 0 and {after}"
+                    f"alpha-bar {value} at index {i} of the table: it falls with time, between 0 "
+                    f"and {after}"
                 )
-        object.__setattr__(self, "_integrals", (0.0, *(-math.log(value) for value in self.alpha_bar)))
+        object.__setattr__(
+            self, "_integrals", (0.0, *(-math.log(value) for value in self.alpha_bar))
+        )
 
     def _line(self, place: int) -> tuple[float, float]:
         """b at the start of segment `place`, and what it grows by."""
@@ -240,13 +250,15 @@ Schedule = Cosine | Table
 
 
 def scaled_linear(first: float = 0.00085, last: float = 0.012, n: int = 1000) -> Table:
-    """Stable Diffusion's table: sqrt(beta_i) linear from sqrt(first) to sqrt(last), alpha-bar the product.
+    """Stable Diffusion's table: sqrt(beta_i) linear from sqrt(first) to sqrt(last), alpha-bar the
+    product.
 
     Raises ValueError unless 0 < first < last < 1 and n is from 2 to MOST_ENTRIES.
     """
     if not (0 < first < last < 1 and 2 <= n <= MOST_ENTRIES):
         raise ValueError(
-            f"scaled-linear from {first} to {last} in {n}: 0 < first < last < 1, in 2 to {MOST_ENTRIES}"
+            f"scaled-linear from {first} to {last} in {n}: 0 < first < last < 1, in 2 to "
+            f"{MOST_ENTRIES}"
         )
     a, b = math.sqrt(first), math.sqrt(last)
     factors = (1 - (a + (b - a) * i / (n - 1)) ** 2 for i in range(n))

@@ -1,4 +1,6 @@
-"""Conjugate integrators of PSLD, one line each; lambda is 0 unless `Scheme.conjugate` says another."""
+"""Conjugate integrators of PSLD, one line each; lambda is 0 unless `Scheme.conjugate` says
+another.
+"""
 
 from __future__ import annotations
 

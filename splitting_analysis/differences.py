@@ -1,4 +1,6 @@
-"""Which elementary differentials differ between the local errors of two schemes: what score reuse changes."""
+"""Which elementary differentials differ between the local errors of two schemes: what score reuse
+changes.
+"""
 
 from __future__ import annotations
 
@@ -46,7 +48,9 @@ class Change:
 
 
 def pairs() -> tuple[Pair, ...]:
-    """Catalogue schemes that are the naive and the reduced form of one skeleton, as the rules make them."""
+    """Catalogue schemes that are the naive and the reduced form of one skeleton, as the rules make
+    them.
+    """
     found = []
     for other in CATALOGUE:
         if (
@@ -73,7 +77,9 @@ def changes(before: LocalError, after: LocalError, powers: range | None = None) 
 
 
 def _families(combination: Combination) -> dict[object, Combination]:
-    """The combination by differential: Jacobians of one kind, whatever their direction, together."""
+    """The combination by differential: Jacobians of one kind, whatever their direction,
+    together.
+    """
     result: dict[object, Combination] = {}
     for tree, coefficient in combination.items():
         result.setdefault(_family(tree), {})[tree] = coefficient

@@ -1,10 +1,11 @@
-"""The functions of `import splitting_analysis as sa`: all that a notebook needs, on names and words.
+"""The functions of `import splitting_analysis as sa`: all that a notebook needs, on names and
+words.
 
 The one module here that knows the packages above it (analytic_models, gpu_samplers): each function
 loads what it needs when it is called, so that the import itself costs nothing. Wherever a scheme is
 asked for, a name of the catalogue, a word (text or `Word`) or a `Scheme` will do; without `model` a
-name belongs where it is found, PSLD first, and a word to PSLD; `dynamics` is "ode", "sde" or what the
-name or the letters say.
+name belongs where it is found, PSLD first, and a word to PSLD; `dynamics` is "ode", "sde" or what
+the name or the letters say.
 """
 
 from __future__ import annotations
@@ -36,40 +37,60 @@ Scale = str | float | Fraction
 
 
 def scheme(
-    text: str | Word | Scheme, model: str | Model | None = None, dynamics: str | None = None,
-    name: str | None = None, *, source: Source = _USER, order: int | None = None,
-    nfe: int | None = None, lambda_s: LambdaS | Scale | None = None,
-) -> Scheme:  # fmt: skip
+    text: str | Word | Scheme,
+    model: str | Model | None = None,
+    dynamics: str | None = None,
+    name: str | None = None,
+    *,
+    source: Source = _USER,
+    order: int | None = None,
+    nfe: int | None = None,
+    lambda_s: LambdaS | Scale | None = None,
+) -> Scheme:
     """The scheme of a name ("ROBA") or of a word ("O S B A").
 
-    `model` may be a model of your own, `lambda_s` a number that fixes the noise of the letter O; `name`,
-    `source` and the claims `order` and `nfe` are for a word. Raises WordError or ValueError where word,
-    model and claims disagree, and for a name that there is not, with those that there are.
+    `model` may be a model of your own, `lambda_s` a number that fixes the noise of the letter O;
+    `name`, `source` and the claims `order` and `nfe` are for a word. Raises WordError or ValueError
+    where word, model and claims disagree, and for a name that there is not, with those that there
+    are.
     """
-    if isinstance(text, Scheme) or (isinstance(text, str) and named(text) and not isinstance(model, Model)):
+    if isinstance(text, Scheme) or (
+        isinstance(text, str) and named(text) and not isinstance(model, Model)
+    ):
         if (name, order, nfe) != (None, None, None):
-            raise ValueError(f"{text}: name, order and nfe are for a word; this is a scheme that has its own")
+            raise ValueError(
+                f"{text}: name, order and nfe are for a word; this is a scheme that has its own"
+            )
         found = as_scheme(text, model if isinstance(model, str) else None, dynamics)
     elif isinstance(model, Model):
         found = scheme_of(text, model, dynamics, name, source=source, order=order, nfe=nfe)
     else:
-        if isinstance(text, str) and not name:  # says what a text that is neither word nor name may have been
+        # says what a text that is neither word nor name may have been
+        if isinstance(text, str) and not name:
             as_scheme(text, model, dynamics)
         model, dynamics = check_family(model, dynamics)
-        found = scheme_of(text, model or "psld", dynamics, name, source=source, order=order, nfe=nfe)
+        found = scheme_of(
+            text, model or "psld", dynamics, name, source=source, order=order, nfe=nfe
+        )
     return _tuned([found], lambda_s)[0]
 
 
 def local_error(
-    scheme: str | Word | Scheme, order: int | None = None, *, minus: str | Word | Scheme | None = None,
-    model: str | None = None, dynamics: str | None = None, lambda_s: Scale | None = None,
-) -> LocalError:  # fmt: skip
+    scheme: str | Word | Scheme,
+    order: int | None = None,
+    *,
+    minus: str | Word | Scheme | None = None,
+    model: str | None = None,
+    dynamics: str | None = None,
+    lambda_s: Scale | None = None,
+) -> LocalError:
     """The local truncation error of a scheme in closed form: weak for an SDE.
 
-    Through h^order (default: 3, an SDE's 2), and on to its leading term. It prints as formulas, displays so
-    in a notebook, and `.at(...)` gives its numbers at a point. `minus` subtracts the error of another scheme;
-    `lambda_s` fixes the noise of the letter O, a symbol by default. Raises ValueError for a scheme or an
-    order that there is not, and for lambda_s where it acts on nothing.
+    Through h^order (default: 3, an SDE's 2), and on to its leading term. It prints as formulas,
+    displays so in a notebook, and `.at(...)` gives its numbers at a point. `minus` subtracts the
+    error of another scheme; `lambda_s` fixes the noise of the letter O, a symbol by default. Raises
+    ValueError for a scheme or an order that there is not, and for lambda_s where it acts on
+    nothing.
     """
     from splitting_analysis import weak
 
@@ -81,21 +102,28 @@ def local_error(
 
 
 def strong_error(
-    scheme: str | Word | Scheme, *, model: str | None = None, dynamics: str | None = None,
+    scheme: str | Word | Scheme,
+    *,
+    model: str | None = None,
+    dynamics: str | None = None,
     lambda_s: Scale | None = None,
-) -> LocalError:  # fmt: skip
-    """The mean-square local error of an SDE's scheme on a shared Brownian path, at its leading power of h.
+) -> LocalError:
+    """The mean-square local error of an SDE's scheme on a shared Brownian path, at its leading
+    power of h.
 
-    With a free lambda_s that is the power which vanishes only at lambda_s = 1; `lambda_s=1` goes on from
-    there. Raises ValueError for a scheme of an ODE.
+    With a free lambda_s that is the power which vanishes only at lambda_s = 1; `lambda_s=1` goes on
+    from there. Raises ValueError for a scheme of an ODE.
     """
     from splitting_analysis import strong
 
     return strong.strong_error(_tuned([as_scheme(scheme, model, dynamics)], lambda_s)[0])
 
 
-def order(scheme: str | Word | Scheme, *, model: str | None = None, dynamics: str | None = None) -> int:
-    """The derived order of the global error (weak, for an SDE), at lambda_s = 1 unless the scheme fixes it.
+def order(
+    scheme: str | Word | Scheme, *, model: str | None = None, dynamics: str | None = None
+) -> int:
+    """The derived order of the global error (weak, for an SDE), at lambda_s = 1 unless the scheme
+    fixes it.
 
     Raises ValueError where the error vanishes through all powers of h that are looked at.
     """
@@ -105,20 +133,29 @@ def order(scheme: str | Word | Scheme, *, model: str | None = None, dynamics: st
 
 
 def gaussian(
-    *schemes: str | Word | Scheme, nfe: int | Iterable[int] | None = None,
-    steps: int | Iterable[int] | None = None, model: str | None = None, dynamics: str | None = None,
+    *schemes: str | Word | Scheme,
+    nfe: int | Iterable[int] | None = None,
+    steps: int | Iterable[int] | None = None,
+    model: str | None = None,
+    dynamics: str | None = None,
     spectrum: str | float | ArrayLike | None = None,
-    start: str = "prior", grid: str = "uniform", eps: float | None = None, denoise: bool | None = None,
-    lambda_s: Scale | Iterable[Scale] | None = None, **parameters: float,
-) -> Table:  # fmt: skip
-    """Exact errors on a Gaussian target, a row per scheme, budget `nfe` (or number of `steps`) and lambda_s.
+    start: str = "prior",
+    grid: str = "uniform",
+    eps: float | None = None,
+    denoise: bool | None = None,
+    lambda_s: Scale | Iterable[Scale] | None = None,
+    **parameters: float,
+) -> Table:
+    """Exact errors on a Gaussian target, a row per scheme, budget `nfe` (or number of `steps`) and
+    lambda_s.
 
         table = sa.gaussian("ROBA", "SSCS", nfe=[50, 100])
         table.plot(); table.rows[0]["w2_x"]; table.to_pandas()
 
-    `spectrum` are the variances of the target, an array, a text as the command takes it or one number
-    (default: digits; 1 for langevin). `parameters` are those of the process: Gamma=0.02, beta_max=20. Rows
-    have the keys of the command's --json. Raises ValueError for what there is not.
+    `spectrum` are the variances of the target, an array, a text as the command takes it or one
+    number (default: digits; 1 for langevin). `parameters` are those of the process: Gamma=0.02,
+    beta_max=20. Rows have the keys of the command's --json. Raises ValueError for what there is
+    not.
     """
     from analytic_models import gaussian as exact
     from analytic_models.problem import problem_for
@@ -132,21 +169,29 @@ def gaussian(
     how: dict[str, Any] = {"start": start, "grid": grid, "eps": eps, "denoise": denoise}
     how = {key: value for key, value in how.items() if value is not None}
     problem = problem_for(found[0].model_name, spectrum, parameters, **how)
-    scales = [None] if lambda_s is None else [float(read_lambda_s(value)) for value in _many(lambda_s)]
+    scales = (
+        [None] if lambda_s is None else [float(read_lambda_s(value)) for value in _many(lambda_s)]
+    )
     cases = exact.cases(found, counts, scales)
     notes = exact.readings(schemes, found, dynamics)
     return exact.table(cases, problem, are_steps=nfe is None, notes=notes)
 
 
 def stability(
-    *schemes: str | Word | Scheme, tau: float | Iterable[float] = 1e-3, model: str | None = None,
-    dynamics: str | None = None, spectrum: str | float | ArrayLike | None = None, **parameters: float,
-) -> Table:  # fmt: skip
-    """The largest stable step of each scheme on a Gaussian target, coefficients frozen at forward time tau.
+    *schemes: str | Word | Scheme,
+    tau: float | Iterable[float] = 1e-3,
+    model: str | None = None,
+    dynamics: str | None = None,
+    spectrum: str | float | ArrayLike | None = None,
+    **parameters: float,
+) -> Table:
+    """The largest stable step of each scheme on a Gaussian target, coefficients frozen at forward
+    time tau.
 
-    A row per scheme and tau: the shortest limit over the target's variances, in units of time, with the mode
-    and the variance that set it; inf where every step is stable, nan where the exact flow grows in all modes.
-    `spectrum` and `parameters` as in `gaussian`. Raises ValueError for what there is not.
+    A row per scheme and tau: the shortest limit over the target's variances, in units of time, with
+    the mode and the variance that set it; inf where every step is stable, nan where the exact flow
+    grows in all modes. `spectrum` and `parameters` as in `gaussian`. Raises ValueError for what
+    there is not.
     """
     from analytic_models import gaussian as exact
     from analytic_models.limits import limits
@@ -160,27 +205,43 @@ def stability(
 
 
 def sample(
-    scheme: str | Word | Scheme, n: int = 16, nfe: int = 50, *, model: str | None = None,
-    dynamics: str | None = None, checkpoint: str | Path | None = None, config: str | None = None,
-    score: Any = None, shape: Sequence[int] | None = None, seed: int = 0, grid: str = "uniform",
-    eps: float = 1e-3, denoise: bool = True, lambda_s: Scale | None = None, batch: int | None = None,
-    device: str = "cpu", **parameters: float,
-) -> NDArray[np.floating[Any]]:  # fmt: skip
-    """`n` samples, each for at most `nfe` evaluations: of the digits network, a checkpoint or a score.
+    scheme: str | Word | Scheme,
+    n: int = 16,
+    nfe: int = 50,
+    *,
+    model: str | None = None,
+    dynamics: str | None = None,
+    checkpoint: str | Path | None = None,
+    config: str | None = None,
+    score: Any = None,
+    shape: Sequence[int] | None = None,
+    seed: int = 0,
+    grid: str = "uniform",
+    eps: float = 1e-3,
+    denoise: bool = True,
+    lambda_s: Scale | None = None,
+    batch: int | None = None,
+    device: str = "cpu",
+    **parameters: float,
+) -> NDArray[np.floating[Any]]:
+    """`n` samples, each for at most `nfe` evaluations: of the digits network, a checkpoint or a
+    score.
 
-        images = sa.sample("ROBA", n=16, nfe=50)                                 # (16, 1, 8, 8), in [-1, 1]
-        points = sa.sample("O S B A", n=64, nfe=50, score=lambda z, tau: -z / variances, shape=(5,))
+        images = sa.sample("ROBA", n=16, nfe=50)    # (16, 1, 8, 8), in [-1, 1]
+        score = lambda z, tau: -z / variances
+        points = sa.sample("O S B A", n=64, nfe=50, score=score, shape=(5,))
 
-    `checkpoint` is a file, or the name of a network that comes with the package: digits (default), patches.
-    A score takes torch states (components, batch, *shape) and the forward time, and returns as much. Samples
-    depend on `seed` and their index alone, and are those of the command `sample`. Raises ImportError where
-    torch is not installed, ValueError for what cannot be run.
+    `checkpoint` is a file, or the name of a network that comes with the package: digits (default),
+    patches. A score takes torch states (components, batch, *shape) and the forward time, and
+    returns as much. Samples depend on `seed` and their index alone, and are those of the command
+    `sample`. Raises ImportError where torch is not installed, ValueError for what cannot be run.
     """
     try:
         from gpu_samplers import drawing
     except ModuleNotFoundError as error:
         raise ImportError(
-            f"sa.sample needs {error.name}, which is not installed: pip install 'splitting-analysis[torch]'"
+            f"sa.sample needs {error.name}, which is not installed: pip install "
+            "'splitting-analysis[torch]'"
         ) from None
 
     found = as_scheme(scheme, model, dynamics)
@@ -191,18 +252,45 @@ def sample(
         if shape is not None:
             raise ValueError("shape is that of a score of your own; a network has its own")
         return drawing.from_network(
-            found, n, nfe, parameters, checkpoint, config, batch, device, seed=seed, grid=grid, eps=eps,
-            denoise=denoise, lambda_s=scale,
-        )  # fmt: skip
+            found,
+            n,
+            nfe,
+            parameters,
+            checkpoint,
+            config,
+            batch,
+            device,
+            seed=seed,
+            grid=grid,
+            eps=eps,
+            denoise=denoise,
+            lambda_s=scale,
+        )
     if shape is None or checkpoint is not None or config is not None:
-        raise ValueError("a score of your own needs the shape of one sample, shape=(5,), and no checkpoint")
+        raise ValueError(
+            "a score of your own needs the shape of one sample, shape=(5,), and no checkpoint"
+        )
     return drawing.from_score(
-        found, n, nfe, parameters, score, shape, seed, grid, eps, denoise, scale, batch or 64, device
+        found,
+        n,
+        nfe,
+        parameters,
+        score,
+        shape,
+        seed,
+        grid,
+        eps,
+        denoise,
+        scale,
+        batch or 64,
+        device,
     )
 
 
 def _tuned(schemes: list[Scheme], lambda_s: LambdaS | Scale | None) -> list[Scheme]:
-    """The schemes with lambda_s fixed, if it is given. Raises ValueError where it acts in none of them."""
+    """The schemes with lambda_s fixed, if it is given. Raises ValueError where it acts in none of
+    them.
+    """
     if lambda_s is None:
         return schemes
     if isinstance(lambda_s, LambdaS):

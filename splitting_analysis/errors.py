@@ -9,7 +9,13 @@ from splitting_analysis.algebra import algebra
 from splitting_analysis.formulas import spell
 from splitting_analysis.linebreaks import WIDTH, aligned
 from splitting_analysis.models import Model
-from splitting_analysis.points import Score, check_scores, coefficients, score_expressions, values_at
+from splitting_analysis.points import (
+    Score,
+    check_scores,
+    coefficients,
+    score_expressions,
+    values_at,
+)
 from splitting_analysis.schemes import Scheme
 from splitting_analysis.styles import LATEX, TEXT, Style
 from splitting_analysis.symbols import parts
@@ -42,7 +48,11 @@ class LocalError:
 
     def __str__(self) -> str:
         """The formulas as text, a heading and one line for each that is not zero."""
-        kinds = {"ode": "local error", "weak": "weak local error", "strong": "mean-square local error"}
+        kinds = {
+            "ode": "local error",
+            "weak": "weak local error",
+            "strong": "mean-square local error",
+        }
         lines = [f"{kinds[self.kind]} of {self.name}" + (f" = {self.word}" if self.word else "")]
         for power in self.terms:
             spelled = [
@@ -69,33 +79,35 @@ class LocalError:
                 f"({other.model.name}, {other.kind}) have no common error to subtract"
             )
         terms = {
-            k: {
-                key: difference(by_key[key], other.terms[k][key])
-                for key in by_key
-            }
+            k: {key: difference(by_key[key], other.terms[k][key]) for key in by_key}
             for k, by_key in self.terms.items()
             if k in other.terms
-        }  # fmt: skip
+        }
         both = (*self.schemes, *other.schemes)
         return LocalError(f"{self.name} - {other.name}", "", self.model, self.kind, terms, both)
 
     def at(
         self, *, score_x: Score | None = None, score_m: Score | None = None, **values: float | str
     ) -> dict[int, dict[str, float]]:
-        """The coefficients as numbers, by power of h and key, at one state, time and set of parameters.
+        """The coefficients as numbers, by power of h and key, at one state, time and set of
+        parameters.
 
-            local_error("RSE").at(score_x="-x", score_m="-m", x=0.3, m=-0.7, t=0.4, Gamma=0.01, nu=4.01)
+            local_error("RSE").at(score_x="-x", score_m="-m", x=0.3, m=-0.7, t=0.4, Gamma=0.01,
+            nu=4.01)
 
-        The scores of position and momentum (position alone for vp and langevin) are texts in the state and
-        the forward time tau, numbers or SymPy expressions. Time is t (reverse) or tau = T - t; the keys and
-        defaults of the rest are those of `derive --at`: M follows from critical damping unless it is given,
-        and lambda_s is 1. Raises ValueError for what is missing or means nothing.
+        The scores of position and momentum (position alone for vp and langevin) are texts in the
+        state and the forward time tau, numbers or SymPy expressions. Time is t (reverse) or tau = T
+        - t; the keys and defaults of the rest are those of `derive --at`: M follows from critical
+        damping unless it is given, and lambda_s is 1. Raises ValueError for what is missing or
+        means nothing.
         """
         if not self.schemes:
             raise ValueError(f"{self.name}: this error does not say of which scheme it is")
         scheme = self.schemes[0]
         if len(self.schemes) > 1 and any(each.word.is_runge_kutta for each in self.schemes):
-            raise ValueError("numbers of a difference are for splittings, not for Runge-Kutta words")
+            raise ValueError(
+                "numbers of a difference are for splittings, not for Runge-Kutta words"
+            )
         here = values_at(self.schemes, values)
         expressions = score_expressions(scheme, (score_x, score_m))
         check_scores(expressions, here)
@@ -119,7 +131,9 @@ def spell_error(error: LocalError, power: int, key: str, style: Style = TEXT) ->
 
 
 def display(error: LocalError, width: int = WIDTH) -> str:
-    """All of an error as one LaTeX display for a notebook, no line much wider than `width` letters."""
+    """All of an error as one LaTeX display for a notebook, no line much wider than `width`
+    letters.
+    """
 
     def about(key: str) -> str:
         return "".join(LATEX.symbol(c) for c in parts(key, error.model.components))

@@ -59,12 +59,16 @@ class Flow:
         deltas = {c: [{}, *self.state[c][1:]] for c in self.model.score_arguments}
         move = a.number(-shift) if self.model.time_dependent else 0
         return {
-            name: taylor(leaf(name), deltas, self.weight, move, a.one) for name in self.model.scores if name
+            name: taylor(leaf(name), deltas, self.weight, move, a.one)
+            for name in self.model.scores
+            if name
         }
 
 
 NoiseRule = Callable[[Flow, Advance, int], None]
-"""Adds the noise of an instruction to the flow; the integer is the step's start, 0, or -1 a step earlier."""
+"""Adds the noise of an instruction to the flow; the integer is the step's start, 0, or -1 a step
+earlier.
+"""
 
 
 def begin(model: Model, weight: int) -> Flow:
@@ -75,10 +79,15 @@ def begin(model: Model, weight: int) -> Flow:
 
 
 def run(
-    instructions: Sequence[Instruction], flow: Flow, noise: NoiseRule,
-    carried: dict[str, Series] | None = None, origin: int = 0,
-) -> dict[str, Series] | None:  # fmt: skip
-    """Carry out instructions on `flow`, in the step that starts at `origin`; returns the last score held."""
+    instructions: Sequence[Instruction],
+    flow: Flow,
+    noise: NoiseRule,
+    carried: dict[str, Series] | None = None,
+    origin: int = 0,
+) -> dict[str, Series] | None:
+    """Carry out instructions on `flow`, in the step that starts at `origin`; returns the last score
+    held.
+    """
     start = {c: list(series) for c, series in flow.state.items()}
     score, drifts = carried, []
     weighed = any(isinstance(each, Row) for each in instructions)
@@ -124,7 +133,9 @@ def _h_linear(parts: list[tuple[list[Any], Series]], weight: int) -> Series:
 
 
 def _drift(flow: Flow, score: dict[str, Series]) -> dict[str, Series]:
-    """The full drift at the current state, a series per component; rows are those of an autonomous field."""
+    """The full drift at the current state, a series per component; rows are those of an autonomous
+    field.
+    """
     p = algebra().p
     matrix, weights = flow.model.drift.linear(p), flow.model.drift.score(p)
     result = {}
@@ -136,7 +147,9 @@ def _drift(flow: Flow, score: dict[str, Series]) -> dict[str, Series]:
     return result
 
 
-def _restart(flow: Flow, row: Row, start: dict[str, Series], drifts: list[dict[str, Series]]) -> None:
+def _restart(
+    flow: Flow, row: Row, start: dict[str, Series], drifts: list[dict[str, Series]]
+) -> None:
     a = algebra()
     for c in flow.model.components:
         parts: list[tuple[list[Any], Series]] = [([a.one], start[c])]
@@ -165,7 +178,9 @@ def generator(model: Model, combination: Combination) -> Combination:
     drift = drift_terms(model)
     noise = model.drift.noise(a.p)
     result: Combination = {}
-    timed = frozenset(name for name in model.scores if name) if model.time_dependent else frozenset()
+    timed = (
+        frozenset(name for name in model.scores if name) if model.time_dependent else frozenset()
+    )
     for tree, coefficient in combination.items():
         if model.time_dependent:
             accumulate(result, tree, _minus_d_tau(coefficient))
@@ -233,6 +248,8 @@ def _value_at(tree: Tree, flow: Flow, state: dict[str, Series]) -> Series:
             for root, coefficient in terms.items():
                 for v, inner in enumerate(value[: flow.weight - w + 1]):
                     for new, factor in inner.items():
-                        accumulate(grown[w + v], add_child(root, component, new), coefficient * factor)
+                        accumulate(
+                            grown[w + v], add_child(root, component, new), coefficient * factor
+                        )
         result = grown
     return result

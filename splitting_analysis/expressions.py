@@ -42,7 +42,8 @@ _OPERATORS: Mapping[type, Callable[[Any, Any], Any]] = {
 
 
 def parse_expression(text: str, names: Iterable[str]) -> sympy.Expr:
-    """The SymPy expression that `text` spells in symbols of the given names, numbers, pi, FUNCTIONS.
+    """The SymPy expression that `text` spells in symbols of the given names, numbers, pi,
+    FUNCTIONS.
 
     Raises ValueError showing the place and what is allowed, for any other text: nothing is
     evaluated as Python, and constants beyond float64 (9**9**9, 1/0, log(0)) are refused.
@@ -66,14 +67,19 @@ class _Reader:
         start, length = place if isinstance(place, int) else place.col_offset, 1
         if isinstance(place, ast.expr) and place.end_col_offset is not None:
             length = place.end_col_offset - start
-        return ValueError(str(WordError(self.text, start, length, problem, allowed or self.allowed)))
+        return ValueError(
+            str(WordError(self.text, start, length, problem, allowed or self.allowed))
+        )
 
     def read(self) -> sympy.Expr:
         if not self.text:
             raise self.refuse("the expression is empty")
         if len(self.text) > MAX_LENGTH:
-            raise self.refuse(f"the expression has {len(self.text)} characters", 0, f"at most {MAX_LENGTH}")
-        for place, char in enumerate(self.text):  # ASCII: so the columns that Python reports are ours
+            raise self.refuse(
+                f"the expression has {len(self.text)} characters", 0, f"at most {MAX_LENGTH}"
+            )
+        # ASCII: so the columns that Python reports are ours
+        for place, char in enumerate(self.text):
             if not (" " <= char <= "~") or char in "#;\\":
                 raise self.refuse(f"{char!a} cannot stand in an expression", place)
             if char == "^":
@@ -95,7 +101,9 @@ class _Reader:
 
     def visit(self, node: ast.expr, depth: int) -> tuple[Any, float | None]:
         if depth > MAX_DEPTH:
-            raise self.refuse("the expression is nested too deeply", node, f"at most {MAX_DEPTH} levels")
+            raise self.refuse(
+                "the expression is nested too deeply", node, f"at most {MAX_DEPTH} levels"
+            )
         match node:
             case ast.Constant(value=bool() | complex() | str() | bytes() | None):
                 raise self.refuse("only real numbers are understood", node)
@@ -129,7 +137,9 @@ class _Reader:
         spelled = self.text[node.col_offset : node.end_col_offset].lower().replace("_", "")
         if number == 0:  # no exponent is built here: 0e999999999
             if re.search("[1-9]", spelled.partition("e")[0]):
-                raise self.refuse("this constant is closer to 0 than float64 reaches", node, "5e-324 or more")
+                raise self.refuse(
+                    "this constant is closer to 0 than float64 reaches", node, "5e-324 or more"
+                )
             return self.sympy.Integer(0)
         value = self.sympy.Rational(spelled if isinstance(number, float) else number)
         if max(value.p.bit_length(), value.q.bit_length()) > MAX_BITS:
@@ -160,7 +170,9 @@ class _Reader:
         except (ValueError, ZeroDivisionError, OverflowError):
             value = math.nan
         if isinstance(value, complex) or not math.isfinite(value):
-            raise self.refuse("this constant is not a finite real number", node, "constants within float64")
+            raise self.refuse(
+                "this constant is not a finite real number", node, "constants within float64"
+            )
         return float(value)
 
     def combine(
@@ -175,7 +187,9 @@ class _Reader:
             # checked before SymPy computes it: exact powers of rationals grow without bound
             bits = max(a.p.bit_length(), a.q.bit_length()) if a.is_Rational else 0
             if abs(b_value) > MAX_EXPONENT or bits * abs(b_value) > MAX_BITS:
-                raise self.refuse("this power is too large", node, f"exponents up to {MAX_EXPONENT}")
+                raise self.refuse(
+                    "this power is too large", node, f"exponents up to {MAX_EXPONENT}"
+                )
         if operation is operator.truediv and b == 0:
             raise self.refuse("division by zero", node)
         constant = None

@@ -35,7 +35,9 @@ def coefficient_parts(element: PolyElement) -> tuple[str, Fraction, dict[str, in
     rest: list[Any] = []
     for factor, exponent in factors:
         if len(factor) == 1:
-            name = str(factor.leading_expv() and factor.ring.symbols[factor.leading_expv().index(1)])
+            name = str(
+                factor.leading_expv() and factor.ring.symbols[factor.leading_expv().index(1)]
+            )
             powers[name] = powers.get(name, 0) + exponent
         else:
             if _leading_sign(factor) < 0:
@@ -43,7 +45,9 @@ def coefficient_parts(element: PolyElement) -> tuple[str, Fraction, dict[str, in
             rest.append((factor, exponent))
     if content < 0:
         # Spend the sign inside a bracket, 1 - lambda_s rather than -(lambda_s - 1), if one gains.
-        odd_factor = next((i for i, (f, k) in enumerate(rest) if k % 2 and min(f.coeffs()) < 0), None)
+        odd_factor = next(
+            (i for i, (f, k) in enumerate(rest) if k % 2 and min(f.coeffs()) < 0), None
+        )
         if odd_factor is not None:
             rest[odd_factor] = (-rest[odd_factor][0], rest[odd_factor][1])
             content = -content
@@ -56,7 +60,8 @@ def coefficient_parts(element: PolyElement) -> tuple[str, Fraction, dict[str, in
 
 @lru_cache(maxsize=10_000)
 def _factored(element: PolyElement) -> tuple[Any, list[tuple[PolyElement, int]]]:
-    """A constant and factors with their exponents. One term, as most have, is its own factorization.
+    """A constant and factors with their exponents. One term, as most have, is its own
+    factorization.
 
     Kept, as every style spells the same coefficients and factoring them is most of the work.
     """
@@ -200,7 +205,9 @@ def _spell_tree(tree: Tree, style: Style) -> str:
     head = _spell_derivative(name, j, [c for c, _ in others], style)
     text = style.gap.join([*operators, head])
     if others:
-        text += style.bracket("[", style.comma.join(_spell_tree(child, style) for _, child in others), "]")
+        text += style.bracket(
+            "[", style.comma.join(_spell_tree(child, style) for _, child in others), "]"
+        )
     return text
 
 

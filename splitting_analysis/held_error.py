@@ -1,12 +1,13 @@
 """Local error and order of ODE words that hold a prediction, ratios of steps as symbols.
 
-In its clock u and with the linear part taken out, the probability flow is y' = kappa(u) P(u, y): for the
-data prediction in lambda y = x/sigma and kappa = e^u, for eps in rho y = x/alpha and kappa = 1. Along the
-exact path P has the derivatives P', P'', ... Evaluations of earlier steps stand on the exact path, or are
-off by what the word's own predictor leaves there; those of this step are off by the errors of their stages,
-on which P depends through its Jacobian J. So the error is a polynomial in h, rational in the ratios
+In its clock u and with the linear part taken out, the probability flow is y' = kappa(u) P(u, y):
+for the data prediction in lambda y = x/sigma and kappa = e^u, for eps in rho y = x/alpha and kappa
+= 1. Along the exact path P has the derivatives P', P'', ... Evaluations of earlier steps stand on
+the exact path, or are off by what the word's own predictor leaves there; those of this step are off
+by the errors of their stages, on which P depends through its Jacobian J. So the error is a
+polynomial in h, rational in the ratios
 
-    r1, r2, ...   lengths of the step before, the one before that, ... in the clock, over the step's own.
+    r1, r2, ...   lengths of the step before, the one before that, ..., in the clock, over its own.
 """
 
 from __future__ import annotations
@@ -52,9 +53,9 @@ Series = list[Any]
 class HeldError:
     """The leading term h^power * coefficient of exact minus scheme, per unit of the linear part.
 
-    In the symbols r1, r2, ... (ratios), P1, P2, ... (derivatives of the prediction along the exact path in
-    the clock), kappa1, ... (Taylor coefficients of the kernel where it is not known), J (the Jacobian of P
-    times the kernel's unit) and J1 (its derivative along the path).
+    In the symbols r1, r2, ... (ratios), P1, P2, ... (derivatives of the prediction along the exact
+    path in the clock), kappa1, ... (Taylor coefficients of the kernel where it is not known), J
+    (the Jacobian of P times the kernel's unit) and J1 (its derivative along the path).
     """
 
     power: int
@@ -69,7 +70,8 @@ class HeldError:
 def held_error(scheme: Scheme) -> HeldError:
     """The leading local error of an ODE word that holds a prediction, in the middle of a run.
 
-    Raises ValueError for other words, and where nothing is left through the powers that are looked at.
+    Raises ValueError for other words, and where nothing is left through the powers that are looked
+    at.
     """
     _check(scheme)
     found, highest = _leading(scheme.program, scheme.in_clock)
@@ -81,7 +83,8 @@ def held_error(scheme: Scheme) -> HeldError:
 def leading_power(scheme: Scheme) -> int:
     """`held_error(scheme).power` alone, from ratios of steps that are numbers: many times as fast.
 
-    What does not vanish there does not vanish as a function of the ratios. Raises ValueError as `held_error`.
+    What does not vanish there does not vanish as a function of the ratios. Raises ValueError as
+    `held_error`.
     """
     _check(scheme)
     sizes = tuple(_FIELD(QQ(ratio, 12)) for ratio in _SOME_RATIOS)
@@ -94,8 +97,8 @@ def leading_power(scheme: Scheme) -> int:
 def _check(scheme: Scheme) -> None:
     if not scheme.program.holds or scheme.dynamics != "ode":
         raise ValueError(
-            f"{scheme.name}: orders of held predictions are derived for the ODE; the weak order of its SDE "
-            "is not derived yet"
+            f"{scheme.name}: orders of held predictions are derived for the ODE; the weak order "
+            "of its SDE is not derived yet"
         )
 
 
@@ -110,7 +113,9 @@ def _leading(program: Program, clock: Clock) -> tuple[HeldError | None, int]:
 
 @cache
 def _first(program: Program, clock: Clock, sizes: tuple[Any, ...]) -> tuple[int | None, Any, int]:
-    """Power and coefficient of the leading error, if any, and the highest power that is looked at."""
+    """Power and coefficient of the leading error, if any, and the highest power that is looked
+    at.
+    """
     error, smallest = _step_error(program, clock, _ONE, sizes)
     highest = min(POWERS - 1, 2 * smallest)  # beyond, P depends on squares of what stages are off
     for power, coefficient in enumerate(error[: highest + 1]):
@@ -135,7 +140,9 @@ def _kernel(prediction: Prediction, clock: Clock) -> Series:
     return [_ONE, *(_BY_NAME[f"kappa{m}"] for m in range(1, POWERS)), _ZERO]
 
 
-def _step_error(program: Program, clock: Clock, size: Any, sizes: Sequence[Any]) -> tuple[Series, int]:
+def _step_error(
+    program: Program, clock: Clock, size: Any, sizes: Sequence[Any]
+) -> tuple[Series, int]:
     """Exact minus scheme after one step of length `size` h that follows steps of lengths `sizes` h.
 
     Second, the lowest power of h in the error of any state at which this step evaluates.
@@ -169,7 +176,9 @@ def _step_error(program: Program, clock: Clock, size: Any, sizes: Sequence[Any])
             nodes.append((place, _values(place, [-e for e in here])))
         elif isinstance(op, Hold):
             before = states[op.start] if op.restarts else states[at]
-            error = [a + b for a, b in zip(before, _hold_error(op, kernel, size, nodes), strict=True)]
+            error = [
+                a + b for a, b in zip(before, _hold_error(op, kernel, size, nodes), strict=True)
+            ]
             at, states[op.stop] = op.stop, error
     return error, smallest
 
@@ -222,7 +231,9 @@ def _hold_error(op: Hold, kernel: Series, size: Any, nodes: Sequence[tuple[Any, 
     moments = [_moment(kernel, a, b, k) for k in range(len(through))]
     at_end = [_ZERO, *(kernel[m] * _power(b, m) * (b - a) for m in range(POWERS))]
     rule = [_Series(m) for m in moments]
-    weights = _weights([(place - a) / (b - a) for place, _ in through], op.rule(rule, _Series(at_end)))
+    weights = _weights(
+        [(place - a) / (b - a) for place, _ in through], op.rule(rule, _Series(at_end))
+    )
     for weight, (_, values) in zip(weights, through, strict=True):
         for i, w in enumerate(weight):
             if w:
@@ -237,7 +248,11 @@ def _moment(kernel: Series, a: Any, b: Any, k: int) -> Series:
     for m in range(POWERS):
         # u = a + (b - a) theta, and du = h (b - a) dtheta
         total = sum(
-            (comb(m, i) * _power(a, m - i) * (b - a) ** (i + 1) / (i + k + 1) for i in range(m + 1)), _ZERO
+            (
+                comb(m, i) * _power(a, m - i) * (b - a) ** (i + 1) / (i + k + 1)
+                for i in range(m + 1)
+            ),
+            _ZERO,
         )
         result[m + 1] = kernel[m] * total
     return result
@@ -258,7 +273,9 @@ def _weights(places: Sequence[Any], moments: Sequence[Series]) -> list[Series]:
         for i, other in enumerate(places):
             if i != j:
                 shifted, stretched = [_ZERO, *polynomial], [*(c * other for c in polynomial), _ZERO]
-                polynomial = [(x - y) / (own - other) for x, y in zip(shifted, stretched, strict=True)]
+                polynomial = [
+                    (x - y) / (own - other) for x, y in zip(shifted, stretched, strict=True)
+                ]
         series = [_ZERO] * (POWERS + 1)
         for c, moment in zip(polynomial, moments, strict=True):
             series = [s + c * m for s, m in zip(series, moment, strict=True)]

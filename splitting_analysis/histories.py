@@ -23,7 +23,9 @@ def check_held(word: Word, model: Model) -> None:
                 raise word.error(index, f"the state here stands at {done} of the step", here)
             continue
         if op.key != names[0]:
-            raise word.error(index, f"one word holds one prediction, and {names[0]} stands before", names[0])
+            raise word.error(
+                index, f"one word holds one prediction, and {names[0]} stands before", names[0]
+            )
         _check_coefficients(word, index, op)
         if op.fraction < 0:
             raise word.error(index, "an exact substep cannot run backwards", "a positive fraction")
@@ -32,20 +34,28 @@ def check_held(word: Word, model: Model) -> None:
             raise word.error(index, f"this reaches to {done} of the step", "at most 1")
         if op.through and before not in (0, done) and model.dynamics == "sde":
             raise word.error(
-                index, f"the noise of the step up to {before} is drawn already", f"a step anew over {before}"
+                index,
+                f"the noise of the step up to {before} is drawn already",
+                f"a step anew over {before}",
             )
     if done != 1:
-        raise word.error(len(word.ops) - 1, f"the last step reaches to {done}", "E:data over the whole step")
+        raise word.error(
+            len(word.ops) - 1, f"the last step reaches to {done}", "E:data over the whole step"
+        )
     _check_nodes(word)
 
 
 def _check_coefficients(word: Word, index: int, op: Op) -> None:
     if op.coefficients not in COEFFICIENTS:
         known = ", ".join(f"[2:{name}]" for name in COEFFICIENTS if name)
-        raise word.error(index, f"no coefficients {op.coefficients!r}", f"[2] for the integral, {known}")
+        raise word.error(
+            index, f"no coefficients {op.coefficients!r}", f"[2] for the integral, {known}"
+        )
     most = 1 if HELD[op.rule].ddim else COEFFICIENTS[op.coefficients].most
     if op.through > most:
-        what = "DDIM's noise is" if HELD[op.rule].ddim else f"the coefficients {op.coefficients!r} are"
+        what = (
+            "DDIM's noise is" if HELD[op.rule].ddim else f"the coefficients {op.coefficients!r} are"
+        )
         what = what if op.coefficients or most == 1 else "polynomials are"
         raise word.error(index, f"{what} known through {most} evaluation(s)", f"{op.key}[{most}]")
 

@@ -1,8 +1,10 @@
-"""Long LaTeX formulas over several aligned lines: neither MathJax nor LaTeX breaks a line by itself.
+"""Long LaTeX formulas over several aligned lines: neither MathJax nor LaTeX breaks a line by
+itself.
 
-Widths are counted in letters of the typeset formula, an estimate: a fraction is as wide as its wider
-part, indices count for two thirds. The input is LaTeX as styles.LATEX spells it: sums with spaces
-around + and -, brackets as \\left and \\right, which cannot span lines and become \\Bigl and \\Bigr.
+Widths are counted in letters of the typeset formula, an estimate: a fraction is as wide as its
+wider part, indices count for two thirds. The input is LaTeX as styles.LATEX spells it: sums with
+spaces around + and -, brackets as \\left and \\right, which cannot span lines and become \\Bigl and
+\\Bigr.
 """
 
 from __future__ import annotations
@@ -31,7 +33,8 @@ _Item = str | _Bracket
 
 
 def aligned(rows: Sequence[tuple[str, str]], width: int = WIDTH) -> str:
-    """Rows of (label, formula) as one `aligned` environment; no line is wider than about `width` letters.
+    """Rows of (label, formula) as one `aligned` environment; no line is wider than about `width`
+    letters.
 
     A formula that is wider goes on under its own beginning. Raises ValueError for unbalanced LaTeX.
     """
@@ -45,8 +48,8 @@ def aligned(rows: Sequence[tuple[str, str]], width: int = WIDTH) -> str:
 def broken(latex: str, width: int = WIDTH) -> list[str]:
     """A formula cut into lines of at most `width` letters where its sums and brackets allow it.
 
-    Terms are kept whole where they fit; a term that does not is cut inside its widest bracket, and so on.
-    A formula that fits is returned as it is. Raises ValueError for unbalanced LaTeX.
+    Terms are kept whole where they fit; a term that does not is cut inside its widest bracket, and
+    so on. A formula that fits is returned as it is. Raises ValueError for unbalanced LaTeX.
     """
     items = _items(latex)
     if _measure(items) <= width:
@@ -164,7 +167,9 @@ def _pieces(items: tuple[_Item, ...], width: float, depth: int) -> list[_Piece]:
 
 
 def _joined(left: list[_Piece], right: list[_Piece], width: float) -> list[_Piece]:
-    """Both in a row; no line ends with an opening bracket or begins with a closing one if that fits."""
+    """Both in a row; no line ends with an opening bracket or begins with a closing one if that
+    fits.
+    """
     (depth, last), (_, first) = left[-1], right[0]
     if _measure(last) + _measure(first) > width:
         return left + right
@@ -196,6 +201,8 @@ def _open_fractions(term: tuple[_Item, ...], width: float) -> tuple[_Item, ...]:
 
 def _spell(items: Sequence[_Item]) -> str:
     return "".join(
-        item if isinstance(item, str) else rf"\left{item.opening}{_spell(item.inside)}\right{item.closing}"
+        item
+        if isinstance(item, str)
+        else rf"\left{item.opening}{_spell(item.inside)}\right{item.closing}"
         for item in items
     )

@@ -33,7 +33,9 @@ def spelled(given: str, known: Iterable[str]) -> str:
     return next((name for name in known if name.casefold() == given.strip().casefold()), given)
 
 
-def as_scheme(text: str | Word | Scheme, model: str | None = None, dynamics: str | None = None) -> Scheme:
+def as_scheme(
+    text: str | Word | Scheme, model: str | None = None, dynamics: str | None = None
+) -> Scheme:
     """The scheme of that name (in upper or lower case), or of that word ("S B A"); a scheme itself.
 
     Without `model`, a name is looked up in PSLD first and then in the other models, and a word
@@ -78,8 +80,14 @@ def reading(scheme: Scheme, dynamics: str | None) -> str:
     other = "sde" if scheme.dynamics == "ode" else "ode"
     if not accepts(scheme.word, model_of(scheme.model_name, other)):
         return ""
-    why = {"ode": "an ODE, as none of its letters is noise", "sde": "an SDE, as one of its letters is noise"}
-    return f"'{scheme.word}' is read as {why[scheme.dynamics]}; for the {other.upper()}: --dynamics {other}"
+    why = {
+        "ode": "an ODE, as none of its letters is noise",
+        "sde": "an SDE, as one of its letters is noise",
+    }
+    return (
+        f"'{scheme.word}' is read as {why[scheme.dynamics]}; for the {other.upper()}: --dynamics "
+        f"{other}"
+    )
 
 
 def check_lambda_s(option: str, *schemes: Scheme) -> None:
@@ -92,7 +100,8 @@ def check_lambda_s(option: str, *schemes: Scheme) -> None:
 def read_lambda_s(given: str | float | Fraction, option: str = "lambda_s") -> Fraction:
     """lambda_s from a text ("5/4", "1.25") or a number, which is taken for what it prints as.
 
-    Raises ValueError naming `option` for anything else, and outside 0 and 1/LARGEST_LAMBDA to LARGEST_LAMBDA.
+    Raises ValueError naming `option` for anything else, and outside 0 and 1/LARGEST_LAMBDA to
+    LARGEST_LAMBDA.
     """
     sizes = f"lambda_s scales a variance: 0, or from {1 / LARGEST_LAMBDA:g} to {LARGEST_LAMBDA:.0e}"
     text = given if isinstance(given, str) else str(given)

@@ -41,13 +41,16 @@ class Rule(StrEnum):
     ANCESTRAL = "ancestral"
     """DDPM's step of VP: (x + b score * s) / sqrt(1 - b) + sqrt(b noise) xi."""
     CONJUGATE = "conjugate"
-    """Euler's step of B, z - h B z, then the exact flow of dz = (B + beta linear) z dt + beta score * s,
-    with s = -L^-T eps and eps held: a conjugate integrator (theory section 6), undone and unconjugated."""
+    """Euler's step of B, z - h B z, then the exact flow of dz = (B + beta linear) z dt + beta score
+    * s, with s = -L^-T eps and eps held: a conjugate integrator (theory section 6), undone and
+    unconjugated."""
 
 
 CONJUGATIONS: dict[str, Callable[[Any, int], tuple[tuple[Any, ...], ...]]] = {
     "eps": lambda _, n: tuple((0,) * n for _ in range(n)),
-    "eye": lambda value, n: tuple(tuple(value if i == j else 0 for j in range(n)) for i in range(n)),
+    "eye": lambda value, n: tuple(
+        tuple(value if i == j else 0 for j in range(n)) for i in range(n)
+    ),
     "ones": lambda value, n: tuple((value,) * n for _ in range(n)),
 }
 """B from lambda and the number of components, by the name after the colon: "E:eye" is lambda I.
@@ -80,21 +83,32 @@ class Piece:
             self.linear(ones()), self.score(ones()), self.noise(ones())
         except AttributeError as error:
             known = ", ".join(vars(ones()))
-            raise ValueError(f"no parameter {error.name!r} in symbols.py; there are: {known}") from None
+            raise ValueError(
+                f"no parameter {error.name!r} in symbols.py; there are: {known}"
+            ) from None
         if self.rule is Rule.ANCESTRAL and self.linear(ones()) != ((ones().half,),):
-            raise ValueError("the ancestral rule is that of x/2 in one component: its step contains it")
+            raise ValueError(
+                "the ancestral rule is that of x/2 in one component: its step contains it"
+            )
         if (self.rule is Rule.CONJUGATE) != (self.conjugation in CONJUGATIONS):
             known = ", ".join(CONJUGATIONS)
-            raise ValueError(f"the conjugate rule alone takes a B of {known}, not {self.conjugation!r}")
+            raise ValueError(
+                f"the conjugate rule alone takes a B of {known}, not {self.conjugation!r}"
+            )
         if self.rule is Rule.CONJUGATE and (any(self.noise(ones())) or not any(self.score(ones()))):
             raise ValueError("the conjugate rule holds eps: it needs a score, and has no noise")
         if self.tuned is not None and not (self.rule is Rule.EXPONENTIAL and self._uncoupled):
-            raise ValueError("lambda_s tunes the noise of exponential pieces that couple no components")
+            raise ValueError(
+                "lambda_s tunes the noise of exponential pieces that couple no components"
+            )
 
     @property
     def _uncoupled(self) -> bool:
         return not any(
-            entry for i, row in enumerate(self.linear(ones())) for j, entry in enumerate(row) if i != j
+            entry
+            for i, row in enumerate(self.linear(ones()))
+            for j, entry in enumerate(row)
+            if i != j
         )
 
     @cached_property
@@ -140,7 +154,9 @@ class Model:
 
     @cached_property
     def conjugate(self) -> Mapping[str, Piece]:
-        """Pieces that a conjugate step may advance, by `letter:name`; none where there is no eps."""
+        """Pieces that a conjugate step may advance, by `letter:name`; none where there is no
+        eps.
+        """
         if self.name not in ("psld", "vp"):
             return {}
         return {
@@ -180,8 +196,12 @@ def _none(_: Any) -> Coefficients:
 _PSLD_ODE = {
     "E": Piece(Rule.EULER, _psld_ode, _psld_half_score, _none),
     "E:exp": Piece(Rule.EXPONENTIAL, _psld_ode, _psld_half_score, _none),
-    "A": Piece(Rule.EULER, lambda p: ((p.Gamma / 2, -p.iM / 2), (0, 0)), lambda p: (p.Gamma / 2, 0), _none),
-    "B": Piece(Rule.EULER, lambda p: ((0, 0), (p.half, p.nu / 2)), lambda p: (0, p.M * p.nu / 2), _none),
+    "A": Piece(
+        Rule.EULER, lambda p: ((p.Gamma / 2, -p.iM / 2), (0, 0)), lambda p: (p.Gamma / 2, 0), _none
+    ),
+    "B": Piece(
+        Rule.EULER, lambda p: ((0, 0), (p.half, p.nu / 2)), lambda p: (0, p.M * p.nu / 2), _none
+    ),
 }
 _PSLD_SDE = {
     "E": Piece(Rule.EULER, _psld_ode, _psld_noise, _psld_noise),
@@ -226,10 +246,14 @@ _HAMILTON = {
     "B": Piece(Rule.EULER, lambda p: ((0, 0), (0, 0)), lambda p: (0, 1), _none),
 }
 _LANGEVIN = {
-    "E": Piece(Rule.EULER, lambda p: ((0, 1), (0, -p.gamma)), lambda p: (0, 1), lambda p: (0, 2 * p.gamma)),
+    "E": Piece(
+        Rule.EULER, lambda p: ((0, 1), (0, -p.gamma)), lambda p: (0, 1), lambda p: (0, 2 * p.gamma)
+    ),
     "A": _HAMILTON["A"],
     "B": _HAMILTON["B"],
-    "O": Piece(Rule.EXPONENTIAL, lambda p: ((0, 0), (0, -p.gamma)), _none, lambda p: (0, 2 * p.gamma)),
+    "O": Piece(
+        Rule.EXPONENTIAL, lambda p: ((0, 0), (0, -p.gamma)), _none, lambda p: (0, 2 * p.gamma)
+    ),
 }
 
 _XM, _QP = ("x", "m"), ("q", "p")
@@ -237,9 +261,18 @@ _PSLD_PARAMETERS = ("Gamma", "nu", "M")
 MODELS: dict[tuple[str, Dynamics], Model] = {
     (model.name, model.dynamics): model
     for model in (
-        Model("psld", "ode", _XM, ("sx", "sm"), _XM, True, _PSLD_PARAMETERS, _PSLD_ODE, ("E", "AB")),
         Model(
-            "psld", "sde", _XM, ("sx", "sm"), _XM, True, _PSLD_PARAMETERS, _PSLD_SDE,
+            "psld", "ode", _XM, ("sx", "sm"), _XM, True, _PSLD_PARAMETERS, _PSLD_ODE, ("E", "AB")
+        ),
+        Model(
+            "psld",
+            "sde",
+            _XM,
+            ("sx", "sm"),
+            _XM,
+            True,
+            _PSLD_PARAMETERS,
+            _PSLD_SDE,
             ("E", "ABO", "KL"),
         ),
         Model("vp", "ode", ("x",), ("s",), ("x",), True, (), _VP_ODE, ("E",), _HELD_ODE),
@@ -253,7 +286,7 @@ MODELS: dict[tuple[str, Dynamics], Model] = {
             "langevin", "sde", _QP, ("", "s"), ("q",), False, ("gamma",), _LANGEVIN, ("E", "ABO")
         ),
     )
-}  # fmt: skip
+}
 MODEL_NAMES = tuple(dict.fromkeys(name for name, _ in MODELS))
 
 

@@ -45,11 +45,13 @@ def weak_noise(policy: LambdaS) -> NoiseRule:
                 total = [a.ring.zero] * terms
                 for k in range(terms):
                     factor = sum(
-                        comb(k, m) * matrix_power(matrix, m)[i][q] * noise[q]
+                        comb(k, m)
+                        * matrix_power(matrix, m)[i][q]
+                        * noise[q]
                         * matrix_power(matrix, k - m)[j][q]
                         for m in range(k + 1)
                         for q in n
-                    )  # fmt: skip
+                    )
                     if factor:
                         scale = factor * a.number(Fraction(1, factorial(k + 1)))
                         total = [t + scale * x for t, x in zip(total, powers[k], strict=True)]
@@ -106,12 +108,18 @@ def _pairings(items: tuple[int, ...]) -> list[list[tuple[int, int]]]:
 
 
 def _contract(
-    result: Series, weight: int, tree: Tree, coefficient: PolyElement, noisy: list[str],
-    pairing: list[tuple[int, int]], flow: Flow,
-) -> None:  # fmt: skip
+    result: Series,
+    weight: int,
+    tree: Tree,
+    coefficient: PolyElement,
+    noisy: list[str],
+    pairing: list[tuple[int, int]],
+    flow: Flow,
+) -> None:
     factors = [coefficient]
     name_of: dict[int, Tree] = {}
-    taken = len({end[0] for end in leaves(tree) if is_contraction(end)})  # the generator's own pairs
+    # the generator's own pairs
+    taken = len({end[0] for end in leaves(tree) if is_contraction(end)})
     terms = (len(result) - 1 - weight) // 2 + 1
     for number, (i, j) in enumerate(pairing):
         (block, a), (other, b) = noise_parts(noisy[i]), noise_parts(noisy[j])
@@ -123,7 +131,9 @@ def _contract(
         factors = multiply(factors, covariance, terms)
         name_of[i] = name_of[j] = leaf(f"e{taken + number + 1}")
     position = iter(range(len(noisy)))
-    new = canonical(replace_leaves(tree, lambda end: name_of[next(position)] if is_noise(end) else end))
+    new = canonical(
+        replace_leaves(tree, lambda end: name_of[next(position)] if is_noise(end) else end)
+    )
     for k, factor in enumerate(factors):
         if factor and weight + 2 * k < len(result):
             accumulate(result[weight + 2 * k], new, factor)

@@ -39,7 +39,9 @@ MAX_LENGTH = 10_000
 """Characters; beyond it a text is no word, and reading it need not be fast."""
 
 MAX_DIGITS = 40
-"""Of a numerator or denominator: more than twice those of a float64, so that any of them can be typed."""
+"""Of a numerator or denominator: more than twice those of a float64, so that any of them can be
+typed.
+"""
 
 _TOKEN = re.compile(
     rf"(?P<letter>[A-Z])(?:@(?P<at>{NUMBER}))?(?::(?P<rule>[a-z]{{1,20}}))?"
@@ -63,7 +65,8 @@ class WordError(ValueError):
         self._parts = (text, start, length, problem, allowed)
 
     def __reduce__(self) -> tuple[type[WordError], tuple[str, int, int, str, str]]:
-        return WordError, self._parts  # so that it pickles: Exception would pass on the message alone
+        # so that it pickles: Exception would pass on the message alone
+        return WordError, self._parts
 
 
 @dataclass(frozen=True)
@@ -79,7 +82,9 @@ class Op:
     """Weights of the last evaluations, oldest first. Evaluations older than the step's first
     `S` (linear multistep methods) and other rules fit in here: no second kind of scheme."""
     through: int = 0
-    """Evaluations that a held polynomial passes through, in a step from the start; 0 for none such."""
+    """Evaluations that a held polynomial passes through, in a step from the start; 0 for none
+    such.
+    """
     coefficients: str = ""
     """Whose coefficients those are; "" for the polynomial's integral."""
 
@@ -156,11 +161,15 @@ def parse(text: str) -> Word:
         if meant is None:
             raise
         _, start, length, problem, allowed = error._parts
-        raise WordError(text, start, length, f"{problem}; did you mean {meant!r}?", allowed) from None
+        raise WordError(
+            text, start, length, f"{problem}; did you mean {meant!r}?", allowed
+        ) from None
 
 
 def meant_word(text: str) -> str | None:
-    """The word that a text that is none was probably meant to be, in canonical spelling, or None."""
+    """The word that a text that is none was probably meant to be, in canonical spelling, or
+    None.
+    """
     meant = from_openmm(re.findall(r"[^\s,]", text.upper())) or respell(text)
     try:
         return None if meant is None else str(_read(meant))
@@ -186,7 +195,9 @@ def _ops(text: str, chunks: list[re.Match[str]]) -> list[Op]:
     def checked(ops: list[Op], chunk: re.Match[str]) -> list[Op]:
         if len(ops) > MAX_TOKENS:
             problem = f"the word has more than {MAX_TOKENS} tokens"
-            raise WordError(text, chunk.start(), 1, problem, f"at most {MAX_TOKENS}, repeats written out")
+            raise WordError(
+                text, chunk.start(), 1, problem, f"at most {MAX_TOKENS}, repeats written out"
+            )
         return ops
 
     levels: list[list[Op]] = [[]]
@@ -228,7 +239,9 @@ def _parse_token(text: str, token: str, start: int) -> Op:
     except ZeroDivisionError:
         raise refuse(f"division by zero in {token!r}", "a non-zero denominator") from None
     if any(_too_long(number) for number in (*numbers.values(), *row)):
-        raise refuse("a number with too many digits", f"fractions of at most {MAX_DIGITS} digits each")
+        raise refuse(
+            "a number with too many digits", f"fractions of at most {MAX_DIGITS} digits each"
+        )
     if part["letter"] == "S":
         if part["rule"] or part["times"] or part["over"] or row or part["through"]:
             raise refuse("a score evaluation has no fraction, rule or row", "S, S@1, S@1/2")
@@ -242,12 +255,18 @@ def _parse_token(text: str, token: str, start: int) -> Op:
     if fraction == 0:
         raise refuse("a piece over a zero fraction does nothing", "a non-zero fraction")
     if row and (over or "times" in numbers):
-        raise refuse("a row has its fraction in its sum", f"{part['letter']}[1/2] for half of the step")
+        raise refuse(
+            "a row has its fraction in its sum", f"{part['letter']}[1/2] for half of the step"
+        )
     through = int(part["through"] or 0)
     return Op(
-        part["letter"], fraction, rule=part["rule"] or "", row=row, through=through,
+        part["letter"],
+        fraction,
+        rule=part["rule"] or "",
+        row=row,
+        through=through,
         coefficients=part["coefficients"] or "",
-    )  # fmt: skip
+    )
 
 
 def _number(text: str) -> Fraction:
@@ -277,7 +296,8 @@ def read_number(text: str) -> Fraction:
 
 
 def read_float(text: str) -> float:
-    """The float64 nearest to the number that the text spells: 1.25, 5/4, 1e-3; inf and nan are read too.
+    """The float64 nearest to the number that the text spells: 1.25, 5/4, 1e-3; inf and nan are read
+    too.
 
     Raises ValueError, one bounded sentence, for any other text (Python reads 1_0 as 10, and digits
     of any script) and for a number other than 0 that would become 0.

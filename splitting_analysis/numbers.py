@@ -48,7 +48,9 @@ def evaluate(combination: Combination, point: Point) -> Any:
     naming a parameter that is missing.
     """
     plain, gathered = gather(combination)
-    terms = [coefficient_value(c, point.parameters) * _tree(tree, point) for tree, c in plain.items()]
+    terms = [
+        coefficient_value(c, point.parameters) * _tree(tree, point) for tree, c in plain.items()
+    ]
     for (name, j, others, component), directions in gathered.items():
         arguments = [(c, _tree(child, point)) for c, child in others]
         arguments.append((component, evaluate(directions, point)))
@@ -86,9 +88,12 @@ def _tree(tree: Tree, point: Point) -> Any:
 def _is_laplacian(tree: Tree) -> bool:
     (name, j, children) = tree
     return (
-        name not in (PHI, MOMENT) and j == 0 and len(children) == 2
-        and is_contraction(children[0][1]) and children[0] == children[1]
-    )  # fmt: skip
+        name not in (PHI, MOMENT)
+        and j == 0
+        and len(children) == 2
+        and is_contraction(children[0][1])
+        and children[0] == children[1]
+    )
 
 
 def _bound(tree: Tree, point: Point, units: Mapping[str, Any]) -> Any:
@@ -105,7 +110,9 @@ def _bound(tree: Tree, point: Point, units: Mapping[str, Any]) -> Any:
 
 
 def _asked(point: Point, name: str, j: int, arguments: Sequence[tuple[str, Any]]) -> Any:
-    """What the field says, as a copy of copies: it may write into a direction, or into its last result."""
+    """What the field says, as a copy of copies: it may write into a direction, or into its last
+    result.
+    """
     return _own(point.field(name, j, tuple((c, _own(direction)) for c, direction in arguments)))
 
 
@@ -144,10 +151,13 @@ def sympy_field(expressions: Mapping[str, sympy.Expr], at: Mapping[str, float]) 
 
 
 def linear_field(
-    model: Model, jacobians: Sequence[Sequence[Sequence[Any]]], offsets: Sequence[Sequence[Any]],
+    model: Model,
+    jacobians: Sequence[Sequence[Sequence[Any]]],
+    offsets: Sequence[Sequence[Any]],
     state: Mapping[str, Any],
-) -> Field:  # fmt: skip
-    """The field of an affine score, a Gaussian target's: d^j s/dtau^j = jacobians[j] z + offsets[j].
+) -> Field:
+    """The field of an affine score, a Gaussian target's: d^j s/dtau^j = jacobians[j] z +
+    offsets[j].
 
     Entries are scalars or arrays over independent modes, indexed by component. Second and higher
     derivatives in the state vanish.
@@ -194,7 +204,9 @@ def callable_field(
     return field
 
 
-def vector_field(drift: Sequence[sympy.Expr], at: Mapping[str, float], names: Sequence[str]) -> Field:
+def vector_field(
+    drift: Sequence[sympy.Expr], at: Mapping[str, float], names: Sequence[str]
+) -> Field:
     """The field of a full drift f for Runge-Kutta words: directions are SymPy column vectors.
 
     `drift` are the components of dz/dt for the variables `names`, time appended with drift 1.

@@ -1,4 +1,5 @@
-"""Observed order of convergence, from signed errors at decreasing steps. Standard library and mpmath.
+"""Observed order of convergence, from signed errors at decreasing steps. Standard library and
+mpmath.
 
 Near h = 0 a method's error is C h^p (1 + c_1 h + c_2 h^2 + ...), hence
 
@@ -85,7 +86,9 @@ class ObservedOrder:
         return text + (f" ({self.reason})" if self.reason else "")
 
 
-def observed_order(steps_or_h: Sequence[Any], errors: Sequence[Any], floor: Any = None) -> ObservedOrder:
+def observed_order(
+    steps_or_h: Sequence[Any], errors: Sequence[Any], floor: Any = None
+) -> ObservedOrder:
     """The order of convergence that signed `errors` show.
 
     steps_or_h  numbers of steps (all integers, increasing; h = 1/n) or steps h > 0, decreasing
@@ -137,9 +140,9 @@ def _grows_without_bound(running: list[float]) -> bool:
 def _extrapolate(tail: list[Row], floor: mpf) -> tuple[float, float]:
     """The extrapolant of the order with the narrowest interval, and the interval's half-width.
 
-    The half-width is SAFETY times the distance to the farthest of the three neighbours in the extrapolation
-    table: one term fewer, one point earlier, both. (The nearest neighbour alone can agree by
-    chance, and then the interval would miss the order.)
+    The half-width is SAFETY times the distance to the farthest of the three neighbours in the
+    extrapolation table: one term fewer, one point earlier, both. (The nearest neighbour alone can
+    agree by chance, and then the interval would miss the order.)
     """
     table = []
     for terms in range(min(len(tail) - 2, MOST_TERMS) + 1):
@@ -159,11 +162,15 @@ def _extrapolant(tail: list[Row], terms: int, floor: mpf) -> tuple[mpf, mpf]:
     points = tail[-(terms + 2) :]
     # Steps in units of the finest one: the system is then well scaled, and p is unchanged.
     unit = points[-1].h
-    system = matrix([[1, log(r.h / unit)] + [(r.h / unit) ** k for k in range(1, terms + 1)] for r in points])
+    system = matrix(
+        [[1, log(r.h / unit)] + [(r.h / unit) ** k for k in range(1, terms + 1)] for r in points]
+    )
     solve = inverse(system)
     weights = [solve[1, j] for j in range(len(points))]
     value = sum(w * log(abs(r.error)) for w, r in zip(weights, points, strict=True))
-    noise = sum(abs(w) * (floor / abs(r.error) + ROUNDING) for w, r in zip(weights, points, strict=True))
+    noise = sum(
+        abs(w) * (floor / abs(r.error) + ROUNDING) for w, r in zip(weights, points, strict=True)
+    )
     return value, noise
 
 
@@ -203,7 +210,9 @@ def _steps(values: Sequence[Any]) -> list[mpf]:
     counts = all(isinstance(value, Rational) and value.denominator == 1 for value in values)
     h = [1 / n for n in numbers] if counts else numbers
     if not all(coarse > fine for coarse, fine in pairwise(h)):
-        raise ValueError(f"steps refine strictly (counts increase, h decreases), not {_listed(numbers)}")
+        raise ValueError(
+            f"steps refine strictly (counts increase, h decreases), not {_listed(numbers)}"
+        )
     return h
 
 

@@ -1,7 +1,8 @@
-"""A local error as numbers: at a state, a time and parameters, which are refused where they mean nothing.
+"""A local error as numbers: at a state, a time and parameters, which are refused where they mean
+nothing.
 
-The score is given as expressions, and differentiated symbolically; Runge-Kutta words take the trees of the
-full drift.
+The score is given as expressions, and differentiated symbolically; Runge-Kutta words take the trees
+of the full drift.
 """
 
 from __future__ import annotations
@@ -24,7 +25,9 @@ from splitting_analysis.symbols import namespace, rows
 from splitting_analysis.trees import PHI, Combination
 
 Score: TypeAlias = str | float | sympy.Expr
-"""A score as it may be given: a text in the state's components and tau, a number, a SymPy expression."""
+"""A score as it may be given: a text in the state's components and tau, a number, a SymPy
+expression.
+"""
 DIGITS = 30
 """In which coefficients are evaluated, before they become a float64."""
 MAX_SIZE = 10_000
@@ -63,8 +66,8 @@ def known_values(scheme: Scheme) -> tuple[str, ...]:
 def values_at(schemes: Sequence[Scheme], point: Mapping[str, float | str]) -> dict[str, float]:
     """All values at a point, defaults filled in, time given as t or tau, M by critical damping.
 
-    With them beta, dbeta, d2beta, ... at that time. Raises ValueError for a key that there is not, a value
-    that is missing, that has no meaning, or that takes a derived one out of float64.
+    With them beta, dbeta, d2beta, ... at that time. Raises ValueError for a key that there is not,
+    a value that is missing, that has no meaning, or that takes a derived one out of float64.
     """
     name, model = schemes[0].model_name, schemes[0].model
     known = known_values(schemes[0])
@@ -95,11 +98,15 @@ def values_at(schemes: Sequence[Scheme], point: Mapping[str, float | str]) -> di
 def _number(key: str, value: Any, known: Sequence[str]) -> float:
     """A value of a point as a float, from a number or a text."""
     if key not in known:
-        raise ValueError(f"no value {key[:40]!a}{did_you_mean(key, known)}; there are: {', '.join(known)}")
+        raise ValueError(
+            f"no value {key[:40]!a}{did_you_mean(key, known)}; there are: {', '.join(known)}"
+        )
     try:
-        number = math.nan if isinstance(value, bool) else (
-            read_float(value) if isinstance(value, str) else float(value)
-        )  # fmt: skip
+        number = (
+            math.nan
+            if isinstance(value, bool)
+            else (read_float(value) if isinstance(value, str) else float(value))
+        )
     except (TypeError, ValueError, OverflowError):
         number = math.nan
     if not math.isfinite(number):
@@ -166,10 +173,11 @@ Terms = Mapping[int, Mapping[str, Combination]]
 def coefficients(
     scheme: Scheme, terms: Terms, values: dict[str, float], expressions: dict[str, sympy.Expr]
 ) -> dict[int, dict[str, float]]:
-    """The coefficients of an error at `values_at` a point, by power of h and key, for scores as expressions.
+    """The coefficients of an error at `values_at` a point, by power of h and key, for scores as
+    expressions.
 
-    `terms` are those of the error of `scheme`, or of a difference in its model. A Runge-Kutta word's begin
-    with h^2. Raises ValueError where one is no float64.
+    `terms` are those of the error of `scheme`, or of a difference in its model. A Runge-Kutta
+    word's begin with h^2. Raises ValueError where one is no float64.
     """
     with mpmath.workdps(DIGITS):
         if scheme.word.is_runge_kutta:
@@ -177,7 +185,9 @@ def coefficients(
         point = _point(scheme, values, expressions)
         return {
             power: {
-                key: _finite(f"the coefficient of h^{power}, {key}", values, partial(evaluate, c, point))
+                key: _finite(
+                    f"the coefficient of h^{power}, {key}", values, partial(evaluate, c, point)
+                )
                 for key, c in by_key.items()
                 if key != PHI
             }
@@ -230,11 +240,15 @@ def place(values: dict[str, float]) -> str:
 
 
 def score_expressions(
-    scheme: Scheme, scores: Sequence[Score | None], spelled: tuple[str, str] = ("score_x", "score_m")
+    scheme: Scheme,
+    scores: Sequence[Score | None],
+    spelled: tuple[str, str] = ("score_x", "score_m"),
 ) -> dict[str, sympy.Expr]:
-    """Score name -> expression, of the position's score and the momentum's; `spelled` is how they are given.
+    """Score name -> expression, of the position's score and the momentum's; `spelled` is how they
+    are given.
 
-    Raises ValueError for one too many or too few, and for what is no expression in the state and tau.
+    Raises ValueError for one too many or too few, and for what is no expression in the state and
+    tau.
     """
     names = [*scheme.model.score_arguments, *(["tau"] if scheme.model.time_dependent else [])]
     given = [s for s in scores if s is not None]
@@ -249,14 +263,17 @@ def _expression(score: Score, names: Sequence[str]) -> sympy.Expr:
     if not isinstance(score, sympy.Expr):
         return parse_expression(score if isinstance(score, str) else repr(float(score)), names)
     if strange := sorted(map(str, score.free_symbols - {sympy.Symbol(name) for name in names})):
-        raise ValueError(f"the score {score} has symbols {', '.join(strange)}; known are {', '.join(names)}")
+        raise ValueError(
+            f"the score {score} has symbols {', '.join(strange)}; known are {', '.join(names)}"
+        )
     return score
 
 
 def _derivatives(
     expressions: dict[str, sympy.Expr], values: dict[str, float]
 ) -> Callable[[str, tuple[str, ...]], Any]:
-    """number(name, variables): the value of an expression differentiated by these, as an mpmath number.
+    """number(name, variables): the value of an expression differentiated by these, as an mpmath
+    number.
 
     It raises ValueError for a value that is no float64, and where differentiation takes minutes.
     """
@@ -270,8 +287,8 @@ def _derivatives(
         size = sum(1 for _ in islice(sympy.preorder_traversal(before), MAX_SIZE + 1))
         if size > MAX_SIZE:
             raise ValueError(
-                f"{_said(name, by[:-1])} has over {MAX_SIZE} terms and is not differentiated further: "
-                "a shorter score or a lower --order would do"
+                f"{_said(name, by[:-1])} has over {MAX_SIZE} terms and is not differentiated "
+                "further: a shorter score or a lower --order would do"
             )
         return sympy.diff(before, sympy.Symbol(by[-1]))
 
@@ -281,7 +298,9 @@ def _derivatives(
         if not value.is_number or not value.is_finite or not value.is_real:
             raise ValueError(f"{_said(name, by)} has no finite value at {place(values)}")
         if not math.isfinite(float(value)):
-            raise ValueError(f"{_said(name, by)} overflows: it lies outside float64 at {place(values)}")
+            raise ValueError(
+                f"{_said(name, by)} overflows: it lies outside float64 at {place(values)}"
+            )
         return mpmath.mpf(str(value))
 
     return number
@@ -312,18 +331,22 @@ def _runge_kutta_numbers(
     """A Runge-Kutta word's error at a point: trees of the full drift, tau as one more variable."""
     model = scheme.model
     numbers = {key: sympy.Float(value, DIGITS) for key, value in values.items()}
-    given = {row.value: sympy.Integer(1) for row in rows("parameter")} | numbers  # 1: not in its drift
+    # 1: not in its drift
+    given = {row.value: sympy.Integer(1) for row in rows("parameter")} | numbers
     parameters = {row.name: row.at(given) for row in rows("parameter")}
     p = namespace(sympy.Rational(1, 2), parameters)
     clock = rate(values) if model.time_dependent else sympy.Integer(1)
     state = [sympy.Symbol(c) for c in model.components]
     drift = {
-        f"f{c}": clock * (sum(entry * z for entry, z in zip(row, state, strict=True))
-                          + weight * expressions.get(name, 0))
+        f"f{c}": clock
+        * (
+            sum(entry * z for entry, z in zip(row, state, strict=True))
+            + weight * expressions.get(name, 0)
+        )
         for c, row, weight, name in zip(
             model.components, model.drift.linear(p), model.drift.score(p), model.scores, strict=True
         )
-    }  # fmt: skip
+    }
     names = [*model.components, "tau"]
     number = _derivatives({**drift, "ftau": sympy.Integer(-1)}, values)
 
@@ -336,7 +359,9 @@ def _runge_kutta_numbers(
                 weight *= direction[index]
             if weight:
                 by = tuple(sorted(names[index] for index in choice))
-                entries = [e + weight * number(f"f{n}", by) for e, n in zip(entries, names, strict=True)]
+                entries = [
+                    e + weight * number(f"f{n}", by) for e, n in zip(entries, names, strict=True)
+                ]
         return mpmath.matrix(entries)
 
     result: dict[int, dict[str, float]] = {}

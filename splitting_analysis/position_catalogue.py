@@ -1,6 +1,7 @@
 """Samplers that hold a prediction, one line each, for every position-only process alike.
 
-`order` is claimed for a fixed ratio of successive steps, once the run has enough evaluations behind it.
+`order` is claimed for a fixed ratio of successive steps, once the run has enough evaluations behind
+it.
 """
 
 from __future__ import annotations
@@ -21,24 +22,25 @@ FLOW = "Lipman et al., ICLR 2023 (flow matching), arXiv 2210.02747"
 K_DIFFUSION = "Crowson, k-diffusion (2022)"
 POSITION_ONLY = ("vp", "ve", "flow")
 
-_3M_ERRATUM = (
-    "The shipped coefficient of the second difference is half of the polynomial's integral: its order is 2, "
-    "not 3. E:data[3] has order 3."
+_3M = (
+    "The shipped coefficient of the second difference is half of the polynomial's integral: its "
+    "order is 2, not 3. E:data[3] has order 3."
 )
-_LAST_ERRATUM = (
-    "The authors' code leaves out the last correction; here every step is corrected, the last one too."
+_LAST = (
+    "The authors' code leaves out the last correction; here every step is corrected, the last one "
+    "too."
 )
 _ROWS: tuple[tuple[str, str, Dynamics, Clock, int, str, str, str], ...] = (
     ("DDIM", "S E:ddim", "ode", "lambda", 1, DDIM, "equation 12", ""),
     ("DPM++1", "S E:data", "ode", "lambda", 1, DPMPP, "equation 3.7", ""),
     ("DPM++2S", "S E:data/2 S@1/2 E:data[2:dpm]", "ode", "lambda", 2, DPMPP, "algorithm 1", ""),
     ("DPM++2M", "S E:data[2:dpm]", "ode", "lambda", 2, DPMPP, "algorithm 2", ""),
-    ("DPM++3M", "S E:data[3:dpm]", "ode", "lambda", 2, DPMPP, "its code, third-order update", _3M_ERRATUM),
+    ("DPM++3M", "S E:data[3:dpm]", "ode", "lambda", 2, DPMPP, "its third order", _3M),
     ("DPM-Solver-2", "S E:eps/2 S@1/2 E:eps[2:dpm]", "ode", "lambda", 2, DPM, "algorithm 1", ""),
     ("DEIS2", "S E:eps[2]", "ode", "tau", 2, DEIS, "tAB1", ""),
     ("DEIS3", "S E:eps[3]", "ode", "tau", 3, DEIS, "tAB2", ""),
-    ("UniPC2", "E:data[2:bh2] S@1 E:data[3:bh2]", "ode", "lambda", 3, UNIPC, "p = 2, B_2", _LAST_ERRATUM),
-    ("UniPC3", "E:data[3:bh2] S@1 E:data[4:bh2]", "ode", "lambda", 4, UNIPC, "p = 3, B_2", _LAST_ERRATUM),
+    ("UniPC2", "E:data[2:bh2] S@1 E:data[3:bh2]", "ode", "lambda", 3, UNIPC, "p = 2, B_2", _LAST),
+    ("UniPC3", "E:data[3:bh2] S@1 E:data[4:bh2]", "ode", "lambda", 4, UNIPC, "p = 3, B_2", _LAST),
     ("res2s", "S E:data/2 S@1/2 E:data[2]", "ode", "lambda", 2, RES, "c_2 = 1/2", ""),
     ("DPM++2M-SDE", "S E:data[2:dpm]", "sde", "lambda", 0, DPMPP, "section 4.3", ""),
     ("SA2", "E:data[2] S@1 E:data[2]", "sde", "lambda", 0, SA, "predictor 2, corrector 2", ""),
@@ -58,8 +60,19 @@ _OWN_ROWS: dict[str, tuple[tuple[str, str, Dynamics, Clock, int, str, str, str],
 }
 
 HELD_CATALOGUE: tuple[Scheme, ...] = tuple(
-    scheme(word, model, dynamics, name, source=Source(cite, place, erratum), clock=clock, order=order or None)
+    scheme(
+        word,
+        model,
+        dynamics,
+        name,
+        source=Source(cite, place, erratum),
+        clock=clock,
+        order=order or None,
+    )
     for model in POSITION_ONLY
-    for name, word, dynamics, clock, order, cite, place, erratum in (*_ROWS, *_OWN_ROWS.get(model, ()))
+    for name, word, dynamics, clock, order, cite, place, erratum in (
+        *_ROWS,
+        *_OWN_ROWS.get(model, ()),
+    )
 )
 """0 claims nothing: the weak orders of the SDE's rows are not derived yet."""

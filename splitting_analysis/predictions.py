@@ -1,10 +1,11 @@
-"""What a step may hold, and how a published coefficient differs from the integral: data for all worlds.
+"""What a step may hold, and how a published coefficient differs from the integral: data for all
+worlds.
 
 `E:data` advances the whole drift exactly while a *prediction* is held, `E:data[2]` a polynomial
-through its last two evaluations (theory section 10). With theta the scheme's clock over the stretch,
-from 0 to 1, and p(theta) = sum of a_k theta^k, the exact step adds
+through its last two evaluations (theory section 10). With theta the scheme's clock over the
+stretch, from 0 to 1, and p(theta) = sum of a_k theta^k, the exact step adds
 
-    sum of a_k I_k,     I_k = integral over the stretch of (kernel theta^k),     kernel: see each world
+    sum of a_k I_k,   I_k = integral over the stretch of (kernel theta^k),   kernel: see each world
 
 A published coefficient that is not this integral has other numbers in place of the I_k: a rule. The
 weights w_j of the evaluations at theta_j follow from them: sum of w_j theta_j^k = I_k.
@@ -34,7 +35,9 @@ class Prediction(StrEnum):
 
 @dataclass(frozen=True)
 class Held:
-    """A prediction, and whether the noise of the step is that of DDIM rather than the reverse SDE's."""
+    """A prediction, and whether the noise of the step is that of DDIM rather than the reverse
+    SDE's.
+    """
 
     prediction: Prediction
     ddim: bool = False
@@ -48,8 +51,8 @@ HELD: dict[str, Held] = {
 
 Moments = Sequence[Any]
 CoefficientRule = Callable[[Moments, Any], Moments]
-"""What stands for the moments I_0, ..., I_(k-1) of a polynomial through k; the second argument is the
-kernel at the stretch's end."""
+"""What stands for the moments I_0, ..., I_(k-1) of a polynomial through k; the second argument is
+the kernel at the stretch's end."""
 
 
 @dataclass(frozen=True)
@@ -82,11 +85,16 @@ def _bh1(moments: Moments, end: Any) -> Moments:
 COEFFICIENTS: dict[str, Coefficients] = {
     "": Coefficients(_exact, 8, "the polynomial's integral"),
     "dpm": Coefficients(
-        _dpm, 3,
+        _dpm,
+        3,
         "DPM-Solver's: through two, the value in the middle is held; through three, half of the "
         "integral of the square",
     ),
-    "bh1": Coefficients(_bh1, 8, "UniPC's with B(h) = h: through two, half of the kernel at the end"),
-    "bh2": Coefficients(_bh2, 8, "UniPC's with B(h) = e^h - 1: through two, the value in the middle is held"),
-}  # fmt: skip
+    "bh1": Coefficients(
+        _bh1, 8, "UniPC's with B(h) = h: through two, half of the kernel at the end"
+    ),
+    "bh2": Coefficients(
+        _bh2, 8, "UniPC's with B(h) = e^h - 1: through two, the value in the middle is held"
+    ),
+}
 """By the name after the number: "E:data[2:dpm]"."""

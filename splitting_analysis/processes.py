@@ -1,4 +1,5 @@
-"""The processes and their parameters, checked once: PSLD (CLD is Gamma = 0), VP, VE, flow, Langevin.
+"""The processes and their parameters, checked once: PSLD (CLD is Gamma = 0), VP, VE, flow,
+Langevin.
 
 All worlds take them from here; kernels and covariances are derived twice, in analytic_models and in
 gpu_samplers, so that each judges the other. Parameters may be floats, Fractions, mpmath numbers or
@@ -66,7 +67,8 @@ class PSLD(_LinearClock):
         _check(self)
         if self.Gamma == self.nu:
             raise ValueError(
-                f"Gamma = nu = {self.Gamma}: critical damping, M = 4 / (Gamma - nu)^2, needs them to differ"
+                f"Gamma = nu = {self.Gamma}: critical damping, M = 4 / (Gamma - nu)^2, needs them "
+                "to differ"
             )
 
     @property
@@ -82,12 +84,15 @@ class PSLD(_LinearClock):
     @property
     def parameters(self) -> SimpleNamespace:
         """What the coefficient functions of models.py take."""
-        return SimpleNamespace(half=_half(self), Gamma=self.Gamma, nu=self.nu, M=self.M, iM=1 / self.M)
+        return SimpleNamespace(
+            half=_half(self), Gamma=self.Gamma, nu=self.nu, M=self.M, iM=1 / self.M
+        )
 
 
 @dataclass(frozen=True)
 class VP(_LinearClock, VariancePreserving):
-    """Variance-preserving diffusion dx = -(beta/2) x dtau + sqrt(beta) dW (theory sections 8 and 9).
+    """Variance-preserving diffusion dx = -(beta/2) x dtau + sqrt(beta) dW (theory sections 8 and
+    9).
 
     Raises ValueError for negative beta, T <= 0, what is not finite, and what overflows.
     """
@@ -137,8 +142,8 @@ class ScheduledVP(VP):
             raise ValueError(f"T = {self.T}: the {self.schedule.name} schedule ends at 1")
         if not self.integral(self.T) <= MOST_DAMPING:
             raise ValueError(
-                f"T = {self.T}: alpha is nothing at all there; the {self.schedule.name} schedule is run "
-                f"from {self.schedule.last}"
+                f"T = {self.T}: alpha is nothing at all there; the {self.schedule.name} schedule "
+                f"is run from {self.schedule.last}"
             )
 
     def beta(self, tau: Any) -> Any:
@@ -164,7 +169,8 @@ class ScheduledVP(VP):
 
 @dataclass(frozen=True)
 class VE(PositionOnly):
-    """Variance-exploding diffusion x_tau = x_0 + tau eps: EDM's, time is the noise level (theory section 9).
+    """Variance-exploding diffusion x_tau = x_0 + tau eps: EDM's, time is the noise level (theory
+    section 9).
 
     Raises ValueError for T <= 0, what is not finite, and what overflows.
     """
@@ -217,7 +223,8 @@ class VE(PositionOnly):
 class Flow(PositionOnly):
     """Flow matching x_tau = (1 - tau) x_0 + tau eps (theory section 9).
 
-    T is below 1, where alpha is 0 and no score says what the data are. Raises ValueError for another T.
+    T is below 1, where alpha is 0 and no score says what the data are. Raises ValueError for
+    another T.
     """
 
     T: Any = 0.999
@@ -226,7 +233,9 @@ class Flow(PositionOnly):
     def __post_init__(self) -> None:
         _check(self)
         if not (hasattr(self.T, "free_symbols") or self.T < 1):
-            raise ValueError(f"T = {self.T}: alpha is 0 at 1, where no score says what the data are; T < 1")
+            raise ValueError(
+                f"T = {self.T}: alpha is 0 at 1, where no score says what the data are; T < 1"
+            )
 
     @property
     def stationary(self) -> tuple[Any, ...]:
@@ -302,7 +311,9 @@ class Langevin:
 
 
 Process = PSLD | VP | VE | Flow | Langevin
-PROCESSES: dict[str, type[Process]] = {kind.model_name: kind for kind in (PSLD, VP, VE, Flow, Langevin)}
+PROCESSES: dict[str, type[Process]] = {
+    kind.model_name: kind for kind in (PSLD, VP, VE, Flow, Langevin)
+}
 
 
 def process_of(model: str, **parameters: Any) -> Process:
@@ -313,7 +324,9 @@ def process_of(model: str, **parameters: Any) -> Process:
     allowed = [one.name for one in fields(kind)]
     for name in parameters:
         if name not in allowed:
-            raise ValueError(f"model {model} has no parameter {name!r}; there are: {', '.join(allowed)}")
+            raise ValueError(
+                f"model {model} has no parameter {name!r}; there are: {', '.join(allowed)}"
+            )
     return kind(**parameters)
 
 
@@ -342,7 +355,9 @@ def _check(process: Any) -> None:
                 f"{SMALLEST:g} and {LARGEST:g}{zero}"
             )
     if values.get("beta_min", 1) == values.get("beta_max", 1) == 0:
-        raise ValueError("beta_min = beta_max = 0: nothing would move; beta must be positive somewhere")
+        raise ValueError(
+            "beta_min = beta_max = 0: nothing would move; beta must be positive somewhere"
+        )
     _check_together(process)
 
 
@@ -357,8 +372,8 @@ def _check_together(process: Process) -> None:
         if 0 < gap < 1e-9 * (process.Gamma + process.nu):
             raise ValueError(
                 f"Gamma = {process.Gamma} and nu = {process.nu}: their difference is lost in "
-                "rounding, and the mass M = 4 / (Gamma - nu)^2 with it; they must differ by more than "
-                "1e-9 of their sum"
+                "rounding, and the mass M = 4 / (Gamma - nu)^2 with it; they must differ by more "
+                "than 1e-9 of their sum"
             )
     if not isinstance(process, PSLD | VP) or isinstance(process, ScheduledVP):
         return

@@ -33,7 +33,9 @@ class Advance:
     index: int
     """Place in the word: it names the noise that is drawn."""
     seen: Fraction = Fraction(0)
-    """The part of the step on which the score that it uses was conditioned; conjugate steps need it."""
+    """The part of the step on which the score that it uses was conditioned; conjugate steps need
+    it.
+    """
 
     @property
     def share(self) -> Fraction:
@@ -43,7 +45,9 @@ class Advance:
 
 @dataclass(frozen=True)
 class Row:
-    """From the step's start, h times the weighted drifts of all evaluations so far, oldest first."""
+    """From the step's start, h times the weighted drifts of all evaluations so far, oldest
+    first.
+    """
 
     weights: tuple[Fraction, ...]
 
@@ -149,7 +153,9 @@ def resolve(word: Word, model: Model) -> Program:
             start = Fraction(0) if restarts else done.get(op.letter, Fraction(0))
             done[op.letter] = stop = start + op.fraction
             rule = COEFFICIENTS[op.coefficients].rule
-            instructions.append(Hold(HELD[op.rule], start, stop, op.through or 1, rule, restarts, index))
+            instructions.append(
+                Hold(HELD[op.rule], start, stop, op.through or 1, rule, restarts, index)
+            )
         else:
             start = done.get(op.letter, Fraction(0))
             done[op.letter] = stop = start + op.fraction

@@ -32,9 +32,9 @@ def naive(
 ) -> Word | Scheme:
     """A fresh score, conditioned on the step's start, before every piece that uses one.
 
-    Of a scheme, in its own model; of a word, or the word of a name, in `model` (a name or a model of
-    your own; by default where the name is found, for a word PSLD's SDE). Raises WordError or ValueError
-    for a word, name, model or dynamics that there is not.
+    Of a scheme, in its own model; of a word, or the word of a name, in `model` (a name or a model
+    of your own; by default where the name is found, for a word PSLD's SDE). Raises WordError or
+    ValueError for a word, name, model or dynamics that there is not.
     """
     if isinstance(of, Scheme):
         return scheme(naive(of.word, of.model), of.model, name=f"naive {of.name}")
@@ -48,7 +48,9 @@ def naive(
 @overload
 def reduced(of: Scheme) -> Scheme: ...
 @overload
-def reduced(of: str | Word, model: str | Model | None = ..., dynamics: str | None = ...) -> Word: ...
+def reduced(
+    of: str | Word, model: str | Model | None = ..., dynamics: str | None = ...
+) -> Word: ...
 def reduced(
     of: str | Word | Scheme, model: str | Model | None = None, dynamics: str | None = None
 ) -> Word | Scheme:

@@ -1,4 +1,6 @@
-"""What the rules of models.Rule do to a state, as series of matrices in h: one function per rule."""
+"""What the rules of models.Rule do to a state, as series of matrices in h: one function per
+rule.
+"""
 
 from __future__ import annotations
 
@@ -19,7 +21,9 @@ Matrices = list[list[Coefficients]]
 
 
 def transition(model: Model, op: Advance, origin: int, terms: int) -> tuple[Matrices, Matrices]:
-    """K and G of z <- K z + G (score part), through h^terms, in the step that starts at `origin`."""
+    """K and G of z <- K z + G (score part), through h^terms, in the step that starts at
+    `origin`.
+    """
     delta = [algebra().ring.zero, *clock(model, op, origin, terms)]
     match op.piece.rule:
         case Rule.EULER:
@@ -29,13 +33,17 @@ def transition(model: Model, op: Advance, origin: int, terms: int) -> tuple[Matr
         case Rule.ANCESTRAL:
             return _ancestral(delta, terms)
         case Rule.CONJUGATE:
-            raise ValueError("no closed form of a conjugate step: the factor L of its eps is no symbol")
+            raise ValueError(
+                "no closed form of a conjugate step: the factor L of its eps is no symbol"
+            )
         case _:
             assert_never(op.piece.rule)
 
 
 def clock(model: Model, op: Advance, origin: int, terms: int) -> Coefficients:
-    """What the rule takes for the integral of beta over the op's stretch; coefficients of h^1, h^2, ..."""
+    """What the rule takes for the integral of beta over the op's stretch; coefficients of h^1, h^2,
+    ...
+    """
     if flows(op.piece):
         return _integral(model, op.start + origin, op.stop + origin, terms)
     share = algebra().number(op.share)
@@ -43,7 +51,9 @@ def clock(model: Model, op: Advance, origin: int, terms: int) -> Coefficients:
 
 
 def flows(piece: Piece) -> bool:
-    """Whether time and noise pass during the op, or all is taken at the step's start and comes in at once."""
+    """Whether time and noise pass during the op, or all is taken at the step's start and comes in
+    at once.
+    """
     match piece.rule:
         case Rule.EXPONENTIAL | Rule.CONJUGATE:
             return True
@@ -54,12 +64,16 @@ def flows(piece: Piece) -> bool:
 
 
 def noise_drift(piece: Piece) -> Matrix:
-    """The linear drift that acts on a piece's noise while it comes in: none where it comes in at once."""
+    """The linear drift that acts on a piece's noise while it comes in: none where it comes in at
+    once.
+    """
     linear = piece.linear(algebra().p)
     return linear if flows(piece) else tuple(tuple(0 for _ in row) for row in linear)
 
 
-def _exponential(piece: Piece, delta: Coefficients, terms: int, last: int) -> tuple[Matrices, Matrices]:
+def _exponential(
+    piece: Piece, delta: Coefficients, terms: int, last: int
+) -> tuple[Matrices, Matrices]:
     """exp(delta A) and its integral, their series cut after delta^last: 1 is Euler's step."""
     a = algebra()
     matrix = piece.linear(a.p)
@@ -102,7 +116,8 @@ def _integral(model: Model, start: Fraction, stop: Fraction, terms: int) -> Coef
     if not model.time_dependent:
         return [a.number(stop - start)] + [a.ring.zero] * (terms - 1)
     return [
-        a.betas[k] * a.number(Fraction((-1) ** k) * (stop ** (k + 1) - start ** (k + 1)) / factorial(k + 1))
+        a.betas[k]
+        * a.number(Fraction((-1) ** k) * (stop ** (k + 1) - start ** (k + 1)) / factorial(k + 1))
         for k in range(terms)
     ]
 

@@ -1,4 +1,6 @@
-"""Scheme: one sampler as frozen data (name, word, model, source, claims), refused if inconsistent."""
+"""Scheme: one sampler as frozen data (name, word, model, source, claims), refused if
+inconsistent.
+"""
 
 from __future__ import annotations
 
@@ -67,11 +69,15 @@ class Scheme:
     order: int | None = None
     lambda_s: LambdaS = field(default=LambdaS())
     clock: Clock | None = None
-    """In what a held polynomial is one, and `S@1/2` is in the middle; lambda unless it says otherwise."""
+    """In what a held polynomial is one, and `S@1/2` is in the middle; lambda unless it says
+    otherwise.
+    """
     eta: Fraction | None = None
     """The noise level of steps that hold a prediction: 0 the ODE, 1 the reverse SDE."""
     conjugate: Fraction = Fraction(0)
-    """lambda of its conjugate steps: B is lambda I in `E:eye`, lambda times all ones in `E:ones`."""
+    """lambda of its conjugate steps: B is lambda I in `E:eye`, lambda times all ones in
+    `E:ones`.
+    """
     factor: Factor = "lower"
     """L of the eps that conjugate steps hold, s = -L^-T eps with L L^T the kernel's covariance."""
 
@@ -85,40 +91,48 @@ class Scheme:
             raise ValueError(f"no clock {self.clock!r}; there are: {', '.join(CLOCKS)}")
         if self.clock != "tau" and not holds:
             raise ValueError(
-                f"{self.name}: the clock {self.clock} is for words that hold a prediction, e.g. S E:data[2]; "
-                f"{self.word} runs in tau"
+                f"{self.name}: the clock {self.clock} is for words that hold a prediction, e.g. S "
+                f"E:data[2]; {self.word} runs in tau"
             )
         level = Fraction(self.dynamics == "sde")
         if self.eta is None:
             object.__setattr__(self, "eta", level)
         if self.eta != level and not holds:
             raise ValueError(
-                f"{self.name}: eta = {self.eta} acts in words that hold a prediction, e.g. S E:data; "
-                f"{self.word} is one of the {self.dynamics.upper()}, eta = {level}"
+                f"{self.name}: eta = {self.eta} acts in words that hold a prediction, e.g. S "
+                f"E:data; {self.word} is one of the {self.dynamics.upper()}, eta = {level}"
             )
         if (self.eta == 0) != (self.dynamics == "ode") or not 0 <= self.noise_level < inf:
             right = "0" if self.dynamics == "ode" else "above 0"
-            raise ValueError(f"{self.name}: eta = {self.eta} with the {self.dynamics.upper()}; it is {right}")
+            raise ValueError(
+                f"{self.name}: eta = {self.eta} with the {self.dynamics.upper()}; it is {right}"
+            )
         if any(hold.held.ddim for hold in self.program.holds) and self.noise_level > 1:
             raise ValueError(f"{self.name}: eta = {self.eta}; DDIM's own lies between 0 and 1")
         if self.order is not None and self.order < 1:
-            raise ValueError(f"{self.name}: claims order {self.order}; a consistent scheme has at least 1")
+            raise ValueError(
+                f"{self.name}: claims order {self.order}; a consistent scheme has at least 1"
+            )
 
     def _check_conjugate(self) -> None:
         names = {piece.conjugation for piece in self.program.pieces} - {""}
         if self.conjugate and not names - {"eps"}:
             raise ValueError(
-                f"{self.name}: lambda = {self.conjugate} acts in conjugate steps, e.g. S E:eye or S E:ones; "
-                f"{self.word} has none"
+                f"{self.name}: lambda = {self.conjugate} acts in conjugate steps, e.g. S E:eye or "
+                f"S E:ones; {self.word} has none"
             )
         if not abs(self.conjugate) <= MOST_CONJUGATE:
-            raise ValueError(f"{self.name}: lambda = {self.conjugate} lies beyond +-{MOST_CONJUGATE}")
+            raise ValueError(
+                f"{self.name}: lambda = {self.conjugate} lies beyond +-{MOST_CONJUGATE}"
+            )
         if self.factor not in FACTORS:
-            raise ValueError(f"{self.name}: no factor {self.factor!a}; there are: {', '.join(FACTORS)}")
+            raise ValueError(
+                f"{self.name}: no factor {self.factor!a}; there are: {', '.join(FACTORS)}"
+            )
         if self.factor != "lower" and not (names and len(self.model.components) == 2):
             raise ValueError(
-                f"{self.name}: factor = {self.factor} is that of the eps that conjugate steps of psld hold, "
-                f"e.g. S E:eps; {self.word} has none"
+                f"{self.name}: factor = {self.factor} is that of the eps that conjugate steps of "
+                f"psld hold, e.g. S E:eps; {self.word} has none"
             )
 
     def __str__(self) -> str:
@@ -174,11 +188,20 @@ class Scheme:
 
 
 def scheme(
-    word: str | Word, model: str | Model = "psld", dynamics: str | None = None, name: str | None = None,
-    *, source: Source = Source("user"), order: int | None = None, nfe: int | None = None,
-    lambda_s: LambdaS = LambdaS(), clock: Clock | None = None, eta: Fraction | None = None,
-) -> Scheme:  # fmt: skip
-    """A scheme from a word. In a named model, words with noise in them are the SDE's, others the ODE's.
+    word: str | Word,
+    model: str | Model = "psld",
+    dynamics: str | None = None,
+    name: str | None = None,
+    *,
+    source: Source = Source("user"),
+    order: int | None = None,
+    nfe: int | None = None,
+    lambda_s: LambdaS = LambdaS(),
+    clock: Clock | None = None,
+    eta: Fraction | None = None,
+) -> Scheme:
+    """A scheme from a word. In a named model, words with noise in them are the SDE's, others the
+    ODE's.
 
     `model` is a name, upper or lower case, or a model of your own, which has its dynamics. `order`
     and `nfe` are claims. Raises WordError or ValueError when word, model and claims disagree.
@@ -190,10 +213,14 @@ def scheme(
             dynamics = "sde" if noisy else "ode"
         model = model_of(model.strip().lower(), dynamics.strip().lower())
     elif dynamics not in (None, model.dynamics):
-        raise ValueError(f"the model {model.name} that was given is one of the {model.dynamics.upper()}")
+        raise ValueError(
+            f"the model {model.name} that was given is one of the {model.dynamics.upper()}"
+        )
     name = name or str(word)
     if nfe not in (None, word.nfe):
-        raise ValueError(f"{name}: claims {nfe} evaluations per step, but its word {word} makes {word.nfe}")
+        raise ValueError(
+            f"{name}: claims {nfe} evaluations per step, but its word {word} makes {word.nfe}"
+        )
     return Scheme(name, word, model, source, order, lambda_s, clock, eta)
 
 
@@ -206,7 +233,8 @@ def with_noise_level(scheme: Scheme, eta: Fraction) -> Scheme:
         raise ValueError(f"eta = {float(eta):g}: a noise level lies between 0 and {MOST_ETA}")
     if not scheme.program.holds:
         raise ValueError(
-            f"{scheme.name}: eta acts in words that hold a prediction, e.g. S E:data; {scheme.word} has none"
+            f"{scheme.name}: eta acts in words that hold a prediction, e.g. S E:data; "
+            f"{scheme.word} has none"
         )
     model = model_of(scheme.model_name, "sde" if eta else "ode")
     order = scheme.order if eta == scheme.eta else None
@@ -214,7 +242,8 @@ def with_noise_level(scheme: Scheme, eta: Fraction) -> Scheme:
 
 
 def with_conjugation(scheme: Scheme, value: Fraction | None, factor: str | None = None) -> Scheme:
-    """The same word with another lambda, or factor, of its conjugate steps; None leaves it as it is.
+    """The same word with another lambda, or factor, of its conjugate steps; None leaves it as it
+    is.
 
     Raises ValueError for a word in which they do not act, and for what they cannot be.
     """
@@ -223,11 +252,16 @@ def with_conjugation(scheme: Scheme, value: Fraction | None, factor: str | None 
         raise ValueError(
             f"{scheme.name}: {what} acts in conjugate steps, e.g. S E:eye; {scheme.word} has none"
         )
-    if value is not None and all(piece.conjugation in ("", "eps") for piece in scheme.program.pieces):
+    if value is not None and all(
+        piece.conjugation in ("", "eps") for piece in scheme.program.pieces
+    ):
         raise ValueError(
-            f"{scheme.name}: lambda acts in conjugate steps with a B, e.g. S E:eye; {scheme.word} has B = 0"
+            f"{scheme.name}: lambda acts in conjugate steps with a B, e.g. S E:eye; {scheme.word} "
+            "has B = 0"
         )
-    chosen = next((known for known in FACTORS if known == (factor or scheme.factor).strip().lower()), None)
+    chosen = next(
+        (known for known in FACTORS if known == (factor or scheme.factor).strip().lower()), None
+    )
     if chosen is None:
         raise ValueError(f"{scheme.name}: no factor {factor!a}; there are: {', '.join(FACTORS)}")
     return replace(scheme, conjugate=scheme.conjugate if value is None else value, factor=chosen)
@@ -266,10 +300,16 @@ def check(word: Word, model: Model) -> None:
         _check(word, model)
     except WordError as error:
         text, start, length, problem, allowed = error._parts
-        homes = [f"{m.name} {m.dynamics}" for m in MODELS.values() if m is not model and accepts(word, m)]
+        homes = [
+            f"{m.name} {m.dynamics}" for m in MODELS.values() if m is not model and accepts(word, m)
+        ]
         if homes:
             raise WordError(
-                text, start, length, problem, f"{allowed} (as it stands, a word of {', '.join(homes)})"
+                text,
+                start,
+                length,
+                problem,
+                f"{allowed} (as it stands, a word of {', '.join(homes)})",
             ) from None
         raise
 
@@ -284,7 +324,9 @@ def accepts(word: Word, model: Model) -> bool:
 
 
 def _check(word: Word, model: Model) -> None:
-    letters = ", ".join(["S", *model.pieces, *(f"E:{name}" for name in model.held), *model.conjugate])
+    letters = ", ".join(
+        ["S", *model.pieces, *(f"E:{name}" for name in model.held), *model.conjugate]
+    )
     if not word.ops:
         raise WordError("", 0, 1, "the word is empty", letters)
     for index, op in enumerate(word):
@@ -296,9 +338,11 @@ def _check(word: Word, model: Model) -> None:
         if piece is None and op.letter == "E" and op.rule in model.held:
             continue
         if piece is None:
-            what = "an ODE has no noise" if op.letter in "OLK" and model.dynamics == "ode" else (
-                f"unknown piece {op.key!r}"
-            )  # fmt: skip
+            what = (
+                "an ODE has no noise"
+                if op.letter in "OLK" and model.dynamics == "ode"
+                else (f"unknown piece {op.key!r}")
+            )
             problem = f"{what} (model {model.name}, {model.dynamics.upper()})"
             raise word.error(index, problem, _translated(word) or letters)
         if piece.rule is Rule.CONJUGATE and _carried_from_before(word, index):
@@ -312,7 +356,9 @@ def _check(word: Word, model: Model) -> None:
             raise word.error(index, f"{why} cannot run backwards", "a positive fraction")
         if op.through or (op.row and (op.letter != "E" or op.rule or model.dynamics != "ode")):
             allowed = "E[1/2,1/2]" + (f", E:{model.held[0]}[2]" if model.held else "")
-            raise word.error(index, "a Runge-Kutta row belongs to the full drift of an ODE", allowed)
+            raise word.error(
+                index, "a Runge-Kutta row belongs to the full drift of an ODE", allowed
+            )
     if any(op.letter != "S" and model.piece(op.key) is None for op in word):
         check_held(word, model)
         return _check_scores(word, model)
@@ -353,7 +399,11 @@ def _check_sums(word: Word, model: Model) -> None:
         sets = " or ".join(" ".join(letters) for letters in model.splittings)
         used = " ".join(sorted(word.letters))
         drift = f"the {model.dynamics.upper()}'s drift"
-        problem = f"{used} does not add up to {drift}" if used else f"no letter moves the state by {drift}"
+        problem = (
+            f"{used} does not add up to {drift}"
+            if used
+            else f"no letter moves the state by {drift}"
+        )
         raise word.error(last, problem, sets)
     for letter in sorted(word.letters):
         total = sum((op.fraction for op in word if op.letter == letter), Fraction(0))
@@ -383,7 +433,9 @@ def _check_rows(word: Word) -> None:
                 f"at most {evaluations} weights",
             )
         if index and word.ops[index - 1].row:
-            raise word.error(index, "the row before is never used: a row starts anew", "an S between rows")
+            raise word.error(
+                index, "the row before is never used: a row starts anew", "an S between rows"
+            )
         row_sum = sum(op.row, Fraction(0))
     if not _is(row_sum, Fraction(1)):
         problem = f"the last row sums to {_shown(row_sum)}"

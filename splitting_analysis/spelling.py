@@ -12,23 +12,41 @@ from collections import Counter
 from fractions import Fraction
 
 LETTERS = "SABEKLO"
-"""All letters that some model knows (a test compares); glued letters are only taken apart if known."""
+"""All letters that some model knows (a test compares); glued letters are only taken apart if
+known.
+"""
 MAX_LENGTH = 300
 """Beyond it no suggestion is made: it could not be read at a glance anyway."""
 MAX_REPEATS = 12
 
-NUMBER = r"[-+]?(?:[0-9]{1,40}(?:\.[0-9]{1,40})?|\.[0-9]{1,40})(?:e[-+]?[0-9]{1,2})?(?:/[0-9]{1,40})?"
+NUMBER = (
+    r"[-+]?(?:[0-9]{1,40}(?:\.[0-9]{1,40})?|\.[0-9]{1,40})(?:e[-+]?[0-9]{1,2})?(?:/[0-9]{1,40})?"
+)
 """How a word spells a number: 2, 2/3, 0.5, .5, 1e-3."""
 
 _TIMES = {
-    "end": "1", "t+h": "1", "t1": "1", "stop": "1", "start": "0", "t": "0", "t0": "0", "begin": "0",
-    "mid": "1/2", "middle": "1/2", "half": "1/2", "t+h/2": "1/2", "h": "1", "h/2": "1/2",
-}  # fmt: skip
+    "end": "1",
+    "t+h": "1",
+    "t1": "1",
+    "stop": "1",
+    "start": "0",
+    "t": "0",
+    "t0": "0",
+    "begin": "0",
+    "mid": "1/2",
+    "middle": "1/2",
+    "half": "1/2",
+    "t+h/2": "1/2",
+    "h": "1",
+    "h/2": "1/2",
+}
 _SEPARATORS = re.compile(r"\s*(?:->|→|⟶|,|;|\||·|∘(?!.))\s*")
 _HYPHENS = re.compile(r"(?<=[A-Za-z0-9\]])\s*[-–—_]\s*(?=[A-Za-z])")
 _REPEATED = re.compile(r"(?<![A-Za-z0-9])\(([^()\[\]]*)\)\s*(?:(?:\*\*|[*^x×])\s*([0-9]{1,2}))?")
 _BEFORE = re.compile(r"(?<![A-Za-z0-9.@/*:\[,-])([0-9./]{1,40})\s*\*?\s*([A-Za-z])(?![A-Za-z])")
-_AFTER = re.compile(rf"([A-RT-Za-rt-z])\s*(?:\(({NUMBER})\)|\^({NUMBER})|(?<=[A-Za-z])([0-9]+/[0-9]+))")
+_AFTER = re.compile(
+    rf"([A-RT-Za-rt-z])\s*(?:\(({NUMBER})\)|\^({NUMBER})|(?<=[A-Za-z])([0-9]+/[0-9]+))"
+)
 _DIVIDED = re.compile(r"([A-Z](?::[a-z]+)?)((?:/[0-9]*\.?[0-9]+)+)(?![0-9.])")
 _GLUED = re.compile(
     rf"[{LETTERS}](?:@{NUMBER}|(?::[a-z]+)?(?:\*{NUMBER}|/[0-9]+|\[[^\[\]]*\])?)(?=$|[{LETTERS}])"
@@ -57,10 +75,13 @@ def respell(text: str) -> str | None:
 
 
 def _upper(text: str) -> str:
-    """Letters in upper case, but the names of rules (E:exp) in lower case; times (S@end) as they are."""
+    """Letters in upper case, but the names of rules (E:exp) in lower case; times (S@end) as they
+    are.
+    """
     parts = re.split(r"(:\s*[A-Za-z]+|@\s*[A-Za-z0-9+*/]+|(?<=[0-9.])[eE][-+]?[0-9]+)", text)
     return "".join(
-        (part if part[0] == "@" else part.lower()) if i % 2 else part.upper() for i, part in enumerate(parts)
+        (part if part[0] == "@" else part.lower()) if i % 2 else part.upper()
+        for i, part in enumerate(parts)
     )
 
 

@@ -185,7 +185,12 @@ def _exact(
 
 
 def _mean_square(
-    scheme: Scheme, kernels: dict[str, Kernel], a: str, left: Combination, b: str, right: Combination
+    scheme: Scheme,
+    kernels: dict[str, Kernel],
+    a: str,
+    left: Combination,
+    b: str,
+    right: Combination,
 ) -> Combination:
     model, ring = scheme.model, algebra()
     noise = dict(zip(model.components, model.drift.noise(ring.p), strict=True))
@@ -206,6 +211,8 @@ def _mean_square(
 
 
 def _split(tree: Tree) -> tuple[Tree, tuple[str, str]]:
-    """The tree with a unit vector in place of its one noise leaf, and that leaf's block and component."""
+    """The tree with a unit vector in place of its one noise leaf, and that leaf's block and
+    component.
+    """
     (name,) = [end[0] for end in leaves(tree) if is_noise(end)]
     return replace_leaves(tree, lambda end: leaf("e1") if is_noise(end) else end), noise_parts(name)

@@ -54,8 +54,9 @@ def _text_fraction(top: str, bottom: str) -> str:
 def _text_product(parts: Sequence[str]) -> str:
     """Factors side by side; a quotient by symbols is shielded from what follows it."""
     parts = [part for part in parts if part]
-    shown = [f"({p})" if "/" in p and not p[-1].isdigit() and not _closed(p) else p
-             for p in parts[:-1]]  # fmt: skip
+    shown = [
+        f"({p})" if "/" in p and not p[-1].isdigit() and not _closed(p) else p for p in parts[:-1]
+    ]
     return " ".join([*shown, *parts[-1:]])
 
 
@@ -75,12 +76,15 @@ TEXT = Style(
     laplace=lambda c: f"Δ_{c}",
     primed=lambda base, n: base + "′" * n,
     transposed=lambda inner: f"{inner}ᵀ",
-    comma=", ", gap=" ",
-)  # fmt: skip
+    comma=", ",
+    gap=" ",
+)
 
 LATEX = Style(
     spelled=lambda row: row.latex,
-    power=lambda base, k: rf"{{{base}}}^{{{k}}}" if "'" in base or "^" in base else f"{base}^{{{k}}}",
+    power=lambda base, k: (
+        rf"{{{base}}}^{{{k}}}" if "'" in base or "^" in base else f"{base}^{{{k}}}"
+    ),
     fraction=lambda top, bottom: rf"\frac{{{top}}}{{{bottom}}}",
     product=lambda parts: r" \, ".join(p for p in parts if p),
     total=lambda terms: _plus_minus(terms, " + ", " - ", "-"),
@@ -90,8 +94,9 @@ LATEX = Style(
     laplace=lambda c: rf"\Delta_{{{c}}}",
     primed=lambda base, n: base + "'" * n,
     transposed=lambda inner: f"{inner}^{{T}}",
-    comma=", ", gap=" ",
-)  # fmt: skip
+    comma=", ",
+    gap=" ",
+)
 
 
 def _mi(name: str) -> str:
@@ -124,7 +129,8 @@ MATHML = Style(
     laplace=lambda c: f"<msub>{_mi('Δ')}{c}</msub>",
     primed=lambda base, n: _msup(base, _mo("′" * n)) if n else base,
     transposed=lambda inner: _msup(inner, _mi("T")),
-    comma=_mo(","), gap="",
-)  # fmt: skip
+    comma=_mo(","),
+    gap="",
+)
 
 STYLES = {"text": TEXT, "latex": LATEX, "mathml": MATHML}

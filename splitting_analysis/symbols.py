@@ -42,7 +42,9 @@ class Symbol:
     positive: bool = False
 
     def at(self, values: Mapping[str, Any]) -> Any:
-        """The generator's value, from those of the quantities. Raises KeyError for a missing one."""
+        """The generator's value, from those of the quantities. Raises KeyError for a missing
+        one.
+        """
         if self.value not in values:
             raise KeyError(f"the closed form needs a value for {self.value}")
         value = values[self.value]
@@ -52,14 +54,29 @@ class Symbol:
 
 
 def symbol(
-    name: str, kind: Kind, meaning: str = "", text: str = "", latex: str = "", mathml: str = "",
-    value: str = "", power: Fraction = Fraction(1), positive: bool = False,
-) -> Symbol:  # fmt: skip
+    name: str,
+    kind: Kind,
+    meaning: str = "",
+    text: str = "",
+    latex: str = "",
+    mathml: str = "",
+    value: str = "",
+    power: Fraction = Fraction(1),
+    positive: bool = False,
+) -> Symbol:
     """A row; what is not given follows from the name, the MathML from the text."""
     text = text or name
     upright = latex or (name if len(name) == 1 else rf"\mathrm{{{name}}}")
     return Symbol(
-        name, kind, text, upright, mathml or f"<mi>{text}</mi>", meaning, value or name, power, positive
+        name,
+        kind,
+        text,
+        upright,
+        mathml or f"<mi>{text}</mi>",
+        meaning,
+        value or name,
+        power,
+        positive,
     )
 
 
@@ -106,12 +123,23 @@ _TABLE = (
     symbol("iM", "parameter", "", "1/M", r"\frac{1}{M}", _over("<mi>M</mi>"), "M", _INVERSE),
     symbol("gamma", "parameter", "friction", "γ", r"\gamma", positive=True),
     symbol(
-        "lambda_s", "scale", "scale of the position noise of the letter O; 1 is exact",
-        "λ_s", r"\lambda_s", _UNDER_ROOT, positive=True,
+        "lambda_s",
+        "scale",
+        "scale of the position noise of the letter O; 1 is exact",
+        "λ_s",
+        r"\lambda_s",
+        _UNDER_ROOT,
+        positive=True,
     ),
     symbol(
-        "root_lambda", "scale", "", "√λ_s", r"\sqrt{\lambda_s}", f"<msqrt>{_UNDER_ROOT}</msqrt>",
-        "lambda_s", _ROOT,
+        "root_lambda",
+        "scale",
+        "",
+        "√λ_s",
+        r"\sqrt{\lambda_s}",
+        f"<msqrt>{_UNDER_ROOT}</msqrt>",
+        "lambda_s",
+        _ROOT,
     ),
     symbol("ibeta", "clock", "", "1/β", r"\frac{1}{\beta}", _over("<mi>β</mi>"), "beta", _INVERSE),
     *(_beta(k) for k in range(MAX_BETA)),
@@ -119,7 +147,7 @@ _TABLE = (
     symbol("phi", "mark", "a smooth test function", "φ", r"\varphi"),
     symbol("identity", "mark", "identity matrix", "I", "I"),
     symbol("outer", "mark", "u ⊗ v is the matrix u vᵀ", " ⊗ ", r" \otimes ", "<mo>⊗</mo>"),
-)  # fmt: skip
+)
 ROWS: dict[str, Symbol] = {row.name: row for row in _TABLE}
 """The table by name, in the order in which plain terms are printed (coefficients: `printed`)."""
 
@@ -194,17 +222,21 @@ def parts(key: str, components: Iterable[str]) -> tuple[str, ...]:
     return tuple(key.split(" ")) if " " in key else tuple(key)
 
 
-def refuse_state(components: tuple[str, ...], scores: tuple[str, ...], parameters: tuple[str, ...]) -> None:
+def refuse_state(
+    components: tuple[str, ...], scores: tuple[str, ...], parameters: tuple[str, ...]
+) -> None:
     """Raise ValueError for names of a state that formulas could not tell apart or spell."""
     names = [*components, *(name for name in scores if name)]
     for name in names:
         if not (name.isalnum() and name[0].isalpha()) or is_unit(name) or name == "moment":
             raise ValueError(
-                f"{name!r} names no part of a state: letters and digits, a letter first, and neither "
-                "'moment' nor e1, e2, ..., the unit vectors"
+                f"{name!r} names no part of a state: letters and digits, a letter first, and "
+                "neither 'moment' nor e1, e2, ..., the unit vectors"
             )
         if row(name).kind not in ("component", "score"):
-            raise ValueError(f"{name!r} is a {row(name).kind} of the closed forms, no part of a state")
+            raise ValueError(
+                f"{name!r} is a {row(name).kind} of the closed forms, no part of a state"
+            )
     if len(set(components)) < len(components) or set(components) & set(scores):
         raise ValueError(f"components and scores must be told apart: {', '.join(names)}")
     known = [r.name for r in rows("parameter") if r.power == 1]

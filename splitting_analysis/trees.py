@@ -127,7 +127,9 @@ def derivative(
     result = [add_child(tree, component, direction)] if depends else []
     for i, (c, child) in enumerate(children):
         rest = (name, j, children[:i] + children[i + 1 :])
-        result += [add_child(rest, c, new) for new in derivative(child, component, direction, arguments)]
+        result += [
+            add_child(rest, c, new) for new in derivative(child, component, direction, arguments)
+        ]
     return result
 
 
@@ -191,7 +193,11 @@ def gather(
     gathered: dict[tuple[str, int, tuple[Any, ...], str], Combination] = {}
     for tree, coefficient in combination.items():
         name, j, children = tree
-        if not children or name in (PHI, MOMENT) or any(is_contraction(end) for end in leaves(tree)):
+        if (
+            not children
+            or name in (PHI, MOMENT)
+            or any(is_contraction(end) for end in leaves(tree))
+        ):
             plain[tree] = coefficient
         else:
             *others, (component, last) = children

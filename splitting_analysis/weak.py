@@ -43,7 +43,9 @@ def local_error(scheme: Scheme, order: int | None = None) -> LocalError:
     if order is None:
         order = 1 if scheme.word.is_runge_kutta else 3 if scheme.dynamics == "ode" else 2
     if not 1 <= order <= highest:
-        raise ValueError(f"{scheme.name}: order {order}; powers of h are derived from 1 to {highest}")
+        raise ValueError(
+            f"{scheme.name}: order {order}; powers of h are derived from 1 to {highest}"
+        )
     error = _expanded(scheme, order)
     while error.leading is None and order < highest:
         order += 1
@@ -101,12 +103,14 @@ def refuse_held(scheme: Scheme) -> None:
     if scheme.program.holds:
         raise ValueError(
             f"{scheme.name}: {scheme.word} holds a prediction; its error is not one in elementary "
-            "differentials of the score: held_error.held_error(scheme) has it in derivatives along the path"
+            "differentials of the score: held_error.held_error(scheme) has it in derivatives "
+            "along the path"
         )
     if scheme.program.conjugates:
         raise ValueError(
-            f"{scheme.name}: {scheme.word} has conjugate steps, whose closed forms are not derived: the "
-            "factor L of the eps that they hold is no symbol; `gaussian` gives their exact errors"
+            f"{scheme.name}: {scheme.word} has conjugate steps, whose closed forms are not "
+            "derived: the factor L of the eps that they hold is no symbol; `gaussian` gives "
+            "their exact errors"
         )
 
 
@@ -116,7 +120,9 @@ def _orders(scheme: Scheme) -> Iterator[tuple[int, float]]:
     scheme = at_lambda_one(scheme)
     for power in range(1, highest_power(scheme) + 1):
         terms = _expanded(scheme, power).terms[power].values()
-        sizes = [abs(number) for by_tree in terms for c in by_tree.values() for number in c.coeffs()]
+        sizes = [
+            abs(number) for by_tree in terms for c in by_tree.values() for number in c.coeffs()
+        ]
         if sizes:
             yield power - 1, float(max(sizes))
     raise ValueError(f"{scheme.name}: no error through h^{highest_power(scheme)}")
@@ -153,7 +159,9 @@ def _expand(scheme: Scheme, order: int) -> LocalError:
     return _weak(scheme, flow, order, before if moved else None)
 
 
-def carried_score(scheme: Scheme, flow: Flow, rule: NoiseRule) -> tuple[dict[str, Series] | None, bool]:
+def carried_score(
+    scheme: Scheme, flow: Flow, rule: NoiseRule
+) -> tuple[dict[str, Series] | None, bool]:
     """The score a word carries in from the step before, if any, and whether `flow` moved for it.
 
     The base point is where that score was evaluated: the ops after it (the tail of the step
@@ -173,10 +181,11 @@ def moves_score(model: Model, instructions: Sequence[Instruction]) -> bool:
     arguments = [i for i, c in enumerate(model.components) if c in model.score_arguments]
     return any(
         any(piece.linear(p)[i]) or bool(piece.score(p)[i]) or bool(piece.noise(p)[i])
-        for each in instructions if isinstance(each, Advance)
+        for each in instructions
+        if isinstance(each, Advance)
         for piece in [each.piece]
         for i in arguments
-    )  # fmt: skip
+    )
 
 
 def _ode(scheme: Scheme, flow: Flow, order: int, before: dict[str, Series] | None) -> LocalError:
@@ -242,9 +251,16 @@ def moments(model: Model, phi: Combination) -> dict[str, Combination]:
 def _expand_field(scheme: Scheme, order: int) -> LocalError:
     """A Runge-Kutta word on dz = f(z) dt, f unspecified: its Butcher series against the exact."""
     field = Model(
-        "field", "ode", ("z",), ("f",), ("z",), False, (),
-        {"E": Piece(Rule.EULER, lambda p: ((0,),), lambda p: (1,), lambda p: (0,))}, ("E",),
-    )  # fmt: skip
+        "field",
+        "ode",
+        ("z",),
+        ("f",),
+        ("z",),
+        False,
+        (),
+        {"E": Piece(Rule.EULER, lambda p: ((0,),), lambda p: (1,), lambda p: (0,))},
+        ("E",),
+    )
     flow = begin(field, 2 * order)
     run(scheme.program.instructions, flow, weak_noise(scheme.lambda_s))
     return _ode(scheme, flow, order, None)

@@ -1,4 +1,5 @@
-"""Settings shared by all tests. Shared strategies are in strategies.py: `from tests.strategies import ...`.
+"""Settings shared by all tests. Shared strategies are in strategies.py: `from tests.strategies
+import ...`.
 
 Hypothesis draws the same examples on every run, so that a red test is red for everyone;
 HYPOTHESIS_PROFILE=explore draws fresh and more numerous ones.
@@ -14,7 +15,8 @@ import pluggy
 import pytest
 from hypothesis import settings
 
-# Before numpy and torch start theirs: pytest's processes share the cores, threads of each would only wait.
+# Before numpy and torch start theirs: pytest's processes share the cores, threads of each would
+# only wait.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ.setdefault("MPLBACKEND", "Agg")  # figures are files; no test opens a window
 
@@ -25,7 +27,9 @@ settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "fixed"))
 
 @pytest.hookimpl(tryfirst=True)  # before -m selects
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Of a test marked `share(n)` every n-th set of parameters runs by default; the others are heavy."""
+    """Of a test marked `share(n)` every n-th set of parameters runs by default; the others are
+    heavy.
+    """
     seen: Counter[str] = Counter()
     for item in items:
         mark = item.get_closest_marker("share")
@@ -36,8 +40,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             seen[name] += 1
 
 
-# What the tests cost is shown after each run, so that a dear one is seen when it is added. It is processor
-# time, as a loaded machine stretches the other; no test fails by it.
+# What the tests cost is shown after each run, so that a dear one is seen when it is added. It is
+# processor time, as a loaded machine stretches the other; no test fails by it.
 
 SHOWN = 10
 spent: Counter[str] = Counter()

@@ -1,9 +1,9 @@
 """Local errors of the samplers of oracle_samplers, exact minus scheme, by powers of h.
 
-A discrete Fourier transform over the circle of step sizes gives the coefficient of every power of h to
-about machine precision (Cauchy's formula). The exact side is the reverse flow itself for an ODE (extrapolated
-midpoint rule, complex h), and the Ito-Taylor coefficients L^k phi / k! by plain differentiation in
-coordinates for an SDE. Nothing of the package is imported.
+A discrete Fourier transform over the circle of step sizes gives the coefficient of every power of h
+to about machine precision (Cauchy's formula). The exact side is the reverse flow itself for an ODE
+(extrapolated midpoint rule, complex h), and the Ito-Taylor coefficients L^k phi / k! by plain
+differentiation in coordinates for an SDE. Nothing of the package is imported.
 """
 
 from __future__ import annotations
@@ -57,7 +57,8 @@ def ode_error(problem: Problem, word: str, highest: int) -> dict[int, dict[str, 
     true = exact_flow(problem, run.z)
     run.step(word)
     by_component = {
-        c: coefficients((true[c] - run.z[c])[:, 0], problem.radius, highest) for c in problem.components
+        c: coefficients((true[c] - run.z[c])[:, 0], problem.radius, highest)
+        for c in problem.components
     }
     return {k: {c: v[k] for c, v in by_component.items()} for k in range(1, highest + 1)}
 
@@ -91,7 +92,9 @@ def ito_taylor(problem: Problem, phi: sp.Expr, highest: int) -> list[Callable[..
     return [sp.lambdify(arguments, term, "numpy") for term in terms]
 
 
-def weak_error(problem: Problem, word: str, phi: sp.Expr, highest: int = 2, nodes: int = 3) -> list[float]:
+def weak_error(
+    problem: Problem, word: str, phi: sp.Expr, highest: int = 2, nodes: int = 3
+) -> list[float]:
     """Coefficients of h^0..h^highest of E phi(exact) - E phi(scheme); phi in the coordinates."""
     p = problem
     run = Run.start(p, word, nodes)

@@ -1,9 +1,9 @@
 """Named samplers in exact rational arithmetic: an oracle without a float in it.
 
-The score is a random polynomial with rational coefficients about the point where the step starts, so
-its derivatives there are arbitrary numbers: an identity that holds for them holds for any smooth score.
-Each sampler is spelled as its paper prints it, in one dimension; h = r^2, noise is r times a symbol
-whose moments follow from Isserlis' formula, and everything beyond r^4 = h^2 is dropped.
+The score is a random polynomial with rational coefficients about the point where the step starts,
+so its derivatives there are arbitrary numbers: an identity that holds for them holds for any smooth
+score. Each sampler is spelled as its paper prints it, in one dimension; h = r^2, noise is r times a
+symbol whose moments follow from Isserlis' formula, and everything beyond r^4 = h^2 is dropped.
 
 Nothing of the package is imported.
 """
@@ -68,7 +68,9 @@ class Process:
         self.x, self.m = number(), number()
         self.beta = [abs(number()), number(), number(), number()]
         """Taylor coefficients in tau - tau0."""
-        powers = [(i, j, k) for i in range(4) for j in range(4) for k in range(3) if i + j + 2 * k <= 4]
+        powers = [
+            (i, j, k) for i in range(4) for j in range(4) for k in range(3) if i + j + 2 * k <= 4
+        ]
 
         def score() -> Any:
             return P({power: QQ(*number().as_integer_ratio()) for power in powers})
@@ -150,7 +152,10 @@ class Step:
         square = (a * a + b * c, a * b + b * d, c * a + d * c, c * b + d * d)
         powers = zip((1, 0, 0, 1), (a, b, c, d), [entry / 2 for entry in square], strict=True)
         f = [series(list(entries).__getitem__, delta) for entries in powers]
-        self.x, self.m = mul(f[0], self.x) + mul(f[1], self.m), mul(f[2], self.x) + mul(f[3], self.m)
+        self.x, self.m = (
+            mul(f[0], self.x) + mul(f[1], self.m),
+            mul(f[2], self.x) + mul(f[3], self.m),
+        )
         self.draw(
             over_h(1 - mul(f[0], f[0]) - p.M * mul(f[1], f[1])),
             over_h(-mul(f[0], f[2]) - p.M * mul(f[1], f[3])),
@@ -204,7 +209,9 @@ def _moment(i: int, j: int, xx: Any, xm: Any, mm: Any) -> Any:
     if i == j == 0:
         return R(1)
     if i:
-        return (i - 1) * xx * _moment(i - 2, j, xx, xm, mm) + j * xm * _moment(i - 1, j - 1, xx, xm, mm)
+        return (i - 1) * xx * _moment(i - 2, j, xx, xm, mm) + j * xm * _moment(
+            i - 1, j - 1, xx, xm, mm
+        )
     return (j - 1) * mm * _moment(i, j - 2, xx, xm, mm)
 
 

@@ -1,8 +1,8 @@
 """Samplers as the papers print them, run on dense Gaussian laws in R^d, no eigenbasis: an oracle.
 
 A law is its mean and its loadings on independent standard normal numbers: one matrix per component,
-mean in column 0. A deterministic op acts on all columns, noise adds columns. Every formula is written
-out (theory sections 2, 3 and 8); nothing of the package is imported.
+mean in column 0. A deterministic op acts on all columns, noise adds columns. Every formula is
+written out (theory sections 2, 3 and 8); nothing of the package is imported.
 """
 
 from __future__ import annotations
@@ -30,7 +30,9 @@ class Plain:
     t: float
     h: float
 
-    def __init__(self, model: str, process: Any, C: Any, mu: Any, lam: float = 1.0, rule: str = "exponent"):
+    def __init__(
+        self, model: str, process: Any, C: Any, mu: Any, lam: float = 1.0, rule: str = "exponent"
+    ):
         self.model, self.process, self.C, self.mu, self.d = model, process, C, mu, len(mu)
         self.lam, self.rule, self.parts, self.evaluations = lam, rule, PARTS[model], 0
         self.sx = self.sm = None
@@ -68,7 +70,9 @@ class Plain:
         b = self.b(0, tau)
         if self.model == "vp":
             return np.exp(-b / 2) * self.mu, np.exp(-b) * self.C + (1 - np.exp(-b)) * eye
-        flow = np.kron(scipy.linalg.expm(b / 2 * np.array([[-self.G, 1 / self.M], [-1, -self.N]])), eye)
+        flow = np.kron(
+            scipy.linalg.expm(b / 2 * np.array([[-self.G, 1 / self.M], [-1, -self.N]])), eye
+        )
         stationary = np.kron(np.diag([1, self.M]), eye)
         initial = np.block([[self.C, zero], [zero, self.process.kappa * self.M * eye]])
         return flow[:, : self.d] @ self.mu, stationary + flow @ (initial - stationary) @ flow.T
@@ -97,10 +101,14 @@ class Plain:
 
     # PSLD; k is kappa_1 of theory section 3: 1 for the ODE, 2 for the SDE
     def A(self, c: float, k: int) -> None:
-        self.x = self.x + c * self.now() / 2 * (k * self.G * self.x - self.m / self.M + k * self.G * self.sx)
+        self.x = self.x + c * self.now() / 2 * (
+            k * self.G * self.x - self.m / self.M + k * self.G * self.sx
+        )
 
     def B(self, c: float, k: int) -> None:
-        self.m = self.m + c * self.now() / 2 * (self.x + k * self.N * self.m + k * self.M * self.N * self.sm)
+        self.m = self.m + c * self.now() / 2 * (
+            self.x + k * self.N * self.m + k * self.M * self.N * self.sm
+        )
 
     def O(self, low: float = 0, high: float = 1) -> None:  # noqa: E743
         d = self.clock(low, high)
@@ -148,17 +156,23 @@ class Plain:
         if self.model == "vp":
             self.noise([np.sqrt(self.now())])
         elif self.model == "psld":
-            self.noise([np.sqrt(self.now() * self.G), 0], [0, np.sqrt(self.now() * self.M * self.N)])
+            self.noise(
+                [np.sqrt(self.now() * self.G), 0], [0, np.sqrt(self.now() * self.M * self.N)]
+            )
         else:
             self.noise([0.0], [np.sqrt(2 * self.process.gamma * self.h)])
 
-    def runge_kutta(self, stages: list[list[float]], weights: list[float], nodes: list[float]) -> None:
+    def runge_kutta(
+        self, stages: list[list[float]], weights: list[float], nodes: list[float]
+    ) -> None:
         first = [self.z[part] for part in self.parts]
         slopes: list[Any] = []
 
         def move(row: list[float]) -> None:
             for i, part in enumerate(self.parts):
-                self.z[part] = first[i] + self.h * sum(w * s[i] for w, s in zip(row, slopes, strict=True))
+                self.z[part] = first[i] + self.h * sum(
+                    w * s[i] for w, s in zip(row, slopes, strict=True)
+                )
 
         for row, c in zip(stages, nodes, strict=True):
             move(row)

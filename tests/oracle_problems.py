@@ -1,7 +1,7 @@
 """Concrete problems for the oracles: smooth scores that are no gradients, seen from both sides.
 
-`problem` is what oracle_samplers runs; `jet` is the same score as a multilinear map in coordinates of
-R^d, by plain SymPy differentiation, in the shape that closed forms are evaluated with.
+`problem` is what oracle_samplers runs; `jet` is the same score as a multilinear map in coordinates
+of R^d, by plain SymPy differentiation, in the shape that closed forms are evaluated with.
 """
 
 from __future__ import annotations
@@ -37,12 +37,14 @@ def problem(model: str, dynamics: str, d: int = 1, seed: int = 1, **changes: Any
     tau = sp.Symbol("tau") if model != "langevin" else sp.Integer(0)
     scores = {
         name: [
-            number() + sp.sin(sum(number() * v for v in arguments) + number() * tau)
-            + sum(number() * v for v in arguments) * (1 + number() * tau + number() * arguments[-1] ** 2)
+            number()
+            + sp.sin(sum(number() * v for v in arguments) + number() * tau)
+            + sum(number() * v for v in arguments)
+            * (1 + number() * tau + number() * arguments[-1] ** 2)
             for _ in range(d)
         ]
         for name in SCORES[model].values()
-    }  # fmt: skip
+    }
     state = {c: [number() for _ in range(d)] for c in z}
     if model == "langevin":
         clock: dict[str, Any] = {"tau": 0.0, "beta": Polynomial([1.0])}
@@ -66,7 +68,9 @@ def jet(p: Problem, phi: sp.Expr | None = None) -> Callable[..., Any]:
     """
     z = dict(zip(p.components, p.symbols, strict=True))
     tau = sp.Symbol("tau")
-    values = {s: v for c, row in z.items() for s, v in zip(row, p.state[c], strict=True)} | {tau: p.tau}
+    values = {s: v for c, row in z.items() for s, v in zip(row, p.state[c], strict=True)} | {
+        tau: p.tau
+    }
     functions = p.scores if phi is None else {**p.scores, "phi": [phi]}
     known: dict[tuple[Any, ...], Any] = {}
 
@@ -90,7 +94,10 @@ def jet(p: Problem, phi: sp.Expr | None = None) -> Callable[..., Any]:
 def increments(p: Problem, key: str) -> sp.Expr:
     """The function whose mean is the entry `key`: x, or the inner product of two increments."""
     columns = [
-        [v - sp.Float(a, 20) for v, a in zip(p.symbols[p.components.index(c)], p.state[c], strict=True)]
+        [
+            v - sp.Float(a, 20)
+            for v, a in zip(p.symbols[p.components.index(c)], p.state[c], strict=True)
+        ]
         for c in key
     ]
     return sp.Add(*[sp.Mul(*row) for row in zip(*columns, strict=True)])

@@ -1,9 +1,10 @@
-"""Reads printed formulas back: text, LaTeX and MathML to one row of tokens, and those to numbers in R^d.
+"""Reads printed formulas back: text, LaTeX and MathML to one row of tokens, and those to numbers in
+R^d.
 
 A reader knows nothing of trees: it takes a formula as a person would. Factors side by side multiply
 and a/b c means (a/b) c. In d_x d_m s[u, v] the first derivative is along u, the second along v; a
-Jacobian without brackets is a matrix; u (x) v is u v^T. `field` gives derivatives of the scores along
-directions, as in oracle_problems.
+Jacobian without brackets is a matrix; u (x) v is u v^T. `field` gives derivatives of the scores
+along directions, as in oracle_problems.
 """
 
 from __future__ import annotations
@@ -17,10 +18,20 @@ import numpy as np
 
 Token = tuple[str, Any]
 NAMES = {
-    "Γ": "Gamma", "ν": "nu", "γ": "gamma", "τ": "tau", "s^x": "sx", "s^m": "sm", "β": "beta", "β′": "dbeta",
-    "β″": "d2beta", "β‴": "d3beta", "λ_s": "lambda_s", "√λ_s": "root_lambda",
+    "Γ": "Gamma",
+    "ν": "nu",
+    "γ": "gamma",
+    "τ": "tau",
+    "s^x": "sx",
+    "s^m": "sm",
+    "β": "beta",
+    "β′": "dbeta",
+    "β″": "d2beta",
+    "β‴": "d3beta",
+    "λ_s": "lambda_s",
+    "√λ_s": "root_lambda",
     **{c: c for c in ("x", "m", "q", "p", "s", "M", "I")},
-}  # fmt: skip
+}
 _SUPER = str.maketrans("⁰¹²³⁴⁵⁶⁷⁸⁹", "0123456789")
 _TEXT = re.compile(
     r"\s*(?:(?P<number>\d+)|(?P<partial>∂_(?P<along>.)(?P<times>[⁰¹²³⁴-⁹]*))|Δ_(?P<laplace>.)|(?P<power>[⁰¹²³⁴-⁹]+)"
@@ -56,9 +67,15 @@ _LATEX = re.compile(
     r"|(?P<outer>\\otimes)|(?P<mark>[-+/()\[\],{}]))"
 )
 _LATEX_NAMES = {
-    r"\beta": "beta", r"\beta'": "dbeta", r"\beta''": "d2beta", r"\beta'''": "d3beta",
-    r"\lambda_s": "lambda_s", r"\sqrt{\lambda_s}": "root_lambda", "s^{x}": "sx", "s^{m}": "sm",
-}  # fmt: skip
+    r"\beta": "beta",
+    r"\beta'": "dbeta",
+    r"\beta''": "d2beta",
+    r"\beta'''": "d3beta",
+    r"\lambda_s": "lambda_s",
+    r"\sqrt{\lambda_s}": "root_lambda",
+    "s^{x}": "sx",
+    "s^{m}": "sm",
+}
 
 
 def from_latex(text: str) -> Iterator[Token]:
@@ -122,7 +139,9 @@ def _walk(node: ET.Element) -> Iterator[Token]:
         along = NAMES["".join(parts[1].itertext())]
         times = int(parts[2].text or 0) if node.tag == "msubsup" else 1
         yield ("partial", (along, times)) if parts[0].text == "∂" else ("laplace", along)
-    elif node.tag == "msub" or (node.tag == "msup" and parts[0].tag == "mi" and parts[1].tag != "mn"):
+    elif node.tag == "msub" or (
+        node.tag == "msup" and parts[0].tag == "mi" and parts[1].tag != "mn"
+    ):
         yield "name", NAMES[{"λs": "λ_s", "sx": "s^x", "sm": "s^m"}.get(flat, flat)]
     elif node.tag == "msqrt":
         assert flat == "λs"
@@ -137,14 +156,18 @@ def _walk(node: ET.Element) -> Iterator[Token]:
 
 
 READERS: dict[str, Callable[[str], Iterator[Token]]] = {
-    "text": from_text, "latex": from_latex, "mathml": from_mathml
-}  # fmt: skip
+    "text": from_text,
+    "latex": from_latex,
+    "mathml": from_mathml,
+}
 
 
 class Formula:
     """The value of a row of tokens: a number, a vector (d,) or a matrix (d, d)."""
 
-    def __init__(self, tokens: Iterator[Token], field: Callable[..., Any], values: Mapping[str, Any], d: int):
+    def __init__(
+        self, tokens: Iterator[Token], field: Callable[..., Any], values: Mapping[str, Any], d: int
+    ):
         self.tokens, self.at = [*tokens, ("end", None)], 0
         self.field, self.values, self.units = field, values, np.eye(d)
 

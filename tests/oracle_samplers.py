@@ -1,9 +1,10 @@
-"""Samplers as the papers print them, run at complex step sizes on all nodes of a noise rule at once.
+"""Samplers as the papers print them, run at complex step sizes on all nodes of a noise rule at
+once.
 
-One step of a sampler from a fixed state is an analytic function of h: it is run at h on a small circle
-around 0, and oracle_errors reads off the powers of h. Noise is replaced by the nodes of a Gauss-Hermite
-rule: noise enters with sqrt(h) and n nodes are exact through degree 2n - 1, so that they average every
-power of h below n exactly. Nothing is expanded and no score is differentiated.
+One step of a sampler from a fixed state is an analytic function of h: it is run at h on a small
+circle around 0, and oracle_errors reads off the powers of h. Noise is replaced by the nodes of a
+Gauss-Hermite rule: noise enters with sqrt(h) and n nodes are exact through degree 2n - 1, so that
+they average every power of h below n exactly. Nothing is expanded and no score is differentiated.
 
 Nothing of the package is imported. States are arrays (circle, nodes, d), one per component.
 """
@@ -91,10 +92,10 @@ class Run:
     def start(cls, problem: Problem, word: str, nodes: int = 3) -> Run:
         """The state in which a step of `word` begins.
 
-        A word that carries its first score over takes it from the step before: there it was evaluated
-        at the problem's state, and what followed it moved that state on. Where that left the score's
-        arguments alone (B and O of Langevin), the problem's state is the one after it, as it is
-        without a carried score.
+        A word that carries its first score over takes it from the step before: there it was
+        evaluated at the problem's state, and what followed it moved that state on. Where that left
+        the score's arguments alone (B and O of Langevin), the problem's state is the one after it,
+        as it is without a carried score.
         """
         z = {
             c: np.broadcast_to(np.asarray(problem.state[c], complex), (CIRCLE, 1, problem.d))
@@ -124,7 +125,9 @@ class Run:
         return [tiled[:, :, k] for k in range(count)]
 
     def step(self, word: str, origin: int = 0, after_last_score: bool = False) -> Run:
-        """One step of `word` over [origin h, (origin + 1) h], or its last score and what follows."""
+        """One step of `word` over [origin h, (origin + 1) h], or its last score and what
+        follows.
+        """
         tokens = word.split()
         last = max(i for i, token in enumerate(tokens) if token[0] == "S")
         p, h = self.problem, self.problem.h
@@ -161,11 +164,19 @@ class Run:
 
 def read(token: str) -> tuple[str, str, Fraction, Fraction, list[Fraction]]:
     """letter, rule, score time, fraction, Runge-Kutta row of one token."""
-    match = re.fullmatch(r"([A-Z])(?:@([\d/]+))?(:[a-z]+)?(?:\*([-\d/]+)|/(\d+))?(?:\[(.*)\])?", token)
+    match = re.fullmatch(
+        r"([A-Z])(?:@([\d/]+))?(:[a-z]+)?(?:\*([-\d/]+)|/(\d+))?(?:\[(.*)\])?", token
+    )
     assert match, token
     letter, at, rule, times, over, row = match.groups()
     part = Fraction(times) if times else Fraction(1, int(over or 1))
-    return letter, rule or "", Fraction(at or 0), part, [Fraction(w) for w in row.split(",")] if row else []
+    return (
+        letter,
+        rule or "",
+        Fraction(at or 0),
+        part,
+        [Fraction(w) for w in row.split(",")] if row else [],
+    )
 
 
 def drift(p: Problem, z: dict[str, Any], s: dict[str, Any]) -> dict[str, Any]:
@@ -200,12 +211,16 @@ def _euler(run: Run, b: Any, _: Any) -> None:
 
 def _psld_a(run: Run, b: Any, _: Any) -> None:
     p, z, k = run.problem, run.z, 2 if run.problem.dynamics == "sde" else 1
-    run.z = z | {"x": z["x"] + b / 2 * (k * p.Gamma * z["x"] - z["m"] / p.M + k * p.Gamma * run.held["x"])}
+    run.z = z | {
+        "x": z["x"] + b / 2 * (k * p.Gamma * z["x"] - z["m"] / p.M + k * p.Gamma * run.held["x"])
+    }
 
 
 def _psld_b(run: Run, b: Any, _: Any) -> None:
     p, z, k = run.problem, run.z, 2 if run.problem.dynamics == "sde" else 1
-    run.z = z | {"m": z["m"] + b / 2 * (z["x"] + k * p.nu * z["m"] + k * p.M * p.nu * run.held["m"])}
+    run.z = z | {
+        "m": z["m"] + b / 2 * (z["x"] + k * p.nu * z["m"] + k * p.M * p.nu * run.held["m"])
+    }
 
 
 def _psld_o(run: Run, _: Any, delta: Any) -> None:
@@ -217,7 +232,8 @@ def _psld_o(run: Run, _: Any, delta: Any) -> None:
         variance = p.lambda_s * (1 - np.exp(-delta * p.Gamma))
     run.z = {
         "x": np.exp(-delta * p.Gamma / 2) * run.z["x"] + np.sqrt(variance) * xi,
-        "m": np.exp(-delta * p.nu / 2) * run.z["m"] + np.sqrt(p.M * (1 - np.exp(-delta * p.nu))) * eta,
+        "m": np.exp(-delta * p.nu / 2) * run.z["m"]
+        + np.sqrt(p.M * (1 - np.exp(-delta * p.nu))) * eta,
     }
 
 
@@ -247,13 +263,17 @@ def _psld_l(run: Run, _: Any, delta: Any) -> None:
     x, m = run.z["x"], run.z["m"]
     run.z = {
         "x": flow[..., 0, 0] * x + flow[..., 0, 1] * m + corner * xi,
-        "m": flow[..., 1, 0] * x + flow[..., 1, 1] * m
-        + below * xi + np.sqrt(cov[..., 1, 1] - below**2) * eta,
-    }  # fmt: skip
+        "m": flow[..., 1, 0] * x
+        + flow[..., 1, 1] * m
+        + below * xi
+        + np.sqrt(cov[..., 1, 1] - below**2) * eta,
+    }
 
 
 def _psld_exp(run: Run, _: Any, delta: Any) -> None:
-    """The full linear part exactly, the score frozen; integrals of exp(u F) by Gauss's rule in u / delta."""
+    """The full linear part exactly, the score frozen; integrals of exp(u F) by Gauss's rule in u /
+    delta.
+    """
     p, k = run.problem, 2 if run.problem.dynamics == "sde" else 1
     linear = np.array([[p.Gamma, -1 / p.M], [1, p.nu]]) / 2
     nodes, weights = np.polynomial.legendre.leggauss(16)
@@ -268,7 +288,9 @@ def _psld_exp(run: Run, _: Any, delta: Any) -> None:
     }
     if p.dynamics == "sde":
         noise = np.diag([p.Gamma, p.M * p.nu])
-        cov = sum(part @ noise @ np.swapaxes(e, -1, -2) for part, e in zip(parts, flows, strict=True))
+        cov = sum(
+            part @ noise @ np.swapaxes(e, -1, -2) for part, e in zip(parts, flows, strict=True)
+        )
         xi, eta = run.normal(2)
         corner = np.sqrt(cov[..., 0, 0])
         below = cov[..., 0, 1] / corner
@@ -287,7 +309,9 @@ def _psld_k(run: Run, b: Any, _: Any) -> None:
 
 
 def _vp_exp(run: Run, _: Any, delta: Any) -> None:
-    """Exact flow of the linear part, score frozen; noise of dx = x/2 dt + dW over the clock delta."""
+    """Exact flow of the linear part, score frozen; noise of dx = x/2 dt + dW over the clock
+    delta.
+    """
     k = 2 if run.problem.dynamics == "sde" else 1
     x = np.exp(delta / 2) * run.z["x"] + k * (np.exp(delta / 2) - 1) * run.held["x"]
     run.z = {"x": x}
@@ -328,13 +352,23 @@ def _langevin_o(run: Run, b: Any, _: Any) -> None:
 _LETTERS: dict[tuple[str, str, str], Callable[[Run, Any, Any], None]] = {
     (model, dynamics, "E"): _euler for model in COMPONENTS for dynamics in ("ode", "sde")
 } | {
-    ("psld", "ode", "A"): _psld_a, ("psld", "ode", "B"): _psld_b,
-    ("psld", "sde", "A"): _psld_a, ("psld", "sde", "B"): _psld_b,
-    ("psld", "ode", "E:exp"): _psld_exp, ("psld", "sde", "E:exp"): _psld_exp,
-    ("psld", "sde", "O"): _psld_o, ("psld", "sde", "L"): _psld_l, ("psld", "sde", "K"): _psld_k,
-    ("vp", "ode", "E:exp"): _vp_exp, ("vp", "sde", "E:exp"): _vp_exp, ("vp", "sde", "E:ddpm"): _vp_ddpm,
-    ("vp", "sde", "L"): _vp_l, ("vp", "sde", "K"): _vp_k,
-    ("langevin", "ode", "A"): _langevin_a, ("langevin", "ode", "B"): _langevin_b,
-    ("langevin", "sde", "A"): _langevin_a, ("langevin", "sde", "B"): _langevin_b,
+    ("psld", "ode", "A"): _psld_a,
+    ("psld", "ode", "B"): _psld_b,
+    ("psld", "sde", "A"): _psld_a,
+    ("psld", "sde", "B"): _psld_b,
+    ("psld", "ode", "E:exp"): _psld_exp,
+    ("psld", "sde", "E:exp"): _psld_exp,
+    ("psld", "sde", "O"): _psld_o,
+    ("psld", "sde", "L"): _psld_l,
+    ("psld", "sde", "K"): _psld_k,
+    ("vp", "ode", "E:exp"): _vp_exp,
+    ("vp", "sde", "E:exp"): _vp_exp,
+    ("vp", "sde", "E:ddpm"): _vp_ddpm,
+    ("vp", "sde", "L"): _vp_l,
+    ("vp", "sde", "K"): _vp_k,
+    ("langevin", "ode", "A"): _langevin_a,
+    ("langevin", "ode", "B"): _langevin_b,
+    ("langevin", "sde", "A"): _langevin_a,
+    ("langevin", "sde", "B"): _langevin_b,
     ("langevin", "sde", "O"): _langevin_o,
-}  # fmt: skip
+}

@@ -1,14 +1,14 @@
 """Strong errors on affine scores, exactly: the error as a linear functional of one Brownian path.
 
 For s = J(tau) z + k(tau) both the exact reverse flow and one step of a sampler are affine maps plus
-integrals of kernels against the same path, so E[err err^T] = mean mean^T + integral of K(u) K(u)^T du
-(Ito's isometry), with K the difference of the two kernels. The integral is a Gauss rule between the
-ends of the pieces; the exact kernel is the solution of a linear differential equation. Powers of h are
-read off a circle of complex h, as in oracle_errors.
+integrals of kernels against the same path, so E[err err^T] = mean mean^T + integral of K(u) K(u)^T
+du (Ito's isometry), with K the difference of the two kernels. The integral is a Gauss rule between
+the ends of the pieces; the exact kernel is the solution of a linear differential equation. Powers
+of h are read off a circle of complex h, as in oracle_errors.
 
-The noise of a piece is what its paper prints, driven by the path: over [a, b] the exact flows (O, L,
-exponential) take the integral of exp(delta(u, b) matrix) g dW, Euler and ancestral steps take
-g (W(b) - W(a)) with g frozen; lambda_s scales the path of the position in O.
+The noise of a piece is what its paper prints, driven by the path: over [a, b] the exact flows (O,
+L, exponential) take the integral of exp(delta(u, b) matrix) g dW, Euler and ancestral steps take g
+(W(b) - W(a)) with g frozen; lambda_s scales the path of the position in O.
 
 Nothing of the package is imported.
 """
@@ -33,7 +33,9 @@ COMPONENTS = {"psld": "xm", "vp": "x", "langevin": "qp"}
 
 @dataclass
 class Affine:
-    """A process with an affine score: `jacobian[j]`, `offset[j]` are the coefficients of (tau - tau0)^j."""
+    """A process with an affine score: `jacobian[j]`, `offset[j]` are the coefficients of (tau -
+    tau0)^j.
+    """
 
     model: str
     jacobian: list[Any]
@@ -56,18 +58,22 @@ class Affine:
         return np.kron(np.array(matrix, float), np.eye(self.d))
 
     def pieces(self) -> dict[str, tuple[Any, Any, Any]]:
-        """Letter -> linear part, score weight, noise (theory sections 1 to 3 and 8), without beta."""
+        """Letter -> linear part, score weight, noise (theory sections 1 to 3 and 8), without
+        beta.
+        """
         G, n, M, g = self.Gamma, self.nu, self.M, self.gamma
         table: dict[str, tuple[Any, Any, Any]]
         if self.model == "vp":
             table = {
-                "E": ([[0.5]], [1], [1]), "E:exp": ([[0.5]], [1], [1]), "E:ddpm": ([[0.5]], [1], [1]),
+                "E": ([[0.5]], [1], [1]), "E:exp": ([[0.5]], [1], [1]),
+                "E:ddpm": ([[0.5]], [1], [1]),
                 "L": ([[-0.5]], [0], [1]), "K": ([[1]], [1], [0]),
             }  # fmt: skip
         elif self.model == "langevin":
             table = {
-                "E": ([[0, 1], [0, -g]], [0, 1], [0, 2 * g]), "A": ([[0, 1], [0, 0]], [0, 0], [0, 0]),
-                "B": ([[0, 0], [0, 0]], [0, 1], [0, 0]), "O": ([[0, 0], [0, -g]], [0, 0], [0, 2 * g]),
+                "E": ([[0, 1], [0, -g]], [0, 1], [0, 2 * g]),
+                "A": ([[0, 1], [0, 0]], [0, 0], [0, 0]), "B": ([[0, 0], [0, 0]], [0, 1], [0, 0]),
+                "O": ([[0, 0], [0, -g]], [0, 0], [0, 2 * g]),
             }  # fmt: skip
         else:
             table = {
@@ -88,7 +94,9 @@ class Affine:
         """Jacobian and offset at forward times tau0 - shift (an array over the circle)."""
         powers = [(-shift) ** j for j in range(len(self.jacobian))]
         return (
-            sum(p[:, None, None] * np.asarray(j) for p, j in zip(powers, self.jacobian, strict=True)),
+            sum(
+                p[:, None, None] * np.asarray(j) for p, j in zip(powers, self.jacobian, strict=True)
+            ),
             sum(p[:, None] * np.asarray(k) for p, k in zip(powers, self.offset, strict=True)),
         )
 
@@ -152,12 +160,16 @@ def strong_error(p: Affine, word: str, highest: int = 3) -> dict[int, Any]:
         return mean, kernel, held
 
     last = max(i for i, t in enumerate(tokens) if t[1] == "S")
-    if any(letter in word[: word.index("S")] for letter in ("BKEA" if p.model == "psld" else "BKE")):
+    if any(
+        letter in word[: word.index("S")] for letter in ("BKEA" if p.model == "psld" else "BKE")
+    ):
         mean, kernel, held = go(mean, kernel, held, -1, last)
     truth = exact(p, mean, kernel, u)
     mean, kernel, _ = go(mean, kernel, held, 0, 0)
     e, k = truth[0] - mean, truth[1] - kernel
-    square = e[:, :, None] * e[:, None, :] + p.h[:, None, None] * np.einsum("j,hjab,hjcb->hac", w, k, k)
+    square = e[:, :, None] * e[:, None, :] + p.h[:, None, None] * np.einsum(
+        "j,hjab,hjcb->hac", w, k, k
+    )
     values = np.fft.fft(square, axis=0) / CIRCLE
     return {n: (values[n] / RADIUS**n).real for n in range(1, highest + 1)}
 
@@ -171,7 +183,9 @@ def gauss(ends: list[Fraction]) -> tuple[Any, Any]:
 
 
 def flow(matrix: Any, clock: Any) -> tuple[Any, Any]:
-    """exp(clock matrix) and the integral of exp over the clock, by their power series: clocks are small."""
+    """exp(clock matrix) and the integral of exp over the clock, by their power series: clocks are
+    small.
+    """
     clock = np.asarray(clock)[..., None, None]
     power: Any = np.eye(len(matrix))
     keep: Any = 0
@@ -195,13 +209,17 @@ def exact(p: Affine, mean: Any, kernel: Any, u: Any) -> tuple[Any, Any]:
         psi = y.reshape(CIRCLE, size, size + 1)[..., :size]
         jacobian, offset = p.score(p.h * v)
         rate = (p.h * p.beta(-v * p.h))[:, None, None]
-        drift = rate * np.concatenate([matrix + weight @ jacobian, (weight @ offset[..., None])], axis=-1)
+        drift = rate * np.concatenate(
+            [matrix + weight @ jacobian, (weight @ offset[..., None])], axis=-1
+        )
         return -(psi @ drift).ravel()
 
     start = np.tile(np.eye(size, size + 1, dtype=complex), (CIRCLE, 1, 1)).ravel()
     inside = np.flatnonzero(u > 0)[::-1]
     times = [*u[inside], 0.0]
-    solution = solve_ivp(slope, (1, 0), start, "DOP853", times, rtol=1e-13, atol=1e-15, max_step=0.25)
+    solution = solve_ivp(
+        slope, (1, 0), start, "DOP853", times, rtol=1e-13, atol=1e-15, max_step=0.25
+    )
     psi = np.moveaxis(solution.y, 1, 0).reshape(len(times), CIRCLE, size, size + 1)
     whole = psi[-1]
     after = (whole[..., :size] @ mean[..., None])[..., 0] + whole[..., size]

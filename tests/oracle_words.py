@@ -14,7 +14,9 @@ from math import factorial
 
 
 def splitting_order(pieces: Sequence[tuple[str, Fraction]], highest: int) -> int:
-    """The order of the word of (letter, fraction) pieces, `highest` if no defect shows through it."""
+    """The order of the word of (letter, fraction) pieces, `highest` if no defect shows through
+    it.
+    """
     strings: dict[str, Fraction] = {"": Fraction(1)}
     for letter, fraction in pieces:
         grown: dict[str, Fraction] = {}
@@ -25,6 +27,9 @@ def splitting_order(pieces: Sequence[tuple[str, Fraction]], highest: int) -> int
         strings = grown
     letters = sorted({letter for letter, _ in pieces})
     for n in range(1, highest + 1):
-        if any(strings.get("".join(s), 0) != Fraction(1, factorial(n)) for s in product(letters, repeat=n)):
+        if any(
+            strings.get("".join(s), 0) != Fraction(1, factorial(n))
+            for s in product(letters, repeat=n)
+        ):
             return n - 1
     return highest

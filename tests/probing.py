@@ -16,7 +16,10 @@ from splitting_analysis.schemes import Scheme
 
 CASES: dict[str, tuple[str, dict[str, float]]] = {
     "psld": ("psld", {}),
-    "psld, beta varies": ("psld", {"Gamma": 0.3, "nu": 2.1, "beta_min": 2.0, "beta_max": 11.0, "T": 1.2}),
+    "psld, beta varies": (
+        "psld",
+        {"Gamma": 0.3, "nu": 2.1, "beta_min": 2.0, "beta_max": 11.0, "T": 1.2},
+    ),
     "vp": ("vp", {"beta_min": 0.1, "beta_max": 8.0}),
     "langevin": ("langevin", {"gamma": 0.7, "T": 4.0}),
 }
@@ -29,7 +32,9 @@ def case_names(model: str) -> list[str]:
 
 def process_of(name: str) -> processes.Process:
     kind, parameters = CASES[name]
-    made = {"psld": processes.PSLD, "vp": processes.VP, "langevin": processes.Langevin}[kind](**parameters)
+    made = {"psld": processes.PSLD, "vp": processes.VP, "langevin": processes.Langevin}[kind](
+        **parameters
+    )
     assert isinstance(made, processes.PSLD | processes.VP | processes.Langevin)
     return made
 
@@ -55,15 +60,20 @@ def gaussian_score(diffusion: diffusions.Diffusion, target: targets.Gaussian) ->
         matrix, constant = targets.score(diffusion, target, tau)
         rows = range(len(matrix)) if diffusion.model_name != "langevin" else [1]
         return torch.stack(
-            [sum(torch.as_tensor(matrix[i][j]) * z[j] for j in range(len(z))) + torch.as_tensor(constant[i])
-             for i in rows]
-        )  # fmt: skip
+            [
+                sum(torch.as_tensor(matrix[i][j]) * z[j] for j in range(len(z)))
+                + torch.as_tensor(constant[i])
+                for i in rows
+            ]
+        )
 
     return score
 
 
 def law(sampler: Any, components: int, modes: int, variances: tuple[float, ...]) -> tuple[Any, Any]:
-    """Mean (n, modes) and covariance (n, n, modes) of sampler(z, noise) started at N(0, diag(variances))."""
+    """Mean (n, modes) and covariance (n, n, modes) of sampler(z, noise) started at N(0,
+    diag(variances)).
+    """
     drawn: list[int] = []
 
     def silent(parts: int) -> torch.Tensor:

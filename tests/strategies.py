@@ -1,4 +1,5 @@
-"""Hypothesis strategies shared by all tests: fractions, tokens, valid words and schemes, parameters.
+"""Hypothesis strategies shared by all tests: fractions, tokens, valid words and schemes,
+parameters.
 
 `scheme_words` builds words that a model accepts; `words` builds words of the grammar, most of
 which no model accepts.
@@ -25,7 +26,9 @@ _TIMES = (Fraction(0), Fraction(1, 2), Fraction(1))
 
 def examples(number: int) -> settings:
     """So many examples by default, ten times as many where HYPOTHESIS_PROFILE is explore."""
-    return settings(max_examples=number * (10 if os.environ.get("HYPOTHESIS_PROFILE") == "explore" else 1))
+    return settings(
+        max_examples=number * (10 if os.environ.get("HYPOTHESIS_PROFILE") == "explore" else 1)
+    )
 
 
 def fractions(low: int = -4, high: int = 4, denominator: int = 12) -> st.SearchStrategy[Fraction]:
@@ -64,7 +67,12 @@ def words(max_size: int = 8) -> st.SearchStrategy[Word]:
 def parts_of_one(draw: st.DrawFn, max_parts: int, negative: bool = False) -> list[Fraction]:
     """Non-zero fractions that add up to one; the last may be negative where that is allowed."""
     weights = draw(st.lists(st.integers(1, 6), min_size=1, max_size=max_parts))
-    if negative and len(weights) > 1 and draw(st.integers(0, 3)) == 0 and sum(weights[:-1]) != weights[-1]:
+    if (
+        negative
+        and len(weights) > 1
+        and draw(st.integers(0, 3)) == 0
+        and sum(weights[:-1]) != weights[-1]
+    ):
         weights[-1] *= -1
     return [Fraction(weight, sum(weights)) for weight in weights]
 
@@ -152,5 +160,10 @@ def exact_parameters(draw: st.DrawFn) -> SimpleNamespace:
         nu += 1
     inverse_mass = (gamma - nu) ** 2 / 4
     return SimpleNamespace(
-        Gamma=gamma, nu=nu, M=1 / inverse_mass, iM=inverse_mass, half=Fraction(1, 2), gamma=draw(positive)
+        Gamma=gamma,
+        nu=nu,
+        M=1 / inverse_mass,
+        iM=inverse_mass,
+        half=Fraction(1, 2),
+        gamma=draw(positive),
     )

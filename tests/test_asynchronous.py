@@ -1,7 +1,8 @@
 """The host hands a run to the device and waits for nothing before its end: shown without a GPU.
 
-A run on torch's "meta" device computes no numbers. Whatever needs one, an `if` on a tensor, `.item()`,
-`.tolist()` or a copy to the host, raises; and every operation handed to the device can be counted.
+A run on torch's "meta" device computes no numbers. Whatever needs one, an `if` on a tensor,
+`.item()`, `.tolist()` or a copy to the host, raises; and every operation handed to the device can
+be counted.
 """
 
 from __future__ import annotations
@@ -23,10 +24,21 @@ from splitting_analysis import CATALOGUE, find  # noqa: E402
 
 NAMES = [entry.name for entry in CATALOGUE if entry.model_name == "psld"]
 FREE = {
-    "_unsafe_view", "empty", "expand", "new_empty", "promote_types", "select", "slice", "t", "transpose",
-    "unsqueeze", "view",
-}  # fmt: skip
-"""Operations that leave the device nothing to do: other views of the same memory, and new memory."""
+    "_unsafe_view",
+    "empty",
+    "expand",
+    "new_empty",
+    "promote_types",
+    "select",
+    "slice",
+    "t",
+    "transpose",
+    "unsqueeze",
+    "view",
+}
+"""Operations that leave the device nothing to do: other views of the same memory, and new
+memory.
+"""
 
 
 class Operations(TorchDispatchMode):
@@ -44,7 +56,9 @@ class Operations(TorchDispatchMode):
 
 @pytest.fixture(autouse=True)
 def no_looks(monkeypatch):
-    """Only the end of the run looks at the scores: a look on the way reads what has arrived by itself."""
+    """Only the end of the run looks at the scores: a look on the way reads what has arrived by
+    itself.
+    """
     monkeypatch.setattr(engine, "LOOK_EVERY", 10**6)
 
 
@@ -93,8 +107,9 @@ def test_the_host_waits_for_nothing_before_the_last_evaluation(name, state):
 @pytest.mark.share(3)
 @pytest.mark.parametrize(
     ("winograd", "options"),
-    [(False, {}), (True, {"dtype": torch.bfloat16}), (True, {"channels_last": True})], ids=str,
-)  # fmt: skip
+    [(False, {}), (True, {"dtype": torch.bfloat16}), (True, {"channels_last": True})],
+    ids=str,
+)
 def test_nor_does_the_full_size_network_make_it_wait(winograd, options):
     network = without_numbers("cifar10_sota")
     handed_over("ROBA", with_winograd(network) if winograd else network, steps=1, **options)
@@ -103,6 +118,8 @@ def test_nor_does_the_full_size_network_make_it_wait(winograd, options):
 def test_a_sampler_adds_less_than_two_percent_to_the_operations_of_the_network():
     evaluations, _ = handed_over("EM", without_numbers("cifar10_sota"), steps=1)
     for name in NAMES:
-        (few, total_of_few), (many, total_of_many) = (handed_over(name, Stub(), steps=n) for n in (2, 4))
+        (few, total_of_few), (many, total_of_many) = (
+            handed_over(name, Stub(), steps=n) for n in (2, 4)
+        )
         own = (total_of_many - total_of_few) / (len(many) - len(few))
         assert 4 < own < 0.02 * min(evaluations), name

@@ -35,7 +35,9 @@ PSLD_TABLE = """
     NOBAB | O S B/2 S A S B/2       | sde | 3
     ROBAB | O S B/2 A S@1 B/2       | sde | 2
 """
-PSLD_ROWS = [tuple(cell.strip() for cell in row.split("|")) for row in PSLD_TABLE.strip().splitlines()]
+PSLD_ROWS = [
+    tuple(cell.strip() for cell in row.split("|")) for row in PSLD_TABLE.strip().splitlines()
+]
 NAIVE_AND_REDUCED = [row[0] for row in PSLD_ROWS if row[0][0] == "N"]
 
 
@@ -77,7 +79,9 @@ def test_the_two_rules_give_the_catalogues_naive_and_reduced_words(name):
 def test_the_two_rules_depend_on_the_pieces_alone(entry):
     for rule in (naive, reduced):
         assert rule(rule(entry.word)) == rule(entry.word)
-        assert rule(naive(entry.word)) == rule(reduced(entry.word)) == rule(str(skeleton(entry.word)))
+        assert (
+            rule(naive(entry.word)) == rule(reduced(entry.word)) == rule(str(skeleton(entry.word)))
+        )
 
 
 def test_a_letter_without_a_score_gets_no_evaluation():
@@ -116,7 +120,9 @@ def test_an_unknown_name_is_refused_with_the_names_there_are():
         find("ROBOA")
     with pytest.raises(ValueError, match="no model 'edm'; there are: flow, langevin, psld, ve, vp"):
         find("Heun", "edm")
-    with pytest.raises(ValueError, match=r"BAOAB is no psld scheme; it belongs to langevin \(sde\)"):
+    with pytest.raises(
+        ValueError, match=r"BAOAB is no psld scheme; it belongs to langevin \(sde\)"
+    ):
         find("baoab", "psld")
 
 
@@ -157,14 +163,32 @@ def test_a_catalogue_of_ones_own_is_found_like_the_built_in_one(tmp_path, forgot
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        ("[[sampler]]\nname = 'X'\nword = 'S B'", r"own\.toml, sampler 1 \('X'\): B does not add up"),
-        ("[[sampler]]\nname = 'X'\nword = 'S B A'\nnfe = 2", r"sampler 1 \('X'\): X: claims 2 evaluations"),
+        (
+            "[[sampler]]\nname = 'X'\nword = 'S B'",
+            r"own\.toml, sampler 1 \('X'\): B does not add up",
+        ),
+        (
+            "[[sampler]]\nname = 'X'\nword = 'S B A'\nnfe = 2",
+            r"sampler 1 \('X'\): X: claims 2 evaluations",
+        ),
         ("[[sampler]]\nname = 'X'", "it needs name and word, and may have model, dynamics"),
         ("[[sampler]]\nname = 'X'\nword = 3", r"sampler 1: word = 3 should be of type str"),
-        ("[[sampler]]\nname = 'X'\nword = 'O S B A'\nlambda_s = 'much'", "lambda_s: 'much' is not a number"),
-        ("[[sampler]]\nname = 'X'\nword = 'O S B A'\nlambda_s = '1e9999999'", "lambda_s: '1e9999999' is"),
-        ("[[sampler]]\nname = 'X'\nword = 'O S B A'\nlambda_s = '1/0'", "lambda_s: '1/0' divides by zero"),
-        ("[[sampler]]\nname = 'X'\nword = 'S B A'\nlambda_s = 2", "lambda_s, but it has no letter O"),
+        (
+            "[[sampler]]\nname = 'X'\nword = 'O S B A'\nlambda_s = 'much'",
+            "lambda_s: 'much' is not a number",
+        ),
+        (
+            "[[sampler]]\nname = 'X'\nword = 'O S B A'\nlambda_s = '1e9999999'",
+            "lambda_s: '1e9999999' is",
+        ),
+        (
+            "[[sampler]]\nname = 'X'\nword = 'O S B A'\nlambda_s = '1/0'",
+            "lambda_s: '1/0' divides by zero",
+        ),
+        (
+            "[[sampler]]\nname = 'X'\nword = 'S B A'\nlambda_s = 2",
+            "lambda_s, but it has no letter O",
+        ),
         ("[[sampler]]\nname = 'S E'\nword = 'S B A'", "'S E' is no name"),
         ("[[sampler]]\nname = 'A'\nword = 'S B A'", "'A' is no name"),
         ("[[sampler]]\nname = ' X'\nword = 'S B A'", "' X' is no name"),
@@ -224,14 +248,19 @@ def runge_kutta_order(word: Word, most: int = 7) -> int:
     def products(tree: Tree) -> list[Fraction]:
         """At each stage, the product over the subtrees of the tableau applied to theirs."""
         inner = [[dot(row, products(child)) for row in matrix] for child in tree]
-        return [prod((values[i] for values in inner), start=Fraction(1)) for i in range(len(matrix))]
+        return [
+            prod((values[i] for values in inner), start=Fraction(1)) for i in range(len(matrix))
+        ]
 
     # The rows of an explicit method end before the diagonal: zip stops there.
     def dot(row: tuple[Fraction, ...], values: list[Fraction]) -> Fraction:
         return sum((a * v for a, v in zip(row, values, strict=False)), Fraction(0))
 
     for order in range(1, most):
-        if any(dot(weights, products(tree)) != Fraction(1, density(tree)) for tree in rooted_trees(order)):
+        if any(
+            dot(weights, products(tree)) != Fraction(1, density(tree))
+            for tree in rooted_trees(order)
+        ):
             return order - 1
     raise AssertionError(f"order beyond {most - 1}: raise `most`")
 

@@ -61,7 +61,9 @@ def lightning(online=None, ema=None):
         "state_dict": collections.OrderedDict(weights),
         "loops": {"fit_loop": {"state_dict": {}, "epoch_progress": {"current": {"ready": 1}}}},
         "callbacks": {"EMAWeightUpdate": {"tau": 0.9999}},
-        "optimizer_states": [{"state": {0: {"step": torch.tensor(3.0)}}, "param_groups": [{"lr": 2e-4}]}],
+        "optimizer_states": [
+            {"state": {0: {"step": torch.tensor(3.0)}}, "param_groups": [{"lr": 2e-4}]}
+        ],
         "lr_schedulers": [{"last_epoch": 3, "lr_lambdas": [None]}],
     }
 
@@ -93,7 +95,9 @@ def test_trained_weights_are_not_found_where_only_averages_are(file):
         read_checkpoint(file(lightning(ema=network())), ema=False)
 
 
-@pytest.mark.parametrize("options", [{}, {"_use_new_zipfile_serialization": False}], ids=["zip", "legacy"])
+@pytest.mark.parametrize(
+    "options", [{}, {"_use_new_zipfile_serialization": False}], ids=["zip", "legacy"]
+)
 def test_a_plain_state_dict_is_loaded_ready_to_predict(file, options):
     path = file(network(3).state_dict(), "plain.pt", **options)
     loaded = load_checkpoint(path, TINY.as_dict())
@@ -140,12 +144,16 @@ def test_a_configuration_that_contradicts_the_file_is_refused(tmp_path):
     path = tmp_path / "net.safetensors"
     save_checkpoint(path, network())
     assert same(load_checkpoint(path, TINY), network())
-    with pytest.raises(ValueError, match=r"another configuration .*: nf 8, not 4; dropout 0\.5, not 0$"):
+    with pytest.raises(
+        ValueError, match=r"another configuration .*: nf 8, not 4; dropout 0\.5, not 0$"
+    ):
         load_checkpoint(path, {**TINY.as_dict(), "nf": 4, "dropout": 0})
 
 
 def test_a_file_without_configuration_names_those_that_fit_it(file):
-    with pytest.raises(ValueError, match=r"does not say its configuration; .* They fit tiny_ablation\."):
+    with pytest.raises(
+        ValueError, match=r"does not say its configuration; .* They fit tiny_ablation\."
+    ):
         load_checkpoint(file(ncsnpp("tiny_ablation").state_dict()))
     with pytest.raises(ValueError, match=r"weights do not fit(.|\n)* They fit tiny_sota\."):
         load_checkpoint(file(ncsnpp("tiny_sota").state_dict()), "tiny_ablation")
@@ -182,7 +190,9 @@ def test_long_lists_of_entries_are_cut_and_counted(file):
 
 
 class Evil:
-    """Asks the unpickler to create something named `mark`, by a call to the system or by a library."""
+    """Asks the unpickler to create something named `mark`, by a call to the system or by a
+    library.
+    """
 
     def __init__(self, mark, function=shutil.copyfile):
         self.call = (function, (str(mark),) if function is os.mkdir else (__file__, str(mark)))
@@ -192,14 +202,18 @@ class Evil:
 
 
 @pytest.mark.parametrize("function", [os.mkdir, shutil.copyfile])
-@pytest.mark.parametrize("options", [{}, {"_use_new_zipfile_serialization": False}], ids=["zip", "legacy"])
+@pytest.mark.parametrize(
+    "options", [{}, {"_use_new_zipfile_serialization": False}], ids=["zip", "legacy"]
+)
 def test_a_file_that_asks_for_code_to_be_run_is_refused_and_the_code_is_not_run(
     tmp_path, file, options, function
 ):
     mark = tmp_path / "executed"
     content = {**network().state_dict(), "extra": Evil(mark, function)}
     path = file(content, "evil.ckpt", **options)
-    asked = rf"evil\.ckpt: refused: reading it would run {function.__module__}\.{function.__name__};"
+    asked = (
+        rf"evil\.ckpt: refused: reading it would run {function.__module__}\.{function.__name__};"
+    )
     with pytest.raises(ValueError, match=asked) as error:
         load_checkpoint(path, TINY)
     assert "\n" not in str(error.value) and not mark.exists()
@@ -209,7 +223,9 @@ def test_a_file_that_asks_for_code_to_be_run_is_refused_and_the_code_is_not_run(
 
 @pytest.mark.filterwarnings("always")  # of torch's, about the protocol: none may reach a user
 @pytest.mark.parametrize("protocol", range(pickle.HIGHEST_PROTOCOL + 1))
-def test_a_pickle_that_torch_did_not_write_is_refused_as_such_and_not_run(tmp_path, recwarn, protocol):
+def test_a_pickle_that_torch_did_not_write_is_refused_as_such_and_not_run(
+    tmp_path, recwarn, protocol
+):
     path, mark = tmp_path / "evil.pt", tmp_path / "executed"
     for content in (Evil(mark), {"w": [1.5]}):
         path.write_bytes(pickle.dumps(content, protocol=protocol))
@@ -250,7 +266,8 @@ def test_objects_of_lightning_beside_the_weights_are_skipped_without_running_it(
     del sys.modules["pytorch_lightning"]
     assert same(load_checkpoint(path, TINY), network(5))
     assert trainer.calls == []
-    assert set(torch.serialization.get_safe_globals()) == trusted  # no other file is read more freely
+    # no other file is read more freely
+    assert set(torch.serialization.get_safe_globals()) == trusted
 
 
 @pytest.mark.parametrize(
@@ -299,9 +316,17 @@ def test_a_place_that_cannot_be_read_or_written_is_named(tmp_path):
 
 def test_foreign_metadata_is_named_where_it_is_wrong(tmp_path):
     path = tmp_path / "net.safetensors"
-    for wrong in ("{", "[1]", "{}", '{"config": "tiny_sota", "record": {}}', '{"config": {}, "record": {}}'):
+    for wrong in (
+        "{",
+        "[1]",
+        "{}",
+        '{"config": "tiny_sota", "record": {}}',
+        '{"config": {}, "record": {}}',
+    ):
         safetensors_torch.save_file(network().state_dict(), path, {checkpoints.METADATA: wrong})
-        with pytest.raises(ValueError, match=r"net\.safetensors: damaged metadata 'splitting-analysis': "):
+        with pytest.raises(
+            ValueError, match=r"net\.safetensors: damaged metadata 'splitting-analysis': "
+        ):
             load_checkpoint(path)
     safetensors_torch.save_file(network().state_dict(), path, {"format": "pt"})
     assert same(load_checkpoint(path, TINY), network())
@@ -334,7 +359,9 @@ def test_a_damaged_file_loads_or_is_refused_but_never_fails_otherwise(tmp_path_f
         assert str(path) in str(error)  # noqa: PT017 - damage in the numbers themselves loads
 
 
-def test_an_interrupted_write_leaves_the_old_file_and_no_other_not_even_in_its_message(tmp_path, monkeypatch):
+def test_an_interrupted_write_leaves_the_old_file_and_no_other_not_even_in_its_message(
+    tmp_path, monkeypatch
+):
     path = tmp_path / "net.safetensors"
     save_checkpoint(path, network(1))
 
@@ -362,10 +389,13 @@ def test_convert_writes_safetensors_that_need_no_configuration(tmp_path, file):
     shown = run(path, averaged, "--config", config).output
     n = sum(p.numel() for p in network().parameters())
     assert (
-        shown == f"{averaged}: {len(network().state_dict())} entries, {n:,} parameters, from ema_score_fn.*\n"
+        shown == f"{averaged}: {len(network().state_dict())} entries, {n:,} parameters, from "
+        "ema_score_fn.*\n"
     )
     assert run(path, trained, "--config", config, "--online").exit_code == 0
-    assert same(load_checkpoint(averaged), network(2)) and same(load_checkpoint(trained), network(1))
+    assert same(load_checkpoint(averaged), network(2)) and same(
+        load_checkpoint(trained), network(1)
+    )
     again = tmp_path / "again.safetensors"
     assert run(averaged, again).exit_code == 0
     assert again.read_bytes() == averaged.read_bytes()
@@ -391,6 +421,9 @@ def test_convert_replaces_a_file_only_if_told_to(tmp_path, file):
 
 
 def test_the_help_of_convert_needs_no_torch():
-    code = "import sys, reports.commands.convert; print('torch' in sys.modules, 'numpy' in sys.modules)"
+    code = (
+        "import sys, reports.commands.convert; print('torch' in sys.modules, 'numpy' in "
+        "sys.modules)"
+    )
     shown = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert shown.stdout.split() == ["False", "False"]

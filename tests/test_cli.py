@@ -45,7 +45,9 @@ def test_the_list_in_a_pipe_is_a_header_and_one_undecorated_line_per_scheme(run)
     header, *lines = [line.split("\t") for line in out.splitlines()]
     assert (code, err) == (0, "")
     assert header == ["name", "model", "dynamics", "word", "nfe", "order", "source"]
-    assert [(row[0], row[1], row[2], parse(row[3]), int(row[4]), row[5], row[6]) for row in lines] == [
+    assert [
+        (row[0], row[1], row[2], parse(row[3]), int(row[4]), row[5], row[6]) for row in lines
+    ] == [
         (s.name, s.model_name, s.dynamics, s.word, s.nfe, str(s.order or ""), s.source.citation)
         for s in samplers()
     ]
@@ -58,10 +60,16 @@ def test_the_list_as_json_is_an_array_of_objects_that_holds_the_whole_catalogue(
     for row, entry in zip(json.loads(out), samplers(), strict=True):
         source = entry.source
         assert row == {
-            "name": entry.name, "model": entry.model_name, "dynamics": entry.dynamics,
-            "word": str(entry.word), "nfe": entry.nfe, "order": entry.order,
-            "source": source.citation, "place": source.place, "erratum": source.erratum,
-        }  # fmt: skip
+            "name": entry.name,
+            "model": entry.model_name,
+            "dynamics": entry.dynamics,
+            "word": str(entry.word),
+            "nfe": entry.nfe,
+            "order": entry.order,
+            "source": source.citation,
+            "place": source.place,
+            "erratum": source.erratum,
+        }
 
 
 def test_the_list_on_a_terminal_is_a_table_that_shows_words_unharmed(run, monkeypatch):
@@ -86,7 +94,9 @@ def test_a_word_too_long_for_the_terminal_is_folded_and_nothing_of_it_is_cut(run
             name, *_, word, _nfe, _order, _source = [cell.strip() for cell in line.split("│")[1:-1]]
             words += [word] if name else []
             words[-1] += "" if name else word
-    assert [word.replace(" ", "") for word in words] == [str(s.word).replace(" ", "") for s in samplers()]
+    assert [word.replace(" ", "") for word in words] == [
+        str(s.word).replace(" ", "") for s in samplers()
+    ]
 
 
 @pytest.mark.parametrize(
@@ -94,7 +104,10 @@ def test_a_word_too_long_for_the_terminal_is_folded_and_nothing_of_it_is_cut(run
     [
         (["--model", "vp"], lambda s: s.model_name == "vp"),
         (["--dynamics", "ode"], lambda s: s.dynamics == "ode"),
-        (["--model", "psld", "--dynamics", "sde"], lambda s: (s.model_name, s.dynamics) == ("psld", "sde")),
+        (
+            ["--model", "psld", "--dynamics", "sde"],
+            lambda s: (s.model_name, s.dynamics) == ("psld", "sde"),
+        ),
     ],
 )
 def test_the_list_can_be_narrowed(run, options, kept):
@@ -126,7 +139,10 @@ def test_a_mistyped_command_is_answered_with_the_nearest(run):
 
 @pytest.mark.parametrize(
     ("error", "shown"),
-    [(ValueError("a\n  ^"), "error: a\n  ^\n"), (KeyError("no scheme 'X'"), "error: no scheme 'X'\n")],
+    [
+        (ValueError("a\n  ^"), "error: a\n  ^\n"),
+        (KeyError("no scheme 'X'"), "error: no scheme 'X'\n"),
+    ],
 )
 def test_an_error_is_shown_as_it_was_worded(monkeypatch, capsys, error, shown):
     def fail(**_):
@@ -148,7 +164,9 @@ def test_debug_lets_the_error_through():
 
 
 COMMANDS = [
-    command.name or command.callback.__name__ for command in cli.app.registered_commands if command.callback
+    command.name or command.callback.__name__
+    for command in cli.app.registered_commands
+    if command.callback
 ]
 
 
@@ -174,8 +192,12 @@ def test_a_reader_that_stops_early_sees_no_traceback(arguments):
     command = f"{sys.executable} -c 'from reports.cli import main; main()' {' '.join(arguments)}"
     shown = subprocess.run(
         ["bash", "-c", f"{command} | head -n 1"],
-        cwd=ROOT, capture_output=True, text=True, check=True, timeout=60,
-    )  # fmt: skip
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=60,
+    )
     assert shown.stdout.count("\n") == 1
     assert shown.stderr == ""
 
@@ -199,17 +221,26 @@ def test_without_a_model_a_name_is_looked_up_in_psld_first_and_then_in_the_other
     ("arguments", "message"),
     [
         (("ROBOA",), "no scheme is named 'ROBOA'; did you mean ROBA or ROBAB or RBAO?"),
-        (("obab", "langevin"), "no scheme is named 'obab' in model langevin; did you mean OBABO or"),
+        (
+            ("obab", "langevin"),
+            "no scheme is named 'obab' in model langevin; did you mean OBABO or",
+        ),
         (("obabb", "psld"), "did you mean ROBAB or NOBAB or ROBA or OBABO (of langevin)"),
         (("sba",), "or, as a word: 'S B A'"),
         (("VRORV",), "or, as a word: 'B/2 A/2 O A/2 S B/2'"),
         (("R O B A",), "a name is written without spaces: ROBA = O S B A (psld sde)"),
-        (("B A O A B",), "a name is written without spaces: BAOAB = B/2 A/2 O A/2 S B/2 (langevin sde)"),
+        (
+            ("B A O A B",),
+            "a name is written without spaces: BAOAB = B/2 A/2 O A/2 S B/2 (langevin sde)",
+        ),
         (("½B",), "did you mean 'B/2'?"),
         (("S B A", "vp"), "as it stands, a word of psld ode, langevin ode"),
         (("BAOAB", "psld"), "BAOAB is no psld scheme; it belongs to langevin (sde)"),
         (("ROBA", None, "ode"), "ROBA is no ode scheme; it belongs to psld (sde)"),
-        (("Euler", "langevin"), "Euler is no langevin scheme; it belongs to psld (ode) and vp (ode)"),
+        (
+            ("Euler", "langevin"),
+            "Euler is no langevin scheme; it belongs to psld (ode) and vp (ode)",
+        ),
         (("ROBA", "edm"), "no model 'edm'; there are: psld, vp, ve, flow, langevin"),
         (("ROBA", None, "pde"), "no dynamics 'pde'; there are: ode, sde"),
         (("O S B",), "B O does not add up to the SDE's drift"),
@@ -246,11 +277,18 @@ def test_models_and_dynamics_are_known_in_upper_and_lower_case(run):
 @pytest.mark.parametrize(
     ("word", "model", "open_reading"),
     [
-        ("S E", None, True), ("S E", "vp", True), ("S E:exp", "vp", True), ("S E/2 S E/2", "langevin", True),
-        ("S B A", None, False), ("O S B A", None, False), ("S E:ddpm", "vp", False), ("Euler", None, False),
-        ("S E[1] S@1 E[1/2,1/2]", "vp", False), ("L/2 S K L/2", "vp", False),
+        ("S E", None, True),
+        ("S E", "vp", True),
+        ("S E:exp", "vp", True),
+        ("S E/2 S E/2", "langevin", True),
+        ("S B A", None, False),
+        ("O S B A", None, False),
+        ("S E:ddpm", "vp", False),
+        ("Euler", None, False),
+        ("S E[1] S@1 E[1/2,1/2]", "vp", False),
+        ("L/2 S K L/2", "vp", False),
     ],
-)  # fmt: skip
+)
 def test_a_word_of_both_dynamics_says_how_it_is_read_unless_told(run, word, model, open_reading):
     said = reading(as_scheme(word, model), None)
     assert bool(said) == open_reading
@@ -326,7 +364,16 @@ def test_lambda_s_is_refused_where_it_acts_on_nothing(run, arguments, refused):
 
 def test_a_scheme_without_lambda_s_has_one_row_beside_those_that_have_it(run):
     _, out, _ = run(
-        "gaussian", "ROBA", "EM", "--nfe", "9,10", "--spectrum", "1", "--lambda-s", "1.2,1", "--json"
+        "gaussian",
+        "ROBA",
+        "EM",
+        "--nfe",
+        "9,10",
+        "--spectrum",
+        "1",
+        "--lambda-s",
+        "1.2,1",
+        "--json",
     )
     shown = [(row["scheme"], row["nfe"], row["lambda_s"]) for row in json.loads(out)]
     assert shown[:4] == [("ROBA", 9, 1.2), ("ROBA", 9, 1), ("ROBA", 10, 1.2), ("ROBA", 10, 1)]
@@ -340,7 +387,10 @@ def test_a_scheme_without_lambda_s_has_one_row_beside_those_that_have_it(run):
             ["--spectrum", "digits"],
             "spectrum: 3 of 64 variances are 0, and a langevin run needs positive ones, v1,v2,...",
         ),
-        (["--spectrum", "1,2", "--eps", "0.001"], "--eps: a langevin run has no diffusion to stop early"),
+        (
+            ["--spectrum", "1,2", "--eps", "0.001"],
+            "--eps: a langevin run has no diffusion to stop early",
+        ),
         (["--spectrum", "1,2", "--no-denoise"], "--denoise/--no-denoise: a langevin run has no "),
         (
             ["--spectrum", "1,2", "--grid", "quadratic"],

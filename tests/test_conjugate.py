@@ -1,4 +1,6 @@
-"""Conjugate integrators: two routes to each number, the print, the engine, exact moments, DDIM, stability."""
+"""Conjugate integrators: two routes to each number, the print, the engine, exact moments, DDIM,
+stability.
+"""
 
 from __future__ import annotations
 
@@ -61,7 +63,9 @@ def apart(found: Any, expected: Any) -> float:
 
 def exact_score(process: Any) -> Any:
     def at(z: Any, tau: float) -> Any:
-        (a, b), (c, d) = ([torch.as_tensor(e) for e in row] for row in score(process, TARGET, tau)[0])
+        (a, b), (c, d) = (
+            [torch.as_tensor(e) for e in row] for row in score(process, TARGET, tau)[0]
+        )
         return torch.stack([a * z[0] + b * z[1], c * z[0] + d * z[1]])
 
     return at
@@ -70,7 +74,9 @@ def exact_score(process: Any) -> Any:
 @EVERY_PROCESS
 @pytest.mark.parametrize("word", ["S E:eps", "S E:eye", "S E:ones", "S B:ones A:eye"])
 @pytest.mark.parametrize("factor", ["lower", "upper"])
-def test_what_a_step_keeps_and_gains_is_the_same_by_two_routes_also_down_to_zero(process, word, factor):
+def test_what_a_step_keeps_and_gains_is_the_same_by_two_routes_also_down_to_zero(
+    process, word, factor
+):
     entry = replace(bent(scheme(word, "psld", "ode")), factor=factor)
     for begin, end in STRETCHES:
         by_series = exact_step(entry, process, entry.program.pieces[0], begin, end, begin)
@@ -82,7 +88,9 @@ def test_the_numbers_are_those_of_many_digits():
     entry = bent(scheme("S E:ones", "psld", "ode"))
     numbers = PROCESSES["linear"]
     with mpmath.workdps(22):
-        process = PSLD(*(mpmath.mpf(getattr(numbers, k)) for k in ("Gamma", "nu", "beta_min", "beta_max")))
+        process = PSLD(
+            *(mpmath.mpf(getattr(numbers, k)) for k in ("Gamma", "nu", "beta_min", "beta_max"))
+        )
         begin, end = mpmath.mpf(0.5), mpmath.mpf(0.4375)
         wanted = exact_step(entry, process, entry.program.pieces[0], begin, end, begin)
     for found, expected in zip(machine(entry, numbers, 0.5, 0.4375), wanted, strict=True):
@@ -100,7 +108,9 @@ def test_near_zero_the_gain_converges_like_the_root_of_the_last_time(process):
 def test_steps_of_a_grid_at_once_are_the_steps_one_by_one():
     entry, process = bent(find("CVV")), PROCESSES["linear"]
     times = [0.0, 0.2, 0.45, 0.7]
-    every, alone = (moments.run(entry, process, Gaussian(v), times) for v in (np.full(5000, 2.0), 2.0))
+    every, alone = (
+        moments.run(entry, process, Gaussian(v), times) for v in (np.full(5000, 2.0), 2.0)
+    )
     for i in range(2):
         for j in range(2):
             here = float(np.ravel(every.covariance[i][j])[0])
@@ -139,7 +149,9 @@ def test_the_order_that_is_claimed_is_the_order_that_is_observed_and_no_higher(e
     wanted: Any = np.array(marginal(process, TARGET, 0.1)[1])
     errors = []
     for steps in (200, 400):
-        law = moments.run(entry, process, TARGET, np.linspace(0, 0.9, steps + 1).tolist(), "pT", False)
+        law = moments.run(
+            entry, process, TARGET, np.linspace(0, 0.9, steps + 1).tolist(), "pT", False
+        )
         errors.append(np.abs(np.array(law.covariance) - wanted).max())
     assert abs(np.log2(errors[0] / errors[1]) - entry.order) < 0.1
 
@@ -150,7 +162,9 @@ def test_without_b_the_conjugate_step_of_vp_is_ddim_step_for_step(factor):
     bare = replace(scheme("S E:eye", "vp", "ode"), conjugate=Fraction(factor))
     z = torch.linspace(-2, 3, 5, dtype=torch.float64)[None]
     ends = [
-        engine.run(plan(s, process, times[:n], denoise=False), lambda x, tau: torch.tanh(x) * tau - x, z)[0]
+        engine.run(
+            plan(s, process, times[:n], denoise=False), lambda x, tau: torch.tanh(x) * tau - x, z
+        )[0]
         for n in (2, 3, 4, 5)
         for s in (bare, find("DDIM", "vp", "ode"))
     ]
@@ -161,17 +175,25 @@ def test_without_b_the_conjugate_step_of_vp_is_ddim_step_for_step(factor):
 
 @pytest.mark.parametrize(
     ("variance", "tau", "h", "value", "said", "stable"),
-    [(2.0, 0.1, 0.05, 1, True, True), (2.0, 0.5, 0.3, 0, False, False),
-     (2.0, 0.5, 0.05, 20, True, False), (0.01, 0.1, 0.05, -5, False, True)],
-)  # fmt: skip
+    [
+        (2.0, 0.1, 0.05, 1, True, True),
+        (2.0, 0.5, 0.3, 0, False, False),
+        (2.0, 0.5, 0.05, 20, True, False),
+        (0.01, 0.1, 0.05, -5, False, True),
+    ],
+)
 def test_the_criterion_on_the_conjugated_part_is_no_statement_on_the_step_itself(
     variance, tau, h, value, said, stable
 ):
-    """|1 + h lambda~| <= 1, lambda~ of beta w H - B, looks at A z, and cannot see A change over the step."""
+    """|1 + h lambda~| <= 1, lambda~ of beta w H - B, looks at A z, and cannot see A change over the
+    step.
+    """
     entry, process = replace(find("LDDIM-I"), conjugate=Fraction(value)), PROCESSES["constant"]
     piece = entry.program.pieces[0]
     keep, gain = (np.array(x, float) for x in exact_step(entry, process, piece, tau, tau - h, tau))
-    hessian = np.array([[float(e) for e in row] for row in score(process, Gaussian(variance), tau)[0]])
+    hessian = np.array(
+        [[float(e) for e in row] for row in score(process, Gaussian(variance), tau)[0]]
+    )
     radius = np.abs(np.linalg.eigvals(keep + gain @ hessian)).max()
     pull = process.beta(tau) * np.diag(np.array(piece.score(process.parameters), float)) @ hessian
     criterion = np.abs(1 + h * np.linalg.eigvals(pull - value * np.eye(2))).max()
@@ -186,10 +208,15 @@ def test_lambda_and_factor_come_from_the_parameters_and_leave_the_rest_to_the_pr
 
 @pytest.mark.parametrize(
     ("text", "name", "says"),
-    [("lambda=1", "RSE", "acts in conjugate steps"), ("lambda=1", "EI", "has B = 0"),
-     ("factor=left", "EI", "lower, upper"), ("lambda=x", "LDDIM-I", "lambda"),
-     ("lambda=1,lambda=2", "LDDIM-I", "twice"), ("lambda=1e9", "LDDIM-I", "beyond")],
-)  # fmt: skip
+    [
+        ("lambda=1", "RSE", "acts in conjugate steps"),
+        ("lambda=1", "EI", "has B = 0"),
+        ("factor=left", "EI", "lower, upper"),
+        ("lambda=x", "LDDIM-I", "lambda"),
+        ("lambda=1,lambda=2", "LDDIM-I", "twice"),
+        ("lambda=1e9", "LDDIM-I", "beyond"),
+    ],
+)
 def test_a_lambda_or_factor_that_does_not_act_is_refused(text, name, says):
     with pytest.raises(ValueError, match=says):
         conjugated([find(name, "psld")], text)

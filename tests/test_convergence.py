@@ -1,4 +1,6 @@
-"""Every scheme converges at the order it claims, to the limit it should: exact moments, two-sided."""
+"""Every scheme converges at the order it claims, to the limit it should: exact moments,
+two-sided.
+"""
 
 from __future__ import annotations
 
@@ -21,7 +23,9 @@ from splitting_analysis.observed import observed_order
 from splitting_analysis.schemes import LambdaS, scheme
 from tests.strategies import examples
 
-named = pytest.mark.parametrize("entry", CATALOGUE, ids=lambda s: f"{s.model_name}-{s.dynamics}-{s.name}")
+named = pytest.mark.parametrize(
+    "entry", CATALOGUE, ids=lambda s: f"{s.model_name}-{s.dynamics}-{s.name}"
+)
 TEN_TO_SEVENTY = range(10, 80, 10)
 
 
@@ -30,11 +34,22 @@ def problem(model: str, number=float) -> tuple[Diffusion, Gaussian, Any]:
     x = {
         key: number(value)
         for key, value in {
-            "one": "1", "Gamma": "0.3", "nu": "1.8", "early": "2", "late": "1", "kappa": "0.7",
+            "one": "1",
+            "Gamma": "0.3",
+            "nu": "1.8",
+            "early": "2",
+            "late": "1",
+            "kappa": "0.7",
             "friction": "0.7",
-            "variance": "0.6", "mean": "-0.8", "x": "1.3", "m": "-0.6", "xx": "0.7", "xm": "0.2", "mm": "0.9",
+            "variance": "0.6",
+            "mean": "-0.8",
+            "x": "1.3",
+            "m": "-0.6",
+            "xx": "0.7",
+            "xm": "0.2",
+            "mm": "0.9",
         }.items()
-    }  # fmt: skip
+    }
     diffusions: dict[str, Diffusion] = {
         "psld": PSLD(x["Gamma"], x["nu"], x["early"], x["late"], x["kappa"], x["one"]),
         "vp": VP(x["early"], x["late"], x["one"]),
@@ -73,7 +88,9 @@ def test_every_moment_of_every_scheme_converges_at_exactly_the_claimed_order(ent
 def test_no_random_model_contradicts_the_claimed_order(
     entry, Gamma, nu, early, late, kappa, variance, mean, grid
 ):
-    """An error that happens to vanish or change sign is inconclusive; whatever settles must agree."""
+    """An error that happens to vanish or change sign is inconclusive; whatever settles must
+    agree.
+    """
     _, _, start = problem(entry.model_name)
     diffusions: dict[str, Diffusion] = {
         "psld": PSLD(Gamma, nu, early, late, kappa),
@@ -84,7 +101,9 @@ def test_no_random_model_contradicts_the_claimed_order(
     orders = global_orders(
         entry, diffusions[entry.model_name], target, [2**k for k in range(5, 12)], 0.2, start, grid
     )
-    settled = [r for r in orders.values() if r.order is not None and r.confirms(r.order, within=0.05)]
+    settled = [
+        r for r in orders.values() if r.order is not None and r.confirms(r.order, within=0.05)
+    ]
     assert all(r.order is not None and abs(r.order - entry.order) < 0.01 for r in settled)
     assert any(result.confirms(entry.order, within=0.01) for result in settled)
     assert not any(result.verdict == "diverges" for result in orders.values())
@@ -95,7 +114,9 @@ def test_no_random_model_contradicts_the_claimed_order(
 @pytest.mark.parametrize(
     "entry", [s for s in entries("psld", "sde") if "O" in s.word.letters], ids=lambda s: s.name
 )
-def test_lambda_s_other_than_one_leaves_an_error_of_order_zero_and_converges_to_its_own_limit(entry, rule):
+def test_lambda_s_other_than_one_leaves_an_error_of_order_zero_and_converges_to_its_own_limit(
+    entry, rule
+):
     diffusion, _, start = problem("psld")
     target = Gaussian(np.array([0.6]), np.array([-0.8]))
     inexact = replace(entry, lambda_s=LambdaS(rule, Fraction(3)))
@@ -123,7 +144,9 @@ def test_the_exact_limit_of_lambda_s_one_is_the_exact_flow_itself():
 
 
 def test_an_error_is_the_scheme_minus_the_flow_with_its_sign():
-    """One Euler step of the VP probability flow, by hand: x (1 + h beta/2 (1 - 1/v)), v the variance at T."""
+    """One Euler step of the VP probability flow, by hand: x (1 + h beta/2 (1 - 1/v)), v the
+    variance at T.
+    """
     diffusion, target = VP(2.0, 2.0), Gaussian(0.6)
     errors = global_errors(find("Euler", "vp"), diffusion, target, [1], 0.3, ((1.0,), ((1.0,),)))
     v = 1 + np.exp(-2) * (0.6 - 1)
@@ -140,7 +163,8 @@ def test_a_scheme_of_two_half_steps_has_the_errors_of_twice_the_steps():
     twice = scheme("S B/2 A/4 O/2 A/4 S B/2 A/4 O/2 A/4", "langevin", "sde")
     once = find("BAOA", "langevin")
     long, short = (
-        global_errors(s, diffusion, target, n, 0.3, start) for s, n in ((twice, [4, 8]), (once, [8, 16]))
+        global_errors(s, diffusion, target, n, 0.3, start)
+        for s, n in ((twice, [4, 8]), (once, [8, 16]))
     )
     for key in long:
         assert long[key] == pytest.approx(short[key], rel=1e-10)
@@ -159,7 +183,10 @@ def test_modes_in_one_array_have_the_errors_of_each_alone():
 
 
 def test_the_slowest_entry_speaks_for_the_method():
-    one, two = observed_order([1, 2, 4], [1, 0.5, 0.25]), observed_order([1, 2, 4], [1, 0.25, 0.0625])
+    one, two = (
+        observed_order([1, 2, 4], [1, 0.5, 0.25]),
+        observed_order([1, 2, 4], [1, 0.25, 0.0625]),
+    )
     vague, bad = observed_order([1, 2], [1, 0.5]), observed_order([1, 2, 4], [1, 2, 4])
     assert slowest({"a": two, "b": one}) is one
     assert slowest({"a": one, "b": vague}) is vague

@@ -1,4 +1,6 @@
-"""Global and weak errors on scores that are not Gaussian: Gaussian targets, other rules, stored data."""
+"""Global and weak errors on scores that are not Gaussian: Gaussian targets, other rules, stored
+data.
+"""
 
 from __future__ import annotations
 
@@ -41,13 +43,22 @@ def test_a_first_order_sampler_is_of_order_one_and_of_no_other(name, start):
 
 @pytest.mark.parametrize(
     ("change", "confirmed"),
-    [({}, True), ({"low": 1.04, "high": 1.9}, True), ({"low": 0.1, "high": 0.96}, True),
-     ({"order": None}, False),
-     ({"low": 1.06, "high": 1.1}, False), ({"low": 0.9, "high": 0.94}, False),  # misses the claim
-     ({"low": 0.0}, False), ({"high": 2.0}, False),  # holds a neighbour
-     ({"claim": 2}, False), ({"claim": 0}, False)],
-)  # fmt: skip
-def test_an_order_is_confirmed_by_an_interval_with_the_claim_and_without_its_neighbours(change, confirmed):
+    [
+        ({}, True),
+        ({"low": 1.04, "high": 1.9}, True),
+        ({"low": 0.1, "high": 0.96}, True),
+        ({"order": None}, False),
+        ({"low": 1.06, "high": 1.1}, False),
+        ({"low": 0.9, "high": 0.94}, False),  # misses the claim
+        ({"low": 0.0}, False),
+        ({"high": 2.0}, False),  # holds a neighbour
+        ({"claim": 2}, False),
+        ({"claim": 0}, False),
+    ],
+)
+def test_an_order_is_confirmed_by_an_interval_with_the_claim_and_without_its_neighbours(
+    change, confirmed
+):
     row = {"order": 1.0, "claim": 1, "low": 0.97, "high": 1.04}
     assert crossval_global.is_confirmed(row | change) is confirmed
 
@@ -63,13 +74,21 @@ def test_the_signed_errors_are_projections_and_the_norms_root_mean_squares(start
     row = global_orders.order_row(find("Euler"), (16, 32), errors, 0.0)
     assert row["signed"][-1] == pytest.approx(float(errors[-1].norm()), rel=1e-14)
     assert abs(row["signed"][0]) < float(errors[0].norm())
-    assert row["norms"] == pytest.approx([float(e.square().mean().sqrt()) for e in errors], rel=1e-14)
+    assert row["norms"] == pytest.approx(
+        [float(e.square().mean().sqrt()) for e in errors], rel=1e-14
+    )
 
 
 def test_expectations_are_integrals_of_the_density():
     tau, process = 0.5, diffusions.PSLD(**weak.PARAMETERS)
-    x, m = (a.ravel() for a in np.meshgrid(np.linspace(-8, 8, 91), np.linspace(-8, 8, 91), indexing="ij"))
-    mass = np.exp(log_density(process, weak.TARGET, np.stack([x, m])[:, :, None], tau)) * (16 / 90) ** 2
+    x, m = (
+        a.ravel()
+        for a in np.meshgrid(np.linspace(-8, 8, 91), np.linspace(-8, 8, 91), indexing="ij")
+    )
+    mass = (
+        np.exp(log_density(process, weak.TARGET, np.stack([x, m])[:, :, None], tau))
+        * (16 / 90) ** 2
+    )
     found = weak.expectation(weak.observables, tau)
     np.testing.assert_allclose(found, weak.observables(x, m) @ mass, atol=1e-8)
 
@@ -107,7 +126,10 @@ def squares(tau):
     parts = zip(weak.TARGET.variances, weak.TARGET.means, strict=True)
     laws = [targets.Gaussian(float(v), float(m[0])) for v, m in parts]
     ends = [targets.marginal(process, law, tau) for law in laws]
-    return sum(float(w * (m[0] ** 2 + c[0][0])) for w, (m, c) in zip(weak.TARGET.weights, ends, strict=True))
+    return sum(
+        float(w * (m[0] ** 2 + c[0][0]))
+        for w, (m, c) in zip(weak.TARGET.weights, ends, strict=True)
+    )
 
 
 def test_a_weak_row_is_run_minus_exact_with_what_a_coarser_grid_changes(monkeypatch):
@@ -132,7 +154,11 @@ def test_a_weak_row_is_run_minus_exact_with_what_a_coarser_grid_changes(monkeypa
         assert row["signed"] == pytest.approx(ends[:, i] - exact[i], rel=1e-9)
         assert row["floor"] == pytest.approx(coarser[i], rel=1e-6) and row["floor"] > 1e-8
         found = observed_order(steps, row["signed"], row["floor"])
-        assert [row[key] for key in ("order", "low", "high")] == [found.order, found.low, found.high]
+        assert [row[key] for key in ("order", "low", "high")] == [
+            found.order,
+            found.low,
+            found.high,
+        ]
 
 
 DATA = store.stored("global")
@@ -148,10 +174,15 @@ def test_stored_weak_errors_are_those_that_the_code_gives_now():
     for (_, name), row in stored.items():
         assert row["exact"] == pytest.approx(exact[weak.NAMES.index(name)], rel=2e-6)
     for scheme in ("EM", "NOBAB"):  # on fewer points than were stored: good to 0.003
-        found = weak.run_expectation(STOCHASTIC[scheme], weak.observables, 8, points=41, nodes=4) - exact
+        found = (
+            weak.run_expectation(STOCHASTIC[scheme], weak.observables, 8, points=41, nodes=4)
+            - exact
+        )
         for name, error in zip(weak.NAMES, found, strict=True):
             row = stored[scheme, name]
-            assert row["steps"][0] == 8 and row["signed"][0] == pytest.approx(error, rel=6e-3), scheme
+            assert row["steps"][0] == 8 and row["signed"][0] == pytest.approx(error, rel=6e-3), (
+                scheme
+            )
 
 
 @pytest.mark.skipif(DATA is None, reason="no stored results")
@@ -162,7 +193,9 @@ def test_the_stored_errors_are_those_that_the_code_gives_now():
     row = next(r for r in DATA["ode"]["mixture"]["rows"] if r["scheme"] == "RSE")
     score = target.machine(torch.float64)
     grids = [runs.times_of(target.process, n) for n in (8, 16)]
-    coarse, finer = (runs.end_state(find("RSE"), target.process, score, times, z) for times in grids)
+    coarse, finer = (
+        runs.end_state(find("RSE"), target.process, score, times, z) for times in grids
+    )
     assert row["steps"][:2] == [8, 16]
     gap = float((coarse - finer).square().mean().sqrt())
     assert row["norms"][0] - row["norms"][1] <= gap <= row["norms"][0] + row["norms"][1]

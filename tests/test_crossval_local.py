@@ -1,4 +1,6 @@
-"""One step on scores that are not Gaussian: closed forms on a differentiable score against the engine."""
+"""One step on scores that are not Gaussian: closed forms on a differentiable score against the
+engine.
+"""
 
 from __future__ import annotations
 
@@ -24,7 +26,9 @@ TARGETS = {"psld": MIXTURE, "vp": VP_MIXTURE}
 def named(schemes):
     """Those of order 4 and 5 have derivatives to the fifth and sixth: seconds."""
     return [
-        pytest.param(s, id=f"{s.model_name}-{s.name}", marks=pytest.mark.heavy if s.order >= 4 else ())
+        pytest.param(
+            s, id=f"{s.model_name}-{s.name}", marks=pytest.mark.heavy if s.order >= 4 else ()
+        )
         for s in schemes
     ]
 
@@ -52,7 +56,13 @@ def test_the_differentiable_score_is_the_one_the_engine_runs_on(name):
 @pytest.mark.parametrize("name", ["mixture", "network"])
 @pytest.mark.parametrize(
     ("j", "along", "against"),
-    [(1, "", (0, "")), (0, "x", (0, "")), (0, "mx", (0, "m")), (1, "m", (0, "m")), (2, "", (1, ""))],
+    [
+        (1, "", (0, "")),
+        (0, "x", (0, "")),
+        (0, "mx", (0, "m")),
+        (1, "m", (0, "m")),
+        (2, "", (1, "")),
+    ],
 )
 def test_a_differential_is_the_slope_of_the_one_below_it(name, j, along, against):
     """Central differences at two step sizes, extrapolated, in the variable that was added last."""
@@ -97,25 +107,36 @@ def sde_found(word):
     target = TARGETS[word.model_name]
     z = local.noised(target.target, target.sde_tau, local.SEED)
     found = sde.compare(
-        (word,), *target.scores, z, target.sde_tau, target.sde_step, rotations=2,
-    )  # fmt: skip
+        (word,),
+        *target.scores,
+        z,
+        target.sde_tau,
+        target.sde_step,
+        rotations=2,
+    )
     return found[word.name]
 
 
 QUICK = ("SSCS", "ROBAB")
 NOISY = [
-    pytest.param(s, id=f"{s.model_name}-{s.name}",
-                 marks=pytest.mark.heavy if s.model_name == "psld" and s.name not in QUICK else ())
+    pytest.param(
+        s,
+        id=f"{s.model_name}-{s.name}",
+        marks=pytest.mark.heavy if s.model_name == "psld" and s.name not in QUICK else (),
+    )
     for s in (*entries("psld", "sde"), *entries("vp", "sde"))
-]  # fmt: skip
-"""Of PSLD by default two, with all that a word can hold: exact pieces, reuse, a score at the step's end."""
+]
+"""Of PSLD by default two, with all that a word can hold: exact pieces, reuse, a score at the step's
+end.
+"""
 
 
 @pytest.mark.share(2)
 @pytest.mark.parametrize("word", NOISY)
 def test_every_sde_word_errs_on_a_mixture_as_its_closed_forms_say(word):
     for kind, c in sde_found(word).items():
-        if word.name == "SSCS" and kind == "second moments":  # symmetric about its score: no h^2 term
+        # symmetric about its score: no h^2 term
+        if word.name == "SSCS" and kind == "second moments":
             assert c.predicted == 0 and c.measured < 1e-6 and 0 < c.standard_error < 1e-6
             continue
         assert c.predicted > 1
@@ -125,9 +146,14 @@ def test_every_sde_word_errs_on_a_mixture_as_its_closed_forms_say(word):
 def test_a_weak_error_measured_at_a_step_of_no_use_does_not_pass():
     """The comparison is no tautology: at a large step the higher powers show."""
     c = sde.compare(
-        (find("ROBA"),), *MIXTURE.scores,
-        local.noised(MIXTURE.target, 0.4, local.SEED), 0.4, 0.05, 1, 1,
-    )["ROBA"]  # fmt: skip
+        (find("ROBA"),),
+        *MIXTURE.scores,
+        local.noised(MIXTURE.target, 0.4, local.SEED),
+        0.4,
+        0.05,
+        1,
+        1,
+    )["ROBA"]
     assert all(found.difference > 0.05 for found in c.values())
 
 
@@ -169,7 +195,9 @@ def test_a_standard_error_is_the_spread_of_the_ratio_over_rotations():
         mean = sum(along) / rotations
         spread = math.sqrt(sum((a - mean) ** 2 for a in along) / (rotations - 1) / rotations)
         assert found[kind].standard_error == pytest.approx(spread, rel=1e-6) and spread > 1e-7, kind
-    assert all(math.isnan(c.standard_error) for c in sde.compare((word,), *args, 0.05, 1, 1)["EM"].values())
+    assert all(
+        math.isnan(c.standard_error) for c in sde.compare((word,), *args, 0.05, 1, 1)["EM"].values()
+    )
 
 
 @pytest.mark.parametrize("levels", [3, 4, 5])
@@ -182,7 +210,9 @@ def test_an_extrapolation_says_how_far_it_may_be_off(levels):
 
 
 def test_an_extrapolation_is_not_taken_in_by_round_off_that_repeats():
-    """Two fine values, the same to the last bit but wrong, look settled to whoever asks only them."""
+    """Two fine values, the same to the last bit but wrong, look settled to whoever asks only
+    them.
+    """
     values = {2.0**-k: torch.tensor([math.exp(2.0**-k)], dtype=torch.float64) for k in range(10)}
     values[2.0**-8] = values[2.0**-9] = torch.tensor([0.9999], dtype=torch.float64)
     found = ode.extrapolated(lambda h: values[h], 1.0, 10)
@@ -209,14 +239,18 @@ def test_ode_words_err_on_a_network_as_their_closed_forms_say(network, name):
 def test_the_closed_form_tells_the_conditioning_time_of_the_second_score(network):
     """RVV with S for S@1 has another leading error by far more than the comparison's tolerance."""
     z = local.noised(network.target, 0.4, 2)
-    made = [ode.leading_term(s, network.target.process, network.target.smooth, z, 0.4)[1]
-            for s in (find("RVV"), scheme("S B/2 A S B/2"))]  # fmt: skip
+    made = [
+        ode.leading_term(s, network.target.process, network.target.smooth, z, 0.4)[1]
+        for s in (find("RVV"), scheme("S B/2 A S B/2"))
+    ]
     assert float((made[1] - made[0]).norm()) > 0.1 * float(made[0].norm())
 
 
 def test_normals_in_orthogonal_pairs_have_the_moments_of_a_normal_law_to_degree_three():
     rows = sde.orthogonal_normals(6, 3)
-    torch.testing.assert_close(rows.mean(0), torch.zeros(6, dtype=torch.float64), rtol=0, atol=1e-12)
+    torch.testing.assert_close(
+        rows.mean(0), torch.zeros(6, dtype=torch.float64), rtol=0, atol=1e-12
+    )
     torch.testing.assert_close(rows.T @ rows / len(rows), torch.eye(6, dtype=torch.float64))
     cubes = torch.einsum("bi,bj,bk->ijk", rows, rows, rows)
     assert float(cubes.abs().max()) < 1e-10
@@ -235,7 +269,9 @@ def test_the_normals_made_from_a_path_are_independent_and_of_unit_variance(word)
 
 
 def test_the_reference_converges_to_the_path_that_many_euler_maruyama_steps_approach():
-    """Another route to the same solution: the path refined by a Brownian bridge of its own normals."""
+    """Another route to the same solution: the path refined by a Brownian bridge of its own
+    normals.
+    """
     process, tau, h = MIXTURE.target.process, 0.4, 1e-2
     z = local.noised(MIXTURE.target, tau, 1)
     model = model_of("psld", "sde")
@@ -252,7 +288,11 @@ def test_the_reference_converges_to_the_path_that_many_euler_maruyama_steps_appr
             at = tau - i * part
             # d/du of the path's two functions over [0, 1]: u, and sqrt(3) (u^2 - u)
             a, b = (x * path[:, k, 0] + math.sqrt(3) * (x * x - x) * path[:, k, 1] for x in u)
-            kick = (process.beta(at - part / 2) * strength).sqrt()[:, None, None] * math.sqrt(width) * (b - a)
+            kick = (
+                (process.beta(at - part / 2) * strength).sqrt()[:, None, None]
+                * math.sqrt(width)
+                * (b - a)
+            )
             state = state + part * field(state, torch.tensor(at, dtype=torch.float64)) + kick
         distances.append(float((state - found).norm()))
     moved = float((found - z).norm())
@@ -306,9 +346,14 @@ def test_noise_in_one_direction_errs_as_its_closed_forms_say():
 
 
 def full_size():
-    """The score of the released CIFAR-10 architecture, differentiable and for the engine, and a state."""
+    """The score of the released CIFAR-10 architecture, differentiable and for the engine, and a
+    state.
+    """
     network = gpu_parity.fill_by_rule(ncsnpp("cifar10_sota")).double()
-    score, machine = scores.network_score(network, PSLD()), NetworkScore(network, PSLD(), torch.float64)
+    score, machine = (
+        scores.network_score(network, PSLD()),
+        NetworkScore(network, PSLD(), torch.float64),
+    )
     generator = torch.Generator().manual_seed(0)
     return score, machine, torch.randn(2, 1, 3, 32, 32, generator=generator, dtype=torch.float64)
 
@@ -323,11 +368,13 @@ def test_one_step_on_the_released_cifar_10_network_errs_as_its_closed_form_says(
 
 @pytest.mark.heavy
 def test_one_noisy_step_on_the_released_cifar_10_network_errs_as_its_closed_forms_say():
-    """Noise in one direction of its 3,072: all of them would take days. Beside so little noise the next power
-    of h in the drift counts at 1e-6 already."""
+    """Noise in one direction of its 3,072: all of them would take days. Beside so little noise the
+    next power of h in the drift counts at 1e-6 already."""
     score, machine, z = full_size()
     schemes = (find("EM"), find("ROBA"))
-    found = sde.compare(schemes, PSLD(), machine, score, z, 0.5, 2e-8, 1, 1, directions(1, (3, 32, 32)))
+    found = sde.compare(
+        schemes, PSLD(), machine, score, z, 0.5, 2e-8, 1, 1, directions(1, (3, 32, 32))
+    )
     for name, kinds in found.items():
         for kind, c in kinds.items():
             assert c.difference < 0.01, (name, kind, c)

@@ -1,4 +1,6 @@
-"""What score reuse assumes: the change of the score under B, and predicted differences, on a mixture."""
+"""What score reuse assumes: the change of the score under B, and predicted differences, on a
+mixture.
+"""
 
 from __future__ import annotations
 
@@ -13,7 +15,9 @@ from reports.pages.settings import QUICK
 from splitting_analysis.catalogue import find
 from splitting_analysis.weak import local_error
 
-pytestmark = pytest.mark.filterwarnings("ignore:`torch.jit.script` is deprecated:DeprecationWarning")
+pytestmark = pytest.mark.filterwarnings(
+    "ignore:`torch.jit.script` is deprecated:DeprecationWarning"
+)
 
 MEANS = torch.tensor([[0.5, -0.8], [-0.4, 0.9], [0.1, 0.2]], dtype=torch.float64)
 TARGET = targets.exact_target("tiny", processes.PSLD(Gamma=0.3, nu=4.3), MEANS, 0.3)
@@ -31,7 +35,9 @@ def test_the_kick_is_the_engines_b():
 
 
 def test_the_change_of_the_score_halves_with_the_step():
-    coarse, fine = (reuse.changes(TARGET, steps, cut=0.2, samples=1)[-steps // 4] for steps in (40, 80))
+    coarse, fine = (
+        reuse.changes(TARGET, steps, cut=0.2, samples=1)[-steps // 4] for steps in (40, 80)
+    )
     assert coarse["tau"] == pytest.approx(fine["tau"])
     for part in ("x", "m"):
         assert 1.8 < coarse[part] / fine[part] < 2.2

@@ -85,7 +85,10 @@ def test_truncation_is_the_distance_from_the_exact_flow(monkeypatch):
     # float32 never rounds as much as these runs err; bfloat16 does where the two lines meet
     assert found["float32_crossing"] is None and found["truncation"][-1] > 10 * found["float32"][-1]
     where = np.log(found["bfloat16_crossing"])
-    lines = [np.interp(where, np.log(found["steps"]), np.log(found[k])) for k in ("truncation", "bfloat16")]
+    lines = [
+        np.interp(where, np.log(found["steps"]), np.log(found[k]))
+        for k in ("truncation", "bfloat16")
+    ]
     assert lines[0] == pytest.approx(lines[1], abs=1e-9)
 
 
@@ -114,7 +117,9 @@ def test_the_page_gives_the_smallest_useful_step_or_says_that_it_is_smaller():
             for dtype in ("float32", "bfloat16"):
                 crossing, most = row[f"{dtype}_crossing"], row["steps"][-1]
                 if crossing is None:
-                    assert shown[f"{dtype}_steps"] == f"> {most}" and shown[f"{dtype}_h"][:2] == "< "
+                    assert (
+                        shown[f"{dtype}_steps"] == f"> {most}" and shown[f"{dtype}_h"][:2] == "< "
+                    )
                 elif crossing:
                     assert shown[f"{dtype}_h"] == found["span"] / crossing and crossing <= most
                 else:

@@ -44,11 +44,15 @@ def test_a_path_on_half_as_many_intervals_is_the_same_path():
 
 
 OFTEN = ("EM",)
-"""Run by default: the cheapest. One step of every kind of word is compared with its closed form elsewhere."""
+"""Run by default: the cheapest. One step of every kind of word is compared with its closed form
+elsewhere.
+"""
 
 
 REFERENCES: dict[int, torch.Tensor] = {}
-"""Exact ends by the number of intervals of their path: each is computed once, as it takes seconds."""
+"""Exact ends by the number of intervals of their path: each is computed once, as it takes
+seconds.
+"""
 solve = sde.reference
 
 
@@ -76,9 +80,11 @@ def found(name):
 
 @pytest.mark.parametrize(
     "name",
-    [pytest.param(s.name, marks=() if s.name in OFTEN else pytest.mark.heavy)
-     for s in entries("psld", "sde")],
-)  # fmt: skip
+    [
+        pytest.param(s.name, marks=() if s.name in OFTEN else pytest.mark.heavy)
+        for s in entries("psld", "sde")
+    ],
+)
 def test_every_stochastic_sampler_is_of_strong_order_one_and_of_no_other(name):
     row = found(name)
     assert row["claim"] == 1
@@ -86,12 +92,18 @@ def test_every_stochastic_sampler_is_of_strong_order_one_and_of_no_other(name):
 
 
 def test_a_row_goes_from_the_last_number_of_steps_but_two_with_the_jackknifes_error():
-    z, path = runs.starts(TARGET, SAMPLES), strong_orders.fine_path(TARGET.shape, SAMPLES, runs.SEED, FINE)
+    z, path = (
+        runs.starts(TARGET, SAMPLES),
+        strong_orders.fine_path(TARGET.shape, SAMPLES, runs.SEED, FINE),
+    )
     process, machine = TARGET.process, TARGET.machine(torch.float64)
     row = found("EM")
     exact = REFERENCES[FINE]
     with torch.no_grad():
-        ends = [strong_orders.end_on_path(find("EM"), process, machine, z, path, n, runs.CUT) for n in STEPS]
+        ends = [
+            strong_orders.end_on_path(find("EM"), process, machine, z, path, n, runs.CUT)
+            for n in STEPS
+        ]
     squares = np.array([(end - exact).square().mean((0, 2)).numpy() for end in ends])
     assert row["norms"] == pytest.approx(np.sqrt(squares.mean(1)), rel=1e-9)
 
@@ -109,11 +121,14 @@ def test_a_claim_half_an_order_off_or_an_order_that_is_not_sure_is_not_confirmed
     assert crossval_global.is_confirmed_strong(row)
     assert crossval_global.is_confirmed_strong({"order": 0.86, "claim": 1, "standard_error": 0.02})
     for change in (
-        {"claim": 0.5}, {"claim": 1.5},
-        {"order": 1.2}, {"order": 0.8},  # misses the claim, though no order 1/2 away is in reach
+        {"claim": 0.5},
+        {"claim": 1.5},
+        {"order": 1.2},
+        {"order": 0.8},  # misses the claim, though no order 1/2 away is in reach
         {"standard_error": 0.2},
-        {"order": 1.1, "standard_error": 0.14}, {"order": 0.9, "standard_error": 0.14},
-    ):  # fmt: skip
+        {"order": 1.1, "standard_error": 0.14},
+        {"order": 0.9, "standard_error": 0.14},
+    ):
         assert not crossval_global.is_confirmed_strong(row | change)
 
 
@@ -123,7 +138,9 @@ def test_too_much_position_noise_leaves_no_order():
     machine, span = target.machine(torch.float64), target.process.T - runs.CUT
     plain = replace(find("ROBA"), lambda_s=LambdaS(value=Fraction(1)))
     with torch.no_grad():
-        exact = sde.reference(target.process, plain.model, target.smooth, z, target.process.T, span, path)
+        exact = sde.reference(
+            target.process, plain.model, target.smooth, z, target.process.T, span, path
+        )
 
     def ratio(scheme):
         coarse, fine = (

@@ -50,25 +50,34 @@ def patches():
     return load_images("patches")
 
 
-def test_patches_are_those_of_left_halves_and_those_held_out_of_right_ones_and_each_has_a_mirror_image(
+def test_patches_are_of_left_halves_those_held_out_of_right_ones_and_each_has_a_mirror_image(
     patches,
 ):
-    """Each by its place: rows, then columns, at a stride; a photograph, then its mirrored patches."""
+    """Each by its place: rows, then columns, at a stride; a photograph, then its mirrored
+    patches.
+    """
     for part, first, stride in zip(patches.split(), (0, 320), (5, 16), strict=True):
-        corners = [(i, j) for i in range(0, 427 - 31, stride) for j in range(first, first + 289, stride)]
+        corners = [
+            (i, j) for i in range(0, 427 - 31, stride) for j in range(first, first + 289, stride)
+        ]
         assert len(part) == 4 * len(corners)
         for k, name in enumerate(("china.jpg", "flower.jpg")):
             photograph = load_sample_image(name)
             for at in (0, 1, len(corners) // 2, len(corners) - 1):
                 i, j = corners[at]
                 patch = (photograph[i : i + 32, j : j + 32] / 127.5 - 1).transpose(2, 0, 1)
-                plain, mirrored = part[2 * k * len(corners) + at], part[(2 * k + 1) * len(corners) + at]
+                plain, mirrored = (
+                    part[2 * k * len(corners) + at],
+                    part[(2 * k + 1) * len(corners) + at],
+                )
                 assert np.allclose(plain.numpy(), patch, atol=1e-6)
                 assert np.allclose(mirrored.numpy(), patch[:, :, ::-1], atol=1e-6)
 
 
 def test_the_power_of_the_patches_falls_like_that_of_natural_images(patches):
-    """Like k^-2, averaged over directions; the window keeps the edges of a patch from adding to it."""
+    """Like k^-2, averaged over directions; the window keeps the edges of a patch from adding to
+    it.
+    """
     window = np.outer(np.hanning(32), np.hanning(32))
     k = np.hypot(*np.meshgrid(np.fft.fftfreq(32, 1 / 32), np.fft.fftfreq(32, 1 / 32))).round()
     for part in patches.split():
@@ -123,7 +132,10 @@ def test_two_sets_have_one_digest_only_if_every_pixel_is_the_same():
     other = digits().pixels.clone()
     other[5, 0, 3, 3] += 1e-6
     assert digits().digest == Images("another name", digits().pixels.clone()).digest
-    assert digits().digest not in (Images("", other).digest, Images("", other.reshape(1797, 1, 4, 16)).digest)
+    assert digits().digest not in (
+        Images("", other).digest,
+        Images("", other.reshape(1797, 1, 4, 16)).digest,
+    )
 
 
 @pytest.mark.parametrize(
@@ -168,7 +180,9 @@ def test_pictures_of_several_sizes_damaged_ones_and_none_are_refused(tmp_path):
 )
 def test_pictures_of_more_than_8_bits_are_refused_rather_than_cut_to_white(tmp_path, levels, mode):
     Image.fromarray(levels).save(tmp_path / "deep.png", format="PNG" if mode == "I;16" else "TIFF")
-    with pytest.raises(ValueError, match=rf"deep\.png: a picture of mode {mode}; it takes one of 8 bits"):
+    with pytest.raises(
+        ValueError, match=rf"deep\.png: a picture of mode {mode}; it takes one of 8 bits"
+    ):
         load_images(tmp_path)
 
 

@@ -27,14 +27,23 @@ SYMBOL = re.compile(
 def test_the_legend_explains_every_symbol_that_occurs_and_no_other(scheme):
     order = None if scheme.word.is_runge_kutta or scheme.model_name != "psld" else 2
     text = derivation.formulas(
-        scheme.name, scheme.model_name, scheme.dynamics, order, None, "text", None, say=lambda _: None
+        scheme.name,
+        scheme.model_name,
+        scheme.dynamics,
+        order,
+        None,
+        "text",
+        None,
+        say=lambda _: None,
     )
     body, _, legend = text.partition("\nerror = ")
     shown = [match.groups() for line in body.splitlines() if (match := FORMULA.fullmatch(line))]
     found = {symbol for _, formula in shown for symbol in SYMBOL.findall(formula)}
     rest = "".join(SYMBOL.sub("", formula) for _, formula in shown)
     assert set(rest) <= set("0123456789⁰¹²³⁴⁵⁶⁷⁸⁹ +−/()[],·")
-    explained = [s for line in legend.splitlines()[1:] for s in line.strip().partition(": ")[0].split(", ")]
+    explained = [
+        s for line in legend.splitlines()[1:] for s in line.strip().partition(": ")[0].split(", ")
+    ]
     assert len(explained) == len(set(explained))
     keys = {key for key, _ in shown}
     assert set(explained) == found | keys
@@ -47,21 +56,58 @@ def test_the_legend_of_a_runge_kutta_word_says_what_f_and_z_are(run):  # noqa: F
     assert "  f: the full drift, dz/dt = f(z)" in out
 
 
-SCORES = {"psld": ["--score-x=-x", "--score-m=-m"], "vp": ["--score-x=-x"], "langevin": ["--score-x=-q"]}
+SCORES = {
+    "psld": ["--score-x=-x", "--score-m=-m"],
+    "vp": ["--score-x=-x"],
+    "langevin": ["--score-x=-q"],
+}
 PLACE = {"psld": "x=1,m=1,t=0.5", "vp": "x=1,t=0.5", "langevin": "q=1,p=1"}
 UNPHYSICAL = [
-    *(("ROBA", v) for v in (
-        "Gamma=-1", "nu=-0.1", "M=-1", "M=0", "beta=-1", "beta=0", "beta_min=-1,beta_max=1", "T=0", "T=-1",
-        "beta_min=0,beta_max=0", "beta_min=1,beta_max=-1", "lambda_s=-1", "Gamma=4.01", "Gamma=0,nu=0",
-        "beta=nan", "beta=inf", "M=nan", "lambda_s=inf", "T=1e-300", "Gamma=-1e-300",
-        "Gamma=1e150", "nu=1e200", "nu=1e300", "beta=1e300", "M=1e-320", "M=1e300", "nu=1e-300,Gamma=0",
-        "lambda_s=1e300", "beta_min=0,beta_max=1e308",
-    )),
-    ("RK45", "Gamma=1e150"), ("RK45", "beta=1e300"), ("RSE", "M=0"), ("RSE", "nu=1e200"),
-    ("EM/vp", "beta=0"), ("EM/vp", "beta=-3"), ("EM/vp", "beta_min=-1,beta_max=2"), ("EM/vp", "beta=1e300"),
+    *(
+        ("ROBA", v)
+        for v in (
+            "Gamma=-1",
+            "nu=-0.1",
+            "M=-1",
+            "M=0",
+            "beta=-1",
+            "beta=0",
+            "beta_min=-1,beta_max=1",
+            "T=0",
+            "T=-1",
+            "beta_min=0,beta_max=0",
+            "beta_min=1,beta_max=-1",
+            "lambda_s=-1",
+            "Gamma=4.01",
+            "Gamma=0,nu=0",
+            "beta=nan",
+            "beta=inf",
+            "M=nan",
+            "lambda_s=inf",
+            "T=1e-300",
+            "Gamma=-1e-300",
+            "Gamma=1e150",
+            "nu=1e200",
+            "nu=1e300",
+            "beta=1e300",
+            "M=1e-320",
+            "M=1e300",
+            "nu=1e-300,Gamma=0",
+            "lambda_s=1e300",
+            "beta_min=0,beta_max=1e308",
+        )
+    ),
+    ("RK45", "Gamma=1e150"),
+    ("RK45", "beta=1e300"),
+    ("RSE", "M=0"),
+    ("RSE", "nu=1e200"),
+    ("EM/vp", "beta=0"),
+    ("EM/vp", "beta=-3"),
+    ("EM/vp", "beta_min=-1,beta_max=2"),
+    ("EM/vp", "beta=1e300"),
     *(("BAOAB", v) for v in ("gamma=-1", "gamma=nan", "gamma=-inf", "gamma=-1e-9")),
     ("EM/langevin", "gamma=1e300"),
-]  # fmt: skip
+]
 
 
 @pytest.mark.share(3)
@@ -92,7 +138,10 @@ def test_a_rate_of_zero_is_refused_only_where_the_error_divides_by_it(run):  # n
 @pytest.mark.parametrize(
     ("score", "said"),
     [
-        ("exp(800*x)", "the score sx = exp(800*x) overflows: it lies outside float64 at Gamma = 0.01"),
+        (
+            "exp(800*x)",
+            "the score sx = exp(800*x) overflows: it lies outside float64 at Gamma = 0.01",
+        ),
         ("x*1e308*10", "overflows: it lies outside float64"),
         ("exp(exp(exp(9*x)))", "overflows: it lies outside float64"),
         ("sin(1e300*x)", "the derivative of the score sx by x, x overflows"),
@@ -104,7 +153,9 @@ def test_a_rate_of_zero_is_refused_only_where_the_error_divides_by_it(run):  # n
 )
 @pytest.mark.parametrize("name", ["ROBA", "RK45"])
 def test_a_score_without_a_finite_value_is_one_sentence_that_names_it(run, name, score, said):  # noqa: F811
-    code, out, err = run("derive", name, f"--score-x={score}", "--score-m=-m", "--at", PLACE["psld"])
+    code, out, err = run(
+        "derive", name, f"--score-x={score}", "--score-m=-m", "--at", PLACE["psld"]
+    )
     assert (code, out) == (2, "") and err.startswith("error: ") and err.count("\n") == 1
     if name == "RK45" and "derivative" in said:
         said = "the derivative of the drift of x by "
@@ -118,7 +169,10 @@ def test_a_score_whose_derivatives_grow_is_refused_before_they_take_minutes(run,
     monkeypatch.setattr(points, "MAX_SIZE", 100)
     code, out, err = run(*asked)
     assert (code, out) == (2, "")
-    assert "the derivative of the score sx by x has over 100 terms and is not differentiated further" in err
+    assert (
+        "the derivative of the score sx by x has over 100 terms and is not differentiated further"
+        in err
+    )
 
 
 def test_functions_within_functions_are_refused_before_they_take_long():
@@ -133,12 +187,52 @@ def test_functions_within_functions_are_refused_before_they_take_long():
 
 def test_hostile_options_end_in_numbers_or_in_one_message(run):  # noqa: F811
     draw = random.Random(20240211)
-    keys = ["Gamma", "nu", "M", "beta", "beta_min", "beta_max", "T", "lambda_s", "x", "m", "t", "tau", "q"]
-    values = ["0", "1", "-1", "1e-320", "1e308", "-1e308", "nan", "inf", "1e160", "0.5", "1e-200", ""]
-    scores = ["-x", "1/x", "log(x)", "exp(x)", "x**64", "x**-64", "sqrt(m)", "x/m", "9**9**9", "x*1e300"]
+    keys = [
+        "Gamma",
+        "nu",
+        "M",
+        "beta",
+        "beta_min",
+        "beta_max",
+        "T",
+        "lambda_s",
+        "x",
+        "m",
+        "t",
+        "tau",
+        "q",
+    ]
+    values = [
+        "0",
+        "1",
+        "-1",
+        "1e-320",
+        "1e308",
+        "-1e308",
+        "nan",
+        "inf",
+        "1e160",
+        "0.5",
+        "1e-200",
+        "",
+    ]
+    scores = [
+        "-x",
+        "1/x",
+        "log(x)",
+        "exp(x)",
+        "x**64",
+        "x**-64",
+        "sqrt(m)",
+        "x/m",
+        "9**9**9",
+        "x*1e300",
+    ]
     codes = []
     for _ in range(18):
-        at = ",".join(f"{draw.choice(keys)}={draw.choice(values)}" for _ in range(draw.randint(0, 2)))
+        at = ",".join(
+            f"{draw.choice(keys)}={draw.choice(values)}" for _ in range(draw.randint(0, 2))
+        )
         at = ",".join(part for part in ("x=1,m=1,t=0.5" if draw.random() < 0.9 else "", at) if part)
         name, score = draw.choice(["ROBA", "RSE", "EM"]), draw.choice(scores)
         code, out, err = run("derive", name, f"--score-x={score}", "--score-m=-m", "--at", at)
@@ -146,13 +240,17 @@ def test_hostile_options_end_in_numbers_or_in_one_message(run):  # noqa: F811
         assert (code == 2) == err.startswith("error: ") and "fault" not in err
         if code == 0:
             numbers = json.loads(out, parse_constant=pytest.fail)
-            assert all(math.isfinite(v) for k, row in numbers.items() if k[0] == "h" for v in row.values())
+            assert all(
+                math.isfinite(v) for k, row in numbers.items() if k[0] == "h" for v in row.values()
+            )
     assert set(codes) == {0, 2}
 
 
 @pytest.mark.parametrize(("key", "limit"), SECONDS.items(), ids=str)
 def test_an_order_that_takes_long_says_how_long_and_is_derived_only_when_confirmed(key, limit):
-    scheme = next(s for s in CATALOGUE if (s.model_name, s.dynamics) == key and not s.word.is_runge_kutta)
+    scheme = next(
+        s for s in CATALOGUE if (s.model_name, s.dynamics) == key and not s.word.is_runge_kutta
+    )
     quick = limit[0]
     check_order(quick, [scheme], long=False)
     for order in (0, -1, quick + BEYOND + 1):
@@ -160,7 +258,9 @@ def test_an_order_that_takes_long_says_how_long_and_is_derived_only_when_confirm
             check_order(order, [scheme], long=True)
     if scheme.model.time_dependent and quick == 8:
         return  # no further derivatives of beta
-    with pytest.raises(ValueError, match=rf"take about \d+ minutes?.*--order {quick} takes seconds, --long"):
+    with pytest.raises(
+        ValueError, match=rf"take about \d+ minutes?.*--order {quick} takes seconds, --long"
+    ):
         check_order(quick + 1, [scheme], long=False)
     check_order(quick + 1, [scheme], long=True)
 
@@ -174,8 +274,14 @@ def test_a_difference_is_as_long_as_the_longer_of_its_two(run):  # noqa: F811
 
 
 def test_the_leading_term_is_printed_whatever_is_asked(run):  # noqa: F811
-    """BAOAB and ABOBA are of weak order 2: their errors, and the difference of the two, lead with h^3."""
-    for asked in (["BAOAB"], ["BAOAB", "--order", "1"], ["BAOAB", "--minus", "ABOBA", "--order", "2"]):
+    """BAOAB and ABOBA are of weak order 2: their errors, and the difference of the two, lead with
+    h^3.
+    """
+    for asked in (
+        ["BAOAB"],
+        ["BAOAB", "--order", "1"],
+        ["BAOAB", "--minus", "ABOBA", "--order", "2"],
+    ):
         code, out, _ = run("derive", *asked)
         assert code == 0
         assert "coefficient of h^3:" in out and "h^1: 0" in out and "h^2: 0" in out
@@ -192,8 +298,10 @@ def test_an_order_lost_to_rounded_fractions_is_explained(run):  # noqa: F811
     assert code == 0 and "\norder: 2 (4 up to coefficients below 1e-" in out
 
 
-@pytest.mark.parametrize("text", ["1e99999999", "1e400", "1e-400", "1e300", "1e30000", "9" * 5000, "1_0",
-                                  "1e7", "1e-7", "-1"])  # fmt: skip
+@pytest.mark.parametrize(
+    "text",
+    ["1e99999999", "1e400", "1e-400", "1e300", "1e30000", "9" * 5000, "1_0", "1e7", "1e-7", "-1"],
+)
 def test_lambda_s_out_of_range_or_too_long_is_refused_in_one_bounded_sentence(text: str) -> None:
     with pytest.raises(ValueError, match=r"^--lambda-s.{1,250}$"):
         formulas("ROBA", None, None, None, None, "text", text)

@@ -1,4 +1,6 @@
-"""The forward processes: closed forms against matrix exponentials, released code and high precision."""
+"""The forward processes: closed forms against matrix exponentials, released code and high
+precision.
+"""
 
 from __future__ import annotations
 
@@ -33,7 +35,9 @@ times = st.floats(1e-8, 1.0)
 
 @st.composite
 def pslds(draw: st.DrawFn) -> PSLD:
-    """Any process of the family, CLD (Gamma = 0) and point masses of momentum (kappa = 0) included."""
+    """Any process of the family, CLD (Gamma = 0) and point masses of momentum (kappa = 0)
+    included.
+    """
     gamma = draw(st.sampled_from([0.0, 0.01, 0.3, 2.0]))
     nu = draw(st.sampled_from([0.0, 4 + gamma, 3 * gamma])) if gamma else draw(st.floats(0.5, 6.0))
     return PSLD(gamma, nu, draw(rates), draw(rates), draw(st.sampled_from([0.0, 0.04, 1.0])))
@@ -48,7 +52,9 @@ def drift_matrix(process: PSLD) -> np.ndarray:
 @given(pslds(), times)
 def test_the_transition_matrix_is_the_exponential_of_the_drift(process, tau):
     b = scipy.integrate.quad(process.beta, 0, tau)[0]
-    assert np.allclose(transition(process, tau), scipy.linalg.expm(b / 2 * drift_matrix(process)), atol=1e-12)
+    assert np.allclose(
+        transition(process, tau), scipy.linalg.expm(b / 2 * drift_matrix(process)), atol=1e-12
+    )
 
 
 @given(pslds(), times, times)
@@ -107,7 +113,9 @@ def test_the_clock_of_a_tiny_step_keeps_every_digit():
 def test_the_symbolic_transition_solves_the_mean_equation():
     tau = sympy.Symbol("tau", positive=True)
     gamma, nu = sympy.Rational(1, 3), sympy.Rational(5, 2)
-    process = PSLD(gamma, nu, sympy.Integer(2), sympy.Integer(7), sympy.Integer(0), sympy.Integer(1))
+    process = PSLD(
+        gamma, nu, sympy.Integer(2), sympy.Integer(7), sympy.Integer(0), sympy.Integer(1)
+    )
     drift = sympy.Matrix([[-gamma, 1 / process.M], [-1, -nu]]) * process.beta(tau) / 2
     flow = sympy.Matrix(transition(process, tau))
     assert (flow.diff(tau) - drift * flow).applyfunc(sympy.simplify).is_zero_matrix
@@ -130,7 +138,11 @@ def test_transition_and_covariance_are_those_of_the_released_code():
         for row in case["t"]:
             for start in row["init"]:
                 process = PSLD(
-                    case["gamma"], case["nu"], case["beta_min"], case["beta_max"], start["mm_0"] / case["m"]
+                    case["gamma"],
+                    case["nu"],
+                    case["beta_min"],
+                    case["beta_max"],
+                    start["mm_0"] / case["m"],
                 )
                 assert pytest.approx(case["m"]) == process.M and process.stationary[1] == process.M
                 assert process.beta(row["t"]) == row["beta_t"]
@@ -154,11 +166,17 @@ def test_the_letter_e_is_the_reverse_drift_of_the_released_code():
         for row in case["t"]:
             beta = process.beta(row["t"])
             z = np.linalg.solve(beta / 2 * drift_matrix(process), row["sde"]["drift"])
-            assert np.allclose(row["sde"]["diffusion"], np.sqrt(beta * np.array([p.Gamma, p.M * p.nu])))
+            assert np.allclose(
+                row["sde"]["diffusion"], np.sqrt(beta * np.array([p.Gamma, p.M * p.nu]))
+            )
             parts = {d: model_of("psld", d).drift for d in ("sde", "ode")}
             for call in ("arg_t", "fwd_t"):
-                drifts = {d: row[f"reverse_sde_{call}|pf={d == 'ode'}|nocast"]["drift"] for d in parts}
-                reverse = {d: beta * np.array(part.linear(p), float) @ z for d, part in parts.items()}
+                drifts = {
+                    d: row[f"reverse_sde_{call}|pf={d == 'ode'}|nocast"]["drift"] for d in parts
+                }
+                reverse = {
+                    d: beta * np.array(part.linear(p), float) @ z for d, part in parts.items()
+                }
                 assert np.allclose(reverse["ode"], -np.array(row["sde"]["drift"]))
                 score = (drifts["sde"] - reverse["sde"]) / (beta * np.array(parts["sde"].score(p)))
                 flow = reverse["ode"] + beta * np.array(parts["ode"].score(p)) * score

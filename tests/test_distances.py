@@ -63,7 +63,9 @@ def test_the_distance_is_that_of_matrix_square_roots(case):
     slow = np.sum((np.array(m) - n) ** 2) + np.trace(a) + np.trace(b) - 2 * cross
     scale = 1 + np.trace(a) + np.trace(b)
     # an eigenvalue that is 0 but for round-off has a root of 1e-8
-    assert float(wasserstein_squared(*case[0], *case[1])) == pytest.approx(slow, rel=1e-7, abs=3e-7 * scale)
+    assert float(wasserstein_squared(*case[0], *case[1])) == pytest.approx(
+        slow, rel=1e-7, abs=3e-7 * scale
+    )
 
 
 def test_the_distance_of_well_conditioned_laws_is_that_of_scipy_to_all_digits():
@@ -79,7 +81,9 @@ def test_the_distance_of_well_conditioned_laws_is_that_of_scipy_to_all_digits():
 def test_nearly_equal_laws_lose_no_digits(x, y, z):
     dp, dq, dr = 10**x, 10**y, 10**z
     p, q, r = 2.0, 0.3, 0.25
-    ours = float(wasserstein_squared((0, 0), ((p, q), (q, r)), (0, 0), ((p + dp, q + dq), (q + dq, r + dr))))
+    ours = float(
+        wasserstein_squared((0, 0), ((p, q), (q, r)), (0, 0), ((p + dp, q + dq), (q + dq, r + dr)))
+    )
     with mpmath.workdps(60):
         a = mpmath.matrix([[p, q], [q, r]])
         b = mpmath.matrix([[p + dp, q + dq], [q + dq, r + dr]])
@@ -119,7 +123,9 @@ def test_the_divergence_of_degenerate_laws():
     p, q = np.array([1.0, 0.0, 0.0, 0.0]), np.array([0.0, 1.0, 0.0, 0.0])
     value = kl_divergence(np.array([0.0, 0.0, 0.0, 1.0]), p, 0.0, q)
     assert np.array_equal(value, [np.inf, np.inf, 0.0, np.inf])
-    diverged = kl_divergence(0.0, 1.0, np.array([1e200, np.inf, np.nan]), np.array([1e300, np.inf, np.nan]))
+    diverged = kl_divergence(
+        0.0, 1.0, np.array([1e200, np.inf, np.nan]), np.array([1e300, np.inf, np.nan])
+    )
     assert np.array_equal(diverged, [np.inf, np.inf, np.inf])
 
 

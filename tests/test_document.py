@@ -46,9 +46,9 @@ def test_a_printed_number_is_within_half_a_unit_of_its_last_digit(value, figures
 def test_fixed_decimals_round_to_the_nearest(value, decimals):
     shown = printed(value, f"{decimals}f").replace("−", "-")
     assert len(shown.partition(".")[2]) == decimals
-    assert abs(Decimal(shown) - Decimal(value)) <= Decimal("0.5000001") * Decimal(10) ** -decimals + Decimal(
-        abs(value) * 1e-11
-    )
+    assert abs(Decimal(shown) - Decimal(value)) <= Decimal("0.5000001") * Decimal(
+        10
+    ) ** -decimals + Decimal(abs(value) * 1e-11)
     assert not shown.startswith("-") or Decimal(shown) != 0
 
 
@@ -76,7 +76,9 @@ def test_what_is_no_finite_number_prints_as_a_word_and_stays_out_of_json_numbers
 
 def test_the_smallest_of_a_column_is_bold_ties_included():
     columns = (Column("a", "a"), Column("b", "b", digits="2f", smallest=True))
-    table = Table("t", "c", columns, (("p", 0.1249), ("q", 0.5), ("r", 0.1201), ("s", None), ("t", 0.1251)))
+    table = Table(
+        "t", "c", columns, (("p", 0.1249), ("q", 0.5), ("r", 0.1201), ("s", None), ("t", 0.1251))
+    )
     assert table.boldest() == {(0, 1), (2, 1)}
 
 
@@ -114,7 +116,8 @@ def test_a_formula_inside_a_sentence_is_mathml_with_its_text_as_label():
     formula = Formula(r"\beta^{2}", "<msup><mi>β</mi><mn>2</mn></msup>", "β²")
     shown = html.render(Page("p", "T", "l", (text("is ", formula, "."),)), [("p", "P")])
     assert (
-        'is <span role="math" aria-label="β²"><math><msup><mi>β</mi><mn>2</mn></msup></math></span>.' in shown
+        'is <span role="math" '
+        'aria-label="β²"><math><msup><mi>β</mi><mn>2</mn></msup></math></span>.' in shown
     )
 
 

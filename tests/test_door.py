@@ -1,4 +1,6 @@
-"""The front door: `import splitting_analysis as sa`, names and words in, the results of the commands out."""
+"""The front door: `import splitting_analysis as sa`, names and words in, the results of the
+commands out.
+"""
 
 from __future__ import annotations
 
@@ -59,11 +61,14 @@ def test_what_the_package_offers_is_listed_typed_and_explained():
 
 @pytest.mark.parametrize(
     ("given", "keywords", "name"),
-    [("roba", {}, ("ROBA", "psld")), (" BAOAB", {}, ("BAOAB", "langevin")),
-     ("em", {"model": "VP"}, ("EM", "vp")),
-     ("EM", {"model": "Langevin", "dynamics": "SDE"}, ("EM", "langevin")),
-     ("O S B A", {}, ("O S B A", "psld"))],
-)  # fmt: skip
+    [
+        ("roba", {}, ("ROBA", "psld")),
+        (" BAOAB", {}, ("BAOAB", "langevin")),
+        ("em", {"model": "VP"}, ("EM", "vp")),
+        ("EM", {"model": "Langevin", "dynamics": "SDE"}, ("EM", "langevin")),
+        ("O S B A", {}, ("O S B A", "psld")),
+    ],
+)
 def test_a_scheme_is_a_name_or_a_word_and_upper_and_lower_case_are_the_same(given, keywords, name):
     found = sa.scheme(given, **keywords)
     assert (found.name, found.model_name) == name
@@ -106,9 +111,14 @@ def test_a_name_that_there_is_not_is_refused_with_those_that_there_are():
 def test_errors_and_orders_are_those_of_the_schemes():
     roba, noba = sa.find("ROBA"), sa.find("NOBA")
     assert sa.local_error("ROBA") == weak.local_error(roba)
-    assert sa.local_error("O S B S A", minus="O S B A").terms == weak.error_difference(noba, roba).terms
+    assert (
+        sa.local_error("O S B S A", minus="O S B A").terms
+        == weak.error_difference(noba, roba).terms
+    )
     assert sa.strong_error("em", model="vp") == strong.strong_error(sa.find("EM", "vp"))
-    assert sa.local_error("ROBA", lambda_s=1).terms == weak.local_error(weak.at_lambda_one(roba)).terms
+    assert (
+        sa.local_error("ROBA", lambda_s=1).terms == weak.local_error(weak.at_lambda_one(roba)).terms
+    )
     assert sa.order("BAOAB") == 2 and sa.order("S E", dynamics="sde") == 1 and sa.order("rk45") == 5
 
 
@@ -120,21 +130,34 @@ def test_an_error_prints_as_formulas_and_its_repr_is_one_short_line():
 
 @pytest.mark.parametrize(
     ("name", "more"),
-    [("RSE", {}), ("RSE", {"M": 0.3}), ("ROBA", {"lambda_s": 1.2}), ("RK45", {"beta_min": 1, "beta_max": 9}),
-     ("NOBA", {"tau": 0.25})],
-)  # fmt: skip
+    [
+        ("RSE", {}),
+        ("RSE", {"M": 0.3}),
+        ("ROBA", {"lambda_s": 1.2}),
+        ("RK45", {"beta_min": 1, "beta_max": 9}),
+        ("NOBA", {"tau": 0.25}),
+    ],
+)
 def test_numbers_at_a_point_are_those_of_the_command(command, name, more):
     at = {**POINT, **more}
     if "tau" in more:
         del at["t"]
     found = command(
-        "derive", name, "--score-x", SCORES["score_x"], "--score-m", SCORES["score_m"],
-        "--at", ",".join(f"{key}={value}" for key, value in at.items()),
-    )  # fmt: skip
+        "derive",
+        name,
+        "--score-x",
+        SCORES["score_x"],
+        "--score-m",
+        SCORES["score_m"],
+        "--at",
+        ",".join(f"{key}={value}" for key, value in at.items()),
+    )
     error = sa.local_error(name)
     numbers = error.at(**SCORES, **at)
     suffix = "" if error.kind == "ode" else "_weak"
-    shown = {int(key[1]): value for key, value in found.items() if key[0] == "h" and key.endswith(suffix)}
+    shown = {
+        int(key[1]): value for key, value in found.items() if key[0] == "h" and key.endswith(suffix)
+    }
     assert shown and shown.items() <= numbers.items()
     assert any(value for by_key in shown.values() for value in by_key.values())
     if error.kind == "weak":
@@ -166,19 +189,29 @@ def test_numbers_take_what_a_notebook_has():
 
     error = sa.local_error("S E", model="vp")
     expected = error.at(score_x="-2*x", x="0.5", tau=0.25)
-    assert error.at(score_x=-2 * sympy.Symbol("x"), x=np.float64(0.5), t=sympy.Rational(3, 4)) == expected
+    assert (
+        error.at(score_x=-2 * sympy.Symbol("x"), x=np.float64(0.5), t=sympy.Rational(3, 4))
+        == expected
+    )
     assert error.at(score_x=-1.0, x=0, t=0) == error.at(score_x="-1", x=0, t=0)
 
 
 @pytest.mark.parametrize(
     ("given", "said"),
-    [(POINT, r"has 2 score\(s\): give score_x and score_m"), (SCORES, "missing x, m, t"),
-     ({**SCORES, **POINT, "gama": 1}, r"no value 'gama' \(did you mean Gamma\?\); there are: Gamma, nu"),
-     ({**SCORES, **POINT, "x": "1_0"}, "x = 1_0 is not a finite number"),
-     ({**SCORES, **POINT, "x": True}, "x = True is not"),
-     ({**SCORES, **POINT, "lambda_s": 1}, "lambda_s: RSE"),
-     ({**SCORES, **POINT, "nu": 0.02}, "must differ"), ({**SCORES, **POINT, "tau": 1}, "not both")],
-)  # fmt: skip
+    [
+        (POINT, r"has 2 score\(s\): give score_x and score_m"),
+        (SCORES, "missing x, m, t"),
+        (
+            {**SCORES, **POINT, "gama": 1},
+            r"no value 'gama' \(did you mean Gamma\?\); there are: Gamma, nu",
+        ),
+        ({**SCORES, **POINT, "x": "1_0"}, "x = 1_0 is not a finite number"),
+        ({**SCORES, **POINT, "x": True}, "x = True is not"),
+        ({**SCORES, **POINT, "lambda_s": 1}, "lambda_s: RSE"),
+        ({**SCORES, **POINT, "nu": 0.02}, "must differ"),
+        ({**SCORES, **POINT, "tau": 1}, "not both"),
+    ],
+)
 def test_a_point_that_means_nothing_is_refused(given, said):
     with pytest.raises(ValueError, match=said):
         sa.local_error("RSE").at(**given)
@@ -195,11 +228,27 @@ def test_the_table_of_exact_errors_is_that_of_the_command(command):
     table = sa.gaussian(
         "ROBA", "O S B A", "SSCS", nfe=[9, 20], lambda_s=["5/4", 1], Gamma=0.02, grid="QUADRATIC"
     )
-    rows = command("gaussian", "ROBA", "O S B A", "SSCS", "--nfe", "9,20", "--lambda-s", "5/4,1", "--param",
-                   "Gamma=0.02", "--grid", "quadratic", "--json")  # fmt: skip
+    rows = command(
+        "gaussian",
+        "ROBA",
+        "O S B A",
+        "SSCS",
+        "--nfe",
+        "9,20",
+        "--lambda-s",
+        "5/4,1",
+        "--param",
+        "Gamma=0.02",
+        "--grid",
+        "quadratic",
+        "--json",
+    )
     assert list(table.rows) == rows and len(rows) == 10
     assert "64 modes, start prior, quadratic grid" in table.note
-    assert table.columns[3] == "lambda_s" and "lambda_s" not in sa.gaussian("EM", nfe=9, spectrum=1).columns
+    assert (
+        table.columns[3] == "lambda_s"
+        and "lambda_s" not in sa.gaussian("EM", nfe=9, spectrum=1).columns
+    )
 
 
 def test_the_table_says_how_a_word_was_read_and_what_blew_up():
@@ -226,7 +275,9 @@ def test_the_largest_step_is_the_shortest_over_the_modes():
 
     table = sa.stability("EM", "ROBA", tau=[1e-3, 0.1], spectrum=[1, 0.01, 4], Gamma=0.02)
     for row in table:
-        every = largest_stable_step(sa.find(row["scheme"]), PSLD(Gamma=0.02), [1, 0.01, 4], row["tau"])
+        every = largest_stable_step(
+            sa.find(row["scheme"]), PSLD(Gamma=0.02), [1, 0.01, 4], row["tau"]
+        )
         assert row["largest_step"] == np.nanmin(every) == every[row["mode"]]
         assert row["variance"] == [1, 0.01, 4][row["mode"]]
     assert [row["largest_step"] for row in sa.stability("BAOAB")] == [pytest.approx(2, rel=1e-9)]
@@ -236,13 +287,19 @@ def test_the_largest_step_is_the_shortest_over_the_modes():
 
 @pytest.mark.parametrize(
     ("given", "said"),
-    [({"nfe": 9, "steps": 9}, "either nfe="), ({}, "either nfe="), ({"nfe": 0}, "nfe = 0: whole numbers"),
-     ({"nfe": []}, "nfe = None"), ({"steps": [9, 2.5]}, "steps = 2.5"), ({"nfe": True}, "nfe = True"),
-     ({"nfe": 9, "grid": "log"}, "grid log: there are uniform and quadratic"),
-     ({"nfe": 9, "start": "data"}, "start data: there are prior"),
-     ({"nfe": 9, "gamma": 1}, "has no parameter 'gamma'; there are: Gamma, nu"),
-     ({"nfe": 9, "lambda_s": 1, "model": "vp"}, "no letter O")],
-)  # fmt: skip
+    [
+        ({"nfe": 9, "steps": 9}, "either nfe="),
+        ({}, "either nfe="),
+        ({"nfe": 0}, "nfe = 0: whole numbers"),
+        ({"nfe": []}, "nfe = None"),
+        ({"steps": [9, 2.5]}, "steps = 2.5"),
+        ({"nfe": True}, "nfe = True"),
+        ({"nfe": 9, "grid": "log"}, "grid log: there are uniform and quadratic"),
+        ({"nfe": 9, "start": "data"}, "start data: there are prior"),
+        ({"nfe": 9, "gamma": 1}, "has no parameter 'gamma'; there are: Gamma, nu"),
+        ({"nfe": 9, "lambda_s": 1, "model": "vp"}, "no letter O"),
+    ],
+)
 def test_a_table_that_means_nothing_is_refused(given, said):
     with pytest.raises(ValueError, match=said):
         sa.gaussian("EM", **given)
@@ -258,7 +315,8 @@ def test_a_word_goes_wherever_a_name_does_and_what_is_neither_is_refused():
     word = sa.naive("O B A")
     assert sa.local_error(word).terms == sa.local_error("NOBA").terms
     assert (
-        sa.gaussian(word, nfe=9, spectrum=1)[0]["w2_x"] == sa.gaussian("NOBA", nfe=9, spectrum=1)[0]["w2_x"]
+        sa.gaussian(word, nfe=9, spectrum=1)[0]["w2_x"]
+        == sa.gaussian("NOBA", nfe=9, spectrum=1)[0]["w2_x"]
     )
     three: Any = 3
     for refused in (sa.local_error, sa.stability, sa.order, lambda n: sa.gaussian(n, nfe=9)):
@@ -309,12 +367,18 @@ def test_samples_are_those_of_the_command(tmp_path):
 
 @pytest.mark.parametrize(
     ("given", "said"),
-    [({"model": "langevin"}, "EM is a langevin scheme: a network is trained for psld, vp"),
-     ({"model": "vp"}, "which is not model vp"), ({"nfe": 0}, "0 evaluations buy no step"),
-     ({"shape": (2,)}, "a network has its own"), ({"score": abs}, "needs the shape of one sample"),
-     ({"lambda_s": 1}, "lambda_s: EM has no letter O"), ({"gamma": 1}, "has no parameter 'gamma'"),
-     ({"grid": "log"}, "no grid 'log'"), ({"score": abs, "shape": (2,), "n": 0}, "n = 0")],
-)  # fmt: skip
+    [
+        ({"model": "langevin"}, "EM is a langevin scheme: a network is trained for psld, vp"),
+        ({"model": "vp"}, "which is not model vp"),
+        ({"nfe": 0}, "0 evaluations buy no step"),
+        ({"shape": (2,)}, "a network has its own"),
+        ({"score": abs}, "needs the shape of one sample"),
+        ({"lambda_s": 1}, "lambda_s: EM has no letter O"),
+        ({"gamma": 1}, "has no parameter 'gamma'"),
+        ({"grid": "log"}, "no grid 'log'"),
+        ({"score": abs, "shape": (2,), "n": 0}, "n = 0"),
+    ],
+)
 def test_samples_that_cannot_be_drawn_are_refused(given, said):
     pytest.importorskip("torch")
     with pytest.raises(ValueError, match=said):
@@ -337,5 +401,6 @@ except ImportError as error:
         [sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60
     )
     assert shown.stdout == (
-        "ImportError sa.sample needs torch, which is not installed: pip install 'splitting-analysis[torch]'\n"
+        "ImportError sa.sample needs torch, which is not installed: pip install "
+        "'splitting-analysis[torch]'\n"
     )

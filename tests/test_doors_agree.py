@@ -77,7 +77,9 @@ def test_lambda_s_is_refused_with_one_sentence_in_every_command(run, tmp_path, b
     }
     assert len(refused) == 1 and not (tmp_path / "a").exists()
     [(code, out, err)] = refused
-    assert (code, out) == (2, "") and re.fullmatch(r"error: --lambda-s .*lambda_s scales a variance.*\n", err)
+    assert (code, out) == (2, "") and re.fullmatch(
+        r"error: --lambda-s .*lambda_s scales a variance.*\n", err
+    )
 
 
 def test_the_range_of_lambda_s_ends_where_it_says():
@@ -104,7 +106,9 @@ def test_the_range_of_lambda_s_ends_where_it_says():
         ["derive", "EM", "--order", "1_0"],
     ],
 )
-def test_numbers_that_only_python_reads_are_refused_by_every_option(run, arguments, tmp_path, monkeypatch):
+def test_numbers_that_only_python_reads_are_refused_by_every_option(
+    run, arguments, tmp_path, monkeypatch
+):
     monkeypatch.chdir(tmp_path)
     code, out, err = run(*arguments)
     assert (code, out) == (2, "") and arguments[-2] in err

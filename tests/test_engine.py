@@ -73,10 +73,18 @@ def test_engine_and_paper_agree_on_shared_noise(entry):
         process = process_of(name)
         for kind in ("uniform", "quadratic"):
             for denoise in (True, False):
-                times, score, z = times_of(process, kind), engine.Counted(curved(process)), start(process)
+                times, score, z = (
+                    times_of(process, kind),
+                    engine.Counted(curved(process)),
+                    start(process),
+                )
                 noises = [Noise(1, range(3), SHAPE, torch.float64) for _ in range(2)]
-                fused, nfe = ours(entry, process, times, curved(process), z, noises[0], denoise=denoise)
-                printed = plain.sample(entry.name, process, score, z, times, noises[1], last=denoise)
+                fused, nfe = ours(
+                    entry, process, times, curved(process), z, noises[0], denoise=denoise
+                )
+                printed = plain.sample(
+                    entry.name, process, score, z, times, noises[1], last=denoise
+                )
                 assert torch.isfinite(printed).all() and printed.dtype == torch.float64
                 assert (fused - printed).abs().max() <= 1e-12 * max(1.0, float(printed.abs().max()))
                 assert nfe == score.calls
@@ -90,7 +98,9 @@ def test_they_agree_with_lambda_s_too(name):
     fused, _ = ours(find(name), process, times, curved(process), z, noises[0], lambda_s=0.6)
     printed = plain.sample(name, process, curved(process), z, times, noises[1], lambda_s=0.6)
     assert (fused - printed).abs().max() <= 1e-12
-    other, _ = ours(find(name), process, times, curved(process), z, Noise(1, range(3), SHAPE, torch.float64))
+    other, _ = ours(
+        find(name), process, times, curved(process), z, Noise(1, range(3), SHAPE, torch.float64)
+    )
     assert (fused - other).abs().max() > 1e-3
 
 
@@ -98,7 +108,14 @@ def test_a_run_changes_neither_its_start_nor_its_noise():
     process = process_of("psld")
     z = start(process)
     kept, fixed = z.clone(), torch.ones(2, 3, *SHAPE, dtype=torch.float64)
-    ours(find("ROBA"), process, times_of(process, "uniform"), curved(process), z, lambda parts: fixed[:parts])
+    ours(
+        find("ROBA"),
+        process,
+        times_of(process, "uniform"),
+        curved(process),
+        z,
+        lambda parts: fixed[:parts],
+    )
     assert torch.equal(z, kept) and torch.equal(fixed, torch.ones_like(fixed))
 
 
@@ -130,12 +147,16 @@ def close_to_moments(entry, name, times, denoise=True, lambda_s=None, merge_nois
 def test_the_law_of_the_samples_is_the_exact_one(entry):
     for name in case_names(entry.model_name):
         for kind, denoise, merge in (("uniform", True, False), ("quadratic", False, True)):
-            close_to_moments(entry, name, times_of(process_of(name), kind), denoise, merge_noise=merge)
+            close_to_moments(
+                entry, name, times_of(process_of(name), kind), denoise, merge_noise=merge
+            )
 
 
 MIXED = scheme("S B O/3 A O*2/3")
 """Between two scores it draws four normals, and A mixes them: two correlated ones do as much."""
-FROZEN, FROZEN_ODE = (scheme("E:exp/3 S E:exp*2/3", dynamics=dynamics) for dynamics in ("sde", "ode"))
+FROZEN, FROZEN_ODE = (
+    scheme("E:exp/3 S E:exp*2/3", dynamics=dynamics) for dynamics in ("sde", "ode")
+)
 """The score held in exponential steps that couple the components."""
 
 
@@ -148,16 +169,20 @@ def test_the_law_of_any_word_is_the_exact_one(entry, varying, merge, denoise):
     name = case_names(entry.model_name)[varying and entry.model_name == "psld"]
     times = times_of(process_of(name), "quadratic")
     law_there = moments.run(entry, diffusion_of(name), TARGET, times, denoise=denoise)
-    assume(np.max(np.abs(law_there.covariance)) < 1e6)  # far beyond stability both sides lose digits
+    # far beyond stability both sides lose digits
+    assume(np.max(np.abs(law_there.covariance)) < 1e6)
     close_to_moments(entry, name, times, denoise, merge_noise=merge)
 
 
 @pytest.mark.parametrize(
     ("word", "case"),
-    [(word, case) for case in case_names("psld")
-     for word in (str(MIXED.word), "O/2 S A/2 O/2 B A/2", "L/2 S K L/2", "O/4 A O*3/4 S B")]
+    [
+        (word, case)
+        for case in case_names("psld")
+        for word in (str(MIXED.word), "O/2 S A/2 O/2 B A/2", "L/2 S K L/2", "O/4 A O*3/4 S B")
+    ]
     + [("O/3 A/2 O/3 A/2 O/3 S B", "langevin")],
-)  # fmt: skip
+)
 def test_merged_noise_keeps_every_covariance_of_position_and_momentum_in_fewest_normals(word, case):
     process = process_of(case)
     entry = scheme(word, process.model_name, "sde")
@@ -196,7 +221,8 @@ def test_without_a_momentum_noise_cld_is_sampled_all_the_same():
         noises = [Noise(1, range(3), SHAPE, torch.float64) for _ in range(2)]
         fused, _ = ours(find(name), process, times, curved(process), start(process), noises[0])
         printed = plain.sample(name, process, curved(process), start(process), times, noises[1])
-        assert (fused - printed).abs().max() <= 1e-9  # the printed covariance cancels where Gamma is 0
+        # the printed covariance cancels where Gamma is 0
+        assert (fused - printed).abs().max() <= 1e-9
 
 
 # What a plan is.
@@ -216,7 +242,8 @@ def test_merged_noise_draws_half_as_much_for_sscs_and_nothing_else_changes():
         if entry.model_name != "psld":
             continue
         apart, merged = (
-            plan(entry, process, times_of(process, "uniform"), merge_noise=merge) for merge in (False, True)
+            plan(entry, process, times_of(process, "uniform"), merge_noise=merge)
+            for merge in (False, True)
         )
         numbers = [sum(sum(u.draws) for u in p.updates) for p in (apart, merged)]
         inner = 2 * (STEPS - 1)  # the first and the last half step have no neighbour to merge with
@@ -225,13 +252,17 @@ def test_merged_noise_draws_half_as_much_for_sscs_and_nothing_else_changes():
 
 @pytest.mark.parametrize("model", ["psld", "vp"])
 def test_both_halves_of_sscs_cover_their_own_half_when_beta_varies(model):
-    """With the stationary law's score the kick vanishes, and what is left is L over the whole clock.
+    """With the stationary law's score the kick vanishes, and what is left is L over the whole
+    clock.
 
     The released code conditions both halves on one time: then the clocks do not add up.
     """
     process: Any = PSLD(0.3, 2.1, 1.0, 15.0) if model == "psld" else VP(0.5, 9.0)
     variances = torch.tensor(process.stationary, dtype=torch.float64).view(-1, 1, 1)
-    times, z = [0.0, 0.4, 0.9], torch.tensor([[[1.0]], [[-0.7]]], dtype=torch.float64)[: len(variances)]
+    times, z = (
+        [0.0, 0.4, 0.9],
+        torch.tensor([[[1.0]], [[-0.7]]], dtype=torch.float64)[: len(variances)],
+    )
     silent = lambda parts: torch.zeros(parts, 1, 1, dtype=torch.float64)  # noqa: E731 - one line, one use
     stationary = lambda z, tau: -z / variances  # noqa: E731
     end, _ = ours(find("SSCS", model), process, times, stationary, z, silent, denoise=False)
@@ -261,10 +292,17 @@ def test_the_noise_free_ends_of_time_are_evaluated_where_the_word_says():
 def run_all(process, batch, indices=range(7), **options):
     chunks = list(
         engine.sample(
-            find("SSCS"), process, curved(process), times_of(process, "uniform"), SHAPE, indices,
-            seed=3, batch=batch, **options,
+            find("SSCS"),
+            process,
+            curved(process),
+            times_of(process, "uniform"),
+            SHAPE,
+            indices,
+            seed=3,
+            batch=batch,
+            **options,
         )
-    )  # fmt: skip
+    )
     assert [i for chunk in chunks for i in chunk.indices] == list(indices)
     return {i: chunk.z[:, b] for chunk in chunks for b, i in enumerate(chunk.indices)}
 
@@ -289,7 +327,11 @@ def test_a_run_is_resumed_or_shared_by_giving_the_missing_indices():
 def test_a_seed_is_a_run():
     process = process_of("vp")
     runs = [
-        next(engine.sample(find("EM", "vp"), process, curved(process), [0.0, 0.1], SHAPE, [0], seed=seed)).z
+        next(
+            engine.sample(
+                find("EM", "vp"), process, curved(process), [0.0, 0.1], SHAPE, [0], seed=seed
+            )
+        ).z
         for seed in (1, 1, 2)
     ]
     assert torch.equal(runs[0], runs[1]) and (runs[0] - runs[2]).abs().max() > 0.1
@@ -303,9 +345,15 @@ def test_the_start_is_the_prior():
         seen.append(z.clone())
         return 0 * z
 
-    next(engine.sample(find("EM"), process, score, [0.0, 0.1], (4000,), [0], noise_dtype=torch.float64))
+    next(
+        engine.sample(
+            find("EM"), process, score, [0.0, 0.1], (4000,), [0], noise_dtype=torch.float64
+        )
+    )
     drawn = Noise(0, [0], (4000,), torch.float64)(2)
-    assert torch.allclose(seen[0], drawn * torch.tensor([1.0, process.M**0.5]).view(2, 1, 1).double())
+    assert torch.allclose(
+        seen[0], drawn * torch.tensor([1.0, process.M**0.5]).view(2, 1, 1).double()
+    )
 
 
 def test_float32_state_costs_digits_and_nothing_else():
@@ -346,7 +394,10 @@ def test_a_score_that_is_not_finite_stops_the_run_and_says_where(value, bad_call
     times = times_of(process, "uniform")
     # Call k of RVV is made at the start (odd k) or the end (even k) of step ceil(k / 2).
     tau = process.T - times[bad_call // 2]
-    message = rf"RVV \(S B/2 A S@1 B/2\): .* NaN or inf.* in step {where} of {STEPS}, .*forward {tau:.6g}\)"
+    message = (
+        rf"RVV \(S B/2 A S@1 B/2\): .* NaN or inf.* in step {where} of {STEPS}, .*forward "
+        rf"{tau:.6g}\)"
+    )
     with pytest.raises(FloatingPointError, match=message):
         ours(find("RVV"), process, times, spoiled(process, bad_call, value), start(process))
 
@@ -386,11 +437,23 @@ def test_bad_input_is_refused_with_one_clear_sentence():
         (lambda: plan(find("EM"), process, [0.0, 0.5, 0.5]), "does not increase at index 2"),
         (lambda: plan(find("EM"), process, [0.0, 1.5]), r"outside \[0, T\]"),
         (lambda: plan(find("ROBA"), process, times, lambda_s=-1.0), "finite and >= 0"),
-        (lambda: plan(find("DDPM", "vp"), VP(), times), r"beta h = 10 in the step at t = 0, .* below 0.05"),
-        (lambda: engine.run(ready, lambda z, t: z, z.half()), "float64 or float32, not torch.float16"),
+        (
+            lambda: plan(find("DDPM", "vp"), VP(), times),
+            r"beta h = 10 in the step at t = 0, .* below 0.05",
+        ),
+        (
+            lambda: engine.run(ready, lambda z, t: z, z.half()),
+            "float64 or float32, not torch.float16",
+        ),
         (lambda: engine.run(ready, lambda z, t: z, z[:1]), r"n = 2 for psld, not \(1, 3, 2, 3\)"),
-        (lambda: engine.run(ready, lambda z, t: z[:1], z), r"shape \(2, 3, 2, 3\); .* \(1, 3, 2, 3"),
-        (lambda: engine.run(noisy, lambda z, t: z, z), "stochastic: it needs noise, for 2 component"),
+        (
+            lambda: engine.run(ready, lambda z, t: z[:1], z),
+            r"shape \(2, 3, 2, 3\); .* \(1, 3, 2, 3",
+        ),
+        (
+            lambda: engine.run(noisy, lambda z, t: z, z),
+            "stochastic: it needs noise, for 2 component",
+        ),
         (lambda: next(run_batches(0)), "at least one sample"),
     ]
     for action, message in refusals:
@@ -400,15 +463,23 @@ def test_bad_input_is_refused_with_one_clear_sentence():
 
 def run_batches(batch):
     process = PSLD()
-    return engine.sample(find("EM"), process, curved(process), [0.0, 0.5], SHAPE, range(2), batch=batch)
+    return engine.sample(
+        find("EM"), process, curved(process), [0.0, 0.5], SHAPE, range(2), batch=batch
+    )
 
 
 def test_a_users_word_runs_like_any_other():
     process = process_of("psld")
     user, known = scheme("O S B A"), find("ROBA")
     ends = [
-        ours(entry, process, times_of(process, "uniform"), curved(process), start(process),
-             Noise(1, range(3), SHAPE, torch.float64))[0]
+        ours(
+            entry,
+            process,
+            times_of(process, "uniform"),
+            curved(process),
+            start(process),
+            Noise(1, range(3), SHAPE, torch.float64),
+        )[0]
         for entry in (user, known)
-    ]  # fmt: skip
+    ]
     assert torch.equal(*ends)

@@ -1,4 +1,6 @@
-"""What must hold for any word: orders, symmetry, additivity, and where a rewrite changes nothing."""
+"""What must hold for any word: orders, symmetry, additivity, and where a rewrite changes
+nothing.
+"""
 
 from __future__ import annotations
 
@@ -43,7 +45,9 @@ def test_the_order_claimed_is_seen_in_the_sampler_itself_from_both_sides(scheme)
     p = problems.problem(scheme.model_name, scheme.dynamics, lambda_s=1.0, radius=0.15)
     word, power = str(scheme.word), scheme.order + 1
     if scheme.dynamics == "ode":
-        by_power = [np.abs(list(v.values())).max() for v in oracle.ode_error(p, word, power).values()]
+        by_power = [
+            np.abs(list(v.values())).max() for v in oracle.ode_error(p, word, power).values()
+        ]
     else:
         flat = [row[0] for row in p.symbols]
         phi = sp.sin(flat[0] + flat[-1] / 3)
@@ -106,7 +110,9 @@ RUTH = "S B*7/24 A*2/3 S B*3/4 A*-2/3 S B*-1/24 A"
     ],
 )
 def test_known_compositions_have_their_known_order(word, order):
-    """Ruth, IEEE Trans. Nucl. Sci. 30 (1983), third order, and its adjoint; and what a typo makes of it."""
+    """Ruth, IEEE Trans. Nucl. Sci. 30 (1983), third order, and its adjoint; and what a typo makes
+    of it.
+    """
     pieces = [(op.letter, op.fraction) for op in parse(word) if op.letter != "S"]
     assert splitting_order(pieces, 4) == order
     assert order_of(scheme(word, "langevin")) == order
@@ -196,7 +202,10 @@ def exact_splittings(draw, letters, parts=3):
 
 
 def fresh_word(pieces):
-    ops = [[Op("S"), Op(letter, part)] if letter == "B" else [Op(letter, part)] for letter, part in pieces]
+    ops = [
+        [Op("S"), Op(letter, part)] if letter == "B" else [Op(letter, part)]
+        for letter, part in pieces
+    ]
     return Word(tuple(op for group in ops for op in group))
 
 
@@ -250,7 +259,8 @@ def without_gamma(combination):
 def doubled(word, letter):
     """The word with every piece of `letter` cut in two halves, no score between them."""
     ops = [
-        [Op(letter, op.fraction / 2, rule=op.rule)] * 2 if op.letter == letter else [op] for op in word.ops
+        [Op(letter, op.fraction / 2, rule=op.rule)] * 2 if op.letter == letter else [op]
+        for op in word.ops
     ]
     return Word(tuple(op for group in ops for op in group))
 
@@ -260,7 +270,10 @@ def test_halving_an_exact_piece_changes_nothing(model):
     letters = {"langevin": "ABO", "psld": "OL", "vp": "L"}[model]
 
     @settings(max_examples=4)
-    @given(word=splitting_words(model, "sde", 2, carried=model != "psld"), letter=st.sampled_from(letters))
+    @given(
+        word=splitting_words(model, "sde", 2, carried=model != "psld"),
+        letter=st.sampled_from(letters),
+    )
     def holds(word, letter):
         whole = at_lambda_one(scheme(word, model, "sde"))
         halves = at_lambda_one(scheme(doubled(word, letter), model, "sde"))
@@ -273,7 +286,9 @@ def test_halving_what_is_not_exact_changes_the_error():
     psld = {letter: local_error(scheme(doubled(find("RSE").word, letter))) for letter in "AB"}
     change = {letter: local_error(find("RSE")) - error for letter, error in psld.items()}
     assert change["A"].leading == change["B"].leading == 2
-    assert not any(without_gamma(c) for by_key in change["A"].terms.values() for c in by_key.values())
+    assert not any(
+        without_gamma(c) for by_key in change["A"].terms.values() for c in by_key.values()
+    )
     assert any(without_gamma(c) for c in change["B"].terms[2].values())
     roba = find("ROBA").word
     assert (local_error(scheme(roba)) - local_error(scheme(doubled(roba, "O")))).leading == 2

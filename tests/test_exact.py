@@ -16,7 +16,9 @@ from gpu_samplers.exact import MixtureScore, covariance, data_set_score, transit
 from gpu_samplers.processes import PSLD, VP, Langevin
 
 # torch's own import of its forward-mode rules
-pytestmark = pytest.mark.filterwarnings("ignore:`torch.jit.script` is deprecated:DeprecationWarning")
+pytestmark = pytest.mark.filterwarnings(
+    "ignore:`torch.jit.script` is deprecated:DeprecationWarning"
+)
 
 PROCESSES = [PSLD(), PSLD(0.3, 2.1, 2.0, 11.0, 0.5, 1.2), VP()]
 MEANS = torch.linspace(-1, 1, 12, dtype=torch.float64).sin().reshape(3, 1, 2, 2)
@@ -33,11 +35,16 @@ def batch(process, seed=0):
 @pytest.mark.parametrize("process", PROCESSES, ids=repr)
 @pytest.mark.parametrize("variances", [0.0, VARIANCES], ids=["data set", "mixture"])
 def test_it_can_be_differentiated_in_time_and_along_the_state(process, variances):
-    score, z = MixtureScore(process, MEANS, variances, torch.tensor([1.0, 2.0, 3.0])), batch(process)
+    score, z = (
+        MixtureScore(process, MEANS, variances, torch.tensor([1.0, 2.0, 3.0])),
+        batch(process),
+    )
     tau, step = torch.tensor(0.3, dtype=torch.float64), 1e-6
     direction = batch(process, seed=1)
     change = torch.func.jvp(score, (z, tau), (direction, torch.ones_like(tau)))[1]
-    ahead, behind = (score(z + side * step * direction, float(tau) + side * step) for side in (1, -1))
+    ahead, behind = (
+        score(z + side * step * direction, float(tau) + side * step) for side in (1, -1)
+    )
     difference = (ahead - behind) / (2 * step)
     assert torch.allclose(change, difference, rtol=1e-6, atol=1e-7 * float(change.abs().max()))
     assert float(change.abs().max()) > 0.1
@@ -74,7 +81,9 @@ def test_langevins_target_is_the_mixture_at_every_time():
     assert torch.equal(score(z, 0.0), score(z, 5.0))
 
     def log_density(x):
-        laws = [torch.distributions.Normal(mu, v.sqrt()) for mu, v in zip(MEANS, VARIANCES, strict=True)]
+        laws = [
+            torch.distributions.Normal(mu, v.sqrt()) for mu, v in zip(MEANS, VARIANCES, strict=True)
+        ]
         return torch.stack([law.log_prob(x).flatten(1).sum(1) for law in laws]).logsumexp(0).sum()
 
     gradient = torch.func.grad(log_density)(z[0])
@@ -115,8 +124,12 @@ def test_the_fast_score_of_a_data_set_is_the_mean_of_the_kernels_scores(tau):
     (a, b), (c, d) = diffusions.transition(diffusion, tau)
     (xx, xm), (_, mm) = diffusions.noise(diffusion, tau)
     start = diffusion.kappa * diffusion.M
-    kernel = np.array([[xx + b * b * start, xm + b * d * start], [xm + b * d * start, mm + d * d * start]])
-    centres = np.stack([a * images.flatten(1).double().numpy(), c * images.flatten(1).double().numpy()])
+    kernel = np.array(
+        [[xx + b * b * start, xm + b * d * start], [xm + b * d * start, mm + d * d * start]]
+    )
+    centres = np.stack(
+        [a * images.flatten(1).double().numpy(), c * images.flatten(1).double().numpy()]
+    )
     z = centres[:, :6] + 0.3 * np.random.default_rng(0).normal(size=(2, 6, 64))
     away = z[:, :, None] - centres[:, None]
     precision = np.linalg.inv(kernel)

@@ -1,4 +1,6 @@
-"""How experiments are run: part by part, with progress, ended by one sentence whatever stops them."""
+"""How experiments are run: part by part, with progress, ended by one sentence whatever stops
+them.
+"""
 
 from __future__ import annotations
 
@@ -39,8 +41,12 @@ def test_parts_are_run_in_order_with_what_is_done_on_standard_error(capsys, monk
     lines = err.splitlines()
     assert out == "" and lines[0] == "first (1 of 2)" and "second (2 of 2)" in lines
     assert "[0/3] item, 1" in lines and "[3/3] item" in lines
-    assert any(line.startswith("[2/3] item, 3, about ") and line.endswith(" left") for line in lines)
-    assert sum(line.startswith(("first: stored after", "second: stored after")) for line in lines) == 2
+    assert any(
+        line.startswith("[2/3] item, 3, about ") and line.endswith(" left") for line in lines
+    )
+    assert (
+        sum(line.startswith(("first: stored after", "second: stored after")) for line in lines) == 2
+    )
 
 
 def test_a_run_that_was_stopped_says_what_is_left_and_keeps_what_is_done(capsys):
@@ -54,7 +60,9 @@ def test_a_run_that_was_stopped_says_what_is_left_and_keeps_what_is_done(capsys)
     with pytest.raises(SystemExit) as stop:
         runner.run("python -m it", lambda: parts)
     assert stop.value.code == 130 and [name for name, _ in kept] == ["done"] * 3
-    assert capsys.readouterr().err.endswith("stopped; python -m it was not done with: stops, later\n")
+    assert capsys.readouterr().err.endswith(
+        "stopped; python -m it was not done with: stops, later\n"
+    )
 
 
 def test_a_part_with_nothing_left_to_do_ends_at_once(capsys, monkeypatch):
@@ -74,7 +82,9 @@ def test_named_parts_alone_are_run_and_no_others_are_known():
 
 
 @pytest.mark.parametrize("module", MODULES)
-def test_every_experiment_refuses_a_bad_argument_with_one_message_and_status_two(module, monkeypatch, capsys):
+def test_every_experiment_refuses_a_bad_argument_with_one_message_and_status_two(
+    module, monkeypatch, capsys
+):
     arguments, said = BAD.get(module, (["nothing"], "error: no part 'nothing'; there are: "))
     monkeypatch.setattr(sys, "argv", ["it", *arguments])
     path = store.DATA.parent / "experiments" / f"{module}.py"
@@ -86,9 +96,12 @@ def test_every_experiment_refuses_a_bad_argument_with_one_message_and_status_two
 
 @pytest.mark.parametrize(
     ("module", "part", "compute", "key"),
-    [(reuse, "mixture", "compute_target", "targets"), (rounding, "network", "compute_target", "targets"),
-     (global_orders, "slow-network", "compute_target", "ode")],
-)  # fmt: skip
+    [
+        (reuse, "mixture", "compute_target", "targets"),
+        (rounding, "network", "compute_target", "targets"),
+        (global_orders, "slow-network", "compute_target", "ode"),
+    ],
+)
 def test_a_part_replaces_itself_in_the_store_and_leaves_the_others(
     module, part, compute, key, monkeypatch, tmp_path
 ):

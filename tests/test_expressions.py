@@ -38,17 +38,23 @@ _LEAVES = st.one_of(
 
 def _grow(inner):
     binary = st.builds("({} {} {})".format, inner, st.sampled_from("+-*"), inner)
-    smooth = st.builds("{}({})".format, st.sampled_from(["sin", "cos", "tanh", "atan", "erf"]), inner)
+    smooth = st.builds(
+        "{}({})".format, st.sampled_from(["sin", "cos", "tanh", "atan", "erf"]), inner
+    )
     power = st.builds("({})**{}".format, inner, st.integers(0, 3))
     quotient = st.builds("({})/(1.5 + cos({}))".format, inner, inner)
-    return st.one_of(binary, smooth, power, quotient, inner.map("-{}".format), inner.map("+({})".format))
+    return st.one_of(
+        binary, smooth, power, quotient, inner.map("-{}".format), inner.map("+({})".format)
+    )
 
 
 @examples(60)
 @given(st.recursive(_LEAVES, _grow, max_leaves=8))
 def test_an_expression_has_the_value_that_python_gives_its_text(text):
     expected = eval(text, {"__builtins__": {}}, {**FUNCTIONS, "pi": math.pi, **AT})  # noqa: S307  our own text
-    value = float(read(text).evalf(30, subs={sympy.Symbol(k): sympy.Float(v, 30) for k, v in AT.items()}))
+    value = float(
+        read(text).evalf(30, subs={sympy.Symbol(k): sympy.Float(v, 30) for k, v in AT.items()})
+    )
     assert value == pytest.approx(expected, rel=1e-9, abs=1e-9)
 
 
@@ -174,7 +180,22 @@ def test_anything_else_is_refused_with_its_place(text, place, problem):
 
 _ATOMS = [
     *"xm()()+-**/9,=.[]'{}:τ_@~!j# \\ \n\0\ud800",
-    *("**", "0.5", "1e300", "0x", "sin(", "exp(", "log(", "sqrt", "pi", "lambda", "for", "in", "if", "await"),
+    *(
+        "**",
+        "0.5",
+        "1e300",
+        "0x",
+        "sin(",
+        "exp(",
+        "log(",
+        "sqrt",
+        "pi",
+        "lambda",
+        "for",
+        "in",
+        "if",
+        "await",
+    ),
 ]
 
 
@@ -196,14 +217,24 @@ def test_20_000_arbitrary_texts_are_expressions_or_value_errors_and_nothing_else
 
 def test_options_are_read_as_numbers():
     text = "Gamma=0.01,nu=4.01,beta=8,x=0.3,m=-0.7,t=4e-1"
-    assert parse_settings(text, KEYS) == {"Gamma": 0.01, "nu": 4.01, "beta": 8, "x": 0.3, "m": -0.7, "t": 0.4}
+    assert parse_settings(text, KEYS) == {
+        "Gamma": 0.01,
+        "nu": 4.01,
+        "beta": 8,
+        "x": 0.3,
+        "m": -0.7,
+        "t": 0.4,
+    }
     assert parse_settings(" nu = 4 , t=1 ", KEYS) == {"nu": 4, "t": 1}
     assert parse_settings("", KEYS) == parse_settings("  ", KEYS) == {}
 
 
 @given(st.dictionaries(st.sampled_from(KEYS), st.floats(allow_nan=False, allow_infinity=False)))
 def test_options_survive_printing(values):
-    assert parse_settings(",".join(f"{key}={value!r}" for key, value in values.items()), KEYS) == values
+    assert (
+        parse_settings(",".join(f"{key}={value!r}" for key, value in values.items()), KEYS)
+        == values
+    )
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,6 @@
-"""The classifier behind the Fréchet distance: what it knows, and that the file is what the script makes."""
+"""The classifier behind the Fréchet distance: what it knows, and that the file is what the script
+makes.
+"""
 
 from __future__ import annotations
 
@@ -36,9 +38,13 @@ def test_the_features_are_what_the_last_layer_sees_in_float64():
 def test_noise_and_a_missing_class_both_move_the_frechet_distance():
     images = digits().pixels
     seen = features.digit_features(images)
-    floor = frechet_distance(features.digit_features(images[::2]), features.digit_features(images[1::2]))
+    floor = frechet_distance(
+        features.digit_features(images[::2]), features.digit_features(images[1::2])
+    )
     noise = torch.randn(images.shape, generator=torch.Generator().manual_seed(1))
-    noisy = [frechet_distance(features.digit_features(images + s * noise), seen) for s in (0.1, 0.3, 1.0)]
+    noisy = [
+        frechet_distance(features.digit_features(images + s * noise), seen) for s in (0.1, 0.3, 1.0)
+    ]
     assert noisy == sorted(noisy)
     assert noisy[-1] > 10 * floor
     assert frechet_distance(seen[features.labels().numpy() != 3], seen) > floor

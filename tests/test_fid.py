@@ -31,11 +31,16 @@ def standing_in(monkeypatch, calculate):
 
 
 def of_means(**options):
-    """The Fréchet distance of the images' channel means: what a feature extractor would see of them."""
+    """The Fréchet distance of the images' channel means: what a feature extractor would see of
+    them.
+    """
     assert options["fid"]
     first, second = (
         np.stack(
-            [item.double().mean((1, 2)).numpy() for item in (options[k][i] for i in range(len(options[k])))]
+            [
+                item.double().mean((1, 2)).numpy()
+                for item in (options[k][i] for i in range(len(options[k])))
+            ]
         )
         for k in ("input1", "input2")
     )
@@ -52,7 +57,9 @@ def test_both_sets_reach_the_package_as_bytes(monkeypatch):
 
 
 def test_a_byte_is_the_nearest_grey_level_and_what_lies_outside_is_clipped():
-    pixels = torch.tensor([-1.5, -1.0, 0.0, 1.0, 7.0, 1 / 255]).reshape(1, 1, 2, 3).expand(2, -1, -1, -1)
+    pixels = (
+        torch.tensor([-1.5, -1.0, 0.0, 1.0, 7.0, 1 / 255]).reshape(1, 1, 2, 3).expand(2, -1, -1, -1)
+    )
     item = Bytes(pixels)[1]
     assert item.dtype == torch.uint8
     assert item.shape == (3, 2, 3)
@@ -89,7 +96,9 @@ def test_settings_and_known_names_are_passed_on(monkeypatch, tmp_path):
 
 def test_a_missing_package_is_one_clear_error(monkeypatch):
     monkeypatch.setitem(sys.modules, "torch_fidelity", None)
-    with pytest.raises(ValueError, match=r"torch-fidelity cannot be imported .*splitting-analysis\[fid\]"):
+    with pytest.raises(
+        ValueError, match=r"torch-fidelity cannot be imported .*splitting-analysis\[fid\]"
+    ):
         fid(IMAGES, IMAGES)
 
 
@@ -107,7 +116,9 @@ class _Code:
         return print, ("run",)
 
 
-def test_weights_that_would_run_code_are_refused_before_the_package_sees_them(monkeypatch, tmp_path, capsys):
+def test_weights_that_would_run_code_are_refused_before_the_package_sees_them(
+    monkeypatch, tmp_path, capsys
+):
     standing_in(monkeypatch, lambda **_: pytest.fail("the package was called"))
     bad = tmp_path / "bad.pth"
     bad.write_bytes(pickle.dumps(_Code(), protocol=2))
@@ -123,9 +134,14 @@ def test_weights_that_would_run_code_are_refused_before_the_package_sees_them(mo
 
 @pytest.mark.parametrize(
     ("pixels", "why"),
-    [(IMAGES[:1], "N >= 2"), (IMAGES[:, :2], "C = 1 or 3"), (IMAGES[0], r"\(N, C, H, W\)"),
-     (IMAGES * torch.nan, "finite"), (IMAGES.to(torch.uint8), "uint8")],
-)  # fmt: skip
+    [
+        (IMAGES[:1], "N >= 2"),
+        (IMAGES[:, :2], "C = 1 or 3"),
+        (IMAGES[0], r"\(N, C, H, W\)"),
+        (IMAGES * torch.nan, "finite"),
+        (IMAGES.to(torch.uint8), "uint8"),
+    ],
+)
 def test_images_that_are_none_are_refused(pixels, why):
     with pytest.raises(ValueError, match=why):
         fid(IMAGES, pixels)
@@ -141,13 +157,17 @@ def test_torch_fidelity_itself_gives_the_frechet_distance_of_its_features(monkey
     saved = {}
     with monkeypatch.context() as patch:
         patch.setattr(inception, "load_state_dict_from_url", lambda *_, **__: {})
-        patch.setattr(inception.FeatureExtractorInceptionV3, "load_state_dict", lambda self, _: saved.update(
-            torch.nn.Module.state_dict(self)))  # fmt: skip
+        patch.setattr(
+            inception.FeatureExtractorInceptionV3,
+            "load_state_dict",
+            lambda self, _: saved.update(torch.nn.Module.state_dict(self)),
+        )
         extractor = inception.FeatureExtractorInceptionV3("inception-v3-compat", ["2048"])
     weights = tmp_path / "random.pth"
     torch.save(saved, weights)
     sets = [torch.rand(6, 1, 8, 8) * 2 - 1, torch.rand(5, 1, 8, 8) - 1]
     features = [
-        extractor(torch.stack([Bytes(s)[i] for i in range(len(s))]))[0].double().numpy() for s in sets
+        extractor(torch.stack([Bytes(s)[i] for i in range(len(s))]))[0].double().numpy()
+        for s in sets
     ]
     assert fid(*sets, weights=weights) == pytest.approx(frechet_distance(*features), rel=1e-3)

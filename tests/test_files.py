@@ -1,4 +1,6 @@
-"""Files appear whole or not at all, with the permissions of the umask; a place is tried before the work."""
+"""Files appear whole or not at all, with the permissions of the umask; a place is tried before the
+work.
+"""
 
 from __future__ import annotations
 
@@ -8,7 +10,15 @@ import stat
 
 import pytest
 
-from gpu_samplers.files import check_file, check_folder, check_readable, read_json, size, whole, write_whole
+from gpu_samplers.files import (
+    check_file,
+    check_folder,
+    check_readable,
+    read_json,
+    size,
+    whole,
+    write_whole,
+)
 
 FULL = OSError(errno.ENOSPC, "No space left on device")
 
@@ -60,7 +70,9 @@ def test_what_a_killed_run_has_left_is_written_over_even_a_link_elsewhere(tmp_pa
     assert names(tmp_path) == ["file", "other"] and (tmp_path / "other").read_text() == "mine"
 
 
-@pytest.mark.parametrize("place", ["f/file", "folder", "x" * 300, "none/file", "/proc/f", "/dev/full/f"])
+@pytest.mark.parametrize(
+    "place", ["f/file", "folder", "x" * 300, "none/file", "/proc/f", "/dev/full/f"]
+)
 def test_a_file_that_cannot_be_written_is_known_before_and_nothing_is_made(tmp_path, place):
     (tmp_path / "f").touch()
     (tmp_path / "folder").mkdir()
@@ -71,7 +83,9 @@ def test_a_file_that_cannot_be_written_is_known_before_and_nothing_is_made(tmp_p
     assert names(tmp_path) == ["f", "folder"]
 
 
-@pytest.mark.parametrize("place", ["f", "f/g/h", "x" * 300, "new/" + "x" * 300, "/proc/new", "/dev/full/x"])
+@pytest.mark.parametrize(
+    "place", ["f", "f/g/h", "x" * 300, "new/" + "x" * 300, "/proc/new", "/dev/full/x"]
+)
 def test_a_folder_that_cannot_be_written_to_is_known_before_and_nothing_is_made(tmp_path, place):
     (tmp_path / "f").touch()
     with pytest.raises(ValueError, match=r"cannot be written to: .*; give another folder"):

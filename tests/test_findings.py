@@ -40,11 +40,14 @@ def test_one_step_the_largest_differences_are_those_named():
     beyond = [row for row, size in zip(rows, off, strict=True) if size > 3 * row["standard_error"]]
     lead = crossval_local.build(QUICK).lead
     assert (
-        f"within {number(worst[True])} for deterministic samplers of order 1 and {number(worst[False])}"
-        in lead
+        f"within {number(worst[True])} for deterministic samplers of order 1 and "
+        f"{number(worst[False])}" in lead
     )
     counted = f"all {len(rows)}" if not beyond else f"{len(rows) - len(beyond)} of {len(rows)}"
-    assert f"stochastic ones agree within {number(noisy)}, {counted} within three standard errors." in lead
+    assert (
+        f"stochastic ones agree within {number(noisy)}, {counted} within three standard errors."
+        in lead
+    )
 
 
 def test_orders_the_counts_are_those_of_the_tables():
@@ -80,7 +83,8 @@ def test_rounding_the_counts_are_those_of_the_rows():
         rows = [row for row in found["rows"] if row["scheme"] != "RK45"]
         hidden = {
             dtype: sum(
-                any(r >= t for r, t in zip(row[dtype], row["truncation"], strict=True)) for row in rows
+                any(r >= t for r, t in zip(row[dtype], row["truncation"], strict=True))
+                for row in rows
             )
             for dtype in ("bfloat16", "float32")
         }
@@ -117,11 +121,14 @@ def test_quality_the_sentence_on_ranks_sums_up_its_tables(on_quality, target):
     for measure in quality_terms.JUDGED[target]:
         table = on_quality.find(f"quality-ranks-{target}-{measure}")
         for k, title in enumerate(quality_terms.ERRORS.values()):
-            rho, p = (np.array([row[3 + 2 * k + i] for row in table.rows], dtype=float) for i in (0, 1))
+            rho, p = (
+                np.array([row[3 + 2 * k + i] for row in table.rows], dtype=float) for i in (0, 1)
+            )
             sure = sum(q < 0.05 and r > 0 for r, q in zip(rho, p, strict=True))
             assert (
                 f"{title} predicts the {quality_terms.QUALITIES[measure]} with a median ρ of "
-                f"{printed(float(np.median(rho)), '2f')} (p < 0.05 in {sure} of {len(rho)} rows)" in said
+                f"{printed(float(np.median(rho)), '2f')} (p < 0.05 in {sure} of {len(rho)} rows)"
+                in said
             )
 
 
@@ -129,7 +136,8 @@ def test_published_the_smallest_p_is_that_of_the_ranks_beside_it(on_quality):
     table = on_quality.find("quality-published")
     for row in table.rows:
         n, rhos, smallest = row[3], row[4:-1], row[-1]
-        # of n! orders at least two (one and its mirror image) agree as well as the best of the row does
+        # of n! orders at least two (one and its mirror image) agree as well as the best of the row
+        # does
         assert 2 / math.factorial(n) <= smallest + 1e-12 <= 1 + 1e-12
         perfect = any(abs(abs(rho) - 1) < 1e-12 for rho in rhos)
         assert perfect == (smallest < 2.5 / math.factorial(n))

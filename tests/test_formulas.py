@@ -40,7 +40,9 @@ def read(text, style, p):
 
 @pytest.mark.share(5)
 @pytest.mark.parametrize("style", STYLES)
-@pytest.mark.parametrize("error", [pytest.param(e, id=f"{e.model.name}-{e.kind}-{e.name}") for e in ERRORS])
+@pytest.mark.parametrize(
+    "error", [pytest.param(e, id=f"{e.model.name}-{e.kind}-{e.name}") for e in ERRORS]
+)
 def test_every_printed_formula_means_the_error_it_is_printed_for(error, style):
     p = problems.problem(error.model.name, error.model.dynamics, 2)
     here = point(p)
@@ -52,7 +54,10 @@ def test_every_printed_formula_means_the_error_it_is_printed_for(error, style):
             expected = evaluate(error.terms[k][key], here)
             if len(key) == 2 and np.ndim(value) == 2:
                 value = np.trace(value)
-            assert value == pytest.approx(np.asarray(expected, float), rel=1e-9, abs=1e-12), (k, key)
+            assert value == pytest.approx(np.asarray(expected, float), rel=1e-9, abs=1e-12), (
+                k,
+                key,
+            )
 
 
 @pytest.mark.parametrize("name", ["EM", "ROBA", "NOBAB", "SSCS"])
@@ -70,7 +75,9 @@ def test_a_printed_strong_error_is_the_matrix_of_the_exact_one_block_by_block(na
     for key, style in product(("xx", "xm", "mm"), STYLES):
         i, k = ("xm".index(c) for c in key)
         block = truth[2 * i : 2 * i + 2, 2 * k : 2 * k + 2]
-        value = Formula(READERS[style](spell_error(error, 3, key, STYLES[style])), field, values, 2).value()
+        value = Formula(
+            READERS[style](spell_error(error, 3, key, STYLES[style])), field, values, 2
+        ).value()
         if key[0] == key[1]:
             value = (value + value.T) / 2
         assert value == pytest.approx(block, abs=1e-8), key
@@ -83,7 +90,8 @@ def test_a_printed_second_moment_is_the_matrix_of_the_sampler_entry_by_entry(key
     value = read(spell_error(local_error(find("EM")), 2, key), "text", p)
     value = (value + value.T) / 2 if key == "xx" else value
     left, right = (
-        [v - sp.Float(a, 20) for v, a in zip(p.symbols["xm".index(c)], p.state[c], strict=True)] for c in key
+        [v - sp.Float(a, 20) for v, a in zip(p.symbols["xm".index(c)], p.state[c], strict=True)]
+        for c in key
     )
     truth = [[oracle.weak_error(p, "S E", u * v)[2] for v in right] for u in left]
     assert value == pytest.approx(np.array(truth), abs=1e-9)
@@ -125,7 +133,9 @@ def test_one_difference_reads_alike_in_all_styles():
     difference = local_error(find("NVV")) - local_error(find("RVV"))
     latex = spell_error(difference, 2, "m", STYLES["latex"])
     assert latex == r"-\frac{\beta \, \nu \, M}{4} \, \partial_{\tau} s^{m}"
-    tokens = [list(READERS[style](spell_error(difference, 3, "x", STYLES[style]))) for style in STYLES]
+    tokens = [
+        list(READERS[style](spell_error(difference, 3, "x", STYLES[style]))) for style in STYLES
+    ]
     without_brackets = [[t for t in row if t[0] not in "()"] for row in tokens]
     assert without_brackets[0] == without_brackets[1] == without_brackets[2]
 
@@ -157,8 +167,11 @@ def from_json(node, field, state, unit):
 
 
 @pytest.mark.share(3)
-@pytest.mark.parametrize("error", [e for e in ERRORS if e.name in ("RSE", "SE", "EM", "BAOA", "NOBA - ROBA")],
-                         ids=lambda e: f"{e.model.name}-{e.kind}-{e.name}")  # fmt: skip
+@pytest.mark.parametrize(
+    "error",
+    [e for e in ERRORS if e.name in ("RSE", "SE", "EM", "BAOA", "NOBA - ROBA")],
+    ids=lambda e: f"{e.model.name}-{e.kind}-{e.name}",
+)
 def test_the_json_form_alone_gives_the_numbers(error):
     p = problems.problem(error.model.name, error.model.dynamics, 1)
     state = {c: v[0] for c, v in p.state.items()}
@@ -179,7 +192,9 @@ def test_the_json_form_alone_gives_the_numbers(error):
         for key, number in by_key.items():
             entry = data["terms"][f"h{k}"][key]
             total = sum(
-                float(sp.sympify(term["coefficient"], locals={str(s): s for s in values}).subs(values))
+                float(
+                    sp.sympify(term["coefficient"], locals={str(s): s for s in values}).subs(values)
+                )
                 * from_json(term["differential"], field, state, 1.0)
                 for term in entry["sum"]
             )
@@ -188,9 +203,15 @@ def test_the_json_form_alone_gives_the_numbers(error):
 
 
 def test_errors_display_as_formulas_in_a_notebook():
-    for error in (local_error(find("RSE")), strong_error(find("ROBA")), local_error(find("Heun", "vp"))):
+    for error in (
+        local_error(find("RSE")),
+        strong_error(find("ROBA")),
+        local_error(find("Heun", "vp")),
+    ):
         latex = error._repr_latex_()
         assert latex.startswith("$$\\begin{aligned}") and latex.endswith("\\end{aligned}$$")
-        assert latex.count("{") == latex.count("}") and latex.count(r"\left") == latex.count(r"\right")
+        assert latex.count("{") == latex.count("}") and latex.count(r"\left") == latex.count(
+            r"\right"
+        )
     nothing = local_error(find("RSE")) - local_error(scheme("S B A"))
     assert nothing._repr_latex_() == r"$$\begin{aligned}0\end{aligned}$$"

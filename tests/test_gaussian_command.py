@@ -1,4 +1,6 @@
-"""The command `gaussian`: the model it takes, what it says of runs that blow up, what it refuses."""
+"""The command `gaussian`: the model it takes, what it says of runs that blow up, what it
+refuses.
+"""
 
 from __future__ import annotations
 
@@ -64,7 +66,9 @@ def test_schemes_of_two_models_are_refused_with_what_would_be_right(run):
 def test_a_langevin_run_has_a_default_spectrum_that_works_and_says_so(run):
     code, out, err = run("BAOAB", "--nfe", "51")
     assert code == 0 and err.startswith("unit variance, ") and "unstable" not in out
-    assert rows_of(run, "BAOAB", "--nfe", "51") == rows_of(run, "BAOAB", "--nfe", "51", "--spectrum", "1")
+    assert rows_of(run, "BAOAB", "--nfe", "51") == rows_of(
+        run, "BAOAB", "--nfe", "51", "--spectrum", "1"
+    )
 
 
 def test_a_word_with_two_readings_says_which_is_meant(run):
@@ -88,7 +92,9 @@ def test_a_run_beyond_stability_is_called_unstable_with_its_step_limit_and_mode(
     _, out, err = run(*asked)
     first, second = (line.split("\t") for line in out.splitlines()[1:])
     assert first == ["ROBA", "3", "4", *["unstable"] * 4] and "unstable" not in second
-    assert "ROBA with 3 steps is unstable in x and m: for mode 1 (variance 0) the step 0.333 at" in err
+    assert (
+        "ROBA with 3 steps is unstable in x and m: for mode 1 (variance 0) the step 0.333 at" in err
+    )
 
 
 def test_a_run_unstable_in_a_mode_that_rightly_grows_is_told_both_factors_and_no_limit(run):
@@ -127,14 +133,20 @@ def test_the_smallest_eps_that_is_taken_is_denoised(run):
         (["--nfe", "100000000"], "--nfe 100000000: at most 10000000 in one run"),
         (["--steps", "0"], "--steps 0: '0' is not a positive number"),
         (["--steps", "10000000", "--spectrum", ",".join(["1"] * 200)], "would take about"),
-        (["--steps", ",".join(["5"] * 50_000)], "50000 rows of 250000 steps in all would take about"),
+        (
+            ["--steps", ",".join(["5"] * 50_000)],
+            "50000 rows of 250000 steps in all would take about",
+        ),
         (["--steps", "9", "--lambda-s", "1e400"], "lambda_s scales a variance"),
         (["--steps", "9", "--spectrum", "1,1e300"], "eigenvalue 1 is 1e+300"),
         (["--steps", "9", "--spectrum", "1,0,1e-300"], "eigenvalue 2 is 1e-300"),
         (["--steps", "9", "--param", "Gamma=1e150"], "Gamma = 1e+150"),
         (["--steps", "9", "--param", "nu=1e200"], "nu = 1e+200"),
         (["--steps", "9", "--param", "beta_max=1e9"], "times the integral of beta"),
-        (["--steps", "9", "--param", "Gamma=4,nu=4.000000000000001"], "difference is lost in rounding"),
+        (
+            ["--steps", "9", "--param", "Gamma=4,nu=4.000000000000001"],
+            "difference is lost in rounding",
+        ),
     ],
 )
 def test_what_would_never_end_or_overflows_is_refused_at_once(run, arguments, message, monkeypatch):
@@ -154,12 +166,18 @@ def _slow(truly):
 
 
 def test_extreme_values_give_numbers_or_one_sentence(capsys):
-    """No other exception, no warning, no nan or infinity shown as a number, for whatever combination."""
+    """No other exception, no warning, no nan or infinity shown as a number, for whatever
+    combination.
+    """
     draw = random.Random(7)
     values = VALUES.split()
     spectra = SPECTRA.split()
     names = {"psld": "EM ROBA SSCS RK45 NVV", "vp": "EM EI DDPM Heun", "langevin": "BAOAB EM VV"}
-    keys = {"psld": "Gamma nu beta_min beta_max kappa T", "vp": "beta_min beta_max T", "langevin": "gamma T"}
+    keys = {
+        "psld": "Gamma nu beta_min beta_max kappa T",
+        "vp": "beta_min beta_max T",
+        "langevin": "gamma T",
+    }
     refused = 0
     for _ in range(300):
         model = draw.choice(list(names))

@@ -1,4 +1,6 @@
-"""What is measured on a GPU: the script goes through all of it here at toy size, and the page tells it."""
+"""What is measured on a GPU: the script goes through all of it here at toy size, and the page tells
+it.
+"""
 
 from __future__ import annotations
 
@@ -85,7 +87,9 @@ def test_without_a_gpu_the_script_says_how_to_try_it():
         gpu.asked(gpu.arguments([]))
 
 
-@pytest.mark.parametrize("name", ["noise", "ROBA, float64", "ROBA, rounding", "EM; float32; 2", "float32; 2"])
+@pytest.mark.parametrize(
+    "name", ["noise", "ROBA, float64", "ROBA, rounding", "EM; float32; 2", "float32; 2"]
+)
 def test_a_row_of_every_kind_is_measured_at_toy_size(name):
     row = next(r for rows in gpu.PARTS.values() for r in rows(toy()) if r.name.startswith(name))
     values = row.measure()
@@ -109,7 +113,14 @@ def test_every_row_is_measured_at_toy_size(tmp_path):
 def test_a_run_that_differs_in_one_pixel_shows_it(tmp_path):
     gpu_runs.make(tmp_path / "one", toy(), "float32", 24)
     assert gpu_runs.largest(tmp_path / "one", tmp_path / "one") == 0
-    job = Job(find("ROBA"), embedded.digits_network()[1], gpu_runs.SAMPLES, 6, seed=1, shard=gpu_runs.SHARD)
+    job = Job(
+        find("ROBA"),
+        embedded.digits_network()[1],
+        gpu_runs.SAMPLES,
+        6,
+        seed=1,
+        shard=gpu_runs.SHARD,
+    )
     write_samples(tmp_path / "two", job, embedded.digits_network()[0], batch=24)
     assert gpu_runs.largest(tmp_path / "one", tmp_path / "two") > 0.1
 
@@ -151,23 +162,37 @@ def test_graphs_are_refused_where_there_is_no_gpu(tmp_path):
 @SEVERAL
 def test_a_graph_gives_what_the_network_gives():
     network, process = embedded.digits_network()
-    plain, replayed = (NetworkScore(network.cuda(), process, graphs=graphs) for graphs in (False, True))
+    plain, replayed = (
+        NetworkScore(network.cuda(), process, graphs=graphs) for graphs in (False, True)
+    )
     for batch in (3, 5, 3):
         z = torch.randn(2, batch, 1, 8, 8, device="cuda")
         torch.testing.assert_close(replayed.output(z, 0.4), plain.output(z, 0.4), rtol=0, atol=1e-6)
 
 
 def measured(ratio=1.01, error=1e-13):
-    forms = {str(form): {"form": str(form), "batch": 64, "seconds": seconds, "peak_bytes": 2e9}
-             for form, seconds in ((gpu_speed.PLAIN, 0.2), (gpu_speed.FASTEST, 0.04))}  # fmt: skip
-    run = {"sampler": "EM", "form": "float32", "batch": 64, "nfe": 50, "seconds": 1.5, "ratio": ratio}
+    forms = {
+        str(form): {"form": str(form), "batch": 64, "seconds": seconds, "peak_bytes": 2e9}
+        for form, seconds in ((gpu_speed.PLAIN, 0.2), (gpu_speed.FASTEST, 0.04))
+    }
+    run = {
+        "sampler": "EM",
+        "form": "float32",
+        "batch": 64,
+        "nfe": 50,
+        "seconds": 1.5,
+        "ratio": ratio,
+    }
     parts = {
         "parity": {"noise": {"same": True}, "EM, float64": {"error": error, "limit": 1e-12}},
         "runs": {"batch": {"error": 0.0, "limit": 0.0}},
-        "forward": forms, "overhead": {"EM; float32; 64": run},
-    }  # fmt: skip
+        "forward": forms,
+        "overhead": {"EM; float32; 64": run},
+    }
     machine = dict.fromkeys(("driver", "torch", "cuda", "cudnn"), "1") | {"card": "NVIDIA X"}
-    wanted = {name: list(rows) for name, rows in parts.items()} | {"overhead": ["EM; float32; 64", "SSCS"]}
+    wanted = {name: list(rows) for name, rows in parts.items()} | {
+        "overhead": ["EM; float32; 64", "SSCS"]
+    }
     return {"machine": machine, "parts": parts, "wanted": wanted}
 
 
@@ -177,7 +202,10 @@ def test_the_page_says_what_was_reached_and_what_is_missing(monkeypatch):
     assert "1.010 to 1.010 times as long as its evaluations" in built.lead
     assert "(all one runs within 1.02)" in built.lead
     assert "up to 5.0 times as fast" in built.lead and "all two hold" in built.lead
-    assert "For 1 rows there was no time on a card; `make gpu` measures them: overhead: SSCS." in str(built)
+    assert (
+        "For 1 rows there was no time on a card; `make gpu` measures them: overhead: SSCS."
+        in str(built)
+    )
     monkeypatch.setattr(page, "stored", lambda _: measured(ratio=1.03, error=2e-12))
     built = page.build(QUICK)
     assert "0 of 1 runs within 1.02" in built.lead and "1 of 2 hold" in built.lead
@@ -185,11 +213,22 @@ def test_the_page_says_what_was_reached_and_what_is_missing(monkeypatch):
     assert parity.rows[1][3] == "NO"
 
 
-@pytest.mark.parametrize(("passes", "said"), [(True, "samples pass"), (False, "samples **do not pass")])
+@pytest.mark.parametrize(
+    ("passes", "said"), [(True, "samples pass"), (False, "samples **do not pass")]
+)
 def test_the_page_tells_the_verdict_on_a_trained_network(monkeypatch, passes, said):
     data = measured()
-    row = {"passes": passes, "times_the_floor": 7.9, "largest_power_off": 0.5, "number": 4096, "steps": 9000,
-           "batch": 512, "steps_per_second": 40.0, "seconds": 225, "held_out_loss": 0.01}  # fmt: skip
+    row = {
+        "passes": passes,
+        "times_the_floor": 7.9,
+        "largest_power_off": 0.5,
+        "number": 4096,
+        "steps": 9000,
+        "batch": 512,
+        "steps_per_second": 40.0,
+        "seconds": 225,
+        "held_out_loss": 0.01,
+    }
     data["parts"]["training"] = {"patches network, trained": row}
     data["wanted"]["training"] = ["patches network, trained"]
     monkeypatch.setattr(page, "stored", lambda _: data)

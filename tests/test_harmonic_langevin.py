@@ -1,9 +1,10 @@
-"""Kinetic Langevin on a harmonic well: published closed forms, derived by the machinery that runs words.
+"""Kinetic Langevin on a harmonic well: published closed forms, derived by the machinery that runs
+words.
 
-Potential omega^2 q^2 / 2, unit mass and temperature: the exact law is q ~ N(0, 1/omega^2), p ~ N(0, 1).
-Closed forms: Leimkuhler & Matthews, Appl. Math. Res. Express 2013 (BAOAB, ABOBA exact in position);
-Bussi & Parrinello, Phys. Rev. E 75, 056707 (2007) (OBABO); Kieninger & Keller, J. Chem. Theory Comput.
-18 (2022) (BAOA).
+Potential omega^2 q^2 / 2, unit mass and temperature: the exact law is q ~ N(0, 1/omega^2), p ~ N(0,
+1). Closed forms: Leimkuhler & Matthews, Appl. Math. Res. Express 2013 (BAOAB, ABOBA exact in
+position); Bussi & Parrinello, Phys. Rev. E 75, 056707 (2007) (OBABO); Kieninger & Keller, J. Chem.
+Theory Comput. 18 (2022) (BAOA).
 """
 
 from __future__ import annotations
@@ -75,7 +76,9 @@ def carried_map(name):
 def test_a_splitting_is_stable_exactly_while_h_omega_is_below_two(name):
     """Jury: |det| < 1, 1 - tr + det > 0, 1 + tr + det > 0. Only the last depends on h omega - 2."""
     matrix, c = carried_map(name), sympy.Symbol("c", positive=True)  # c = e^{-gamma h} < 1
-    det, trace = (sympy.expand(e).subs(sympy.exp(-GAMMA * H), c) for e in (matrix.det(), matrix.trace()))
+    det, trace = (
+        sympy.expand(e).subs(sympy.exp(-GAMMA * H), c) for e in (matrix.det(), matrix.trace())
+    )
     det = sympy.simplify(det.subs(sympy.exp(-GAMMA * H / 2), sympy.sqrt(c)))
     trace = sympy.simplify(trace.subs(sympy.exp(-GAMMA * H / 2), sympy.sqrt(c)))
     assert det == c
@@ -87,14 +90,19 @@ def test_a_splitting_is_stable_exactly_while_h_omega_is_below_two(name):
 def test_the_frictionless_splittings_share_that_limit(name):
     matrix = carried_map(name)
     assert sympy.simplify(matrix.det()) == 1
-    assert sympy.expand(sympy.trace(matrix) - 2 + H**2 * OMEGA**2) == 0  # |trace| < 2 below h omega = 2
+    # |trace| < 2 below h omega = 2
+    assert sympy.expand(sympy.trace(matrix) - 2 + H**2 * OMEGA**2) == 0
 
 
 @pytest.mark.share(2)
 @pytest.mark.parametrize(
-    "entry", [s for s in entries("langevin", "sde") if ("langevin", s.name) in SAMPLERS], ids=lambda s: s.name
+    "entry",
+    [s for s in entries("langevin", "sde") if ("langevin", s.name) in SAMPLERS],
+    ids=lambda s: s.name,
 )
-@pytest.mark.parametrize(("h", "variance", "gamma"), [(0.3, 1.0, 0.7), (0.05, 0.02, 4.0), (1.2, 3.0, 0.2)])
+@pytest.mark.parametrize(
+    ("h", "variance", "gamma"), [(0.3, 1.0, 0.7), (0.05, 0.02, 4.0), (1.2, 3.0, 0.2)]
+)
 def test_the_closed_form_is_its_number_and_the_law_of_the_printed_step(entry, h, variance, gamma):
     process = Langevin(gamma, h)
     if entry.name == "EM" and h / variance > gamma:
@@ -106,7 +114,9 @@ def test_the_closed_form_is_its_number_and_the_law_of_the_printed_step(entry, h,
     symbols = [float(sympy.sympify(value).subs(at)) for value in law_of(entry.name)]
     assert np.allclose([ours[0, 0], ours[0, 1], ours[1, 1]], symbols, rtol=1e-11, atol=1e-13)
     matrix, noise = printed_step(entry.name, process, variance, h)
-    assert np.allclose(ours, scipy.linalg.solve_discrete_lyapunov(matrix, noise), rtol=1e-10, atol=1e-12)
+    assert np.allclose(
+        ours, scipy.linalg.solve_discrete_lyapunov(matrix, noise), rtol=1e-10, atol=1e-12
+    )
 
 
 def printed_step(name, process, variance, h):
@@ -137,7 +147,8 @@ def test_a_carried_score_changes_nothing_since_it_depends_on_the_position_alone(
 
 
 @pytest.mark.parametrize(
-    ("name", "gamma", "h"), [("BAOAB", 1.0, 2.1), ("OBABO", 1.0, 2.1), ("EM", 0.1, 0.2), ("BAOAB", 0.0, 0.5)]
+    ("name", "gamma", "h"),
+    [("BAOAB", 1.0, 2.1), ("OBABO", 1.0, 2.1), ("EM", 0.1, 0.2), ("BAOAB", 0.0, 0.5)],
 )
 def test_a_step_that_keeps_no_law_is_refused(name, gamma, h):
     with pytest.raises(ValueError, match=f"{name} keeps no law at h = {h}"):

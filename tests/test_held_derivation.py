@@ -1,4 +1,6 @@
-"""`derive` on words that hold a prediction: order and leading error, spelled; what it does not take."""
+"""`derive` on words that hold a prediction: order and leading error, spelled; what it does not
+take.
+"""
 
 from __future__ import annotations
 
@@ -50,10 +52,12 @@ def test_json_and_latex_hold_the_same_coefficient(name, derived):
 
 @pytest.mark.parametrize(
     ("words", "said"),
-    [(("--order", "3"), "--order: of a word that holds a prediction"),
-     (("--minus", "DDIM"), "--minus: of a word that holds a prediction"),
-     (("--score-x", "-x", "--at", "x=1,t=0.5"), "leave out --at and --score-x")],
-)  # fmt: skip
+    [
+        (("--order", "3"), "--order: of a word that holds a prediction"),
+        (("--minus", "DDIM"), "--minus: of a word that holds a prediction"),
+        (("--score-x", "-x", "--at", "x=1,t=0.5"), "leave out --at and --score-x"),
+    ],
+)
 def test_what_such_a_word_does_not_take_is_refused_with_what_there_is(words, said, run):  # noqa: F811
     code, out, err = run("derive", "DPM++2M", "--model", "vp", *words)
     assert (code, out) == (2, "") and said in err

@@ -1,4 +1,6 @@
-"""Orders and leading local errors of words that hold a prediction, against one exact step with numbers in."""
+"""Orders and leading local errors of words that hold a prediction, against one exact step with
+numbers in.
+"""
 
 from __future__ import annotations
 
@@ -21,9 +23,14 @@ from splitting_analysis.weak import local_error, order_of
 VARIANCE = mpf("0.3")
 DETERMINISTIC = [entry for entry in HELD_CATALOGUE if entry.dynamics == "ode"]
 WORDS = [
-    "S E:data[2]", "S E:data[3]", "S E:eps[2:bh1]", "S E:data[2:bh2]", "E:data[2:bh1] S@1 E:data[2:bh2]",
-    "S E:data/3 S@1/3 E:data*2/3[2] S@2/3 E:data[2]", "E:eps[2] S@1 E:eps[3]",
-]  # fmt: skip
+    "S E:data[2]",
+    "S E:data[3]",
+    "S E:eps[2:bh1]",
+    "S E:data[2:bh2]",
+    "E:data[2:bh1] S@1 E:data[2:bh2]",
+    "S E:data/3 S@1/3 E:data*2/3[2] S@2/3 E:data[2]",
+    "E:eps[2] S@1 E:eps[3]",
+]
 
 
 @pytest.mark.parametrize("entry", DETERMINISTIC, ids=lambda s: f"{s.model_name}-{s.name}")
@@ -42,7 +49,8 @@ def prediction_at(kind, process, tau, x):
 
 
 def one_step(own, process, readings):
-    """Exact minus scheme after the last of the steps between clock `readings`, earlier states exact.
+    """Exact minus scheme after the last of the steps between clock `readings`, earlier states
+    exact.
 
     An evaluation at the end of an earlier step is made where that step's own predictor, from exact
     evaluations, arrives.
@@ -67,9 +75,19 @@ def one_step(own, process, readings):
                 kept = [*kept, (time(op.at), prediction_at(kind, process, time(op.at), state))]
             elif isinstance(op, Hold):
                 through = kept[-op.through :]
-                made = hold(op, process, clock, 0, time(op.start), time(op.stop), [tau for tau, _ in through])
+                made = hold(
+                    op,
+                    process,
+                    clock,
+                    0,
+                    time(op.start),
+                    time(op.stop),
+                    [tau for tau, _ in through],
+                )
                 state = made.keep * (start if op.restarts else state)
-                state += sum(gain * value for gain, (_, value) in zip(made.gains, through, strict=True))
+                state += sum(
+                    gain * value for gain, (_, value) in zip(made.gains, through, strict=True)
+                )
         return state
 
     last = len(taus) - 2
@@ -95,9 +113,11 @@ def predicted_error(own, process, tau, ratios):
     alpha, sigma = process.alpha(tau), process.sigma(tau)
     slope = prediction_at(kind, process, tau, mpf(1))
     unit = {
-        (Prediction.DATA, "lambda"): alpha, (Prediction.EPS, "lambda"): -sigma,
-        (Prediction.EPS, "rho"): alpha, (Prediction.VELOCITY, "tau"): mpf(1),
-    }[kind, clock]  # fmt: skip
+        (Prediction.DATA, "lambda"): alpha,
+        (Prediction.EPS, "lambda"): -sigma,
+        (Prediction.EPS, "rho"): alpha,
+        (Prediction.VELOCITY, "tau"): mpf(1),
+    }[kind, clock]
     values = {"J": unit * slope, **{f"r{i + 1}": r for i, r in enumerate(ratios)}}
     values |= {f"P{k}": mpmath.diff(along, here, k) for k in range(1, 5)}
     names = [symbol.name for symbol in error.coefficient.free_symbols]
@@ -107,16 +127,22 @@ def predicted_error(own, process, tau, ratios):
 
 MODELS = ("vp", "ve", "flow", "vp", "ve", "vp", "flow")
 CASES = [
-    *((own.name, own) for own in DETERMINISTIC
-      if own.name not in ("DDIM", "DEIS2", "DEIS3") and (own.model_name, own.name) != ("flow", "Midpoint")),
+    *(
+        (own.name, own)
+        for own in DETERMINISTIC
+        if own.name not in ("DDIM", "DEIS2", "DEIS3")
+        and (own.model_name, own.name) != ("flow", "Midpoint")
+    ),
     *((word, scheme(word, model)) for word, model in zip(WORDS, MODELS, strict=True)),
     ("midpoint", scheme("S E:velocity/2 S@1/2 E:velocity[1]", "vp", clock="tau")),
-]  # fmt: skip
-"""DEIS's kernel is known by symbols only; on a Gaussian, under flow matching, the midpoint rule's leading
-term vanishes."""
+]
+"""DEIS's kernel is known by symbols only; on a Gaussian, under flow matching, the midpoint rule's
+leading term vanishes."""
 
 
-@pytest.mark.parametrize(("name", "own"), CASES, ids=lambda c: c if isinstance(c, str) else c.model_name)
+@pytest.mark.parametrize(
+    ("name", "own"), CASES, ids=lambda c: c if isinstance(c, str) else c.model_name
+)
 def test_one_step_errs_by_the_derived_leading_term(name, own):
     """error / (C h^p) tends to 1, and is twice as far from it at twice the step, or nearer."""
     process = {"vp": VP, "ve": VE, "flow": Flow}[own.model_name]()

@@ -25,11 +25,16 @@ from tests.probing import gaussian_score, law  # noqa: E402
 
 TARGET = Gaussian([3.0, 0.2], [0.5, -1.0])
 PROCESSES: dict[str, Process] = {
-    "vp": VP(), "ve": VE(), "flow": Flow(0.9), "cosine": ScheduledVP(),
+    "vp": VP(),
+    "ve": VE(),
+    "flow": Flow(0.9),
+    "cosine": ScheduledVP(),
     "scaled-linear": ScheduledVP(schedule=scaled_linear()),
-}  # fmt: skip
+}
 EVERY_PROCESS = pytest.mark.parametrize("process", PROCESSES.values(), ids=PROCESSES)
-EVERY_ENTRY = pytest.mark.parametrize("entry", HELD_CATALOGUE, ids=lambda s: f"{s.model_name}-{s.name}")
+EVERY_ENTRY = pytest.mark.parametrize(
+    "entry", HELD_CATALOGUE, ids=lambda s: f"{s.model_name}-{s.name}"
+)
 CASES = [
     ("S E:data/3 S@1/3 E:data*2/3[2] S@2/3 E:data[3]", "ode", "sigma", None),
     ("S E:eps S@1 E:eps[2]", "ode", "rho", None),
@@ -63,7 +68,9 @@ def test_the_engine_has_the_exact_law(process, word, dynamics, clock, eta):
     exact = moments.run(own, process, TARGET, grid, denoise=False)
     score = engine.Counted(gaussian_score(process, TARGET))
     ready = plan(own, process, grid, denoise=False)
-    mean, covariance = law(lambda z, noise: engine.run(ready, score, z, noise)[0], 1, 2, process.stationary)
+    mean, covariance = law(
+        lambda z, noise: engine.run(ready, score, z, noise)[0], 1, 2, process.stationary
+    )
     same(mean, np.array(exact.mean))
     same(covariance, np.array(exact.covariance))
     assert score.calls == 2 * exact.nfe == 2 * ready.nfe
@@ -81,7 +88,9 @@ def test_a_printed_sampler_has_the_exact_law_and_the_engine_its_path(entry):
     same(mean, np.array(exact.mean))
     same(covariance, np.array(exact.covariance))
     assert counted.calls == 2 * exact.nfe
-    draws = torch.randn(len(grid), 1, 3, 2, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
+    draws = torch.randn(
+        len(grid), 1, 3, 2, dtype=torch.float64, generator=torch.Generator().manual_seed(0)
+    )
     z = process.stationary[0] ** 0.5 * draws[-1]
     ends = []
     ready = plan(entry, process, grid, denoise=False)
@@ -99,9 +108,13 @@ def test_ddim_is_the_printed_one_at_every_eta(process, eta):
     exact = moments.run(own, process, TARGET, grid, denoise=False)
     score = gaussian_score(process, TARGET)
     mean, covariance = law(
-        lambda z, noise: plain.sample("DDIM", process, score, z, grid, noise, last=False, eta=float(eta)),
-        1, 2, process.stationary,
-    )  # fmt: skip
+        lambda z, noise: plain.sample(
+            "DDIM", process, score, z, grid, noise, last=False, eta=float(eta)
+        ),
+        1,
+        2,
+        process.stationary,
+    )
     same(mean, np.array(exact.mean))
     same(covariance, np.array(exact.covariance))
 
@@ -111,20 +124,28 @@ def test_with_eta_1_or_0_ddims_own_noise_is_that_of_the_reverse_sde(process):
     grid = times(process)
     for dynamics in ("ode", "sde"):
         laws = [
-            moments.run(scheme(word, process.model_name, dynamics), process, TARGET, grid, denoise=False)
+            moments.run(
+                scheme(word, process.model_name, dynamics), process, TARGET, grid, denoise=False
+            )
             for word in ("S E:ddim", "S E:data")
         ]
         same(laws[0].covariance, np.array(laws[1].covariance), rtol=1e-12)
     half = [
         moments.run(
-            scheme(w, process.model_name, "sde", eta=Fraction(1, 2)), process, TARGET, grid, denoise=False
+            scheme(w, process.model_name, "sde", eta=Fraction(1, 2)),
+            process,
+            TARGET,
+            grid,
+            denoise=False,
         )
         for w in ("S E:ddim", "S E:data")
     ]
     assert np.max(np.abs(np.array(half[0].covariance) / np.array(half[1].covariance) - 1)) > 1e-3
 
 
-@pytest.mark.parametrize("word", ["S E:data[2:dpm]", "E:data[2:bh2] S@1 E:data[3:bh2]", "S E:eps[2]"])
+@pytest.mark.parametrize(
+    "word", ["S E:data[2:dpm]", "E:data[2:bh2] S@1 E:data[3:bh2]", "S E:eps[2]"]
+)
 @pytest.mark.parametrize("dynamics", ["ode", "sde"])
 def test_high_precision_and_float64_agree(word, dynamics):
     if dynamics == "sde":
@@ -135,17 +156,23 @@ def test_high_precision_and_float64_agree(word, dynamics):
         target = Gaussian(mpmath.mpf(3), mpmath.mpf("0.5"))
         grid = [mpmath.mpf(i) / 6 for i in range(6)]
         wanted = moments.run(own, exact, target, grid, "pT", denoise=False)
-    found = moments.run(own, VP(0.1, 8.0), Gaussian([3.0], [0.5]), [i / 6 for i in range(6)], "pT", False)
+    found = moments.run(
+        own, VP(0.1, 8.0), Gaussian([3.0], [0.5]), [i / 6 for i in range(6)], "pT", False
+    )
     same(found.mean[0][0], float(wanted.mean[0]), 1e-12)
     same(found.covariance[0][0][0], float(wanted.covariance[0][0]), 1e-12)
 
 
-@pytest.mark.parametrize("word", ["S E:data[2:dpm]", "S E:data[3]", "E:data[2:bh2] S@1 E:data[3:bh2]"])
+@pytest.mark.parametrize(
+    "word", ["S E:data[2:dpm]", "S E:data[3]", "E:data[2:bh2] S@1 E:data[3:bh2]"]
+)
 def test_steps_taken_many_at_once_are_those_taken_one_by_one(word):
     own, grid = scheme(word, "vp"), times(VP(), 30)
     together = moments.run(own, VP(), TARGET, grid, denoise=False)
     for k, variance in enumerate(TARGET.variances):
-        alone = moments.run(own, VP(), Gaussian(float(variance), float(TARGET.mean[k])), grid, denoise=False)
+        alone = moments.run(
+            own, VP(), Gaussian(float(variance), float(TARGET.mean[k])), grid, denoise=False
+        )
         same(together.covariance[0][0][k], alone.covariance[0][0], 1e-12)
         same(together.mean[0][k], alone.mean[0], 1e-12)
 

@@ -1,4 +1,6 @@
-"""Broken and hostile files: one sentence that names the file, never a traceback, a hang or a full memory."""
+"""Broken and hostile files: one sentence that names the file, never a traceback, a hang or a full
+memory.
+"""
 
 from __future__ import annotations
 
@@ -53,8 +55,9 @@ def test_no_command_waits_for_a_pipe_a_folder_or_a_device(tmp_path, capsys, comm
     out = tmp_path / "new.safetensors"
     arguments = {
         "sample": ("--sampler", "EM", "--nfe", 5, "-n", 1, "--out", out, "--checkpoint", path),
-        "convert": (path, out), "train": ("--data", path, "--out", out, "--config", "tiny_sota"),
-    }[command]  # fmt: skip
+        "convert": (path, out),
+        "train": ("--data", path, "--out", out, "--config", "tiny_sota"),
+    }[command]
     assert str(path) in one_sentence(capsys, command, *arguments)
     assert not out.exists()
 
@@ -63,9 +66,13 @@ def test_a_configuration_may_be_a_pipe_no_more_than_a_checkpoint(tmp_path, capsy
     os.mkfifo(tmp_path / "c.json")
     save_checkpoint(tmp_path / "net.safetensors", network())
     said = one_sentence(
-        capsys, "convert", tmp_path / "net.safetensors", tmp_path / "x.safetensors", "--config",
+        capsys,
+        "convert",
+        tmp_path / "net.safetensors",
+        tmp_path / "x.safetensors",
+        "--config",
         tmp_path / "c.json",
-    )  # fmt: skip
+    )
     assert "c.json: cannot be read: it is a pipe or a device" in said
 
 
@@ -94,17 +101,24 @@ def test_an_enormous_configuration_is_refused_at_once_and_in_short(change, says)
 def test_a_network_larger_than_the_memory_is_refused_with_both_numbers(tmp_path, monkeypatch):
     save_checkpoint(tmp_path / "net.safetensors", network())
     monkeypatch.setattr(memory, "memory", lambda *_: 1000.0)
-    with pytest.raises(ValueError, match=r"parameters needs at least \S+ kB of memory, cpu has 1 kB in all"):
+    with pytest.raises(
+        ValueError, match=r"parameters needs at least \S+ kB of memory, cpu has 1 kB in all"
+    ):
         load_checkpoint(tmp_path / "net.safetensors")
 
 
 @pytest.mark.parametrize(
     "told",
     [
-        "[" * 10**5, '{"config": [1], "record": {}}', '{"config": {}, "record": 3}', '"text"', "1e999",
-        json.dumps({"config": {"image_size": [[]]}, "record": {}}), '{"config":' * 10**5,
+        "[" * 10**5,
+        '{"config": [1], "record": {}}',
+        '{"config": {}, "record": 3}',
+        '"text"',
+        "1e999",
+        json.dumps({"config": {"image_size": [[]]}, "record": {}}),
+        '{"config":' * 10**5,
     ],
-)  # fmt: skip
+)
 def test_metadata_of_a_checkpoint_that_is_none_is_named(tmp_path, told):
     path = tmp_path / "net.safetensors"
     safetensors_torch.save_file(network().state_dict(), path, {checkpoints.METADATA: told})
@@ -115,9 +129,19 @@ def test_metadata_of_a_checkpoint_that_is_none_is_named(tmp_path, told):
 
 @pytest.mark.parametrize(
     "process",
-    [[], "text", {"Gamma": "0.01"}, {"Gamma": None}, {"Gamma": float("nan")}, {"nu": 1e400}, {"other": 1},
-     {"Gamma": [1]}, {"Gamma": True}, {"Gamma": 10**400}],
-)  # fmt: skip
+    [
+        [],
+        "text",
+        {"Gamma": "0.01"},
+        {"Gamma": None},
+        {"Gamma": float("nan")},
+        {"nu": 1e400},
+        {"other": 1},
+        {"Gamma": [1]},
+        {"Gamma": True},
+        {"Gamma": 10**400},
+    ],
+)
 def test_a_record_that_says_no_process_is_refused_with_its_file(tmp_path, capsys, process):
     path = tmp_path / "net.safetensors"
     save_checkpoint(path, network(), {"process": process})
@@ -166,7 +190,9 @@ def png(width, height):
 
 
 @pytest.mark.parametrize("side", [5000, 12_000, 60_000])
-def test_a_picture_that_would_fill_the_memory_is_refused_before_it_is_unpacked(tmp_path, recwarn, side):
+def test_a_picture_that_would_fill_the_memory_is_refused_before_it_is_unpacked(
+    tmp_path, recwarn, side
+):
     (tmp_path / "bomb.png").write_bytes(png(side, side))
     with pytest.raises(ValueError, match=r"bomb\.png: (has|it has more) .*at most 4096 x 4096"):
         load_images(tmp_path)
@@ -175,7 +201,12 @@ def test_a_picture_that_would_fill_the_memory_is_refused_before_it_is_unpacked(t
 
 @pytest.mark.parametrize(
     "content",
-    [b"", b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 8 8\n", png(8, 8)[:45], b"GIF89a" + bytes(99)],
+    [
+        b"",
+        b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 8 8\n",
+        png(8, 8)[:45],
+        b"GIF89a" + bytes(99),
+    ],
 )
 def test_a_picture_that_is_another_kind_of_file_is_named(tmp_path, content):
     (tmp_path / "some.png").write_bytes(content)
@@ -192,10 +223,11 @@ def test_a_pipe_among_pictures_is_named(tmp_path):
 @pytest.mark.parametrize(
     ("value", "says"),
     [
-        (np.nan, "image 3 is NaN or infinite"), (-np.inf, "image 3 is NaN or infinite"),
+        (np.nan, "image 3 is NaN or infinite"),
+        (-np.inf, "image 3 is NaN or infinite"),
         (7.0, "image 3 has some from 0 to 7"),
     ],
-)  # fmt: skip
+)
 def test_an_image_with_numbers_that_are_none_is_named_with_its_place(tmp_path, value, says):
     arrays = np.zeros((6, 8, 8), np.float32)
     arrays[3, 2, 1] = value
@@ -204,7 +236,9 @@ def test_an_image_with_numbers_that_are_none_is_named_with_its_place(tmp_path, v
         load_images(tmp_path / "some.npz")
 
 
-def test_images_that_unpack_or_claim_to_more_than_the_memory_are_refused_with_numbers(tmp_path, monkeypatch):
+def test_images_that_unpack_or_claim_to_more_than_the_memory_are_refused_with_numbers(
+    tmp_path, monkeypatch
+):
     np.savez_compressed(tmp_path / "bomb.npz", images=np.zeros((500, 64, 64), np.uint8))
     monkeypatch.setattr(memory, "memory", lambda *_: 1e6)
     monkeypatch.setattr(np, "load", lambda *_, **__: pytest.fail("it was unpacked"))
@@ -243,7 +277,9 @@ def damaged(state, how):
     elif how == "optimizer shape":
         state["optimizer"]["state"][min(state["optimizer"]["state"])]["exp_avg"] = torch.zeros(2, 7)
     elif how == "optimizer nan":
-        state["optimizer"]["state"][min(state["optimizer"]["state"])]["exp_avg_sq"].fill_(float("inf"))
+        state["optimizer"]["state"][min(state["optimizer"]["state"])]["exp_avg_sq"].fill_(
+            float("inf")
+        )
     elif how == "optimizer text":
         state["optimizer"] = "Adam"
     elif how == "told":
@@ -258,19 +294,27 @@ def damaged(state, how):
 @pytest.mark.parametrize(
     ("how", "says"),
     [
-        ("nan", "its network has 1 nan or infinite"), ("shape", "its average has 1 of another shape"),
-        ("no tensor", "its network is no set of weights"), ("optimizer shape", "another shape for parameter"),
-        ("optimizer nan", "NaN or infinite for parameter"), ("optimizer text", "no state of Adam"),
-        ("told", "its settings cannot be read"), (("step", 10**9), "step 1000000000 of 200"),
-        (("step", "three"), "step 'three'"), (("seconds", float("nan")), "its seconds is nan"),
-        (("curve", [(1, 2)]), "its curve is no list"), (("curve", 7), "its curve is no list"),
+        ("nan", "its network has 1 nan or infinite"),
+        ("shape", "its average has 1 of another shape"),
+        ("no tensor", "its network is no set of weights"),
+        ("optimizer shape", "another shape for parameter"),
+        ("optimizer nan", "NaN or infinite for parameter"),
+        ("optimizer text", "no state of Adam"),
+        ("told", "its settings cannot be read"),
+        (("step", 10**9), "step 1000000000 of 200"),
+        (("step", "three"), "step 'three'"),
+        (("seconds", float("nan")), "its seconds is nan"),
+        (("curve", [(1, 2)]), "its curve is no list"),
+        (("curve", 7), "its curve is no list"),
         (("network", []), "its network is no set of weights"),
     ],
-)  # fmt: skip
+)
 def test_a_damaged_state_is_one_sentence_and_training_does_not_begin(tmp_path, how, says):
     path = tmp_path / "net.safetensors"
     torch.save(damaged(interrupted(path), how), tmp_path / "net.safetensors.partial")
-    with pytest.raises(ValueError, match=r"partial: no interrupted training, or damaged: ") as error:
+    with pytest.raises(
+        ValueError, match=r"partial: no interrupted training, or damaged: "
+    ) as error:
         train(settings(steps=200, batch=2), images(), path, beat=lambda *_: pytest.fail("it began"))
     assert says in str(error.value) and "\n" not in str(error.value)
 
@@ -310,13 +354,19 @@ def test_a_record_that_is_none_is_refused_and_kept_whether_there_are_samples_or_
     for folder in (tmp_path / "a", tmp_path / "b"):
         (folder / "run.json").write_text(told)
         before = files(folder)
-        with pytest.raises(ValueError, match=r"run\.json: .*no record of a run.* give another folder"):
+        with pytest.raises(
+            ValueError, match=r"run\.json: .*no record of a run.* give another folder"
+        ):
             run(folder)
         assert files(folder) == before
 
 
 def test_a_pipe_a_folder_or_a_dangling_link_named_as_the_record_is_refused_and_kept(tmp_path):
-    for name, make in (("pipe", os.mkfifo), ("folder", os.mkdir), ("link", lambda p: p.symlink_to("gone"))):
+    for name, make in (
+        ("pipe", os.mkfifo),
+        ("folder", os.mkdir),
+        ("link", lambda p: p.symlink_to("gone")),
+    ):
         record = tmp_path / name / "run.json"
         record.parent.mkdir()
         make(record)

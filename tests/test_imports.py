@@ -12,9 +12,22 @@ import pytest
 ROOT = Path(__file__).parents[1]
 PACKAGES = ("splitting_analysis", "analytic_models", "gpu_samplers", "reports")
 WORD_LEVEL = {
-    "lookup", "notation", "spelling", "schemes", "catalogue", "models", "processes", "symbols", "program",
-    "reduction", "clocks", "predictions", "histories", "position_catalogue", "conjugate_catalogue",
-}  # fmt: skip
+    "lookup",
+    "notation",
+    "spelling",
+    "schemes",
+    "catalogue",
+    "models",
+    "processes",
+    "symbols",
+    "program",
+    "reduction",
+    "clocks",
+    "predictions",
+    "histories",
+    "position_catalogue",
+    "conjugate_catalogue",
+}
 """The modules of splitting_analysis that say what a sampler is; they hold no expansion."""
 
 
@@ -42,7 +55,9 @@ def tops(names: set[str]) -> set[str]:
 
 def in_package(package: str) -> pytest.MarkDecorator:
     paths = modules(package)
-    return pytest.mark.parametrize("path", paths, ids=[str(path.relative_to(ROOT)) for path in paths])
+    return pytest.mark.parametrize(
+        "path", paths, ids=[str(path.relative_to(ROOT)) for path in paths]
+    )
 
 
 @in_package("splitting_analysis")
@@ -52,14 +67,19 @@ def test_the_core_imports_no_other_package_of_the_project(path):
 
 
 def test_only_the_package_itself_knows_its_door_and_the_door_opens_late():
-    """The door is the one exception: the packages above are loaded by the functions that need them."""
+    """The door is the one exception: the packages above are loaded by the functions that need
+    them.
+    """
     arrows = imports(packages=("splitting_analysis", "analytic_models", "gpu_samplers"))
     assert {name for name, others in arrows.items() if "splitting_analysis.door" in others} == {
         "splitting_analysis"
     }
     tree = ast.parse((ROOT / "splitting_analysis" / "door.py").read_text(encoding="utf-8"))
     early = [node.module or "" for node in tree.body if isinstance(node, ast.ImportFrom)]
-    assert "splitting_analysis.lookup" in early and not tops(set(early)) & {"analytic_models", "gpu_samplers"}
+    assert "splitting_analysis.lookup" in early and not tops(set(early)) & {
+        "analytic_models",
+        "gpu_samplers",
+    }
 
 
 @pytest.mark.parametrize("name", sorted(WORD_LEVEL))
@@ -111,13 +131,17 @@ ROOMS = {
 
 
 def imports(root: Path = ROOT, packages: tuple[str, ...] = PACKAGES) -> dict[str, set[str]]:
-    """Every module of the packages and the modules among them that it imports, at any depth of its code.
+    """Every module of the packages and the modules among them that it imports, at any depth of its
+    code.
 
-    An import of a package counts for its `__init__`; one of a name in a package for the module that it is,
-    where it is one.
+    An import of a package counts for its `__init__`; one of a name in a package for the module that
+    it is, where it is one.
     """
     paths = [path for package in packages for path in sorted((root / package).rglob("*.py"))]
-    files = {".".join(p.relative_to(root).with_suffix("").parts).removesuffix(".__init__"): p for p in paths}
+    files = {
+        ".".join(p.relative_to(root).with_suffix("").parts).removesuffix(".__init__"): p
+        for p in paths
+    }
 
     def module(name: str) -> str:
         return name if name in files else name.rpartition(".")[0]
@@ -129,7 +153,9 @@ def imports(root: Path = ROOT, packages: tuple[str, ...] = PACKAGES) -> dict[str
 
 
 def circle(arrows: dict[str, set[str]]) -> list[str]:
-    """Modules that import each other in a circle, the first one again at the end; [] where there is none."""
+    """Modules that import each other in a circle, the first one again at the end; [] where there is
+    none.
+    """
     done: set[str] = set()
 
     def walk(name: str, way: list[str]) -> list[str]:
@@ -152,13 +178,16 @@ def room(name: str) -> str:
 
 
 def wrong_arrows(arrows: dict[str, set[str]]) -> list[str]:
-    """The imports from one room of the reports into one that it must not know; of the door, into any."""
+    """The imports from one room of the reports into one that it must not know; of the door, into
+    any.
+    """
     return [
         f"{name} imports {other}"
-        for name, others in arrows.items() if (here := room(name)) in ROOMS
+        for name, others in arrows.items()
+        if (here := room(name)) in ROOMS
         for other in sorted(others)
         if (other == "reports" or other.startswith("reports.")) and room(other) not in ROOMS[here]
-    ]  # fmt: skip
+    ]
 
 
 def test_no_modules_import_each_other_in_a_circle():
@@ -173,10 +202,17 @@ def test_the_rooms_of_the_reports_know_only_those_below_them():
 
 @pytest.mark.parametrize(
     ("line", "found"),
-    [("import a.x", True), ("from a import x", True), ("from . import x", True), ("from .x import f", True),
-     ("def f():\n    from a.x import f", True), ("if TYPE_CHECKING:\n    import a.x", True),
-     ("import a.z", False), ("import sys", False)],
-)  # fmt: skip
+    [
+        ("import a.x", True),
+        ("from a import x", True),
+        ("from . import x", True),
+        ("from .x import f", True),
+        ("def f():\n    from a.x import f", True),
+        ("if TYPE_CHECKING:\n    import a.x", True),
+        ("import a.z", False),
+        ("import sys", False),
+    ],
+)
 def test_a_circle_is_found_wherever_the_import_stands(line, found, tmp_path):
     (tmp_path / "a").mkdir()
     sources = {"__init__": "", "x": "from a.y import g", "y": line, "z": ""}
@@ -188,10 +224,16 @@ def test_a_circle_is_found_wherever_the_import_stands(line, found, tmp_path):
 
 @pytest.mark.parametrize(
     ("name", "other", "wrong"),
-    [("experiments", "pages.exact", True), ("render", "commands.terminal", True), ("pages", "commands", True),
-     ("render", "experiments.store", True), ("render", "cli", True), ("pages", "experiments.store", False),
-     ("commands", "pages.site", False)],
-)  # fmt: skip
+    [
+        ("experiments", "pages.exact", True),
+        ("render", "commands.terminal", True),
+        ("pages", "commands", True),
+        ("render", "experiments.store", True),
+        ("render", "cli", True),
+        ("pages", "experiments.store", False),
+        ("commands", "pages.site", False),
+    ],
+)
 def test_an_arrow_that_points_up_is_found(name, other, wrong):
     arrows = {f"reports.{name}.here": {f"reports.{other}"}}
     said = [f"reports.{name}.here imports reports.{other}"]
@@ -201,16 +243,33 @@ def test_an_arrow_that_points_up_is_found(name, other, wrong):
 def modules_after(code: str) -> set[str]:
     """Top-level modules loaded by a fresh interpreter that runs `code`."""
     shown = subprocess.run(
-        [sys.executable, "-c", f"{code}; import sys; print(*{{m.partition('.')[0] for m in sys.modules}})"],
-        cwd=ROOT, capture_output=True, text=True, check=True, timeout=60,
-    )  # fmt: skip
+        [
+            sys.executable,
+            "-c",
+            f"{code}; import sys; print(*{{m.partition('.')[0] for m in sys.modules}})",
+        ],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=60,
+    )
     return set(shown.stdout.split())
 
 
 def test_a_plain_import_loads_neither_torch_nor_any_numerical_package():
     loaded = modules_after("import splitting_analysis")
     assert "splitting_analysis" in loaded
-    assert not loaded & {"torch", "numpy", "scipy", "sympy", "mpmath", "matplotlib", "typer", "reports"}
+    assert not loaded & {
+        "torch",
+        "numpy",
+        "scipy",
+        "sympy",
+        "mpmath",
+        "matplotlib",
+        "typer",
+        "reports",
+    }
 
 
 def test_the_help_of_the_command_line_loads_no_numerical_package():

@@ -30,7 +30,9 @@ def cause_of(entry, diffusion, target, times, denoise=True):
 @pytest.mark.parametrize("name", ["SE", "VV", "BAOAB", "OBABO", "EM"])
 @pytest.mark.parametrize("variance", [0.04, 1.0])
 def test_a_langevin_run_is_unstable_above_its_limit_and_not_below(name, variance):
-    """The limit is known: 2 / omega for the splittings, gamma / omega^2 for Euler-Maruyama at gamma 1."""
+    """The limit is known: 2 / omega for the splittings, gamma / omega^2 for Euler-Maruyama at gamma
+    1.
+    """
     entry, target = find(name, "langevin"), Gaussian([variance])
     limit = variance if name == "EM" else 2 * math.sqrt(variance)
     steps = 1000 if name == "EM" else 100
@@ -77,7 +79,9 @@ def test_an_explosion_of_noise_is_not_one_of_steps():
 
 
 def test_a_denoising_step_beyond_the_limit_is_found():
-    """Runge-Kutta up to eps = 0.4 is exact to many digits; one Euler step from there is not stable."""
+    """Runge-Kutta up to eps = 0.4 is exact to many digits; one Euler step from there is not
+    stable.
+    """
     diffusion, target = VP(100.0, 100.0), Gaussian([0.0])
     times = grid("uniform", 200, 1.0, 0.4)
     fine, _ = cause_of(find("RK4", "vp"), diffusion, target, times, denoise=False)
@@ -99,7 +103,9 @@ EXPANDING = [
     ("Euler", "psld", 3, (30.0,), {"beta_min": 0.1, "beta_max": 20.0}),
     ("RK45", "psld", 3, (30.0,), {"beta_min": 0.1, "beta_max": 20.0}),
 ]
-"""Runs that explode in a mode that rightly grows: slowly in one direction, while the other is stiff."""
+"""Runs that explode in a mode that rightly grows: slowly in one direction, while the other is
+stiff.
+"""
 
 
 @pytest.mark.parametrize(("name", "model", "steps", "variances", "parameters"), EXPANDING)
@@ -122,10 +128,13 @@ def largest(law, process, target, times):
     for tau in [0.0, *(process.T - t for t in times)]:
         mean, exact = marginal(process, target, tau)
         with np.errstate(all="ignore"):
-            ratios.append([
-                (law.mean[i] ** 2 + law.covariance[i][i]) / np.maximum(mean[i] ** 2 + exact[i][i], still)
-                for i, still in enumerate(process.stationary)
-            ])  # fmt: skip
+            ratios.append(
+                [
+                    (law.mean[i] ** 2 + law.covariance[i][i])
+                    / np.maximum(mean[i] ** 2 + exact[i][i], still)
+                    for i, still in enumerate(process.stationary)
+                ]
+            )
     return np.sqrt(np.nan_to_num(np.array(ratios), nan=np.inf).min(axis=0).max())
 
 

@@ -1,4 +1,6 @@
-"""Samples pass as patches where they are like them, and in no other case; what is written says so."""
+"""Samples pass as patches where they are like them, and in no other case; what is written says
+so.
+"""
 
 from __future__ import annotations
 
@@ -49,7 +51,9 @@ def test_spoiled_patches_do_not_pass(few, how):
 
 
 def test_held_out_patches_show_another_half_and_have_another_spectrum(few):
-    """The floor of the distance is theirs; their power is not within the tolerance, and need not be."""
+    """The floor of the distance is theirs; their power is not within the tolerance, and need not
+    be.
+    """
     found = judge.judged(few[2], few[0], few[2])
     assert found["times_the_floor"] == pytest.approx(1, rel=0.01)
     assert not found["passes"] and found["power"]["samples"] == found["power"]["held-out patches"]
@@ -105,15 +109,21 @@ def told_to_judge(monkeypatch, *arguments):
     judge.command()
 
 
-def test_the_command_writes_what_it_found_of_other_weights_and_says_it(folder, monkeypatch, capsys, few):
+def test_the_command_writes_what_it_found_of_other_weights_and_says_it(
+    folder, monkeypatch, capsys, few
+):
     weights, out = folder.parent / "net.safetensors", folder.parent / "found.json"
     told_to_judge(monkeypatch, folder, "--weights", weights, "--out", out)
     assert f"{len(few[1])} samples pass as patches: power off by at most" in capsys.readouterr().out
     found = store.read(out)
-    assert found is not None and found["passes"] and found["weights_sha256"] == store.digest(weights)
+    assert (
+        found is not None and found["passes"] and found["weights_sha256"] == store.digest(weights)
+    )
     assert found["number"] == len(few[1]) and found["samples"] == {
-        "sampler": "ROBA", "word": "O S B A", "nfe": 3,
-    }  # fmt: skip
+        "sampler": "ROBA",
+        "word": "O S B A",
+        "nfe": 3,
+    }
     assert found["training"] == {"steps": 7} and found["curve"] == [[7, 0.5, 0.25]]
     assert found["compared"] == len(few[2]) and found["taught"] == len(few[0])
     assert found["pictures"]["samples"] == judge.mosaic(few[1])
@@ -122,10 +132,16 @@ def test_the_command_writes_what_it_found_of_other_weights_and_says_it(folder, m
 @pytest.mark.parametrize(
     ("spoil", "says"),
     [
-        (lambda f: (f / "run.json").write_text('{"weights sha256": "0"}'), "are not those of the network"),
+        (
+            lambda f: (f / "run.json").write_text('{"weights sha256": "0"}'),
+            "are not those of the network",
+        ),
         (lambda f: (f / "run.json").write_text("[]"), "are not those of the network"),
         (lambda f: (f / "00000400-00000713.npz").write_bytes(b"PK"), "cannot be read as samples"),
-        (lambda f: [p.unlink() for p in f.glob("*.npz")], r"0 samples as \.npz; to be judged it takes 32"),
+        (
+            lambda f: [p.unlink() for p in f.glob("*.npz")],
+            r"0 samples as \.npz; to be judged it takes 32",
+        ),
         (lambda f: (f / "run.json").unlink(), r"run\.json"),
     ],
     ids=["other weights", "no record", "damaged", "empty", "unrecorded"],
@@ -137,7 +153,9 @@ def test_what_cannot_be_judged_is_one_message_and_nothing_is_written(
     spoil(folder)
     out = folder.parent / "found.json"
     with pytest.raises(SystemExit) as exit_:
-        told_to_judge(monkeypatch, folder, "--weights", folder.parent / "net.safetensors", "--out", out)
+        told_to_judge(
+            monkeypatch, folder, "--weights", folder.parent / "net.safetensors", "--out", out
+        )
     assert exit_.value.code == 2 and not out.exists()
     error = capsys.readouterr().err
     assert re.search(says, error) and error.count("error:") == 1

@@ -117,7 +117,9 @@ def test_the_flow_carries_the_law_at_T_to_the_law_at_any_time(diffusion, dynamic
 @all_diffusions
 def test_two_flows_in_a_row_are_one_flow(diffusion, dynamics):
     start = (0.3, -0.2)[: len(diffusion.stationary)]
-    covariance = tuple(tuple(0.7 if i == j else 0.1 for j in range(len(start))) for i in range(len(start)))
+    covariance = tuple(
+        tuple(0.7 if i == j else 0.1 for j in range(len(start))) for i in range(len(start))
+    )
     times = [0.1, 0.4, diffusion.T - 0.05]
     whole = closed_flow(dynamics, diffusion, TARGET, times[0], times[2]).push(start, covariance)
     state = start, covariance
@@ -139,7 +141,9 @@ def test_only_the_sde_adds_noise_and_its_covariance_is_positive(diffusion):
 def test_the_sde_flow_is_the_conditional_law_of_the_joint_gaussian(diffusion):
     t0, t1 = 0.1, diffusion.T - 0.02
     flow = closed_flow("sde", diffusion, TARGET, t0, t1)
-    phi = np.array(diffusions.transition(diffusion, diffusion.T - t0, diffusion.T - t1), dtype=float)
+    phi = np.array(
+        diffusions.transition(diffusion, diffusion.T - t0, diffusion.T - t1), dtype=float
+    )
     for mode in range(TARGET.variances.size):
         one = Gaussian(TARGET.variances[mode : mode + 1], TARGET.mean[mode : mode + 1])
         s0: np.ndarray = np.array(marginal(diffusion, one, diffusion.T - t1)[1])[..., 0]
@@ -169,7 +173,9 @@ def test_the_langevin_flow_is_the_matrix_exponential_with_van_loans_covariance(g
 def test_the_probability_flow_of_vp_scales_by_the_ratio_of_standard_deviations():
     diffusion = DIFFUSIONS[4]
     flow = integrated_flow("ode", diffusion, TARGET, 0.0, 0.99)
-    (_, ((early,),)), (_, ((late,),)) = (marginal(diffusion, TARGET, tau) for tau in (1 - 0.99, 1.0))
+    (_, ((early,),)), (_, ((late,),)) = (
+        marginal(diffusion, TARGET, tau) for tau in (1 - 0.99, 1.0)
+    )
     assert np.allclose(flow.matrix[0][0], np.sqrt(early / late), rtol=1e-11)
 
 
@@ -185,7 +191,9 @@ def test_the_probability_flow_is_more_than_a_map_between_the_marginals(diffusion
 
 @both_dynamics
 @pytest.mark.parametrize("diffusion", [PSLD(), PSLD(Gamma=0.0), VP()], ids=repr)
-def test_the_flow_reaches_a_point_mass_exactly_and_as_the_limit_of_flows_that_stop_short(diffusion, dynamics):
+def test_the_flow_reaches_a_point_mass_exactly_and_as_the_limit_of_flows_that_stop_short(
+    diffusion, dynamics
+):
     target = Gaussian(np.array([0.0, 0.0]), np.array([0.5, -1.0]))
     if dynamics == "ode" and diffusion == PSLD(Gamma=0.0):
         with pytest.raises(ValueError, match="degenerate"):
@@ -232,7 +240,9 @@ def test_an_integration_that_cannot_reach_its_tolerance_says_so(monkeypatch):
     with mp.workdps(20):
         diffusion, target = VP(*map(mp.mpf, ("1", "2", "1"))), Gaussian(mp.mpf("0.5"), mp.mpf(0))
         with pytest.raises(ValueError, match="could not be integrated"):
-            integrated_flow("ode", diffusion, target, mp.mpf("0.1"), mp.mpf("0.2"), tolerance=mp.mpf(-1))
+            integrated_flow(
+                "ode", diffusion, target, mp.mpf("0.1"), mp.mpf("0.2"), tolerance=mp.mpf(-1)
+            )
 
 
 @pytest.mark.parametrize(("t0", "t1"), [(-0.1, 0.5), (0.5, 0.5), (0.6, 0.5), (0.5, 1.1)])

@@ -21,7 +21,9 @@ from tests.test_weak import point
 
 
 def rejoined(lines):
-    """The lines as one formula again: without indentation, brackets that grow in place of fixed ones."""
+    """The lines as one formula again: without indentation, brackets that grow in place of fixed
+    ones.
+    """
     text = " ".join(line.replace(r"\quad ", "").removeprefix("{} ") for line in lines)
     return text.replace(r"\Bigl", r"\left").replace(r"\Bigr", r"\right")
 
@@ -30,9 +32,9 @@ def formulas():
     """Coefficients of one error of every kind, the longest of the catalogue among them."""
     errors = [local_error(find(name)) for name in ("RVV", "NOBAB", "RK45")]
     errors += [local_error(find("BAOAB", "langevin")), strong_error(find("ROBA"))]
-    return sorted({
-        spell_error(e, k, key, LATEX) for e in errors for k in e.terms for key in keys_of(e, k)
-    })  # fmt: skip
+    return sorted(
+        {spell_error(e, k, key, LATEX) for e in errors for k in e.terms for key in keys_of(e, k)}
+    )
 
 
 def typeset(line):
@@ -61,9 +63,9 @@ def test_lines_lose_nothing_and_hold_whole_brackets_and_groups():
         for line in lines:
             assert line.count("{") == line.count("}")
             assert line.count(r"\left") == line.count(r"\right")
-        if rejoined(lines).count(r"\frac") == formula.count(r"\frac") and r"\frac{1}{M} \, \left(" not in (
-            rejoined(lines)
-        ):
+        if rejoined(lines).count(r"\frac") == formula.count(
+            r"\frac"
+        ) and r"\frac{1}{M} \, \left(" not in (rejoined(lines)):
             assert re.sub(r"\s", "", rejoined(lines)) == re.sub(r"\s", "", formula)
 
 
@@ -100,7 +102,9 @@ def test_unbalanced_latex_is_refused(wrong):
 
 def test_a_whole_error_is_one_display_of_lines_that_fit():
     shown = display(local_error(find("RVV")))
-    assert shown.startswith(r"$$\begin{aligned}h^{2} \;\; x: \quad & ") and shown.endswith(r"\end{aligned}$$")
+    assert shown.startswith(r"$$\begin{aligned}h^{2} \;\; x: \quad & ") and shown.endswith(
+        r"\end{aligned}$$"
+    )
     lines = shown.split(r" \\ ")
     assert len(lines) > 20 and all(" & " in f" {line}" for line in lines)
     assert max(typeset(line.partition("&")[2]) for line in lines[:20:5]) < 1.2 * WIDTH

@@ -1,4 +1,6 @@
-"""One look per sampler on all pages, told apart by colour-blind readers and in grey, never a reference's."""
+"""One look per sampler on all pages, told apart by colour-blind readers and in grey, never a
+reference's.
+"""
 
 from __future__ import annotations
 
@@ -21,8 +23,10 @@ BUILT_IN = (*CATALOGUE, *CONJUGATE_CATALOGUE, *HELD_CATALOGUE)
 KEYS = sorted({(s.model_name, s.dynamics) for s in CATALOGUE})
 # Machado, Oliveira & Fernandes 2009, full severity, on linear RGB
 BLINDNESS = {
-    "protan": "0.152286 1.052583 -0.204868  0.114503 0.786281 0.099216  -0.003882 -0.048116 1.051998",
-    "deutan": "0.367322 0.860646 -0.227968  0.280085 0.672501 0.047413  -0.011820 0.042940 0.968881",
+    "protan": "0.152286 1.052583 -0.204868  0.114503 0.786281 0.099216  -0.003882 -0.048116 "
+    "1.051998",
+    "deutan": "0.367322 0.860646 -0.227968  0.280085 0.672501 0.047413  -0.011820 0.042940 "
+    "0.968881",
     "none": "1 0 0  0 1 0  0 0 1",
 }
 
@@ -33,9 +37,9 @@ def linear(colour):
 
 
 def lab(rgb):
-    xyz = np.array([[0.4124, 0.3576, 0.1805], [0.2126, 0.7152, 0.0722], [0.0193, 0.1192, 0.9505]]) @ np.clip(
-        rgb, 0, 1
-    )
+    xyz = np.array(
+        [[0.4124, 0.3576, 0.1805], [0.2126, 0.7152, 0.0722], [0.0193, 0.1192, 0.9505]]
+    ) @ np.clip(rgb, 0, 1)
     t = xyz / [0.9505, 1, 1.089]
     f = np.where(t > 0.008856, np.cbrt(t), 7.787 * t + 16 / 116)
     return np.array([116 * f[1] - 16, 500 * (f[0] - f[1]), 200 * (f[1] - f[2])])
@@ -115,7 +119,9 @@ def test_a_reference_is_grey_and_no_sampler_is():
 
 
 def figure(*lines, marks=()):
-    return Figure("f", "**A**. b", (Panel("p", lines, "x", "y", marks=marks), Panel("q", lines, "x", "y")))
+    return Figure(
+        "f", "**A**. b", (Panel("p", lines, "x", "y", marks=marks), Panel("q", lines, "x", "y"))
+    )
 
 
 ROBA = Line("ROBA", (1.0, 2.0), (0.1, 0.2))
@@ -137,7 +143,8 @@ def test_references_are_named_in_place_and_in_the_data_but_not_in_the_legend():
     assert [name for name, _ in figures.legend(shown.panels[0])] == ["ROBA", "10 steps"]
     plain = figures.draw_panel(figure(ROBA, OTHER), 0)
     drawn = figures.draw_panel(shown, 0)
-    assert plain.count(figures.GREY) == 0 and drawn.count(figures.GREY) >= 4  # two lines and their names
+    # two lines and their names
+    assert plain.count(figures.GREY) == 0 and drawn.count(figures.GREY) >= 4
     panel, _ = to_json(Page("p", "T", "l", (shown,)))["blocks"][0]["panels"]
     assert panel["marks"] == [{"label": "limit", "level": 0.05}]
     assert panel["lines"][2]["label"] == "floor"
@@ -146,7 +153,9 @@ def test_references_are_named_in_place_and_in_the_data_but_not_in_the_legend():
 def test_panels_stand_apart_with_one_legend_below_where_all_name_the_same():
     page = html.render(Page("p", "T", "l", (figure(ROBA, OTHER),)), [("p", "P")])
     assert page.count('<div class="panel"><svg') == 2 and page.count('<ul class="legend">') == 1
-    unlike = Figure("g", "c", (Panel("p", (ROBA, OTHER), "x", "y"), Panel("q", (ROBA, FLOOR), "x", "y")))
+    unlike = Figure(
+        "g", "c", (Panel("p", (ROBA, OTHER), "x", "y"), Panel("q", (ROBA, FLOOR), "x", "y"))
+    )
     page = html.render(Page("p", "T", "l", (unlike,)), [("p", "P")])
     assert page.count('<ul class="legend">') == 1  # of the first; one curve needs none
     last = page.index('<div class="panel"', page.index('<div class="panel"') + 1)

@@ -1,4 +1,6 @@
-"""Mixtures and data sets in NumPy: gradients of their own density, Gaussians, quadrature, sampled moments."""
+"""Mixtures and data sets in NumPy: gradients of their own density, Gaussians, quadrature, sampled
+moments.
+"""
 
 from __future__ import annotations
 
@@ -27,13 +29,17 @@ def states(process, target, tau, batch=5, seed=0):
     generator = np.random.default_rng(seed)
     n = 1 if process.model_name in ("vp", "langevin") else 2
     picked = generator.integers(len(target.means), size=batch)
-    x = target.means[picked] + np.sqrt(target.variances[picked, None]) * generator.standard_normal((batch, 3))
+    x = target.means[picked] + np.sqrt(target.variances[picked, None]) * generator.standard_normal(
+        (batch, 3)
+    )
     if process.model_name == "langevin":
         return x[None]
     phi = np.array(diffusions.transition(process, tau), dtype=float)
     start, noise = x[None], diffusions.noise(process, tau)
     if n == 2:
-        start = np.stack([x, np.sqrt(process.kappa * process.M) * generator.standard_normal(x.shape)])
+        start = np.stack(
+            [x, np.sqrt(process.kappa * process.M) * generator.standard_normal(x.shape)]
+        )
     root = np.linalg.cholesky(np.array(noise, dtype=float))
     normals = generator.standard_normal(start.shape)
     return np.einsum("ij,jbd->ibd", phi, start) + np.einsum("ij,jbd->ibd", root, normals)
@@ -80,7 +86,8 @@ def test_the_density_has_mass_one_and_the_moments_of_the_forward_law(process):
     axes = [np.linspace(-7, 7, 61) * spread**0.5 for spread in process.stationary]
     z = np.stack([c.ravel() for c in np.meshgrid(*axes, indexing="ij")])[..., None]
     mass = np.exp(log_density(process, mixture, z, tau)) * np.prod([a[1] - a[0] for a in axes])
-    as_one = targets.Gaussian(mixture.covariance[0], mixture.mean)  # the moments do not see the shape
+    # the moments do not see the shape
+    as_one = targets.Gaussian(mixture.covariance[0], mixture.mean)
     mean, covariance = targets.marginal(process, as_one, tau)
     assert mass.sum() == pytest.approx(1, abs=1e-9)
     for i in range(n):
@@ -97,8 +104,12 @@ def test_one_component_is_the_gaussian_target(process, tau):
     z = states(process, alone, tau)
     matrix, constant = targets.score(process, gaussian, tau)
     if len(z) == len(matrix):
-        expected = np.stack([sum(h * zj for h, zj in zip(row, z, strict=True)) + g
-                             for row, g in zip(matrix, constant, strict=True)])  # fmt: skip
+        expected = np.stack(
+            [
+                sum(h * zj for h, zj in zip(row, z, strict=True)) + g
+                for row, g in zip(matrix, constant, strict=True)
+            ]
+        )
     else:
         expected = (matrix[1][0] * z[0] + constant[1])[None]
     np.testing.assert_allclose(
@@ -116,14 +127,29 @@ def test_the_score_of_a_data_set_is_right_in_fifty_digits(tau):
         z = states(PSLD(), IMAGES, float(tau), batch=3)
         for b in range(3):
             away = [
-                [mpmath.mpf(z[i, b, j]) - (a, c)[i] * mpmath.mpf(mu[j]) for j in range(3) for i in (0, 1)]
+                [
+                    mpmath.mpf(z[i, b, j]) - (a, c)[i] * mpmath.mpf(mu[j])
+                    for j in range(3)
+                    for i in (0, 1)
+                ]
                 for mu in MEANS
             ]
-            pulls = [[-(precision * mpmath.matrix(v[2 * j : 2 * j + 2])) for j in range(3)] for v in away]
-            shares = [mpmath.exp(sum(v[2 * j + i] * p[j][i] for j in range(3) for i in (0, 1)) / 2)
-                      for v, p in zip(away, pulls, strict=True)]  # fmt: skip
-            expected = [[float(sum(r * p[j][i] for r, p in zip(shares, pulls, strict=True)) / sum(shares))
-                         for j in range(3)] for i in (0, 1)]  # fmt: skip
+            pulls = [
+                [-(precision * mpmath.matrix(v[2 * j : 2 * j + 2])) for j in range(3)] for v in away
+            ]
+            shares = [
+                mpmath.exp(sum(v[2 * j + i] * p[j][i] for j in range(3) for i in (0, 1)) / 2)
+                for v, p in zip(away, pulls, strict=True)
+            ]
+            expected = [
+                [
+                    float(
+                        sum(r * p[j][i] for r, p in zip(shares, pulls, strict=True)) / sum(shares)
+                    )
+                    for j in range(3)
+                ]
+                for i in (0, 1)
+            ]
             ours = score(PSLD(), IMAGES, z[:, b : b + 1], float(tau))[:, 0]
             np.testing.assert_allclose(ours, expected, rtol=1e-11, atol=1e-11 * abs(ours).max())
 
@@ -132,10 +158,14 @@ def test_mean_and_covariance_are_those_of_draws_and_of_the_images():
     images = targets.digits_images()
     digits = data_set(images)
     np.testing.assert_allclose(digits.mean, images.mean(0), atol=1e-14)
-    np.testing.assert_allclose(digits.covariance, np.cov(images, rowvar=False, bias=True), atol=1e-13)
+    np.testing.assert_allclose(
+        digits.covariance, np.cov(images, rowvar=False, bias=True), atol=1e-13
+    )
     generator = np.random.default_rng(0)
     picked = generator.choice(4, size=200_000, p=MIXED.weights)
-    draws = MEANS[picked] + np.sqrt(MIXED.variances[picked, None]) * generator.standard_normal((200_000, 3))
+    draws = MEANS[picked] + np.sqrt(MIXED.variances[picked, None]) * generator.standard_normal(
+        (200_000, 3)
+    )
     np.testing.assert_allclose(MIXED.mean, draws.mean(0), atol=0.006)
     np.testing.assert_allclose(MIXED.covariance, np.cov(draws, rowvar=False), atol=0.008)
 
@@ -159,7 +189,10 @@ def test_far_from_every_component_nothing_overflows():
         (([1.0], np.zeros((0, 2))), "means are k >= 1 rows"),
         (([1.0, 1.0], [[0.0]]), "1 means take 1 weights"),
         (([1.0], [[0.0]], [1.0, 2.0]), "1 means take 1 variances"),
-        (([1.0, 0.0], [[0.0], [1.0]]), "component 1 of the mixture: its weights must be finite and > 0"),
+        (
+            ([1.0, 0.0], [[0.0], [1.0]]),
+            "component 1 of the mixture: its weights must be finite and > 0",
+        ),
         (([1.0, 1.0], [[0.0], [np.nan]]), "component 1 of the mixture: its means must be finite"),
         (([1.0, 1.0], [[0.0], [1.0]], [-1.0, 0.0]), "component 0 of the mixture: its variances"),
     ],

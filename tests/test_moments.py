@@ -1,4 +1,6 @@
-"""Exact moments: against plain dense samplers, fifty digits and symbols; and what a run promises."""
+"""Exact moments: against plain dense samplers, fifty digits and symbols; and what a run
+promises.
+"""
 
 from __future__ import annotations
 
@@ -32,7 +34,9 @@ VARIANCES, MEAN = np.array([0.05, 0.7, 2.0]), np.array([0.4, -1.0, 0.3])
 TARGET = Gaussian(VARIANCES, MEAN)
 R = np.linalg.qr(np.random.default_rng(5).normal(size=(3, 3)))[0]
 PRINTED = [s for s in CATALOGUE if (s.model_name, s.name) in SAMPLERS]
-BY_NAME = pytest.mark.parametrize("entry", CATALOGUE, ids=lambda s: f"{s.model_name}-{s.dynamics}-{s.name}")
+BY_NAME = pytest.mark.parametrize(
+    "entry", CATALOGUE, ids=lambda s: f"{s.model_name}-{s.dynamics}-{s.name}"
+)
 N = 11
 
 
@@ -62,7 +66,8 @@ def test_moments_in_the_eigenbasis_are_those_of_the_printed_sampler_in_any_basis
     oracle = plain(entry.model_name).run(times, SAMPLERS[entry.model_name, entry.name], last)
     law = run(entry, PROCESSES[entry.model_name], TARGET, times)
     agree(law, oracle)
-    if not entry.carries_score and entry.name not in ("ABOBA", "OBABO"):  # printed with a score per kick
+    # printed with a score per kick
+    if not entry.carries_score and entry.name not in ("ABOBA", "OBABO"):
         assert entry.model_name == "langevin" or law.nfe == oracle.evaluations
 
 
@@ -80,7 +85,9 @@ def test_lambda_scales_the_position_noise_by_its_rule(rule, value):
         entry = replace(find(name), lambda_s=LambdaS(rule))
         fixed = replace(find(name), lambda_s=LambdaS(rule, exact))
         agree(run(entry, PROCESSES["psld"], TARGET, times, lambda_s=value), oracle)
-        agree(run(entry, PROCESSES["psld"], TARGET, times, lambda_s=lambda t: value + 0 * t), oracle)
+        agree(
+            run(entry, PROCESSES["psld"], TARGET, times, lambda_s=lambda t: value + 0 * t), oracle
+        )
         agree(run(fixed, PROCESSES["psld"], TARGET, times), oracle)
 
 
@@ -88,9 +95,13 @@ def test_a_varying_lambda_is_taken_at_the_start_of_each_step():
     process, times, entry = PROCESSES["psld"], TIMES["psld"], find("ROBA")
     law = starting_law(process, TARGET, "prior")
     for t, after in pairwise(times):
-        piece = run(entry, process, TARGET, [t, after], law, denoise=False, lambda_s=0 if t < 0.3 else 2 - t)
+        piece = run(
+            entry, process, TARGET, [t, after], law, denoise=False, lambda_s=0 if t < 0.3 else 2 - t
+        )
         law = piece.mean, piece.covariance
-    whole = run(entry, process, TARGET, times, denoise=False, lambda_s=lambda t: 0 if t < 0.3 else 2 - t)
+    whole = run(
+        entry, process, TARGET, times, denoise=False, lambda_s=lambda t: 0 if t < 0.3 else 2 - t
+    )
     assert np.allclose(law[1], whole.covariance, rtol=1e-14)
 
 
@@ -138,7 +149,9 @@ def test_a_short_row_weighs_the_last_evaluations(model):
 
 
 def precise(diffusion):
-    return replace(diffusion, **{f.name: mpmath.mpf(getattr(diffusion, f.name)) for f in fields(diffusion)})
+    return replace(
+        diffusion, **{f.name: mpmath.mpf(getattr(diffusion, f.name)) for f in fields(diffusion)}
+    )
 
 
 @BY_NAME
@@ -164,7 +177,10 @@ def test_high_precision_and_float64_agree(entry):
     [
         "O S B A",
         "S E",
-        *(pytest.param(long, marks=pytest.mark.heavy) for long in ("L/2 S K L/2", "S B/2 A S@1 B/2")),
+        *(
+            pytest.param(long, marks=pytest.mark.heavy)
+            for long in ("L/2 S K L/2", "S B/2 A S@1 B/2")
+        ),
     ],
 )
 def test_the_symbolic_step_is_the_number_step_at_its_values(text):
@@ -202,7 +218,14 @@ def settings_of_a_run(draw):
     spectrum = draw(st.lists(st.floats(low, 50.0), min_size=1, max_size=3))
     parts = np.array(draw(st.lists(st.floats(0.2, 1.0), min_size=8, max_size=20)))
     times = [0.0, *(0.99 * np.cumsum(parts) / parts.sum())]
-    return any_scheme, process, spectrum, times, draw(st.sampled_from(["prior", "pT"])), draw(st.booleans())
+    return (
+        any_scheme,
+        process,
+        spectrum,
+        times,
+        draw(st.sampled_from(["prior", "pT"])),
+        draw(st.booleans()),
+    )
 
 
 @given(settings_of_a_run())
@@ -219,7 +242,9 @@ def test_covariances_stay_positive_and_evaluations_are_counted(case):
     assert law.steps == len(times) - 1
     assert law.nfe == law.steps * any_scheme.word.nfe + any_scheme.carries_score + last
     k, shape = len(law.covariance), (len(spectrum),)
-    block = np.moveaxis(np.array([[np.broadcast_to(e, shape) for e in row] for row in law.covariance]), 2, 0)
+    block = np.moveaxis(
+        np.array([[np.broadcast_to(e, shape) for e in row] for row in law.covariance]), 2, 0
+    )
     assert block.shape == (*shape, k, k) and all(m.shape == shape for m in law.mean)
     assert np.array_equal(block, np.swapaxes(block, 1, 2))
     trace = np.trace(block, axis1=1, axis2=2)
@@ -229,17 +254,23 @@ def test_covariances_stay_positive_and_evaluations_are_counted(case):
 
 
 @BY_NAME
-def test_neither_the_number_of_steps_at_once_nor_the_other_modes_change_a_result(entry, monkeypatch):
+def test_neither_the_number_of_steps_at_once_nor_the_other_modes_change_a_result(
+    entry, monkeypatch
+):
     process, times = PROCESSES[entry.model_name], TIMES[entry.model_name]
     whole = run(entry, process, TARGET, times)
     for size in (1, 4, 6, 10**6):
         monkeypatch.setattr(module, "CACHED", size)
         again = run(entry, process, TARGET, times)
         assert np.allclose(again.covariance, whole.covariance, rtol=1e-14, atol=0)
-        assert np.allclose(again.mean, whole.mean, rtol=1e-13, atol=1e-15) and again.nfe == whole.nfe
+        assert (
+            np.allclose(again.mean, whole.mean, rtol=1e-13, atol=1e-15) and again.nfe == whole.nfe
+        )
     for k in range(len(VARIANCES)):
         one = run(entry, process, Gaussian(VARIANCES[k : k + 1], MEAN[k : k + 1]), times)
-        assert np.allclose(np.array(one.covariance)[..., 0], np.array(whole.covariance)[..., k], rtol=1e-14)
+        assert np.allclose(
+            np.array(one.covariance)[..., 0], np.array(whole.covariance)[..., k], rtol=1e-14
+        )
 
 
 def test_a_run_in_two_halves_is_the_run():
@@ -256,8 +287,9 @@ def test_a_run_in_two_halves_is_the_run():
 def test_runs_start_from_the_prior_or_from_the_exact_law():
     for process in PROCESSES.values():
         for start, law in (
-            ("pT", marginal(process, TARGET, process.T)), ("prior", ((0, 0), np.diag(process.stationary)))
-        ):  # fmt: skip
+            ("pT", marginal(process, TARGET, process.T)),
+            ("prior", ((0, 0), np.diag(process.stationary))),
+        ):
             mean, covariance = starting_law(process, TARGET, start)
             for i in range(len(mean)):
                 assert np.allclose(mean[i], law[0][i])
@@ -300,7 +332,9 @@ def test_budgets_buy_steps_and_too_small_ones_are_refused():
     assert steps_for(50, find("NOBAB"), True) == 16
     assert steps_for(50, scheme("B/2 A S@1 B/2", dynamics="ode"), True) == 48
     assert steps_for(7, find("RK45"), True) == 1
-    with pytest.raises(ValueError, match="6 evaluations buy no step of RK45: one step takes 6, and 1 go"):
+    with pytest.raises(
+        ValueError, match="6 evaluations buy no step of RK45: one step takes 6, and 1 go"
+    ):
         steps_for(6, find("RK45"), True)
     with pytest.raises(ValueError, match="0 evaluations buy no step of BAOAB"):
         steps_for(0, find("BAOAB", "langevin"), False)
@@ -314,7 +348,13 @@ def test_budgets_buy_steps_and_too_small_ones_are_refused():
 
 
 REFUSED = [
-    ("DDPM", "vp", [0.0, 0.5, 0.9], {}, r"beta h = 1.75 in the step at t = 0, .* below 0.286, not 0.5"),
+    (
+        "DDPM",
+        "vp",
+        [0.0, 0.5, 0.9],
+        {},
+        r"beta h = 1.75 in the step at t = 0, .* below 0.286, not 0.5",
+    ),
     ("ROBA", "psld", [0.0], {}, "at least two finite times"),
     ("ROBA", "psld", [0.0, 0.5, 0.5], {}, "does not increase at index 2: 0.5 then 0.5"),
     ("ROBA", "psld", [0.0, float("nan")], {}, "finite"),
@@ -351,10 +391,14 @@ def test_a_score_needed_at_a_degenerate_law_is_refused_and_one_not_needed_is_not
 def test_grids_run_from_zero_to_eps_before_the_end():
     assert grid("uniform", 4, 1.0, 0.0) == [0, 0.25, 0.5, 0.75, 1]
     steps, end = 10, 1 - 1e-3
-    assert np.allclose(grid("quadratic", steps), [end * (1 - (1 - i / steps) ** 2) for i in range(steps + 1)])
+    assert np.allclose(
+        grid("quadratic", steps), [end * (1 - (1 - i / steps) ** 2) for i in range(steps + 1)]
+    )
     for name in ("uniform", "quadratic"):
         times = grid(name, 37, 2.0, 0.1)
-        assert times[0] == 0 and times[-1] == 1.9 and np.all(np.diff(times) > 0) and len(times) == 38
+        assert (
+            times[0] == 0 and times[-1] == 1.9 and np.all(np.diff(times) > 0) and len(times) == 38
+        )
     thirds = grid("uniform", 3, mpmath.mpf(1), mpmath.mpf(0))
     assert abs(3 * thirds[1] - 1) < 4 * mpmath.mp.eps
     assert given_grid((0, 0.5, 1)) == [0, 0.5, 1]

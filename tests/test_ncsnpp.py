@@ -27,7 +27,11 @@ TINY = Config(8, 8, (1, 2), 1, (4,), 0.5)
 def reference(name):
     if not (REFERENCE / name).exists():
         pytest.skip(f"{name} is not here")
-    return json.loads((REFERENCE / name).read_text()) if name.endswith(".json") else np.load(REFERENCE / name)
+    return (
+        json.loads((REFERENCE / name).read_text())
+        if name.endswith(".json")
+        else np.load(REFERENCE / name)
+    )
 
 
 def tiny_double(config=TINY):
@@ -45,7 +49,9 @@ def test_the_keys_their_order_shapes_and_number_of_parameters_are_the_released_o
     released = reference("ncsnpp_keys.json")[name]
     with torch.device("meta"):
         network = ncsnpp(name)
-    assert [[key, list(entry.shape)] for key, entry in network.state_dict().items()] == released["keys"]
+    assert [[key, list(entry.shape)] for key, entry in network.state_dict().items()] == released[
+        "keys"
+    ]
     assert sum(parameter.numel() for parameter in network.parameters()) == released["n_params"]
 
 
@@ -53,7 +59,8 @@ def test_the_named_configurations_are_the_released_ones_and_no_other():
     released = reference("ncsnpp_keys.json")
     released.pop("_about")
     described = {
-        name: {key: entry[key] for key in ("image_size", "score_fn")} for name, entry in released.items()
+        name: {key: entry[key] for key in ("image_size", "score_fn")}
+        for name, entry in released.items()
     }
     assert {name: config_of(entry) for name, entry in described.items()} == dict(CONFIGS)
 
@@ -81,7 +88,9 @@ def test_in_every_configuration_modules_are_stored_in_the_order_of_their_use(
     mult, attends, nf, blocks, resampling, embedding
 ):
     fir, pyramid = resampling
-    config = Config(4, nf, tuple(mult), blocks, (4,) if attends else (), 0.0, fir, pyramid, embedding)
+    config = Config(
+        4, nf, tuple(mult), blocks, (4,) if attends else (), 0.0, fir, pyramid, embedding
+    )
     network = fill_by_rule(ncsnpp(config))
     used = []
     for i, module in enumerate(network.all_modules):
@@ -93,7 +102,9 @@ def test_in_every_configuration_modules_are_stored_in_the_order_of_their_use(
 
 
 def filtered(signal, taps, stride, before, after, spread=1):
-    """Zeros between and around the numbers of a line, then the taps slid along it, every stride-th place."""
+    """Zeros between and around the numbers of a line, then the taps slid along it, every stride-th
+    place.
+    """
     line = np.zeros(before + spread * len(signal) + after)
     line[before : before + spread * len(signal) : spread] = signal
     return np.convolve(line, taps, mode="valid")[::stride]
@@ -115,7 +126,9 @@ def test_filtered_resampling_is_zero_insertion_filtering_and_decimation_of_rows_
     taps = spread * np.array([1, 3, 3, 1]) / 8
     expected = image
     for axis in (2, 3):
-        expected = np.apply_along_axis(filtered, axis, expected, taps, stride, before, after, spread)
+        expected = np.apply_along_axis(
+            filtered, axis, expected, taps, stride, before, after, spread
+        )
     out = layer.double()(torch.from_numpy(image)).numpy()
     assert out.shape == expected.shape
     np.testing.assert_allclose(out, expected, rtol=0, atol=1e-14)
@@ -127,7 +140,10 @@ def test_without_the_filter_resampling_is_the_mean_of_four_pixels_and_their_repe
     down = layers.resampling(config, "down")(torch.from_numpy(image)).numpy()
     up = layers.resampling(config, "up")(torch.from_numpy(image)).numpy()
     mean = (
-        image[:, :, ::2, ::2] + image[:, :, 1::2, ::2] + image[:, :, ::2, 1::2] + image[:, :, 1::2, 1::2]
+        image[:, :, ::2, ::2]
+        + image[:, :, 1::2, ::2]
+        + image[:, :, ::2, 1::2]
+        + image[:, :, 1::2, 1::2]
     ) / 4
     np.testing.assert_allclose(down, mean, rtol=0, atol=1e-15)
     np.testing.assert_array_equal(up, np.kron(image, np.ones((2, 2))))
@@ -172,7 +188,9 @@ def test_a_states_noise_depends_on_no_other_state_and_one_time_may_stand_for_all
     times = torch.tensor([0.2, 0.7, 0.9], dtype=torch.float64)
     together = network(z, times)
     for i in range(3):
-        torch.testing.assert_close(network(z[i : i + 1], times[i])[0], together[i], rtol=0, atol=1e-13)
+        torch.testing.assert_close(
+            network(z[i : i + 1], times[i])[0], together[i], rtol=0, atol=1e-13
+        )
     assert (network(z, times[0]) - together)[1:].abs().max() > 1e-3
 
 
@@ -187,8 +205,11 @@ def test_dropout_acts_in_training_only():
 @torch.no_grad()
 def test_a_bf16_network_tells_times_as_well_as_a_float32_one():
     network, seen = fill_by_rule(ncsnpp(TINY)), []
-    network.all_modules[0].register_forward_hook(lambda _module, _inputs, features: seen.append(features))
-    z, t = states(4, dtype=torch.float32), torch.tensor(1e-3)  # the smallest time: the largest phases
+    network.all_modules[0].register_forward_hook(
+        lambda _module, _inputs, features: seen.append(features)
+    )
+    # the smallest time: the largest phases
+    z, t = states(4, dtype=torch.float32), torch.tensor(1e-3)
     exact = network(z, t)
     network.bfloat16()
     rounded = network(z.bfloat16(), t)
@@ -235,7 +256,10 @@ def test_torch_func_differentiates_the_network_in_both_modes_and_twice():
         ({"ch_mult": 3}, "ch_mult"),
         ({"ch_mult": []}, "ch_mult"),
         ({"ch_mult": [1] * 5}, "divisible by 2"),
-        ({"attn_resolutions": [7]}, r"attn_resolutions = \(7,\); it must be among the levels \(8, 4\)"),
+        (
+            {"attn_resolutions": [7]},
+            r"attn_resolutions = \(7,\); it must be among the levels \(8, 4\)",
+        ),
         ({"dropout": 1.0}, r"a number in \[0, 1\)"),
         ({"init_scale": -1}, "init_scale"),
         ({"fourier_scale": math.nan}, "fourier_scale"),
@@ -260,8 +284,16 @@ def test_a_configuration_that_cannot_be_built_is_refused_with_what_would_be_righ
 def test_a_configuration_is_a_name_a_dict_or_a_file_and_survives_json(tmp_path):
     file = tmp_path / "tiny.json"
     file.write_text(json.dumps(TINY.as_dict()))
-    assert config_of(file) == config_of(str(file)) == config_of(TINY.as_dict()) == config_of(TINY) == TINY
-    with pytest.raises(ValueError, match="no network configuration 'cifar'; there are cifar10_sota, "):
+    assert (
+        config_of(file)
+        == config_of(str(file))
+        == config_of(TINY.as_dict())
+        == config_of(TINY)
+        == TINY
+    )
+    with pytest.raises(
+        ValueError, match="no network configuration 'cifar'; there are cifar10_sota, "
+    ):
         config_of("cifar")
     with pytest.raises(ValueError, match=r"^network configuration: missing settings nf, ch_mult, "):
         config_of({"image_size": 8})
@@ -275,7 +307,10 @@ def test_a_configuration_is_a_name_a_dict_or_a_file_and_survives_json(tmp_path):
         (None, "there is no such file"),
         ("{", "cannot be read as JSON: "),
         ("\udcff", "cannot be read as JSON: "),
-        ('{"image_size": 8, "nf": 8}', "network configuration: missing settings ch_mult, num_res_blocks, "),
+        (
+            '{"image_size": 8, "nf": 8}',
+            "network configuration: missing settings ch_mult, num_res_blocks, ",
+        ),
         (json.dumps({**TINY.as_dict(), "nf": 7}), "network configuration: nf = 7; it must be"),
         ('"other.json"', "no network configuration 'other.json'"),
     ],
@@ -292,5 +327,7 @@ def test_a_file_without_a_configuration_is_refused_by_its_name(tmp_path, content
     ("z", "t"), [((2, 6, 8, 4), ()), ((2, 3, 8, 8), ()), ((2, 6, 8, 8), (3,)), ((6, 8, 8), (6,))]
 )
 def test_a_state_or_time_of_another_shape_is_refused(z, t):
-    with pytest.raises(ValueError, match=r"the network takes states \(B, 6, 8, 8\) and times \(B,\) or \(\)"):
+    with pytest.raises(
+        ValueError, match=r"the network takes states \(B, 6, 8, 8\) and times \(B,\) or \(\)"
+    ):
         ncsnpp(TINY)(torch.zeros(z), torch.ones(t))

@@ -1,7 +1,8 @@
-"""The exact flow of coupled components beside critical damping: every digit on both sides of it, and on it.
+"""The exact flow of coupled components beside critical damping: every digit on both sides of it,
+and on it.
 
-The closed form for critical damping is wrong by as much as the damping is off, so it may be taken only
-where that is below rounding. The reference is Van Loan's block exponential in fifty digits.
+The closed form for critical damping is wrong by as much as the damping is off, so it may be taken
+only where that is below rounding. The reference is Van Loan's block exponential in fifty digits.
 """
 
 from __future__ import annotations

@@ -1,4 +1,6 @@
-"""The digits network: that it is a real model, and that what is stored about it is about these weights."""
+"""The digits network: that it is a real model, and that what is stored about it is about these
+weights.
+"""
 
 from __future__ import annotations
 
@@ -17,7 +19,13 @@ from gpu_samplers.quality import frechet_distance, residual_noise, still_pixel_n
 from gpu_samplers.training import DIGITS_CONFIG, Settings, loss_of
 from reports.experiments import quality_data, samples, store
 from reports.experiments.store import stored
-from reports.pages import crossval_global, crossval_local, crossval_reuse, crossval_rounding, network
+from reports.pages import (
+    crossval_global,
+    crossval_local,
+    crossval_reuse,
+    crossval_rounding,
+    network,
+)
 from reports.pages.settings import QUICK
 from reports.render.document import to_json
 from reports.render.html import render
@@ -68,7 +76,9 @@ def test_the_samples_of_the_picture_are_closer_to_the_digits_than_noise():
     drawn = torch.from_numpy(pictured()[:, None] / 127.5 - 1)
     taught, held = digits().split()
     reference = digit_features(taught)
-    blurred = held[: len(drawn)] + torch.randn(drawn.shape, generator=torch.Generator().manual_seed(1))
+    blurred = held[: len(drawn)] + torch.randn(
+        drawn.shape, generator=torch.Generator().manual_seed(1)
+    )
     distances = [frechet_distance(digit_features(s.float()), reference) for s in (drawn, blurred)]
     assert distances[0] < distances[1] / 2
     assert still_pixel_noise(drawn, taught) < 0.01
@@ -116,7 +126,9 @@ def test_the_stored_samples_are_as_good_as_more_of_the_same_in_the_sweep():
 def test_the_stored_samples_are_judged_now_as_they_were():
     data = stored("network")
     assert data is not None
-    assert data["judged"]["samples"] == pytest.approx(judged(samples.sampled(data["number"])), rel=1e-3)
+    assert data["judged"]["samples"] == pytest.approx(
+        judged(samples.sampled(data["number"])), rel=1e-3
+    )
 
 
 def test_samples_lie_within_three_times_the_floor():

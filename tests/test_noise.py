@@ -26,7 +26,9 @@ def draws(indices, shape, parts=(2, 2, 1, 2), dtype=torch.float32, seed=5):
     """{sample: [draw, ...]} of one batch."""
     noise = Noise(seed, indices, shape, dtype)
     rounds = [noise(count) for count in parts]
-    assert all(r.shape == (count, len(indices), *shape) for r, count in zip(rounds, parts, strict=True))
+    assert all(
+        r.shape == (count, len(indices), *shape) for r, count in zip(rounds, parts, strict=True)
+    )
     return {i: [r[:, b] for r in rounds] for b, i in enumerate(indices)}
 
 
@@ -48,7 +50,9 @@ def test_another_process_with_another_number_of_threads_draws_the_same_bits():
         "n = Noise(5, [7, 123456], (3, 32, 32)); n(2);"
         "print(hashlib.sha256(n(2)[:, 1].contiguous().numpy().tobytes()).hexdigest())"
     )
-    other = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
+    other = subprocess.run(
+        [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True
+    )
     ours = draws([3, 123456, 8], (3, 32, 32))[123456][1]
     assert other.stdout.strip() == sha256(ours.contiguous().numpy().tobytes()).hexdigest()
 
@@ -106,7 +110,9 @@ def test_bad_noise_is_refused():
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
 @pytest.mark.parametrize("shape", [(4, 64, 64), (3, 61, 61)], ids=["whole groups", "an odd size"])
-def test_noise_drawn_ahead_is_the_same_bit_for_bit_and_may_be_more_or_less_than_was_expected(dtype, shape):
+def test_noise_drawn_ahead_is_the_same_bit_for_bit_and_may_be_more_or_less_than_was_expected(
+    dtype, shape
+):
     plain, ahead = (Noise(3, range(4), shape, dtype) for _ in range(2))
     sizes = [2, 2, 1, 2, 4, 1, 2, 2]
     now = [plain(parts).clone() for parts in sizes]
@@ -130,8 +136,12 @@ def test_a_run_has_its_noise_drawn_ahead():
 
 def test_whoever_waits_for_a_block_draws_rows_of_it_and_the_next_block_waits_for_that():
     seeds = [5, 6, 7]
-    expected = torch.stack([torch.randn(32, generator=torch.Generator().manual_seed(s)) for s in seeds])
-    block = _Block([torch.Generator().manual_seed(s) for s in seeds], 32, torch.float32, pinned=False)
+    expected = torch.stack(
+        [torch.randn(32, generator=torch.Generator().manual_seed(s)) for s in seeds]
+    )
+    block = _Block(
+        [torch.Generator().manual_seed(s) for s in seeds], 32, torch.float32, pinned=False
+    )
     with ThreadPoolExecutor(1) as pool:
         with block._helping:  # as if it still drew a row
             block.fill()

@@ -50,7 +50,9 @@ def test_parsing_a_printed_token_gives_the_token_back(op):
 
 
 @examples(20)
-@given(words(), st.lists(st.sampled_from([" ", "  ", "\t", "\n", " \r\n "]), min_size=9, max_size=9))
+@given(
+    words(), st.lists(st.sampled_from([" ", "  ", "\t", "\n", " \r\n "]), min_size=9, max_size=9)
+)
 def test_the_space_between_tokens_says_nothing(word, gaps):
     spread = "".join(gap + str(op) for gap, op in zip(gaps, word, strict=False)) + gaps[-1]
     assert parse(spread) == word
@@ -198,8 +200,20 @@ def test_control_characters_do_not_reach_the_message():
 
 
 _VALID = [str(scheme.word) for scheme in CATALOGUE] + ["E:exp/2 S@1/2 B*-1/3 E[ 1/2 , 1/2 ]"]
-_JUNK = [*"@/*[]:,-. SBs10٣½Σ", "\0", "\x1b", "\u2028", "\u202e", "\ud800", "\U0001f600",
-         "/0", "1e9", "nan", "9" * 5000, "[" * 50]  # fmt: skip
+_JUNK = [
+    *"@/*[]:,-. SBs10٣½Σ",
+    "\0",
+    "\x1b",
+    "\u2028",
+    "\u202e",
+    "\ud800",
+    "\U0001f600",
+    "/0",
+    "1e9",
+    "nan",
+    "9" * 5000,
+    "[" * 50,
+]
 
 
 def _arbitrary_text(draw: random.Random) -> str:
@@ -274,18 +288,47 @@ def test_a_float_written_out_in_a_word_is_read_as_the_decimal_that_it_shows(valu
 
 # what was typed, and the word that the refusal proposes
 MEANT = [
-    ("o s b a", "O S B A"), ("O,S,B,A", "O S B A"), ("O, S; B | A", "O S B A"), ("OSBA", "O S B A"),
-    ("osba", "O S B A"), ("O->S->B->A", "O S B A"), ("O-S-B-A", "O S B A"), ("(o s b a)", "O S B A"),
-    ("S BA", "S B A"), ("B/2A/2OA/2SB/2", "B/2 A/2 O A/2 S B/2"), ("S b/2 a s@1 b/2", "S B/2 A S@1 B/2"),
-    ("S ½B A B½", "S B/2 A B/2"), ("S ⅓B A ⅔B", "S B/3 A B*2/3"), ("0.5B", "B/2"), ("1/2 B", "B/2"),
-    ("B(1/2)", "B/2"), ("B^0.5", "B/2"), ("2B", "B*2"), ("B*½", "B/2"), ("S@½", "S@1/2"),
-    ("B/0.5", "B*2"), ("B/2.5", "B*2/5"), ("B/2/2", "B/4"),
-    ("S@end", "S@1"), ("S@END", "S@1"), ("S@t+h", "S@1"), ("S@(t+h)", "S@1"), ("S(t+h)", "S@1"),
-    ("S@t+h/2", "S@1/2"), ("S@mid", "S@1/2"), ("S@t B", "S B"),
-    ("(S B/2 A/2)^2", "S B/2 A/2 S B/2 A/2"), ("(S B/2 A/2)**2", "S B/2 A/2 S B/2 A/2"),
-    ("E[0.5;0.5]", "E[1/2,1/2]"), ("E[0 1]", "E[0,1]"), ("S E:Exp", "S E:exp"), ("e:exp", "E:exp"),
-    ("Ｓ　Ｂ　Ａ", "S B A"), ("VRORV", "B/2 A/2 O A/2 S B/2"), ("v r o v r", "S B/2 A/2 O S B/2 A/2"),
-]  # fmt: skip
+    ("o s b a", "O S B A"),
+    ("O,S,B,A", "O S B A"),
+    ("O, S; B | A", "O S B A"),
+    ("OSBA", "O S B A"),
+    ("osba", "O S B A"),
+    ("O->S->B->A", "O S B A"),
+    ("O-S-B-A", "O S B A"),
+    ("(o s b a)", "O S B A"),
+    ("S BA", "S B A"),
+    ("B/2A/2OA/2SB/2", "B/2 A/2 O A/2 S B/2"),
+    ("S b/2 a s@1 b/2", "S B/2 A S@1 B/2"),
+    ("S ½B A B½", "S B/2 A B/2"),
+    ("S ⅓B A ⅔B", "S B/3 A B*2/3"),
+    ("0.5B", "B/2"),
+    ("1/2 B", "B/2"),
+    ("B(1/2)", "B/2"),
+    ("B^0.5", "B/2"),
+    ("2B", "B*2"),
+    ("B*½", "B/2"),
+    ("S@½", "S@1/2"),
+    ("B/0.5", "B*2"),
+    ("B/2.5", "B*2/5"),
+    ("B/2/2", "B/4"),
+    ("S@end", "S@1"),
+    ("S@END", "S@1"),
+    ("S@t+h", "S@1"),
+    ("S@(t+h)", "S@1"),
+    ("S(t+h)", "S@1"),
+    ("S@t+h/2", "S@1/2"),
+    ("S@mid", "S@1/2"),
+    ("S@t B", "S B"),
+    ("(S B/2 A/2)^2", "S B/2 A/2 S B/2 A/2"),
+    ("(S B/2 A/2)**2", "S B/2 A/2 S B/2 A/2"),
+    ("E[0.5;0.5]", "E[1/2,1/2]"),
+    ("E[0 1]", "E[0,1]"),
+    ("S E:Exp", "S E:exp"),
+    ("e:exp", "E:exp"),
+    ("Ｓ　Ｂ　Ａ", "S B A"),
+    ("VRORV", "B/2 A/2 O A/2 S B/2"),
+    ("v r o v r", "S B/2 A/2 O S B/2 A/2"),
+]
 
 
 @pytest.mark.parametrize(("typed", "meant"), MEANT)
@@ -296,7 +339,9 @@ def test_a_word_that_is_misspelled_is_refused_with_the_word_that_was_meant(typed
     assert str(parse(meant)) == meant
 
 
-@pytest.mark.parametrize("typed", ["S X1", "Heun", "S@now", "S@T", "", "3", "()*3", "(B)*x", "S B/0"])
+@pytest.mark.parametrize(
+    "typed", ["S X1", "Heun", "S@now", "S@T", "", "3", "()*3", "(B)*x", "S B/0"]
+)
 def test_nothing_is_proposed_where_nothing_is_likely(typed):
     with pytest.raises(WordError) as caught:
         parse(typed)
@@ -310,9 +355,12 @@ def test_the_letters_taken_apart_are_those_of_the_models():
 @pytest.mark.parametrize(
     ("theirs", "ours"),
     [
-        ("V R O R V", "BAOAB"), ("R V O V R", "ABOBA"), ("O V R V O", "OBABO"), ("V R O R", "BAOA"),
+        ("V R O R V", "BAOAB"),
+        ("R V O V R", "ABOBA"),
+        ("O V R V O", "OBABO"),
+        ("V R O R", "BAOA"),
     ],
-)  # fmt: skip
+)
 def test_a_splitting_in_the_letters_of_openmm_is_the_one_of_that_name(theirs, ours):
     assert from_openmm(theirs.split()) == str(find(ours, "langevin").word)
 
@@ -331,11 +379,15 @@ def test_a_repeat_is_its_tokens_written_out_and_is_found_again(before, unit, aft
 
 @pytest.mark.parametrize(
     ("text", "place", "problem"),
-    [("S (B A", "(", "never closed"), ("S B) A", ")", "nothing was opened"),
-     ("S ()*2 B", ")*2", "nothing to"),
-     ("(S B A)*0", ")*0", "cannot repeat"), ("(S B A)*1/2", ")*1/2", "cannot repeat"),
-     ("((S)*99)*9 B", ")*9", "more than 400")],
-)  # fmt: skip
+    [
+        ("S (B A", "(", "never closed"),
+        ("S B) A", ")", "nothing was opened"),
+        ("S ()*2 B", ")*2", "nothing to"),
+        ("(S B A)*0", ")*0", "cannot repeat"),
+        ("(S B A)*1/2", ")*1/2", "cannot repeat"),
+        ("((S)*99)*9 B", ")*9", "more than 400"),
+    ],
+)
 def test_brackets_that_repeat_nothing_are_refused_at_their_place(text, place, problem):
     with pytest.raises(WordError, match=problem) as caught:
         parse(text)
@@ -344,19 +396,46 @@ def test_brackets_that_repeat_nothing_are_refused_at_their_place(text, place, pr
 
 @pytest.mark.parametrize(
     "text",
-    ["1e99999999", "1e-99999999", "1e400", "1e-400", "1e40", "1e-40", "9" * 41, "9" * 5000, "1_0", "٣",
-     "nan", "inf", "", "1/0", "1/1_0", "0." + "3" * 41, " " * 5000 + "1"],
-)  # fmt: skip
-def test_a_number_with_too_many_digits_or_other_digits_is_refused_in_one_bounded_sentence(text: str) -> None:
+    [
+        "1e99999999",
+        "1e-99999999",
+        "1e400",
+        "1e-400",
+        "1e40",
+        "1e-40",
+        "9" * 41,
+        "9" * 5000,
+        "1_0",
+        "٣",
+        "nan",
+        "inf",
+        "",
+        "1/0",
+        "1/1_0",
+        "0." + "3" * 41,
+        " " * 5000 + "1",
+    ],
+)
+def test_a_number_with_too_many_digits_or_other_digits_is_refused_in_one_bounded_sentence(
+    text: str,
+) -> None:
     with pytest.raises(ValueError, match=r"^[ -~]{1,250}$"):  # printable ASCII, one line
         read_number(text)
 
 
 def test_a_number_is_read_as_what_it_spells() -> None:
-    spelled = {"1": 1, " 1.25 ": Fraction(5, 4), "5/4": Fraction(5, 4), "1e-3": Fraction(1, 1000), "1E2": 100}
+    spelled = {
+        "1": 1,
+        " 1.25 ": Fraction(5, 4),
+        "5/4": Fraction(5, 4),
+        "1e-3": Fraction(1, 1000),
+        "1E2": 100,
+    }
     assert {text: read_number(text) for text in spelled} == spelled
     assert read_number("9" * 40) == 10**40 - 1
-    assert read_float("1e-320") == 1e-320 and read_float("0e-999999") == 0 and read_float(" -2.") == -2
+    assert (
+        read_float("1e-320") == 1e-320 and read_float("0e-999999") == 0 and read_float(" -2.") == -2
+    )
 
 
 @pytest.mark.parametrize("text", ["1_0", "٣", "1e-400", "-0." + "0" * 400 + "1", "", "x" * 5000])

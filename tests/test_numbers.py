@@ -26,8 +26,16 @@ from splitting_analysis.weak import local_error
 from tests import oracle_problems as problems
 
 SPLITTINGS = [s for s in CATALOGUE if not s.word.is_runge_kutta]
-PARAMETERS = {"Gamma": 0.3, "nu": 1.1, "M": 1.7, "gamma": 0.6, "lambda_s": 0.7,
-              "beta": 1.3, "dbeta": 0.4, "d2beta": -0.2}  # fmt: skip
+PARAMETERS = {
+    "Gamma": 0.3,
+    "nu": 1.1,
+    "M": 1.7,
+    "gamma": 0.6,
+    "lambda_s": 0.7,
+    "beta": 1.3,
+    "dbeta": 0.4,
+    "d2beta": -0.2,
+}
 
 
 def named(schemes):
@@ -44,7 +52,11 @@ def affine(model, modes):
     offsets = draw.uniform(-1, 1, (4, n, modes))
     if not model.time_dependent:
         offsets[1:] = 0
-    return jacobians, offsets, dict(zip(model.components, draw.uniform(-1, 1, (n, modes)), strict=True))
+    return (
+        jacobians,
+        offsets,
+        dict(zip(model.components, draw.uniform(-1, 1, (n, modes)), strict=True)),
+    )
 
 
 def scores_of(model, jacobians, offsets, mode):
@@ -52,13 +64,14 @@ def scores_of(model, jacobians, offsets, mode):
     z, tau = [sp.Symbol(c) for c in model.components], sp.Symbol("tau")
     return {
         name: sum(
-            tau**j / sp.factorial(j)
+            tau**j
+            / sp.factorial(j)
             * (sum(jacobians[j, i, k, mode] * v for k, v in enumerate(z)) + offsets[j, i, mode])
             for j in range(4)
         )
         for i, name in enumerate(model.scores)
         if name
-    }  # fmt: skip
+    }
 
 
 @pytest.mark.share(4)
@@ -107,7 +120,9 @@ def test_callables_and_a_trace_term_are_enough_for_every_h2_coefficient_in_r_d(s
     error = local_error(scheme, 2)
     for key, combination in error.terms[2].items():
         if key != "phi":
-            assert evaluate(combination, ours) == pytest.approx(evaluate(combination, full), rel=1e-10), key
+            assert evaluate(combination, ours) == pytest.approx(
+                evaluate(combination, full), rel=1e-10
+            ), key
     assert bool(asked) == any(error.terms[2][c] for c in p.components)
 
 
@@ -121,7 +136,9 @@ def test_callables_refuse_what_they_cannot_give_and_say_what_it_is(j, along):
 
 
 def test_second_moments_of_vectors_are_traces_over_the_coordinates():
-    """E[dx . dx] of Euler-Maruyama at h^1 would be d beta Gamma; what lambda_s adds to it is the error."""
+    """E[dx . dx] of Euler-Maruyama at h^1 would be d beta Gamma; what lambda_s adds to it is the
+    error.
+    """
     error = local_error(find("ROBA"))
     p = {**PARAMETERS, "lambda_s": 1.5}
     for d in (1, 2, 5):
@@ -149,8 +166,14 @@ def test_a_score_without_a_finite_real_value_is_refused_with_its_place(expressio
 
 def test_exact_and_high_precision_parameters_stay_exact():
     coefficient = local_error(find("ROBA")).terms[2]["x"][("x", 0, ())]
-    parameters = {"Gamma": Fraction(1, 3), "nu": Fraction(4), "M": Fraction(9, 7), "lambda_s": Fraction(1),
-                  "beta": Fraction(8), "dbeta": Fraction(2, 5)}  # fmt: skip
+    parameters = {
+        "Gamma": Fraction(1, 3),
+        "nu": Fraction(4),
+        "M": Fraction(9, 7),
+        "lambda_s": Fraction(1),
+        "beta": Fraction(8),
+        "dbeta": Fraction(2, 5),
+    }
     exact = coefficient_value(coefficient, parameters)
     assert isinstance(exact, Fraction)
     with mp.workdps(40):
@@ -171,7 +194,9 @@ def test_beta_parameters_are_the_derivatives_in_forward_time():
 
 
 def test_numbers_hold_each_power_and_key_and_no_test_function():
-    here = Point({"x": 0.3}, sympy_field({"s": sp.sympify("x**2")}, {"x": 0.3, "tau": 0}), PARAMETERS)
+    here = Point(
+        {"x": 0.3}, sympy_field({"s": sp.sympify("x**2")}, {"x": 0.3, "tau": 0}), PARAMETERS
+    )
     numbers = error_numbers(local_error(find("EM", "vp")), here)
     assert {k: set(by_key) for k, by_key in numbers.items()} == {1: {"x", "xx"}, 2: {"x", "xx"}}
     assert all(isinstance(v, float) for by_key in numbers.values() for v in by_key.values())

@@ -170,8 +170,11 @@ def test_the_table_prints_step_error_and_running_order_and_the_verdict():
     lines = text.splitlines()
     assert [cell.strip() for cell in lines[0].split("|")] == ["h", "error", "running order"]
     assert [cell.strip() for cell in lines[3].split("|")] == [
-        "0.05", "0.02", "undefined", "sign change"
-    ]  # fmt: skip
+        "0.05",
+        "0.02",
+        "undefined",
+        "sign change",
+    ]
     assert "1.0000" in lines[4] and lines[5].startswith("inconclusive")
 
 

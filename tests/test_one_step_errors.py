@@ -53,7 +53,9 @@ def problems(draw: st.DrawFn, model: str) -> tuple[Diffusion, Gaussian, Any, lis
     return diffusion, target, number(0, Fraction(4, 5)), state
 
 
-def numbers_of(scheme: Scheme, diffusion: Diffusion, target: Gaussian, t: Any, state: list[Any]) -> Point:
+def numbers_of(
+    scheme: Scheme, diffusion: Diffusion, target: Gaussian, t: Any, state: list[Any]
+) -> Point:
     """The point at which the closed form is evaluated: Gaussian score and its time derivative."""
     tau = diffusion.T - t
     size = len(state)
@@ -80,7 +82,9 @@ def numbers_of(scheme: Scheme, diffusion: Diffusion, target: Gaussian, t: Any, s
 def one_step_errors(
     scheme: Scheme, diffusion: Diffusion, target: Gaussian, t: Any, state: list[Any]
 ) -> dict[str, Any]:
-    """Exact minus scheme after one step of H: means, and for an SDE second moments of the increment."""
+    """Exact minus scheme after one step of H: means, and for an SDE second moments of the
+    increment.
+    """
     step = one_step(scheme, diffusion, t, H, lambda tau: score(diffusion, target, tau))
     flow = closed_flow(scheme.dynamics, diffusion, target, t, t + H)
     h, g = score(diffusion, target, diffusion.T - t)
@@ -130,7 +134,8 @@ MODELS = [(model, dynamics) for model in ("psld", "vp", "langevin") for dynamics
 
 @pytest.mark.parametrize(
     ("examples", "model", "dynamics"),
-    [(6, *key) for key in MODELS] + [pytest.param(60, *key, marks=pytest.mark.heavy) for key in MODELS],
+    [(6, *key) for key in MODELS]
+    + [pytest.param(60, *key, marks=pytest.mark.heavy) for key in MODELS],
 )
 def test_the_error_of_one_step_over_its_derived_constant_tends_to_one_for_random_words(
     examples, model, dynamics
@@ -150,7 +155,9 @@ FROZEN = [
     for model in ("psld", "vp")
     for dynamics in ("ode", "sde")
 ]
-"""Exponential steps with the score held: no catalogue entry of PSLD has one, whose components it couples."""
+"""Exponential steps with the score held: no catalogue entry of PSLD has one, whose components it
+couples.
+"""
 
 
 @pytest.mark.share(3)
@@ -173,11 +180,18 @@ def test_the_error_of_one_step_over_its_derived_constant_tends_to_one_for_the_ca
 def test_runge_kutta_errors_over_their_derived_constants_tend_to_one(name, power):
     with mpmath.workdps(DIGITS):
         step = mpmath.mpf(10) ** -8
-        diffusion, target = VP(mpmath.mpf("0.3"), mpmath.mpf(7), mpmath.mpf(1)), Gaussian(mpmath.mpf("0.4"))
+        diffusion, target = (
+            VP(mpmath.mpf("0.3"), mpmath.mpf(7), mpmath.mpf(1)),
+            Gaussian(mpmath.mpf("0.4")),
+        )
         t, x = mpmath.mpf("0.55"), mpmath.mpf("1.3")
         scheme = find(name, "vp")
-        forms = one_step(scheme, diffusion, t, step, lambda tau: score(diffusion, target, tau)).forms
-        error = (closed_flow("ode", diffusion, target, t, t + step).matrix[0][0] - forms[0]["z", 0]) * x
+        forms = one_step(
+            scheme, diffusion, t, step, lambda tau: score(diffusion, target, tau)
+        ).forms
+        error = (
+            closed_flow("ode", diffusion, target, t, t + step).matrix[0][0] - forms[0]["z", 0]
+        ) * x
 
         tau, z = sympy.symbols("tau x")
         low, high = sympy.Rational(3, 10), 7

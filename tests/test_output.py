@@ -1,4 +1,6 @@
-"""What comes out where output is hard: narrow and ASCII-only terminals, full disks, faults, interrupts."""
+"""What comes out where output is hard: narrow and ASCII-only terminals, full disks, faults,
+interrupts.
+"""
 
 from __future__ import annotations
 
@@ -22,7 +24,9 @@ from splitting_analysis.styles import TEXT
 
 ROOT = Path(__file__).parents[1]
 COMMANDS = [
-    command.name or command.callback.__name__ for command in cli.app.registered_commands if command.callback
+    command.name or command.callback.__name__
+    for command in cli.app.registered_commands
+    if command.callback
 ]
 
 
@@ -50,14 +54,20 @@ def outcome(monkeypatch, capsys, error, arguments=()):
         (OSError(errno.ENOSPC, "No space left"), 1, "cannot write the output: No space left"),
         (PermissionError(13, "Permission denied", "a/b"), 1, "a/b: Permission denied"),
         (MemoryError(), 1, "the memory of this machine does not suffice; --debug shows where"),
-        (AssertionError("a broken invariant\nand more"), 1, "(AssertionError: a broken invariant); --debug"),
+        (
+            AssertionError("a broken invariant\nand more"),
+            1,
+            "(AssertionError: a broken invariant); --debug",
+        ),
         (RecursionError("too deep"), 1, "(RecursionError: too deep); --debug shows the traceback"),
         (ZeroDivisionError(), 1, "(ZeroDivisionError); --debug shows the traceback"),
         (ValueError("what is wrong"), 2, "error: what is wrong\n"),
     ],
     ids=lambda x: type(x).__name__,
 )
-def test_whatever_fails_is_one_message_and_debug_shows_the_traceback(monkeypatch, capsys, error, code, said):
+def test_whatever_fails_is_one_message_and_debug_shows_the_traceback(
+    monkeypatch, capsys, error, code, said
+):
     stopped, shown = outcome(monkeypatch, capsys, error)
     assert stopped == code
     assert shown.startswith("error: ") and said in shown and shown.count("\n") == 1
@@ -100,9 +110,12 @@ def test_output_that_cannot_be_written_is_one_sentence_and_exit_code_1(command, 
 def test_an_output_of_ascii_alone_spells_out_what_it_lacks():
     done = subprocess.run(
         [sys.executable, "-m", "reports", "derive", "EM", "--model", "vp"],
-        cwd=ROOT, capture_output=True, timeout=60, check=True,
+        cwd=ROOT,
+        capture_output=True,
+        timeout=60,
+        check=True,
         env={**os.environ, "PYTHONIOENCODING": "ascii"},
-    )  # fmt: skip
+    )
     shown = done.stdout.decode("ascii")
     assert "  xx: 1/2 ((beta^2 - beta') I + 2 beta^2 d_x s)" in shown and "\\" not in shown
     assert done.stderr == b""
@@ -150,11 +163,15 @@ def test_no_column_of_a_table_is_too_narrow_to_read(monkeypatch, width):
         head = next(line for line in lines if "name" in line)
         assert min(len(cell) - 2 for cell in head.strip("┃").split("┃")) >= 5
     else:
-        assert [line for line in lines if line.startswith("name: ")] == [f"name: {row[0]}" for row in rows]
+        assert [line for line in lines if line.startswith("name: ")] == [
+            f"name: {row[0]}" for row in rows
+        ]
 
 
 @pytest.mark.parametrize("command", ["", *COMMANDS])
-def test_the_help_of_a_narrow_terminal_explains_below_and_stays_within_it(monkeypatch, capsys, command):
+def test_the_help_of_a_narrow_terminal_explains_below_and_stays_within_it(
+    monkeypatch, capsys, command
+):
     monkeypatch.setenv("COLUMNS", "40")
     with pytest.raises(SystemExit):
         cli.main([*command.split(), "--help"])

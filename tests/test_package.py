@@ -26,8 +26,12 @@ PAGES = ["README.md", "CONTRIBUTING.md", "CHANGELOG.md"]
 
 
 def packages():
-    """Every package that is there, as the build finds them: folders of the list that are packages."""
-    return [path.parent for path in sorted(ROOT.glob("*/__init__.py")) if path.parent.name != "tests"]
+    """Every package that is there, as the build finds them: folders of the list that are
+    packages.
+    """
+    return [
+        path.parent for path in sorted(ROOT.glob("*/__init__.py")) if path.parent.name != "tests"
+    ]
 
 
 def test_every_package_is_part_of_the_distribution_and_typed():
@@ -90,7 +94,9 @@ def shell(line):
     if not pipe:
         return shown
     rest = ["bash", "-c", " | ".join(pipe)]
-    return subprocess.run(rest, input=shown, capture_output=True, text=True, check=True, timeout=60).stdout
+    return subprocess.run(
+        rest, input=shown, capture_output=True, text=True, check=True, timeout=60
+    ).stdout
 
 
 def test_the_shell_sessions_of_the_readme_are_true(tmp_path, monkeypatch):
@@ -111,7 +117,9 @@ def test_every_block_of_the_readme_is_one_that_these_tests_run():
 
 def test_the_readme_says_where_the_command_is_before_it_is_used():
     session = README.index("```console")
-    assert ".venv/bin" in README[:session] and "\n    source .venv/bin/activate\n" in README[:session]
+    assert (
+        ".venv/bin" in README[:session] and "\n    source .venv/bin/activate\n" in README[:session]
+    )
 
 
 def test_commands_that_the_readme_only_names_have_the_options_it_gives_them(monkeypatch):
@@ -132,20 +140,27 @@ def test_the_citation_names_the_papers_that_the_catalogue_cites():
         assert f'"https://arxiv.org/abs/{number}"' in cited
     assert "10.1093/amrx/abs010" in cited
     assert f"version: {PROJECT['version']}" in cited
-    in_catalogue = {n for s in CATALOGUE for n in re.findall(r"arXiv (\d{4}\.\d{5})", s.source.citation)}
+    in_catalogue = {
+        n for s in CATALOGUE for n in re.findall(r"arXiv (\d{4}\.\d{5})", s.source.citation)
+    }
     assert {"2402.07211", "2310.07894", "2405.14250"} <= in_catalogue
 
 
 @pytest.mark.heavy
 def test_the_wheel_works_outside_the_checkout(tmp_path):
     def run(*command):
-        return subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=True).stdout
+        return subprocess.run(
+            command, cwd=tmp_path, capture_output=True, text=True, check=True
+        ).stdout
 
     # through the sdist, so that nothing stale in build/ can get in
     run(sys.executable, "-m", "build", "--outdir", str(tmp_path), str(ROOT))
     (wheel,) = tmp_path.glob("*.whl")
     inside = set(zipfile.ZipFile(wheel).namelist())
-    weights = {str(path.relative_to(ROOT)) for path in (ROOT / "gpu_samplers/weights").glob("*.safetensors")}
+    weights = {
+        str(path.relative_to(ROOT))
+        for path in (ROOT / "gpu_samplers/weights").glob("*.safetensors")
+    }
     assert len(weights) == 2 and weights <= inside
     run(sys.executable, "-m", "venv", str(tmp_path / "venv"))
     python, script = tmp_path / "venv/bin/python", tmp_path / "venv/bin/splitting-analysis"

@@ -1,4 +1,6 @@
-"""What is seen of a colour patch: the power of known waves, and features that tell patches from bad ones."""
+"""What is seen of a colour patch: the power of known waves, and features that tell patches from bad
+ones.
+"""
 
 from __future__ import annotations
 
@@ -83,10 +85,13 @@ def spoiled(images, how):
     if how == "noise":
         return images + 0.02 * torch.randn(images.shape, generator=generator)
     if how == "blur":
-        return torch.nn.functional.avg_pool2d(torch.nn.functional.pad(images, (1,) * 4, "reflect"), 3, 1)
+        return torch.nn.functional.avg_pool2d(
+            torch.nn.functional.pad(images, (1,) * 4, "reflect"), 3, 1
+        )
     if how == "colours":
         return images[:, [2, 0, 1]]
-    if how == "scrambled":  # the same power spectrum and no edges: phases at random, the same in all channels
+    # the same power spectrum and no edges: phases at random, the same in all channels
+    if how == "scrambled":
         turn = torch.fft.rfft2(torch.randn(len(images), 1, 32, 32, generator=generator))
         return torch.fft.irfft2(torch.fft.rfft2(images) * turn / turn.abs(), s=(32, 32))
     return 1.3 * images

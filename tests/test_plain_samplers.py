@@ -1,4 +1,6 @@
-"""The samplers as printed: exact laws, the black box against SciPy, and what they must not lean on."""
+"""The samplers as printed: exact laws, the black box against SciPy, and what they must not lean
+on.
+"""
 
 from __future__ import annotations
 
@@ -35,7 +37,9 @@ BASELINES = [plain_psld.psld_rk45_adaptive]
 
 
 def test_every_entry_of_the_built_in_catalogue_has_its_plain_version():
-    missing = [f"{entry.model_name} {entry.name}" for entry in CATALOGUE if not plain_version(entry)]
+    missing = [
+        f"{entry.model_name} {entry.name}" for entry in CATALOGUE if not plain_version(entry)
+    ]
     assert not missing, "print them in gpu_samplers/plain.py or plain_psld.py, as model_name"
 
 
@@ -48,15 +52,21 @@ def test_every_plain_version_is_that_of_one_entry_or_a_baseline():
 
 @EVERY_SCHEME
 def test_a_plain_version_takes_noise_if_it_is_one_of_an_sde(entry):
-    assert plain.is_stochastic(plain.sampler_of(entry.model_name, entry.name)) == (entry.dynamics == "sde")
+    assert plain.is_stochastic(plain.sampler_of(entry.model_name, entry.name)) == (
+        entry.dynamics == "sde"
+    )
 
 
-@pytest.mark.parametrize("name", ["plain.py", "plain_psld.py", "plain_conjugate.py", "black_box.py"])
+@pytest.mark.parametrize(
+    "name", ["plain.py", "plain_psld.py", "plain_conjugate.py", "black_box.py"]
+)
 def test_what_is_printed_knows_no_word_and_no_letter(name):
     tree = ast.parse((Path(plain.__file__).parent / name).read_text(encoding="utf-8"))
     modules = {node.module for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)}
     ours = {m for m in modules if m and m.startswith(("gpu_samplers", "splitting_analysis"))}
-    assert ours <= {f"gpu_samplers{part}" for part in ("", ".processes", ".plain_psld", ".black_box")}
+    assert ours <= {
+        f"gpu_samplers{part}" for part in ("", ".processes", ".plain_psld", ".black_box")
+    }
 
 
 def printed(name, given, z, noise):
@@ -76,7 +86,9 @@ def test_the_law_of_a_printed_sampler_is_the_exact_one(entry):
             mean, covariance = law(sampler, len(process.stationary), 2, process.stationary)
             exact = moments.run(entry, diffusion, TARGET, times, denoise=denoise)
             scale = max(1.0, float(np.max(np.abs(exact.covariance))))
-            np.testing.assert_allclose(covariance, np.array(exact.covariance), rtol=1e-9, atol=1e-11 * scale)
+            np.testing.assert_allclose(
+                covariance, np.array(exact.covariance), rtol=1e-9, atol=1e-11 * scale
+            )
             np.testing.assert_allclose(mean, np.array(exact.mean), rtol=1e-9, atol=1e-11 * scale)
             assert score.calls == 2 * exact.nfe  # the probe runs twice
 
@@ -89,8 +101,10 @@ def test_sscs_keeps_the_stationary_law_with_its_score(model):
         lambda z, noise: plain.sample(
             "SSCS", process, lambda z, tau: -z / variances, z, [0.0, 0.3, 0.9], noise, last=False
         ),
-        len(variances), 1, process.stationary,
-    )  # fmt: skip
+        len(variances),
+        1,
+        process.stationary,
+    )
     np.testing.assert_allclose(covariance[..., 0], np.diag(process.stationary), atol=1e-13)
     assert not mean.any()
 
@@ -132,7 +146,9 @@ def test_the_black_box_comes_as_close_as_it_is_told():
     wanted = np.einsum("ijd,jd->id", matrix, z[:, 0].numpy()) + np.array(exact.shift)
     errors = []
     for tol in (1e-4, 1e-7, 1e-10):
-        end = plain.sample("RK45 adaptive", process, score, z, [0.0, 0.99], None, last=False, tol=tol)
+        end = plain.sample(
+            "RK45 adaptive", process, score, z, [0.0, 0.99], None, last=False, tol=tol
+        )
         errors.append(float(np.abs(end[:, 0].numpy() - wanted).max()))
     assert errors[0] > 30 * errors[1] > 900 * errors[2]
     assert errors[2] < 1e-8
@@ -148,9 +164,12 @@ def test_the_black_box_says_when_no_step_is_small_enough():
 
 
 def test_an_unknown_name_is_refused_with_the_names_there_are():
-    with pytest.raises(ValueError, match=r"no plain vp sampler 'ROBA'; there are: euler, heun, .*, sscs$"):
+    with pytest.raises(
+        ValueError, match=r"no plain vp sampler 'ROBA'; there are: euler, heun, .*, sscs$"
+    ):
         plain.sample("ROBA", VP(), None, torch.zeros(1, 1, 1), [0.0, 0.5], None)
-    with pytest.raises(ValueError, match="no plain vp sampler 'slope'"):  # a function, but no sampler
+    # a function, but no sampler
+    with pytest.raises(ValueError, match="no plain vp sampler 'slope'"):
         plain.sampler_of("vp", "slope")
     with pytest.raises(ValueError, match="no plain edm sampler 'Heun'; there are: none"):
         plain.sampler_of("edm", "Heun")
@@ -158,7 +177,11 @@ def test_an_unknown_name_is_refused_with_the_names_there_are():
 
 def test_the_case_and_the_signs_of_a_name_do_not_matter():
     assert plain.sampler_of("psld", "RK45 adaptive") is plain_psld.psld_rk45_adaptive
-    assert plain.sampler_of("psld", "Euler") is plain.sampler_of("psld", "euler") is plain_psld.psld_euler
+    assert (
+        plain.sampler_of("psld", "Euler")
+        is plain.sampler_of("psld", "euler")
+        is plain_psld.psld_euler
+    )
 
 
 def test_nothing_is_denoised_where_nothing_is_left():

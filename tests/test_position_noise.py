@@ -1,4 +1,6 @@
-"""lambda_s: the exact error curve, its minimum, and the bias that survives h -> 0, each by two routes."""
+"""lambda_s: the exact error curve, its minimum, and the bias that survives h -> 0, each by two
+routes.
+"""
 
 from __future__ import annotations
 
@@ -30,7 +32,9 @@ from splitting_analysis.schemes import LambdaS
 DIGITS = Setting(PSLD(), Gaussian(digits_spectrum()))
 FEW = replace(DIGITS, target=Gaussian(digits_spectrum()[::9]))
 MODES = Setting(
-    PSLD(Gamma=0.3, nu=4.3, beta_min=4.0, beta_max=8.0), Gaussian(np.array([2.0, 0.3, 0.0])), eps=0.01
+    PSLD(Gamma=0.3, nu=4.3, beta_min=4.0, beta_max=8.0),
+    Gaussian(np.array([2.0, 0.3, 0.0])),
+    eps=0.01,
 )
 WITH_O = [s for s in entries("psld", "sde") if "O" in s.word.letters]
 o_words = pytest.mark.parametrize("entry", WITH_O, ids=lambda s: s.name)
@@ -109,9 +113,13 @@ def test_with_a_fixed_clock_step_the_variance_is_affine_in_the_injected_variance
 
 
 @pytest.mark.share(3)
-@pytest.mark.parametrize("setting", [FEW, MODES, replace(MODES, start="pT")], ids=["digits", "modes", "pT"])
+@pytest.mark.parametrize(
+    "setting", [FEW, MODES, replace(MODES, start="pT")], ids=["digits", "modes", "pT"]
+)
 def test_the_limit_of_small_steps_has_the_same_variance_by_integration_and_by_quadrature(setting):
-    exact = closed_flow("sde", setting.diffusion, setting.target, 0.0, setting.diffusion.T - setting.eps)
+    exact = closed_flow(
+        "sde", setting.diffusion, setting.target, 0.0, setting.diffusion.T - setting.eps
+    )
     _, law = exact.push(*starting_law(setting.diffusion, setting.target, setting.start))
     for value in (1, 2.0):
         excess = limit_law(setting, value)[1][0][0] - law[0][0]
@@ -151,14 +159,21 @@ def test_without_position_noise_lambda_s_does_nothing():
 @pytest.mark.parametrize("start", ["prior", "pT"])
 @pytest.mark.parametrize("name", ["uniform", "quadratic"])
 def test_the_error_at_one_is_the_one_on_the_score_card(denoise, steps, start, name):
-    roba, setting = find("ROBA"), replace(DIGITS, denoise=denoise, start=start, grid=name, eps=0.002)
+    roba, setting = (
+        find("ROBA"),
+        replace(DIGITS, denoise=denoise, start=start, grid=name, eps=0.002),
+    )
     times = grid(name, steps, 1.0, 0.002)
     moments = run(roba, setting.diffusion, setting.target, times, start, denoise)
     assert moments.nfe == 50
     card = score_card(moments, setting.diffusion, setting.target)
     assert x_error(roba, setting, 50, 1.0) == pytest.approx(card["w2_x"], rel=1e-12)
     best = best_lambda_s(roba, setting, 50)
-    assert (best.nfe, best.steps, best.w2_x_exact_noise) == (50, steps, x_error(roba, setting, 50, 1.0))
+    assert (best.nfe, best.steps, best.w2_x_exact_noise) == (
+        50,
+        steps,
+        x_error(roba, setting, 50, 1.0),
+    )
 
 
 def test_what_makes_no_sense_is_refused():

@@ -1,4 +1,6 @@
-"""The page on samplers that hold a prediction: its sentences are its tables, its numbers those of the API."""
+"""The page on samplers that hold a prediction: its sentences are its tables, its numbers those of
+the API.
+"""
 
 from __future__ import annotations
 
@@ -72,7 +74,11 @@ def order_in(table, name):
 
 @pytest.mark.parametrize(
     ("name", "model", "grid", "nfe"),
-    [("UniPC2", "vp", "quadratic", 20), ("DEIS3", "vp", "uniform", 10), ("Midpoint", "flow", "uniform", 50)],
+    [
+        ("UniPC2", "vp", "quadratic", 20),
+        ("DEIS3", "vp", "uniform", 10),
+        ("Midpoint", "flow", "uniform", 50),
+    ],
 )
 def test_a_cell_is_what_the_function_for_exact_errors_gives(built, name, model, grid, nfe):
     row = sa.gaussian(name, nfe=nfe, model=model, grid=grid, start="pT", denoise=False).rows[0]

@@ -1,4 +1,6 @@
-"""The samplers' processes, flows and network scores, against SciPy, the exact side and the released code."""
+"""The samplers' processes, flows and network scores, against SciPy, the exact side and the released
+code.
+"""
 
 from __future__ import annotations
 
@@ -57,21 +59,26 @@ def test_the_exponential_is_scipys(entries, delta):
     wanted = scipy.linalg.expm(delta * matrix)
     ours = exponential(matrix, np.array([0.0, delta]))
     np.testing.assert_array_equal(ours[0], np.eye(2))
-    np.testing.assert_allclose(ours[1], wanted, rtol=1e-9, atol=1e-11 * max(1, np.abs(wanted).max()))
+    np.testing.assert_allclose(
+        ours[1], wanted, rtol=1e-9, atol=1e-11 * max(1, np.abs(wanted).max())
+    )
 
 
 @examples(16)
 @given(
-    entries=st.tuples(rates, rates, rates, rates), delta=st.floats(1e-3, 2),
+    entries=st.tuples(rates, rates, rates, rates),
+    delta=st.floats(1e-3, 2),
     noise=st.tuples(st.floats(0, 2), st.floats(0, 2)),
-)  # fmt: skip
+)
 def test_the_noise_covariance_is_van_loans(entries, delta, noise):
     matrix, strength = np.array(entries).reshape(2, 2), np.array(noise)
     block = np.block([[-matrix, np.diag(strength)], [np.zeros((2, 2)), matrix.T]])
     both = scipy.linalg.expm(delta * block)
     wanted = both[2:, 2:].T @ both[:2, 2:]
     half, ours = noise_covariance(matrix, strength, np.array([delta / 2, delta]))
-    np.testing.assert_allclose(half, noise_covariance(matrix, strength, np.array([delta / 2]))[0], rtol=1e-12)
+    np.testing.assert_allclose(
+        half, noise_covariance(matrix, strength, np.array([delta / 2]))[0], rtol=1e-12
+    )
     np.testing.assert_allclose(ours, wanted, rtol=1e-8, atol=1e-10 * max(1, np.abs(wanted).max()))
     factor = lower_factor(ours)
     np.testing.assert_allclose(factor @ factor.T, ours, atol=1e-13 * max(1, np.abs(ours).max()))
@@ -92,7 +99,9 @@ def test_the_kernel_is_the_released_codes():
     if not REFERENCE.exists():
         pytest.skip("psld_sde.json is not here")
     (case,) = json.loads(REFERENCE.read_text())["cases"]
-    process = PSLD(case["gamma"], case["nu"], case["beta_min"], case["beta_max"], case["kappa"], case["T"])
+    process = PSLD(
+        case["gamma"], case["nu"], case["beta_min"], case["beta_max"], case["kappa"], case["T"]
+    )
     score = NetworkScore(Echo(), process, torch.float64, numerical_eps=1e-9)
     for row in case["t"]:
         tau, hybrid = row["t"], row["init"][0]
@@ -107,7 +116,9 @@ def test_the_kernel_is_the_released_codes():
 @pytest.mark.parametrize("process", [PSLD(0.2, 3.0, 1.0, 9.0), VP()], ids=["psld", "vp"])
 @pytest.mark.parametrize("side", ["lower", "upper"])
 def test_the_score_undoes_the_factor_that_the_noise_was_made_with(process, side):
-    """Score of N(0, L L^T) at z = L eps is -L^-T eps; the score of a Gaussian is -covariance^-1 z."""
+    """Score of N(0, L L^T) at z = L eps is -L^-T eps; the score of a Gaussian is -covariance^-1
+    z.
+    """
     score = NetworkScore(Echo(), process, torch.float64, factor=side)
     covariance = processes.kernel(process, 0.3)
     made_with = -np.linalg.inv(score.factor(0.3)).T
@@ -116,7 +127,9 @@ def test_the_score_undoes_the_factor_that_the_noise_was_made_with(process, side)
     np.testing.assert_allclose(made_with @ made_with.T, covariance, rtol=1e-12)
     z = np.ones(len(covariance))
     epsilon = torch.from_numpy(np.linalg.inv(made_with) @ z).view(-1, 1, 1)
-    np.testing.assert_allclose(score(epsilon, 0.3).ravel(), -np.linalg.inv(covariance) @ z, rtol=1e-10)
+    np.testing.assert_allclose(
+        score(epsilon, 0.3).ravel(), -np.linalg.inv(covariance) @ z, rtol=1e-10
+    )
 
 
 class Net(nn.Module):
@@ -142,7 +155,9 @@ def test_the_engine_folds_the_factor_into_its_coefficients(name):
     process = PSLD()
     score = NetworkScore(net(), process, torch.float64)
     times, shape = grid("quadratic", 6), (3, 4, 4)
-    (batch,) = engine.sample(find(name), process, score, times, shape, range(2), noise_dtype=torch.float64)
+    (batch,) = engine.sample(
+        find(name), process, score, times, shape, range(2), noise_dtype=torch.float64
+    )
     noise = Noise(0, range(2), shape, torch.float64)
     z = noise(2)
     z[1] *= process.M**0.5
@@ -152,13 +167,17 @@ def test_the_engine_folds_the_factor_into_its_coefficients(name):
     assert batch.nfe == len(times) * find(name).word.nfe - find(name).word.nfe + 1
 
 
-@pytest.mark.parametrize(("dtype", "coarse"), [(torch.float32, 1e-5), (torch.bfloat16, 0.2)], ids=str)
+@pytest.mark.parametrize(
+    ("dtype", "coarse"), [(torch.float32, 1e-5), (torch.bfloat16, 0.2)], ids=str
+)
 def test_a_network_runs_in_its_own_precision_and_the_state_stays_float64(dtype, coarse):
     ends = []
     for precision in (torch.float64, dtype):
         network = net()
         score = NetworkScore(network, PSLD(), precision)
-        (batch,) = engine.sample(find("ROBA"), PSLD(), score, grid("uniform", 6), (3, 4, 4), range(2))
+        (batch,) = engine.sample(
+            find("ROBA"), PSLD(), score, grid("uniform", 6), (3, 4, 4), range(2)
+        )
         z, t = network.seen[-1]
         assert z.dtype == precision and z.shape == (2, 6, 4, 4)
         assert t.dtype == torch.promote_types(precision, torch.float32) and t.shape == (2,)
@@ -172,7 +191,9 @@ def test_channels_last_is_a_memory_format_and_nothing_else():
     for channels_last in (False, True):
         network = net()
         score = NetworkScore(network, PSLD(), channels_last=channels_last)
-        (batch,) = engine.sample(find("ROBA"), PSLD(), score, grid("uniform", 6), (3, 4, 4), range(2))
+        (batch,) = engine.sample(
+            find("ROBA"), PSLD(), score, grid("uniform", 6), (3, 4, 4), range(2)
+        )
         z, _ = network.seen[-1]
         assert z.is_contiguous(memory_format=torch.channels_last) == channels_last
         ends.append(batch.z)
@@ -180,7 +201,8 @@ def test_channels_last_is_a_memory_format_and_nothing_else():
 
 
 @pytest.mark.heavy
-@pytest.mark.filterwarnings("ignore:.torch.jit.script_method. is deprecated:DeprecationWarning")  # by torch
+# by torch
+@pytest.mark.filterwarnings("ignore:.torch.jit.script_method. is deprecated:DeprecationWarning")
 def test_a_compiled_network_gives_the_same_samples():
     ends = []
     for compiled in (False, True):
@@ -188,7 +210,9 @@ def test_a_compiled_network_gives_the_same_samples():
         network = nn.Conv2d(6, 6, 3, padding=1)
         wrapped = Timeless(network)
         score = NetworkScore(wrapped, PSLD(), compile=compiled)
-        (batch,) = engine.sample(find("ROBA"), PSLD(), score, grid("uniform", 6), (3, 4, 4), range(2))
+        (batch,) = engine.sample(
+            find("ROBA"), PSLD(), score, grid("uniform", 6), (3, 4, 4), range(2)
+        )
         ends.append(batch.z)
     assert (ends[0] - ends[1]).abs().max() < 1e-4 * ends[0].abs().max()
 
@@ -223,7 +247,8 @@ def test_the_grids_are_the_exact_sides(name):
 def test_a_budget_buys_the_steps_of_the_exact_side_and_no_run_of_either_spends_more(denoise):
     """Evaluations counted in real runs: the budget holds, and one step more would break it."""
     for entry in CATALOGUE:
-        rate = {"beta_max": 4.0} if entry.model_name == "vp" else {}  # else long DDPM steps do not exist
+        # else long DDPM steps do not exist
+        rate = {"beta_max": 4.0} if entry.model_name == "vp" else {}
         exact = diffusions.diffusion_of(entry.model_name, **rate)
         process = {"psld": PSLD, "vp": VP, "langevin": Langevin}[entry.model_name](**rate)
         for nfe in (8, 50):
@@ -254,7 +279,10 @@ def test_a_grid_ends_exactly_where_it_should(name):
         (lambda: grid("uniform", 3, 1.0, 1.0), "0 <= eps < T"),
         (lambda: grid("quadratic", 3, 1.0, 1e-300), "eps = 1e-300 vanishes beside T = 1.0"),
         (lambda: check_times([0.0, float("nan")], 1.0), "two finite times"),
-        (lambda: steps_for(2, find("NOBAB")), "2 evaluations buy no step of NOBAB: one step takes 3"),
+        (
+            lambda: steps_for(2, find("NOBAB")),
+            "2 evaluations buy no step of NOBAB: one step takes 3",
+        ),
     ],
 )
 def test_bad_values_are_refused(action, message):

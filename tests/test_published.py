@@ -1,8 +1,10 @@
-"""Published figures reproduced: Pierret & Galerne, ICML 2025 (arXiv 2405.14250), table 1, every cell.
+"""Published figures reproduced: Pierret & Galerne, ICML 2025 (arXiv 2405.14250), table 1, every
+cell.
 
-The conventions are those of shared/reference/published.json: VP with beta from 0.1 to 20, started at
-the exact law at T, uniform grid of as many points as evaluations on [0, T - eps] (so one step fewer),
-no denoising step, exact 2-Wasserstein distance to the data law on the CIFAR-10 covariance spectrum.
+The conventions are those of shared/reference/published.json: VP with beta from 0.1 to 20, started
+at the exact law at T, uniform grid of as many points as evaluations on [0, T - eps] (so one step
+fewer), no denoising step, exact 2-Wasserstein distance to the data law on the CIFAR-10 covariance
+spectrum.
 """
 
 from __future__ import annotations
@@ -24,7 +26,9 @@ SHARED = Path(__file__).parents[2] / "shared"
 SPECTRUM = SHARED / "data" / "cifar10_covariance_eigenvalues.npy"
 FIGURES = SHARED / "reference" / "published.json"
 POINTS_PER_EVALUATION = {"RK4": 1 / 4}
-"""Heun as published has a point per evaluation, though it evaluates twice per step: see the erratum."""
+"""Heun as published has a point per evaluation, though it evaluates twice per step: see the
+erratum.
+"""
 CELLS = [
     (eps, scheme, nfe)
     for eps, schemes in ((0.0, "EM EI DDPM Euler"), (1e-3, "EM EI DDPM Euler Heun RK4"))
@@ -60,7 +64,9 @@ def w2(target: Gaussian, scheme: str, points: int, eps: float) -> float:
 
 def test_the_cells_below_are_all_there_are(table):
     names = {0.0: "eps=0", 1e-3: "eps=1e-3"}
-    printed = {(e, s, int(n)) for e, name in names.items() for s, row in table[name].items() for n in row}
+    printed = {
+        (e, s, int(n)) for e, name in names.items() for s, row in table[name].items() for n in row
+    }
     assert printed == set(CELLS)
 
 

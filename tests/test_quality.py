@@ -1,4 +1,6 @@
-"""Measures of sample quality, and the sweep that stores them, against other routes to the same numbers."""
+"""Measures of sample quality, and the sweep that stores them, against other routes to the same
+numbers.
+"""
 
 from __future__ import annotations
 
@@ -11,7 +13,12 @@ import torch
 
 from gpu_samplers.data import digits
 from gpu_samplers.processes import PSLD
-from gpu_samplers.quality import frechet_distance, nearest_squares, residual_noise, still_pixel_noise
+from gpu_samplers.quality import (
+    frechet_distance,
+    nearest_squares,
+    residual_noise,
+    still_pixel_noise,
+)
 from reports.experiments import comparisons, quality, quality_data, store
 from reports.pages import exact_runs
 from splitting_analysis.catalogue import entries, find
@@ -52,11 +59,13 @@ def test_the_frechet_distance_survives_singular_covariances():
 
 @pytest.mark.parametrize(
     ("a", "b", "why"),
-    [(np.zeros((3, 2)), np.zeros((3, 4)), r"\(3, 2\) and \(3, 4\)"),
-     (np.zeros(3), np.zeros((3, 1)), "same k"),
-     (np.zeros((1, 2)), np.zeros((3, 2)), "first set has 1 sample"),
-     (np.zeros((3, 2)), np.full((3, 2), np.nan), "second set holds features that are NaN")],
-)  # fmt: skip
+    [
+        (np.zeros((3, 2)), np.zeros((3, 4)), r"\(3, 2\) and \(3, 4\)"),
+        (np.zeros(3), np.zeros((3, 1)), "same k"),
+        (np.zeros((1, 2)), np.zeros((3, 2)), "first set has 1 sample"),
+        (np.zeros((3, 2)), np.full((3, 2), np.nan), "second set holds features that are NaN"),
+    ],
+)
 def test_features_that_have_no_frechet_distance_are_refused(a, b, why):
     with pytest.raises(ValueError, match=why):
         frechet_distance(a, b)
@@ -100,7 +109,9 @@ def test_samples_unlike_the_images_are_refused(measure):
 
 
 def test_a_cell_is_what_is_stored():
-    """The stored data are those that the code makes now: a cheap cell, and what a perfect sampler scores."""
+    """The stored data are those that the code makes now: a cheap cell, and what a perfect sampler
+    scores.
+    """
     data = quality_data.stored("dataset")
     assert data is not None
     where = quality.target("dataset")
@@ -121,7 +132,9 @@ def test_a_cell_is_what_is_stored():
 
 def test_the_exact_errors_and_lambdas_beside_both_targets_are_the_same():
     both = [quality_data.stored(name) for name in ("dataset", "network")]
-    first, second = ({quality_data.key_of(c): c for c in data["cells"]} for data in both if data is not None)
+    first, second = (
+        {quality_data.key_of(c): c for c in data["cells"]} for data in both if data is not None
+    )
     assert first.keys() == second.keys() and len(first) == len(list(quality.all_keys()))
     for key, cell in first.items():
         for number in (*quality.EXACT, "lambda_s"):
@@ -175,7 +188,11 @@ def test_a_stopped_run_goes_on_where_it_was_and_another_setting_is_refused(monke
     monkeypatch.setattr(store, "DATA", tmp_path)
     monkeypatch.setattr(quality, "SAMPLES", {"dataset": 8})
     monkeypatch.setattr(quality, "FLOOR_DRAWS", 2)
-    wanted = [("EM", "uniform", 10, "one"), ("RSE", "uniform", 10, "one"), ("RVV", "quadratic", 10, "one")]
+    wanted = [
+        ("EM", "uniform", 10, "one"),
+        ("RSE", "uniform", 10, "one"),
+        ("RVV", "quadratic", 10, "one"),
+    ]
     monkeypatch.setattr(quality, "all_keys", lambda _=0: iter(wanted))
     made: list[str] = []
 
@@ -206,7 +223,9 @@ def test_a_file_that_cannot_be_written_leaves_the_old_one(monkeypatch, tmp_path)
     monkeypatch.setattr(store, "DATA", tmp_path)
     quality_data.save("dataset", {"a": 1, "cells": [{"b": 2.5}, {"b": None}]})
     found = quality_data.stored("dataset")
-    assert found is not None and found.items() >= {"a": 1, "cells": [{"b": 2.5}, {"b": None}]}.items()
+    assert (
+        found is not None and found.items() >= {"a": 1, "cells": [{"b": 2.5}, {"b": None}]}.items()
+    )
     monkeypatch.setattr("pathlib.Path.replace", lambda *_: (_ for _ in ()).throw(OSError("full")))
     with pytest.raises(ValueError, match="cannot be written: full"):
         quality_data.save("dataset", {"cells": []})
@@ -229,7 +248,9 @@ def test_there_is_no_other_target():
 
 def test_the_stored_comparisons_are_of_the_settings_in_the_code():
     stored = store.stored("comparisons")
-    assert stored is not None and stored["targets"].keys() | {"patches"} == comparisons.NOISES.keys()
+    assert (
+        stored is not None and stored["targets"].keys() | {"patches"} == comparisons.NOISES.keys()
+    )
     for name, part in stored["targets"].items():
         assert part["weights_sha256"] == quality.target(name).weights
         settings = (quality.SAMPLES[name], quality.SEED, comparisons.GROUPS)
@@ -237,15 +258,22 @@ def test_the_stored_comparisons_are_of_the_settings_in_the_code():
 
 
 def test_a_comparison_is_the_two_cells_apart_with_a_standard_error_each():
-    """On few samples of few steps: Fréchet distances and noise of the two runs, taken one by one."""
+    """On few samples of few steps: Fréchet distances and noise of the two runs, taken one by
+    one.
+    """
     where, n = quality.target("dataset"), 160
     found = comparisons.comparison(where, ("NSE", "RSE"), "uniform", 5, n)
-    runs = [quality.samples_of(where, find(k), "uniform", 5, 1.0, quality.SEED, n) for k in ("NSE", "RSE")]
+    runs = [
+        quality.samples_of(where, find(k), "uniform", 5, 1.0, quality.SEED, n)
+        for k in ("NSE", "RSE")
+    ]
     naive, reduced = (quality.qualities(where, samples) for samples in runs)
     for measure, cell in (("frechet", "frechet"), ("noise", "residual")):
         apart = (naive[cell] or 0) - (reduced[cell] or 0)
         assert found[measure] == pytest.approx(apart, rel=1e-4)
-    squares = [nearest_squares(samples, where.data).numpy() / 64 for samples in runs if samples is not None]
+    squares = [
+        nearest_squares(samples, where.data).numpy() / 64 for samples in runs if samples is not None
+    ]
     spread = np.std(squares[0] - squares[1], ddof=1) / np.sqrt(n)
     assert found["noise_error"] == pytest.approx(spread, rel=1e-9)
     assert 0 < found["frechet_error"] < abs(found["frechet"])

@@ -1,4 +1,6 @@
-"""The page on sample quality says what the stored cells say; its rank correlations are Spearman's."""
+"""The page on sample quality says what the stored cells say; its rank correlations are
+Spearman's.
+"""
 
 from __future__ import annotations
 
@@ -53,9 +55,14 @@ def test_rho_and_p_are_those_of_scipy():
         assert mine.rho == pytest.approx(stats.spearmanr(x, y).statistic, abs=1e-12)
         ranks = stats.rankdata(x) - (n + 1) / 2, stats.rankdata(y) - (n + 1) / 2
         by_scipy = stats.permutation_test(
-            (ranks[0],), lambda x, axis, y=ranks[1]: np.abs(np.sum(x * y, axis=axis)),
-            permutation_type="pairings", n_resamples=5000, vectorized=True, alternative="greater", rng=1,
-        )  # fmt: skip
+            (ranks[0],),
+            lambda x, axis, y=ranks[1]: np.abs(np.sum(x * y, axis=axis)),
+            permutation_type="pairings",
+            n_resamples=5000,
+            vectorized=True,
+            alternative="greater",
+            rng=1,
+        )
         assert mine.p == pytest.approx(by_scipy.pvalue, abs=1e-12 if n == 5 else 0.03)
 
 
@@ -101,12 +108,16 @@ def test_the_figures_draw_every_sampler_once_and_leave_out_what_diverged(page, d
         assert isinstance(figure, Figure)
         assert len(figure.panels) == 4
         for panel, (measure, grid) in zip(
-            figure.panels, [(m, g) for m in ("frechet", "residual") for g in quality_data.GRIDS], strict=True
+            figure.panels,
+            [(m, g) for m in ("frechet", "residual") for g in quality_data.GRIDS],
+            strict=True,
         ):
             for line in panel.lines:
                 names.add(line.label)
                 for nfe, y in zip(line.x, line.y, strict=True):
-                    value = cells.get((line.label, grid, int(nfe), "one"), {}).get(measure, math.inf)
+                    value = cells.get((line.label, grid, int(nfe), "one"), {}).get(
+                        measure, math.inf
+                    )
                     assert y == value if value <= quality.DRAWN[measure] else math.isnan(y)
         assert draw(figure).startswith("<svg")
     assert names == {s.name for s in entries("psld")}
@@ -122,7 +133,9 @@ def test_the_ranks_are_those_of_the_stored_cells(page, data, measure):
     }
     for row in table.rows:
         grid, nfe, n = row[:3]
-        known = [c for k, c in cells.items() if k[1:] == (grid, nfe, "one") and c[measure] is not None]
+        known = [
+            c for k, c in cells.items() if k[1:] == (grid, nfe, "one") and c[measure] is not None
+        ]
         assert n == len(known)
         expected = [
             stats.spearmanr([c[error] for c in known], [c[measure] for c in known]).statistic
@@ -137,13 +150,16 @@ def test_the_sentence_on_reuse_counts_the_comparisons(page, target):
     rows = comparisons(target)
     assert len(rows) == 5 * 2 * 3
     sure = {
-        measure: [row[measure] / row[f"{measure}_error"] for row in rows if row[measure] is not None]
+        measure: [
+            row[measure] / row[f"{measure}_error"] for row in rows if row[measure] is not None
+        ]
         for measure in ("frechet", "noise")
     }
     counts = [sum(sign * t > 3 for t in sure[m]) for m in ("frechet", "noise") for sign in (1, -1)]
     said = quality._reuse_counts(rows)
     pattern = (
-        r"in (\d+) of (\d+) comparisons .*raises it so in (\d+); it lowers .* in (\d+) and raises it in (\d+)"
+        r"in (\d+) of (\d+) comparisons .*raises it so in (\d+); it lowers .* in (\d+) and "
+        r"raises it in (\d+)"
     )
     found = re.search(pattern, said)
     assert found is not None
@@ -163,7 +179,9 @@ def test_the_stored_comparisons_are_those_of_the_stored_cells(target):
         a, b = (cells[row[which], row["grid"], row["nfe"], "one"] for which in ("naive", "reduced"))
         scale = max(a["frechet"], b["frechet"])
         assert row["frechet"] == pytest.approx(a["frechet"] - b["frechet"], abs=1e-4 * scale)
-        assert row["noise"] == pytest.approx(a[noise] - b[noise], abs=1e-4 * max(a[noise], b[noise]))
+        assert row["noise"] == pytest.approx(
+            a[noise] - b[noise], abs=1e-4 * max(a[noise], b[noise])
+        )
 
 
 def test_the_leads_count_those_that_chance_cannot_tell_from_a_perfect_sampler(page):
@@ -233,6 +251,9 @@ def test_published_figures_stand_beside_tuned_cells(page, data):
     cells, table = everything(data), page.find("quality-published")
     row = next(r for r in table.rows if r[1:3] == ("uniform", 50))
     fid = {"EM": 30.81, "SSCS": 18.83, "NOBA": 36.87, "ROBA": 2.76, "NVV": 69.06, "RVV": 14.19}
-    mine = [cells[n, "uniform", 50, "tuned" if "O" in str(find(n).word) else "one"]["frechet"] for n in fid]
+    mine = [
+        cells[n, "uniform", 50, "tuned" if "O" in str(find(n).word) else "one"]["frechet"]
+        for n in fid
+    ]
     assert row[3] == len(fid)
     assert row[4] == pytest.approx(stats.spearmanr(list(fid.values()), mine).statistic, abs=1e-12)

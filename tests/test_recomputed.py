@@ -1,7 +1,8 @@
 """A row of every claim that the report's sentences rest on, computed again by the code as it is.
 
-The seal of a stored file tells accidents; these tell numbers that no run ever gave. All but the last part
-take minutes: `make heavy`. Rows that the tests of one experiment compute again by default are not here.
+The seal of a stored file tells accidents; these tell numbers that no run ever gave. All but the
+last part take minutes: `make heavy`. Rows that the tests of one experiment compute again by default
+are not here.
 """
 
 from __future__ import annotations
@@ -37,7 +38,9 @@ from reports.experiments.rounding import DTYPES
 from splitting_analysis.catalogue import entries, find
 from splitting_analysis.weak import at_lambda_one
 
-pytestmark = pytest.mark.filterwarnings("ignore:`torch.jit.script` is deprecated:DeprecationWarning")
+pytestmark = pytest.mark.filterwarnings(
+    "ignore:`torch.jit.script` is deprecated:DeprecationWarning"
+)
 SPECTRUM = Path(__file__).parents[2] / "shared" / "data" / "cifar10_covariance_eigenvalues.npy"
 STOCHASTIC = [s.name for s in entries("psld", "sde")]
 
@@ -76,12 +79,17 @@ def test_the_stored_closed_forms_of_noisy_steps_on_a_network_are_those_of_now(na
     rows = [row for row in of("local")["targets"][name]["sde"] if row["scheme"] == word]
     assert {row["kind"] for row in rows} == set(norms)
     for row in rows:
-        assert row["predicted"] == pytest.approx(math.sqrt(norms[row["kind"]]), rel=1e-5), row["kind"]
+        assert row["predicted"] == pytest.approx(math.sqrt(norms[row["kind"]]), rel=1e-5), row[
+            "kind"
+        ]
 
 
 @pytest.mark.parametrize(
     "name",
-    [pytest.param(n, marks=pytest.mark.heavy if "mixture" not in n else ()) for n in of("local")["targets"]],
+    [
+        pytest.param(n, marks=pytest.mark.heavy if "mixture" not in n else ())
+        for n in of("local")["targets"]
+    ],
 )
 def test_the_stored_closed_forms_of_deterministic_steps_are_those_of_now(name):
     made = local.CASES[name]()
@@ -105,7 +113,9 @@ def test_the_stored_closed_forms_of_deterministic_steps_are_those_of_now(name):
 @pytest.mark.heavy
 @pytest.mark.parametrize("name", ["network", "slow-network"])
 def test_the_stored_errors_of_whole_runs_on_a_network_are_those_of_now(name):
-    """Of every deterministic sampler at the fewest steps, beside SciPy's reference at a coarser tolerance."""
+    """Of every deterministic sampler at the fewest steps, beside SciPy's reference at a coarser
+    tolerance.
+    """
     target = global_orders.targets()[name]
     z = runs.starts(target)
     exact = runs.reference(target, z, tolerance=1e-8)
@@ -114,7 +124,9 @@ def test_the_stored_errors_of_whole_runs_on_a_network_are_those_of_now(name):
             assert row["scheme"] == "RK45"
             continue
         times = runs.times_of(target.process, row["steps"][0])
-        end = runs.end_state(find(row["scheme"]), target.process, target.machine(torch.float64), times, z)
+        end = runs.end_state(
+            find(row["scheme"]), target.process, target.machine(torch.float64), times, z
+        )
         assert rms(end - exact) == pytest.approx(row["norms"][0], rel=1e-3), row["scheme"]
 
 
@@ -139,7 +151,9 @@ def test_the_stored_strong_errors_of_every_sampler_are_those_of_now(name):
         whole = row["scheme"] == "EM"
         squares = []
         for n, norm in list(zip(row["steps"], row["norms"], strict=True))[: None if whole else 1]:
-            error = strong_orders.end_on_path(scheme, process, machine, z, path, n, runs.CUT) - exact
+            error = (
+                strong_orders.end_on_path(scheme, process, machine, z, path, n, runs.CUT) - exact
+            )
             squares.append(error.square().transpose(0, 1).flatten(1).mean(1))
             assert rms(error) == pytest.approx(norm, rel=1e-5), (row["scheme"], n)
         if whole:
@@ -179,7 +193,9 @@ def most_and_least(steps):
 @pytest.mark.parametrize(
     ("name", "steps"),
     [
-        pytest.param(name, n, marks=pytest.mark.heavy if name == "network" or n == reuse.STEPS[-1] else ())
+        pytest.param(
+            name, n, marks=pytest.mark.heavy if name == "network" or n == reuse.STEPS[-1] else ()
+        )
         for name in runs.targets()
         for n in reuse.STEPS
     ],
@@ -219,7 +235,8 @@ def test_the_stored_differences_of_short_runs_on_the_network_are_predicted_now(p
     assert found == pytest.approx(kept, rel=1e-3)
 
 
-# Rounding. Another CPU adds up in another order: float32 differs by more than its own few roundings.
+# Rounding. Another CPU adds up in another order: float32 differs by more than its own few
+# roundings.
 
 
 def roundings_again(name, steps_of):
@@ -250,15 +267,21 @@ def test_the_stored_roundings_on_the_mixture_are_of_the_size_found_now():
 @pytest.mark.parametrize("name", STORED_TARGETS)
 @pytest.mark.parametrize("pair", ["/".join(pair) for pair in reuse.PAIRS])
 def test_a_stored_comparison_of_every_pair_is_that_of_now(name, pair):
-    """At the smallest budget, with its standard errors, and through it the two cells of the sweep."""
+    """At the smallest budget, with its standard errors, and through it the two cells of the
+    sweep.
+    """
     where, number = quality.target(name), quality.SAMPLES[name]
     first, second = pair.split("/")
     key = {"naive": first, "reduced": second, "grid": "uniform", "nfe": quality_data.COMPARED[0]}
-    (kept,) = (row for row in of("comparisons")["targets"][name]["rows"] if key.items() <= row.items())
+    (kept,) = (
+        row for row in of("comparisons")["targets"][name]["rows"] if key.items() <= row.items()
+    )
     now = comparisons.comparison(where, (first, second), key["grid"], key["nfe"], number)
     for measure in ("frechet", "noise"):
         error = kept[f"{measure}_error"]
-        assert now[measure] == pytest.approx(kept[measure], abs=0.1 * error + 2e-3 * abs(kept[measure]))
+        assert now[measure] == pytest.approx(
+            kept[measure], abs=0.1 * error + 2e-3 * abs(kept[measure])
+        )
         assert now[f"{measure}_error"] == pytest.approx(error, rel=0.05)
 
 
@@ -275,7 +298,9 @@ def test_stored_cells_at_fifty_evaluations_are_those_of_now(name):
 
 
 @pytest.mark.heavy
-@pytest.mark.skipif(not SPECTRUM.is_file(), reason="the CIFAR-10 spectrum is not beside this checkout")
+@pytest.mark.skipif(
+    not SPECTRUM.is_file(), reason="the CIFAR-10 spectrum is not beside this checkout"
+)
 def test_every_stored_error_on_the_cifar_10_spectrum_is_that_of_now():
     kept = store.stored("cifar10")
     assert kept is not None
@@ -316,19 +341,23 @@ def test_no_standard_error_of_the_noise_is_smaller_than_normal_noise_allows(name
     still = sum(len(images[:, i].unique()) == 1 for i in range(images.shape[1]))
     pixels = {"dataset": images.shape[1], "network": still}[name]
     least = math.sqrt(2 / pixels / part["samples"])
-    shares = [row["noise_error"] / abs(row["noise"]) for row in part["rows"] if row["noise"] is not None]
+    shares = [
+        row["noise_error"] / abs(row["noise"]) for row in part["rows"] if row["noise"] is not None
+    ]
     assert 0.85 * least < min(shares) < 1.15 * least
 
 
 @pytest.mark.parametrize("name", STORED_TARGETS)
 def test_standard_errors_of_frechet_distances_are_of_the_size_of_a_perfect_samplers_spread(name):
-    """The spread of a distance grows like its root. Independent sets of samples would have a median of
-    about 1, those that share what is random less."""
+    """The spread of a distance grows like its root. Independent sets of samples would have a median
+    of about 1, those that share what is random less."""
     data = quality_data.stored(name)
     assert data is not None
     cells = {quality_data.key_of(cell): cell["frechet"] for cell in data["cells"]}
     sizes = []
     for row in of("comparisons")["targets"][name]["rows"]:
-        both = sum(cells[row[which], row["grid"], row["nfe"], "one"] or 0 for which in ("naive", "reduced"))
+        both = sum(
+            cells[row[which], row["grid"], row["nfe"], "one"] or 0 for which in ("naive", "reduced")
+        )
         sizes.append((row["frechet_error"] or 0) / math.sqrt(both * data["floors"]["spread"]))
     assert 0.5 < median(sizes) < 1.2

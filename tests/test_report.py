@@ -1,4 +1,6 @@
-"""The report: self-contained, the same numbers everywhere, reproducible, and checked against a copy."""
+"""The report: self-contained, the same numbers everywhere, reproducible, and checked against a
+copy.
+"""
 
 from __future__ import annotations
 
@@ -28,8 +30,18 @@ SLUGS = ("catalogue", "reuse", "orders", "exact", "published", "gpu", "reproduce
 ALL = [slug for slug, *_ in site.PAGES]
 LOADING = {"src", "srcset", "poster", "data", "action"}
 MATHML = {
-    "math", "mrow", "mi", "mn", "mo", "mfrac", "msup", "msub", "msubsup", "msqrt", "mspace",
-}  # fmt: skip
+    "math",
+    "mrow",
+    "mi",
+    "mn",
+    "mo",
+    "mfrac",
+    "msup",
+    "msub",
+    "msubsup",
+    "msqrt",
+    "mspace",
+}
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -182,7 +194,12 @@ def test_formulas_in_latex_are_read_by_another_latex_reader(pages):
     from matplotlib.mathtext import MathTextParser
 
     parser = MathTextParser("path")
-    formulas = {item.latex for page in pages for block in page.blocks for item in getattr(block, "items", ())}
+    formulas = {
+        item.latex
+        for page in pages
+        for block in page.blocks
+        for item in getattr(block, "items", ())
+    }
     short = [source for source in formulas if len(source) < 400]
     assert len(short) > 50
     for source in sorted(short)[::4]:
@@ -190,7 +207,9 @@ def test_formulas_in_latex_are_read_by_another_latex_reader(pages):
 
 
 def test_every_formula_is_wellformed_mathml_of_known_elements(files):
-    found = re.findall(r"<math>.*?</math>", "".join(s for n, s in files.items() if n.endswith(".html")))
+    found = re.findall(
+        r"<math>.*?</math>", "".join(s for n, s in files.items() if n.endswith(".html"))
+    )
     assert len(found) > 500
     for source in set(found):
         tags = {element.tag for element in xml(source).iter()}
@@ -216,7 +235,8 @@ from reports.render.document import *
 from reports.render import html, figures
 lines = tuple(Line(f"curve {i}", (1.0, 2.0, 4.0), (0.1 / (i + 1), 0.2, 0.4)) for i in range(3))
 figure = Figure("f", "**A**. b", (Panel("p", lines, "x", "y_{1}"), Panel("q", lines[:2], "x", "y")))
-table = Table("t", "c", (Column("a", "a"), Column("b", "b", smallest=True)), (("r", 1e-9), ("s", 2.5)))
+columns = (Column("a", "a"), Column("b", "b", smallest=True))
+table = Table("t", "c", columns, (("r", 1e-9), ("s", 2.5)))
 page = Page("p", "A page", "A lead", (figure, table))
 """
 
@@ -225,11 +245,15 @@ def test_another_process_with_other_hashes_makes_the_same_bytes():
     program = SAMPLE + "print(html.render(page, [('p', 'P')]), end='')"
     outputs = [
         subprocess.run(
-            [sys.executable, "-c", program], env={"PYTHONHASHSEED": seed, "MPLBACKEND": "Agg"},
-            capture_output=True, check=True, text=True, encoding="utf-8",
+            [sys.executable, "-c", program],
+            env={"PYTHONHASHSEED": seed, "MPLBACKEND": "Agg"},
+            capture_output=True,
+            check=True,
+            text=True,
+            encoding="utf-8",
         ).stdout
         for seed in ("1", "2")
-    ]  # fmt: skip
+    ]
     assert outputs[0] == outputs[1]
     assert "<svg" in outputs[0] and "<metadata" not in outputs[0] and "dc:date" not in outputs[0]
 
@@ -289,7 +313,9 @@ def test_versions_of_software_are_not_compared(copy, pages):
     assert site.compare({page.slug: to_json(page) for page in pages}, copy) == []
 
 
-def test_an_interrupted_build_leaves_the_old_report_and_no_fragments(tmp_path, pages, files, monkeypatch):
+def test_an_interrupted_build_leaves_the_old_report_and_no_fragments(
+    tmp_path, pages, files, monkeypatch
+):
     monkeypatch.setattr(site, "build_pages", lambda *_, **__: pages)
     site.build_report(tmp_path / "out", quick=True)
     before = {p: p.read_bytes() for p in (tmp_path / "out").rglob("*") if p.is_file()}
@@ -298,7 +324,11 @@ def test_an_interrupted_build_leaves_the_old_report_and_no_fragments(tmp_path, p
     def fails(*_, **__):
         raise OSError(errno.ENOSPC, "disk full")
 
-    for owner, name in ((markdown, "render"), (type(tmp_path), "write_text"), (type(tmp_path), "replace")):
+    for owner, name in (
+        (markdown, "render"),
+        (type(tmp_path), "write_text"),
+        (type(tmp_path), "replace"),
+    ):
         with monkeypatch.context() as patch:
             patch.setattr(owner, name, fails)
             with pytest.raises((OSError, ValueError), match="disk full"):
@@ -307,7 +337,9 @@ def test_an_interrupted_build_leaves_the_old_report_and_no_fragments(tmp_path, p
         assert after == before
 
 
-def test_the_command_writes_checks_and_exits_with_one_on_a_difference(tmp_path, pages, capsys, monkeypatch):
+def test_the_command_writes_checks_and_exits_with_one_on_a_difference(
+    tmp_path, pages, capsys, monkeypatch
+):
     monkeypatch.setattr(site, "build_pages", lambda *_, **__: pages)
     out = tmp_path / "r"
     command.report(out, quick=True, check=False)
@@ -383,7 +415,9 @@ def test_rows_with_sentences_become_blocks_whose_cells_say_their_column(files, p
                 for c in row[1:]
             )
             assert bool(blocks) == long, key
-            titles = [html.bare(f"{c.title}, {c.unit}" if c.unit else c.title) for c in table.columns[1:]]
+            titles = [
+                html.bare(f"{c.title}, {c.unit}" if c.unit else c.title) for c in table.columns[1:]
+            ]
             found = [unescape(t) for t in re.findall(r'data-title="([^"]*)"', text)]
             assert found == (titles * len(table.rows) if long else []), key
             kinds.add(long)

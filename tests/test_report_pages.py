@@ -103,7 +103,9 @@ def test_the_limit_is_that_of_the_exact_flow(model, dynamics):
 def test_the_bias_of_lambda_s_agrees_with_the_integrated_moment_equations(value):
     small = exact_runs.target().variances[:12]
     setting = noise.Setting(position_noise.setting("uniform").diffusion, Gaussian(small))
-    flow = closed_flow("sde", setting.diffusion, setting.target, 0.0, setting.diffusion.T - setting.eps)
+    flow = closed_flow(
+        "sde", setting.diffusion, setting.target, 0.0, setting.diffusion.T - setting.eps
+    )
     exact = flow.push(*starting_law(setting.diffusion, setting.target, "prior"))[1][0][0]
     with pytest.MonkeyPatch.context() as patch:
         unit = noise.limit_excess_variance(setting, 2.0)
@@ -132,7 +134,9 @@ def test_without_stored_results_the_page_says_what_is_missing_and_why(monkeypatc
     monkeypatch.setattr(published, "stored", lambda _: None)
     page = published.build(QUICK)
     shown = str(page)
-    assert "missing" in page.lead and "Our column is missing" in shown and published.COMMAND in shown
+    assert (
+        "missing" in page.lead and "Our column is missing" in shown and published.COMMAND in shown
+    )
     for table in ("published-w2-full", "published-w2-cut", "published-fid"):
         one, other = whole.find(table), page.find(table)
         assert [row[1] for row in one.rows] == [row[1] for row in other.rows]
@@ -187,13 +191,24 @@ def test_expressions_show_a_positive_constant_below_and_decimals_for_roots():
     assert spelling.expression(v * (2 - v)).text == "2 v − v²"
     root = sympy.CRootOf(x**3 + 2 * x**2 + 3 * x + 3, 0)
     value = spelling.expression(4 * v * root / (v - 1))
-    assert value.text == f"{-4 * float(sympy.N(root, 5)):.5g} v/(1 − v)" and "CRoot" not in value.latex
+    assert (
+        value.text == f"{-4 * float(sympy.N(root, 5)):.5g} v/(1 − v)" and "CRoot" not in value.latex
+    )
 
 
 def test_words_for_counts():
     assert [spelling.count(n) for n in (0, 1, 12, 13)] == ["no", "one", "twelve", "13"]
-    assert [spelling.share(*n) for n in ((28, 28), (3, 3), (2, 3))] == ["all 28", "all three", "2 of 3"]
-    assert [spelling.listed(list(s)) for s in ("", "a", "ab", "abc")] == ["", "a", "a and b", "a, b and c"]
+    assert [spelling.share(*n) for n in ((28, 28), (3, 3), (2, 3))] == [
+        "all 28",
+        "all three",
+        "2 of 3",
+    ]
+    assert [spelling.listed(list(s)) for s in ("", "a", "ab", "abc")] == [
+        "",
+        "a",
+        "a and b",
+        "a, b and c",
+    ]
 
 
 def test_the_limit_of_a_new_sampler_may_have_exponentials(monkeypatch):
@@ -229,9 +244,12 @@ def test_a_sampler_below_the_line_of_the_exact_flow_is_named_and_explained():
     }
     assert below == {("RK45", 500, "uniform")}
     assert "Below the dotted line lies RK45 at 500 evaluations on the uniform grid." in said
-    # |rest + own|² = |rest|² + 2 rest·own + |own|²: smaller than the rest alone only if they are opposed
+    # |rest + own|² = |rest|² + 2 rest·own + |own|²: smaller than the rest alone only if they are
+    # opposed
     rest = exact_runs.limit_per_mode("psld", "ode", "prior")
-    both = exact_runs.per_mode(find("RK45"), steps_for(500, find("RK45"), denoise=True), "uniform", "prior")
+    both = exact_runs.per_mode(
+        find("RK45"), steps_for(500, find("RK45"), denoise=True), "uniform", "prior"
+    )
     a, b, c = np.linalg.norm(rest), np.linalg.norm(both - rest), np.linalg.norm(both)
     cosine = (c**2 - a**2 - b**2) / (2 * a * b)
     assert f"{cosine:.2f}".replace("-", "−") in said

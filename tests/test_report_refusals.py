@@ -1,4 +1,6 @@
-"""What keeps a report from being written or compared is noticed first; and what is said while it is made."""
+"""What keeps a report from being written or compared is noticed first; and what is said while it is
+made.
+"""
 
 from __future__ import annotations
 
@@ -11,7 +13,9 @@ from reports.pages import site
 
 
 def test_checking_without_a_copy_says_how_to_make_one(tmp_path):
-    with pytest.raises(ValueError, match=r"no report in .* splitting-analysis report --quick --out"):
+    with pytest.raises(
+        ValueError, match=r"no report in .* splitting-analysis report --quick --out"
+    ):
         site.check_report(True, tmp_path / "nowhere")
 
 
@@ -31,12 +35,18 @@ def in_the_way(out, kind):
 @pytest.mark.parametrize(
     ("kind", "name"),
     [
-        ("a file for a folder", "r"), ("a file above", "f/r"), ("a folder for a page", "r"),
-        ("a folder for a summary", "r"), ("a name too long", "r" * 300), ("a device above", "/dev/full/r"),
+        ("a file for a folder", "r"),
+        ("a file above", "f/r"),
+        ("a folder for a page", "r"),
+        ("a folder for a summary", "r"),
+        ("a name too long", "r" * 300),
+        ("a device above", "/dev/full/r"),
         ("no place for files", "/proc/r"),
     ],
-)  # fmt: skip
-def test_what_cannot_be_written_is_noticed_before_anything_is_computed(tmp_path, monkeypatch, kind, name):
+)
+def test_what_cannot_be_written_is_noticed_before_anything_is_computed(
+    tmp_path, monkeypatch, kind, name
+):
     in_the_way(tmp_path / name, kind)
     there = sorted(tmp_path.rglob("*"))
     monkeypatch.setattr(site, "build_pages", lambda *_: pytest.fail("it was computed first"))
@@ -55,7 +65,9 @@ def test_a_disk_that_is_too_small_is_noticed_first_and_both_sizes_are_named(tmp_
 
 def test_an_installed_package_is_no_place_for_the_copy_to_compare_with(monkeypatch, tmp_path):
     monkeypatch.setattr(site, "COMMITTED", tmp_path / "site-packages/reports/output")
-    with pytest.raises(ValueError, match=r"part of a source checkout.* report --quick --out FOLDER") as error:
+    with pytest.raises(
+        ValueError, match=r"part of a source checkout.* report --quick --out FOLDER"
+    ) as error:
         site.check_report(True, site.COMMITTED)
     assert "site-packages" not in str(error.value)
 

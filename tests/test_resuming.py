@@ -66,7 +66,9 @@ def test_a_run_stopped_in_its_fourth_step_resumes_where_it_was_saved(
 @pytest.mark.share(2)
 @pytest.mark.parametrize("save_every", [0.0, math.inf])
 def test_losses_that_are_read_late_are_kept_with_the_run(tmp_path, monkeypatch, save_every):
-    """As on a card: whatever stops a run, and wherever it is saved, no loss is lost or counted twice."""
+    """As on a card: whatever stops a run, and wherever it is saved, no loss is lost or counted
+    twice.
+    """
     whole, parts = tmp_path / "whole.safetensors", tmp_path / "parts.safetensors"
     straight = train(settings(steps=6), images(), whole)
     monkeypatch.setattr(training, "_patience", lambda _: 50)
@@ -80,10 +82,14 @@ def test_losses_that_are_read_late_are_kept_with_the_run(tmp_path, monkeypatch, 
     record = train(settings(steps=6), images(), parts)
     assert record["curve"] == late["curve"] and same(weights(whole), weights(parts))
     (_, first, _), (_, second, _), (_, third, _) = straight["curve"]
-    assert late["curve"][0][1] == pytest.approx((first + second) / 2) and late["curve"][1][1] == third
+    assert (
+        late["curve"][0][1] == pytest.approx((first + second) / 2) and late["curve"][1][1] == third
+    )
 
 
-def test_a_run_stopped_after_a_bad_step_that_was_not_read_yet_is_stopped_and_not_kept(tmp_path, monkeypatch):
+def test_a_run_stopped_after_a_bad_step_that_was_not_read_yet_is_stopped_and_not_kept(
+    tmp_path, monkeypatch
+):
     monkeypatch.setattr(training, "_patience", lambda _: 50)
     steps, loss = [], training.loss_of
 
@@ -120,7 +126,9 @@ def test_a_run_that_began_on_another_device_is_resumed_with_this_ones_adam(tmp_p
 
 
 def train_by_lines(path, stop_at=None):
-    """Three steps, with Ctrl-C before the given line of training.py to be run; the lines run, in order."""
+    """Three steps, with Ctrl-C before the given line of training.py to be run; the lines run, in
+    order.
+    """
     lines = []
 
     def at_line(frame, event, _):
@@ -132,7 +140,9 @@ def train_by_lines(path, stop_at=None):
 
     training._factors.cache_clear()  # every run passes the same lines
     before = sys.gettrace()
-    sys.settrace(lambda frame, *_: at_line if frame.f_code.co_filename == training.__file__ else None)
+    sys.settrace(
+        lambda frame, *_: at_line if frame.f_code.co_filename == training.__file__ else None
+    )
     try:
         train(settings(steps=3, batch=2), images(), path, save_every=0)
     finally:
@@ -142,7 +152,9 @@ def train_by_lines(path, stop_at=None):
 
 @pytest.mark.parametrize("every", [8, pytest.param(1, marks=pytest.mark.heavy)])
 def test_at_whatever_line_it_is_interrupted_a_run_ends_the_same(tmp_path, monkeypatch, every):
-    """Each line, or one in some, in the second of three steps, after which a point of the curve is due."""
+    """Each line, or one in some, in the second of three steps, after which a point of the curve is
+    due.
+    """
 
     class Small(nn.Module):
         def __init__(self, config):
@@ -172,13 +184,17 @@ def test_a_partial_file_of_another_run_or_a_damaged_one_is_refused(tmp_path):
     path = tmp_path / "net.safetensors"
     with pytest.raises(KeyboardInterrupt):
         train(settings(), images(), path, progress=stop)
-    with pytest.raises(ValueError, match=r"other settings \(rate 0.001, now 0.5\); repeat its settings"):
+    with pytest.raises(
+        ValueError, match=r"other settings \(rate 0.001, now 0.5\); repeat its settings"
+    ):
         train(settings(rate=0.5), images(), path)
     with pytest.raises(ValueError, match=r"other settings \(images_sha256"):
         train(settings(), images(11), path)
     partial = tmp_path / "net.safetensors.partial"
     torch.save({"told": torch.load(partial)["told"]}, partial)
-    with pytest.raises(ValueError, match="no interrupted training, or damaged: it lacks network, average"):
+    with pytest.raises(
+        ValueError, match="no interrupted training, or damaged: it lacks network, average"
+    ):
         train(settings(), images(), path)
     partial.write_bytes(b"nothing")
     with pytest.raises(ValueError, match="no interrupted training, or damaged"):
@@ -186,7 +202,9 @@ def test_a_partial_file_of_another_run_or_a_damaged_one_is_refused(tmp_path):
 
 
 @pytest.mark.parametrize("step", [1, 2])
-def test_the_command_names_the_file_from_which_it_resumes_only_where_there_is_one(tmp_path, capsys, step):
+def test_the_command_names_the_file_from_which_it_resumes_only_where_there_is_one(
+    tmp_path, capsys, step
+):
     partial = tmp_path / "net.safetensors.partial"
     with pytest.MonkeyPatch.context() as patch:
         stop_in_step(step, KeyboardInterrupt, patch)
@@ -203,7 +221,9 @@ def test_the_command_names_the_file_from_which_it_resumes_only_where_there_is_on
 @pytest.mark.share(2)
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_a_signal_within_an_update_waits_for_its_end_and_loses_no_step(tmp_path, capsys, number):
-    """Without it the state would be half changed, and with no older file everything would be lost."""
+    """Without it the state would be half changed, and with no older file everything would be
+    lost.
+    """
     step, steps = torch.optim.Adam.step, []
 
     def told_to_stop(self, *arguments):
@@ -233,8 +253,15 @@ def torch_full_disk(_, part, **__):
 @pytest.mark.share(3)
 @pytest.mark.parametrize("full", [full_disk, torch_full_disk])
 @pytest.mark.parametrize("before", [0, 2])
-def test_a_disk_that_is_full_keeps_the_last_state_and_says_where_it_is(tmp_path, monkeypatch, full, before):
-    whole, parts, save, saves = tmp_path / "a.safetensors", tmp_path / "b.safetensors", torch.save, []
+def test_a_disk_that_is_full_keeps_the_last_state_and_says_where_it_is(
+    tmp_path, monkeypatch, full, before
+):
+    whole, parts, save, saves = (
+        tmp_path / "a.safetensors",
+        tmp_path / "b.safetensors",
+        torch.save,
+        [],
+    )
     train(settings(steps=6), images(), whole)
 
     def filling(content, part, **options):
@@ -248,16 +275,24 @@ def test_a_disk_that_is_full_keeps_the_last_state_and_says_where_it_is(tmp_path,
     partial = tmp_path / "b.safetensors.partial"
     kept = f"as after step {before} in {partial}, and the same command resumes from there"
     assert (kept if before else "no step could be kept") in str(error.value)
-    assert {path.name for path in tmp_path.iterdir()} == {whole.name} | ({partial.name} if before else set())
+    assert {path.name for path in tmp_path.iterdir()} == {whole.name} | (
+        {partial.name} if before else set()
+    )
     train(settings(steps=6), images(), parts)
     assert same(weights(whole), weights(parts))
 
 
-def test_weights_that_cannot_be_written_at_the_end_leave_the_whole_training_to_resume(tmp_path, monkeypatch):
+def test_weights_that_cannot_be_written_at_the_end_leave_the_whole_training_to_resume(
+    tmp_path, monkeypatch
+):
     path = tmp_path / "net.safetensors"
     with monkeypatch.context() as patch:
-        patch.setattr(training, "save_checkpoint", lambda *_: (_ for _ in ()).throw(ValueError("full")))
-        with pytest.raises(ValueError, match=r"full; the run is kept as after step 4 in \S+partial"):
+        patch.setattr(
+            training, "save_checkpoint", lambda *_: (_ for _ in ()).throw(ValueError("full"))
+        )
+        with pytest.raises(
+            ValueError, match=r"full; the run is kept as after step 4 in \S+partial"
+        ):
             train(settings(), images(), path)
     record = train(settings(), images(), path, beat=lambda *_: pytest.fail("a step was made again"))
     assert record["curve"][-1][0] == 4 and path.exists()
@@ -272,7 +307,9 @@ def test_memory_that_runs_out_keeps_the_last_state_too(tmp_path):
     assert torch.load(tmp_path / "net.safetensors.partial")["step"] == 2
 
 
-@pytest.mark.parametrize("place", ["f/net.safetensors", "none/net.safetensors", "d.safetensors", "x" * 300])
+@pytest.mark.parametrize(
+    "place", ["f/net.safetensors", "none/net.safetensors", "d.safetensors", "x" * 300]
+)
 def test_a_place_that_cannot_be_written_is_refused_before_the_first_step(tmp_path, place):
     (tmp_path / "f").touch()
     (tmp_path / "d.safetensors").mkdir()
@@ -283,9 +320,14 @@ def test_a_place_that_cannot_be_written_is_refused_before_the_first_step(tmp_pat
 
 @pytest.mark.parametrize(
     ("changes", "says"),
-    [({"batch": 10**8}, r"a step on 100000000 images needs at least \S+ GB"), ({}, "training a network of")],
+    [
+        ({"batch": 10**8}, r"a step on 100000000 images needs at least \S+ GB"),
+        ({}, "training a network of"),
+    ],
 )
-def test_what_the_memory_cannot_hold_is_refused_before_the_first_step(tmp_path, monkeypatch, changes, says):
+def test_what_the_memory_cannot_hold_is_refused_before_the_first_step(
+    tmp_path, monkeypatch, changes, says
+):
     monkeypatch.setattr(memory, "memory", lambda *_: 1e9 if changes else 1e3)
     with pytest.raises(ValueError, match=says):
         train(settings(**changes), images(), tmp_path / "net.safetensors")
@@ -320,5 +362,10 @@ def test_a_training_of_ages_says_so_after_some_seconds_in_a_pipe(tmp_path, capsy
     lines = capsys.readouterr().err.splitlines()
     assert lines[0] == "[3/1000000000] training, about 127 years left" and len(lines) == 2
     assert [progress.spelled(s) for s in (0.2, 100, 600, 8000, 3e5, 1e20)] == [
-        "1 s", "100 s", "10 min", "2 h", "3 days", "3.17e+12 years",
-    ]  # fmt: skip
+        "1 s",
+        "100 s",
+        "10 min",
+        "2 h",
+        "3 days",
+        "3.17e+12 years",
+    ]

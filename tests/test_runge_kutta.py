@@ -1,7 +1,9 @@
-"""Runge-Kutta rows that are shorter than the stages so far weigh the last ones, in all three worlds.
+"""Runge-Kutta rows that are shorter than the stages so far weigh the last ones, in all three
+worlds.
 
-The oracle is the Butcher tableau with the zeros filled in: in symbols its elementary weights, in exact
-arithmetic and in the engine the textbook's loop over stages, each written out here or in an oracle.
+The oracle is the Butcher tableau with the zeros filled in: in symbols its elementary weights, in
+exact arithmetic and in the engine the textbook's loop over stages, each written out here or in an
+oracle.
 """
 
 from __future__ import annotations
@@ -35,14 +37,19 @@ TABLEAUX: dict[str, tuple[list[list[Any]], list[Any]]] = {
         [[], [F(1, 3)], [F(-1, 3), 1], [1, -1, 1]],
         [F(1, 8), F(3, 8), F(3, 8), F(1, 8)],
     ),
-    "the classical fourth": ([[], [F(1, 2)], [0, F(1, 2)], [0, 0, 1]], [F(1, 6), F(1, 3), F(1, 3), F(1, 6)]),
+    "the classical fourth": (
+        [[], [F(1, 2)], [0, F(1, 2)], [0, 0, 1]],
+        [F(1, 6), F(1, 3), F(1, 3), F(1, 6)],
+    ),
     "the last two of three": ([[], [F(1, 2)], [F(1, 5), F(3, 5)]], [0, F(1, 2), F(1, 2)]),
     "two of three, then two of four": (
         [[], [F(1, 4)], [0, F(1, 2)], [0, F(2, 3), F(1, 3)]],
         [0, 0, F(3, 2), F(-1, 2)],
     ),
 }  # fmt: skip
-"""Rows of stages and weights. Orders: 2, 3, 3, 4, 4; of the last two what their elementary weights say."""
+"""Rows of stages and weights. Orders: 2, 3, 3, 4, 4; of the last two what their elementary weights
+say.
+"""
 ORDERS = dict(zip(TABLEAUX, (2, 3, 3, 4, 4), strict=False))
 EVERY = pytest.mark.parametrize("name", TABLEAUX)
 TIMES = [0.0, 0.1, 0.25, 0.5, 0.6, 0.83, 0.95]
@@ -59,7 +66,9 @@ def word_of(name):
 
 
 def test_the_words_have_short_rows_after_the_first_stage():
-    assert word_of("the classical fourth") == "S E[1/2] S@1/2 E[1/2] S@1/2 E[1] S@1 E[1/6,1/3,1/3,1/6]"
+    assert (
+        word_of("the classical fourth") == "S E[1/2] S@1/2 E[1/2] S@1/2 E[1] S@1 E[1/6,1/3,1/3,1/6]"
+    )
     assert word_of("the last two of three") == "S E[1/2] S@1/2 E[1/5,3/5] S@4/5 E[1/2,1/2]"
 
 
@@ -80,7 +89,9 @@ def symmetry(tree):
 
 
 def at_stages(tree, stages):
-    """The elementary weight of every stage: one factor per child, each a row times the child's own."""
+    """The elementary weight of every stage: one factor per child, each a row times the child's
+    own.
+    """
     result = [F(1)] * len(stages)
     for _, child in tree[2]:
         inner = at_stages(child, stages)
@@ -151,7 +162,9 @@ def test_the_exact_moments_are_those_of_the_tableau_with_its_zeros(name, model):
     for i, row in enumerate(law.covariance):
         np.testing.assert_allclose(law.mean[i], mean[i], rtol=1e-11, atol=1e-12)
         for j, entry in enumerate(row):
-            np.testing.assert_allclose(np.diag(np.broadcast_to(entry, 3)), covariance[i][j], atol=1e-11)
+            np.testing.assert_allclose(
+                np.diag(np.broadcast_to(entry, 3)), covariance[i][j], atol=1e-11
+            )
     assert law.nfe == oracle.evaluations
 
 
@@ -172,7 +185,9 @@ def textbook(process, stages, weights, z):
         x, m = z
         gamma, nu = process.Gamma, process.nu
         mass = 4 / (gamma - nu) ** 2
-        return half * torch.stack([gamma * x - m / mass + gamma * s[0], x + nu * m + mass * nu * s[1]])
+        return half * torch.stack(
+            [gamma * x - m / mass + gamma * s[0], x + nu * m + mass * nu * s[1]]
+        )
 
     for t, after in pairwise(TIMES):
         h, slopes = after - t, list[Any]()

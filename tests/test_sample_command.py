@@ -91,37 +91,99 @@ def test_without_options_a_run_has_the_documented_defaults(run, asked, net):
     assert network.config == CONFIG and next(network.parameters()).dtype == torch.float32
     assert options.pop("progress") is options.pop("partly") is not None
     assert options == {
-        "batch": None, "device": "cpu", "compile": False, "channels_last": False, "winograd": False,
+        "batch": None,
+        "device": "cpu",
+        "compile": False,
+        "channels_last": False,
+        "winograd": False,
         "graphs": False,
         "rank": Rank(0, 1, 0),
-    }  # fmt: skip
+    }
 
 
 def test_every_option_reaches_its_place(run, asked, net, tmp_path):
     torch.save(load_checkpoint(net).state_dict(), tmp_path / "bare.pt")
     (tmp_path / "config.json").write_text(json.dumps(CONFIG.as_dict()))
-    assert run(
-        "--sampler", "O S B A", "--nfe", 9, "-n", 7, "--out", tmp_path / "out", "--checkpoint",
-        tmp_path / "bare.pt", "--config", tmp_path / "config.json", "--model", "psld", "--param",
-        "Gamma=0.5,nu=3,T=1.5", "--factor", "upper", "--numerical-eps", 1e-9, "--seed", 4, "--grid",
-        "quadratic", "--eps", 0.01, "--no-denoise", "--lambda-s", 1.2, "--format", "png", "--shard", 6,
-        "--batch", 5, "--device", "cuda", "--precision", "float64", "--state", "float32",
-        "--compile", "--channels-last", "--winograd", "--graphs",
-    )[0] == 0  # fmt: skip
+    assert (
+        run(
+            "--sampler",
+            "O S B A",
+            "--nfe",
+            9,
+            "-n",
+            7,
+            "--out",
+            tmp_path / "out",
+            "--checkpoint",
+            tmp_path / "bare.pt",
+            "--config",
+            tmp_path / "config.json",
+            "--model",
+            "psld",
+            "--param",
+            "Gamma=0.5,nu=3,T=1.5",
+            "--factor",
+            "upper",
+            "--numerical-eps",
+            1e-9,
+            "--seed",
+            4,
+            "--grid",
+            "quadratic",
+            "--eps",
+            0.01,
+            "--no-denoise",
+            "--lambda-s",
+            1.2,
+            "--format",
+            "png",
+            "--shard",
+            6,
+            "--batch",
+            5,
+            "--device",
+            "cuda",
+            "--precision",
+            "float64",
+            "--state",
+            "float32",
+            "--compile",
+            "--channels-last",
+            "--winograd",
+            "--graphs",
+        )[0]
+        == 0
+    )
     ((folder, job, network, options),) = asked
     assert folder == tmp_path / "out"
     assert job == Job(
-        scheme("O S B A"), PSLD(0.5, 3.0, T=1.5), 7, 9, seed=4, grid="quadratic", eps=0.01, denoise=False,
-        lambda_s=1.2, precision="float64", state="float32", factor="upper", numerical_eps=1e-9, shard=6,
+        scheme("O S B A"),
+        PSLD(0.5, 3.0, T=1.5),
+        7,
+        9,
+        seed=4,
+        grid="quadratic",
+        eps=0.01,
+        denoise=False,
+        lambda_s=1.2,
+        precision="float64",
+        state="float32",
+        factor="upper",
+        numerical_eps=1e-9,
+        shard=6,
         form="png",
-    )  # fmt: skip
+    )
     assert network.config == CONFIG and next(network.parameters()).dtype == torch.float64
     del options["progress"], options["partly"]
     assert options == {
-        "batch": 5, "device": "cuda", "compile": True, "channels_last": True, "winograd": True,
+        "batch": 5,
+        "device": "cuda",
+        "compile": True,
+        "channels_last": True,
+        "winograd": True,
         "graphs": True,
         "rank": Rank(0, 1, 0),
-    }  # fmt: skip
+    }
 
 
 def test_the_process_is_the_checkpoints_unless_the_user_says_another(run, asked, net, tmp_path):
@@ -152,8 +214,23 @@ def test_without_a_checkpoint_samples_are_digits(run, tmp_path):
     assert np.abs(images(tmp_path)).max() < 1.6
 
 
-def test_a_run_in_a_pipe_prints_plain_lines_and_what_it_did_and_again_that_all_is_there(run, net, tmp_path):
-    given = ["--sampler", "ROBA", "--nfe", 5, "--n", 10, "--shard", 5, "--batch", 3, "--checkpoint", net]
+def test_a_run_in_a_pipe_prints_plain_lines_and_what_it_did_and_again_that_all_is_there(
+    run, net, tmp_path
+):
+    given = [
+        "--sampler",
+        "ROBA",
+        "--nfe",
+        5,
+        "--n",
+        10,
+        "--shard",
+        5,
+        "--batch",
+        3,
+        "--checkpoint",
+        net,
+    ]
     code, out, err = run(*given, "--out", tmp_path / "out")
     left = r" samples, about \d+ s left\n"
     assert code == 0
@@ -184,19 +261,25 @@ def test_an_interrupted_run_says_how_it_goes_on_and_exits_with_130(run, net, tmp
 
     with monkeypatch.context() as patch:
         patch.setattr(sampling, "_make", interrupted)
-        code, out, err = run("--sampler", "EM", "--nfe", 5, "--n", 4, "--checkpoint", net, "--out", tmp_path)
+        code, out, err = run(
+            "--sampler", "EM", "--nfe", 5, "--n", 4, "--checkpoint", net, "--out", tmp_path
+        )
     assert (code, out) == (130, "")
     assert err == f"stopped; the same command goes on from what is in {tmp_path}\n"
 
 
-def test_a_network_that_overflows_is_one_message_that_names_sampler_step_and_time(run, net, tmp_path):
+def test_a_network_that_overflows_is_one_message_that_names_sampler_step_and_time(
+    run, net, tmp_path
+):
     broken = load_checkpoint(net)
     weights = broken.state_dict()
     weights[f"all_modules.{len(broken.all_modules) - 1}.bias"] += 3e38
     broken.load_state_dict(weights)
     path, out = tmp_path / "big.safetensors", tmp_path / "out"
     save_checkpoint(path, broken, RECORD)
-    code, shown, err = run("--sampler", "ROBA", "--nfe", 5, "--n", 4, "--out", out, "--checkpoint", path)
+    code, shown, err = run(
+        "--sampler", "ROBA", "--nfe", 5, "--n", 4, "--out", out, "--checkpoint", path
+    )
     assert (code, shown) == (2, "")
     assert re.fullmatch(
         r"error: ROBA \(O S B A\): .*NaN or infinite in step 1 of 4, reverse time t = 0 .*\n", err
@@ -220,7 +303,13 @@ def test_a_network_that_overflows_is_one_message_that_names_sampler_step_and_tim
     ],
 )
 def test_what_cannot_be_run_is_refused_with_exit_code_2(run, net, tmp_path, wrong, message):
-    right = {"--sampler": "ROBA", "--nfe": "5", "--n": "4", "--out": str(tmp_path), "--checkpoint": str(net)}
+    right = {
+        "--sampler": "ROBA",
+        "--nfe": "5",
+        "--n": "4",
+        "--out": str(tmp_path),
+        "--checkpoint": str(net),
+    }
     right |= dict(zip(wrong[::2], wrong[1::2], strict=True))
     code, out, err = run(*[part for pair in right.items() for part in pair])
     assert (code, out) == (2, "") and message in err and err.startswith("error: ")
@@ -228,7 +317,9 @@ def test_what_cannot_be_run_is_refused_with_exit_code_2(run, net, tmp_path, wron
 
 
 def test_the_configuration_of_the_digits_network_cannot_be_replaced(run, tmp_path):
-    code, _, err = run("--sampler", "EM", "--nfe", 5, "--n", 1, "--out", tmp_path, "--config", "tiny_sota")
+    code, _, err = run(
+        "--sampler", "EM", "--nfe", 5, "--n", 1, "--out", tmp_path, "--config", "tiny_sota"
+    )
     assert code == 2 and "give --checkpoint too" in err
 
 
@@ -237,9 +328,27 @@ def test_the_configuration_of_the_digits_network_cannot_be_replaced(run, tmp_pat
 
 def command(net, out, *more):
     return [
-        "-m", "reports", "sample", "--sampler", "ROBA", "--nfe", "5", "-n", "23", "--shard", "4", "--batch",
-        "4", "--precision", "float64", "--checkpoint", str(net), "--out", str(out), *more,
-    ]  # fmt: skip
+        "-m",
+        "reports",
+        "sample",
+        "--sampler",
+        "ROBA",
+        "--nfe",
+        "5",
+        "-n",
+        "23",
+        "--shard",
+        "4",
+        "--batch",
+        "4",
+        "--precision",
+        "float64",
+        "--checkpoint",
+        str(net),
+        "--out",
+        str(out),
+        *more,
+    ]
 
 
 def torchrun(processes, *arguments):
@@ -266,7 +375,9 @@ def torchrun(processes, *arguments):
 @pytest.mark.heavy
 def test_two_processes_make_the_samples_of_one_and_only_the_first_speaks(net, tmp_path):
     shown = torchrun(2, *command(net, tmp_path / "two"))
-    assert shown.stdout.count("\n") == 1 and "12 made now by the first of 2 processes" in shown.stdout
+    assert (
+        shown.stdout.count("\n") == 1 and "12 made now by the first of 2 processes" in shown.stdout
+    )
     job = Job(find("ROBA"), TRAINED, 23, 5, shard=4, precision="float64")
     write_samples(tmp_path / "one", job, load_checkpoint(net, dtype=torch.float64), batch=3)
     two, one = images(tmp_path / "two"), images(tmp_path / "one")
@@ -289,14 +400,21 @@ def test_a_process_that_fails_leaves_no_other_waiting(net, tmp_path, how):
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    places = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port), "OMP_NUM_THREADS": "1", "WORLD_SIZE": "2"}
+    places = {
+        "MASTER_ADDR": "127.0.0.1",
+        "MASTER_PORT": str(port),
+        "OMP_NUM_THREADS": "1",
+        "WORLD_SIZE": "2",
+    }
     started = []
     for rank in "01":
         more = ["--seed", "1"] if how == "refused" and rank == "1" else ["-n", "4000"]
         arguments = [sys.executable, *command(net, tmp_path / "out", *more)]
         environment = os.environ | places | {"RANK": rank, "LOCAL_RANK": rank}
         started.append(
-            subprocess.Popen(arguments, cwd=ROOT, env=environment, stderr=subprocess.PIPE, text=True)
+            subprocess.Popen(
+                arguments, cwd=ROOT, env=environment, stderr=subprocess.PIPE, text=True
+            )
         )
     first, second = started
     if how == "killed":
@@ -310,7 +428,9 @@ def test_a_process_that_fails_leaves_no_other_waiting(net, tmp_path, how):
 
 
 @pytest.mark.parametrize("name", ["", " "])
-def test_an_empty_name_of_the_folder_is_refused_and_nothing_is_written(run, tmp_path, monkeypatch, name):
+def test_an_empty_name_of_the_folder_is_refused_and_nothing_is_written(
+    run, tmp_path, monkeypatch, name
+):
     monkeypatch.chdir(tmp_path)
     code, out, err = run("--sampler", "ROBA", "--nfe", 4, "-n", 1, "--out", name)
     assert (code, out, len(err.splitlines())) == (2, "", 1)

@@ -1,4 +1,6 @@
-"""Runs that write samples: what they hold, that interruptions leave no trace, and what is refused."""
+"""Runs that write samples: what they hold, that interruptions leave no trace, and what is
+refused.
+"""
 
 from __future__ import annotations
 
@@ -27,24 +29,45 @@ from tests.sampled import JOB, files, images, network, run  # noqa: E402
 def test_samples_are_those_of_the_engine_and_evaluations_are_those_of_the_network(tmp_path):
     word, net, calls = scheme("O S B A"), network(), []
     job = Job(
-        word, PSLD(), 5, 7, seed=3, grid="quadratic", eps=0.01, denoise=False, lambda_s=1.2, state="float32",
-        factor="upper", numerical_eps=1e-4,
-    )  # fmt: skip
+        word,
+        PSLD(),
+        5,
+        7,
+        seed=3,
+        grid="quadratic",
+        eps=0.01,
+        denoise=False,
+        lambda_s=1.2,
+        state="float32",
+        factor="upper",
+        numerical_eps=1e-4,
+    )
     handle = net.register_forward_hook(lambda *_: calls.append(1))
     made = write_samples(tmp_path, job, net, batch=5)
     handle.remove()
     assert made.nfe == (7, 7) == (len(calls), 7) and made.samples == 5
     score = NetworkScore(net, job.process, factor="upper", numerical_eps=1e-4)
     (direct,) = engine.sample(
-        word, job.process, score, grid("quadratic", 7, 1.0, 0.01), (1, 4, 4), range(5), 3, batch=5,
-        state_dtype=torch.float32, denoise=False, lambda_s=1.2,
-    )  # fmt: skip
+        word,
+        job.process,
+        score,
+        grid("quadratic", 7, 1.0, 0.01),
+        (1, 4, 4),
+        range(5),
+        3,
+        batch=5,
+        state_dtype=torch.float32,
+        denoise=False,
+        lambda_s=1.2,
+    )
     np.testing.assert_array_equal(images(tmp_path), direct.z[0].numpy())
     (path,) = tmp_path.glob("*.npz")
     assert np.load(path)["nfe"].tolist() == [7] * 5
 
 
-@pytest.mark.parametrize("model_and_name", ["psld ROBAB", "psld RVV", "psld SSCS", "vp Heun", "vp EM"])
+@pytest.mark.parametrize(
+    "model_and_name", ["psld ROBAB", "psld RVV", "psld SSCS", "vp Heun", "vp EM"]
+)
 def test_samples_are_those_of_the_paper_on_the_same_noise(tmp_path, model_and_name):
     model, name = model_and_name.split()
     process = PSLD(beta_min=2.0) if model == "psld" else VP()
@@ -56,7 +79,9 @@ def test_samples_are_those_of_the_paper_on_the_same_noise(tmp_path, model_and_na
     prior *= torch.tensor(process.stationary, dtype=torch.float64).sqrt().view(-1, 1, 1, 1, 1)
     times = grid("uniform", steps_for(9, entry), process.T)
     with torch.no_grad():
-        printed = plain.sample(name, process, NetworkScore(net, process, torch.float64), prior, times, noise)
+        printed = plain.sample(
+            name, process, NetworkScore(net, process, torch.float64), prior, times, noise
+        )
     np.testing.assert_allclose(images(tmp_path), printed[0], rtol=1e-5, atol=1e-5)
     assert printed[0].std() > 0.1
 
@@ -68,9 +93,14 @@ def test_merged_noise_makes_other_samples_by_the_engine_s_plan_with_merged_noise
     run(tmp_path / "merged", job, made=net)
     run(tmp_path / "plain", replace(job, merge_noise=False), made=net)
     (batch,) = engine.sample(
-        sscs, job.process, NetworkScore(net, job.process, torch.float64), job.times, (1, 4, 4),
-        range(job.n), merge_noise=True,
-    )  # fmt: skip
+        sscs,
+        job.process,
+        NetworkScore(net, job.process, torch.float64),
+        job.times,
+        (1, 4, 4),
+        range(job.n),
+        merge_noise=True,
+    )
     np.testing.assert_allclose(images(tmp_path / "merged"), batch.z[0], rtol=1e-5, atol=1e-5)
     assert np.abs(images(tmp_path / "merged") - images(tmp_path / "plain")).max() > 0.1
 
@@ -78,9 +108,10 @@ def test_merged_noise_makes_other_samples_by_the_engine_s_plan_with_merged_noise
 def test_samples_depend_neither_on_batch_nor_shard_nor_memory_format_but_on_the_seed(tmp_path):
     first = images(run(tmp_path / "2"))
     others = [
-        run(tmp_path / "3", batch=3), run(tmp_path / "4", batch=4, channels_last=True),
+        run(tmp_path / "3", batch=3),
+        run(tmp_path / "4", batch=4, channels_last=True),
         run(tmp_path / "5", replace(JOB, shard=100), batch=64),
-    ]  # fmt: skip
+    ]
     for other in others:
         np.testing.assert_allclose(images(other), first, rtol=0, atol=1e-6 * np.abs(first).max())
     assert np.abs(images(run(tmp_path / "6", replace(JOB, seed=1))) - first).max() > 0.1

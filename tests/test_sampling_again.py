@@ -92,7 +92,13 @@ def test_a_run_that_made_no_sample_leaves_its_folder_to_any_other(tmp_path, fail
     assert files(run(tmp_path / "x", other)) == files(run(tmp_path / "y", other))
 
 
-WRITERS = [(np, "savez"), (Image.Image, "save"), (Path, "write_text"), (Path, "replace"), (Path, "chmod")]
+WRITERS = [
+    (np, "savez"),
+    (Image.Image, "save"),
+    (Path, "write_text"),
+    (Path, "replace"),
+    (Path, "chmod"),
+]
 
 
 @pytest.mark.share(3)
@@ -166,35 +172,53 @@ def test_what_would_run_without_end_is_refused_with_its_reason(wrong, says):
 @pytest.mark.parametrize(
     ("precision", "state", "tol", "fine"),
     [
-        ("float32", "float64", 1e-15, False), ("float32", "float64", 1e-10, False),
-        ("float32", "float64", 1e-8, True), ("float64", "float64", 1e-15, False),
-        ("float64", "float64", 1e-12, True), ("bf16", "float64", 1e-5, False),
+        ("float32", "float64", 1e-15, False),
+        ("float32", "float64", 1e-10, False),
+        ("float32", "float64", 1e-8, True),
+        ("float64", "float64", 1e-15, False),
+        ("float64", "float64", 1e-12, True),
+        ("bf16", "float64", 1e-5, False),
         ("bf16", "float64", 1e-4, True),
-        ("float32", "float32", 1e-6, False), ("float32", "float32", 1e-4, True),
+        ("float32", "float32", 1e-6, False),
+        ("float32", "float32", 1e-4, True),
     ],
-)  # fmt: skip
-def test_a_tolerance_below_the_rounding_is_refused_with_the_least_that_is_not(precision, state, tol, fine):
+)
+def test_a_tolerance_below_the_rounding_is_refused_with_the_least_that_is_not(
+    precision, state, tol, fine
+):
     def job():
         return Job(None, PSLD(), 1, tol=tol, precision=precision, state=state)
 
     if fine:
         assert job().tol == tol
         return
-    with pytest.raises(ValueError, match=rf"tol = {tol}: .* in {precision} .* in {state} .*give tol >= "):
+    with pytest.raises(
+        ValueError, match=rf"tol = {tol}: .* in {precision} .* in {state} .*give tol >= "
+    ):
         job()
 
 
 def test_step_control_that_does_not_arrive_is_given_up_and_says_where(tmp_path, monkeypatch):
     monkeypatch.setattr(sampling, "MOST_EVALUATIONS", 20)
-    with pytest.raises(FloatingPointError, match=r"20 evaluations have led to reverse time t = \S+ only"):
+    with pytest.raises(
+        FloatingPointError, match=r"20 evaluations have led to reverse time t = \S+ only"
+    ):
         run(tmp_path, Job(None, PSLD(), 1, tol=1e-6), batch=1)
 
 
 @pytest.mark.parametrize(
     ("change", "batch", "says"),
     [
-        ({"n": 10**8, "shard": 10**8}, 10**8, r"a batch of 100000000 samples needs at least \S+ .B of mem"),
-        ({"n": 10**9, "shard": 10**9}, 64, r"a shard of 1000000000 samples needs at least 128 GB of memory"),
+        (
+            {"n": 10**8, "shard": 10**8},
+            10**8,
+            r"a batch of 100000000 samples needs at least \S+ .B of mem",
+        ),
+        (
+            {"n": 10**9, "shard": 10**9},
+            64,
+            r"a shard of 1000000000 samples needs at least 128 GB of memory",
+        ),
     ],
 )
 def test_a_batch_or_a_shard_larger_than_the_memory_is_refused_before_anything_is_made(
@@ -227,10 +251,22 @@ def test_within_a_batch_progress_counts_the_share_of_its_steps(tmp_path):
 
 
 def sample(net, out, *more):
-    main([
-        "sample", "--sampler", "ROBA", "--nfe", "5", "--out", str(out), "--checkpoint", str(net), "--shard",
-        "2", *more,
-    ])  # fmt: skip
+    main(
+        [
+            "sample",
+            "--sampler",
+            "ROBA",
+            "--nfe",
+            "5",
+            "--out",
+            str(out),
+            "--checkpoint",
+            str(net),
+            "--shard",
+            "2",
+            *more,
+        ]
+    )
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
@@ -255,5 +291,7 @@ def test_a_signal_leaves_whole_shards_and_says_how_to_go_on(tmp_path, capsys, mo
     assert "4 samples, 5 evaluations each; 2 made now" in capsys.readouterr().out
     with pytest.raises(SystemExit):
         sample(tmp_path / "net.safetensors", out, "-n", "2")
-    assert "2 samples; all were there; 2 more, asked for before, are kept" in capsys.readouterr().out
+    assert (
+        "2 samples; all were there; 2 more, asked for before, are kept" in capsys.readouterr().out
+    )
     assert signal.getsignal(signal.SIGTERM) == signal.SIG_DFL

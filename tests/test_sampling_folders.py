@@ -43,8 +43,10 @@ def test_a_run_that_was_killed_goes_on_to_exactly_what_it_would_have_been(tmp_pa
     save_checkpoint(tmp_path / "net.safetensors", network())
     killed = subprocess.run(
         [sys.executable, "-c", f"import sys; sys.path.insert(0, {str(root)!r})\n{KILLED}"],
-        cwd=tmp_path, timeout=120, check=False,
-    )  # fmt: skip
+        cwd=tmp_path,
+        timeout=120,
+        check=False,
+    )
     assert killed.returncode == -9
     folder = tmp_path / "out"
     assert list(files(folder)) == ["00000000-00000003.npz", "run.json"]
@@ -131,10 +133,15 @@ def test_a_shard_that_is_damaged_is_made_again_and_no_other(tmp_path, form, vict
         ({"numerical_eps": 1e-9}, "numerical_eps is 0.0 there, 1e-09 here"),
         ({"shard": 5}, "shard is 4 there, 5 here"),
         ({"form": "png"}, 'form is "npz" there, "png" here'),
-        ({"process": PSLD(Gamma=0.0, nu=4.0)}, "process Gamma is 0.01 there, 0.0 here; process nu is 4.01"),
+        (
+            {"process": PSLD(Gamma=0.0, nu=4.0)},
+            "process Gamma is 0.01 there, 0.0 here; process nu is 4.01",
+        ),
     ],
 )
-def test_a_folder_holds_samples_of_one_run_and_the_setting_that_differs_is_named(tmp_path, change, named):
+def test_a_folder_holds_samples_of_one_run_and_the_setting_that_differs_is_named(
+    tmp_path, change, named
+):
     run(tmp_path, replace(JOB, n=11))
     before = files(tmp_path)
     with pytest.raises(ValueError, match=re.escape(named)):
@@ -179,7 +186,9 @@ def test_two_commands_do_not_write_to_one_folder_at_a_time(tmp_path):
 
 
 @pytest.mark.parametrize("job", [JOB, Job(None, PSLD(), 3, tol=1e-2)], ids=["word", "black box"])
-def test_a_network_that_returns_nan_is_named_with_sampler_and_time_and_nothing_is_kept(tmp_path, job):
+def test_a_network_that_returns_nan_is_named_with_sampler_and_time_and_nothing_is_kept(
+    tmp_path, job
+):
     with pytest.raises(
         FloatingPointError, match=rf"{job.name}.*score is NaN.*reverse time t = 0 \(forward 1"
     ):
@@ -196,7 +205,10 @@ def test_a_network_that_returns_nan_is_named_with_sampler_and_time_and_nothing_i
         ({"nfe": None}, "nfe: ROBA needs a budget"),
         ({"tol": 0.1}, "tol = 0.1: ROBA has fixed steps"),
         ({"grid": "cubic"}, "no grid 'cubic'; there are: uniform, quadratic"),
-        ({"precision": "float16"}, "no precision 'float16'; there are: float32, tf32, bf16, float64"),
+        (
+            {"precision": "float16"},
+            "no precision 'float16'; there are: float32, tf32, bf16, float64",
+        ),
         ({"state": "bf16"}, "no state 'bf16'; there are: float64, float32"),
         ({"factor": "left"}, "no factor 'left'; there are: lower, upper"),
         ({"form": "jpg"}, "no format 'jpg'; there are: npz, png"),
@@ -215,14 +227,23 @@ def test_a_network_that_returns_nan_is_named_with_sampler_and_time_and_nothing_i
             "a network is trained for psld or vp, not langevin",
         ),
         ({"scheme": None}, "nfe = 4: RK45 adaptive takes what its tolerance tol asks for"),
-        ({"scheme": None, "nfe": None}, "tol = None: RK45 adaptive takes a tolerance between 0 and 1"),
+        (
+            {"scheme": None, "nfe": None},
+            "tol = None: RK45 adaptive takes a tolerance between 0 and 1",
+        ),
         ({"scheme": None, "nfe": None, "tol": 0.0}, "tol = 0.0: RK45 adaptive takes a tolerance"),
-        ({"scheme": None, "nfe": None, "tol": 0.1, "grid": "quadratic"}, "chooses its steps itself"),
+        (
+            {"scheme": None, "nfe": None, "tol": 0.1, "grid": "quadratic"},
+            "chooses its steps itself",
+        ),
         (
             {"scheme": None, "nfe": None, "tol": 0.1, "lambda_s": 1.0},
             "lambda_s: RK45 adaptive has no letter O",
         ),
-        ({"scheme": None, "nfe": None, "tol": 0.1, "process": VP()}, "RK45 adaptive runs on psld, not on vp"),
+        (
+            {"scheme": None, "nfe": None, "tol": 0.1, "process": VP()},
+            "RK45 adaptive runs on psld, not on vp",
+        ),
     ],
 )
 def test_a_job_that_cannot_be_run_is_refused_with_a_way_out(wrong, message):
@@ -235,8 +256,14 @@ def test_a_job_that_cannot_be_run_is_refused_with_a_way_out(wrong, message):
     [
         ({"batch": 5}, "batch = 5: a batch is a part of a shard, from 1 to shard = 4"),
         ({"batch": 0}, "batch = 0"),
-        ({"made": network(3)}, "a network with 3 channels in and 3 out: a psld state has 2 component"),
-        ({"made": network(4), "job": replace(JOB, form="png")}, "an image has 1 or 3 channels, not 2"),
+        (
+            {"made": network(3)},
+            "a network with 3 channels in and 3 out: a psld state has 2 component",
+        ),
+        (
+            {"made": network(4), "job": replace(JOB, form="png")},
+            "an image has 1 or 3 channels, not 2",
+        ),
         ({"device": "tpu"}, "no device 'tpu'; there are: cpu, cuda"),
         ({"device": "cuda", "rank": Rank(local=99)}, "device cuda:99: torch"),
     ],

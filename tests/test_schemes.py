@@ -37,12 +37,33 @@ REFUSED = [
     ("S E A", "psld", "ode", "A", "A E does not add up", "E or A B"),
     ("S", "psld", "ode", "S", "no letter moves the state by the ODE's drift", "E or A B"),
     ("S B/2 A", "psld", "ode", "B/2", "the fractions of B add up to 1/2", "a sum of 1 over all B"),
-    ("S B/2 A B/3", "psld", "ode", "B/3", "the fractions of B add up to 5/6", "a sum of 1 over all B"),
-    ("S B A B*-1/2", "psld", "ode", "B*-1/2", "the fractions of B add up to 1/2", "a sum of 1 over all B"),
+    (
+        "S B/2 A B/3",
+        "psld",
+        "ode",
+        "B/3",
+        "the fractions of B add up to 5/6",
+        "a sum of 1 over all B",
+    ),
+    (
+        "S B A B*-1/2",
+        "psld",
+        "ode",
+        "B*-1/2",
+        "the fractions of B add up to 1/2",
+        "a sum of 1 over all B",
+    ),
     ("O*-1 O*2 S B A", "psld", "sde", "O*-1", "noise cannot run backwards", "a positive fraction"),
     ("S E*2 S E*-1", "vp", "sde", "E*-1", "noise cannot run backwards", "a positive fraction"),
     ("B A", "psld", "ode", "B", "the score is used but never evaluated", "an S before it"),
-    ("A/2 B A/2", "langevin", "ode", "B", "the score is used but never evaluated", "an S before it"),
+    (
+        "A/2 B A/2",
+        "langevin",
+        "ode",
+        "B",
+        "the score is used but never evaluated",
+        "an S before it",
+    ),
     ("S S B A", "psld", "ode", "S", "this score is never used", "a piece that uses it, or no S"),
     ("S B A S@1", "psld", "ode", "S@1", "this score is never used", "a piece that uses it"),
     ("S A/2 S B A/2", "langevin", "ode", "S", "this score is never used", "a piece that uses it"),
@@ -50,10 +71,31 @@ REFUSED = [
     ("S E[1]", "psld", "sde", "E[1]", "belongs to the full drift of an ODE", "E[1/2,1/2]"),
     ("S A[1] B", "psld", "ode", "A[1]", "belongs to the full drift of an ODE", "E[1/2,1/2]"),
     ("S E:exp[1]", "vp", "ode", "E:exp[1]", "belongs to the full drift of an ODE", "E[1/2,1/2]"),
-    ("S E[1/2] S@1 E[0,1]", "vp", "ode", "S@1", "the state here stands at 1/2 of the step", "S@1/2"),
+    (
+        "S E[1/2] S@1 E[0,1]",
+        "vp",
+        "ode",
+        "S@1",
+        "the state here stands at 1/2 of the step",
+        "S@1/2",
+    ),
     ("S@1 E[1]", "vp", "ode", "S@1", "the state here stands at 0 of the step", "S@0"),
-    ("S E[1] S@1 E[1/2,1/3]", "vp", "ode", "E[1/2,1/3]", "the last row sums to 5/6", "weights that sum to 1"),
-    ("S E[1/2,1/2]", "vp", "ode", "E[1/2,1/2]", "2 weights, but 1 evaluations", "at most 1 weights"),
+    (
+        "S E[1] S@1 E[1/2,1/3]",
+        "vp",
+        "ode",
+        "E[1/2,1/3]",
+        "the last row sums to 5/6",
+        "weights that sum to 1",
+    ),
+    (
+        "S E[1/2,1/2]",
+        "vp",
+        "ode",
+        "E[1/2,1/2]",
+        "2 weights, but 1 evaluations",
+        "at most 1 weights",
+    ),
     ("S E[1/2] S@1/2 E", "vp", "ode", "E", "every E of a Runge-Kutta word has a row", "E[1/2]"),
     ("S E[1] S@1", "vp", "ode", "S@1", "this score is never used", "a piece that uses it"),
 ]
@@ -62,7 +104,9 @@ REFUSED = [
 @pytest.mark.parametrize(
     ("text", "model", "dynamics", "place", "problem", "allowed"), REFUSED, ids=lambda x: str(x)[:24]
 )
-def test_a_word_without_meaning_is_refused_with_its_place(text, model, dynamics, place, problem, allowed):
+def test_a_word_without_meaning_is_refused_with_its_place(
+    text, model, dynamics, place, problem, allowed
+):
     with pytest.raises(WordError) as caught:
         scheme(text, model, dynamics)
     message = str(caught.value).splitlines()
@@ -129,7 +173,9 @@ def test_a_score_evaluated_twice_in_a_row_is_refused(key, data):
 
 
 def scores_in_use(word: Word, model: Model, steps: int = 2) -> list[int]:
-    """By running the word: at each piece that uses a score, the number of evaluations made so far."""
+    """By running the word: at each piece that uses a score, the number of evaluations made so
+    far.
+    """
     seen, row = 0, []
     for op in word.ops * steps:
         if op.letter == "S":
@@ -160,7 +206,9 @@ def test_carrying_is_told_from_the_first_use_not_from_the_first_letter():
 
 
 def test_a_claim_about_evaluations_that_the_word_contradicts_is_refused():
-    with pytest.raises(ValueError, match="claims 2 evaluations per step, but its word S B A makes 1"):
+    with pytest.raises(
+        ValueError, match="claims 2 evaluations per step, but its word S B A makes 1"
+    ):
         scheme("S B A", "psld", "ode", "RSE", nfe=2)
     assert scheme("S B A", "psld", "ode", "RSE", nfe=1).nfe == 1
 
@@ -180,14 +228,20 @@ def test_a_scheme_is_frozen():
 
 @pytest.mark.parametrize(
     ("word", "model", "dynamics"),
-    [("S B A", "psld", "ode"), ("O S B A", "psld", "sde"), ("L/2 S K L/2", "vp", "sde"),
-     ("S E:ddpm", "vp", "sde"), ("S E", "vp", "ode")],
-)  # fmt: skip
+    [
+        ("S B A", "psld", "ode"),
+        ("O S B A", "psld", "sde"),
+        ("L/2 S K L/2", "vp", "sde"),
+        ("S E:ddpm", "vp", "sde"),
+        ("S E", "vp", "ode"),
+    ],
+)
 def test_the_dynamics_of_a_users_word_follow_from_its_noise(word, model, dynamics):
     assert scheme(word, model).dynamics == dynamics
 
 
-# What the letters mean, against the forward process dz = (beta/2) F0 z dtau + sqrt(beta G) dW of the papers.
+# What the letters mean, against the forward process dz = (beta/2) F0 z dtau + sqrt(beta G) dW of
+# the papers.
 def forward(name, p):
     """F0 / 2 and G as lists, written from the forward SDE."""
     if name == "vp":
@@ -229,8 +283,10 @@ def test_another_rule_advances_the_same_piece(key, p):
     for name, piece in pieces.items():
         default = pieces[name.partition(":")[0]]
         assert (piece.linear(p), piece.score(p), piece.noise(p)) == (
-            default.linear(p), default.score(p), default.noise(p)
-        )  # fmt: skip
+            default.linear(p),
+            default.score(p),
+            default.noise(p),
+        )
 
 
 def stationary_covariance(name, p):

@@ -1,4 +1,6 @@
-"""A score is someone else's code: it may write into its argument, reuse its memory, or return anything."""
+"""A score is someone else's code: it may write into its argument, reuse its memory, or return
+anything.
+"""
 
 from __future__ import annotations
 
@@ -61,10 +63,16 @@ class Late:
 
 RUDE = [in_place, through_numpy, through_data, SameBuffer, Late]
 CASES = [
-    ("RSE", "psld", PSLD()), ("RK45", "psld", PSLD()), ("ROBA", "psld", PSLD()), ("RBAO", "psld", PSLD()),
-    ("Euler", "vp", VP()), ("RK4", "vp", VP()), ("EM", "vp", VP()),
-    ("VV", "langevin", Langevin()), ("BAOAB", "langevin", Langevin()),
-]  # fmt: skip
+    ("RSE", "psld", PSLD()),
+    ("RK45", "psld", PSLD()),
+    ("ROBA", "psld", PSLD()),
+    ("RBAO", "psld", PSLD()),
+    ("Euler", "vp", VP()),
+    ("RK4", "vp", VP()),
+    ("EM", "vp", VP()),
+    ("VV", "langevin", Langevin()),
+    ("BAOAB", "langevin", Langevin()),
+]
 
 
 def start(process):
@@ -87,7 +95,9 @@ def by_page(name, model, process, score):
 @pytest.mark.share(3)
 @pytest.mark.parametrize("how", [by_engine, by_page])
 @pytest.mark.parametrize("rude", RUDE)
-@pytest.mark.parametrize(("name", "model", "process"), CASES, ids=lambda v: v if isinstance(v, str) else "")
+@pytest.mark.parametrize(
+    ("name", "model", "process"), CASES, ids=lambda v: v if isinstance(v, str) else ""
+)
 def test_a_score_that_writes_where_it_should_not_gives_the_samples_of_one_that_does_not(
     how, rude, name, model, process
 ):
@@ -115,18 +125,27 @@ def test_a_callable_of_a_closed_form_may_write_into_its_direction_and_reuse_its_
 
 
 WRONG = {
-    "None": lambda z: None, "type builtins.list": lambda z: z.tolist(), "type builtins.float": lambda z: 1.0,
-    "type numpy.ndarray": lambda z: z.numpy(), "type builtins.tuple": lambda z: (z, z),
-    "complex128": lambda z: z + 0j, "bool": lambda z: z > 0, "int64": lambda z: z.long(),
-    "float8_e5m2": lambda z: z.to(torch.float8_e5m2), "sparse_coo float64": lambda z: z.to_sparse(),
-    "nested": lambda z: torch.nested.nested_tensor(list(z)), "meta": lambda z: z.to("meta"),
+    "None": lambda z: None,
+    "type builtins.list": lambda z: z.tolist(),
+    "type builtins.float": lambda z: 1.0,
+    "type numpy.ndarray": lambda z: z.numpy(),
+    "type builtins.tuple": lambda z: (z, z),
+    "complex128": lambda z: z + 0j,
+    "bool": lambda z: z > 0,
+    "int64": lambda z: z.long(),
+    "float8_e5m2": lambda z: z.to(torch.float8_e5m2),
+    "sparse_coo float64": lambda z: z.to_sparse(),
+    "nested": lambda z: torch.nested.nested_tensor(list(z)),
+    "meta": lambda z: z.to("meta"),
     r"float64 tensor of shape \(1,": lambda z: z[:1],
-}  # fmt: skip
+}
 
 
 @pytest.mark.filterwarnings("ignore:.*nested tensors")
 @pytest.mark.parametrize("said", WRONG)
-def test_a_score_or_network_that_returns_no_float_tensor_of_the_shape_is_told_what_it_must_return(said):
+def test_a_score_or_network_that_returns_no_float_tensor_of_the_shape_is_told_what_it_must_return(
+    said,
+):
     process, network = PSLD(), torch.nn.Identity()
     network.forward = lambda z, _: WRONG[said](z)
     with pytest.raises(ValueError, match=rf"^the score must return a float tensor .*\(2, .*{said}"):

@@ -1,4 +1,6 @@
-"""Largest stable steps: bisection against exact roots, closed forms, eigenvalues and runs that blow up."""
+"""Largest stable steps: bisection against exact roots, closed forms, eigenvalues and runs that blow
+up.
+"""
 
 from __future__ import annotations
 
@@ -35,8 +37,14 @@ PROCESSES: dict[str, Diffusion] = {
     "vp": VP(2.0, 12.0),
     "langevin": Langevin(0.7),
 }
-CARRIED = [scheme("A S B", "psld", "ode"), scheme("K L S", "psld", "sde"), scheme("K S L", "vp", "sde")]
-named = pytest.mark.parametrize("entry", [*CATALOGUE, *CARRIED], ids=lambda s: f"{s.model_name}-{s.name}")
+CARRIED = [
+    scheme("A S B", "psld", "ode"),
+    scheme("K L S", "psld", "sde"),
+    scheme("K S L", "vp", "sde"),
+]
+named = pytest.mark.parametrize(
+    "entry", [*CATALOGUE, *CARRIED], ids=lambda s: f"{s.model_name}-{s.name}"
+)
 
 
 def drift_of_theory(entry: Scheme, diffusion: Diffusion, variance: float, tau: float) -> np.ndarray:
@@ -51,7 +59,11 @@ def drift_of_theory(entry: Scheme, diffusion: Diffusion, variance: float, tau: f
     if isinstance(diffusion, VP):
         return rate / 2 * (np.eye(1) - factor * precision)
     g, n, mass = diffusion.Gamma, diffusion.nu, diffusion.M
-    return rate / 2 * (np.array([[g, -1 / mass], [1, n]]) - factor * np.diag([g, mass * n]) @ precision)
+    return (
+        rate
+        / 2
+        * (np.array([[g, -1 / mass], [1, n]]) - factor * np.diag([g, mass * n]) @ precision)
+    )
 
 
 @pytest.mark.share(3)
@@ -78,7 +90,10 @@ def test_a_mode_has_no_limit_exactly_where_its_exact_frozen_flow_expands(entry):
     diffusion = PROCESSES[entry.model_name]
     for tau in (0.03, 0.9):
         limits = largest_stable_step(entry, diffusion, VARIANCES, tau)
-        growth = [np.linalg.eigvals(drift_of_theory(entry, diffusion, v, tau)).real.max() for v in VARIANCES]
+        growth = [
+            np.linalg.eigvals(drift_of_theory(entry, diffusion, v, tau)).real.max()
+            for v in VARIANCES
+        ]
         assert list(np.isnan(limits)) == [g > 1e-9 for g in growth]
 
 
@@ -108,7 +123,9 @@ def test_the_scan_and_the_exact_roots_agree_on_any_word(data):
     if exact is None:
         reject()  # no polynomial
     limit = largest_stable_step(entry, diffusion, [variance], tau, 1e3)[0]
-    assert limit == pytest.approx(np.inf if exact >= 1e3 else exact, rel=1e-8, abs=1e-5, nan_ok=True)
+    assert limit == pytest.approx(
+        np.inf if exact >= 1e3 else exact, rel=1e-8, abs=1e-5, nan_ok=True
+    )
 
 
 @pytest.mark.parametrize(
@@ -127,7 +144,9 @@ def test_an_instability_however_weak_leaves_no_stable_step(word, variance):
     entry = scheme(word, "langevin", "ode")
     stable = word.endswith("[1/4,0,3/4]")  # order 3 damps: up to sqrt(3) on the imaginary axis
     expected = np.sqrt(3 * variance) if stable else 0.0
-    assert largest_stable_step(entry, Langevin(1.0, 3.0), [variance], 0.5, 1e3)[0] == pytest.approx(expected)
+    assert largest_stable_step(entry, Langevin(1.0, 3.0), [variance], 0.5, 1e3)[0] == pytest.approx(
+        expected
+    )
     assert polynomial_limit(entry, Langevin(1.0, 3.0), variance, 0.5) == pytest.approx(expected)
 
 
@@ -151,7 +170,9 @@ def test_the_limits_of_the_digits_stiffest_mode_are_those_of_variance_zero(name,
 
 def test_the_fifth_order_runge_kutta_step_is_stable_up_to_the_root_of_its_polynomials():
     limit = largest_stable_step(find("RK45"), PROCESSES["psld"], [0.3], 0.2)[0]
-    assert limit == pytest.approx(polynomial_limit(find("RK45"), PROCESSES["psld"], 0.3, 0.2), rel=1e-9)
+    assert limit == pytest.approx(
+        polynomial_limit(find("RK45"), PROCESSES["psld"], 0.3, 0.2), rel=1e-9
+    )
 
 
 @pytest.mark.parametrize("name", ["ROBA", "SSCS"])
@@ -170,10 +191,16 @@ def test_closed_forms_of_vp_are_the_limits_in_the_clock(entry):
     assert bool(found) == (entry.name != "SSCS")
     if not found:
         return
-    for limit, variance in zip(largest_stable_step(entry, diffusion, data, tau, 1e3), frozen, strict=True):
+    for limit, variance in zip(
+        largest_stable_step(entry, diffusion, data, tau, 1e3), frozen, strict=True
+    ):
         values = [sympy.N(form.subs(v, sympy.Float(variance, 30))) for form in found]
         positive = [float(value) for value in values if value.is_real and value > 0]
-        assert np.isnan(limit) if not positive else rate * limit == pytest.approx(min(positive), rel=1e-9)
+        assert (
+            np.isnan(limit)
+            if not positive
+            else rate * limit == pytest.approx(min(positive), rel=1e-9)
+        )
 
 
 def test_closed_forms_of_vp_are_the_textbook_ones():
@@ -189,10 +216,15 @@ def test_closed_forms_of_vp_are_the_textbook_ones():
         (found,) = boundaries(find(name, "vp"))
         for value in (sympy.Rational(1, 3), sympy.Rational(4, 5)):
             assert abs(sympy.N((found - form).subs(v, value), 30)) < 1e-25
-    real_axis = -sympy.real_roots(sympy.Poly(sympy.Symbol("z") ** 3 + 4 * sympy.Symbol("z") ** 2
-                                             + 12 * sympy.Symbol("z") + 24))[0]  # fmt: skip
+    real_axis = -sympy.real_roots(
+        sympy.Poly(
+            sympy.Symbol("z") ** 3 + 4 * sympy.Symbol("z") ** 2 + 12 * sympy.Symbol("z") + 24
+        )
+    )[0]
     (rk4,) = boundaries(find("RK4", "vp"))
-    assert abs(sympy.N((rk4 - real_axis * 2 * v / (1 - v)).subs(v, sympy.Rational(1, 3)), 30)) < 1e-25
+    assert (
+        abs(sympy.N((rk4 - real_axis * 2 * v / (1 - v)).subs(v, sympy.Rational(1, 3)), 30)) < 1e-25
+    )
 
 
 def test_a_limit_without_a_closed_form_is_none_and_no_error():
@@ -223,7 +255,9 @@ def test_euler_maruyama_of_the_harmonic_oscillator_stops_at_its_closed_form(gamm
             sympy.N(f.subs({omega: variance**-0.5, friction: gamma}))
             for f in boundaries(find("EM", "langevin"))
         ]
-        assert limit == pytest.approx(min(float(value) for value in values if value.is_real), rel=1e-9)
+        assert limit == pytest.approx(
+            min(float(value) for value in values if value.is_real), rel=1e-9
+        )
 
 
 @pytest.mark.parametrize("name", ["SE", "VV", "EM", "BAOAB", "ABOBA", "OBABO", "BAOA"])
@@ -251,7 +285,9 @@ def test_a_flow_that_stands_still_bounds_no_step():
 
 
 def test_a_ddpm_step_cannot_be_longer_than_its_variance_allows():
-    assert largest_stable_step(find("DDPM", "vp"), VP(8.0, 8.0), [1.0], 0.5)[0] == pytest.approx(1 / 8)
+    assert largest_stable_step(find("DDPM", "vp"), VP(8.0, 8.0), [1.0], 0.5)[0] == pytest.approx(
+        1 / 8
+    )
 
 
 def test_twice_the_rate_halves_every_limit():
@@ -261,13 +297,17 @@ def test_twice_the_rate_halves_every_limit():
     assert own == slow
     h = np.full(len(VARIANCES), 0.05)
     for entry in entries("psld"):
-        assert np.allclose(step_matrix(entry, own, frozen, 2 * h), step_matrix(entry, fast, frozen, h))
+        assert np.allclose(
+            step_matrix(entry, own, frozen, 2 * h), step_matrix(entry, fast, frozen, h)
+        )
 
 
 @pytest.mark.share(3)
 @pytest.mark.parametrize("name", ["Euler", "RSE", "NSE", "RVV", "ROBA", "NOBAB", "SSCS"])
 def test_a_word_begun_elsewhere_in_its_cycle_has_the_same_limits(name):
-    """Frozen coefficients know no time, so S B A and A S B, which carries its score, are one cycle."""
+    """Frozen coefficients know no time, so S B A and A S B, which carries its score, are one
+    cycle.
+    """
     entry = find(name)
     limits = largest_stable_step(entry, PROCESSES["psld"], [0.05, 0.8], 0.2)
     for k in range(1, len(entry.word.ops)):
@@ -282,7 +322,9 @@ def test_the_round_off_of_a_law_at_rest_is_no_instability():
     entry = scheme("S E[3/5] S@3/5 E[2,-1] S@1 E[-7/6,1,7/6]", "psld", "ode")
     still = PSLD(Gamma=0.0, nu=4.0, kappa=1.0)
     (limit,) = largest_stable_step(entry, still, [1.0], 0.5)
-    assert limit == pytest.approx(polynomial_limit(entry, still, 1.0, 0.5), rel=1e-8) and limit > 0.09
+    assert (
+        limit == pytest.approx(polynomial_limit(entry, still, 1.0, 0.5), rel=1e-8) and limit > 0.09
+    )
 
 
 def test_where_nothing_moves_every_step_is_stable():

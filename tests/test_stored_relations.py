@@ -1,4 +1,6 @@
-"""Stored numbers that another stored or printed number determines: one forged and resealed shows."""
+"""Stored numbers that another stored or printed number determines: one forged and resealed
+shows.
+"""
 
 from __future__ import annotations
 
@@ -11,7 +13,9 @@ from reports.experiments import store
 JUDGED = {"dataset": "residual", "network": "still"}
 """The noise of a cell that the comparisons on a target are about."""
 PRINTED = "3cfd534e2260ca24b408e4845917628eb400462fae9356cf5e4c7dd18350a8cc"
-"""Of the published figures: nothing computes those of networks again; they change with a paper alone."""
+"""Of the published figures: nothing computes those of networks again; they change with a paper
+alone.
+"""
 
 
 def of(name):
@@ -28,11 +32,15 @@ def last_digit(value):
 @pytest.mark.parametrize("name", JUDGED)
 def test_a_stored_comparison_is_the_difference_of_the_two_stored_cells(name):
     cells = {
-        (c["scheme"], c["grid"], c["nfe"]): c for c in of(f"quality_{name}")["cells"] if c["rule"] == "one"
+        (c["scheme"], c["grid"], c["nfe"]): c
+        for c in of(f"quality_{name}")["cells"]
+        if c["rule"] == "one"
     }
     compared = 0
     for row in of("comparisons")["targets"][name]["rows"]:
-        naive, reduced = (cells[row[which], row["grid"], row["nfe"]] for which in ("naive", "reduced"))
+        naive, reduced = (
+            cells[row[which], row["grid"], row["nfe"]] for which in ("naive", "reduced")
+        )
         for number, in_cell in (("frechet", "frechet"), ("noise", JUDGED[name])):
             a, b = naive[in_cell], reduced[in_cell]
             if a is None or b is None:

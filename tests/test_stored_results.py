@@ -1,4 +1,6 @@
-"""The stored cross-validation hangs together, is about these weights, and is what the code says now."""
+"""The stored cross-validation hangs together, is about these weights, and is what the code says
+now.
+"""
 
 from __future__ import annotations
 
@@ -20,8 +22,16 @@ from splitting_analysis.catalogue import entries, find
 from splitting_analysis.observed import observed_order
 from splitting_analysis.weak import at_lambda_one
 
-FILES = sorted(path.name for path in DATA.glob("*_*.json") if "weights_sha256" in path.read_text("utf-8"))
-TRAINED = ("network", "slow-network", "digits network", "crossval_network.json", "quality_network.json")
+FILES = sorted(
+    path.name for path in DATA.glob("*_*.json") if "weights_sha256" in path.read_text("utf-8")
+)
+TRAINED = (
+    "network",
+    "slow-network",
+    "digits network",
+    "crossval_network.json",
+    "quality_network.json",
+)
 """The parts of the files, and the files, that are about the network trained on the digits."""
 OF_PATCHES = ("patches", "patches network", "patches_network.json", "quality_patches.json")
 """Those about the one trained on patches."""
@@ -30,7 +40,9 @@ AWAITED = {"patches", "quality_patches"}
 NAMES = ("mixture", "network")
 
 
-EVERY_FILE = pytest.mark.parametrize("path", sorted(DATA.glob("*.json")), ids=lambda path: path.name)
+EVERY_FILE = pytest.mark.parametrize(
+    "path", sorted(DATA.glob("*.json")), ids=lambda path: path.name
+)
 
 
 @EVERY_FILE
@@ -63,7 +75,9 @@ def test_a_file_in_which_one_number_was_changed_by_hand_is_refused(path, tmp_pat
             node = node[key]
         node[place[-1]] += 1e-5 * (1 + abs(node[place[-1]]))
         (tmp_path / "changed.json").write_text(json.dumps(changed))
-        with pytest.raises(ValueError, match=r"changed\.json: not what was written there: _sha256 is "):
+        with pytest.raises(
+            ValueError, match=r"changed\.json: not what was written there: _sha256 is "
+        ):
             store.read(tmp_path / "changed.json")
     (tmp_path / "reordered.json").write_text(json.dumps(dict(reversed(document.items()))))
     del document["_sha256"]
@@ -72,9 +86,14 @@ def test_a_file_in_which_one_number_was_changed_by_hand_is_refused(path, tmp_pat
 
 @pytest.mark.parametrize(
     ("text", "problem"),
-    [("{", "not a JSON file"), ("[1]", "is a JSON object, not a list"), ("", "not a JSON file"),
-     ('{"a": 1}', "_sha256 is None"), ('{"_command": "python -m x", "_sha256": 3}', "with `python -m x`$")],
-)  # fmt: skip
+    [
+        ("{", "not a JSON file"),
+        ("[1]", "is a JSON object, not a list"),
+        ("", "not a JSON file"),
+        ('{"a": 1}', "_sha256 is None"),
+        ('{"_command": "python -m x", "_sha256": 3}', "with `python -m x`$"),
+    ],
+)
 def test_what_is_no_sealed_file_is_refused_with_one_sentence(text, problem, tmp_path):
     (tmp_path / "it.json").write_text(text)
     with pytest.raises(ValueError, match=problem) as refusal:
@@ -119,13 +138,19 @@ def test_every_command_seals_what_it_writes_and_a_failing_disk_leaves_the_old_fi
 def test_the_store_alone_writes_and_reads_the_files():
     """No module beside it knows how: a second way in would be one without a seal."""
     paths = sorted((DATA.parent / "experiments").glob("*.py"))
-    own_way = {p.name for p in paths if re.search(r"write_whole|json\.(dump|load)|write_text", p.read_text())}
+    own_way = {
+        p.name
+        for p in paths
+        if re.search(r"write_whole|json\.(dump|load)|write_text", p.read_text())
+    }
     assert own_way == {"store.py"}
 
 
 @pytest.mark.parametrize("name", store.KEPT)
 def test_every_file_says_the_command_that_makes_it_now(name):
-    """The module is there, and names itself so in its first lines; readdressed, a file is what it was."""
+    """The module is there, and names itself so in its first lines; readdressed, a file is what it
+    was.
+    """
     path, kept = store.path_of(name), store.KEPT[name]
     module = DATA.parent / "experiments" / f"{kept.module}.py"
     assert f"\n    python -m reports.experiments.{kept.module}" in module.read_text("utf-8")
@@ -152,7 +177,9 @@ def test_a_new_address_changes_nothing_else(tmp_path, monkeypatch):
 
 @pytest.mark.parametrize("value", [math.nan, math.inf])
 def test_a_number_that_is_not_finite_is_not_written(value, tmp_path):
-    with pytest.raises(ValueError, match=r"it\.json is not written: .* a number that is not finite"):
+    with pytest.raises(
+        ValueError, match=r"it\.json is not written: .* a number that is not finite"
+    ):
         store.write(tmp_path / "it.json", {"rows": [1.0, {"error": value}]})
     assert not list(tmp_path.iterdir())
 
@@ -181,12 +208,16 @@ def test_results_on_a_trained_network_are_about_the_weights_that_are_here(file):
     found = list(hashes(json.loads((DATA / file).read_text("utf-8")), file))
     for name, digest in found:
         images = "digits" if name in TRAINED else "patches" if name in OF_PATCHES else ""
-        assert digest == (hashlib.sha256(BUNDLED[images].read_bytes()).hexdigest() if images else ""), name
+        assert digest == (
+            hashlib.sha256(BUNDLED[images].read_bytes()).hexdigest() if images else ""
+        ), name
     assert file == "quality_dataset.json" or any(name in TRAINED + OF_PATCHES for name, _ in found)
 
 
 def test_no_file_of_results_is_left_out():
-    names = {f"crossval_{part}.json" for part in ("global", "local", "network", "reuse", "rounding")}
+    names = {
+        f"crossval_{part}.json" for part in ("global", "local", "network", "reuse", "rounding")
+    }
     assert {*FILES} >= names | {"quality_dataset.json", "quality_network.json"}
 
 
@@ -197,7 +228,9 @@ def again(row, floor):
     assert said == found.verdict, row["scheme"]
     for key, width in (("order", 5e-4), ("low", 2e-3), ("high", 2e-3)):
         value = getattr(found, key)
-        assert row[key] == (value if value is None else pytest.approx(value, abs=width)), row["scheme"]
+        assert row[key] == (value if value is None else pytest.approx(value, abs=width)), row[
+            "scheme"
+        ]
     assert row["claim"] == find(row["scheme"]).order
 
 
@@ -254,21 +287,29 @@ def test_stored_crossings_are_where_their_stored_lines_meet(name):
 def test_truncation_in_one_file_is_the_error_in_the_other(name):
     whole, part = of("global"), of("rounding")["targets"][name]
     assert whole["settings"] == {**whole["settings"], **of("rounding")["settings"]}
-    errors = {(r["scheme"], n): e for r in whole["ode"][name]["rows"] + whole["strong"][name]["rows"]
-              for n, e in zip(r["steps"], r["norms"], strict=True)}  # fmt: skip
+    errors = {
+        (r["scheme"], n): e
+        for r in whole["ode"][name]["rows"] + whole["strong"][name]["rows"]
+        for n, e in zip(r["steps"], r["norms"], strict=True)
+    }
     both = [
         (size, errors[row["scheme"], n])
         for row in part["rows"]
-        for n, size in zip(row["steps"], row["truncation"], strict=True) if (row["scheme"], n) in errors
-    ]  # fmt: skip
+        for n, size in zip(row["steps"], row["truncation"], strict=True)
+        if (row["scheme"], n) in errors
+    ]
     assert len(both) >= 5
     for size, error in both:
         assert size == pytest.approx(error, rel=1e-3)
 
 
-@pytest.mark.parametrize("target", ["mixture", "mixture, VP", "data set", "random network", "digits network"])
+@pytest.mark.parametrize(
+    "target", ["mixture", "mixture, VP", "data set", "random network", "digits network"]
+)
 def test_stored_local_errors_agree_as_far_as_they_say(target):
-    """Measured is predicted times the ratio, to the last digit; an error's estimate bounds the error."""
+    """Measured is predicted times the ratio, to the last digit; an error's estimate bounds the
+    error.
+    """
     part = of("local")["targets"][target]
     for row in [*part["ode"], *part["sde"]]:
         said, ratio, difference = row["predicted"], row["ratio_minus_1"], row["difference"]
@@ -282,11 +323,14 @@ def test_stored_local_errors_agree_as_far_as_they_say(target):
     for row in part["ode"]:
         assert row["difference"] < 3 * row["uncertainty"] < 0.15
         coarse, fine = row["by_step"][-2:]
-        if row["power"] == 2 and abs(coarse - 1) < 1e-3:  # the finest two, clear of round-off, extrapolated
+        # the finest two, clear of round-off, extrapolated
+        if row["power"] == 2 and abs(coarse - 1) < 1e-3:
             assert 2 * fine - coarse == pytest.approx(1 + ratio_of(row), abs=2e-4)
 
 
-@pytest.mark.parametrize("target", ["mixture", "mixture, VP", "data set", "random network", "digits network"])
+@pytest.mark.parametrize(
+    "target", ["mixture", "mixture, VP", "data set", "random network", "digits network"]
+)
 def test_stored_noisy_errors_lie_within_their_standard_errors(target):
     """As many beyond three of them as Student's t has there, one in fifty, and none far."""
     found = of("local")
@@ -332,7 +376,9 @@ def test_stored_errors_on_the_mixture_are_those_that_the_code_gives_now():
 
 
 def test_stored_strong_errors_on_the_mixture_are_those_that_the_code_gives_now():
-    """At the fewest steps, beside a reference of 32 intervals instead of 1024, which is good to 0.02."""
+    """At the fewest steps, beside a reference of 32 intervals instead of 1024, which is good to
+    0.02.
+    """
     target, part = runs.targets()["mixture"], of("global")["strong"]["mixture"]
     machine, z = target.machine(torch.float64), runs.starts(target, part["samples"])
     path = strong_orders.fine_path(target.shape, part["samples"], runs.SEED, part["fine"])

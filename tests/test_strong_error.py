@@ -30,14 +30,18 @@ def affine(model, d=1, seed=3, constant_beta=False, lambda_s=1.0):
     offset = [draw.uniform(-1, 1, size) for _ in range(2)]
     beta = Polynomial([1.4, 0.0 if constant_beta else 0.8, 0.0 if constant_beta else -0.3])
     if model == "langevin":
-        jacobian = [np.hstack([np.zeros((size, 0)), j * (np.arange(size) < d)]) for j in jacobian[:1]]
+        jacobian = [
+            np.hstack([np.zeros((size, 0)), j * (np.arange(size) < d)]) for j in jacobian[:1]
+        ]
         offset, beta = offset[:1], Polynomial([1.0])
     state = draw.uniform(-1, 1, size)
     return oracle.Affine(model, jacobian, offset, state, beta, 0.4, 1.3, 0.8, 0.7, lambda_s)
 
 
 def numbers(error, p, power):
-    """The closed form's matrices (traces of d x d blocks), as a symmetric matrix over components."""
+    """The closed form's matrices (traces of d x d blocks), as a symmetric matrix over
+    components.
+    """
     model = model_of(p.model, "sde")
     rows = {name: i for i, name in enumerate(model.scores) if name}
 
@@ -57,7 +61,12 @@ def traces(p, matrix):
     """The same from the oracle's matrix."""
     blocks = matrix.reshape(len(p.components), p.d, len(p.components), p.d)
     t = np.einsum("aibi->ab", blocks)
-    return {a + b: t[i, j] for i, a in enumerate(p.components) for j, b in enumerate(p.components) if i <= j}
+    return {
+        a + b: t[i, j]
+        for i, a in enumerate(p.components)
+        for j, b in enumerate(p.components)
+        if i <= j
+    }
 
 
 @pytest.mark.share(3)
@@ -99,8 +108,14 @@ def test_random_words_err_strongly_as_their_closed_forms_say(model):
 def test_a_strong_error_does_not_depend_on_how_beta_changes_unless_the_scheme_freezes_it():
     """dbeta enters through frozen noise (E, DDPM) and through nothing else at this order."""
     for s in SDE:
-        text = {str(symbol) for c in strong_error(at_lambda_one(s)).terms[3].values() for v in c.values()
-                for m in v.monoms() for symbol, k in zip(v.ring.symbols, m, strict=True) if k}  # fmt: skip
+        text = {
+            str(symbol)
+            for c in strong_error(at_lambda_one(s)).terms[3].values()
+            for v in c.values()
+            for m in v.monoms()
+            for symbol, k in zip(v.ring.symbols, m, strict=True)
+            if k
+        }
         frozen = s.model_name != "langevin" and str(s.word) in ("S E", "S E:ddpm")
         assert ("beta1" in text) == frozen, s.name
 

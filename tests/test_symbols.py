@@ -1,4 +1,6 @@
-"""The table of symbols: all that occurs in a formula has its line, and a new parameter needs no more."""
+"""The table of symbols: all that occurs in a formula has its line, and a new parameter needs no
+more.
+"""
 
 from __future__ import annotations
 
@@ -26,14 +28,23 @@ from splitting_analysis.weak import local_error
 
 AT = {"x": 0.4, "m": -0.7}
 SCORES = {"sx": "x*m**2 - tau*sin(x)", "sm": "exp(-m) + x**2*m - tau**2"}
-VALUES = {"Gamma": 0.3, "nu": 1.1, "M": 1.7, "lambda_s": 0.7, "beta": 1.3, "dbeta": 0.4, "d2beta": -0.2}
+VALUES = {
+    "Gamma": 0.3,
+    "nu": 1.1,
+    "M": 1.7,
+    "lambda_s": 0.7,
+    "beta": 1.3,
+    "dbeta": 0.4,
+    "d2beta": -0.2,
+}
 WORDS = ["S B A", "O S B A", "L/2 S K L/2", "S@1/2 A/2 B A/2"]
 
 
-def test_every_generator_of_the_ring_has_one_line_and_every_line_of_the_three_kinds_is_a_generator():
+def test_every_generator_of_the_ring_has_one_line_and_each_line_of_three_kinds_is_a_generator():
     names = [str(name) for name in algebra().ring.symbols]
     assert names == [r.name for r in symbols.generators()] and len(set(names)) == len(names)
-    assert len(symbols._TABLE) == len(ROWS)  # a second line of one name would be lost in the dictionary
+    # a second line of one name would be lost in the dictionary
+    assert len(symbols._TABLE) == len(ROWS)
 
 
 @pytest.mark.parametrize("key", MODELS, ids=" ".join)
@@ -58,7 +69,9 @@ def test_every_line_is_spelled_in_all_styles_and_no_two_alike():
 def test_a_power_of_a_quantity_reduces_evaluates_and_reads_as_one():
     a = algebra()
     for generator in (g for g in symbols.generators() if g.power != 1):
-        whole, own = (a.ring(sp.Symbol(name)) for name in (symbols.base(generator).name, generator.name))
+        whole, own = (
+            a.ring(sp.Symbol(name)) for name in (symbols.base(generator).name, generator.name)
+        )
         inverse = generator.power == -1
         assert a.reduce(own * whole if inverse else own**2) == (a.one if inverse else whole)
         assert generator.at({generator.value: 4.0}) == 4.0 ** float(generator.power)
@@ -78,15 +91,22 @@ def renamed(model: Model, name: str) -> Model:
         for letter, piece in model.pieces.items()
     }
     return replace(
-        model, name=name, components=("aux", "m"), scores=("saux", "sm"), score_arguments=("aux", "m"),
-        parameters=("theta", "nu", "M"), pieces=pieces,
-    )  # fmt: skip
+        model,
+        name=name,
+        components=("aux", "m"),
+        scores=("saux", "sm"),
+        score_arguments=("aux", "m"),
+        parameters=("theta", "nu", "M"),
+        pieces=pieces,
+    )
 
 
 @pytest.fixture
 def theta(monkeypatch):
     """The table with one more parameter, in a ring of its own."""
-    line = symbol("theta", "parameter", "friction of the auxiliary part", "θ", r"\theta", positive=True)
+    line = symbol(
+        "theta", "parameter", "friction of the auxiliary part", "θ", r"\theta", positive=True
+    )
     monkeypatch.setitem(ROWS, "theta", line)
     algebra.cache_clear()
     yield
@@ -95,13 +115,19 @@ def theta(monkeypatch):
 
 
 @pytest.mark.parametrize("word", WORDS)
-def test_a_new_parameter_and_a_component_with_a_longer_name_give_the_numbers_of_the_old_ones(theta, word):
-    """PSLD under other names: expansion, noise, strong error, numbers; as text, LaTeX, MathML, JSON."""
+def test_a_new_parameter_and_a_component_with_a_longer_name_give_the_numbers_of_the_old_ones(
+    theta, word
+):
+    """PSLD under other names: expansion, noise, strong error, numbers; as text, LaTeX, MathML,
+    JSON.
+    """
     given = scheme(word)
     other = scheme(word, model=renamed(given.model, "scratch"))
     rename = {"x": "aux", "sx": "saux", "Gamma": "theta"}
     scores = {name: sp.sympify(text) for name, text in SCORES.items()}
-    new_scores = {rename.get(n, n): e.subs(sp.Symbol("x"), sp.Symbol("aux")) for n, e in scores.items()}
+    new_scores = {
+        rename.get(n, n): e.subs(sp.Symbol("x"), sp.Symbol("aux")) for n, e in scores.items()
+    }
     at = AT | {"tau": 0.3}
     new_at = {rename.get(c, c): value for c, value in at.items()}
     here = Point(AT, sympy_field(scores, at), VALUES)
@@ -112,7 +138,9 @@ def test_a_new_parameter_and_a_component_with_a_longer_name_give_the_numbers_of_
         wanted = error_numbers(derive(given), here)
         found = error_numbers(error, there)
         for k, by_key in wanted.items():
-            names = {key: [rename.get(c, c) for c in (key if len(key) == 2 else [key])] for key in by_key}
+            names = {
+                key: [rename.get(c, c) for c in (key if len(key) == 2 else [key])] for key in by_key
+            }
             as_now = {
                 pair(each[0], each[1], ("aux", "m")) if len(each) == 2 else each[0]: by_key[key]
                 for key, each in names.items()
@@ -128,7 +156,8 @@ def test_a_new_parameter_and_a_component_with_a_longer_name_give_the_numbers_of_
 def test_a_formula_in_new_symbols_reads_as_one_in_old_ones(theta):
     new = scheme("S B A", model=renamed(model_of("psld", "ode"), "scratch"), name="RSE")
     naive = replace(new, name="NSE", word=parse("S B S A"))
-    error = local_error(naive, 2) - local_error(new, 2)  # published for x and Gamma: see test_formulas.py
+    # published for x and Gamma: see test_formulas.py
+    error = local_error(naive, 2) - local_error(new, 2)
     assert spell_error(error, 2, "aux") == "−β² θ/4 ∂_m saux[ν m + aux + ν M s^m]"
     assert spell_error(error, 2, "aux", LATEX).replace(" ", "") == (
         r"-\frac{\beta^{2}\,\theta}{4}\,\partial_{m}\mathrm{saux}"
@@ -162,7 +191,12 @@ def test_keys_of_second_moments_are_told_from_those_of_means():
         (("x",), ("phi",), (), "'phi' is a mark"),
         (("x", "x"), ("s", ""), (), "must be told apart: x, x, s"),
         (("x",), ("x",), (), "must be told apart"),
-        (("x",), ("s",), ("kappa",), "no parameter 'kappa' in symbols.py; there are: Gamma, nu, M, gamma"),
+        (
+            ("x",),
+            ("s",),
+            ("kappa",),
+            "no parameter 'kappa' in symbols.py; there are: Gamma, nu, M, gamma",
+        ),
     ],
 )
 def test_a_state_that_formulas_could_not_spell_is_refused(components, scores, parameters, problem):
@@ -173,5 +207,7 @@ def test_a_state_that_formulas_could_not_spell_is_refused(components, scores, pa
 
 
 def test_a_piece_that_uses_a_parameter_without_a_line_is_refused():
-    with pytest.raises(ValueError, match=r"no parameter 'kappa' in symbols\.py; there are: half, Gamma, nu"):
+    with pytest.raises(
+        ValueError, match=r"no parameter 'kappa' in symbols\.py; there are: half, Gamma, nu"
+    ):
         Piece(Rule.EULER, lambda p: ((p.kappa,),), lambda _: (0,), lambda _: (0,))

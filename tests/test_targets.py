@@ -1,4 +1,6 @@
-"""Gaussian targets: marginals and scores against moment equations and dense linear algebra; spectra."""
+"""Gaussian targets: marginals and scores against moment equations and dense linear algebra;
+spectra.
+"""
 
 from __future__ import annotations
 
@@ -16,7 +18,14 @@ from scipy.sparse.linalg import svds
 from sklearn.datasets import load_digits, load_sample_image
 
 from analytic_models.diffusions import PSLD, VP, Diffusion, Langevin
-from analytic_models.targets import Gaussian, digits_spectrum, initial, load_spectrum, marginal, score
+from analytic_models.targets import (
+    Gaussian,
+    digits_spectrum,
+    initial,
+    load_spectrum,
+    marginal,
+    score,
+)
 
 RELEASED = Path(__file__).parents[2] / "shared" / "reference" / "psld_sde.json"
 PROCESSES: list[PSLD | VP] = [
@@ -56,7 +65,10 @@ def test_the_marginal_solves_the_moment_equations(process, tau):
     for i, (c, mu) in enumerate(zip(C, MU, strict=True)):
 
         def slope(u, y):
-            s, beta = y[k:].reshape(k, k), process.beta_min + u * (process.beta_max - process.beta_min)
+            s, beta = (
+                y[k:].reshape(k, k),
+                process.beta_min + u * (process.beta_max - process.beta_min),
+            )
             change = drift @ s + s @ drift.T + spread
             return beta * np.concatenate([drift @ y[:k], change.ravel()])
 
@@ -64,14 +76,18 @@ def test_the_marginal_solves_the_moment_equations(process, tau):
         first[0, 0] = c
         y0 = np.concatenate([[mu], np.zeros(k - 1), first.ravel()])
         y = solve_ivp(slope, (0, tau), y0, method="DOP853", rtol=1e-12, atol=1e-15).y[:, -1]
-        assert np.allclose([np.broadcast_to(m, C.shape)[i] for m in mean], y[:k], rtol=1e-10, atol=1e-13)
+        assert np.allclose(
+            [np.broadcast_to(m, C.shape)[i] for m in mean], y[:k], rtol=1e-10, atol=1e-13
+        )
         assert np.allclose(blocks(covariance)[i].ravel(), y[k:], rtol=1e-9, atol=1e-13)
 
 
 @pytest.mark.parametrize("process", PROCESSES, ids=repr)
 def test_the_marginal_at_time_zero_is_the_data_law(process):
     target = Gaussian(C, MU)
-    for ours, law in zip(flat(marginal(process, target, 0.0)), flat(initial(process, target)), strict=True):
+    for ours, law in zip(
+        flat(marginal(process, target, 0.0)), flat(initial(process, target)), strict=True
+    ):
         assert np.allclose(ours, law, rtol=1e-15)
 
 
@@ -88,7 +104,9 @@ def test_the_score_is_minus_the_inverse_covariance_times_the_deviation(c, mu, ta
 
 
 @example(1e-8, 0.0, PROCESSES[1])
-@given(st.floats(1e-8, 0.1), st.sampled_from([0.0, 1e-6, 1.0, 100.0]), st.sampled_from(PROCESSES[:3]))
+@given(
+    st.floats(1e-8, 0.1), st.sampled_from([0.0, 1e-6, 1.0, 100.0]), st.sampled_from(PROCESSES[:3])
+)
 def test_the_score_near_time_zero_agrees_with_sixty_digits(tau, c, process):
     h, _ = score(process, Gaussian([c]), tau)
     with mpmath.workdps(60):
@@ -107,7 +125,9 @@ def test_the_score_of_langevin_acts_on_the_momentum_and_reads_the_position():
 
 
 def test_the_precision_is_that_of_the_released_code():
-    """inv_coeff is L^-T of the kernel covariance, to whose variances the released code adds 1e-9."""
+    """inv_coeff is L^-T of the kernel covariance, to whose variances the released code adds
+    1e-9.
+    """
     if not RELEASED.is_file():
         pytest.skip("the numbers of the released code (shared/reference) are not here")
     for case in json.loads(RELEASED.read_text())["cases"]:
@@ -143,7 +163,9 @@ def test_many_times_at_once_are_the_times_one_by_one():
             target = Gaussian(C[1:], MU[1:])
         h, g = score(process, target, taus)
         for k, tau in enumerate(taus[:, 0]):
-            for many, one in zip(flat((h, g)), flat(score(process, target, float(tau))), strict=True):
+            for many, one in zip(
+                flat((h, g)), flat(score(process, target, float(tau))), strict=True
+            ):
                 assert np.allclose(many[k] if np.ndim(many) == 2 else many, one, rtol=1e-14)
 
 

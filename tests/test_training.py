@@ -20,16 +20,29 @@ from gpu_samplers.embedded import process_of
 from gpu_samplers.processes import PSLD
 from gpu_samplers.training import Settings, loss_of, perturbed, train
 from reports.cli import main
-from tests.trained import TINY, calls, exit_of_the_command, images, look_often, same, settings, weights
+from tests.trained import (
+    TINY,
+    calls,
+    exit_of_the_command,
+    images,
+    look_often,
+    same,
+    settings,
+    weights,
+)
 
 __all__ = ["calls", "look_often"]  # fixtures
 
 VARYING = PSLD(Gamma=0.1, nu=3.9, beta_min=3.0, beta_max=12.0, kappa=0.3)
 
 
-@pytest.mark.parametrize("process", [PSLD(), VARYING, PSLD(0.0, 4.0)], ids=["paper", "varying", "CLD"])
+@pytest.mark.parametrize(
+    "process", [PSLD(), VARYING, PSLD(0.0, 4.0)], ids=["paper", "varying", "CLD"]
+)
 def test_the_perturbation_is_the_forward_process(process):
-    """Mean and covariance against their own differential equations, from hybrid score matching's start."""
+    """Mean and covariance against their own differential equations, from hybrid score matching's
+    start.
+    """
     drift = np.array([[-process.Gamma, 1 / process.M], [-1, -process.nu]]) / 2
     noise = np.diag([process.Gamma, process.M * process.nu])
     for tau in (0.01, 0.3, 1.0):
@@ -41,8 +54,13 @@ def test_the_perturbation_is_the_forward_process(process):
             def slopes(m, c, beta=beta):
                 return beta * drift @ m, beta * (drift @ c + c @ drift.T + noise)
 
-            half = [v + h / 2 * s for v, s in zip((mean, covariance), slopes(mean, covariance), strict=True)]
-            mean, covariance = (v + h * s for v, s in zip((mean, covariance), slopes(*half), strict=True))
+            half = [
+                v + h / 2 * s
+                for v, s in zip((mean, covariance), slopes(mean, covariance), strict=True)
+            ]
+            mean, covariance = (
+                v + h * s for v, s in zip((mean, covariance), slopes(*half), strict=True)
+            )
         (factor,), (ours,) = processes.kernels(process, [tau])
         assert factor == pytest.approx(mean, abs=1e-5)
         assert ours == pytest.approx(covariance, abs=1e-5)
@@ -57,13 +75,17 @@ def test_a_batch_of_times_has_the_kernels_of_each_time_however_small(process):
     taus = [1e-6, 1e-5, 1e-3, 0.1, 1.0]
     for ours, tau in zip(processes.kernels(process, taus)[1], taus, strict=True):
         np.testing.assert_allclose(ours, processes.kernel(process, tau), rtol=1e-12)
-        if process.kappa == 0 and process.Gamma == 0 and tau < 1e-4:  # 1/M^2 of M nu, squared and integrated
+        # 1/M^2 of M nu, squared and integrated
+        if process.kappa == 0 and process.Gamma == 0 and tau < 1e-4:
             delta = process.clock(process.T - tau, tau)
             assert ours[0, 0] == pytest.approx(process.nu / process.M * delta**3 / 12, rel=1e-2)
 
 
 def test_images_and_normals_are_put_together_channel_by_channel():
-    x, normal = torch.randn(3, 2, 8, 8, dtype=torch.float64), torch.randn(3, 4, 8, 8, dtype=torch.float64)
+    x, normal = (
+        torch.randn(3, 2, 8, 8, dtype=torch.float64),
+        torch.randn(3, 4, 8, 8, dtype=torch.float64),
+    )
     taus = [0.2, 0.5, 1.0]
     z = perturbed(VARYING, x, torch.tensor(taus), normal)
     means, covariances = processes.kernels(VARYING, torch.tensor(taus).tolist())
@@ -77,14 +99,18 @@ def test_images_and_normals_are_put_together_channel_by_channel():
 
 
 def test_the_best_network_for_one_image_predicts_its_normals():
-    """With one image the posterior mean of the normals is known: the loss is 0 there, and only there."""
+    """With one image the posterior mean of the normals is known: the loss is 0 there, and only
+    there.
+    """
     x = torch.full((64, 1, 8, 8), 0.5)
 
     class Exact(nn.Module):
         off = 0.0
 
         def forward(self, z, t):
-            means, covariances = (torch.from_numpy(a) for a in processes.kernels(PSLD(), t.tolist()))
+            means, covariances = (
+                torch.from_numpy(a) for a in processes.kernels(PSLD(), t.tolist())
+            )
             lowers = torch.linalg.cholesky(covariances)
             rest = z.double().unflatten(1, (2, 1)) - means[:, :, None, None, None] * 0.5
             normal = torch.linalg.solve_triangular(lowers, rest.flatten(2), upper=False)
@@ -117,16 +143,22 @@ def test_every_step_and_every_seed_draws_images_times_and_normals_of_its_own(tmp
         assert len({draw[k].numpy().tobytes() for draw in drawn}) == 8
 
 
-def test_training_sees_every_image_but_those_held_out_and_the_second_curve_sees_just_these(tmp_path, calls):
+def test_training_sees_every_image_but_those_held_out_and_the_second_curve_sees_just_these(
+    tmp_path, calls
+):
     train(settings(batch=64), images(), tmp_path / "net.safetensors")
     taught, held = images().split()
     drawn = [image for training_, x, *_ in calls if training_ for image in x]
-    assert {image.numpy().tobytes() for image in drawn} == {image.numpy().tobytes() for image in taught}
+    assert {image.numpy().tobytes() for image in drawn} == {
+        image.numpy().tobytes() for image in taught
+    }
     looks = [x for training_, x, *_ in calls if not training_]
     assert len(looks) == 2 and all(torch.equal(x, held) for x in looks)
 
 
-def test_the_times_of_a_batch_and_of_the_second_curve_cover_the_whole_process_evenly(tmp_path, calls):
+def test_the_times_of_a_batch_and_of_the_second_curve_cover_the_whole_process_evenly(
+    tmp_path, calls
+):
     told = settings(process=PSLD(T=2.0), eps=0.1)
     train(told, images(), tmp_path / "net.safetensors")
     for taught, _, tau, *_ in calls:
@@ -136,7 +168,9 @@ def test_the_times_of_a_batch_and_of_the_second_curve_cover_the_whole_process_ev
         assert taught or times[0] == pytest.approx(0.1 + apart / 2)
 
 
-def test_the_curves_are_the_mean_loss_since_the_point_before_and_that_on_the_held_out_images(tmp_path, calls):
+def test_the_curves_are_the_mean_loss_since_the_point_before_and_that_on_the_held_out_images(
+    tmp_path, calls
+):
     record = train(settings(steps=5), images(), tmp_path / "net.safetensors")
     losses, held = ([call[-1] for call in calls if call[0] == taught] for taught in (True, False))
     means = [(losses[0] + losses[1]) / 2, (losses[2] + losses[3]) / 2, losses[4]]
@@ -149,7 +183,12 @@ def test_the_file_knows_how_it_was_trained(tmp_path):
     stored = read_checkpoint(tmp_path / "net.safetensors")
     assert stored.config == TINY and process_of(stored) == VARYING
     assert stored.record == json.loads(json.dumps(record))
-    assert {"steps": 4, "rate": 2e-3, "data": "noise", "held_out": 2}.items() <= stored.record.items()
+    assert {
+        "steps": 4,
+        "rate": 2e-3,
+        "data": "noise",
+        "held_out": 2,
+    }.items() <= stored.record.items()
     assert stored.record["images_sha256"] == images().digest
     assert [step for step, *_ in stored.record["curve"]] == [2, 4]
     assert all(math.isfinite(loss) for point in stored.record["curve"] for loss in point)
@@ -163,7 +202,9 @@ def test_the_loss_falls(tmp_path):
 
 
 @pytest.mark.parametrize("ema", [0.0, 0.2, 0.9])
-def test_the_average_follows_the_weights_as_asked_for_and_faster_early_on(tmp_path, monkeypatch, ema):
+def test_the_average_follows_the_weights_as_asked_for_and_faster_early_on(
+    tmp_path, monkeypatch, ema
+):
     trained, step = [], training._train_step
 
     def copied(told, run, taught):
@@ -184,7 +225,12 @@ def test_the_gradient_that_adam_sees_is_no_longer_than_the_clip(tmp_path):
     norms = []
 
     def measured(optimizer, *_):
-        grads = [p.grad for group in optimizer.param_groups for p in group["params"] if p.grad is not None]
+        grads = [
+            p.grad
+            for group in optimizer.param_groups
+            for p in group["params"]
+            if p.grad is not None
+        ]
         norms.append(nn.utils.get_total_norm(grads).item())
 
     hook = register_optimizer_step_pre_hook(measured)
@@ -300,7 +346,9 @@ def test_in_bf16_the_network_multiplies_in_bf16_and_keeps_its_weights_in_float32
 
 def test_a_compiled_training_is_the_same_training_and_its_record_says_so(tmp_path, monkeypatch):
     compiled = []
-    monkeypatch.setattr(nn.Module, "compile", lambda module, **options: compiled.append((module, options)))
+    monkeypatch.setattr(
+        nn.Module, "compile", lambda module, **options: compiled.append((module, options))
+    )
     record = train(settings(), images(), tmp_path / "a.safetensors", compile=True)
     plain = train(settings(), images(), tmp_path / "b.safetensors")
     assert [(type(module).__name__, options) for module, options in compiled] == [
@@ -311,7 +359,8 @@ def test_a_compiled_training_is_the_same_training_and_its_record_says_so(tmp_pat
 
 
 @pytest.mark.heavy
-@pytest.mark.filterwarnings("ignore::DeprecationWarning:torch")  # its compiler imports what it deprecates
+# its compiler imports what it deprecates
+@pytest.mark.filterwarnings("ignore::DeprecationWarning:torch")
 def test_what_torch_compiles_comes_to_the_same_weights_up_to_rounding(tmp_path):
     told = settings(config=replace(TINY, dropout=0.0))
     for name, compile_ in (("a", True), ("b", False)):
@@ -346,7 +395,10 @@ def test_the_command_trains_what_the_function_trains(tmp_path, capsys):
         (["--out", "nowhere/net.safetensors"], "there is no folder nowhere"),
         (["--out", "net.safetensors", "--device", "tpu"], "finds no such device"),
         (["--out", "net.safetensors", "--data", "photos"], "no data 'photos'"),
-        (["--out", "net.safetensors", "--data", "few.npz"], "--config: give the network for these images"),
+        (
+            ["--out", "net.safetensors", "--data", "few.npz"],
+            "--config: give the network for these images",
+        ),
         (["--out", "net.safetensors", "--param", "gamma=1"], "gamma"),
         (["--out", "net.safetensors", "--steps", "0"], "steps = 0"),
         (["--out", "net.safetensors", "--precision", "half"], "precision = half"),

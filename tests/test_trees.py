@@ -1,4 +1,6 @@
-"""Trees are functions of the state: what is done to a tree is what calculus does to its function."""
+"""Trees are functions of the state: what is done to a tree is what calculus does to its
+function.
+"""
 
 from __future__ import annotations
 
@@ -54,15 +56,18 @@ def trees(depth=2, labels=()):
         child = st.tuples(st.sampled_from(sorted(ARGUMENTS[name])), trees(depth - 1, labels))
         return st.builds(
             lambda j, children: (name, j, tuple(sorted(children))),
-            st.integers(0, 1), st.lists(child, max_size=2),
-        )  # fmt: skip
+            st.integers(0, 1),
+            st.lists(child, max_size=2),
+        )
 
     return st.one_of(ends, st.sampled_from(["sx", "sq"]).flatmap(node))
 
 
 @examples(16)
 @given(tree=trees(), component=st.sampled_from("xm"), direction=trees(1))
-def test_the_derivative_of_a_tree_is_that_of_its_function_along_the_direction(tree, component, direction):
+def test_the_derivative_of_a_tree_is_that_of_its_function_along_the_direction(
+    tree, component, direction
+):
     terms = derivative(tree, component, direction, ARGUMENTS)
     true = sp.diff(value(tree), {"x": x, "m": m}[component]) * value(direction)
     assert same(sum(map(value, terms)), true)
@@ -92,7 +97,9 @@ def test_taylor_expands_a_node_as_its_function(name):
     }
     deltas = {c: s for c, s in series.items() if c in ARGUMENTS[name]}
     result = taylor(leaf(name), deltas, 6, a.number(Fraction(-1, 2)), a.one)
-    moved = FUNCTIONS[name].subs({x: x + 2 * h - h**2, m: m + 3 * h, tau: tau - h / 2}, simultaneous=True)
+    moved = FUNCTIONS[name].subs(
+        {x: x + 2 * h - h**2, m: m + 3 * h, tau: tau - h / 2}, simultaneous=True
+    )
     for k in range(4):
         ours = sum(a.to_sympy(c) * value(tree) for tree, c in result[2 * k].items())
         assert same(ours, sp.diff(moved, h, k).subs(h, 0) / sp.factorial(k)), k
@@ -143,7 +150,9 @@ def test_the_ring_reduces_what_is_one_and_keeps_what_is_not():
     mass, inverse, ibeta, root = a.p.M, a.p.iM, a.ibeta, a.root_lambda
     assert a.reduce(mass * inverse * ibeta * a.betas[0]) == a.one
     assert a.reduce(root**3) == a.lambda_s * root
-    assert a.reduce(mass**2 * inverse) == mass and a.reduce(ibeta * a.betas[1]) == ibeta * a.betas[1]
+    assert (
+        a.reduce(mass**2 * inverse) == mass and a.reduce(ibeta * a.betas[1]) == ibeta * a.betas[1]
+    )
     expression = a.to_sympy(mass**2 * a.p.nu / 3 - root * a.betas[2] + inverse)
     M, nu, lambda_s, d2beta = (SYMBOLS[n] for n in ("M", "nu", "lambda_s", "d2beta"))
     assert same(expression, M**2 * nu / 3 - sp.sqrt(lambda_s) * d2beta + 1 / M)

@@ -29,7 +29,8 @@ def test_a_cell_prints_its_last_value_as_a_notebook_does_and_names_stay():
     names: dict[str, Any] = {}
     assert tutorial.run("a = 1\nprint(a)\na + 1", names) == "1\n2"
     assert (
-        tutorial.run("a", names) == "1" and tutorial.run("None", names) == tutorial.run("b = 2", names) == ""
+        tutorial.run("a", names) == "1"
+        and tutorial.run("None", names) == tutorial.run("b = 2", names) == ""
     )
 
 

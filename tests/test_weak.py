@@ -1,4 +1,6 @@
-"""Closed-form local errors against samplers run as printed, at complex step sizes and in symbols."""
+"""Closed-form local errors against samplers run as printed, at complex step sizes and in
+symbols.
+"""
 
 from __future__ import annotations
 
@@ -30,7 +32,9 @@ def named(schemes):
 
 
 def point(p, phi=None):
-    """The point of an oracle's problem, for the closed form; vectors, one direction per coordinate."""
+    """The point of an oracle's problem, for the closed form; vectors, one direction per
+    coordinate.
+    """
     state = {c: np.array(v) for c, v in p.state.items()}
     return Point(state, problems.jet(p, phi), problems.parameters(p), basis=list(np.eye(p.d)))
 
@@ -73,9 +77,11 @@ def test_every_sde_word_errs_in_mean_and_second_moments_as_its_closed_form_says(
 @pytest.mark.share(3)
 @pytest.mark.parametrize(
     "scheme",
-    [pytest.param(*p.values, id=p.id, marks=pytest.mark.heavy if "psld" in str(p.id) else ())
-     for p in named(s for s in SPLITTINGS if s.dynamics == "sde")],
-)  # fmt: skip
+    [
+        pytest.param(*p.values, id=p.id, marks=pytest.mark.heavy if "psld" in str(p.id) else ())
+        for p in named(s for s in SPLITTINGS if s.dynamics == "sde")
+    ],
+)
 def test_the_mean_of_any_smooth_function_errs_as_its_closed_form_says_in_two_dimensions(scheme):
     p = problems.problem(scheme.model_name, "sde", 2)
     phi = smooth_function(p)
@@ -85,14 +91,22 @@ def test_the_mean_of_any_smooth_function_errs_as_its_closed_form_says_in_two_dim
     assert (abs(truth[2]) < 1e-9) == (scheme.order == 2)
 
 
-THIRD = {"psld": ["SSCS", "ROBA"], "vp": ["SSCS", "EI", "DDPM"], "langevin": ["BAOAB", "ABOBA", "OBABO"]}
+THIRD = {
+    "psld": ["SSCS", "ROBA"],
+    "vp": ["SSCS", "EI", "DDPM"],
+    "langevin": ["BAOAB", "ABOBA", "OBABO"],
+}
 
 
 @pytest.mark.share(2)
-@pytest.mark.parametrize(("model", "name"), [
-    pytest.param(model, name, marks=pytest.mark.heavy if model == "psld" else ())
-    for model in THIRD for name in THIRD[model]
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("model", "name"),
+    [
+        pytest.param(model, name, marks=pytest.mark.heavy if model == "psld" else ())
+        for model in THIRD
+        for name in THIRD[model]
+    ],
+)
 def test_weak_errors_through_h3_hold_where_the_exact_pieces_covariance_shows(model, name):
     p, s = problems.problem(model, "sde"), find(name, model)
     first, last = p.symbols[0][0], p.symbols[-1][0]
@@ -148,16 +162,24 @@ CARRIED = {
     "vp": "K*1/3 S@1/3 K*2/3 L",
     "langevin": "O/2 B*-1/2 S A/3 B*3/2 A*2/3 O/2",
 }
-"""A score carried over and noise after the last `S`: pairs of noise of the generator's and of the step's."""
+"""A score carried over and noise after the last `S`: pairs of noise of the generator's and of the
+step's.
+"""
 
 
 @pytest.mark.parametrize(
     ("model", "examples"),
-    [("psld", 1), ("vp", 4), ("langevin", 4),
-     *(pytest.param(model, 20, marks=pytest.mark.heavy) for model in CARRIED)],
-)  # fmt: skip
+    [
+        ("psld", 1),
+        ("vp", 4),
+        ("langevin", 4),
+        *(pytest.param(model, 20, marks=pytest.mark.heavy) for model in CARRIED),
+    ],
+)
 def test_random_sde_words_err_weakly_as_their_closed_forms_say_in_two_dimensions(model, examples):
-    """Jacobians of different scores do not commute there, and every contraction has an index of its own."""
+    """Jacobians of different scores do not commute there, and every contraction has an index of its
+    own.
+    """
     p = problems.problem(model, "sde", 2)
     phi = smooth_function(p)
     here = point(p, phi)
@@ -223,7 +245,18 @@ def test_the_h2_error_equals_that_of_the_printed_sampler_in_exact_arithmetic(key
                 value = evaluate(local_error(scheme_).terms[k][c], exact_point(p, model, function))
                 assert value == truth[k], (k, c)
         return
-    phi = x + 3 * m + x**2 * 5 + x * m / 7 - m**2 + x**3 - 2 * x**2 * m + x * m**2 + m**3 / 3 + (x + m) ** 4
+    phi = (
+        x
+        + 3 * m
+        + x**2 * 5
+        + x * m / 7
+        - m**2
+        + x**3
+        - 2 * x**2 * m
+        + x * m**2
+        + m**3 / 3
+        + (x + m) ** 4
+    )
     truth = jets.error(p, key, phi)
     here = exact_point(p, model, phi)
     for k in (1, 2):

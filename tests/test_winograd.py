@@ -19,7 +19,10 @@ LARGE = Config(32, 32, (1, 1), 1, (16,), 0.0)
 
 def test_the_transforms_are_those_of_a_convolution_in_exact_arithmetic():
     rng = np.random.default_rng(0)
-    tile, taps = rng.integers(-9, 9, (6, 6)).astype(object), rng.integers(-9, 9, (3, 3)).astype(object)
+    tile, taps = (
+        rng.integers(-9, 9, (6, 6)).astype(object),
+        rng.integers(-9, 9, (3, 3)).astype(object),
+    )
     b, g, a = (np.array(rows, dtype=object) for rows in (INPUT, FILTER_24, OUTPUT))
     transformed = (g @ taps @ g.T) * Fraction(1, 24**2)
     ours = a @ (transformed * (b @ tile @ b.T)) @ a.T

@@ -22,7 +22,9 @@ TINY = Config(8, 4, (1,), 1, (), 0.1, in_ch=2, out_ch=2)
 
 
 def images(n=10):
-    return Images("noise", torch.rand(n, 1, 8, 8, generator=torch.Generator().manual_seed(3)) * 2 - 1)
+    return Images(
+        "noise", torch.rand(n, 1, 8, 8, generator=torch.Generator().manual_seed(3)) * 2 - 1
+    )
 
 
 def settings(**changes):
@@ -36,7 +38,9 @@ def look_often(monkeypatch):
 
 @pytest.fixture
 def calls(monkeypatch):
-    """Every call of the loss from here on: is it for training, images, times, normals, its value."""
+    """Every call of the loss from here on: is it for training, images, times, normals, its
+    value.
+    """
     seen, loss = [], training.loss_of
 
     def watched(network, process, *drawn):
@@ -61,10 +65,27 @@ def exit_of_the_command(folder):
     np.savez(folder / "noise.npz", images=images().pixels[:, 0].numpy())
     (folder / "tiny.json").write_text(json.dumps(TINY.as_dict()))
     with pytest.raises(SystemExit) as exit_:
-        main([
-            "train", "--data", str(folder / "noise.npz"), "--config", str(folder / "tiny.json"),
-            "--out", str(folder / "net.safetensors"), "--steps", "4", "--batch", "6",
-            "--rate", "2e-3", "--ema", "0.5", "--seed", "7",
-            "--param", "Gamma=0.1,nu=3.9,beta_min=3,beta_max=12,kappa=0.3",
-        ])  # fmt: skip
+        main(
+            [
+                "train",
+                "--data",
+                str(folder / "noise.npz"),
+                "--config",
+                str(folder / "tiny.json"),
+                "--out",
+                str(folder / "net.safetensors"),
+                "--steps",
+                "4",
+                "--batch",
+                "6",
+                "--rate",
+                "2e-3",
+                "--ema",
+                "0.5",
+                "--seed",
+                "7",
+                "--param",
+                "Gamma=0.1,nu=3.9,beta_min=3,beta_max=12,kappa=0.3",
+            ]
+        )
     return exit_.value.code

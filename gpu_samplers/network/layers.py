@@ -24,8 +24,9 @@ def group_norm(channels: int) -> nn.GroupNorm:
     groups = min(channels // 4, 32)
     if channels % groups:
         raise ValueError(
-            f"network configuration: {channels} channels do not divide into the {groups} groups of a group "
-            "norm; choose nf and ch_mult so that layers with more than 128 channels have a multiple of 32"
+            f"network configuration: {channels} channels do not divide into the {groups} groups "
+            "of a group norm; choose nf and ch_mult so that layers with more than 128 channels "
+            "have a multiple of 32"
         )
     return nn.GroupNorm(groups, channels, eps=1e-6)
 
@@ -60,7 +61,8 @@ class FourierFeatures(nn.Module):
         return torch.cat([phase.sin(), phase.cos()], dim=1)
 
     def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> Self:
-        # Phases reach hundreds of radians: with the 3 digits of bf16 they would be noise. W stays float32.
+        # Phases reach hundreds of radians: with the 3 digits of bf16 they would be noise. W stays
+        # float32.
         exact = self.W.detach()
         super()._apply(fn, recurse)  # type: ignore[no-untyped-call] # torch has no types for it
         if self.W.dtype in (torch.bfloat16, torch.float16):
@@ -69,7 +71,9 @@ class FourierFeatures(nn.Module):
 
 
 def positional_features(t: Tensor, n: int) -> Tensor:
-    """sin and cos of t times n frequencies falling geometrically from 1 to 1e-4: (B,) -> (B, 2n)."""
+    """sin and cos of t times n frequencies falling geometrically from 1 to 1e-4: (B,) -> (B,
+    2n).
+    """
     k = torch.arange(n, dtype=t.dtype, device=t.device)
     phase = t[:, None] * torch.exp(-math.log(10_000) / (n - 1) * k)
     return torch.cat([phase.sin(), phase.cos()], dim=1)
@@ -88,16 +92,22 @@ class Fir(nn.Module):
         # on the CPU by name: real numbers even in a network whose weights are on "meta"
         k = torch.tensor(taps, dtype=torch.float64, device="cpu")
         k = k / k.sum()
-        self.register_buffer("kernel", torch.outer(k, k).to(torch.get_default_dtype()), persistent=False)
+        self.register_buffer(
+            "kernel", torch.outer(k, k).to(torch.get_default_dtype()), persistent=False
+        )
         self.stride, self.padding = stride, padding
 
     def forward(self, x: Tensor) -> Tensor:
         weight = self.kernel.expand(x.shape[1], 1, 4, 4)
-        return functional.conv2d(x, weight, stride=self.stride, padding=self.padding, groups=x.shape[1])
+        return functional.conv2d(
+            x, weight, stride=self.stride, padding=self.padding, groups=x.shape[1]
+        )
 
 
 class FirUp(Fir):
-    """Twice the resolution: zeros between pixels, then the filter with gain 4 (a transposed convolution)."""
+    """Twice the resolution: zeros between pixels, then the filter with gain 4 (a transposed
+    convolution).
+    """
 
     def __init__(self, taps: tuple[float, ...]) -> None:
         super().__init__(taps, stride=2, padding=1)
@@ -108,7 +118,9 @@ class FirUp(Fir):
 
 
 def resampling(config: Config, direction: Literal["up", "down"]) -> nn.Module:
-    """Half or twice the resolution; without the filter, the mean of 2 x 2 pixels or their repetition."""
+    """Half or twice the resolution; without the filter, the mean of 2 x 2 pixels or their
+    repetition.
+    """
     if direction == "down":
         return Fir(config.fir_kernel, stride=2, padding=1) if config.fir else nn.AvgPool2d(2)
     return FirUp(config.fir_kernel) if config.fir else nn.Upsample(scale_factor=2, mode="nearest")
@@ -127,10 +139,16 @@ class PyramidDown(nn.Module):
 
 
 class ResBlock(nn.Module):
-    """The residual block of BigGAN, both branches resampled if asked; `embedding` is (B or 1, 4 nf)."""
+    """The residual block of BigGAN, both branches resampled if asked; `embedding` is (B or 1, 4
+    nf).
+    """
 
     def __init__(
-        self, config: Config, channels: int, out: int, direction: Literal["up", "down"] | None = None
+        self,
+        config: Config,
+        channels: int,
+        out: int,
+        direction: Literal["up", "down"] | None = None,
     ) -> None:
         super().__init__()
         self.GroupNorm_0 = group_norm(channels)
@@ -157,7 +175,8 @@ class Pointwise(nn.Module):
 
     def __init__(self, channels: int, scale: float) -> None:
         super().__init__()
-        self.W = nn.Parameter(torch.empty(channels, channels))  # (in, out), the transpose of nn.Linear's
+        # (in, out), the transpose of nn.Linear's
+        self.W = nn.Parameter(torch.empty(channels, channels))
         self.b = nn.Parameter(torch.zeros(channels))
         fill(self.W, scale)
 
@@ -166,7 +185,9 @@ class Pointwise(nn.Module):
 
 
 class Attention(nn.Module):
-    """Self-attention of all pixels, one head. Written out: torch.func differentiates it in both modes."""
+    """Self-attention of all pixels, one head. Written out: torch.func differentiates it in both
+    modes.
+    """
 
     def __init__(self, config: Config, channels: int) -> None:
         super().__init__()

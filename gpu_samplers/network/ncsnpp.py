@@ -27,8 +27,9 @@ from gpu_samplers.network.layers import (
 class NCSNpp(nn.Module):
     """A U-Net with biggan blocks: noise prediction epsilon(z, t).
 
-    `all_modules` holds the modules in the order in which the forward pass uses them, which is the released
-    order of keys: construction and `forward` below walk through the network in step, line by line.
+    `all_modules` holds the modules in the order in which the forward pass uses them, which is the
+    released order of keys: construction and `forward` below walk through the network in step, line
+    by line.
     """
 
     def __init__(self, config: Config) -> None:
@@ -65,7 +66,9 @@ class NCSNpp(nn.Module):
         add(Attention(config, channels))
         add(ResBlock(config, channels, channels))
 
-        for resolution, factor in zip(reversed(config.resolutions), reversed(config.ch_mult), strict=True):
+        for resolution, factor in zip(
+            reversed(config.resolutions), reversed(config.ch_mult), strict=True
+        ):
             for _ in range(config.num_res_blocks + 1):
                 add(ResBlock(config, channels + widths.pop(), nf * factor))
                 channels = nf * factor
@@ -78,10 +81,11 @@ class NCSNpp(nn.Module):
         add(conv(channels, config.out_ch, scale=config.init_scale))
 
     def forward(self, z: Tensor, t: Tensor) -> Tensor:
-        """The noise seen in state z (B, in_ch, H, W) at forward time t > 0, unscaled: (B, out_ch, H, W).
+        """The noise seen in state z (B, in_ch, H, W) at forward time t > 0, unscaled: (B, out_ch,
+        H, W).
 
-        t is one time per state (B,) or one for all (); its features are computed in float32 at least. z has
-        the precision of the weights. Raises ValueError for shapes that do not fit.
+        t is one time per state (B,) or one for all (); its features are computed in float32 at
+        least. z has the precision of the weights. Raises ValueError for shapes that do not fit.
         """
         config = self.config
         shape = (config.in_ch, config.image_size, config.image_size)
@@ -129,9 +133,10 @@ class NCSNpp(nn.Module):
 
 
 def ncsnpp(config: Config | str | Path | Mapping[str, Any]) -> NCSNpp:
-    """The network of a configuration (a name, a .json file, a dict or a Config), with random weights.
+    """The network of a configuration (a name, a .json file, a dict or a Config), with random
+    weights.
 
-    Raises ValueError for a configuration that cannot be built. The weights come from torch's global generator
-    (torch.manual_seed); under `torch.device("meta")` nothing is allocated.
+    Raises ValueError for a configuration that cannot be built. The weights come from torch's global
+    generator (torch.manual_seed); under `torch.device("meta")` nothing is allocated.
     """
     return NCSNpp(config_of(config))

@@ -13,14 +13,19 @@ from reports.commands.endings import ends_with_a_sentence
 
 def convert(
     source: Annotated[
-        Path, typer.Argument(help="A Lightning .ckpt, a state dict (.pt, .pth) or safetensors.", metavar="IN")
+        Path,
+        typer.Argument(
+            help="A Lightning .ckpt, a state dict (.pt, .pth) or safetensors.", metavar="IN"
+        ),
     ],
     target: Annotated[Path, typer.Argument(help="The .safetensors file to write.", metavar="OUT")],
     config: Annotated[
-        str | None, typer.Option(help="A named configuration, or a .json file; not needed if IN holds it.")
+        str | None,
+        typer.Option(help="A named configuration, or a .json file; not needed if IN holds it."),
     ] = None,
     online: Annotated[
-        bool, typer.Option("--online", help="The trained weights of a .ckpt, not their running average.")
+        bool,
+        typer.Option("--online", help="The trained weights of a .ckpt, not their running average."),
     ] = False,
     force: Annotated[bool, typer.Option("--force", help="Write OUT even if it exists.")] = False,
 ) -> None:
@@ -42,7 +47,8 @@ def convert(
         from gpu_samplers.checkpoints import network_of, read_checkpoint, save_checkpoint
     except ModuleNotFoundError as error:
         raise ValueError(
-            f"convert needs {error.name}, which is not installed: pip install 'splitting-analysis[torch]'"
+            f"convert needs {error.name}, which is not installed: pip install "
+            "'splitting-analysis[torch]'"
         ) from None
     with ends_with_a_sentence(lambda: f"{target} is not written", "convert it where there is more"):
         check_file(target)

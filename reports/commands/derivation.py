@@ -1,4 +1,6 @@
-"""What `splitting-analysis derive` prints: the local error of a scheme, as formulas or as numbers."""
+"""What `splitting-analysis derive` prints: the local error of a scheme, as formulas or as
+numbers.
+"""
 
 from __future__ import annotations
 
@@ -13,7 +15,13 @@ from reports.commands.terminal import json_text
 from splitting_analysis.errors import LocalError, keys_of, spell_error, to_json
 from splitting_analysis.expressions import parse_settings
 from splitting_analysis.lookup import as_scheme, check_lambda_s, read_lambda_s
-from splitting_analysis.points import check_scores, coefficients, known_values, score_expressions, values_at
+from splitting_analysis.points import (
+    check_scores,
+    coefficients,
+    known_values,
+    score_expressions,
+    values_at,
+)
 from splitting_analysis.schemes import LambdaS, Scheme
 from splitting_analysis.strong import strong_error
 from splitting_analysis.styles import STYLES
@@ -41,27 +49,38 @@ def check_order(order: int | None, schemes: list[Scheme], long: bool) -> None:
     """Raise ValueError for an order that there is not, or that takes long and was not confirmed."""
     if order is None:
         return
-    limits = [RUNGE_KUTTA if s.word.is_runge_kutta else SECONDS[s.model_name, s.dynamics] for s in schemes]
+    limits = [
+        RUNGE_KUTTA if s.word.is_runge_kutta else SECONDS[s.model_name, s.dynamics] for s in schemes
+    ]
     quick, seconds, growth = min(limits)
     timed = any(s.model.time_dependent and not s.word.is_runge_kutta for s in schemes)
     highest = min(quick + BEYOND, MAX_TIMED if timed else quick + BEYOND)
     if not 1 <= order <= highest:
         more = f", above {quick} with --long" if highest > quick else ""
-        raise ValueError(f"--order {order}: choose 1 to {highest}{more}, the highest power of h to derive")
+        raise ValueError(
+            f"--order {order}: choose 1 to {highest}{more}, the highest power of h to derive"
+        )
     if order > quick and not long:
         minutes = max(1, round(seconds * growth ** (order - quick) / 60))
         raise ValueError(
             f"--order {order}: the formulas of {schemes[0].model_name} ({schemes[0].dynamics}) at "
-            f"h^{order} take about {minutes} minute{'s' if minutes > 1 else ''}, and each order is about "
-            f"{growth} times as long to read as the one before; --order {quick} takes seconds, --long "
-            "derives it all the same"
+            f"h^{order} take about {minutes} minute{'s' if minutes > 1 else ''}, and each order "
+            f"is about {growth} times as long to read as the one before; --order {quick} takes "
+            "seconds, --long derives it all the same"
         )
 
 
 def formulas(
-    text: str, model: str | None, dynamics: str | None, order: int | None, minus: str | None,
-    style: str, lambda_s: str | None, long: bool = False, say: Callable[[str], None] = print,
-) -> str:  # fmt: skip
+    text: str,
+    model: str | None,
+    dynamics: str | None,
+    order: int | None,
+    minus: str | None,
+    style: str,
+    lambda_s: str | None,
+    long: bool = False,
+    say: Callable[[str], None] = print,
+) -> str:
     """The formulas as text to print; `say` is told what is being done.
 
     Raises ValueError for anything it refuses.
@@ -97,11 +116,15 @@ def formulas(
 
 def _check_held(schemes: list[Scheme], order: int | None, lambda_s: str | None) -> None:
     """Raise ValueError for options that a word that holds a prediction does not take."""
-    for option, given in (("--minus", len(schemes) > 1), ("--order", order), ("--lambda-s", lambda_s)):
+    for option, given in (
+        ("--minus", len(schemes) > 1),
+        ("--order", order),
+        ("--lambda-s", lambda_s),
+    ):
         if given:
             raise ValueError(
-                f"{option}: of a word that holds a prediction the leading error is derived, in derivatives "
-                "of the prediction; that is all there is"
+                f"{option}: of a word that holds a prediction the leading error is derived, in "
+                "derivatives of the prediction; that is all there is"
             )
 
 
@@ -143,7 +166,11 @@ def _heading(scheme: Scheme, minus: str | None, value: Fraction | None) -> list[
 
 
 def _formulas(
-    error: LocalError, style: str, note: str, spelled: list[tuple[str, str]], say: Callable[[str], None]
+    error: LocalError,
+    style: str,
+    note: str,
+    spelled: list[tuple[str, str]],
+    say: Callable[[str], None],
 ) -> list[str]:
     """The lines for an error; (key, formula) of every formula is added to `spelled`."""
     names = {"ode": "local error", "weak": "weak local error", "strong": "mean-square local error"}
@@ -172,16 +199,23 @@ def _formulas(
 
 
 def numbers(
-    text: str, model: str | None, dynamics: str | None, order: int | None, minus: str | None,
-    scores: tuple[str | None, str | None], at: str, long: bool = False, say: Callable[[str], None] = print,
-) -> dict[str, Any]:  # fmt: skip
+    text: str,
+    model: str | None,
+    dynamics: str | None,
+    order: int | None,
+    minus: str | None,
+    scores: tuple[str | None, str | None],
+    at: str,
+    long: bool = False,
+    say: Callable[[str], None] = print,
+) -> dict[str, Any]:
     """The coefficients at one state, for score expressions in the state and forward time tau."""
     schemes = resolved(text, minus, model, dynamics)
     scheme = schemes[0]
     if any(each.program.holds for each in schemes):
         raise ValueError(
-            f"{scheme.name}: --at: the error of a word that holds a prediction is in the prediction's "
-            "derivatives, not in the score's; leave out --at and --score-x"
+            f"{scheme.name}: --at: the error of a word that holds a prediction is in the "
+            "prediction's derivatives, not in the score's; leave out --at and --score-x"
         )
     check_order(order, schemes, long)
     values = _values(schemes, at)
@@ -192,12 +226,17 @@ def numbers(
     error = _derived(schemes, order, say)
     errors = {"_weak" if scheme.dynamics == "sde" else "": error}
     if scheme.dynamics == "sde" and minus is None:
-        errors["_strong"] = strong_error(at_lambda_one(scheme) if values.get("lambda_s") == 1 else scheme)
+        errors["_strong"] = strong_error(
+            at_lambda_one(scheme) if values.get("lambda_s") == 1 else scheme
+        )
     say("evaluating the coefficients")
     result: dict[str, Any] = {
-        "scheme": error.name, "word": str(scheme.word), "dynamics": scheme.dynamics,
-        "model": scheme.model_name, "at": values,
-    }  # fmt: skip
+        "scheme": error.name,
+        "word": str(scheme.word),
+        "dynamics": scheme.dynamics,
+        "model": scheme.model_name,
+        "at": values,
+    }
     for suffix, each in errors.items():
         for power, by_key in coefficients(scheme, each.terms, values, expressions).items():
             if suffix == "_strong" or power > 1 or any(by_key.values()):

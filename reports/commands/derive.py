@@ -12,9 +12,12 @@ from splitting_analysis.lookup import reading
 
 
 def derive(
-    scheme: Annotated[str, typer.Argument(help='A name from the catalogue, or a word in quotes: "O S B A".')],
+    scheme: Annotated[
+        str, typer.Argument(help='A name from the catalogue, or a word in quotes: "O S B A".')
+    ],
     model: Annotated[
-        str | None, typer.Option(help="psld, vp or langevin; by default psld, or where the name is found.")
+        str | None,
+        typer.Option(help="psld, vp or langevin; by default psld, or where the name is found."),
     ] = None,
     dynamics: Annotated[
         str | None, typer.Option(help="ode or sde; by default what the letters say (noise: sde).")
@@ -30,17 +33,20 @@ def derive(
     minus: Annotated[str | None, typer.Option(help="Subtract the error of this scheme.")] = None,
     style: Annotated[str, typer.Option("--format", help="text, latex, mathml or json.")] = "text",
     lambda_s: Annotated[
-        str | None, typer.Option(help="Fix lambda_s, the noise of the letter O (default: a symbol).")
+        str | None,
+        typer.Option(help="Fix lambda_s, the noise of the letter O (default: a symbol)."),
     ] = None,
     score_x: Annotated[
-        str | None, typer.Option(help="Score of the position, in x, m and forward time tau (q for langevin).")
+        str | None,
+        typer.Option(help="Score of the position, in x, m and forward time tau (q for langevin)."),
     ] = None,
     score_m: Annotated[str | None, typer.Option(help="Score of the momentum (psld only).")] = None,
     long: Annotated[
         bool, typer.Option("--long", help="Allow an --order that takes minutes or hours.")
     ] = False,
     at: Annotated[
-        str | None, typer.Option(help="State, reverse time t (or tau) and parameters: x=0.3,m=-0.7,t=0.4,...")
+        str | None,
+        typer.Option(help="State, reverse time t (or tau) and parameters: x=0.3,m=-0.7,t=0.4,..."),
     ] = None,
 ) -> None:
     """The local truncation error of a scheme in closed form: exact flow minus one step.
@@ -61,20 +67,27 @@ def derive(
     from reports.commands import derivation
 
     style = style.strip().lower()
-    for one in derivation.resolved(scheme, minus, model, dynamics):  # said before the work, which may be long
+    # said before the work, which may be long
+    for one in derivation.resolved(scheme, minus, model, dynamics):
         if said := reading(one, dynamics):
             print(said, file=sys.stderr)
     if at is None and score_x is None and score_m is None:
         with heard() as say:
-            text = derivation.formulas(scheme, model, dynamics, order, minus, style, lambda_s, long, say)
+            text = derivation.formulas(
+                scheme, model, dynamics, order, minus, style, lambda_s, long, say
+            )
         print(text)
         return
     if at is None or score_x is None:
-        raise ValueError("numbers need both a score (--score-x, --score-m) and a state (--at x=..,t=..)")
+        raise ValueError(
+            "numbers need both a score (--score-x, --score-m) and a state (--at x=..,t=..)"
+        )
     if lambda_s is not None:
         raise ValueError("with --at, give lambda_s there: --at lambda_s=1.2,...")
     if style not in ("text", "json"):
         raise ValueError(f"--format {style}: with --at the result is numbers, printed as JSON")
     with heard() as say:
-        found = derivation.numbers(scheme, model, dynamics, order, minus, (score_x, score_m), at, long, say)
+        found = derivation.numbers(
+            scheme, model, dynamics, order, minus, (score_x, score_m), at, long, say
+        )
     print_json(found)

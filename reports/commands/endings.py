@@ -17,8 +17,8 @@ _NO_MEMORY = ("can't allocate memory", "not enough memory", "out of memory", "ba
 def ends_with_a_sentence(kept: Callable[[], str], remedy: str) -> Iterator[None]:
     """Around the work of a command: whatever stops it is one message.
 
-    Ctrl-C, SIGTERM and SIGHUP: what `kept` says, and exit status 128 + signal. Numbers that are not finite,
-    memory that is not there (with the remedy), and what the system refuses: ValueError.
+    Ctrl-C, SIGTERM and SIGHUP: what `kept` says, and exit status 128 + signal. Numbers that are not
+    finite, memory that is not there (with the remedy), and what the system refuses: ValueError.
     """
     try:
         with stoppable():

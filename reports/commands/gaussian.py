@@ -10,17 +10,22 @@ import typer
 from reports.commands.terminal import a_float, print_json, print_table, progress
 
 PARAM_HELP = (
-    "Parameters of the process: beta_min=0.1,beta_max=20; of conjugate integrators: lambda=0.5,factor=upper."
+    "Parameters of the process: beta_min=0.1,beta_max=20; of conjugate integrators: "
+    "lambda=0.5,factor=upper."
 )
 
 
 def gaussian(
-    names: Annotated[list[str], typer.Argument(help="Names from the catalogue, or words in quotes.")],
+    names: Annotated[
+        list[str], typer.Argument(help="Names from the catalogue, or words in quotes.")
+    ],
     nfe: Annotated[str | None, typer.Option(help="Budgets of score evaluations: 50,100.")] = None,
     steps: Annotated[str | None, typer.Option(help="Numbers of steps instead: 49,99.")] = None,
     model: Annotated[
         str | None,
-        typer.Option(help="psld, vp, ve, flow or langevin; by default psld, or where the name is found."),
+        typer.Option(
+            help="psld, vp, ve, flow or langevin; by default psld, or where the name is found."
+        ),
     ] = None,
     dynamics: Annotated[
         str | None, typer.Option(help="ode or sde; by default what the letters say (noise: sde).")
@@ -28,11 +33,13 @@ def gaussian(
     spectrum: Annotated[
         str | None,
         typer.Option(
-            help="Variances of the target: digits, patches (of photographs), FILE.npy, or numbers v1,v2,... "
-            "(default: digits; 1 for langevin, which needs positive ones)."
+            help="Variances of the target: digits, patches (of photographs), FILE.npy, or numbers "
+            "v1,v2,... (default: digits; 1 for langevin, which needs positive ones)."
         ),
     ] = None,
-    start: Annotated[str, typer.Option(help="prior (stationary law) or pT (exact law at T).")] = "prior",
+    start: Annotated[
+        str, typer.Option(help="prior (stationary law) or pT (exact law at T).")
+    ] = "prior",
     grid: Annotated[str, typer.Option(help="uniform or quadratic.")] = "uniform",
     eps: Annotated[
         float | None,
@@ -46,19 +53,23 @@ def gaussian(
         bool | None,
         typer.Option(
             "--denoise/--no-denoise",
-            help="End with a noiseless Euler step over eps, 1 NFE (default: denoise; not for langevin).",
+            help="End with a noiseless Euler step over eps, 1 NFE (default: denoise; not for "
+            "langevin).",
         ),
     ] = None,
     lambda_s: Annotated[
         str | None,
         typer.Option(
-            help="Position noise of the letter O: 1.2, several 1,1.1,1.2. A scheme without it has one row."
+            help="Position noise of the letter O: 1.2, several 1,1.1,1.2. A scheme without it has "
+            "one row."
         ),
     ] = None,
     param: Annotated[str, typer.Option(help=PARAM_HELP)] = "",
     schedule: Annotated[
         str | None,
-        typer.Option(help="Of vp: linear (the default), cosine, scaled-linear, FILE.npy of alpha-bar."),
+        typer.Option(
+            help="Of vp: linear (the default), cosine, scaled-linear, FILE.npy of alpha-bar."
+        ),
     ] = None,
     clock: Annotated[
         str | None,
@@ -66,7 +77,9 @@ def gaussian(
     ] = None,
     eta: Annotated[
         str | None,
-        typer.Option(help="Noise level of held predictions: 0 the ODE, 1 the reverse SDE, 0.5, ..."),
+        typer.Option(
+            help="Noise level of held predictions: 0 the ODE, 1 the reverse SDE, 0.5, ..."
+        ),
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="A JSON array of rows.")] = False,
 ) -> None:
@@ -99,7 +112,9 @@ def gaussian(
     schemes = g.schemes_of(names, model, dynamics, "--model ")
     schemes = o.with_options(schemes, clock, eta)
     schemes, param = o.conjugated(schemes, param)
-    problem = o.problem_of(schemes[0].model_name, spectrum, param, start, grid, eps, denoise, schedule)
+    problem = o.problem_of(
+        schemes[0].model_name, spectrum, param, start, grid, eps, denoise, schedule
+    )
     cases = g.cases(schemes, counts, o.lambdas(lambda_s), "--lambda-s")
     if notice := o.announcement(o.check_time(cases, problem, are_steps=nfe is None)):
         print(notice, file=sys.stderr)

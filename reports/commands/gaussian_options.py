@@ -29,7 +29,8 @@ ROW = UNDISPUTED // 25
 
 
 def check_time(asked: Sequence[Case], problem: Problem, *, are_steps: bool) -> float:
-    """Seconds that the rows will take, timed on the first steps of each scheme; 0 where they are few.
+    """Seconds that the rows will take, timed on the first steps of each scheme; 0 where they are
+    few.
 
     Raises ValueError beyond LONGEST, saying the estimate.
     """
@@ -69,9 +70,15 @@ def announcement(seconds: float) -> str | None:
 
 
 def problem_of(
-    model: str, spectrum: str | None, parameters: str, start: str, grid_name: str, eps: float | None,
-    denoise: bool | None, schedule: str | None = None,
-) -> Problem:  # fmt: skip
+    model: str,
+    spectrum: str | None,
+    parameters: str,
+    start: str,
+    grid_name: str,
+    eps: float | None,
+    denoise: bool | None,
+    schedule: str | None = None,
+) -> Problem:
     """The problem of the command's options; None is the default. Raises ValueError for bad ones."""
     if model == "langevin":  # it samples the target itself: nothing is diffused, or left to denoise
         for option, value in (("--eps", eps), ("--denoise/--no-denoise", denoise)):
@@ -96,7 +103,9 @@ def with_options(schemes: list[Scheme], clock: str | None, eta: str | None) -> l
         chosen = next((known for known in CLOCKS if known == own), None)
         if chosen is None:
             raise ValueError(f"--clock {clock[:40]}: there are {', '.join(CLOCKS)}")
-        schemes = [replace(s, clock=chosen, order=s.order if s.clock == chosen else None) for s in schemes]
+        schemes = [
+            replace(s, clock=chosen, order=s.order if s.clock == chosen else None) for s in schemes
+        ]
     if eta is not None:
         try:
             level = read_number(eta)
@@ -107,9 +116,11 @@ def with_options(schemes: list[Scheme], clock: str | None, eta: str | None) -> l
 
 
 def conjugated(schemes: list[Scheme], parameters: str) -> tuple[list[Scheme], str]:
-    """The schemes with what `parameters` says of conjugate steps, and the rest, which is the process's.
+    """The schemes with what `parameters` says of conjugate steps, and the rest, which is the
+    process's.
 
-    Raises ValueError for values that they cannot take, and where they act in one of the schemes not.
+    Raises ValueError for values that they cannot take, and where they act in one of the schemes
+    not.
     """
     own: dict[str, str] = {}
     rest = []
@@ -137,7 +148,9 @@ def counts(text: str, option: str) -> list[int]:
     for part in text.split(","):
         digits = part.strip().lstrip("0")
         if not (part.strip().isascii() and part.strip().isdigit() and digits):
-            raise ValueError(f"{option} {text}: {part!r} is not a positive number, e.g. {option} 50,100")
+            raise ValueError(
+                f"{option} {text}: {part!r} is not a positive number, e.g. {option} 50,100"
+            )
         if len(digits) > len(str(MOST)) or int(digits) > MOST:
             raise ValueError(f"{option} {part.strip()[:20]}: at most {MOST} in one run")
     return [int(part) for part in text.split(",")]

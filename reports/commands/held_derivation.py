@@ -1,4 +1,6 @@
-"""What `splitting-analysis derive` prints for a word that holds a prediction: order and leading error."""
+"""What `splitting-analysis derive` prints for a word that holds a prediction: order and leading
+error.
+"""
 
 from __future__ import annotations
 
@@ -13,28 +15,44 @@ from splitting_analysis.predictions import Prediction
 from splitting_analysis.schemes import Scheme
 
 HOLDS = {
-    Prediction.DATA: "data prediction", Prediction.EPS: "noise prediction",
-    Prediction.SCORE: "score", Prediction.VELOCITY: "velocity",
-}  # fmt: skip
+    Prediction.DATA: "data prediction",
+    Prediction.EPS: "noise prediction",
+    Prediction.SCORE: "score",
+    Prediction.VELOCITY: "velocity",
+}
 CLOCKS = {"tau": "τ", "lambda": "λ = log(α/σ)", "sigma": "log σ", "rho": "σ/α"}
 SYMBOLS = {
-    "P": "P1, P2, ...: first, second, ... derivative of the prediction along the exact path, in the clock",
+    "P": "P1, P2, ...: first, second, ... derivative of the prediction along the exact path, in "
+    "the clock",
     "r": "r1, r2, ...: lengths of the step before, the one before that, ..., over the step's own",
     "kappa": "kappa1, ...: Taylor coefficients of the integral's kernel at the step's start",
-    "J": "J: Jacobian of the prediction at the state with its linear part taken out; J1: its derivative",
+    "J": "J: Jacobian of the prediction at the state with its linear part taken out; J1: its "
+    "derivative",
 }
 
 
-def held_formulas(scheme: Scheme, style: str, heading: list[str], say: Callable[[str], None]) -> str:
+def held_formulas(
+    scheme: Scheme, style: str, heading: list[str], say: Callable[[str], None]
+) -> str:
     """Order and leading local error in a style: text, latex, mathml or json."""
     say(f"deriving the error of {scheme.name[:40]}")
     error = held_error(scheme)
     if style == "json":
-        return json_text([{
-            "scheme": scheme.name, "word": str(scheme.word), "model": scheme.model_name,
-            "dynamics": scheme.dynamics, "clock": scheme.in_clock, "kind": "ode", "order": error.order,
-            "leading": error.power, "terms": {str(error.power): {"x": str(error.coefficient)}},
-        }])  # fmt: skip
+        return json_text(
+            [
+                {
+                    "scheme": scheme.name,
+                    "word": str(scheme.word),
+                    "model": scheme.model_name,
+                    "dynamics": scheme.dynamics,
+                    "clock": scheme.in_clock,
+                    "kind": "ode",
+                    "order": error.order,
+                    "leading": error.power,
+                    "terms": {str(error.power): {"x": str(error.coefficient)}},
+                }
+            ]
+        )
     if style == "latex":
         return f"% local error, h^{error.power}\n{sympy.latex(error.coefficient)}"
     if style == "mathml":
@@ -44,15 +62,17 @@ def held_formulas(scheme: Scheme, style: str, heading: list[str], say: Callable[
     clock = CLOCKS[scheme.in_clock]
     holds = f"holds the {held} P, as a polynomial in the clock {clock}; h is a step's length in it"
     title = "local error in the middle of a run, per unit of the exact linear part, coefficient of "
-    return "\n".join([
-        *heading,
-        holds,
-        "",
-        f"{title}h^{error.power}:",
-        f"   x: {sympy.sstr(error.coefficient).replace('**', '^')}",
-        "",
-        *_legend(error),
-    ])  # fmt: skip
+    return "\n".join(
+        [
+            *heading,
+            holds,
+            "",
+            f"{title}h^{error.power}:",
+            f"   x: {sympy.sstr(error.coefficient).replace('**', '^')}",
+            "",
+            *_legend(error),
+        ]
+    )
 
 
 def _legend(error: HeldError) -> list[str]:

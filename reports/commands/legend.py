@@ -34,7 +34,9 @@ def legend(formulas: Iterable[tuple[str, str]], scheme: Scheme) -> list[str]:
 
 
 def _tokens(text: str, model: Model) -> list[str]:
-    """The distinct symbols of a text in alphabetical order ("x" before "x²"), operators with powers."""
+    """The distinct symbols of a text in alphabetical order ("x" before "x²"), operators with
+    powers.
+    """
     state = [row(name) for name in (*model.components, *model.scores) if name]
     names = sorted({r.text.strip() for r in [*ROWS.values(), *state]}, key=len, reverse=True)
     operator = rf"[∂Δ]_{_WORD}+[{_SUPER}]*"
@@ -57,7 +59,9 @@ def _entries(keys: list[str], tokens: list[str], scheme: Scheme) -> Iterable[tup
             yield [row(c).text], row(c).meaning or "component of the state"
     yield _moments(keys, model)
     if found("f′*"):
-        variables = ", ".join([*model.components, "t"] if model.time_dependent else model.components)
+        variables = ", ".join(
+            [*model.components, "t"] if model.time_dependent else model.components
+        )
         yield ["z"], f"({variables}), the variables in autonomous form"
         yield ["f"], "the full drift, dz/dt = f(z)"
         yield found("f′+"), "its derivatives, applied to the vectors in brackets"
@@ -74,15 +78,18 @@ def _entries(keys: list[str], tokens: list[str], scheme: Scheme) -> Iterable[tup
     yield (
         found(rf"∂_(?!τ){_WORD}+[{_SUPER}]*"),
         (
-            "derivatives in that component, applied to the vectors in [ ]: ∂_c s[v] is the Jacobian of s "
-            "times v; without [ ] the Jacobian itself"
+            "derivatives in that component, applied to the vectors in [ ]: ∂_c s[v] is the "
+            "Jacobian of s times v; without [ ] the Jacobian itself"
         ),
     )
     yield found(rf"Δ_{_WORD}+"), "Laplacian: the sum of the second derivatives over the coordinates"
     yield found(rf"∂_τ[{_SUPER}]*"), "derivatives in τ"
     for group in _groups():
         present = [symbol for symbol in group if symbol.text in tokens]
-        yield among(group), "; ".join(dict.fromkeys(s.meaning for s in [group[0], *present] if s.meaning))
+        yield (
+            among(group),
+            "; ".join(dict.fromkeys(s.meaning for s in [group[0], *present] if s.meaning)),
+        )
     yield found(r"e\d"), "unit vectors, summed over the coordinates"
     for mark in rows("mark"):
         if mark.meaning:
@@ -100,14 +107,16 @@ def _moments(keys: list[str], model: Model) -> tuple[list[str], str]:
         a, b = parts(key, model.components)
         if a != b:
             return moments, (
-                f"second moments, d x d matrices ({key} of {a} with {b}; on {diagonal} the symmetric part "
-                "counts)"
+                f"second moments, d x d matrices ({key} of {a} with {b}; on {diagonal} the "
+                "symmetric part counts)"
             )
     return moments, "second moments, d x d matrices (the symmetric part counts)"
 
 
 def _groups() -> list[list[Symbol]]:
-    """The parameters as they are explained: beta with its derivatives, the others with their roots."""
+    """The parameters as they are explained: beta with its derivatives, the others with their
+    roots.
+    """
     parameters = [symbol for symbol in rows("parameter", "scale") if symbol.power > 0]
     by_value: dict[str, list[Symbol]] = {}
     for symbol in parameters:

@@ -22,7 +22,8 @@ def list_schemes(
         str | None, typer.Option(help="Only deterministic (ode) or stochastic (sde) schemes.")
     ] = None,
     as_json: Annotated[
-        bool, typer.Option("--json", help="Print a JSON array, with place and errata of each source.")
+        bool,
+        typer.Option("--json", help="Print a JSON array, with place and errata of each source."),
     ] = False,
 ) -> None:
     """Every named sampler: its word, what it costs and the order it claims.

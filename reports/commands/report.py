@@ -23,14 +23,18 @@ SHOWN = 40
 def report(
     out: Annotated[
         Path | None,
-        typer.Option(help="Folder to write to (default: report); with --check, the copy to compare with."),
+        typer.Option(
+            help="Folder to write to (default: report); with --check, the copy to compare with."
+        ),
     ] = None,
     quick: Annotated[
         bool, typer.Option("--quick", help="The same pages on fewer points, under a minute.")
     ] = False,
     check: Annotated[
         bool,
-        typer.Option("--check", help="Write nothing: compare with the committed copy and list what differs."),
+        typer.Option(
+            "--check", help="Write nothing: compare with the committed copy and list what differs."
+        ),
     ] = False,
 ) -> None:
     """Write the error analysis of every sampler as pages: HTML, JSON, LaTeX tables, Markdown.
@@ -64,14 +68,22 @@ def report(
         print(f"and {len(found) - SHOWN} more")
     if found:
         how = f"splitting-analysis report{' --quick' if quick else ''} --out {copy}"
-        print(f"{len(found)} differences from {copy}; if the new values are right: {how}", file=sys.stderr)
+        print(
+            f"{len(found)} differences from {copy}; if the new values are right: {how}",
+            file=sys.stderr,
+        )
         raise typer.Exit(1)
-    print(f"the documents in {copy / 'json'}, which pages and pictures show, agree to all printed digits")
+    print(
+        f"the documents in {copy / 'json'}, which pages and pictures show, agree to all printed "
+        "digits"
+    )
 
 
 @contextmanager
 def _progress() -> Iterator[Progress]:
-    """The page that is made now and about how long all take: a bar for people, a line per page in a pipe."""
+    """The page that is made now and about how long all take: a bar for people, a line per page in a
+    pipe.
+    """
     from reports.pages.site import PAGES, SHARES
 
     shares = [SHARES.get(slug, 1) for slug in (*(slug for slug, _, _ in PAGES), "writing")]
@@ -88,7 +100,12 @@ def _progress() -> Iterator[Progress]:
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
-    columns = (TextColumn("{task.description:<44}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+    columns = (
+        TextColumn("{task.description:<44}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+    )
     with Progress(*columns, console=Console(stderr=True)) as bar:
         task = bar.add_task("starting")
         yield lambda what, done, total: bar.update(

@@ -43,7 +43,10 @@ def sample(
         ),
     ],
     out: Annotated[
-        str, typer.Option(metavar="PATH", help="Folder to write to; the same command again resumes there.")
+        str,
+        typer.Option(
+            metavar="PATH", help="Folder to write to; the same command again resumes there."
+        ),
     ],  # as text: a Path of the empty name is the current folder
     nfe: Annotated[
         int | None,
@@ -64,24 +67,30 @@ def sample(
     checkpoint: Annotated[
         Path | None,
         typer.Option(
-            help="A .ckpt, .pt or .safetensors; or digits (the default) or patches: they come with this."
+            help="A .ckpt, .pt or .safetensors; or digits (the default) or patches: they come "
+            "with this."
         ),
     ] = None,
     config: Annotated[
-        str | None, typer.Option(help="Its configuration, a name or a .json file, if it does not hold one.")
+        str | None,
+        typer.Option(help="Its configuration, a name or a .json file, if it does not hold one."),
     ] = None,
     model: Annotated[
         str | None,
-        typer.Option(help="Process of the network: psld or vp; by default psld, or where the name is found."),
+        typer.Option(
+            help="Process of the network: psld or vp; by default psld, or where the name is found."
+        ),
     ] = None,
     dynamics: Annotated[
         str | None, typer.Option(help="ode or sde; by default what the letters say (noise: sde).")
     ] = None,
     param: Annotated[
-        str, typer.Option(help="Its parameters: Gamma=0.01,nu=4.01 (default: the checkpoint's record).")
+        str,
+        typer.Option(help="Its parameters: Gamma=0.01,nu=4.01 (default: the checkpoint's record)."),
     ] = "",
     factor: Annotated[
-        str, typer.Option(help="Factor of the kernel's covariance it was trained with: lower or upper.")
+        str,
+        typer.Option(help="Factor of the kernel's covariance it was trained with: lower or upper."),
     ] = "lower",
     numerical_eps: Annotated[
         float,
@@ -93,26 +102,34 @@ def sample(
     ] = 0.0,
     seed: Annotated[
         int,
-        typer.Option(parser=an_int, metavar="<int>", help="Sample i depends on the seed and i alone."),
+        typer.Option(
+            parser=an_int, metavar="<int>", help="Sample i depends on the seed and i alone."
+        ),
     ] = 0,
     grid: Annotated[str, typer.Option(help="uniform or quadratic.")] = "uniform",
     eps: Annotated[
         float, typer.Option(parser=a_float, metavar="<float>", help="The grid ends at T - eps.")
     ] = 1e-3,
     denoise: Annotated[
-        bool, typer.Option("--denoise/--no-denoise", help="End with a noiseless Euler step over eps (1 NFE).")
+        bool,
+        typer.Option(
+            "--denoise/--no-denoise", help="End with a noiseless Euler step over eps (1 NFE)."
+        ),
     ] = True,
     lambda_s: Annotated[
         str | None, typer.Option(help="Position noise of the letter O: 1.25 or 5/4 (default: 1).")
     ] = None,
     merge_noise: Annotated[
-        bool, typer.Option("--merge-noise", help="Fewer normals: other samples of the same law, faster.")
+        bool,
+        typer.Option("--merge-noise", help="Fewer normals: other samples of the same law, faster."),
     ] = False,
     form: Annotated[str, typer.Option("--format", help="npz (shards, float32) or png.")] = "npz",
     shard: Annotated[
         int,
         typer.Option(
-            parser=an_int, metavar="<int>", help="Samples per shard; an interrupted shard is made again."
+            parser=an_int,
+            metavar="<int>",
+            help="Samples per shard; an interrupted shard is made again.",
         ),
     ] = 512,
     batch: Annotated[
@@ -127,7 +144,9 @@ def sample(
     precision: Annotated[
         str, typer.Option(help="The network runs in float32, tf32 (GPU), bf16 or float64.")
     ] = "float32",
-    state: Annotated[str, typer.Option(help="The state is updated in float64 or float32.")] = "float64",
+    state: Annotated[
+        str, typer.Option(help="The state is updated in float64 or float32.")
+    ] = "float64",
     compile: Annotated[  # noqa: A002 - torch's word
         bool, typer.Option("--compile", help="Run the network through torch.compile.")
     ] = False,
@@ -135,11 +154,16 @@ def sample(
         bool, typer.Option("--channels-last", help="Keep weights and images in this memory format.")
     ] = False,
     graphs: Annotated[
-        bool, typer.Option("--graphs", help="Run the network as a CUDA graph: the host launches it at once.")
+        bool,
+        typer.Option(
+            "--graphs", help="Run the network as a CUDA graph: the host launches it at once."
+        ),
     ] = False,
     winograd: Annotated[
         bool,
-        typer.Option("--winograd", help="Faster convolutions of large images on a CPU; memory for speed."),
+        typer.Option(
+            "--winograd", help="Faster convolutions of large images on a CPU; memory for speed."
+        ),
     ] = False,
 ) -> None:
     """Draw samples from a network, by any sampler.
@@ -170,7 +194,8 @@ def sample(
         from gpu_samplers.shards import named_folder
     except ModuleNotFoundError as error:
         raise ValueError(
-            f"sample needs {error.name}, which is not installed: pip install 'splitting-analysis[torch]'"
+            f"sample needs {error.name}, which is not installed: pip install "
+            "'splitting-analysis[torch]'"
         ) from None
 
     rank, folder = rank_of(), named_folder(out)
@@ -190,25 +215,49 @@ def sample(
     if rank.rank == 0 and scheme is not None and (said := reading(scheme, dynamics)):
         print(said, file=sys.stderr)
     job = Job(
-        scheme, process, n, nfe, seed=seed, grid=grid, eps=eps,
-        denoise=denoise, lambda_s=scale, merge_noise=merge_noise,
+        scheme,
+        process,
+        n,
+        nfe,
+        seed=seed,
+        grid=grid,
+        eps=eps,
+        denoise=denoise,
+        lambda_s=scale,
+        merge_noise=merge_noise,
         tol=TOLERANCE if black_box and tol is None else tol,
-        precision=precision, state=state, factor=factor, numerical_eps=numerical_eps, shard=shard, form=form,
-    )  # fmt: skip
+        precision=precision,
+        state=state,
+        factor=factor,
+        numerical_eps=numerical_eps,
+        shard=shard,
+        form=form,
+    )
     kept = f"the same command goes on from what is in {folder}" if rank.rank == 0 else ""
     remedy = "give a smaller --batch or --shard"
     with ends_with_a_sentence(lambda: kept, remedy), _progress(rank.rank) as partly:
         made = write_samples(
-            folder, job, network, batch=batch, device=device.strip().lower(), compile=compile,
-            channels_last=channels_last, winograd=winograd, graphs=graphs, rank=rank, progress=partly,
+            folder,
+            job,
+            network,
+            batch=batch,
+            device=device.strip().lower(),
+            compile=compile,
+            channels_last=channels_last,
+            winograd=winograd,
+            graphs=graphs,
+            rank=rank,
+            progress=partly,
             partly=partly,
-        )  # fmt: skip
+        )
     if rank.rank == 0:
         print(_report(folder, job, made, rank.world))
 
 
 def _check_model(model: str | None, given: str = "") -> None:
-    """Raise ValueError for a model without networks; `given` is what says the model, if not --model."""
+    """Raise ValueError for a model without networks; `given` is what says the model, if not
+    --model.
+    """
     if model not in (None, *TRAINED):
         what = given or f"--model {model}"
         raise ValueError(f"{what}: a network is trained for one of: {', '.join(TRAINED)}")
@@ -217,7 +266,9 @@ def _check_model(model: str | None, given: str = "") -> None:
 def _network_and_process(
     checkpoint: Path | None, config: str | None, model: str, param: str, precision: str
 ) -> tuple[NCSNpp, PSLD | VP]:
-    """The network, and the process: its defaults, then the checkpoint's record, then what the user says."""
+    """The network, and the process: its defaults, then the checkpoint's record, then what the user
+    says.
+    """
     from gpu_samplers.embedded import KINDS, network_and_process
 
     if config is not None and checkpoint is None:

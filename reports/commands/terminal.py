@@ -1,4 +1,6 @@
-"""Printing for both readers: a table on a terminal, plain tab-separated lines in a pipe, JSON on demand."""
+"""Printing for both readers: a table on a terminal, plain tab-separated lines in a pipe, JSON on
+demand.
+"""
 
 from __future__ import annotations
 
@@ -40,7 +42,9 @@ def a_float(text: str | float) -> float:
 
 
 def an_int(text: str | int) -> int:
-    """What an option that counts takes: digits, and none of what Python alone reads (1_0); or its default."""
+    """What an option that counts takes: digits, and none of what Python alone reads (1_0); or its
+    default.
+    """
     if not isinstance(text, str):
         return text
     if not re.fullmatch(r"[+-]?[0-9]{1,18}", text.strip()):
@@ -104,7 +108,8 @@ def progress(items: Iterable[Item], total: int) -> Iterable[Item]:
 
 @contextmanager
 def heard(first: float = 5, then: float = 20) -> Iterator[Callable[[str], None]]:
-    """Say on standard error that work goes on, if it takes long: after `first` seconds, every `then`.
+    """Say on standard error that work goes on, if it takes long: after `first` seconds, every
+    `then`.
 
     Call what is yielded with what is being done now.
     """
@@ -146,17 +151,55 @@ class _NarrowHelp:
     def write_dl(self, rows: Iterable[tuple[str, str]], **_: Any) -> None:
         for term, meaning in rows:
             for text, indent in ((term, 2), (meaning, 6)):
-                for line in textwrap.wrap(text, self.formatter.width - indent, break_on_hyphens=False):
+                for line in textwrap.wrap(
+                    text, self.formatter.width - indent, break_on_hyphens=False
+                ):
                     self.formatter.write(" " * indent + line + "\n")
 
 
 _ASCII = {
-    "Γ": "Gamma", "ν": "nu", "γ": "gamma", "β": "beta", "τ": "tau", "λ": "lambda", "φ": "phi", "κ": "kappa",
-    "δ": "delta", "η": "eta", "σ": "sigma", "α": "alpha", "ρ": "rho", "Σ": "Sigma", "Φ": "Phi", "ε": "eps",
-    "′": "'", "″": "'" * 2, "‴": "'" * 3, "√": "sqrt ", "∂": "d", "Δ": "Lap", "⊗": "(x)", "ᵀ": "^T", "−": "-",
-    "·": "*", "×": "x", "→": "->", "–": "-", "—": "-", "≥": ">=", "≤": "<=", "≈": "~", "±": "+-", "…": "...",
-    "“": '"', "”": '"', "‘": "'", "’": "'", "∞": "inf", "∇": "grad ",
-}  # fmt: skip
+    "Γ": "Gamma",
+    "ν": "nu",
+    "γ": "gamma",
+    "β": "beta",
+    "τ": "tau",
+    "λ": "lambda",
+    "φ": "phi",
+    "κ": "kappa",
+    "δ": "delta",
+    "η": "eta",
+    "σ": "sigma",
+    "α": "alpha",
+    "ρ": "rho",
+    "Σ": "Sigma",
+    "Φ": "Phi",
+    "ε": "eps",
+    "′": "'",
+    "″": "'" * 2,
+    "‴": "'" * 3,
+    "√": "sqrt ",
+    "∂": "d",
+    "Δ": "Lap",
+    "⊗": "(x)",
+    "ᵀ": "^T",
+    "−": "-",
+    "·": "*",
+    "×": "x",
+    "→": "->",
+    "–": "-",
+    "—": "-",
+    "≥": ">=",
+    "≤": "<=",
+    "≈": "~",
+    "±": "+-",
+    "…": "...",
+    "“": '"',
+    "”": '"',
+    "‘": "'",
+    "’": "'",
+    "∞": "inf",
+    "∇": "grad ",
+}
 _SUPER = "⁰¹²³⁴⁵⁶⁷⁸⁹"
 
 
@@ -169,7 +212,12 @@ def _in_ascii(error: UnicodeError) -> tuple[str, int]:
         if char in _SUPER:
             text += ("" if before in _SUPER and before else "^") + str(_SUPER.index(char))
         else:
-            plain = unicodedata.normalize("NFKD", char).replace("⁄", "/").encode("ascii", "ignore").decode()
+            plain = (
+                unicodedata.normalize("NFKD", char)
+                .replace("⁄", "/")
+                .encode("ascii", "ignore")
+                .decode()
+            )
             text += _ASCII.get(char) or plain or char.encode("ascii", "backslashreplace").decode()
         before = char
     return text, error.end

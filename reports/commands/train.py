@@ -33,19 +33,28 @@ def train(
     config: Annotated[
         str | None,
         typer.Option(
-            help="The network: a named configuration or a .json file; digits and patches have their own."
+            help="The network: a named configuration or a .json file; digits and patches have "
+            "their own."
         ),
     ] = None,
-    steps: Annotated[int, typer.Option(parser=an_int, metavar="<int>", help="Training steps.")] = 7000,
-    batch: Annotated[int, typer.Option(parser=an_int, metavar="<int>", help="Images per step.")] = 128,
+    steps: Annotated[
+        int, typer.Option(parser=an_int, metavar="<int>", help="Training steps.")
+    ] = 7000,
+    batch: Annotated[
+        int, typer.Option(parser=an_int, metavar="<int>", help="Images per step.")
+    ] = 128,
     rate: Annotated[
         float,
-        typer.Option(parser=a_float, metavar="<float>", help="Step size of Adam; falls to 0 as a cosine."),
+        typer.Option(
+            parser=a_float, metavar="<float>", help="Step size of Adam; falls to 0 as a cosine."
+        ),
     ] = 1e-3,
     ema: Annotated[
         float,
         typer.Option(
-            parser=a_float, metavar="<float>", help="Decay of the averaged weights, which are saved."
+            parser=a_float,
+            metavar="<float>",
+            help="Decay of the averaged weights, which are saved.",
         ),
     ] = 0.999,
     seed: Annotated[
@@ -87,21 +96,28 @@ def train(
         from gpu_samplers.training import train as run
     except ModuleNotFoundError as error:
         raise ValueError(
-            f"train needs {error.name}, which is not installed: pip install 'splitting-analysis[torch]'"
+            f"train needs {error.name}, which is not installed: pip install "
+            "'splitting-analysis[torch]'"
         ) from None
     if device not in ("cpu", "cuda") or (device == "cuda" and not torch.cuda.is_available()):
         raise ValueError(f"--device {device}: torch {torch.__version__} finds no such device here")
     process = PSLD(**parse_settings(param, [field.name for field in fields(PSLD)]))
     images = load_images(data)
     network = _config(config, data)
-    settings = Settings(network, process, steps, batch, rate, ema=ema, seed=seed, precision=precision)
+    settings = Settings(
+        network, process, steps, batch, rate, ema=ema, seed=seed, precision=precision
+    )
     partial = partial_of(out)
 
     def kept() -> str:
-        return f"the same command resumes from {partial}" if partial.exists() else "no step was kept"
+        return (
+            f"the same command resumes from {partial}" if partial.exists() else "no step was kept"
+        )
 
     with ends_with_a_sentence(kept, "give a smaller --batch"), _progress() as (look, beat):
-        record = run(settings, images, out, device=device, compile=compile_, progress=look, beat=beat)
+        record = run(
+            settings, images, out, device=device, compile=compile_, progress=look, beat=beat
+        )
     _, taught, held = record["curve"][-1]
     size = out.stat().st_size / 1e6
     losses = f"loss {taught:.4f}, on held-out images {held:.4f}"

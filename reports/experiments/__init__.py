@@ -1,1 +1,3 @@
-"""Closed forms against the engine on scores that are not Gaussian: mixtures, a data set, networks."""
+"""Closed forms against the engine on scores that are not Gaussian: mixtures, a data set,
+networks.
+"""

@@ -1,4 +1,5 @@
-"""Our exact errors on the CIFAR-10 spectrum, computed once and stored: the spectrum is not ours to ship.
+"""Our exact errors on the CIFAR-10 spectrum, computed once and stored: the spectrum is not ours to
+ship.
 
     python -m reports.experiments.cifar10 cifar10_covariance_eigenvalues.npy
 
@@ -32,11 +33,13 @@ PSLD_NFES = (50, 100)
 
 
 def vp_w2(target: Gaussian, name: str, nfe: int, eps: float) -> float:
-    """One cell of table 1 of arXiv 2405.14250 under its conventions: started from the exact law at T,
-    uniform grid of so many points on [0, T - eps], no denoising step."""
+    """One cell of table 1 of arXiv 2405.14250 under its conventions: started from the exact law at
+    T, uniform grid of so many points on [0, T - eps], no denoising step."""
     points = nfe // (2 if name == CORRECTED else POINTS_PER_NFE.get(name, 1))
     scheme, process = find(name.split(",", maxsplit=1)[0], "vp"), VP()
-    law = run(scheme, process, target, grid("uniform", points - 1, process.T, eps), "pT", denoise=False)
+    law = run(
+        scheme, process, target, grid("uniform", points - 1, process.T, eps), "pT", denoise=False
+    )
     return score_card(law, process, target)["w2_x"]
 
 
@@ -48,7 +51,10 @@ def compute(target: Gaussian, watch: Watch = SILENT) -> dict[str, Any]:
         rows = list(table[eps]) + ([CORRECTED] if "Heun" in table[eps] else [])
         budgets = [int(nfe) for nfe in next(iter(table[eps].values()))]
         vp[eps] = {
-            name: {str(nfe): _six(vp_w2(target, name, nfe, float(eps.partition("=")[2]))) for nfe in budgets}
+            name: {
+                str(nfe): _six(vp_w2(target, name, nfe, float(eps.partition("=")[2])))
+                for nfe in budgets
+            }
             for name in watch(rows, f"VP, {eps}")
         }
     psld = {
@@ -62,10 +68,14 @@ def compute(target: Gaussian, watch: Watch = SILENT) -> dict[str, Any]:
 
 
 def psld_w2(target: Gaussian, name: str, nfe: int, grid_name: str) -> float:
-    """Position error of a PSLD scheme at its default parameters, started from the prior, denoised."""
+    """Position error of a PSLD scheme at its default parameters, started from the prior,
+    denoised.
+    """
     scheme, process = at_lambda_one(find(name)), PSLD()
     steps = steps_for(nfe, scheme, denoise=True)
-    law = run(scheme, process, target, grid(grid_name, steps, process.T, 1e-3), "prior", denoise=True)
+    law = run(
+        scheme, process, target, grid(grid_name, steps, process.T, 1e-3), "prior", denoise=True
+    )
     return score_card(law, process, target)["w2_x"]
 
 
@@ -74,7 +84,9 @@ def _six(value: float) -> float:
 
 
 def keep(path: str, watch: Watch = SILENT) -> None:
-    """Compute everything on the spectrum in a file and store it. Raises ValueError for a bad file."""
+    """Compute everything on the spectrum in a file and store it. Raises ValueError for a bad
+    file.
+    """
     target = Gaussian(load_spectrum(path))
     store.save("cifar10", {"_spectrum_sha256": store.digest(Path(path)), **compute(target, watch)})
 

@@ -1,9 +1,11 @@
-"""Is a reduced sampler better than its naive one at the same budget? Differences with their standard errors.
+"""Is a reduced sampler better than its naive one at the same budget? Differences with their
+standard errors.
 
     python -m reports.experiments.comparisons [dataset | network | patches ...]
 
 draws the samples of the cells in question again (`quality`, same seed) and writes
-`reports/data/crossval_comparisons.json`, after every comparison: a run that was stopped goes on where it was.
+`reports/data/crossval_comparisons.json`, after every comparison: a run that was stopped goes on
+where it was.
 """
 
 from __future__ import annotations
@@ -34,16 +36,18 @@ def _nearest(samples: torch.Tensor, images: torch.Tensor) -> torch.Tensor:
 
 
 NOISES: dict[str, Callable[[torch.Tensor, torch.Tensor], torch.Tensor]] = {
-    "dataset": _nearest, "network": still_pixel_squares, "patches": _nearest,
-}  # fmt: skip
+    "dataset": _nearest,
+    "network": still_pixel_squares,
+    "patches": _nearest,
+}
 """The noise of each sample, (n,): as the page on quality judges it."""
 
 
 def difference(a: Array, b: Array, reference: Array) -> tuple[float, float]:
     """Fréchet distance of features a (n, k) minus that of b, and its standard error.
 
-    Samples are left out in GROUPS, the same of both: what the two runs share, their start and noise,
-    does not count as chance. The bias that both distances have from n samples cancels.
+    Samples are left out in GROUPS, the same of both: what the two runs share, their start and
+    noise, does not count as chance. The bias that both distances have from n samples cancels.
     """
 
     def apart(keep: Any) -> float:
@@ -54,7 +58,9 @@ def difference(a: Array, b: Array, reference: Array) -> tuple[float, float]:
     return apart(slice(None)), float(np.sqrt((GROUPS - 1) * partial.var()))
 
 
-def comparison(where: Target, pair: tuple[str, str], grid: str, nfe: int, number: int) -> dict[str, Any]:
+def comparison(
+    where: Target, pair: tuple[str, str], grid: str, nfe: int, number: int
+) -> dict[str, Any]:
     """Naive minus reduced, lambda_s = 1: Fréchet distance and noise, each with its standard error.
 
     None for both where one of the two samplers diverges.
@@ -79,9 +85,16 @@ def comparison(where: Target, pair: tuple[str, str], grid: str, nfe: int, number
 
 
 def keep(name: str, watch: Watch = SILENT) -> None:
-    """Compute the comparisons on a target that are not stored yet, each stored as soon as it is made."""
+    """Compute the comparisons on a target that are not stored yet, each stored as soon as it is
+    made.
+    """
     where, number = quality.target(name), quality.SAMPLES[name]
-    told = {"samples": number, "seed": quality.SEED, "weights_sha256": where.weights, "groups": GROUPS}
+    told = {
+        "samples": number,
+        "seed": quality.SEED,
+        "weights_sha256": where.weights,
+        "groups": GROUPS,
+    }
     targets = (store.stored("comparisons") or {}).get("targets", {})
     there = targets.get(name, {})
     rows = there["rows"] if told == {key: there.get(key) for key in told} else []

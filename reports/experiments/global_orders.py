@@ -1,12 +1,14 @@
-"""Global errors on scores that are not Gaussian: deterministic, strong and weak, of every PSLD sampler.
+"""Global errors on scores that are not Gaussian: deterministic, strong and weak, of every PSLD
+sampler.
 
     python -m reports.experiments.global_orders [mixture | network | slow-network | weak ...]
 
-computes the named parts (all of them by default) and replaces them in `reports/data/crossval_global.json`.
-Deterministic samplers: the end state at forward time CUT from the same start against SciPy's DOP853 at 1e-13.
-Stochastic ones: strong errors against a fine reference on the same path (reports.experiments.strong_orders);
-weak ones on a one-dimensional mixture, by quadrature (reports.experiments.weak): on a network they need Monte
-Carlo far below the error, and are not measured.
+computes the named parts (all of them by default) and replaces them in
+`reports/data/crossval_global.json`. Deterministic samplers: the end state at forward time CUT from
+the same start against SciPy's DOP853 at 1e-13. Stochastic ones: strong errors against a fine
+reference on the same path (reports.experiments.strong_orders); weak ones on a one-dimensional
+mixture, by quadrature (reports.experiments.weak): on a network they need Monte Carlo far below the
+error, and are not measured.
 """
 
 from __future__ import annotations
@@ -39,10 +41,13 @@ STEPS_RK = {
     "slow-network": (32, 48, 64, 96, 128, 192),
     "patches": (768, 1024, 1536, 2048),
 }
-"""Numbers of steps by target. A network changes within 1/1000 of its forward time (the Fourier features of
-log tau): orders show with smaller steps. Runge-Kutta words reach round-off with fewer steps than others."""
+"""Numbers of steps by target. A network changes within 1/1000 of its forward time (the Fourier
+features of log tau): orders show with smaller steps. Runge-Kutta words reach round-off with fewer
+steps than others."""
 PATHS = {"mixture": 64, "network": 8, "patches": 4}
-"""Samples, each with its Brownian path, of the strong errors; other targets have deterministic ones only."""
+"""Samples, each with its Brownian path, of the strong errors; other targets have deterministic ones
+only.
+"""
 SLOWER = 16
 """By what the frequencies of the slow network's Fourier features of log tau are divided."""
 FLOOR_TOLERANCE = 3e-13
@@ -51,13 +56,16 @@ FLOOR_TOLERANCE = 3e-13
 def targets() -> dict[str, Target]:
     """Those of `runs` with steps here and, where its weights are there, the network in slow time.
 
-    slow-network: the trained one with its Fourier features of log tau SLOWER times slower. No longer a score,
-    but all its layers, and smooth enough in time for order 5 to show above round-off.
+    slow-network: the trained one with its Fourier features of log tau SLOWER times slower. No
+    longer a score, but all its layers, and smooth enough in time for order 5 to show above
+    round-off.
     """
     found = {name: target for name, target in runs.targets().items() if name in STEPS}
     if "network" in found:
         network = found["network"]
-        found["slow-network"] = network_target("slow-network", _slowed, network.data, network.weights)
+        found["slow-network"] = network_target(
+            "slow-network", _slowed, network.data, network.weights
+        )
     return found
 
 
@@ -69,12 +77,20 @@ def _slowed(dtype: torch.dtype) -> tuple[NCSNpp, PSLD]:
 
 
 def end_errors(
-    target: Target, scheme: Scheme, z: Tensor, exact: Tensor, steps: tuple[int, ...], cut: float = runs.CUT
+    target: Target,
+    scheme: Scheme,
+    z: Tensor,
+    exact: Tensor,
+    steps: tuple[int, ...],
+    cut: float = runs.CUT,
 ) -> list[Tensor]:
-    """Engine minus reference at the end, (n, batch, *shape) for each number of steps, network in float64."""
+    """Engine minus reference at the end, (n, batch, *shape) for each number of steps, network in
+    float64.
+    """
     score = target.machine(torch.float64)
     return [
-        runs.end_state(scheme, target.process, score, runs.times_of(target.process, n, cut), z) - exact
+        runs.end_state(scheme, target.process, score, runs.times_of(target.process, n, cut), z)
+        - exact
         for n in steps
     ]
 
@@ -84,16 +100,26 @@ def floor_of(target: Target, z: Tensor, exact: Tensor, cut: float = runs.CUT) ->
     return float((runs.reference(target, z, cut, FLOOR_TOLERANCE) - exact).norm())
 
 
-def order_row(scheme: Scheme, steps: tuple[int, ...], errors: list[Tensor], floor: float) -> dict[str, Any]:
-    """Norms, signed projections on the direction of the finest error, and the order that they show."""
+def order_row(
+    scheme: Scheme, steps: tuple[int, ...], errors: list[Tensor], floor: float
+) -> dict[str, Any]:
+    """Norms, signed projections on the direction of the finest error, and the order that they
+    show.
+    """
     direction = errors[-1] / errors[-1].norm()
     signed = [float((e * direction).sum()) for e in errors]
     found = observed_order(list(steps), signed, floor)
     return {
-        "scheme": scheme.name, "claim": scheme.order, "steps": list(steps),
-        "norms": [float(e.norm()) / e.numel() ** 0.5 for e in errors], "signed": signed,
-        "order": found.order, "low": found.low, "high": found.high, "summary": found.summary,
-    }  # fmt: skip
+        "scheme": scheme.name,
+        "claim": scheme.order,
+        "steps": list(steps),
+        "norms": [float(e.norm()) / e.numel() ** 0.5 for e in errors],
+        "signed": signed,
+        "order": found.order,
+        "low": found.low,
+        "high": found.high,
+        "summary": found.summary,
+    }
 
 
 def compute_target(target: Target, watch: Watch = SILENT) -> dict[str, Any]:
@@ -119,8 +145,14 @@ def keep(name: str, watch: Watch = SILENT) -> None:
         stochastic = strong_orders.compute(targets()[name], samples=PATHS[name], watch=watch)
         kept["strong"] |= {name: store.rounded(stochastic)}
     settings = {"seed": runs.SEED, "samples": runs.SAMPLES, "cut": runs.CUT, "slower": SLOWER}
-    store.save("global", {"settings": settings, **{kind: kept[kind] for kind in ("ode", "strong", "weak")}})
+    store.save(
+        "global", {"settings": settings, **{kind: kept[kind] for kind in ("ode", "strong", "weak")}}
+    )
 
 
 if __name__ == "__main__":
-    main(store.KEPT["global"].command, __doc__, {name: partial(keep, name) for name in [*targets(), "weak"]})
+    main(
+        store.KEPT["global"].command,
+        __doc__,
+        {name: partial(keep, name) for name in [*targets(), "weak"]},
+    )

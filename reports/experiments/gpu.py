@@ -1,11 +1,12 @@
-"""What a GPU alone can tell: sampling time over network time, faster forwards, parity, repeatability.
+"""What a GPU alone can tell: sampling time over network time, faster forwards, parity,
+repeatability.
 
     python -m reports.experiments.gpu [parity | runs | forward | overhead | training ...]
 
 measures the named parts (all by default) on the card that torch finds, in at most `--minutes`, and
 stores every number in `data/gpu.json` as it comes: a run that is cut off keeps what it has, and the
-next one goes on. What there was no time for is left out. `--toy` goes through all of it on a CPU, with
-a small network: its numbers say nothing, and go to another file.
+next one goes on. What there was no time for is left out. `--toy` goes through all of it on a CPU,
+with a small network: its numbers say nothing, and go to another file.
 """
 
 from __future__ import annotations
@@ -54,7 +55,9 @@ def _cudnn() -> int | None:
 
 
 def keep(name: str, card: Card, out: Path | None, watch: Watch) -> None:
-    """Measure what is not stored of a part, row by row; rows of another card or torch are dropped."""
+    """Measure what is not stored of a part, row by row; rows of another card or torch are
+    dropped.
+    """
     here, path = machine(), out or store.path_of("gpu")
     wanted = {part: [row.name for row in rows(card)] for part, rows in PARTS.items()}
     for row in watch(tuple(PARTS[name](card)), "row"):
@@ -72,29 +75,41 @@ def keep(name: str, card: Card, out: Path | None, watch: Watch) -> None:
 
 
 def _short(values: dict[str, Any]) -> str:
-    return ", ".join(f"{key} {value:.4g}" if isinstance(value, float) else f"{key} {value}"
-                     for key, value in values.items())  # fmt: skip
+    return ", ".join(
+        f"{key} {value:.4g}" if isinstance(value, float) else f"{key} {value}"
+        for key, value in values.items()
+    )
 
 
 def arguments(words: Iterable[str] | None = None) -> Namespace:
     """The command line, read."""
     command = store.KEPT["gpu"].command
     parser = ArgumentParser(prog=command, description=(__doc__ or "").partition("\n")[0])
-    parser.add_argument("parts", nargs="*", help=f"what to measure, by default all: {', '.join(PARTS)}")
+    parser.add_argument(
+        "parts", nargs="*", help=f"what to measure, by default all: {', '.join(PARTS)}"
+    )
     parser.add_argument("--minutes", type=float, default=8.0, help="when to stop (default: 8)")
-    parser.add_argument("--toy", action="store_true", help="a CPU at toy size: to try it; needs --out")
+    parser.add_argument(
+        "--toy", action="store_true", help="a CPU at toy size: to try it; needs --out"
+    )
     parser.add_argument("--out", type=Path, help="file to write, in place of the stored one")
-    parser.add_argument("--reference", type=Path, help="a folder with the outputs of the released network")
+    parser.add_argument(
+        "--reference", type=Path, help="a folder with the outputs of the released network"
+    )
     return parser.parse_args(None if words is None else list(words))
 
 
 def asked(given: Namespace) -> dict[str, Part]:
-    """The parts asked for. Raises ValueError where they cannot be measured here, or not stored there."""
+    """The parts asked for. Raises ValueError where they cannot be measured here, or not stored
+    there.
+    """
     until = monotonic() + 60 * given.minutes
     card = Card(given.toy, until, given.reference, (given.out or store.path_of("gpu")).parent)
     parts = chosen(given.parts, {name: partial(keep, name, card, given.out) for name in PARTS})
     if given.toy and given.out is None:
-        raise ValueError("--toy: its numbers are no measurements and are not stored; give --out FILE")
+        raise ValueError(
+            "--toy: its numbers are no measurements and are not stored; give --out FILE"
+        )
     if not given.toy and not torch.cuda.is_available():
         remedy = "give --toy --out FILE to try the script"
         raise ValueError(f"torch {torch.__version__} finds no GPU here; {remedy}")

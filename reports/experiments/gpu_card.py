@@ -1,4 +1,6 @@
-"""Where the measurements of `reports.experiments.gpu` run, how large they are, and how time is taken."""
+"""Where the measurements of `reports.experiments.gpu` run, how large they are, and how time is
+taken.
+"""
 
 from __future__ import annotations
 
@@ -24,8 +26,8 @@ class Row(NamedTuple):
 class Card:
     """A GPU, or a CPU at toy size; `until` is the monotonic time at which measurements end.
 
-    `reference` is a folder with the released network's outputs, None where there is none; `folder` takes
-    what is made beside the numbers.
+    `reference` is a folder with the released network's outputs, None where there is none; `folder`
+    takes what is made beside the numbers.
     """
 
     toy: bool
@@ -73,7 +75,9 @@ class Card:
         return perf_counter() - start
 
     def each(self, action: Callable[[], object], least: float = 0.3, rounds: int = 5) -> float:
-        """Median seconds of one of many calls in a row, once warm: the host may run ahead, as in a run."""
+        """Median seconds of one of many calls in a row, once warm: the host may run ahead, as in a
+        run.
+        """
         action()
         once = self.wall(action)
         calls = 1 if self.toy else max(2, round(least / once))

@@ -1,4 +1,6 @@
-"""The same numbers on a GPU: network, engine and noise beside a CPU's, rounding beside the stored one."""
+"""The same numbers on a GPU: network, engine and noise beside a CPU's, rounding beside the stored
+one.
+"""
 
 from __future__ import annotations
 
@@ -45,7 +47,9 @@ def noise(card: Card) -> dict[str, Any]:
     """Draws for the device beside the same for a CPU, in both precisions."""
     same = True
     for dtype in (torch.float32, torch.float64):
-        here, there = (Noise(3, range(40), (3, 32, 32), dtype, device) for device in ("cpu", card.device))
+        here, there = (
+            Noise(3, range(40), (3, 32, 32), dtype, device) for device in ("cpu", card.device)
+        )
         here.expect(9)
         there.expect(9)
         same &= all(torch.equal(here(parts), there(parts).cpu()) for parts in (2, 1, 6))
@@ -53,7 +57,9 @@ def noise(card: Card) -> dict[str, Any]:
 
 
 def fill_by_rule(network: Module) -> Module:
-    """The weights with which the released network's outputs were stored: drawn by name, for each entry."""
+    """The weights with which the released network's outputs were stored: drawn by name, for each
+    entry.
+    """
     filled = {}
     for key, old in network.state_dict().items():
         shape = tuple(old.shape)
@@ -93,14 +99,19 @@ def run(card: Card, name: str) -> dict[str, Any]:
     return {"error": float((ends[1] - ends[0]).abs().max() / ends[0].abs().max()), "limit": SAME}
 
 
-def _end(name: str, score: NetworkScore, process: PSLD, steps: int, device: torch.device) -> torch.Tensor:
-    z = engine.prior(process, Noise(runs.SEED, range(runs.SAMPLES), (1, 8, 8), torch.float64, device))
+def _end(
+    name: str, score: NetworkScore, process: PSLD, steps: int, device: torch.device
+) -> torch.Tensor:
+    z = engine.prior(
+        process, Noise(runs.SEED, range(runs.SAMPLES), (1, 8, 8), torch.float64, device)
+    )
     draws = Noise(runs.SEED + 1, range(runs.SAMPLES), (1, 8, 8), torch.float64, device)
     return runs.end_state(find(name), process, score, runs.times_of(process, steps), z, draws)
 
 
 def rounding(card: Card, name: str) -> dict[str, Any]:
-    """Root mean square of what the network's rounding changes at the end, beside the CPU's and truncation.
+    """Root mean square of what the network's rounding changes at the end, beside the CPU's and
+    truncation.
 
     The same run as on the page of rounding; TF32 has no CPU to stand beside.
     """
@@ -110,7 +121,9 @@ def rounding(card: Card, name: str) -> dict[str, Any]:
     if stored is None or card.toy:
         steps = 4 if card.toy else steps
     net, process = embedded.digits_network(torch.float64)
-    best = _end(name, NetworkScore(net.to(card.device), process, torch.float64), process, steps, card.device)
+    best = _end(
+        name, NetworkScore(net.to(card.device), process, torch.float64), process, steps, card.device
+    )
     found: dict[str, Any] = {"steps": steps}
     for key, dtype in (
         ("float32", torch.float32),

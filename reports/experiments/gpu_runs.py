@@ -1,4 +1,6 @@
-"""Runs on a GPU that are batched otherwise, shared by processes, or killed and resumed: the same samples."""
+"""Runs on a GPU that are batched otherwise, shared by processes, or killed and resumed: the same
+samples.
+"""
 
 from __future__ import annotations
 
@@ -25,7 +27,9 @@ from splitting_analysis.catalogue import find
 
 SAMPLES, SHARD, BATCH = 96, 24, 24
 ROUNDING = {"float64": 1e-9, "float32": 1e-3}
-"""How far a sample may move with the batch: by the rounding of the network, as its kernels differ."""
+"""How far a sample may move with the batch: by the rounding of the network, as its kernels
+differ.
+"""
 PATIENCE = 120
 
 
@@ -76,8 +80,11 @@ def resumed(card: Card) -> dict[str, Any]:
         kept = len(list(other.glob("*.npz")))
         _waited(_child(other, card))
         return {
-            "error": largest(alone, other), "limit": 0.0, "shards_kept": kept, "shards": SAMPLES // SHARD,
-        }  # fmt: skip
+            "error": largest(alone, other),
+            "limit": 0.0,
+            "shards_kept": kept,
+            "shards": SAMPLES // SHARD,
+        }
 
 
 def make(folder: Path, card: Card, precision: str, batch: int) -> None:
@@ -94,7 +101,9 @@ def images(folder: Path) -> np.ndarray[Any, np.dtype[np.float32]]:
     index = np.concatenate([part["index"] for part in parts])
     if sorted(index) != list(range(SAMPLES)):
         raise ValueError(f"{folder}: holds {len(index)} samples of {SAMPLES}")
-    return np.asarray(np.concatenate([part["images"] for part in parts])[np.argsort(index)], dtype=np.float32)
+    return np.asarray(
+        np.concatenate([part["images"] for part in parts])[np.argsort(index)], dtype=np.float32
+    )
 
 
 def largest(first: Path, second: Path) -> float:
@@ -109,7 +118,9 @@ _CODE = (
 )
 
 
-def _child(folder: Path, card: Card, rank: int | None = None, port: int = 0) -> subprocess.Popen[bytes]:
+def _child(
+    folder: Path, card: Card, rank: int | None = None, port: int = 0
+) -> subprocess.Popen[bytes]:
     environment = dict(os.environ)
     if rank is not None:
         environment |= {"RANK": str(rank), "WORLD_SIZE": "2", "MASTER_ADDR": "localhost"}

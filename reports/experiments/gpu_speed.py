@@ -1,4 +1,6 @@
-"""Speed on a GPU: the network's forward in several forms, and what a run takes beyond its forwards."""
+"""Speed on a GPU: the network's forward in several forms, and what a run takes beyond its
+forwards.
+"""
 
 from __future__ import annotations
 
@@ -51,17 +53,28 @@ class Form:
         torch.manual_seed(0)
         network = ncsnpp(card.config).requires_grad_(False).to(card.device)
         return NetworkScore(
-            network, PSLD(), PRECISIONS[self.precision], compile=self.compile and not card.toy,
-            channels_last=self.channels_last, tf32=self.precision == "tf32",
+            network,
+            PSLD(),
+            PRECISIONS[self.precision],
+            compile=self.compile and not card.toy,
+            channels_last=self.channels_last,
+            tf32=self.precision == "tf32",
             graphs=self.graphs and not card.toy,
-        )  # fmt: skip
+        )
 
 
 PLAIN, FASTEST = Form(), Form("bf16", channels_last=True, compile=True, graphs=True)
 FORMS = (
-    PLAIN, Form("float32", True), Form("tf32"), Form("tf32", True), Form("bf16"), Form("bf16", True),
-    Form("bf16", graphs=True), Form("bf16", True, graphs=True), Form("tf32", True, graphs=True),
-)  # fmt: skip
+    PLAIN,
+    Form("float32", True),
+    Form("tf32"),
+    Form("tf32", True),
+    Form("bf16"),
+    Form("bf16", True),
+    Form("bf16", graphs=True),
+    Form("bf16", True, graphs=True),
+    Form("tf32", True, graphs=True),
+)
 COMPILED = (FASTEST, Form("tf32", True, compile=True, graphs=True), Form("float32", compile=True))
 RUN_FORMS = (PLAIN, Form("bf16"), Form("bf16", graphs=True))
 
@@ -75,7 +88,9 @@ def forward_rows(card: Card) -> Iterator[Row]:
 
 
 def forward(card: Card, form: Form, batch: int) -> dict[str, Any]:
-    """One forward of `batch` states, weights and all; in the fastest form also whole runs of ROBA."""
+    """One forward of `batch` states, weights and all; in the fastest form also whole runs of
+    ROBA.
+    """
     score, z = _score(card, form), card.states(batch)
     with torch.no_grad():
         seconds = card.each(lambda: score.output(z, 0.3))
@@ -110,7 +125,9 @@ def overhead_rows(card: Card) -> Iterator[Row]:
 
 
 def overhead(card: Card, sampler: str, form: Form, batch: int) -> dict[str, Any]:
-    """Runs and as many forwards in turn, as a card's clock drifts: medians and the ratio of each pair."""
+    """Runs and as many forwards in turn, as a card's clock drifts: medians and the ratio of each
+    pair.
+    """
     score, z = _score(card, form), card.states(batch)
 
     @torch.no_grad()
@@ -125,7 +142,9 @@ def overhead(card: Card, sampler: str, form: Form, batch: int) -> dict[str, Any]
     for _ in range(1 if card.toy else REPEATS):
         spent, evaluations = whole(card, score, sampler, batch, nfe)
         pairs.append((spent, forwards(evaluations)))
-    seconds, ratio = (median(each) for each in zip(*((run, run / all_) for run, all_ in pairs), strict=True))
+    seconds, ratio = (
+        median(each) for each in zip(*((run, run / all_) for run, all_ in pairs), strict=True)
+    )
     told = {"sampler": sampler, "form": str(form), "batch": batch, "nfe": evaluations}
     return told | {"seconds": seconds, "ratio": ratio}
 

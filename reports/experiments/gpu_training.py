@@ -1,4 +1,6 @@
-"""Training on a GPU: the network of the patches in at most five minutes, and whether its samples pass."""
+"""Training on a GPU: the network of the patches in at most five minutes, and whether its samples
+pass.
+"""
 
 from __future__ import annotations
 
@@ -37,7 +39,9 @@ class _TimedEnough(Exception):
 
 
 def rows(card: Card) -> Iterator[Row]:
-    """One row; the weights go beside the numbers, and to their place in the package if samples pass."""
+    """One row; the weights go beside the numbers, and to their place in the package if samples
+    pass.
+    """
     weights = card.folder / "patches.safetensors"
     yield Row("patches network, trained", 420, partial(trained, card, weights))
 
@@ -57,11 +61,16 @@ def trained(card: Card, weights: Path) -> dict[str, Any]:
     if found["passes"] and not card.toy:
         shutil.copyfile(weights, bundled_path("patches"))
     return {
-        "passes": found["passes"], "times_the_floor": found["times_the_floor"],
-        "largest_power_off": found["largest_power_off"], "number": found["number"],
-        "steps": steps, "batch": settings.batch, "steps_per_second": rate, "seconds": record["seconds"],
+        "passes": found["passes"],
+        "times_the_floor": found["times_the_floor"],
+        "largest_power_off": found["largest_power_off"],
+        "number": found["number"],
+        "steps": steps,
+        "batch": settings.batch,
+        "steps_per_second": rate,
+        "seconds": record["seconds"],
         "held_out_loss": record["curve"][-1][2],
-    }  # fmt: skip
+    }
 
 
 def steps_a_second(card: Card, settings: Settings, images: Images) -> float:
@@ -78,7 +87,9 @@ def steps_a_second(card: Card, settings: Settings, images: Images) -> float:
     with TemporaryDirectory() as place:
         try:
             out = Path(place, "given_up.safetensors")
-            train(settings, images, out, device=card.device, compile=True, save_every=1e9, beat=beat)
+            train(
+                settings, images, out, device=card.device, compile=True, save_every=1e9, beat=beat
+            )
         except _TimedEnough:
             pass
     return TIMED / (begun[1] - begun[0])
@@ -90,7 +101,15 @@ def samples(card: Card, weights: Path) -> torch.Tensor:
     score, scheme = NetworkScore(load_checkpoint(weights).to(card.device), PSLD()), find(SAMPLER)
     times = grid("quadratic", steps_for(nfe, scheme), PSLD().T, 1e-3)
     made = engine.sample(
-        scheme, PSLD(), score, times, (3, 32, 32), range(number), SEED, batch=BATCH, device=card.device
+        scheme,
+        PSLD(),
+        score,
+        times,
+        (3, 32, 32),
+        range(number),
+        SEED,
+        batch=BATCH,
+        device=card.device,
     )
     return torch.cat([each.z[0].float().cpu() for each in made])
 

@@ -2,8 +2,8 @@
 
     python -m reports.experiments.local [target ...]
 
-computes the targets (all of them by default) and replaces them in `data/crossval_local.json`, one at
-a time: an interrupted run keeps what it has.
+computes the targets (all of them by default) and replaces them in `data/crossval_local.json`, one
+at a time: an interrupted run keeps what it has.
 """
 
 from __future__ import annotations
@@ -45,8 +45,8 @@ SEED, NEAR = 2024, 1 / 256
 class Case:
     """A target and where its one-step errors are measured.
 
-    `taus` are the forward times of the ODE states, `sde_tau` and `sde_step` time and largest step of the
-    SDE one (small against the time in which the score changes).
+    `taus` are the forward times of the ODE states, `sde_tau` and `sde_step` time and largest step
+    of the SDE one (small against the time in which the score changes).
     """
 
     what: str
@@ -57,14 +57,16 @@ class Case:
     share: float = 1 / 4
     levels: int = 13
     repeats: int = 1
-    """For a leading power above 3: the largest step as a share of the forward time, how many step sizes, and
-    over how many close times they are averaged."""
+    """For a leading power above 3: the largest step as a share of the forward time, how many step
+    sizes, and over how many close times they are averaged."""
     directions: int = 0
     """Of the noise of stochastic samplers, drawn at random: closed forms sum over them; 0: all."""
 
     @property
     def scores(self) -> tuple[Diffusion, engine.Score, Score]:
-        """The process, and its score in float64 as the engine takes it and as it is differentiated."""
+        """The process, and its score in float64 as the engine takes it and as it is
+        differentiated.
+        """
         return self.target.process, self.target.machine(torch.float64), self.target.smooth
 
 
@@ -82,7 +84,8 @@ def vp_mixture() -> Case:
 
 def _mixture(process: Diffusion) -> Target:
     means = torch.tensor([[0.9, -0.4], [-0.7, 0.8], [-0.3, -1.1]], dtype=torch.float64)
-    # One variance for all: then no log-determinant matters, whose second forward derivative torch gets wrong.
+    # One variance for all: then no log-determinant matters, whose second forward derivative torch
+    # gets wrong.
     return exact_target("mixture", process, means, 0.2, torch.tensor([0.5, 0.2, 0.3]))
 
 
@@ -111,13 +114,16 @@ def trained_network() -> Case:
 
 
 def patches_network() -> Case:
-    """The NCSN++ of the patches, in six channels of 32 x 32 pixels: too many for noise in every direction."""
+    """The NCSN++ of the patches, in six channels of 32 x 32 pixels: too many for noise in every
+    direction.
+    """
     what = "NCSN++ trained on patches of photographs, 3 × 32 × 32, noise in 8 random directions"
     return replace(_network(what, patches_target()), directions=8)
 
 
 def _network(what: str, target: Target) -> Case:
-    # Fourier features of log t with frequencies of some 16: the network changes within 1/100 of a time.
+    # Fourier features of log t with frequencies of some 16: the network changes within 1/100 of a
+    # time.
     return Case(what, target, (0.9, 0.3), 0.5, 1e-5, 1 / 250, 9, 32)
 
 
@@ -137,19 +143,25 @@ OF_NETWORK = {"digits network": "digits", "patches network": "patches"}
 
 @torch.no_grad()
 def filled(network: NCSNpp, seed: int) -> NCSNpp:
-    """The network with every parameter random: the released initialisation makes its output almost 0."""
+    """The network with every parameter random: the released initialisation makes its output almost
+    0.
+    """
     generator = torch.Generator().manual_seed(seed)
     for name, value in network.state_dict().items():
         normal = torch.randn(value.shape, generator=generator)
         if value.ndim >= 2:
             value.copy_(normal * 0.5 / math.sqrt(value[0].numel()))
         else:  # the frequencies of the time embedding, scales, shifts
-            value.copy_(16 * normal if name.endswith(".W") else name.endswith(".weight") + 0.1 * normal)
+            value.copy_(
+                16 * normal if name.endswith(".W") else name.endswith(".weight") + 0.1 * normal
+            )
     return network
 
 
 def noised(target: Target, tau: float, seed: int) -> Tensor:
-    """A datum at forward time tau, (n, 1, *shape): the mean plus noise of the perturbation kernel."""
+    """A datum at forward time tau, (n, 1, *shape): the mean plus noise of the perturbation
+    kernel.
+    """
     generator = torch.Generator().manual_seed(seed)
     x0 = target.data[torch.randint(len(target.data), (1,), generator=generator)]
     time = torch.tensor(tau, dtype=torch.float64)
@@ -170,16 +182,22 @@ def ode_row(case: Case, scheme: Scheme, tau: float) -> dict[str, Any]:
     """One deterministic scheme at one state, as a row of the page."""
     high = (local_error(scheme).leading or 0) > 3
     h, levels = (tau * case.share, case.levels) if high else (min(0.02, tau / 4), 14)
-    # The round-off of a state is proportional to it: what is of order h^6 is measured close to the origin.
+    # The round-off of a state is proportional to it: what is of order h^6 is measured close to the
+    # origin.
     z = noised(case.target, tau, SEED) * (NEAR if high else 1)
     found = ode.compare(scheme, *case.scores, z, tau, h, levels, case.repeats)
     return {
-        "scheme": scheme.name, "tau": tau, "power": found.power,
-        "predicted": rounded(found.predicted), "measured": rounded(found.measured),
-        "ratio_minus_1": rounded(found.ratio - 1, 3), "difference": rounded(found.difference, 3),
+        "scheme": scheme.name,
+        "tau": tau,
+        "power": found.power,
+        "predicted": rounded(found.predicted),
+        "measured": rounded(found.measured),
+        "ratio_minus_1": rounded(found.ratio - 1, 3),
+        "difference": rounded(found.difference, 3),
         "uncertainty": rounded(found.uncertainty, 3),
-        "steps": [rounded(h) for h in found.steps], "by_step": [rounded(r, 8) for r in found.by_step],
-    }  # fmt: skip
+        "steps": [rounded(h) for h in found.steps],
+        "by_step": [rounded(r, 8) for r in found.by_step],
+    }
 
 
 def sde_rows(case: Case, schemes: tuple[Scheme, ...]) -> list[dict[str, Any]]:
@@ -189,13 +207,17 @@ def sde_rows(case: Case, schemes: tuple[Scheme, ...]) -> list[dict[str, Any]]:
     found = sde.compare(schemes, *case.scores, z, case.sde_tau, case.sde_step, units=units)
     return [
         {
-            "scheme": name, "kind": kind, "predicted": rounded(c.predicted), "measured": rounded(c.measured),
+            "scheme": name,
+            "kind": kind,
+            "predicted": rounded(c.predicted),
+            "measured": rounded(c.measured),
             "ratio_minus_1": rounded(c.ratio - 1, 3) if c.predicted else None,
             "standard_error": rounded(c.standard_error, 3),
             "difference": rounded(c.difference, 3),
         }
-        for name, kinds in found.items() for kind, c in kinds.items()
-    ]  # fmt: skip
+        for name, kinds in found.items()
+        for kind, c in kinds.items()
+    ]
 
 
 def compute(case: Case, watch: Watch = SILENT) -> dict[str, Any]:
@@ -208,7 +230,11 @@ def compute(case: Case, watch: Watch = SILENT) -> dict[str, Any]:
         "weights_sha256": case.target.weights,
         "sde_tau": case.sde_tau,
         "ode": [ode_row(case, scheme, tau) for scheme, tau in watch(states, "ODE")],
-        "sde": [row for schemes in watch([entries(model, "sde")], "SDE") for row in sde_rows(case, schemes)],
+        "sde": [
+            row
+            for schemes in watch([entries(model, "sde")], "SDE")
+            for row in sde_rows(case, schemes)
+        ],
     }
 
 

@@ -1,4 +1,6 @@
-"""One step of a deterministic sampler on a score: engine minus exact flow, against the closed form."""
+"""One step of a deterministic sampler on a score: engine minus exact flow, against the closed
+form.
+"""
 
 from __future__ import annotations
 
@@ -12,7 +14,15 @@ from scipy.integrate import solve_ivp
 
 from gpu_samplers import engine
 from gpu_samplers.processes import Array
-from reports.experiments.scores import Diffusion, Score, Tensor, as_engine_sees, coefficient, drift, dyadic
+from reports.experiments.scores import (
+    Diffusion,
+    Score,
+    Tensor,
+    as_engine_sees,
+    coefficient,
+    drift,
+    dyadic,
+)
 from splitting_analysis.models import Model
 from splitting_analysis.schemes import Scheme
 from splitting_analysis.weak import local_error
@@ -20,12 +30,16 @@ from splitting_analysis.weak import local_error
 LEVELS = 10
 """Step sizes h, h/2, ..., of an extrapolation to h = 0."""
 COPIES, APART = 16, 1e-8
-"""Nearby states, so far apart, over which an error of a high power is averaged: round-off is close."""
+"""Nearby states, so far apart, over which an error of a high power is averaged: round-off is
+close.
+"""
 
 
 @dataclass(frozen=True)
 class Limit:
-    """A limit h -> 0: its value and an estimate of its error, and the values that led there by step size."""
+    """A limit h -> 0: its value and an estimate of its error, and the values that led there by step
+    size.
+    """
 
     value: Tensor
     uncertainty: float
@@ -35,10 +49,11 @@ class Limit:
 
 @dataclass(frozen=True)
 class Comparison:
-    """Predicted and measured leading error; `by_step` are ratios of norms at the step sizes `steps`.
+    """Predicted and measured leading error; `by_step` are ratios of norms at the step sizes
+    `steps`.
 
-    `difference` is |measured - predicted| over |predicted|, `uncertainty` that of the extrapolation,
-    relative to the measured norm.
+    `difference` is |measured - predicted| over |predicted|, `uncertainty` that of the
+    extrapolation, relative to the measured norm.
     """
 
     power: int
@@ -58,11 +73,12 @@ class Comparison:
 def extrapolated(
     measure: Callable[[float], Tensor], h: float, levels: int = LEVELS, ratio: float = 2.0
 ) -> Limit:
-    """The limit of measure(h) as h -> 0 from h, h/ratio, ...: Neville's table of a power series in h.
+    """The limit of measure(h) as h -> 0 from h, h/ratio, ...: Neville's table of a power series in
+    h.
 
     Among the entries the one is taken that differs least from its two parents and from its coarser
-    neighbour, relative to itself: truncation falls and round-off grows along the table, and neither is
-    known beforehand. (Parents alone can agree by chance: round-off comes in whole units.)
+    neighbour, relative to itself: truncation falls and round-off grows along the table, and neither
+    is known beforehand. (Parents alone can agree by chance: round-off comes in whole units.)
     """
     steps = [h / ratio**k for k in range(levels)]
     raw = [measure(step) for step in steps]
@@ -79,10 +95,16 @@ def extrapolated(
 
 
 def exact_flow(
-    process: Diffusion, model: Model, score: Score, z: Tensor, tau: float, length: float,
+    process: Diffusion,
+    model: Model,
+    score: Score,
+    z: Tensor,
+    tau: float,
+    length: float,
     tolerance: float = 1e-13,
-) -> Tensor:  # fmt: skip
-    """The probability flow from z (n, batch, *shape) at forward time tau over `length`, to round-off.
+) -> Tensor:
+    """The probability flow from z (n, batch, *shape) at forward time tau over `length`, to
+    round-off.
 
     By SciPy's Dormand-Prince method of order 8, which shares nothing with the samplers.
     """
@@ -96,7 +118,13 @@ def exact_flow(
 
     start: Array = z.reshape(-1).numpy()
     solution = solve_ivp(
-        slope, (0.0, length), start, "DOP853", rtol=tolerance, atol=tolerance / 100, first_step=length
+        slope,
+        (0.0, length),
+        start,
+        "DOP853",
+        rtol=tolerance,
+        atol=tolerance / 100,
+        first_step=length,
     )
     if not solution.success:
         raise ValueError(f"no exact flow from tau = {tau} over {length}: {solution.message}")
@@ -104,9 +132,14 @@ def exact_flow(
 
 
 def one_step(
-    scheme: Scheme, process: Diffusion, score: engine.Score, z: Tensor, tau: float, h: float,
+    scheme: Scheme,
+    process: Diffusion,
+    score: engine.Score,
+    z: Tensor,
+    tau: float,
+    h: float,
     noise: Callable[[int], Tensor] = engine.no_noise,
-) -> Tensor:  # fmt: skip
+) -> Tensor:
     """One step of the engine from z (n, batch, *shape) at forward time tau, no denoising step."""
     t = process.T - tau
     ready, output = engine.prepared(scheme, process, score, [t, t + h], denoise=False)
@@ -116,7 +149,8 @@ def one_step(
 def leading_term(
     scheme: Scheme, process: Diffusion, score: Score, z: Tensor, tau: float
 ) -> tuple[int, Tensor]:
-    """The leading power of h in an ODE scheme's local error at z (n, 1, ...), and its coefficient (n, ...).
+    """The leading power of h in an ODE scheme's local error at z (n, 1, ...), and its coefficient
+    (n, ...).
 
     Raises ValueError for a scheme with noise, or without an error as far as it is expanded.
     """
@@ -130,15 +164,23 @@ def leading_term(
 
 
 def compare(
-    scheme: Scheme, process: Diffusion, machine: engine.Score, score: Score, z: Tensor, tau: float,
-    h: float = 1e-2, levels: int = LEVELS, repeats: int = 1,
-) -> Comparison:  # fmt: skip
+    scheme: Scheme,
+    process: Diffusion,
+    machine: engine.Score,
+    score: Score,
+    z: Tensor,
+    tau: float,
+    h: float = 1e-2,
+    levels: int = LEVELS,
+    repeats: int = 1,
+) -> Comparison:
     """The leading local error of an ODE scheme at z (n, 1, *shape) and forward time tau, both ways.
 
-    `machine` is the score that the engine runs on (a NetworkScore in float64, or `score` itself), `score`
-    the differentiable one. `h` is the largest step, below tau; all times are taken as `dyadic`. A power
-    above 3 is measured at COPIES states and `repeats` times close to z and tau, and averaged: a network
-    rounds functions of the time alike for every state. Raises ValueError for a scheme with noise.
+    `machine` is the score that the engine runs on (a NetworkScore in float64, or `score` itself),
+    `score` the differentiable one. `h` is the largest step, below tau; all times are taken as
+    `dyadic`. A power above 3 is measured at COPIES states and `repeats` times close to z and tau,
+    and averaged: a network rounds functions of the time alike for every state. Raises ValueError
+    for a scheme with noise.
     """
     tau = dyadic(tau)
     power, predicted = leading_term(scheme, process, score, z, tau)
@@ -152,7 +194,9 @@ def compare(
 
     def once(step: float, tau: float) -> Tensor:
         end = one_step(scheme, process, machine, states, tau, step)
-        return (exact_flow(process, scheme.model, flow, states, tau, step) - end).mean(1) / step**power
+        return (exact_flow(process, scheme.model, flow, states, tau, step) - end).mean(
+            1
+        ) / step**power
 
     def measure(step: float) -> Tensor:
         return torch.stack([once(dyadic(step), time) for time in times]).mean(0)
@@ -160,7 +204,11 @@ def compare(
     limit = extrapolated(measure, h, levels, sqrt(2) if power > 3 else 2.0)
     norm = float(predicted.norm())
     return Comparison(
-        power, norm, float(limit.value.norm()), float((limit.value - predicted).norm()) / norm,
-        limit.uncertainty / float(limit.value.norm()), limit.steps,
+        power,
+        norm,
+        float(limit.value.norm()),
+        float((limit.value - predicted).norm()) / norm,
+        limit.uncertainty / float(limit.value.norm()),
+        limit.steps,
         tuple(float(value.norm()) / norm for value in limit.raw),
-    )  # fmt: skip
+    )

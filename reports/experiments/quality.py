@@ -1,8 +1,8 @@
 """Quality of samples against evaluations, for every PSLD sampler: computed once, stored as data.
 
-    python -m reports.experiments.quality --target dataset     the exact score of the digits data set
-    python -m reports.experiments.quality --target network     the network trained on the digits
-    python -m reports.experiments.quality --target patches     that trained on patches of photographs
+    python -m reports.experiments.quality --target dataset    the exact score of the digits data set
+    python -m reports.experiments.quality --target network    the network trained on the digits
+    python -m reports.experiments.quality --target patches    that trained on patches of photographs
 
 write `reports/data/quality_dataset.json` and so on, cell by cell: a run that was
 stopped goes on where it was, and `--up-to 50` leaves larger budgets for later. lambda_s is tuned by
@@ -36,7 +36,17 @@ from gpu_samplers.patch_features import patch_features
 from gpu_samplers.processes import PSLD, Array, grid, steps_for
 from gpu_samplers.quality import frechet_distance, residual_noise, still_pixel_noise
 from reports.experiments import store
-from reports.experiments.quality_data import GRIDS, NFES, RULES, Cell, Key, key_of, path_of, save, stored
+from reports.experiments.quality_data import (
+    GRIDS,
+    NFES,
+    RULES,
+    Cell,
+    Key,
+    key_of,
+    path_of,
+    save,
+    stored,
+)
 from reports.experiments.runner import SILENT, Watch, run
 from reports.experiments.scores import Diffusion
 from reports.experiments.targets import Target, digits_target, exact_target, images, patches_target
@@ -54,17 +64,21 @@ FLOOR_DRAWS = 20
 MOST_AT_ONCE = 2**17
 """Pixels and channels of the samples that are made together: all digits of a cell, 42 patches."""
 FEATURES: Mapping[str, Callable[[torch.Tensor], Array]] = {
-    "digits": digit_features, "patches": patch_features,
-}  # fmt: skip
+    "digits": digit_features,
+    "patches": patch_features,
+}
 """The space of the Fréchet distance, by the images that samples should look like."""
 
 
 @cache
 def target(name: str) -> Target:
-    """The target by its name. Raises ValueError for another name, or where the network has no weights."""
+    """The target by its name. Raises ValueError for another name, or where the network has no
+    weights.
+    """
     if name == "dataset":
         target = exact_target(name, PSLD(), images())
-        fast = data_set_score(PSLD(), digits().pixels)  # in its own precision, whichever is asked for
+        # in its own precision, whichever is asked for
+        fast = data_set_score(PSLD(), digits().pixels)
         return replace(target, machine=lambda _: fast, data=digits().pixels)
     if name == "patches":
         return patches_target(name, patches().split()[0])
@@ -85,9 +99,16 @@ def samples_of(
     times = grid(grid_name, steps_for(nfe, scheme), where.process.T, EPS)
     shape = where.shape
     runs = engine.sample(
-        scheme, where.process, where.machine(torch.float32), times, shape, range(number), seed,
-        batch=min(number, MOST_AT_ONCE // where.data[0].numel()), lambda_s=lambda_s,
-    )  # fmt: skip
+        scheme,
+        where.process,
+        where.machine(torch.float32),
+        times,
+        shape,
+        range(number),
+        seed,
+        batch=min(number, MOST_AT_ONCE // where.data[0].numel()),
+        lambda_s=lambda_s,
+    )
     try:
         return torch.cat([batch.z[0] for batch in runs])
     except FloatingPointError:
@@ -102,7 +123,9 @@ def reference(name: str) -> np.ndarray[Any, np.dtype[np.float64]]:
 
 
 def qualities(where: Target, samples: torch.Tensor | None) -> dict[str, float | None]:
-    """Fréchet distance, residual noise, noise at still pixels; None where there is nothing to judge."""
+    """Fréchet distance, residual noise, noise at still pixels; None where there is nothing to
+    judge.
+    """
     measures = ("frechet", "residual", "still")
     if samples is None or not samples.isfinite().all():
         return dict.fromkeys(measures)
@@ -112,7 +135,9 @@ def qualities(where: Target, samples: torch.Tensor | None) -> dict[str, float | 
     return {
         "frechet": store.rounded(frechet_distance(features, reference(where.name))),
         "residual": store.rounded(residual_noise(samples, where.data)),
-        "still": store.rounded(still_pixel_noise(samples, where.data)) if has_still_pixels(where) else None,
+        "still": store.rounded(still_pixel_noise(samples, where.data))
+        if has_still_pixels(where)
+        else None,
     }
 
 
@@ -123,7 +148,9 @@ def has_still_pixels(where: Target) -> bool:
 
 @cache
 def tuned(scheme: Scheme, grid_name: str, nfe: int) -> float:
-    """The lambda_s of the smallest Fréchet distance on the tuning seed and exact score; 1 if all diverge."""
+    """The lambda_s of the smallest Fréchet distance on the tuning seed and exact score; 1 if all
+    diverge.
+    """
     where = target("dataset")
     found = {}
     for value in LAMBDAS:
@@ -135,7 +162,12 @@ def tuned(scheme: Scheme, grid_name: str, nfe: int) -> float:
 
 
 def gaussian(
-    process: Diffusion, scheme: Scheme, grid_name: str, nfe: int, lambda_s: float, images: str = "digits"
+    process: Diffusion,
+    scheme: Scheme,
+    grid_name: str,
+    nfe: int,
+    lambda_s: float,
+    images: str = "digits",
 ) -> dict[str, float]:
     """Exact errors of the same run on the Gaussian with the spectrum of these images."""
     diffusion = diffusions.PSLD(**asdict(process))
@@ -147,17 +179,23 @@ def gaussian(
 
 
 def cell(where: Target, key: Key, number: int, lambda_s: float | None = None) -> Cell:
-    """One cell, judged on `number` samples; lambda_s is tuned if the rule says so and it is not given."""
+    """One cell, judged on `number` samples; lambda_s is tuned if the rule says so and it is not
+    given.
+    """
     name, grid_name, nfe, rule = key
     scheme = find(name)
     if lambda_s is None:
         lambda_s = 1.0 if rule == "one" else tuned(scheme, grid_name, nfe)
     samples = samples_of(where, scheme, grid_name, nfe, lambda_s, SEED, number)
     return {
-        "scheme": name, "grid": grid_name, "nfe": nfe, "rule": rule, "lambda_s": lambda_s,
+        "scheme": name,
+        "grid": grid_name,
+        "nfe": nfe,
+        "rule": rule,
+        "lambda_s": lambda_s,
         **qualities(where, samples),
         **gaussian(where.process, scheme, grid_name, nfe, lambda_s, where.images),
-    }  # fmt: skip
+    }
 
 
 def all_keys(up_to: int = NFES[-1]) -> Iterator[Key]:
@@ -176,7 +214,7 @@ def floors(where: Target, number: int) -> dict[str, float]:
     bootstrap   Fréchet distance of `number` images drawn with replacement, mean over draws
     spread      standard deviation of that distance over the draws: differences below it are chance
     held_out    Fréchet distance between held-out images and those trained on (networks only)
-    residual    mean squared distance per pixel from held-out images to those trained on (networks only)
+    residual    mean squared distance per pixel from held-out images to those trained on (networks)
     """
     rng, features = np.random.default_rng(SEED), reference(where.name)
     draws = [
@@ -206,18 +244,23 @@ def header(where: Target) -> dict[str, Any]:
 
 
 def compute(name: str, up_to: int = NFES[-1], watch: Watch = SILENT) -> None:
-    """Fill the file of a target with all cells of at most `up_to` evaluations, rewriting it after every cell.
+    """Fill the file of a target with all cells of at most `up_to` evaluations, rewriting it after
+    every cell.
 
     Raises ValueError where the file holds cells that were computed with other settings or weights.
     """
     where = target(name)
     told, done = header(where), stored(name)
     if done is not None and (other := [key for key in told if done.get(key) != told[key]]):
-        raise ValueError(f"{path_of(name)}: holds another {', '.join(other)}; delete it to start anew")
+        raise ValueError(
+            f"{path_of(name)}: holds another {', '.join(other)}; delete it to start anew"
+        )
     cells = {key_of(entry): entry for entry in done["cells"]} if done else {}
     wanted = list(all_keys())
     limits = floors(where, SAMPLES[name])
-    known = {key_of(entry): entry["lambda_s"] for entry in (stored("dataset") or {"cells": []})["cells"]}
+    known = {
+        key_of(entry): entry["lambda_s"] for entry in (stored("dataset") or {"cells": []})["cells"]
+    }
     mine = [k for k in all_keys(up_to) if k not in cells]
     for key in watch(mine or wanted[:1], "cell"):  # a whole file gets its header anew
         if key not in cells:
@@ -229,7 +272,9 @@ def command() -> None:
     """The command line."""
     parser = ArgumentParser(prog="python -m reports.experiments.quality", description=__doc__)
     parser.add_argument("--target", choices=sorted(SAMPLES), required=True)
-    parser.add_argument("--up-to", type=int, choices=NFES, default=NFES[-1], help="largest budget computed")
+    parser.add_argument(
+        "--up-to", type=int, choices=NFES, default=NFES[-1], help="largest budget computed"
+    )
     given = parser.parse_args()
     part = partial(compute, given.target, given.up_to)
     run(store.KEPT[f"quality_{given.target}"].command, lambda: {given.target: part})

@@ -1,4 +1,6 @@
-"""The stored cells of `reports.experiments.quality`: where they are, read and written without torch."""
+"""The stored cells of `reports.experiments.quality`: where they are, read and written without
+torch.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,6 @@
-"""Rank correlations with honest p-values for few samplers: all permutations where that is possible."""
+"""Rank correlations with honest p-values for few samplers: all permutations where that is
+possible.
+"""
 
 from __future__ import annotations
 
@@ -15,7 +17,9 @@ RESAMPLES = 20_000
 
 @dataclass(frozen=True)
 class Rank:
-    """Spearman's rho of n pairs and its two-sided p-value; rho is nan where one side is constant or n < 3."""
+    """Spearman's rho of n pairs and its two-sided p-value; rho is nan where one side is constant or
+    n < 3.
+    """
 
     rho: float
     p: float
@@ -26,7 +30,8 @@ def spearman(x: Sequence[float | None], y: Sequence[float | None]) -> Rank:
     """Spearman's rank correlation over the pairs that have both numbers.
 
     p is the share of the orders of y whose |rho| is at least as large: all n! of them up to n = 7,
-    else RESAMPLES random ones and the one observed. Infinite numbers (a sampler that diverged) rank last.
+    else RESAMPLES random ones and the one observed. Infinite numbers (a sampler that diverged) rank
+    last.
     """
     if len(x) != len(y):
         raise ValueError(f"{len(x)} numbers on one side and {len(y)} on the other are no pairs")

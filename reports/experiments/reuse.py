@@ -1,11 +1,15 @@
-"""What score reuse assumes, and what it costs: the score's change under an update, and naive minus reduced.
+"""What score reuse assumes, and what it costs: the score's change under an update, and naive minus
+reduced.
 
     python -m reports.experiments.reuse [mixture | dataset | network ...]
 
-computes the named targets (all by default) into `reports/data/crossval_reuse.json`. A reduced sampler takes
+computes the named targets (all by default) into `reports/data/crossval_reuse.json`. A reduced
+sampler takes
 the score before B for the A after it. Along the reduced run this measures
-|s(z after B, t) - s(z, t)| / |s(z, t)|; and it compares naive minus reduced at the end with what the closed
-form of their one-step difference, h^2 times derivatives of the score, adds up to. Stochastic pairs see the
+|s(z after B, t) - s(z, t)| / |s(z, t)|; and it compares naive minus reduced at the end with what
+the closed
+form of their one-step difference, h^2 times derivatives of the score, adds up to. Stochastic pairs
+see the
 same normals: on one path, too, they differ first at h^2, by that form.
 """
 
@@ -50,8 +54,8 @@ def changes(
 ) -> list[dict[str, float]]:
     """The relative change of the score under B in every step of RSE, in the norm over the batch.
 
-    By component of the score; of images, for centre (half of rows and columns) and border of the position's
-    score too.
+    By component of the score; of images, for centre (half of rows and columns) and border of the
+    position's score too.
     """
     score, process, rse = target.machine(torch.float64), target.process, find("RSE")
     smooth = target.smooth
@@ -90,16 +94,20 @@ def difference_coefficient(
 
 
 def predicted_difference(
-    target: Target, pair: tuple[str, str], steps: int, cut: float = runs.CUT,
+    target: Target,
+    pair: tuple[str, str],
+    steps: int,
+    cut: float = runs.CUT,
     samples: int = PREDICTED_SAMPLES,
-) -> dict[str, float]:  # fmt: skip
+) -> dict[str, float]:
     """Naive minus reduced at the end of a run: measured, and predicted in two ways.
 
-    carried  the reduced run with h^2 times the closed form of the one-step difference added in every step,
-             minus the reduced run: later steps carry the early differences along
+    carried  the reduced run with h^2 times the closed form of the one-step difference added in
+             every step, minus the reduced run: later steps carry the early differences along
     summed   the same closed forms along the reduced run, only added up
 
-    `measured` is a root mean square over entries; `ratio` is the predicted norm over the measured one, `miss`
+    `measured` is a root mean square over entries; `ratio` is the predicted norm over the measured
+    one, `miss`
     |predicted - measured| / |measured|.
     """
     naive, reduced = (at_lambda_one(find(name)) for name in pair)
@@ -109,7 +117,8 @@ def predicted_difference(
     z = runs.starts(target, samples)
     times = runs.times_of(process, steps, cut)
     noise = Noise(runs.SEED + 1, range(samples), target.shape, torch.float64)
-    blocks = [noise(len(z)) for _ in range(steps)]  # what the O of every step draws; an ODE draws none
+    # what the O of every step draws; an ODE draws none
+    blocks = [noise(len(z)) for _ in range(steps)]
     plain, corrected, summed = z, z, torch.zeros_like(z)
     for (t, after), block in zip(pairwise(times), blocks, strict=True):
         tau, h = process.T - t, after - t
@@ -117,7 +126,9 @@ def predicted_difference(
         there = difference_coefficient(difference, reduced, process, target.smooth, corrected, tau)
         summed = summed + h**2 * here
         plain = one_step(reduced, process, score, plain, tau, h, given(block))
-        corrected = one_step(reduced, process, score, corrected, tau, h, given(block)) + h**2 * there
+        corrected = (
+            one_step(reduced, process, score, corrected, tau, h, given(block)) + h**2 * there
+        )
     measured = runs.end_state(naive, process, score, times, z, given(*blocks)) - plain
     size = float(measured.norm())
     found: dict[str, float] = {"steps": steps, "measured": size / measured.numel() ** 0.5}
@@ -134,7 +145,9 @@ def given(*blocks: Tensor) -> Callable[[int], Tensor]:
 
 
 def compute_target(target: Target, watch: Watch = SILENT) -> dict[str, Any]:
-    """Everything stored about one target; on the data set only the changes, as derivatives are dear there."""
+    """Everything stored about one target; on the data set only the changes, as derivatives are dear
+    there.
+    """
     pairs = () if target.name == "dataset" else PAIRS
     return {
         "weights_sha256": target.weights,
@@ -156,4 +169,6 @@ def keep(name: str, watch: Watch = SILENT) -> None:
 
 
 if __name__ == "__main__":
-    main(store.KEPT["reuse"].command, __doc__, {name: partial(keep, name) for name in runs.targets()})
+    main(
+        store.KEPT["reuse"].command, __doc__, {name: partial(keep, name) for name in runs.targets()}
+    )

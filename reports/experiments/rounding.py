@@ -2,10 +2,11 @@
 
     python -m reports.experiments.rounding [mixture | network ...]
 
-computes the named targets (all by default) into `reports/data/crossval_rounding.json`. The state stays in
-float64; only the network runs in less. Rounding is the distance of that run's end from the end of the float64
-run, truncation that of the float64 run from the exact flow; of a stochastic sampler, its strong error as
-`global_orders` has stored it. Where rounding passes truncation, smaller steps buy nothing.
+computes the named targets (all by default) into `reports/data/crossval_rounding.json`. The state
+stays in float64; only the network runs in less. Rounding is the distance of that run's end from the
+end of the float64 run, truncation that of the float64 run from the exact flow; of a stochastic
+sampler, its strong error as `global_orders` has stored it. Where rounding passes truncation,
+smaller steps buy nothing.
 """
 
 from __future__ import annotations
@@ -30,22 +31,34 @@ STEPS = (8, 32, 128, 1024)
 STEPS_SDE = (16, 64, 256)
 """Among those of the stored strong errors."""
 STEPS_RK = {"mixture": (4, 8, 16, 32), "network": (8, 32, 128, 512), "patches": (8, 32, 128, 512)}
-"""Runge-Kutta words reach round-off with fewer steps; on a network, not before they resolve its time."""
+"""Runge-Kutta words reach round-off with fewer steps; on a network, not before they resolve its
+time.
+"""
 
 
-def ends(target: Target, scheme: Scheme, dtype: torch.dtype, z: Tensor, steps: Sequence[int]) -> list[Tensor]:
-    """End states of the runs with the network in `dtype`; every run of one grid sees the same noise."""
+def ends(
+    target: Target, scheme: Scheme, dtype: torch.dtype, z: Tensor, steps: Sequence[int]
+) -> list[Tensor]:
+    """End states of the runs with the network in `dtype`; every run of one grid sees the same
+    noise.
+    """
     score, process = target.machine(dtype), target.process
     return [
         runs.end_state(
-            scheme, process, score, runs.times_of(process, n), z,
+            scheme,
+            process,
+            score,
+            runs.times_of(process, n),
+            z,
             Noise(runs.SEED + 1, range(z.shape[1]), target.shape, torch.float64),
         )
         for n in steps
-    ]  # fmt: skip
+    ]
 
 
-def crossing(steps: Sequence[int], truncation: Sequence[float], rounding: Sequence[float]) -> float | None:
+def crossing(
+    steps: Sequence[int], truncation: Sequence[float], rounding: Sequence[float]
+) -> float | None:
     """The number of steps at which rounding equals truncation, log-linear between measured points.
 
     0 where rounding is larger from the first point on; None where it is smaller up to the last.
@@ -92,7 +105,8 @@ def strong_errors(target: str, scheme: str, steps: Sequence[int]) -> list[float]
     stored = store.stored("global")
     if stored is None or target not in stored["strong"]:
         raise ValueError(
-            f"no strong errors of target {target!r} are stored; run {store.KEPT['global'].command} first"
+            f"no strong errors of target {target!r} are stored; run "
+            f"{store.KEPT['global'].command} first"
         )
     row = next(row for row in stored["strong"][target]["rows"] if row["scheme"] == scheme)
     return [row["norms"][row["steps"].index(n)] for n in steps]

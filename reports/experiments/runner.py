@@ -27,7 +27,9 @@ Part = Callable[[Watch], None]
 
 
 def chosen(names: Sequence[str], parts: Mapping[str, Part]) -> dict[str, Part]:
-    """The named parts in the order asked for, all of them by default. Raises ValueError for another name."""
+    """The named parts in the order asked for, all of them by default. Raises ValueError for another
+    name.
+    """
     for name in names:
         if name not in parts:
             raise ValueError(f"no part {name!r}; there are: {', '.join(parts)}")
@@ -37,7 +39,9 @@ def chosen(names: Sequence[str], parts: Mapping[str, Part]) -> dict[str, Part]:
 def main(command: str, doc: str | None, parts: Mapping[str, Part]) -> None:
     """The command line of an experiment that takes names of its parts."""
     parser = ArgumentParser(prog=command, description=(doc or "").partition("\n")[0])
-    parser.add_argument("parts", nargs="*", help=f"what to compute, by default all: {', '.join(parts)}")
+    parser.add_argument(
+        "parts", nargs="*", help=f"what to compute, by default all: {', '.join(parts)}"
+    )
     names = parser.parse_args().parts
     run(command, lambda: chosen(names, parts))
 
@@ -45,8 +49,8 @@ def main(command: str, doc: str | None, parts: Mapping[str, Part]) -> None:
 def run(command: str, parts: Callable[[], Mapping[str, Part]]) -> None:
     """Compute the parts that `parts` gives.
 
-    Bad input is one message and exit status 2. Ctrl-C and SIGTERM end the run with the parts that are left:
-    what is finished is stored.
+    Bad input is one message and exit status 2. Ctrl-C and SIGTERM end the run with the parts that
+    are left: what is finished is stored.
     """
     left: list[str] = []
     try:
@@ -59,7 +63,11 @@ def run(command: str, parts: Callable[[], Mapping[str, Part]]) -> None:
                 began = monotonic()
                 compute(watched)
                 left.remove(name)
-                print(f"{name}: stored after {spelled(monotonic() - began)}", file=sys.stderr, flush=True)
+                print(
+                    f"{name}: stored after {spelled(monotonic() - began)}",
+                    file=sys.stderr,
+                    flush=True,
+                )
     except ValueError as error:
         print(f"error: {error}", file=sys.stderr)
         raise SystemExit(2) from None
@@ -69,7 +77,9 @@ def run(command: str, parts: Callable[[], Mapping[str, Part]]) -> None:
 
 
 def _in_one_thread() -> None:
-    """Sums of several threads differ in the last bits. What is exact runs where there is no torch, too."""
+    """Sums of several threads differ in the last bits. What is exact runs where there is no torch,
+    too.
+    """
     try:
         import torch
     except ImportError:

@@ -1,4 +1,6 @@
-"""What the global cross-validations share: the targets, where runs start and end, runs of the engine."""
+"""What the global cross-validations share: the targets, where runs start and end, runs of the
+engine.
+"""
 
 from __future__ import annotations
 
@@ -34,17 +36,21 @@ CUT = 0.2
 
 @cache
 def targets() -> dict[str, Target]:
-    """Exact scores on 8x8 digits and, where their weights are there, the networks that come with the package.
+    """Exact scores on 8x8 digits and, where their weights are there, the networks that come with
+    the package.
 
     mixture: Gaussians of variance WIDTH around the first COMPONENTS digits, smooth at every time.
-    dataset: the first IMAGES digits themselves, whose score decides between images ever faster near the data.
+    dataset: the first IMAGES digits themselves, whose score decides between images ever faster near
+    the data.
     """
     found = {
         "mixture": exact_target("mixture", PSLD(), images()[:COMPONENTS], WIDTH),
         "dataset": exact_target("dataset", PSLD(), images()[:IMAGES]),
     }
     networks = {"network": ("digits", digits_target), "patches": ("patches", patches_target)}
-    return found | {name: make() for name, (images, make) in networks.items() if has_network(images)}
+    return found | {
+        name: make() for name, (images, make) in networks.items() if has_network(images)
+    }
 
 
 def starts(target: Target, samples: int = SAMPLES, seed: int = SEED) -> Tensor:
@@ -58,10 +64,16 @@ def times_of(process: Diffusion, steps: int, cut: float = CUT) -> list[float]:
 
 
 def end_state(
-    scheme: Scheme, process: Diffusion, score: engine.Score, times: Sequence[float], z: Tensor,
+    scheme: Scheme,
+    process: Diffusion,
+    score: engine.Score,
+    times: Sequence[float],
+    z: Tensor,
     noise: Callable[[int], Tensor] = engine.no_noise,
-) -> Tensor:  # fmt: skip
-    """The end of the engine's run from z (n, batch, *shape) on the grid `times`, without a denoising step."""
+) -> Tensor:
+    """The end of the engine's run from z (n, batch, *shape) on the grid `times`, without a
+    denoising step.
+    """
     return engine.run(*engine.prepared(scheme, process, score, times, denoise=False), z, noise)[0]
 
 

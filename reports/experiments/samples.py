@@ -33,15 +33,21 @@ def sampled(number: int, batch: int = 512) -> torch.Tensor:
     target, scheme = digits_target(), find(SAMPLER)
     times = grid(GRID, steps_for(NFE, scheme), target.process.T, EPS)
     score = target.machine(torch.float32)
-    runs = engine.sample(scheme, target.process, score, times, target.shape, range(number), SEED, batch=batch)
+    runs = engine.sample(
+        scheme, target.process, score, times, target.shape, range(number), SEED, batch=batch
+    )
     return torch.cat([part.z[0] for part in runs])
 
 
 def mosaic(images: torch.Tensor) -> list[str]:
     """Images (n, 1, 8, 8) side by side, a pixel of ground between: rows of grey levels, in hex."""
-    levels = np.rint((images[: ROWS * COLUMNS, 0].clamp(-1, 1).double().numpy() + 1) * 127.5).astype(np.uint8)
+    levels = np.rint(
+        (images[: ROWS * COLUMNS, 0].clamp(-1, 1).double().numpy() + 1) * 127.5
+    ).astype(np.uint8)
     framed = np.pad(levels, ((0, 0), (0, 1), (0, 1))).reshape(ROWS, COLUMNS, 9, 9)
-    return [row.tobytes().hex() for row in framed.transpose(0, 2, 1, 3).reshape(ROWS * 9, COLUMNS * 9)]
+    return [
+        row.tobytes().hex() for row in framed.transpose(0, 2, 1, 3).reshape(ROWS * 9, COLUMNS * 9)
+    ]
 
 
 def compute() -> dict[str, Any]:
@@ -62,13 +68,17 @@ def compute() -> dict[str, Any]:
     return {
         "weights_sha256": store.digest(DIGITS),
         "bytes": DIGITS.stat().st_size,
-        "sampler": SAMPLER, "nfe": NFE, "grid": GRID, "seed": SEED,
-        "number": len(held), "taught": len(taught),
+        "sampler": SAMPLER,
+        "nfe": NFE,
+        "grid": GRID,
+        "seed": SEED,
+        "number": len(held),
+        "taught": len(taught),
         "judged": store.rounded(judged),
         "training": {key: record[key] for key in told},
         "curve": store.rounded([point for point in record["curve"] if point[0] % 200 == 0], 4),
         "pictures": {"data": mosaic(taught[order]), "samples": mosaic(samples)},
-    }  # fmt: skip
+    }
 
 
 def keep(watch: Watch = SILENT) -> None:

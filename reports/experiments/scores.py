@@ -25,17 +25,21 @@ from splitting_analysis.trees import Combination
 Tensor = torch.Tensor
 Diffusion = PSLD | VP
 Score = Callable[[Tensor, Tensor], Tensor]
-"""score(z, tau): z (n, batch, *shape) and tau () give (n, batch, *shape), differentiable in both."""
+"""score(z, tau): z (n, batch, *shape) and tau () give (n, batch, *shape), differentiable in
+both.
+"""
 
 _GRID = 2.0**-46
 
-with warnings.catch_warnings():  # the first jvp makes torch call a function that it deprecates itself
+# the first jvp makes torch call a function that it deprecates itself
+with warnings.catch_warnings():
     warnings.simplefilter("ignore", DeprecationWarning)
     jvp(torch.sin, (torch.zeros(()),), (torch.ones(()),))
 
 
 def network_score(network: torch.nn.Module, process: Diffusion) -> Score:
-    """The score -L(tau)^-T network(z, tau) in float64, L the lower factor of the perturbation kernel.
+    """The score -L(tau)^-T network(z, tau) in float64, L the lower factor of the perturbation
+    kernel.
 
     The network takes (batch, n * channels, ...) and times (batch,), as gpu_samplers.NetworkScore
     feeds it (theory, section 1, numerical_eps 0); its weights are converted in place.
@@ -47,7 +51,8 @@ def network_score(network: torch.nn.Module, process: Diffusion) -> Score:
         image = z.transpose(0, 1).reshape(batch, n * channels, *z.shape[3:])
         predicted = network(image, tau.expand(batch)).reshape(batch, n, channels, *z.shape[3:])
         kernel = covariance(process, tau, tau.new_zeros(1))[0]
-        # L^T s = -eps by hand: torch.linalg.solve is differentiated wrongly when jvp is nested in jvp.
+        # L^T s = -eps by hand: torch.linalg.solve is differentiated wrongly when jvp is nested in
+        # jvp.
         eps = predicted.transpose(0, 1)
         first = kernel[0, 0].sqrt()
         if n == 1:
@@ -62,8 +67,8 @@ def network_score(network: torch.nn.Module, process: Diffusion) -> Score:
 def dyadic(value: float) -> float:
     """A time or a step as a multiple of 2^-46: sums and halves of such are exact.
 
-    The engine's step is the difference (t + h) - t on a grid, which rounding moves by up to 1e-16: small
-    steps must not differ from what they are said to be by that much.
+    The engine's step is the difference (t + h) - t on a grid, which rounding moves by up to 1e-16:
+    small steps must not differ from what they are said to be by that much.
     """
     return round(value / _GRID) * _GRID
 
@@ -71,8 +76,8 @@ def dyadic(value: float) -> float:
 def as_engine_sees(machine: engine.Score) -> Score:
     """The engine's score, taking the time as a tensor; not differentiable.
 
-    References run on it, not on the differentiable one: the same network summed in another order differs
-    by 1e-14, more than an error of order h^6 at the steps that matter.
+    References run on it, not on the differentiable one: the same network summed in another order
+    differs by 1e-14, more than an error of order h^6 at the steps that matter.
     """
     return lambda z, tau: machine(z, float(tau))
 
@@ -83,7 +88,9 @@ def beta(process: Diffusion, tau: Tensor | float) -> Any:
 
 
 def drift(process: Diffusion, model: Model, score: Score) -> Score:
-    """The reverse drift (n, batch, *shape) of `model` (theory, section 2) at a state and forward time."""
+    """The reverse drift (n, batch, *shape) of `model` (theory, section 2) at a state and forward
+    time.
+    """
     parameters = process.parameters
     linear = torch.tensor(model.drift.linear(parameters), dtype=torch.float64)
     weight = torch.tensor(model.drift.score(parameters), dtype=torch.float64)
@@ -133,13 +140,15 @@ def unit_vectors(z: Tensor) -> Tensor:
     return torch.eye(z[0, 0].numel(), dtype=torch.float64).reshape(-1, *z.shape[2:])
 
 
-def point(process: Diffusion, model: Model, score: Score, z: Tensor, tau: float, units: Tensor) -> Point:
+def point(
+    process: Diffusion, model: Model, score: Score, z: Tensor, tau: float, units: Tensor
+) -> Point:
     """Where a closed form is evaluated: the score's differentials at z (n, batch, *shape), tau.
 
     The unit vectors are one stack (d, *shape): a trace is then one batched product, for a batch of
     one, in the h^2 terms of a weak error and the leading ones of a strong error. Laplacians come
-    from second derivatives along the same stack. Fewer orthonormal `units` are the closed form of noise
-    in these directions alone.
+    from second derivatives along the same stack. Fewer orthonormal `units` are the closed form of
+    noise in these directions alone.
     """
     time = torch.tensor(tau, dtype=torch.float64)
     field = score_field(model, score, z, time)
@@ -148,7 +157,13 @@ def point(process: Diffusion, model: Model, score: Score, z: Tensor, tau: float,
         return field(name, 0, ((component, units), (component, units))).sum(0, keepdim=True)
 
     slope = (process.beta_max - process.beta_min) / process.T
-    parameters = {"beta": beta(process, tau), "dbeta": slope, "d2beta": 0.0, "d3beta": 0.0, "lambda_s": 1.0}
+    parameters = {
+        "beta": beta(process, tau),
+        "dbeta": slope,
+        "d2beta": 0.0,
+        "d3beta": 0.0,
+        "lambda_s": 1.0,
+    }
     parameters |= {name: getattr(process.parameters, name, 0.0) for name in ("Gamma", "nu", "M")}
     return Point(dict(zip(model.components, z, strict=True)), field, parameters, [units], laplacian)
 
@@ -178,13 +193,19 @@ def _once_flat(function: Callable[[Tensor], Tensor], tangent: Tensor) -> Callabl
 
 
 def coefficient(
-    error: LocalError, power: int, process: Diffusion, scheme: Scheme, score: Score, z: Tensor, tau: float,
+    error: LocalError,
+    power: int,
+    process: Diffusion,
+    scheme: Scheme,
+    score: Score,
+    z: Tensor,
+    tau: float,
     units: Tensor | None = None,
-) -> dict[str, Tensor]:  # fmt: skip
+) -> dict[str, Tensor]:
     """The coefficient of h^power of a local error at z (n, 1, *shape), by key, on a network.
 
-    Means and ODE errors are (*shape), second moments and mean squares traces (). Noise is in the directions
-    `units`, by default all.
+    Means and ODE errors are (*shape), second moments and mean squares traces (). Noise is in the
+    directions `units`, by default all.
     """
     terms = {key: value for key, value in error.terms[power].items() if key != "phi"}
     if scheme.word.is_runge_kutta:

@@ -1,9 +1,9 @@
 """The store of results computed once, `reports/data/*.json`: written and read here alone.
 
-Every file opens with what it is about, the command that makes it and the versions that did, and carries
-the SHA-256 of all else that it says, its seal. A number that was changed by hand, or a merge that mixed
-two runs, is refused when the file is read. That guards against accidents; against intent, `make heavy`
-computes a row of every claim again. Nothing here needs torch.
+Every file opens with what it is about, the command that makes it and the versions that did, and
+carries the SHA-256 of all else that it says, its seal. A number that was changed by hand, or a
+merge that mixed two runs, is refused when the file is read. That guards against accidents; against
+intent, `make heavy` computes a row of every claim again. Nothing here needs torch.
 """
 
 from __future__ import annotations
@@ -27,10 +27,11 @@ PACKAGES = ("torch", "numpy", "scipy")
 
 @dataclass(frozen=True)
 class Kept:
-    """One file of results: its name, the module of this package that makes it, and what it is about.
+    """One file of results: its name, the module of this package that makes it, and what it is
+    about.
 
-    `arguments` follow the module in its command; `packages` are those whose versions matter; of the list
-    under the key `rows`, if there is one, each entry takes one line.
+    `arguments` follow the module in its command; `packages` are those whose versions matter; of the
+    list under the key `rows`, if there is one, each entry takes one line.
     """
 
     file: str
@@ -51,8 +52,12 @@ class Kept:
 
 KEPT = {
     "local": Kept("crossval_local", "local", "Local errors on non-Gaussian scores, two ways"),
-    "global": Kept("crossval_global", "global_orders", "Global orders on scores that are not Gaussian"),
-    "reuse": Kept("crossval_reuse", "reuse", "What score reuse assumes on scores that are not Gaussian"),
+    "global": Kept(
+        "crossval_global", "global_orders", "Global orders on scores that are not Gaussian"
+    ),
+    "reuse": Kept(
+        "crossval_reuse", "reuse", "What score reuse assumes on scores that are not Gaussian"
+    ),
     "rounding": Kept("crossval_rounding", "rounding", "Rounding of the network against truncation"),
     "network": Kept("crossval_network", "samples", "The digits network beside its data"),
     "patches": Kept("patches_network", "judge", "The patches network beside its data", "FOLDER"),
@@ -61,17 +66,23 @@ KEPT = {
     ),
     "gpu": Kept("gpu", "gpu", "What can be measured on a GPU alone"),
     "cifar10": Kept(
-        "cifar10_exact", "cifar10", "Exact errors on the CIFAR-10 covariance spectrum of arXiv 2405.14250",
-        "cifar10_covariance_eigenvalues.npy", ("numpy", "scipy"),
+        "cifar10_exact",
+        "cifar10",
+        "Exact errors on the CIFAR-10 covariance spectrum of arXiv 2405.14250",
+        "cifar10_covariance_eigenvalues.npy",
+        ("numpy", "scipy"),
     ),
     **{
         f"quality_{name}": Kept(
-            f"quality_{name}", "quality", f"Quality of samples against evaluations, target: {name}",
-            f"--target {name}", rows="cells",
+            f"quality_{name}",
+            "quality",
+            f"Quality of samples against evaluations, target: {name}",
+            f"--target {name}",
+            rows="cells",
         )
         for name in ("dataset", "network", "patches")
     },
-}  # fmt: skip
+}
 """All files of results by the names that pages and tests ask for."""
 
 
@@ -86,7 +97,9 @@ def stored(name: str) -> dict[str, Any] | None:
 
 
 def published() -> dict[str, Any]:
-    """The published figures, each with its source. Raises ValueError where their file is missing."""
+    """The published figures, each with its source. Raises ValueError where their file is
+    missing.
+    """
     found = read(PUBLISHED)
     if found is None:
         raise ValueError(f"{PUBLISHED} is missing: it belongs to the package")
@@ -121,12 +134,15 @@ def read(path: Path) -> dict[str, Any] | None:
 
 
 def seal(document: dict[str, Any]) -> str:
-    """SHA-256 of a document's content: JSON with sorted keys and no spaces, without the seal itself.
+    """SHA-256 of a document's content: JSON with sorted keys and no spaces, without the seal
+    itself.
 
     Raises ValueError for NaN and infinite numbers: JSON has none.
     """
     # Twice, so that keys are strings before they are sorted, as they will be when the file is read.
-    plain = json.loads(json.dumps({k: v for k, v in document.items() if k != SEAL}, allow_nan=False))
+    plain = json.loads(
+        json.dumps({k: v for k, v in document.items() if k != SEAL}, allow_nan=False)
+    )
     text = json.dumps(plain, sort_keys=True, ensure_ascii=False, separators=(",", ":"))
     return hashlib.sha256(text.encode()).hexdigest()
 
@@ -134,8 +150,8 @@ def seal(document: dict[str, Any]) -> str:
 def write(path: Path, document: dict[str, Any], rows: str = "") -> None:
     """Write a document with its seal; the file changes whole or not at all.
 
-    Of the list under the key `rows`, if there is one, each entry takes one line. Raises ValueError for NaN
-    and infinite numbers.
+    Of the list under the key `rows`, if there is one, each entry takes one line. Raises ValueError
+    for NaN and infinite numbers.
     """
     try:
         whole = {**document, SEAL: seal(document)}
@@ -151,11 +167,14 @@ def write(path: Path, document: dict[str, Any], rows: str = "") -> None:
 
 
 def save(name: str, results: dict[str, Any], path: Path | None = None) -> None:
-    """Write the results of `name`, a key of KEPT, under the header that all files have; to its own file, or
-    to `path`.
+    """Write the results of `name`, a key of KEPT, under the header that all files have; to its own
+    file, or to `path`.
     """
     kept = KEPT[name]
-    versions = {"python": platform.python_version(), **{each: version(each) for each in kept.packages}}
+    versions = {
+        "python": platform.python_version(),
+        **{each: version(each) for each in kept.packages},
+    }
     header = {"_about": kept.about, "_command": kept.command, "_versions": versions}
     write(path or path_of(name), {**header, **results}, kept.rows)
 
@@ -163,7 +182,8 @@ def save(name: str, results: dict[str, Any], path: Path | None = None) -> None:
 def readdress(name: str) -> None:
     """Write anew what a file says it is about and which command makes it, where a module has moved.
 
-    Everything else stays as it is. Raises ValueError where the file is missing or not what was written.
+    Everything else stays as it is. Raises ValueError where the file is missing or not what was
+    written.
     """
     document = stored(name)
     if document is None:

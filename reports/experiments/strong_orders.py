@@ -1,8 +1,10 @@
-"""Global strong errors of the stochastic PSLD samplers: the engine against a fine reference on one path.
+"""Global strong errors of the stochastic PSLD samplers: the engine against a fine reference on one
+path.
 
-The Brownian path is given by its increment and its slope on each of FINE intervals, all normal; what the
-engine's pieces integrate of it, the exact Ornstein-Uhlenbeck step included, is put together from these
-(reports.experiments.sde). The reference takes one step of SRA1 per interval, of strong order 3/2.
+The Brownian path is given by its increment and its slope on each of FINE intervals, all normal;
+what the engine's pieces integrate of it, the exact Ornstein-Uhlenbeck step included, is put
+together from these (reports.experiments.sde). The reference takes one step of SRA1 per interval, of
+strong order 3/2.
 """
 
 from __future__ import annotations
@@ -28,10 +30,11 @@ STEPS = (16, 32, 64, 128, 256)
 
 
 def claim(scheme: Scheme) -> float:
-    """The strong order that local errors imply: mean error h^q, mean square h^r: min(q - 1, (r - 1) / 2).
+    """The strong order that local errors imply: mean error h^q, mean square h^r: min(q - 1, (r - 1)
+    / 2).
 
-    By Milstein's fundamental theorem (Milstein and Tretyakov, Stochastic Numerics, theorem 1.1). Raises
-    ValueError where the expansions are too short to tell.
+    By Milstein's fundamental theorem (Milstein and Tretyakov, Stochastic Numerics, theorem 1.1).
+    Raises ValueError where the expansions are too short to tell.
     """
     weak, strong = local_error(scheme).leading, strong_error(scheme).leading
     if weak is None or strong is None:
@@ -40,13 +43,17 @@ def claim(scheme: Scheme) -> float:
 
 
 def fine_path(shape: tuple[int, ...], samples: int, seed: int, intervals: int = FINE) -> Tensor:
-    """Standard normals (2, intervals, 2, samples, *shape): increment and slope of the path, by interval."""
+    """Standard normals (2, intervals, 2, samples, *shape): increment and slope of the path, by
+    interval.
+    """
     generator = torch.Generator().manual_seed(seed)
     return torch.randn(2, intervals, 2, samples, *shape, generator=generator, dtype=torch.float64)
 
 
 def halved(path: Tensor) -> Tensor:
-    """The same path on half as many intervals: what of it is constant and what linear on each pair."""
+    """The same path on half as many intervals: what of it is constant and what linear on each
+    pair.
+    """
     a, b = path[:, 0::2], path[:, 1::2]
     increment = (a[:, :, 0] + b[:, :, 0]) / sqrt(2)
     slope = (a[:, :, 1] + b[:, :, 1] + sqrt(3) * (b[:, :, 0] - a[:, :, 0])) / sqrt(8)
@@ -54,9 +61,17 @@ def halved(path: Tensor) -> Tensor:
 
 
 def end_on_path(
-    scheme: Scheme, process: Diffusion, machine: engine.Score, z: Tensor, path: Tensor, steps: int, cut: float
+    scheme: Scheme,
+    process: Diffusion,
+    machine: engine.Score,
+    z: Tensor,
+    path: Tensor,
+    steps: int,
+    cut: float,
 ) -> Tensor:
-    """The engine's end state at forward time `cut`, from z (2, batch, *shape), in `steps` uniform steps."""
+    """The engine's end state at forward time `cut`, from z (2, batch, *shape), in `steps` uniform
+    steps.
+    """
     times, each = runs.times_of(process, steps, cut), path.shape[1] // steps
     for k in range(steps):
         tau, h = process.T - times[k], times[k + 1] - times[k]
@@ -66,7 +81,8 @@ def end_on_path(
 
 
 def order_of(coarse: Tensor, fine: Tensor, ratio: float) -> tuple[float, float]:
-    """Order between two step sizes and its standard error, from the mean squares (samples,) of every sample.
+    """Order between two step sizes and its standard error, from the mean squares (samples,) of
+    every sample.
 
     On one path errors at two step sizes fluctuate on their own: samples left out one at a time (the
     jackknife) show by how much. Raises ValueError for fewer than two samples.
@@ -84,10 +100,15 @@ def order_of(coarse: Tensor, fine: Tensor, ratio: float) -> tuple[float, float]:
 
 
 def compute(
-    target: Target, steps: tuple[int, ...] = STEPS, cut: float = runs.CUT, samples: int = 8,
-    fine: int = FINE, watch: Watch = SILENT,
-) -> dict[str, Any]:  # fmt: skip
-    """Root mean square errors at the end of every stochastic PSLD sampler, lambda_s = 1, and their order.
+    target: Target,
+    steps: tuple[int, ...] = STEPS,
+    cut: float = runs.CUT,
+    samples: int = 8,
+    fine: int = FINE,
+    watch: Watch = SILENT,
+) -> dict[str, Any]:
+    """Root mean square errors at the end of every stochastic PSLD sampler, lambda_s = 1, and their
+    order.
 
     The order is that between the last number of steps and the last but two.
     """
@@ -97,19 +118,34 @@ def compute(
     model, span = find("EM").model, target.process.T - cut
     with torch.no_grad():
         exact, coarser = (
-            sde.reference(process, model, target.smooth, z, process.T, span, p) for p in (path, halved(path))
+            sde.reference(process, model, target.smooth, z, process.T, span, p)
+            for p in (path, halved(path))
         )
     rows, first = [], max(0, len(steps) - 3)
     for scheme in map(at_lambda_one, watch(entries("psld", "sde"), "strong")):
-        squares = [_squares(end_on_path(scheme, process, machine, z, path, n, cut) - exact) for n in steps]
+        squares = [
+            _squares(end_on_path(scheme, process, machine, z, path, n, cut) - exact) for n in steps
+        ]
         order, error = order_of(squares[first], squares[-1], steps[-1] / steps[first])
         norms = [float(s.mean().sqrt()) for s in squares]
-        rows.append({
-            "scheme": scheme.name, "claim": claim(scheme), "steps": list(steps), "norms": norms,
-            "order": order, "standard_error": error,
-        })  # fmt: skip
+        rows.append(
+            {
+                "scheme": scheme.name,
+                "claim": claim(scheme),
+                "steps": list(steps),
+                "norms": norms,
+                "order": order,
+                "standard_error": error,
+            }
+        )
     floor = float(_squares(exact - coarser).mean().sqrt())
-    return {"weights_sha256": target.weights, "floor": floor, "samples": samples, "fine": fine, "rows": rows}
+    return {
+        "weights_sha256": target.weights,
+        "floor": floor,
+        "samples": samples,
+        "fine": fine,
+        "rows": rows,
+    }
 
 
 def _squares(values: Tensor) -> Tensor:

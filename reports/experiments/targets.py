@@ -20,10 +20,11 @@ from reports.experiments.store import digest
 class Target:
     """A score to sample, in two spellings: differentiable in float64, and as the engine takes it.
 
-    machine(dtype) is the score with the network (or the exact score's arithmetic) in `dtype`; `data`
-    (k, *shape) are centres of a mixture, or images that samples should look like; `weights` is the SHA-256 of
-    the network's file, "" for an exact score. `images` names the set in `gpu_samplers.data.BUNDLED` that the
-    data are from: what judges samples of it is found by that name.
+    machine(dtype) is the score with the network (or the exact score's arithmetic) in `dtype`;
+    `data` (k, *shape) are centres of a mixture, or images that samples should look like; `weights`
+    is the SHA-256 of the network's file, "" for an exact score. `images` names the set in
+    `gpu_samplers.data.BUNDLED` that the data are from: what judges samples of it is found by that
+    name.
     """
 
     name: str
@@ -46,7 +47,11 @@ def images() -> Tensor:
 
 
 def exact_target(
-    name: str, process: Diffusion, means: Tensor, variances: float = 0.0, weights: Tensor | float = 1.0
+    name: str,
+    process: Diffusion,
+    means: Tensor,
+    variances: float = 0.0,
+    weights: Tensor | float = 1.0,
 ) -> Target:
     """The exact score of the mixture around `means` (k, *shape), by default of equal weights.
 
@@ -61,9 +66,12 @@ def exact_target(
 
 
 def network_target(
-    name: str, load: Callable[[torch.dtype], tuple[torch.nn.Module, Diffusion]], data: Tensor,
-    weights: str = "", images: str = "digits",
-) -> Target:  # fmt: skip
+    name: str,
+    load: Callable[[torch.dtype], tuple[torch.nn.Module, Diffusion]],
+    data: Tensor,
+    weights: str = "",
+    images: str = "digits",
+) -> Target:
     """A network; load(dtype) gives a copy of it in `dtype` and its process."""
     network, process = load(torch.float64)
 
@@ -79,7 +87,9 @@ def digits_target(name: str = "network", data: Tensor | None = None) -> Target:
 
 
 def patches_target(name: str = "patches", data: Tensor | None = None) -> Target:
-    """The patches network, by default with every sixteenth of the patches that it was trained on."""
+    """The patches network, by default with every sixteenth of the patches that it was trained
+    on.
+    """
     return _bundled(name, "patches", patches().split()[0][::16].double() if data is None else data)
 
 

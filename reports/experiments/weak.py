@@ -1,9 +1,11 @@
-"""Weak errors on a one-dimensional mixture without Monte Carlo, by the backward recursion of the engine.
+"""Weak errors on a one-dimensional mixture without Monte Carlo, by the backward recursion of the
+engine.
 
-A run is a chain of updates z' = M (z, s(z, tau), xi). With u_N = phi, u_k(z) = E u_{k+1}(z') is computed on
-a grid in the plane of position and momentum: Gauss-Hermite nodes for the normals, quintic splines between
-grid points. E phi of the run is then an integral of u_0 over the exact law at the start, and its limit for
-h -> 0 is E phi of the exact law at the end, in closed form: both laws are mixtures.
+A run is a chain of updates z' = M (z, s(z, tau), xi). With u_N = phi, u_k(z) = E u_{k+1}(z') is
+computed on a grid in the plane of position and momentum: Gauss-Hermite nodes for the normals,
+quintic splines between grid points. E phi of the run is then an integral of u_0 over the exact law
+at the start, and its limit for h -> 0 is E phi of the exact law at the end, in closed form: both
+laws are mixtures.
 """
 
 from __future__ import annotations
@@ -43,11 +45,15 @@ def observables(x: Array, m: Array) -> Array:
 
 
 def expectation(phi: Functions, tau: float) -> Array:
-    """E phi of the exact law at forward time tau, (q,), by 40 x 40 Gauss-Hermite nodes per component."""
+    """E phi of the exact law at forward time tau, (q,), by 40 x 40 Gauss-Hermite nodes per
+    component.
+    """
     process = diffusions.PSLD(**PARAMETERS)
     nodes, weights = _normals(40, 2)
     parts = []
-    for share, mean, variance in zip(TARGET.weights, TARGET.means[:, 0], TARGET.variances, strict=True):
+    for share, mean, variance in zip(
+        TARGET.weights, TARGET.means[:, 0], TARGET.variances, strict=True
+    ):
         centre, block = marginal(process, Gaussian(float(variance), float(mean)), tau)
         factor = np.linalg.cholesky(np.array(block, dtype=np.float64))
         x, m = factor @ nodes + np.array(centre, dtype=np.float64)[:, None]
@@ -58,9 +64,13 @@ def expectation(phi: Functions, tau: float) -> Array:
 def run_expectation(
     scheme: Scheme, phi: Functions, steps: int, points: int = POINTS, nodes: int = NODES
 ) -> Array:
-    """E phi at the end of a run from the exact law at START, (q,). Raises ValueError for a carried score."""
+    """E phi at the end of a run from the exact law at START, (q,). Raises ValueError for a carried
+    score.
+    """
     if scheme.carries_score:
-        raise ValueError(f"{scheme.name} carries its score: a step is no function of the state alone")
+        raise ValueError(
+            f"{scheme.name} carries its score: a step is no function of the state alone"
+        )
     process, exact = PSLD(**PARAMETERS), diffusions.PSLD(**PARAMETERS)
     times = [process.T - START + (START - END) * i / steps for i in range(steps + 1)]
     updates = plan(scheme, process, times, denoise=False, merge_noise=True).updates
@@ -82,13 +92,19 @@ def run_expectation(
 
 
 def _spline(axis: Array, values: Array) -> Functions:
-    """Quintic splines through the values (q, points^2) on the square of `axis`; constant outside."""
-    tables = [spline_filter(v.reshape(len(axis), len(axis)), order=5, mode="mirror") for v in values]
+    """Quintic splines through the values (q, points^2) on the square of `axis`; constant
+    outside.
+    """
+    tables = [
+        spline_filter(v.reshape(len(axis), len(axis)), order=5, mode="mirror") for v in values
+    ]
     spacing = axis[1] - axis[0]
 
     def functions(x: Array, m: Array) -> Array:
         places = np.clip((np.stack([x, m]) - axis[0]) / spacing, 0, len(axis) - 1)
-        return np.stack([map_coordinates(t, places, order=5, mode="mirror", prefilter=False) for t in tables])
+        return np.stack(
+            [map_coordinates(t, places, order=5, mode="mirror", prefilter=False) for t in tables]
+        )
 
     return functions
 
@@ -106,19 +122,33 @@ def _normals(nodes: int, dimensions: int) -> tuple[Array, Array]:
 def compute(steps: tuple[int, ...] = STEPS, watch: Watch = SILENT) -> list[dict[str, Any]]:
     """Signed weak errors and observed orders of every stochastic PSLD sampler, by test function.
 
-    Interpolation errs a little in every step: `floor`, what a coarser grid changes in the longest run, is
-    some twice as much as all of it.
+    Interpolation errs a little in every step: `floor`, what a coarser grid changes in the longest
+    run, is some twice as much as all of it.
     """
     rows = []
     exact = expectation(observables, END)
     for scheme in watch(entries("psld", "sde"), "weak"):
         errors = np.array([run_expectation(scheme, observables, n) - exact for n in steps])
-        floors = abs(run_expectation(scheme, observables, steps[-1], FEWER) - exact - errors[-1]).tolist()
-        for name, value, signed, floor in zip(NAMES, exact.tolist(), errors.T.tolist(), floors, strict=True):
+        floors = abs(
+            run_expectation(scheme, observables, steps[-1], FEWER) - exact - errors[-1]
+        ).tolist()
+        for name, value, signed, floor in zip(
+            NAMES, exact.tolist(), errors.T.tolist(), floors, strict=True
+        ):
             found = observed_order(list(steps), signed, floor)
-            rows.append({
-                "scheme": scheme.name, "claim": scheme.order, "function": name, "steps": list(steps),
-                "signed": signed, "floor": floor, "exact": value,
-                "order": found.order, "low": found.low, "high": found.high, "summary": found.summary,
-            })  # fmt: skip
+            rows.append(
+                {
+                    "scheme": scheme.name,
+                    "claim": scheme.order,
+                    "function": name,
+                    "steps": list(steps),
+                    "signed": signed,
+                    "floor": floor,
+                    "exact": value,
+                    "order": found.order,
+                    "low": found.low,
+                    "high": found.high,
+                    "summary": found.summary,
+                }
+            )
     return rows

@@ -15,12 +15,16 @@ def told(name: str) -> str:
     return f"**Not in this copy**: `{missing}` is absent; `{command}` makes it."
 
 
-def parts_absent(name: str, titles: Mapping[str, str], there: Collection[str]) -> tuple[Paragraph, ...]:
-    """That parts of the results `name` are absent, by their titles, and which command makes them."""
+def parts_absent(
+    name: str, titles: Mapping[str, str], there: Collection[str]
+) -> tuple[Paragraph, ...]:
+    """That parts of the results `name` are absent, by their titles, and which command makes
+    them.
+    """
     return tuple(
         text(
-            f"**Not in this copy**: {title}; `{shlex.join([*KEPT[name].command.split(), part])}` makes it, "
-            "where the weights are."
+            f"**Not in this copy**: {title}; `{shlex.join([*KEPT[name].command.split(), part])}` "
+            "makes it, where the weights are."
         )
         for part, title in titles.items()
         if part not in there

@@ -27,14 +27,15 @@ FOLDED_FROM = 3
 def build(_: Settings) -> Page:
     body: list[Block] = [
         text(
-            "Read a word from left to right: `S` evaluates the score, the other letters advance the state "
-            "with the score last evaluated, `S@1` conditions it on the step’s end. The error is exact minus "
-            "scheme after one step h from the same state; β, its derivatives β′, β″ and the score are taken "
-            "at forward time τ = T − t. ∂_{x} s[v] is the Jacobian of s in x applied to the direction v, "
-            "Δ_{x} s the sum of its second derivatives over all coordinates, and every formula holds in any "
-            "dimension. Rows such as “x mᵀ” are second moments of the increment, as matrices: I is the "
-            "identity, ⊗ the outer product, and on the diagonal blocks “x xᵀ”, “m mᵀ” the symmetric part of "
-            "a product is meant."
+            "Read a word from left to right: `S` evaluates the score, the other letters advance "
+            "the state with the score last evaluated, `S@1` conditions it on the step’s end. The "
+            "error is exact minus scheme after one step h from the same state; β, its derivatives "
+            "β′, β″ and the score are taken at forward time τ = T − t. ∂_{x} s[v] is the Jacobian "
+            "of s in x applied to the direction v, Δ_{x} s the sum of its second derivatives over "
+            "all coordinates, and every formula holds in any dimension. Rows such as “x mᵀ” are "
+            "second moments of the increment, as matrices: I is the identity, ⊗ the outer "
+            "product, and on the diagonal blocks “x xᵀ”, “m mᵀ” the symmetric part of a product "
+            "is meant."
         )
     ]
     for key, title in TITLES.items():
@@ -48,16 +49,19 @@ def build(_: Settings) -> Page:
 
 def _lead() -> str:
     right = [s for s in CATALOGUE if s.order == order_of(s)]
-    two_on_one = [s for s in CATALOGUE if s.model_name == "langevin" and s.word.nfe == 1 and order_of(s) == 2]
+    two_on_one = [
+        s for s in CATALOGUE if s.model_name == "langevin" and s.word.nfe == 1 and order_of(s) == 2
+    ]
     best = max(CATALOGUE, key=order_of)
+    splittings = [s for s in CATALOGUE if s.model_name != "langevin" and not s.word.is_runge_kutta]
     return (
-        f"{len(CATALOGUE)} samplers of {count(len({s.model_name for s in CATALOGUE}))} models; the order "
-        f"derived from the word equals the order claimed for {share(len(right), len(CATALOGUE))}. No "
-        "splitting of a diffusion model exceeds order "
-        f"{max(order_of(s) for s in CATALOGUE if s.model_name != 'langevin' and not s.word.is_runge_kutta)}, "
-        f"however often it evaluates the score; {listed([s.name for s in two_on_one])} of molecular "
-        f"dynamics reach order {order_of(two_on_one[0])} on one evaluation per step, and {best.name} "
-        f"reaches {order_of(best)} on {best.word.nfe}."
+        f"{len(CATALOGUE)} samplers of {count(len({s.model_name for s in CATALOGUE}))} models; "
+        "the order derived from the word equals the order claimed for "
+        f"{share(len(right), len(CATALOGUE))}. No splitting of a diffusion model exceeds order "
+        f"{max(map(order_of, splittings))}, however often it evaluates the "
+        f"score; {listed([s.name for s in two_on_one])} of "
+        f"molecular dynamics reach order {order_of(two_on_one[0])} on one evaluation per step, "
+        f"and {best.name} reaches {order_of(best)} on {best.word.nfe}."
     )
 
 
@@ -82,8 +86,8 @@ def _overview(model: Model, schemes: tuple[Scheme, ...], title: str) -> Table:
     what = kind if model.dynamics == "sde" else "order"
     return Table(
         f"overview-{model.name}-{model.dynamics}",
-        f"**{title}.** Global {what} and cost. The derived order is read off the local error below, term by "
-        "term.",
+        f"**{title}.** Global {what} and cost. The derived order is read off the local error "
+        "below, term by term.",
         tuple(columns),
         tuple(rows),
     )
@@ -101,7 +105,10 @@ def _short(scheme: Scheme) -> str:
 
 def _scheme(scheme: Scheme) -> list[Block]:
     name = anchor(scheme)
-    what = f"`{scheme.word}`, {count(scheme.word.nfe)} score evaluation{'s' * (scheme.word.nfe > 1)} per step"
+    what = (
+        f"`{scheme.word}`, {count(scheme.word.nfe)} score evaluation{'s' * (scheme.word.nfe > 1)} "
+        "per step"
+    )
     if scheme.carries_score:
         what += ", the first score carried over from the step before"
     source = f"{scheme.source.citation}, {scheme.source.place}".rstrip(", ")

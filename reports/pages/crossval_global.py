@@ -7,7 +7,18 @@ from typing import Any
 from reports.experiments.store import stored
 from reports.pages.absent import absent, parts_absent
 from reports.pages.settings import Settings
-from reports.render.document import Block, Cell, Column, Figure, Heading, Line, Page, Panel, Table, text
+from reports.render.document import (
+    Block,
+    Cell,
+    Column,
+    Figure,
+    Heading,
+    Line,
+    Page,
+    Panel,
+    Table,
+    text,
+)
 from reports.render.spelling import listed, number
 
 TARGETS = {
@@ -30,14 +41,19 @@ def is_confirmed(row: dict[str, Any]) -> bool:
     if row["order"] is None:
         return False
     claim, low, high = row["claim"], row["low"], row["high"]
-    return bool(low <= claim + 0.05 and high >= claim - 0.05 and claim - 1 < low and high < claim + 1)
+    return bool(
+        low <= claim + 0.05 and high >= claim - 0.05 and claim - 1 < low and high < claim + 1
+    )
 
 
 def is_confirmed_strong(row: dict[str, Any]) -> bool:
-    """Whether three standard errors around the order hold the claim within 0.1, and no order 1/2 away."""
+    """Whether three standard errors around the order hold the claim within 0.1, and no order 1/2
+    away.
+    """
     reach = 3 * row["standard_error"]
     return bool(
-        abs(row["order"] - row["claim"]) <= reach + 0.1 and reach + abs(row["order"] - row["claim"]) < 0.5
+        abs(row["order"] - row["claim"]) <= reach + 0.1
+        and reach + abs(row["order"] - row["claim"]) < 0.5
     )
 
 
@@ -51,17 +67,21 @@ def build(_: Settings) -> Page:
         Heading("Deterministic samplers", "ode"),
         text(
             f"{samples} samples run from the prior to forward time {cut:g}, where the score is "
-            "still smooth on the scale of these steps; the end states are compared with those of an adaptive "
-            "eighth-order method at tolerance 10^{-13}. The error is projected on its direction at the "
-            "finest step, with its sign. An order is confirmed if its interval holds the claim within 0.05 "
-            "and excludes the orders next to it. Between steps that are too large for a network’s time and "
-            "round-off there is little room for a high order to show; the network in slow time is the "
-            "trained one with all its layers, the frequencies of its time embedding divided by "
-            f"{data['settings']['slower']}."
+            "still smooth on the scale of these steps; the end states are compared with those of "
+            "an adaptive "
+            "eighth-order method at tolerance 10^{-13}. The error is projected on its direction "
+            "at the finest step, with its sign. An order is confirmed if its interval holds the "
+            "claim within 0.05 and excludes the orders next to it. Between steps that are too "
+            "large for a network’s time and round-off there is little room for a high order to "
+            "show; the network in slow time is the trained one with all its layers, the "
+            f"frequencies of its time embedding divided by {data['settings']['slower']}."
         ),
     ]
     for name, results in data["ode"].items():
-        body += [_ode_table(name, results, data["_command"]), _figure(name, results, data["_command"])]
+        body += [
+            _ode_table(name, results, data["_command"]),
+            _figure(name, results, data["_command"]),
+        ]
     body += parts_absent("global", TARGETS, data["ode"])
     body.append(Heading("Stochastic samplers, strong errors", "strong"))
     body.append(text(_strong_method(data)))
@@ -81,32 +101,51 @@ def _lead(data: dict[str, Any]) -> str:
         parts.append(part)
         verdicts += found
     weak = [is_confirmed(row) for row in data["weak"]]
-    parts.append(f"on a small mixture {sum(weak)} of {len(weak)} weak errors of the stochastic ones")
+    parts.append(
+        f"on a small mixture {sum(weak)} of {len(weak)} weak errors of the stochastic ones"
+    )
     verdicts += weak
-    missing = "" if "network" in data["ode"] else " No trained network was there when this was computed."
+    missing = (
+        "" if "network" in data["ode"] else " No trained network was there when this was computed."
+    )
     return (
-        "Samplers run to the end converge with the claimed order on scores that are not Gaussian too: "
-        f"{sum(verdicts)} of the {len(verdicts)} observed orders confirm it, two-sided. These are "
-        f"{listed(parts)}.{missing}"
+        "Samplers run to the end converge with the claimed order on scores that are not Gaussian "
+        f"too: {sum(verdicts)} of the {len(verdicts)} observed orders confirm it, two-sided. "
+        f"These are {listed(parts)}.{missing}"
     )
 
 
 def _ode_table(name: str, results: dict[str, Any], command: str) -> Table:
     rows: list[tuple[Cell, ...]] = [
-        (r["scheme"], r["claim"], r["order"], r["low"], r["high"], "yes" if is_confirmed(r) else "no",
-         r["norms"][0], r["steps"][0], r["norms"][-1], r["steps"][-1])
+        (
+            r["scheme"],
+            r["claim"],
+            r["order"],
+            r["low"],
+            r["high"],
+            "yes" if is_confirmed(r) else "no",
+            r["norms"][0],
+            r["steps"][0],
+            r["norms"][-1],
+            r["steps"][-1],
+        )
         for r in results["rows"]
-    ]  # fmt: skip
+    ]
     columns = (
-        Column("scheme", "scheme"), *ORDER_COLUMNS, Column("first", "error", "data units"),
-        Column("fewest", "steps", digits="d"), Column("last", "error", "data units"),
+        Column("scheme", "scheme"),
+        *ORDER_COLUMNS,
+        Column("first", "error", "data units"),
+        Column("fewest", "steps", digits="d"),
+        Column("last", "error", "data units"),
         Column("most", "steps", digits="d"),
-    )  # fmt: skip
+    )
     caption = (
-        f"**Observed orders, {TARGETS[name]}.** Errors are root mean squares over positions and momenta; "
-        "the reference and one at three times its tolerance differ by "
+        f"**Observed orders, {TARGETS[name]}.** Errors are root mean squares over positions and "
+        "momenta; the reference and one at three times its tolerance differ by "
         f"{number(results['floor'])} in norm."
-        + "".join(f" {r['scheme']}: {r['summary']}." for r in results["rows"] if not is_confirmed(r))
+        + "".join(
+            f" {r['scheme']}: {r['summary']}." for r in results["rows"] if not is_confirmed(r)
+        )
     )
     return Table(f"crossval-global-{name}", caption, columns, tuple(rows), f"`{command}`")
 
@@ -124,50 +163,72 @@ def _strong_method(data: dict[str, Any]) -> str:
     return (
         "Every sample runs on one Brownian path, given by its increment and slope on "
         f"{first['fine']} intervals; every normal that the engine draws, those of the exact "
-        "Ornstein–Uhlenbeck pieces too, is put together from these. The reference takes one step of SRA1, of "
-        f"strong order 3/2, per interval. The order is that from {steps[-3]} to {steps[-1]} steps, with "
-        "a standard error over samples (jackknife); the claim is what the local errors imply. It is "
-        "confirmed if three standard errors hold it within 0.1, and no order 1/2 away."
+        "Ornstein–Uhlenbeck pieces too, is put together from these. The reference takes one step "
+        f"of SRA1, of strong order 3/2, per interval. The order is that from {steps[-3]} to "
+        f"{steps[-1]} steps, with a standard error over samples (jackknife); the claim is what "
+        "the local errors imply. It is confirmed if three standard errors hold it within 0.1, "
+        "and no order 1/2 away."
     )
 
 
 def _strong_table(name: str, found: dict[str, Any], command: str) -> Table:
     steps = found["rows"][0]["steps"]
     rows: list[tuple[Cell, ...]] = [
-        (r["scheme"], r["claim"], r["order"], r["standard_error"], "yes" if is_confirmed_strong(r) else "no",
-         *r["norms"])
+        (
+            r["scheme"],
+            r["claim"],
+            r["order"],
+            r["standard_error"],
+            "yes" if is_confirmed_strong(r) else "no",
+            *r["norms"],
+        )
         for r in found["rows"]
-    ]  # fmt: skip
+    ]
     columns = (
-        Column("scheme", "scheme"), Column("claim", "order", "claimed"),
-        Column("order", "order", "observed", "3f"), Column("error", "order", "standard error", "2g"),
-        Column("verdict", "confirmed"), *(Column(f"n{n}", "error", f"{n} steps") for n in steps),
-    )  # fmt: skip
+        Column("scheme", "scheme"),
+        Column("claim", "order", "claimed"),
+        Column("order", "order", "observed", "3f"),
+        Column("error", "order", "standard error", "2g"),
+        Column("verdict", "confirmed"),
+        *(Column(f"n{n}", "error", f"{n} steps") for n in steps),
+    )
     caption = (
         f"**Strong errors, {TARGETS[name]}.** Root mean squares over positions, momenta and "
-        f"{found['samples']} samples, in data units, λ_{{s}} = 1; references with {found['fine']} and half "
-        f"as many steps differ by {number(found['floor'])}."
+        f"{found['samples']} samples, in data units, λ_{{s}} = 1; references with {found['fine']} "
+        f"and half as many steps differ by {number(found['floor'])}."
     )
     return Table(f"crossval-strong-{name}", caption, columns, tuple(rows), f"`{command}`")
 
 
 def _weak(data: dict[str, Any]) -> list[Block]:
     rows: list[tuple[Cell, ...]] = [
-        (r["scheme"], r["function"], r["claim"], r["order"], r["low"], r["high"],
-         "yes" if is_confirmed(r) else "no", r["signed"][0], r["signed"][-1])
+        (
+            r["scheme"],
+            r["function"],
+            r["claim"],
+            r["order"],
+            r["low"],
+            r["high"],
+            "yes" if is_confirmed(r) else "no",
+            r["signed"][0],
+            r["signed"][-1],
+        )
         for r in data["weak"]
-    ]  # fmt: skip
+    ]
     few, *_, many = data["weak"][0]["steps"]
     columns = (
-        Column("scheme", "scheme"), Column("function", "test function"), *ORDER_COLUMNS,
-        Column("first", "error", f"{few} steps"), Column("last", "error", f"{many} steps"),
-    )  # fmt: skip
+        Column("scheme", "scheme"),
+        Column("function", "test function"),
+        *ORDER_COLUMNS,
+        Column("first", "error", f"{few} steps"),
+        Column("last", "error", f"{many} steps"),
+    )
     return [
         Heading("Stochastic samplers, weak errors", "weak"),
         text(
-            "Expectations of two test functions on a one-dimensional mixture of two Gaussians, by quadrature "
-            "over every normal that the engine draws: no sampling. An order that has not settled at the most "
-            "steps is left open (–). **Not measured:** weak orders on the "
+            "Expectations of two test functions on a one-dimensional mixture of two Gaussians, by "
+            "quadrature over every normal that the engine draws: no sampling. An order that has "
+            "not settled at the most steps is left open (–). **Not measured:** weak orders on the "
             "network, where the error is far below the noise of any affordable number of samples."
         ),
         Table(

@@ -1,4 +1,6 @@
-"""Page: what score reuse assumes, and how well closed forms predict what it costs at the end of a run."""
+"""Page: what score reuse assumes, and how well closed forms predict what it costs at the end of a
+run.
+"""
 
 from __future__ import annotations
 
@@ -23,13 +25,17 @@ from reports.render.document import (
 from reports.render.spelling import listed
 
 TARGETS = {
-    "mixture": "mixture around ten digits", "dataset": "a hundred digits", "network": "trained network",
+    "mixture": "mixture around ten digits",
+    "dataset": "a hundred digits",
+    "network": "trained network",
     "patches": "network trained on patches of photographs",
-}  # fmt: skip
+}
 PARTS = {
-    "x": ("position", "largest"), "m": ("momentum", "largest"), "centre": ("position", "centre"),
+    "x": ("position", "largest"),
+    "m": ("momentum", "largest"),
+    "centre": ("position", "centre"),
     "border": ("position", "border"),
-}  # fmt: skip
+}
 
 
 def build(_: Settings) -> Page:
@@ -40,19 +46,20 @@ def build(_: Settings) -> Page:
     body: list[Block] = [
         Heading("The score's change under B", "changes"),
         text(
-            "A reduced sampler takes for A the score from before B. Along runs of RSE the score is "
-            "evaluated again after B, at the same time: shown is |change| / |score|, in the norm over all "
-            "samples and the pixels in question; the centre is the middle half of rows and columns."
+            "A reduced sampler takes for A the score from before B. Along runs of RSE the score "
+            "is evaluated again after B, at the same time: shown is |change| / |score|, in the "
+            "norm over all samples and the pixels in question; the centre is the middle half of "
+            "rows and columns."
         ),
         *parts_absent("reuse", TARGETS, data["targets"]),
         _figure(data),
         _change_table(data),
         Heading("Naive minus reduced, predicted", "differences"),
         text(
-            "Closed forms give the h^{2} term of one naive step minus one reduced step; of stochastic "
-            "samplers too, on the same noise, λ_{s} = 1. *Carried*: "
-            "added in every step of a reduced run, so that later steps carry it along; *summed*: "
-            "only added up. The ratio is predicted over measured norm, the miss |predicted − measured| / "
+            "Closed forms give the h^{2} term of one naive step minus one reduced step; of "
+            "stochastic samplers too, on the same noise, λ_{s} = 1. *Carried*: added in every "
+            "step of a reduced run, so that later steps carry it along; *summed*: only added up. "
+            "The ratio is predicted over measured norm, the miss |predicted − measured| / "
             "|measured| of the end states."
         ),
         _difference_table(data),
@@ -61,7 +68,9 @@ def build(_: Settings) -> Page:
 
 
 def largest(rows: list[dict[str, float]], part: str) -> tuple[float, float]:
-    """The largest change of one part of the score along a run, and the forward time at which it is seen."""
+    """The largest change of one part of the score along a run, and the forward time at which it is
+    seen.
+    """
     return max((row[part], row["tau"]) for row in rows)
 
 
@@ -70,14 +79,17 @@ def _lead(data: dict[str, Any]) -> str:
     for name, results in data["targets"].items():
         steps = list(results["changes"])[-1]
         change, tau = largest(results["changes"][steps], "x")
-        changes.append(f"{printed(100 * change, '2g')} % ({TARGETS[name]}, τ = {printed(tau, '2g')})")
+        changes.append(
+            f"{printed(100 * change, '2g')} % ({TARGETS[name]}, τ = {printed(tau, '2g')})"
+        )
         misses += [rows[-1] for rows in results["differences"].values()]
     sizes = [row["carried_miss"] for row in misses]
     return (
-        f"Reuse assumes that B hardly changes the score that A takes over; in a run of {steps} steps no step "
-        f"changes it by more than {listed(changes)}. What this costs at the end, naive minus reduced, the "
-        f"closed forms predict at {misses[0]['steps']} steps missing {printed(100 * min(sizes), '2g')} to "
-        f"{printed(100 * max(sizes), '2g')} % of it, and more with fewer steps."
+        f"Reuse assumes that B hardly changes the score that A takes over; in a run of {steps} "
+        f"steps no step changes it by more than {listed(changes)}. What this costs at the end, "
+        f"naive minus reduced, the closed forms predict at {misses[0]['steps']} steps missing "
+        f"{printed(100 * min(sizes), '2g')} to {printed(100 * max(sizes), '2g')} % of it, and "
+        "more with fewer steps."
     )
 
 
@@ -88,8 +100,12 @@ def _figure(data: dict[str, Any]) -> Figure:
             Line(f"{steps} steps", tuple(r["tau"] for r in rows), tuple(r["x"] for r in rows))
             for steps, rows in results["changes"].items()
         )
-        panels.append(Panel(TARGETS[name], lines, "forward time τ", "|change of position score| / |score|"))
-    caption = "**Change of the position score under B, along runs of RSE.** Runs go from right to left."
+        panels.append(
+            Panel(TARGETS[name], lines, "forward time τ", "|change of position score| / |score|")
+        )
+    caption = (
+        "**Change of the position score under B, along runs of RSE.** Runs go from right to left."
+    )
     return Figure("crossval-reuse-figure", caption, tuple(panels), f"`{data['_command']}`")
 
 
@@ -104,7 +120,8 @@ def _change_table(data: dict[str, Any]) -> Table:
         columns += [Column(part, title, region), Column(f"{part}_tau", "at τ", "", "2g")]
     return Table(
         "crossval-reuse-changes",
-        f"**Largest change of the score under B along a run of RSE.** To τ = {data['settings']['cut']:g}.",
+        "**Largest change of the score under B along a run of RSE.** To τ = "
+        f"{data['settings']['cut']:g}.",
         tuple(columns),
         tuple(rows),
         f"`{data['_command']}`",
@@ -129,8 +146,9 @@ def _difference_table(data: dict[str, Any]) -> Table:
     )
     return Table(
         "crossval-reuse-differences",
-        "**End states, naive minus reduced, and their prediction.** "
-        f"To τ = {data['settings']['difference_cut']:g}; pairs: {listed(sorted({str(r[1]) for r in rows}))}.",
+        "**End states, naive minus reduced, and their prediction.** To τ = "
+        f"{data['settings']['difference_cut']:g}; pairs: "
+        f"{listed(sorted({str(r[1]) for r in rows}))}.",
         columns,
         tuple(rows),
         f"`{data['_command']}`",

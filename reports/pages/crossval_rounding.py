@@ -7,13 +7,25 @@ from typing import Any
 from reports.experiments.store import stored
 from reports.pages.absent import absent, parts_absent
 from reports.pages.settings import Settings
-from reports.render.document import Block, Cell, Column, Figure, Heading, Line, Page, Panel, Table, text
+from reports.render.document import (
+    Block,
+    Cell,
+    Column,
+    Figure,
+    Heading,
+    Line,
+    Page,
+    Panel,
+    Table,
+    text,
+)
 from reports.render.spelling import count, listed, number
 
 TARGETS = {
-    "mixture": "mixture around ten digits", "network": "network trained on the digits",
+    "mixture": "mixture around ten digits",
+    "network": "network trained on the digits",
     "patches": "network trained on patches of photographs",
-}  # fmt: skip
+}
 DTYPES = ("float32", "bfloat16")
 KINDS = {"ode": "probability flow", "sde": "reverse SDE"}
 
@@ -25,13 +37,17 @@ def build(_: Settings) -> Page:
         return absent("rounding", "crossval-rounding", title)
     body: list[Block] = [
         text(
-            "The state is float64 throughout; the score is computed in float32 or bfloat16. Rounding is the "
-            "distance between the ends of that run and of the float64 run on the same noise. Truncation is, "
-            "for deterministic samplers, the distance of the float64 run from the exact flow at tolerance "
+            "The state is float64 throughout; the score is computed in float32 or bfloat16. "
+            "Rounding is the "
+            "distance between the ends of that run and of the float64 run on the same noise. "
+            "Truncation is, "
+            "for deterministic samplers, the distance of the float64 run from the exact flow at "
+            "tolerance "
             "10^{-13}; for stochastic ones, the strong error ([Orders on real scores]"
-            "(crossval-global.html#strong)). All are root mean squares over all entries, at forward time "
-            f"{data['settings']['cut']:g}. Where rounding and truncation are equal lies the smallest useful "
-            "step h*; nothing is continued beyond the steps that were run."
+            "(crossval-global.html#strong)). All are root mean squares over all entries, at "
+            f"forward time {data['settings']['cut']:g}. Where rounding and truncation are equal "
+            "lies the smallest useful step h*; nothing is continued beyond the steps that were "
+            "run."
         )
     ]
     for name, results in data["targets"].items():
@@ -52,15 +68,15 @@ def _lead(data: dict[str, Any]) -> str:
         counts = [sum(row[f"{dtype}_crossing"] is not None for row in rows) for dtype in DTYPES]
         hidden, total = [a + b for a, b in zip(hidden, counts, strict=True)], total + len(rows)
         parts.append(
-            f"on the {TARGETS[name]} in bfloat16 for {counts[1]} of the {len(rows)} samplers and in float32 "
-            f"for {counts[0]}"
+            f"on the {TARGETS[name]} in bfloat16 for {counts[1]} of the {len(rows)} samplers and "
+            f"in float32 for {counts[0]}"
         )
     most = max(row["steps"][-1] for results in data["targets"].values() for row in results["rows"])
     return (
-        f"A network’s rounding is larger than a first-order sampler’s own error, within at most {most} "
-        f"steps, in {count(hidden[1])} of {total} cases when it computes in bfloat16 and in "
-        f"{count(hidden[0]) if hidden[0] else 'none'} when in float32. From there on smaller steps gain "
-        f"nothing: {listed(parts)}."
+        "A network’s rounding is larger than a first-order sampler’s own error, within at most "
+        f"{most} steps, in {count(hidden[1])} of {total} cases when it computes in bfloat16 and "
+        f"in {count(hidden[0]) if hidden[0] else 'none'} when in float32. From there on smaller "
+        f"steps gain nothing: {listed(parts)}."
     )
 
 
@@ -70,12 +86,16 @@ def _crossings(name: str, kind: str, results: dict[str, Any], command: str) -> T
         if r["dynamics"] == kind:
             cells: list[Cell] = [r["scheme"], r["steps"][-1], r["truncation"][-1]]
             for dtype in DTYPES:
-                cells += [r[dtype][-1], *_equal(r[f"{dtype}_crossing"], r["steps"], results["span"])]
+                cells += [
+                    r[dtype][-1],
+                    *_equal(r[f"{dtype}_crossing"], r["steps"], results["span"]),
+                ]
             rows.append(tuple(cells))
     columns = [
-        Column("scheme", "scheme"), Column("steps", "most steps", "", "d"),
+        Column("scheme", "scheme"),
+        Column("steps", "most steps", "", "d"),
         Column("truncation", "truncation", "at most steps"),
-    ]  # fmt: skip
+    ]
     for dtype in DTYPES:
         columns += [
             Column(dtype, dtype, "at most steps"),
@@ -84,8 +104,9 @@ def _crossings(name: str, kind: str, results: dict[str, Any], command: str) -> T
         ]
     return Table(
         f"crossval-rounding-{name}-{kind}",
-        f"**Where rounding equals truncation, {TARGETS[name]}, {KINDS[kind]}.** Sizes at the end in data "
-        "units. >: rounding is still smaller at the most steps; <: larger already at the fewest.",
+        f"**Where rounding equals truncation, {TARGETS[name]}, {KINDS[kind]}.** Sizes at the end "
+        "in data units. >: rounding is still smaller at the most steps; <: larger already at the "
+        "fewest.",
         tuple(columns),
         tuple(rows),
         command,
@@ -109,12 +130,17 @@ def _figure(name: str, results: dict[str, Any], command: str) -> Figure:
         for dtype in DTYPES:
             ends = [[r[dtype][k] for r in rows] for k in range(len(rows[0]["steps"]))]
             lines += [
-                Line(f"{dtype}, {what}", tuple(rows[0]["steps"]), tuple(map(which, ends)), "reference")
+                Line(
+                    f"{dtype}, {what}",
+                    tuple(rows[0]["steps"]),
+                    tuple(map(which, ends)),
+                    "reference",
+                )
                 for what, which in (("least", min), ("most", max))
             ]
         panels.append(Panel(title, tuple(lines), "steps", "size at the end (data units)"))
     caption = (
-        f"**Truncation of each first-order sampler, {TARGETS[name]}.** Grey, dotted: the least and the "
-        "most rounding among them, in bfloat16 (above) and in float32."
+        f"**Truncation of each first-order sampler, {TARGETS[name]}.** Grey, dotted: the least "
+        "and the most rounding among them, in bfloat16 (above) and in float32."
     )
     return Figure(f"crossval-rounding-{name}-figure", caption, tuple(panels), command)

@@ -7,7 +7,15 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from reports.pages.exact_runs import EPS, SPECTRUM, at_budget, limit, limit_per_mode, per_mode, target
+from reports.pages.exact_runs import (
+    EPS,
+    SPECTRUM,
+    at_budget,
+    limit,
+    limit_per_mode,
+    per_mode,
+    target,
+)
 from reports.pages.settings import Settings
 from reports.render.document import (
     Block,
@@ -50,7 +58,10 @@ MEASURES = {
     "kl_x": (
         "KL",
         "nats",
-        "KL divergence KL(data ‖ sampler) of the position marginal, over the modes with positive variance",
+        (
+            "KL divergence KL(data ‖ sampler) of the position marginal, over the modes with "
+            "positive variance"
+        ),
     ),
 }
 
@@ -63,12 +74,15 @@ def build(settings: Settings) -> Page:
     modes = int(np.sum(target().variances > 0))
     body: list[Block] = [
         text(
-            f"The target is a Gaussian with the {SPECTRUM}: {target().variances.size} modes, {modes} of "
-            "them with positive variance. Its score is known exactly, so mean and covariance of every "
-            "sampler are pushed exactly through all steps: no Monte Carlo, no fit. Time runs to T − ε, ε = "
-            f"{EPS:g}, then one denoising step; a budget of N evaluations buys as many steps as it can once "
-            "the denoising step and a carried score are paid. PSLD and VP at their default parameters, "
-            "λ_{s} = 1."
+            f"The target is a Gaussian with the {SPECTRUM}: {target().variances.size} modes, "
+            f"{modes} of "
+            "them with positive variance. Its score is known exactly, so mean and covariance of "
+            "every "
+            "sampler are pushed exactly through all steps: no Monte Carlo, no fit. Time runs to T "
+            "− ε, ε = "
+            f"{EPS:g}, then one denoising step; a budget of N evaluations buys as many steps as "
+            "it can once the denoising step and a carried score are paid. PSLD and VP at their "
+            "default parameters, λ_{s} = 1."
         ),
         Heading("PSLD, started from the prior", "psld"),
         *(_figure(settings, dynamics) for dynamics in KINDS),
@@ -83,8 +97,8 @@ def build(settings: Settings) -> Page:
     body += [
         Heading("VP", "vp"),
         text(
-            "The position-only process on the same target; the ancestral step needs βh < 1, so it has no "
-            "entry for few steps."
+            "The position-only process on the same target; the ancestral step needs βh < 1, so it "
+            "has no entry for few steps."
         ),
         _table(settings, "vp", "w2_x", "uniform", "prior"),
         *_limits(settings),
@@ -110,9 +124,10 @@ def _lead() -> str:
         euler = _errors("psld", "ode", "uniform", nfe)["Euler"]
         parts.append(f"{ode} ({printed(a)}; Euler {printed(euler)}) and {sde} ({printed(b)})")
     return (
-        "On the digits spectrum with 50 score evaluations on a uniform grid the most accurate deterministic "
-        f"and stochastic PSLD samplers are {parts[0]}, by position W_{{2}} in data units. With 100 they are "
-        f"{parts[1]}."
+        "On the digits spectrum with 50 score evaluations on a uniform grid the most accurate "
+        "deterministic "
+        f"and stochastic PSLD samplers are {parts[0]}, by position W_{{2}} in data units. With "
+        f"100 they are {parts[1]}."
     )
 
 
@@ -124,7 +139,10 @@ def _finding(settings: Settings, grid: str) -> str:
             by_budget.setdefault(_best("psld", dynamics, grid, nfe)[0], []).append(str(nfe))
         winners = [f"{name} at {listed(nfes)}" for name, nfes in by_budget.items()]
         parts.append(f"for the {kind} {', '.join(winners)}")
-    return f"Most accurate in position on the {grid} grid, by number of evaluations: {'; '.join(parts)}."
+    return (
+        f"Most accurate in position on the {grid} grid, by number of evaluations: "
+        f"{'; '.join(parts)}."
+    )
 
 
 def _figure(settings: Settings, dynamics: str) -> Figure:
@@ -135,14 +153,16 @@ def _figure(settings: Settings, dynamics: str) -> Figure:
         lines = []
         for s in schemes("psld", dynamics):
             cards = [at_budget(s, nfe, grid, "prior") for nfe in settings.nfes]
-            lines.append(Line(s.name, tuple(settings.nfes), tuple(c["w2_x"] if c else np.nan for c in cards)))
+            lines.append(
+                Line(s.name, tuple(settings.nfes), tuple(c["w2_x"] if c else np.nan for c in cards))
+            )
         x, y = "score evaluations", "position W_{2} (data units)"
         panels.append(Panel(f"{KINDS[dynamics]}, {grid} grid", tuple(lines), x, y, marks=marks))
     return Figure(
         f"exact-nfe-{dynamics}",
-        f"**Exact error against cost, {KINDS[dynamics]}.** Position 2-Wasserstein distance to the data law. "
-        "Dotted: the exact flow with the same start, cut and denoising step, the limit for h → 0, "
-        f"{printed(left)}.",
+        f"**Exact error against cost, {KINDS[dynamics]}.** Position 2-Wasserstein distance to the "
+        "data law. Dotted: the exact flow with the same start, cut and denoising step, the limit "
+        f"for h → 0, {printed(left)}.",
         tuple(panels),
         SPECTRUM,
     )
@@ -170,22 +190,26 @@ def _below_the_line(settings: Settings) -> list[Paragraph]:
         return []
     flows = list(dict.fromkeys(dynamics for dynamics, _ in opposed))
     large = [
-        f"{share(int(np.sum(rest[d] > 0)), rest[d].size)} standard deviations too large ({KINDS[d]})"
+        f"{share(int(np.sum(rest[d] > 0)), rest[d].size)} standard deviations too large "
+        f"({KINDS[d]})"
         for d in flows
     ]
     why = (
-        f"Below the dotted line lies {listed(sentences)}. The line is no bound: the exact flow, cut at ε and "
-        f"denoised, leaves {listed(large)}"
+        f"Below the dotted line lies {listed(sentences)}. The line is no bound: the exact flow, "
+        f"cut at ε and denoised, leaves {listed(large)}"
     )
     if all(cosine < 0 for _, cosine in opposed):
         cosines = listed([printed(cosine, "2f") for _, cosine in opposed])
         why += (
-            ", and there the discretisation errs the other way (the cosine of the angle between the two "
-            f"errors, over the modes, is {cosines}), so that it takes a part of the excess away; as h → 0 "
-            "that part comes back."
+            ", and there the discretisation errs the other way (the cosine of the angle between "
+            f"the two errors, over the modes, is {cosines}), so that it takes a part of the "
+            "excess away; as h → 0 that part comes back."
         )
     else:
-        why += ", and a discretisation error of the other sign in some modes takes a part of that away."
+        why += (
+            ", and a discretisation error of the other sign in some modes takes a part of that "
+            "away."
+        )
     return [text(why)]
 
 
@@ -204,11 +228,15 @@ def _table(settings: Settings, model: str, measure: str, grid: str, start: str) 
         Column("scheme", "scheme"),
         Column("dynamics", "dynamics"),
         Column("per_step", "per step", "evaluations", "d"),
-        *(Column(f"nfe{nfe}", str(nfe), "evaluations", "3g", smallest=True) for nfe in settings.nfes),
+        *(
+            Column(f"nfe{nfe}", str(nfe), "evaluations", "3g", smallest=True)
+            for nfe in settings.nfes
+        ),
     ]
     return Table(
         f"exact-{model}-{measure}-{grid}-{start}",
-        f"**{short} ({unit}), {grid} grid.** {what[0].upper()}{what[1:]}. Smallest of each column in bold.",
+        f"**{short} ({unit}), {grid} grid.** {what[0].upper()}{what[1:]}. Smallest of each column "
+        "in bold.",
         tuple(columns),
         tuple(rows),
         SPECTRUM,
@@ -221,20 +249,27 @@ def _limits(settings: Settings) -> list[Block]:
         for dynamics, kind in KINDS.items():
             without, done = (limit(model, dynamics, "prior", denoise=d) for d in (False, True))
             rows.append(
-                (f"{model.upper()}, {kind}", without["w2_x"], done["w2_x"], without["kl_x"], done["kl_x"])
+                (
+                    f"{model.upper()}, {kind}",
+                    without["w2_x"],
+                    done["w2_x"],
+                    without["kl_x"],
+                    done["kl_x"],
+                )
             )
     worse = [str(row[0]) for row in rows if row[4] > row[3]]  # type: ignore[operator]
     better = sum(row[2] < row[1] for row in rows)  # type: ignore[operator]
     return [
         Heading("What is left as h → 0", "limits"),
         text(
-            f"The exact flow itself, stopped at ε = {EPS:g}: what is left is the start’s mismatch, the cut, "
+            f"The exact flow itself, stopped at ε = {EPS:g}: what is left is the start’s "
+            "mismatch, the cut, "
             "and what the denoising step makes of it. That step brings the position W_{2} down in "
             f"{share(better, len(rows))} cases, "
             + (
-                f"but drives the KL divergence up for {listed(worse)}: it shrinks the modes of smallest "
-                "variance too far, which the data’s own scale does not notice and a ratio of variances "
-                "does."
+                f"but drives the KL divergence up for {listed(worse)}: it shrinks the modes of "
+                "smallest variance too far, which the data’s own scale does not notice and a "
+                "ratio of variances does."
                 if worse
                 else "and the KL divergence with it."
             ),
@@ -242,8 +277,8 @@ def _limits(settings: Settings) -> list[Block]:
         ),
         Table(
             "exact-limits",
-            "**The exact flow, cut at ε.** Without and with the final denoising step; started from the "
-            "prior.",
+            "**The exact flow, cut at ε.** Without and with the final denoising step; started "
+            "from the prior.",
             (
                 Column("flow", "flow"),
                 Column("w2_cut", "position W_{2}", "cut only"),
@@ -264,12 +299,17 @@ def _passing_below(settings: Settings) -> str:
         for dynamics in KINDS:
             left = limit(model, dynamics, "prior")["w2_x"]
             for s in schemes(model, dynamics):
-                cards = [at_budget(s, nfe, grid, "prior") for nfe in settings.nfes for grid in GRIDS]
+                cards = [
+                    at_budget(s, nfe, grid, "prior") for nfe in settings.nfes for grid in GRIDS
+                ]
                 if any(c and c["w2_x"] < left for c in cards):
                     below.append(f"{s.name} ({model.upper()})")
     if not below:
         return ""
-    return f" It is not a bound: on some budget errors cancel, and {listed(below)} come closer to the data."
+    return (
+        f" It is not a bound: on some budget errors cancel, and {listed(below)} come closer to "
+        "the data."
+    )
 
 
 def _starts(settings: Settings) -> list[Block]:
@@ -289,14 +329,15 @@ def _starts(settings: Settings) -> list[Block]:
     return [
         Heading("What the start costs", "starts"),
         text(
-            "Samplers start from the prior N(0, diag(1, M)), not from the exact law at T. Starting from that "
-            f"law instead changes the position error by at most {printed(100 * max(ratios), '2g')} %"
+            "Samplers start from the prior N(0, diag(1, M)), not from the exact law at T. "
+            "Starting from that law instead changes the position error by at most "
+            f"{printed(100 * max(ratios), '2g')} %"
             + (": the start is not what limits any of them." if max(ratios) < NEGLIGIBLE else ".")
         ),
         Table(
             "exact-starts",
-            "**Exact start.** Change of the position W_{2} in per cent when the run starts from the exact "
-            "law at T instead of the prior; uniform grid.",
+            "**Exact start.** Change of the position W_{2} in per cent when the run starts from "
+            "the exact law at T instead of the prior; uniform grid.",
             tuple(columns),
             tuple(rows),
             SPECTRUM,
@@ -314,12 +355,17 @@ def _per_mode_figure() -> Figure:
             relative = _relative(s)
             lines.append(Line(s.name, tuple(variances), tuple(np.abs(relative))))
         panels.append(
-            Panel(kind, tuple(lines), "variance of the mode", "relative error of its standard deviation")
+            Panel(
+                kind,
+                tuple(lines),
+                "variance of the mode",
+                "relative error of its standard deviation",
+            )
         )
     return Figure(
         "exact-modes",
-        f"**Where the error sits.** Relative error of each mode’s standard deviation at {PER_MODE_NFE} "
-        "evaluations, uniform grid, started from the prior; absolute values.",
+        "**Where the error sits.** Relative error of each mode’s standard deviation at "
+        f"{PER_MODE_NFE} evaluations, uniform grid, started from the prior; absolute values.",
         tuple(panels),
         SPECTRUM,
     )

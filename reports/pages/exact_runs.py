@@ -20,7 +20,9 @@ from splitting_analysis.schemes import Scheme, steps_for
 EPS = 1e-3
 SPECTRUM = "covariance spectrum of scikit-learn’s bundled 8×8 digits, pixels in [−1, 1]"
 _ROUNDING = 1e-12
-"""Eigenvalues below this fraction of the largest are round-off of zero: pixels that never change."""
+"""Eigenvalues below this fraction of the largest are round-off of zero: pixels that never
+change.
+"""
 
 
 @cache
@@ -35,10 +37,14 @@ def diffusion(model: str) -> Diffusion:
 
 
 @cache
-def moments(scheme: Scheme, steps: int, grid_name: str = "uniform", start: str = "prior") -> Moments:
+def moments(
+    scheme: Scheme, steps: int, grid_name: str = "uniform", start: str = "prior"
+) -> Moments:
     """The sampler's exact law on the digits target, final denoising step included."""
     process = diffusion(scheme.model_name)
-    return run(scheme, process, target(), grid(grid_name, steps, process.T, EPS), start, denoise=True)
+    return run(
+        scheme, process, target(), grid(grid_name, steps, process.T, EPS), start, denoise=True
+    )
 
 
 def card(scheme: Scheme, steps: int, *options: Any) -> dict[str, float]:
@@ -72,12 +78,15 @@ def _limit_law(model: str, dynamics: str, start: str, denoise: bool) -> Moments:
     almost, end = process.T - EPS * (1 + 1e-6), process.T - EPS
     flow = closed_flow(dynamics, process, target(), 0.0, almost)  # type: ignore[arg-type]
     law = flow.push(*starting_law(process, target(), start))
-    euler = entries(model, dynamics)[0]  # its one step has length 1e-6 eps: only the denoising step counts
+    # its one step has length 1e-6 eps: only the denoising step counts
+    euler = entries(model, dynamics)[0]
     return run(euler, process, target(), [almost, end], law, denoise)
 
 
 def limit(model: str, dynamics: str, start: str, denoise: bool = True) -> dict[str, float]:
-    """What remains for h -> 0: distances of the exact reverse flow, cut at T - eps, to the data law."""
+    """What remains for h -> 0: distances of the exact reverse flow, cut at T - eps, to the data
+    law.
+    """
     return score_card(_limit_law(model, dynamics, start, denoise), diffusion(model), target())
 
 

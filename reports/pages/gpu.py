@@ -22,9 +22,9 @@ PARITY = (
     "everything in float64, relative to the largest entry."
 )
 RUNS = (
-    "**Largest difference in any pixel of 96 samples** of the digits network, ROBA at 40 evaluations. "
-    "A batch of another size is multiplied by other kernels, which round otherwise; nothing else may "
-    "change a bit."
+    "**Largest difference in any pixel of 96 samples** of the digits network, ROBA at 40 "
+    "evaluations. A batch of another size is multiplied by other kernels, which round otherwise; "
+    "nothing else may change a bit."
 )
 
 
@@ -32,21 +32,25 @@ def build(_: Settings) -> Page:
     data = stored("gpu")
     if data is None:
         return absent("gpu", SLUG, TITLE)
-    parts: dict[str, dict[str, Any]] = {name: data["parts"].get(name, {}) for name in data["wanted"]}
+    parts: dict[str, dict[str, Any]] = {
+        name: data["parts"].get(name, {}) for name in data["wanted"]
+    }
     body: list[Block] = [
         text(
-            "The network is the full-size one of the released CIFAR-10 checkpoints (`cifar10_sota`, 97.6 "
-            "million parameters) with random weights; the digits network stands in where numbers, not "
-            f"speed, are compared. {_machine(data['machine'])}"
+            "The network is the full-size one of the released CIFAR-10 checkpoints "
+            "(`cifar10_sota`, 97.6 million parameters) with random weights; the digits network "
+            f"stands in where numbers, not speed, are compared. {_machine(data['machine'])}"
         ),
-        Heading("What sampling costs beyond the network", "overhead"), _overhead(parts["overhead"]),
-        Heading("A faster forward", "forward"), _forward(parts["forward"]),
+        Heading("What sampling costs beyond the network", "overhead"),
+        _overhead(parts["overhead"]),
+        Heading("A faster forward", "forward"),
+        _forward(parts["forward"]),
         Heading("The same numbers as on a CPU", "parity"),
         _checks("gpu-parity", PARITY, parts["parity"], "largest error"),
         _rounding(parts["parity"]),
         Heading("The same samples, however a run is cut", "runs"),
         _checks("gpu-runs", RUNS, parts["runs"], "largest difference"),
-    ]  # fmt: skip
+    ]
     if training := parts.get("training"):
         body += [Heading("A network trained on the card", "training"), _training(training)]
     body += [Heading("Not measured", "missing"), _missing(data)]
@@ -60,14 +64,15 @@ def lead(machine: dict[str, str], parts: dict[str, dict[str, Any]]) -> str:
     if ratios:
         within = sum(ratio <= GOAL for ratio in ratios)
         said.append(
-            f"a whole run takes {printed(min(ratios), '4g')} to {printed(max(ratios), '4g')} times as long "
-            f"as its evaluations of the network alone ({share(within, len(ratios))} runs within {GOAL:g})."
+            f"a whole run takes {printed(min(ratios), '4g')} to {printed(max(ratios), '4g')} "
+            f"times as long as its evaluations of the network alone ({share(within, len(ratios))} "
+            f"runs within {GOAL:g})."
         )
     if gains := gain(parts["forward"]):
         form, batch, factor = gains
         said.append(
-            f"The network runs up to {printed(factor, '2g')} times as fast as in plain eager float32 "
-            f"({form}, batch {batch}; the goal was {FASTER:g})."
+            f"The network runs up to {printed(factor, '2g')} times as fast as in plain eager "
+            f"float32 ({form}, batch {batch}; the goal was {FASTER:g})."
         )
     checks = [row for name in ("parity", "runs") for row in parts[name].values() if "limit" in row]
     good = sum(row["error"] <= row["limit"] for row in checks)
@@ -88,23 +93,27 @@ def gain(rows: dict[str, Any]) -> tuple[str, int, float] | None:
 
 def _machine(machine: dict[str, str]) -> str:
     return (
-        f"Measured on one {machine['card']}, driver {machine['driver']}, torch {machine['torch']}, CUDA "
-        f"{machine['cuda']}, cuDNN {machine['cudnn']}. float32 is float32 throughout: torch’s own default, "
-        "TF32 in convolutions, is the form called tf32."
+        f"Measured on one {machine['card']}, driver {machine['driver']}, torch "
+        f"{machine['torch']}, CUDA {machine['cuda']}, cuDNN {machine['cudnn']}. float32 is "
+        "float32 throughout: torch’s own default, TF32 in convolutions, is the form called tf32."
     )
 
 
 def _overhead(rows: dict[str, Any]) -> Table:
     columns = (
-        Column("sampler", "sampler"), Column("form", "network"), Column("batch", "batch", "", "d"),
-        Column("nfe", "evaluations", "", "d"), Column("seconds", "run", "s"),
+        Column("sampler", "sampler"),
+        Column("form", "network"),
+        Column("batch", "batch", "", "d"),
+        Column("nfe", "evaluations", "", "d"),
+        Column("seconds", "run", "s"),
         Column("ratio", "run / (evaluations × network)", "", "4g"),
-    )  # fmt: skip
+    )
     caption = (
-        "**Time of a run over that of its evaluations.** From the seed to the samples: drawing noise, "
-        "planning and the last wait included. Medians of three runs of one batch, and as many forwards in "
-        "turn. What a run takes beyond is mostly its plan, 16 to 37 ms on the host before the first "
-        "evaluation, whatever the network; step-size control (RK45 adaptive) waits for the device."
+        "**Time of a run over that of its evaluations.** From the seed to the samples: drawing "
+        "noise, planning and the last wait included. Medians of three runs of one batch, and as "
+        "many forwards in turn. What a run takes beyond is mostly its plan, 16 to 37 ms on the "
+        "host before the first evaluation, whatever the network; step-size control (RK45 "
+        "adaptive) waits for the device."
     )
     cells = tuple(tuple(row[column.key] for column in columns) for row in rows.values())
     return Table("gpu-overhead", caption, columns, cells, SOURCE)
@@ -113,20 +122,30 @@ def _overhead(rows: dict[str, Any]) -> Table:
 def _forward(rows: dict[str, Any]) -> Table:
     plain = {row["batch"]: row["seconds"] for row in rows.values() if row["form"] == STRAIGHT}
     columns = (
-        Column("batch", "batch", "", "d"), Column("form", "network"), Column("ms", "forward", "ms"),
-        Column("gain", "times as fast", "", "2g"), Column("memory", "memory at most", "GB", "2g"),
+        Column("batch", "batch", "", "d"),
+        Column("form", "network"),
+        Column("ms", "forward", "ms"),
+        Column("gain", "times as fast", "", "2g"),
+        Column("memory", "memory at most", "GB", "2g"),
         Column("images", "ROBA, NFE 50", "images/s"),
-    )  # fmt: skip
+    )
     cells: list[tuple[Cell, ...]] = []
     for row in sorted(rows.values(), key=lambda row: (row["batch"], -row["seconds"])):
         batch, seconds, memory = row["batch"], row["seconds"], row.get("peak_bytes")
         faster = plain[batch] / seconds if batch in plain else None
-        cells.append((
-            batch, row["form"], 1e3 * seconds, faster, memory and memory / 1e9, row.get("images_per_second"),
-        ))  # fmt: skip
+        cells.append(
+            (
+                batch,
+                row["form"],
+                1e3 * seconds,
+                faster,
+                memory and memory / 1e9,
+                row.get("images_per_second"),
+            )
+        )
     caption = (
-        "**One forward of the full-size network.** Times as fast: as plain eager float32 in the same "
-        "batch. Graph: launched as one CUDA graph. Compiled: torch.compile."
+        "**One forward of the full-size network.** Times as fast: as plain eager float32 in the "
+        "same batch. Graph: launched as one CUDA graph. Compiled: torch.compile."
     )
     return Table("gpu-forward", caption, columns, tuple(cells), SOURCE)
 
@@ -134,9 +153,11 @@ def _forward(rows: dict[str, Any]) -> Table:
 def _checks(key: str, caption: str, rows: dict[str, Any], error: str) -> Table:
     """What was compared, how far it is off, how far it may be."""
     columns = (
-        Column("what", "what"), Column("error", error, "", "2g"),
-        Column("limit", "limit", "", "2g"), Column("holds", "holds"),
-    )  # fmt: skip
+        Column("what", "what"),
+        Column("error", error, "", "2g"),
+        Column("limit", "limit", "", "2g"),
+        Column("holds", "holds"),
+    )
     cells: list[tuple[Cell, ...]] = []
     for name, row in rows.items():
         if "same" in row:
@@ -151,18 +172,19 @@ def _rounding(rows: dict[str, Any]) -> Table:
     keys = ("float32", "float32_cpu", "tf32", "bfloat16", "bfloat16_cpu", "truncation")
     titles = ("float32", "float32, CPU", "TF32", "bfloat16", "bfloat16, CPU", "truncation")
     columns = (
-        Column("sampler", "sampler"), Column("steps", "steps", "", "d"),
+        Column("sampler", "sampler"),
+        Column("steps", "steps", "", "d"),
         *(Column(key, title, "", "2g") for key, title in zip(keys, titles, strict=True)),
-    )  # fmt: skip
+    )
     cells = tuple(
         (name.partition(",")[0], row["steps"], *(row.get(key) for key in keys))
         for name, row in rows.items()
         if "steps" in row
     )
     caption = (
-        "**Rounding of the network at the end of a run**, root mean square, beside the same on a CPU and "
-        "the sampler’s own error, both from [Rounding](crossval-rounding.html). TF32 rounds like a number "
-        "of three digits, bfloat16 like one of two."
+        "**Rounding of the network at the end of a run**, root mean square, beside the same on a "
+        "CPU and the sampler’s own error, both from [Rounding](crossval-rounding.html). TF32 "
+        "rounds like a number of three digits, bfloat16 like one of two."
     )
     return Table("gpu-rounding", caption, columns, cells, SOURCE)
 
@@ -171,20 +193,24 @@ def _training(rows: dict[str, Any]) -> Block:
     (row,) = rows.values()
     verdict = "pass as patches" if row["passes"] else "**do not pass as patches**"
     return text(
-        f"In {row['seconds']} s the network of the patches saw {row['steps']:,} batches of {row['batch']} "
-        f"({printed(row['steps_per_second'], '3g')} steps/s). Its {row['number']:,} samples {verdict}: "
-        f"their Fréchet distance is {printed(row['times_the_floor'], '2g')} times that of held-out "
-        f"patches, their power off by at most {printed(100 * row['largest_power_off'], '2g')} %."
+        f"In {row['seconds']} s the network of the patches saw {row['steps']:,} batches of "
+        f"{row['batch']} ({printed(row['steps_per_second'], '3g')} steps/s). Its "
+        f"{row['number']:,} samples {verdict}: their Fréchet distance is "
+        f"{printed(row['times_the_floor'], '2g')} times that of held-out patches, their power off "
+        f"by at most {printed(100 * row['largest_power_off'], '2g')} %."
     )
 
 
 def _missing(data: dict[str, Any]) -> Block:
     left = [
-        f"{part}: {name}" for part, names in data["wanted"].items() for name in names
+        f"{part}: {name}"
+        for part, names in data["wanted"].items()
+        for name in names
         if name not in data["parts"].get(part, {})
-    ]  # fmt: skip
+    ]
     if not left:
         return text("Everything that the script asks for was measured.")
     return text(
-        f"For {len(left)} rows there was no time on a card; `make gpu` measures them: {'; '.join(left)}."
+        f"For {len(left)} rows there was no time on a card; `make gpu` measures them: "
+        f"{'; '.join(left)}."
     )

@@ -13,7 +13,18 @@ from analytic_models.diffusions import PSLD, VP, Diffusion, Langevin
 from analytic_models.targets import Gaussian
 from reports.pages.catalogue import TITLES
 from reports.pages.settings import Settings
-from reports.render.document import Block, Cell, Column, Figure, Heading, Line, Page, Panel, Table, text
+from reports.render.document import (
+    Block,
+    Cell,
+    Column,
+    Figure,
+    Heading,
+    Line,
+    Page,
+    Panel,
+    Table,
+    text,
+)
 from reports.render.spelling import count, link, listed, share
 from splitting_analysis.catalogue import CATALOGUE, entries
 from splitting_analysis.observed import ObservedOrder
@@ -55,13 +66,14 @@ def observed(scheme: Scheme, steps: tuple[int, ...]) -> tuple[str, ObservedOrder
 def build(settings: Settings) -> Page:
     body: list[Block] = [
         text(
-            f"One Gaussian mode, variance {VARIANCE}, mean {MEAN}, with a rate β that varies in time; the "
-            f"scheme runs to T − {CUT} and its mean and covariance there are compared with those of the "
-            "exact flow, signed and without sampling. Shown is the entry that converges most slowly: “x” is "
-            "a mean, “x m” a covariance. The running order is that between two neighbouring steps; the "
-            "observed order extrapolates it to h → 0, with an interval. Where running orders do not settle "
-            "the verdict is *inconclusive*, not a number. Orders up to two are observed in float64 with its "
-            f"round-off floor, higher ones with {DIGITS} digits."
+            f"One Gaussian mode, variance {VARIANCE}, mean {MEAN}, with a rate β that varies in "
+            f"time; the scheme runs to T − {CUT} and its mean and covariance there are compared "
+            "with those of the exact flow, signed and without sampling. Shown is the entry that "
+            "converges most slowly: “x” is a mean, “x m” a covariance. The running order is that "
+            "between two neighbouring steps; the observed order extrapolates it to h → 0, with "
+            "an interval. Where running orders do not settle the verdict is *inconclusive*, not "
+            "a number. Orders up to two are observed in float64 with its round-off floor, higher "
+            f"ones with {DIGITS} digits."
         )
     ]
     for (model, dynamics), title in TITLES.items():
@@ -79,17 +91,21 @@ def _lead(settings: Settings) -> str:
     results = {s: observed(s, settings.order_steps)[1] for s in CATALOGUE}
     confirmed = [s for s, r in results.items() if r.confirms(order_of(s), WITHIN)]
     rest = [s for s in CATALOGUE if s not in confirmed]
-    wrong = [s for s in rest if results[s].verdict == "order" and not _consistent(results[s], order_of(s))]
+    wrong = [
+        s
+        for s in rest
+        if results[s].verdict == "order" and not _consistent(results[s], order_of(s))
+    ]
     confirmed_part = (
-        f"For {share(len(confirmed), len(CATALOGUE))} samplers the whole interval of the observed order "
-        f"lies within {WITHIN} of the order derived from the word"
+        f"For {share(len(confirmed), len(CATALOGUE))} samplers the whole interval of the observed "
+        f"order lies within {WITHIN} of the order derived from the word"
     )
     parts = [confirmed_part]
     if rest and not wrong:
         names = listed([f"{s.name} ({s.model_name})" for s in rest])
         parts.append(
-            f". For the other {count(len(rest))}, {names}, the table is too coarse to say so sharply, and "
-            "none contradicts it"
+            f". For the other {count(len(rest))}, {names}, the table is too coarse to say so "
+            "sharply, and none contradicts it"
         )
     if wrong:
         parts.append(f". Against it stand {listed([s.name for s in wrong])}")
@@ -109,25 +125,38 @@ def _summary(settings: Settings, model: str, dynamics: str, title: str) -> Table
     for s in entries(model, dynamics):
         key, result, steps = observed(s, settings.order_steps)
         running = [row.running for row in result.rows][-2:]
-        rows.append((
-            link(s), _entry(key), steps[-1], *running, result.order, result.low, result.high, order_of(s),
-            "yes" if result.confirms(order_of(s), WITHIN) else _verdict(result, order_of(s)),
-        ))  # fmt: skip
+        rows.append(
+            (
+                link(s),
+                _entry(key),
+                steps[-1],
+                *running,
+                result.order,
+                result.low,
+                result.high,
+                order_of(s),
+                "yes" if result.confirms(order_of(s), WITHIN) else _verdict(result, order_of(s)),
+            )
+        )
     return Table(
         f"orders-{model}-{dynamics}",
-        f"**{title}.** Running orders of the last two refinements, observed order with its interval, and "
-        "the derived order.",
+        f"**{title}.** Running orders of the last two refinements, observed order with its "
+        "interval, and the derived order.",
         (
-            Column("scheme", "scheme"), Column("entry", "slowest entry"),
+            Column("scheme", "scheme"),
+            Column("entry", "slowest entry"),
             Column("steps", "steps", "at the finest", "d"),
-            Column("before", "running", "last but one", "3f"), Column("last", "running", "last", "3f"),
-            Column("observed", "observed", "h → 0", "4f"), Column("low", "interval", "low", "3f"),
-            Column("high", "interval", "high", "3f"), Column("derived", "derived", "from the word", "d"),
+            Column("before", "running", "last but one", "3f"),
+            Column("last", "running", "last", "3f"),
+            Column("observed", "observed", "h → 0", "4f"),
+            Column("low", "interval", "low", "3f"),
+            Column("high", "interval", "high", "3f"),
+            Column("derived", "derived", "from the word", "d"),
             Column("confirmed", "confirmed", f"to {WITHIN}"),
         ),
         tuple(rows),
         "exact moments against the exact flow",
-    )  # fmt: skip
+    )
 
 
 def _verdict(result: ObservedOrder, order: int) -> str:
@@ -141,20 +170,26 @@ def _long_table(settings: Settings, model: str, dynamics: str, title: str) -> Ta
     for s in entries(model, dynamics):
         key, result, steps = observed(s, settings.order_steps)
         for n, row in zip(steps, result.rows, strict=True):
-            rows.append((s.name, _entry(key), n, float(row.h), float(row.error), row.running, row.note))
+            rows.append(
+                (s.name, _entry(key), n, float(row.h), float(row.error), row.running, row.note)
+            )
     return Table(
         f"steps-{model}-{dynamics}",
-        f"**Step by step: {title}**. Signed error of the entry, scheme minus exact; h is one over the "
-        "number of steps.",
+        f"**Step by step: {title}**. Signed error of the entry, scheme minus exact; h is one over "
+        "the number of steps.",
         (
-            Column("scheme", "scheme"), Column("entry", "entry"), Column("steps", "steps", "", "d"),
-            Column("h", "h", "", "4g"), Column("error", "error", "signed", "4g"),
-            Column("running", "running order", "", "4f"), Column("note", "note"),
+            Column("scheme", "scheme"),
+            Column("entry", "entry"),
+            Column("steps", "steps", "", "d"),
+            Column("h", "h", "", "4g"),
+            Column("error", "error", "signed", "4g"),
+            Column("running", "running order", "", "4f"),
+            Column("note", "note"),
         ),
         tuple(rows),
         "exact moments against the exact flow",
         folded=True,
-    )  # fmt: skip
+    )
 
 
 def _figure(settings: Settings) -> Figure:
@@ -167,14 +202,17 @@ def _figure(settings: Settings) -> Figure:
             lines.append(Line(s.name, tuple(float(r.h) for r in rows), errors))
         panels.append(
             Panel(
-                TITLES[key], tuple(lines), "h, one over the number of steps", "absolute error, slowest entry"
+                TITLES[key],
+                tuple(lines),
+                "h, one over the number of steps",
+                "absolute error, slowest entry",
             )
         )
     steepest = max(entries("psld"), key=order_of)
     return Figure(
         "orders-psld",
-        "**Error against step.** The slowest entry of each sampler; an order p is a slope p. The steepest is "
-        f"{steepest.name}, of order {order_of(steepest)}.",
+        "**Error against step.** The slowest entry of each sampler; an order p is a slope p. The "
+        f"steepest is {steepest.name}, of order {order_of(steepest)}.",
         tuple(panels),
         "the tables above",
     )

@@ -1,4 +1,6 @@
-"""Page: one picture and three sentences, then what every page finds, then their most telling figures."""
+"""Page: one picture and three sentences, then what every page finds, then their most telling
+figures.
+"""
 
 from __future__ import annotations
 
@@ -46,10 +48,10 @@ def build(pages: Sequence[Page]) -> Page:
         Heading("What each page finds", "findings"),
         _findings(pages),
         text(
-            "A sampler is one line of text, a *word*: `O S B A` is an Ornstein–Uhlenbeck step, a score "
-            "evaluation, a kick of the momentum and a drift of the position. Everything in this report "
-            "follows from the words: their errors in closed form, their exact errors on Gaussian targets, "
-            "their stability and their cost."
+            "A sampler is one line of text, a *word*: `O S B A` is an Ornstein–Uhlenbeck step, a "
+            "score evaluation, a kick of the momentum and a drift of the position. Everything in "
+            "this report follows from the words: their errors in closed form, their exact errors "
+            "on Gaussian targets, their stability and their cost."
         ),
     ]
     for page in pages:
@@ -57,8 +59,9 @@ def build(pages: Sequence[Page]) -> Page:
         if shown:
             body += [Heading(TITLES.get(page.slug, page.title), f"on-{page.slug}"), *shown]
     lead = (
-        f"{len(CATALOGUE)} samplers of diffusion models and of molecular dynamics: closed-form errors, "
-        "exact distances without Monte Carlo, and both compared with samplers that run on a network."
+        f"{len(CATALOGUE)} samplers of diffusion models and of molecular dynamics: closed-form "
+        "errors, exact distances without Monte Carlo, and both compared with samplers that run "
+        "on a network."
     )
     return Page("index", "Splitting samplers, analysed exactly", lead, tuple(body))
 

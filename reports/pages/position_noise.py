@@ -12,7 +12,13 @@ from analytic_models.diffusions import PSLD
 from analytic_models.grids import GridName
 from analytic_models.linear_flow import closed_flow
 from analytic_models.moments import starting_law
-from analytic_models.position_noise import Best, Setting, best_lambda_s, limit_excess_variance, x_error_curve
+from analytic_models.position_noise import (
+    Best,
+    Setting,
+    best_lambda_s,
+    limit_excess_variance,
+    x_error_curve,
+)
 from reports.pages.exact_runs import EPS, SPECTRUM, target
 from reports.pages.settings import Settings
 from reports.render.document import (
@@ -60,12 +66,13 @@ def build(settings: Settings) -> Page:
     shared = all(local_error(s).terms[1] == first.terms[1] for s in schemes())
     body: list[Block] = [
         text(
-            "The letter O scales the noise it injects into the position by λ_{s}; λ_{s} = 1 is the exact "
-            "Ornstein–Uhlenbeck step. Any other value makes the sampler inconsistent: its error in the "
-            "second moment of the position is already of first order in h, for "
+            "The letter O scales the noise it injects into the position by λ_{s}; λ_{s} = 1 is "
+            "the exact Ornstein–Uhlenbeck step. Any other value makes the sampler inconsistent: "
+            "its error in the second moment of the position is already of first order in h, for "
             f"{'all these words' if shared else schemes()[0].name} ",
             entry(first, 1, "xx"),
-            ", and that leaves a bias which no number of steps removes. At few steps a bias may be worth it.",
+            ", and that leaves a bias which no number of steps removes. At few steps a bias may "
+            "be worth it.",
         ),
         Heading("Error against λ_{s}", "curves"),
         *(_figure(settings, grid) for grid in GRIDS),
@@ -93,7 +100,8 @@ def _lead(settings: Settings) -> str:
     }
     name, nfe, grid = top = max(gains, key=lambda k: gains[k])
     return (
-        f"On the digits spectrum the best λ_{{s}} lies above 1 in {share(above, len(found))} cases; it "
+        f"On the digits spectrum the best λ_{{s}} lies above 1 in {share(above, len(found))} "
+        f"cases; it "
         f"gains most for {name} at {nfe} evaluations on the {grid} grid, a factor "
         f"{printed(gains[top], '2g')} in position W_{{2}}, and as h → 0 it buys nothing but bias."
     )
@@ -104,7 +112,9 @@ def _largest(settings: Settings) -> float:
 
 
 def _shown(settings: Settings) -> float:
-    """Where the axis of lambda_s ends: an even number beyond every best value, so that all are seen."""
+    """Where the axis of lambda_s ends: an even number beyond every best value, so that all are
+    seen.
+    """
     return 2.0 * math.ceil(BEYOND * _largest(settings) / 2)
 
 
@@ -118,13 +128,17 @@ def _figure(settings: Settings, grid: GridName) -> Figure:
         ]
         panels.append(
             Panel(
-                f"{nfe} evaluations", tuple(lines), "λ_{s}", "position W_{2} (data units)", x_scale="linear"
+                f"{nfe} evaluations",
+                tuple(lines),
+                "λ_{s}",
+                "position W_{2} (data units)",
+                x_scale="linear",
             )
         )
     return Figure(
         f"lambda-curves-{grid}",
-        f"**Exact position error against λ_{{s}}, {grid} grid.** PSLD at its default parameters, started "
-        "from the prior, denoising step included.",
+        f"**Exact position error against λ_{{s}}, {grid} grid.** PSLD at its default parameters, "
+        "started from the prior, denoising step included.",
         tuple(panels),
         SPECTRUM,
     )
@@ -148,7 +162,8 @@ def _best_table(settings: Settings, grid: GridName) -> Table:
     note = f" In {count(len(ends))} cases the best is no position noise at all." if ends else ""
     return Table(
         f"lambda-best-{grid}",
-        f"**Best λ_{{s}}, {grid} grid**, and by what factor it lowers the position W_{{2}} of λ_{{s}} = "
+        f"**Best λ_{{s}}, {grid} grid**, and by what factor it lowers the position W_{{2}} of "
+        f"λ_{{s}} = "
         f"1.{note}",
         tuple(columns),
         tuple(rows),
@@ -167,7 +182,8 @@ def _trend(settings: Settings) -> str:
     total = len(GRIDS) * len(schemes())
     return (
         f"From {last[0]} to {last[1]} evaluations the best value moves towards 1 in "
-        f"{share(len(falling), total)} cases: the more steps, the less noise there is to make up for."
+        f"{share(len(falling), total)} cases: the more steps, the less noise there is to make up "
+        "for."
     )
 
 
@@ -176,8 +192,9 @@ def _bias_table(settings: Settings) -> Table:
     values = sorted({*BIASED, largest})
     return Table(
         "lambda-bias",
-        f"**Bias as h → 0.** 2-Wasserstein distance at T − ε, ε = {EPS:g}, between the position marginals "
-        "of the limit with this λ_{s} and of λ_{s} = 1; the same for every word and grid.",
+        f"**Bias as h → 0.** 2-Wasserstein distance at T − ε, ε = {EPS:g}, between the position "
+        "marginals of the limit with this λ_{s} and of λ_{s} = 1; the same for every word and "
+        "grid.",
         (Column("lambda_s", "λ_{s}", "", "2g"), Column("bias", "position W_{2}", "data units")),
         tuple((value, _bias(value)) for value in values),
         f"the extra noise carried to the end by the exact flow; {SPECTRUM}",
@@ -186,7 +203,9 @@ def _bias_table(settings: Settings) -> Table:
 
 @cache
 def _limit_variances() -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Position variances at T - eps of the exact law, and what one more unit of lambda_s adds to them."""
+    """Position variances at T - eps of the exact law, and what one more unit of lambda_s adds to
+    them.
+    """
     own = setting("uniform")
     flow = closed_flow("sde", own.diffusion, own.target, 0.0, own.diffusion.T - EPS)
     _, covariance = flow.push(*starting_law(own.diffusion, own.target, "prior"))
@@ -201,7 +220,11 @@ def _bias(value: float) -> float:
 def _bias_finding() -> str:
     one_half, double = _bias(0.5), _bias(2.0)
     budgets = [50, 100, 200]
-    exact = {(s.name, nfe): best(s, nfe, "uniform").w2_x_exact_noise for s in schemes() for nfe in budgets}
+    exact = {
+        (s.name, nfe): best(s, nfe, "uniform").w2_x_exact_noise
+        for s in schemes()
+        for nfe in budgets
+    }
     smaller = [nfe for nfe in budgets if all(double < exact[s.name, nfe] for s in schemes())]
     where = (
         "; doubling the noise costs less than the discretisation error of every word at "

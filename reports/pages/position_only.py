@@ -39,8 +39,17 @@ TOLD = 20
 FEW = 10
 """The budget at which orders are held against what they are worth."""
 HELD = (
-    "DDIM", "DPM++2M", "DPM++2S", "DPM++3M", "S E:data[3]", "DEIS2", "DEIS3", "UniPC2", "UniPC3", "res2s",
-)  # fmt: skip
+    "DDIM",
+    "DPM++2M",
+    "DPM++2S",
+    "DPM++3M",
+    "S E:data[3]",
+    "DEIS2",
+    "DEIS3",
+    "UniPC2",
+    "UniPC3",
+    "res2s",
+)
 FLOW = ("Euler", "Midpoint", "Heun", "DPM++2M", "UniPC2")
 CLAIMED = {"DPM++3M": 3}
 """Orders that a source claims, where the derived one is another."""
@@ -58,7 +67,9 @@ def problem(model: str, grid: str) -> Problem:
 
 @cache
 def error(scheme: Scheme, grid: str, nfe: int) -> float | str | None:
-    """Exact W2 in position at a budget; None where it buys no step, a word where the run blew up."""
+    """Exact W2 in position at a budget; None where it buys no step, a word where the run blew
+    up.
+    """
     ours = problem(scheme.model_name, grid)
     try:
         steps = ours.steps(scheme, nfe)
@@ -69,7 +80,9 @@ def error(scheme: Scheme, grid: str, nfe: int) -> float | str | None:
 
 
 def limit(model: str) -> float:
-    """What the exact flow leaves when it is cut at eps: the distance of the exact law there to the data."""
+    """What the exact flow leaves when it is cut at eps: the distance of the exact law there to the
+    data.
+    """
     ours = problem(model, GRIDS[0])
     process, variances = _process(ours), np.asarray(ours.target.variances)
     there = np.sqrt(process.alpha(EPS) ** 2 * variances + process.sigma(EPS) ** 2)
@@ -88,7 +101,9 @@ def held() -> tuple[Scheme, ...]:
 
 
 def others() -> tuple[Scheme, ...]:
-    """VP's samplers that hold none: those of the probability flow, and the exponential integrator."""
+    """VP's samplers that hold none: those of the probability flow, and the exponential
+    integrator.
+    """
     return (*entries("vp", "ode"), find("EI", "vp"))
 
 
@@ -99,15 +114,16 @@ def flow() -> tuple[Scheme, ...]:
 def build(_: Settings) -> Page:
     body: list[Block] = [
         text(
-            "A sampler *holds a prediction* where its word says what it keeps constant, or as a polynomial "
-            "through earlier evaluations, while the rest of the drift is advanced exactly: `S E:data[2]` "
-            "evaluates the score and holds the data prediction on the line through the last two of them. "
-            "DPM-Solver++, DEIS, UniPC and others are such words, in a clock of their own. Here they run "
-            f"on the Gaussian with the {SPECTRUM}, from its exact law at T to forward time ε = {EPS:g}, "
-            f"without a denoising step, and their laws are pushed exactly; VP’s β goes from "
-            f"{_rates()}. A budget of N evaluations buys as many steps as it can, half as many "
-            "where one takes two evaluations; where a step begins with the last one’s evaluation, the first "
-            "costs one more."
+            "A sampler *holds a prediction* where its word says what it keeps constant, or as a "
+            "polynomial through earlier evaluations, while the rest of the drift is advanced "
+            "exactly: `S E:data[2]` evaluates the score and holds the data prediction on the "
+            "line through the last two of them. DPM-Solver++, DEIS, UniPC and others are such "
+            f"words, in a clock of their own. Here they run on the Gaussian with the {SPECTRUM}, "
+            f"from its exact law at T to forward time ε = {EPS:g}, without a denoising step, and "
+            f"their laws are pushed exactly; VP’s β goes from {_rates()}. A budget of N "
+            "evaluations buys as many steps as it can, half as many where one takes two "
+            "evaluations; where a step begins with the last one’s evaluation, the first costs "
+            "one more."
         ),
         Heading("VP", "vp"),
         _figure(),
@@ -115,9 +131,9 @@ def build(_: Settings) -> Page:
         text(_behind(), _passing_below()),
         Heading("Orders", "orders"),
         text(
-            "Order of the global error for a fixed ratio of successive steps, once enough evaluations "
-            "are behind, and the power of h, a step’s length in the sampler’s clock, with which the error "
-            "of one step begins; both derived from the word."
+            "Order of the global error for a fixed ratio of successive steps, once enough "
+            "evaluations are behind, and the power of h, a step’s length in the sampler’s clock, "
+            "with which the error of one step begins; both derived from the word."
         ),
         _orders(),
         *_notes(),
@@ -125,7 +141,9 @@ def build(_: Settings) -> Page:
         text(_flow_finding()),
         _table("flow", flow()),
     ]
-    return Page("position-only", "Position-only samplers that hold a prediction", _lead(), tuple(body))
+    return Page(
+        "position-only", "Position-only samplers that hold a prediction", _lead(), tuple(body)
+    )
 
 
 def _rates() -> str:
@@ -144,13 +162,18 @@ def _lead() -> str:
     parts = []
     for grid in GRIDS:
         (name, own), (other, its) = _best(held(), grid, TOLD), _best(others(), grid, TOLD)
-        parts.append(f"{printed(own)} on the {grid} grid ({name}; of VP’s others {other}, {printed(its)})")
-    shares = [f"{count(n) if (n := len(behind(grid))) else 'none'} on the {grid} grid" for grid in GRIDS]
+        parts.append(
+            f"{printed(own)} on the {grid} grid ({name}; of VP’s others {other}, {printed(its)})"
+        )
+    shares = [
+        f"{count(n) if (n := len(behind(grid))) else 'none'} on the {grid} grid" for grid in GRIDS
+    ]
     return (
-        f"With {TOLD} score evaluations {count(len(held()))} samplers that hold a prediction come as close "
-        f"to the digits spectrum as {listed(parts)}, by position W_{{2}} in data units. With {FEW}, of the "
-        f"{count(len(_of_higher_order()))} of order 2 or more {listed(shares)} are less accurate than DDIM, "
-        f"of order {order(find('DDIM', 'vp'))}."
+        f"With {TOLD} score evaluations {count(len(held()))} samplers that hold a prediction come "
+        "as close "
+        f"to the digits spectrum as {listed(parts)}, by position W_{{2}} in data units. With "
+        f"{FEW}, of the {count(len(_of_higher_order()))} of order 2 or more {listed(shares)} are "
+        f"less accurate than DDIM, of order {order(find('DDIM', 'vp'))}."
     )
 
 
@@ -190,7 +213,8 @@ def _behind() -> str:
         return told
     clocks = {s.in_clock for s in held() if any(s.name in behind(grid) for grid in GRIDS)}
     return (
-        f"Less accurate than DDIM with {FEW} evaluations, though of higher order, are {'; '.join(parts)}"
+        f"Less accurate than DDIM with {FEW} evaluations, though of higher order, are "
+        f"{'; '.join(parts)}"
         + (": all of them in the clock λ. " if clocks == {"lambda"} else ". ")
         + told
     )
@@ -201,14 +225,16 @@ def _passing_below() -> str:
     below = [
         s.name
         for s in (*held(), *others())
-        if any(_size(error(s, grid, n)) < (1 - VISIBLE) * limit("vp") for grid in GRIDS for n in NFES)
+        if any(
+            _size(error(s, grid, n)) < (1 - VISIBLE) * limit("vp") for grid in GRIDS for n in NFES
+        )
     ]
     if not below:
         return ""
     return (
         f"The dotted line is no bound: {listed(below)} come{'s' * (len(below) == 1)} more than "
-        f"{100 * VISIBLE:g} % below it on some budget, where the discretisation errs against what the cut "
-        "leaves."
+        f"{100 * VISIBLE:g} % below it on some budget, where the discretisation errs against what "
+        "the cut leaves."
     )
 
 
@@ -223,14 +249,18 @@ def _figure() -> Figure:
             lines.append(Line(s.name, tuple(map(float, NFES)), errors))
         panels.append(
             Panel(
-                f"{grid} grid", tuple(lines), "score evaluations", "position W_{2} (data units)", marks=marks
+                f"{grid} grid",
+                tuple(lines),
+                "score evaluations",
+                "position W_{2} (data units)",
+                marks=marks,
             )
         )
     return Figure(
         "position-only-nfe",
-        "**Exact error against cost, VP.** Position 2-Wasserstein distance to the data law; runs that blew "
-        "up have no point. Dotted: the exact flow with the same start and cut, the limit for h → 0, "
-        f"{printed(limit('vp'))}.",
+        "**Exact error against cost, VP.** Position 2-Wasserstein distance to the data law; runs "
+        "that blew up have no point. Dotted: the exact flow with the same start and cut, the "
+        f"limit for h → 0, {printed(limit('vp'))}.",
         tuple(panels),
         SPECTRUM,
     )
@@ -253,8 +283,9 @@ def _table(model: str, schemes: tuple[Scheme, ...]) -> Table:
     ]
     return Table(
         f"position-only-{model}",
-        f"**{_capital(PROCESSES[model])}: position W_{{2}} (data units) by the number of evaluations.** The "
-        f"limit for h → 0 is {printed(limit(model))}. Smallest of each column in bold.",
+        f"**{_capital(PROCESSES[model])}: position W_{{2}} (data units) by the number of "
+        f"evaluations.** The limit for h → 0 is {printed(limit(model))}. Smallest of each column "
+        "in bold.",
         tuple(columns),
         tuple(rows),
         SPECTRUM,
@@ -294,8 +325,8 @@ def _orders() -> Table:
         rows.append((*what, order(s), CLAIMED.get(s.name), power(leading_power(s))))
     return Table(
         "position-only-orders",
-        "**Orders of samplers of the probability flow that hold a prediction.** A claim is given where the "
-        "source’s is another.",
+        "**Orders of samplers of the probability flow that hold a prediction.** A claim is given "
+        "where the source’s is another.",
         (
             Column("scheme", "sampler"),
             Column("word", "word"),
@@ -329,6 +360,6 @@ def _flow_finding() -> str:
         name, own = _best(flow(), grid, TOLD)
         parts.append(f"{printed(own)} on the {grid} grid ({name})")
     return (
-        f"Data and noise are mixed along a straight line. With {TOLD} evaluations {count(len(FLOW))} "
-        f"samplers come as close to the data as {listed(parts)}."
+        f"Data and noise are mixed along a straight line. With {TOLD} evaluations "
+        f"{count(len(FLOW))} samplers come as close to the data as {listed(parts)}."
     )

@@ -19,8 +19,8 @@ from splitting_analysis.catalogue import entries, find
 COMMAND = KEPT["cifar10"].command
 MISSING = (
     "**Our column is missing.** It needs our stored results on the CIFAR-10 spectrum "
-    f"(`reports/data/cifar10_exact.json`), which are not in this copy; `{COMMAND}` computes them from the "
-    "eigenvalues published with the paper."
+    f"(`reports/data/cifar10_exact.json`), which are not in this copy; `{COMMAND}` computes them "
+    "from the eigenvalues published with the paper."
 )
 
 
@@ -29,9 +29,10 @@ def build(_: Settings) -> Page:
     table = theirs["gaussian_w2_vp_cifar10"]
     body: list[Block] = [
         text(
-            "The 3,072 eigenvalues of the CIFAR-10 covariance are not part of this package, so our numbers "
-            f"on that spectrum are **stored results**: `{COMMAND}` computed them, exactly and without Monte "
-            "Carlo, and computes them again wherever the file of eigenvalues is at hand."
+            "The 3,072 eigenvalues of the CIFAR-10 covariance are not part of this package, so "
+            f"our numbers on that spectrum are **stored results**: `{COMMAND}` computed them, "
+            "exactly and without Monte Carlo, and computes them again wherever the file of "
+            "eigenvalues is at hand."
             if ours
             else MISSING
         ),
@@ -46,7 +47,9 @@ def build(_: Settings) -> Page:
 
 
 def agrees(value: float, figure: float) -> bool:
-    """Whether `value` rounds to the published figure, at the digits (two decimals) it was published with."""
+    """Whether `value` rounds to the published figure, at the digits (two decimals) it was published
+    with.
+    """
     return abs(Decimal(str(value)) - Decimal(str(figure))) <= Decimal("0.005")
 
 
@@ -62,17 +65,20 @@ def _cells(table: dict[str, Any], ours: dict[str, Any]) -> list[tuple[float, flo
 def _lead(table: dict[str, Any], ours: dict[str, Any] | None) -> str:
     if ours is None:
         return (
-            "Published tables; our column is missing from this copy, which has no stored results on the "
-            "CIFAR-10 spectrum."
+            "Published tables; our column is missing from this copy, which has no stored results "
+            "on the CIFAR-10 spectrum."
         )
     cells = _cells(table, ours)
     good = sum(agrees(*cell) for cell in cells)
     heun = ours["vp_w2"]["eps=1e-3"][CORRECTED]["50"]
     euler = ours["vp_w2"]["eps=1e-3"]["Euler"]["50"]
     return (
-        f"{share(good, len(cells)).capitalize()} cells of the published table of exact Gaussian errors come "
-        "out again to all published digits; charged for both its evaluations, Heun at 50 evaluations is at "
-        f"W_{{2}} = {heun:.2f} data units, {'above' if heun > euler else 'below'} Euler’s {euler:.2f}."
+        f"{share(good, len(cells)).capitalize()} cells of the published table of exact Gaussian "
+        "errors come "
+        "out again to all published digits; charged for both its evaluations, Heun at 50 "
+        "evaluations is at "
+        f"W_{{2}} = {heun:.2f} data units, {'above' if heun > euler else 'below'} Euler’s "
+        f"{euler:.2f}."
     )
 
 
@@ -92,7 +98,8 @@ def _w2_table(eps: str, rows: dict[str, dict[str, float]], ours: dict[str, Any] 
     shown = eps.replace("eps=", "ε = ").replace("1e-3", "0.001")
     return Table(
         f"published-w2-{'cut' if eps.endswith('3') else 'full'}",
-        f"**{shown}.** 2-Wasserstein distance to the data law by network evaluations, published and ours.",
+        f"**{shown}.** 2-Wasserstein distance to the data law by network evaluations, published "
+        "and ours.",
         tuple(columns),
         tuple(body),
         "arXiv 2405.14250, table 1; ours: stored results",
@@ -108,8 +115,9 @@ def _erratum(table: dict[str, Any], ours: dict[str, Any] | None) -> list[Block]:
     body.append(
         Table(
             "published-heun",
-            "**Heun, charged as published and for what it uses.** ε = 0.001. The corrected row has half as "
-            "many grid points, so that two evaluations per step stay within the budget.",
+            "**Heun, charged as published and for what it uses.** ε = 0.001. The corrected row "
+            "has half as many grid points, so that two evaluations per step stay within the "
+            "budget.",
             (
                 Column("row", "row"),
                 *(Column(f"nfe{n}", n, "evaluations", "4f", smallest=True) for n in budgets),
@@ -129,7 +137,8 @@ def _erratum(table: dict[str, Any], ours: dict[str, Any] | None) -> list[Block]:
     behind = [n for n in budgets if n not in ahead]
     body.append(
         text(
-            f"Corrected, Heun is {'behind Euler at ' + listed(behind) if behind else 'never behind Euler'}"
+            "Corrected, Heun is "
+            f"{'behind Euler at ' + listed(behind) if behind else 'never behind Euler'}"
             f"{' and ahead of it at ' + listed(ahead) if ahead else ''} evaluations."
         )
     )
@@ -160,14 +169,15 @@ def _fid(theirs: dict[str, Any], ours: dict[str, Any] | None) -> list[Block]:
         Heading("Samplers of the PSLD papers", "psld"),
         text(
             "FID of generated images beside the exact position error on a Gaussian with the same "
-            "covariance. The two are not the same quantity: FID sees the network’s error and the shape of "
-            "the image distribution, ours only the discretisation on its covariance; λ_{s} = 1 here, while "
-            "the papers tune it. Side by side they show how far the second moments alone explain the "
-            "ranking."
+            "covariance. The two are not the same quantity: FID sees the network’s error and the "
+            "shape of the image distribution, ours only the discretisation on its covariance; "
+            "λ_{s} = 1 here, while the papers tune it. Side by side they show how far the second "
+            "moments alone explain the ranking."
         ),
         Table(
             "published-fid",
-            "**FID as published and our exact position W_{2}, CIFAR-10.** Lower is better in every column.",
+            "**FID as published and our exact position W_{2}, CIFAR-10.** Lower is better in "
+            "every column.",
             tuple(columns),
             tuple(rows),
             f"{fid['source']}; ours: stored results",
@@ -176,7 +186,9 @@ def _fid(theirs: dict[str, Any], ours: dict[str, Any] | None) -> list[Block]:
     return [*body, *_agreement(fid["rows"], ours, known), _others(theirs)]
 
 
-def _agreement(rows: dict[str, Any], ours: dict[str, Any] | None, known: set[str]) -> list[Paragraph]:
+def _agreement(
+    rows: dict[str, Any], ours: dict[str, Any] | None, known: set[str]
+) -> list[Paragraph]:
     """In how many pairs of samplers FID and exact error agree on which is better."""
     if ours is None:
         return []
@@ -192,8 +204,8 @@ def _agreement(rows: dict[str, Any], ours: dict[str, Any] | None, known: set[str
         parts.append(f"{sum(same)} of {len(same)} on the {grid} grid")
     return [
         text(
-            f"At 50 evaluations the two agree on which of two samplers is better for {listed(parts)}, among "
-            f"the {count(len(names))} samplers that have both."
+            "At 50 evaluations the two agree on which of two samplers is better for "
+            f"{listed(parts)}, among the {count(len(names))} samplers that have both."
         )
     ]
 
@@ -202,7 +214,8 @@ def _others(theirs: dict[str, Any]) -> Table:
     other = theirs["other_backbones_fid_100nfe"]
     return Table(
         "published-other",
-        "**Other backbones at 100 evaluations.** For orientation only: model and sampler both differ.",
+        "**Other backbones at 100 evaluations.** For orientation only: model and sampler both "
+        "differ.",
         (Column("method", "method"), Column("fid", "FID", "published", "2f")),
         tuple(other["rows"].items()),
         other["source"],
@@ -221,15 +234,18 @@ def _harmonic() -> list[Block]:
         for marginal, value in (("position", position), ("momentum", pp)):
             if value == 1:
                 exact[marginal].append(s.name)
-        rows.append((link(s), expression(position), expression(pp), expression(qp), s.source.citation))
+        rows.append(
+            (link(s), expression(position), expression(pp), expression(qp), s.source.citation)
+        )
     both = [name for name in exact["position"] if name in exact["momentum"]]
     return [
         Heading("Molecular dynamics: the harmonic well", "harmonic"),
         text(
-            "The law that a sampler of kinetic Langevin dynamics keeps on a harmonic well of frequency ω, "
-            f"in closed form. It is exact in position for {listed(exact['position'])}, exact in momentum "
-            f"for {listed(exact['momentum'])}, exact in both marginals for {listed(both)}, as their authors "
-            "publish; for the exact law the first two columns are 1 and the third is 0."
+            "The law that a sampler of kinetic Langevin dynamics keeps on a harmonic well of "
+            "frequency ω, in closed form. It is exact in position for "
+            f"{listed(exact['position'])}, exact in momentum for {listed(exact['momentum'])}, "
+            f"exact in both marginals for {listed(both)}, as their authors publish; for the exact "
+            "law the first two columns are 1 and the third is 0."
         ),
         Table(
             "published-harmonic",

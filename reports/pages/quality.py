@@ -38,7 +38,11 @@ CERTAIN = 3
 
 def build(_: Settings) -> Page:
     found = {name: data for name in TARGETS if (data := stored(name)) is not None}
-    body: list[Block] = [text(_method()), Heading("What is measured", "measures"), text(_measures())]
+    body: list[Block] = [
+        text(_method()),
+        Heading("What is measured", "measures"),
+        text(_measures()),
+    ]
     for name, title in TARGETS.items():
         body.append(Heading(title[0].upper() + title[1:], name))
         if name not in found:
@@ -54,23 +58,23 @@ def build(_: Settings) -> Page:
 
 def _method() -> str:
     return (
-        "Every PSLD sampler of the catalogue at its default parameters, from the prior to T − ε, ε = 0.001, "
-        "with the denoising step, at budgets of "
-        f"{listed([str(n) for n in NFES])} evaluations. These are **Monte Carlo results, stored** with "
-        "their command, seed and versions: samples are drawn, and the samples are judged."
+        "Every PSLD sampler of the catalogue at its default parameters, from the prior to T − ε, "
+        f"ε = 0.001, with the denoising step, at budgets of {listed([str(n) for n in NFES])} "
+        "evaluations. These are **Monte Carlo results, stored** with their command, seed and "
+        "versions: samples are drawn, and the samples are judged."
     )
 
 
 def _measures() -> str:
     return (
-        "**Fréchet distance**: 2-Wasserstein distance, squared, of the Gaussians that have the moments of "
-        "the samples’ and the data’s features, as FID; the features are the 48 of a small classifier trained "
-        "on the digits, or for patches the 91 of a scattering transform, so the number compares samplers "
-        "here and is no FID of other papers. **Residual "
-        "noise**: mean squared distance per pixel to the nearest image of the data. With the exact score of "
-        "the data set samples converge to images, and what is left is noise; a network also makes images "
-        "that are new, and for it the **noise at still pixels**, those that are the same in all images, "
-        "is the estimate that needs no neighbour."
+        "**Fréchet distance**: 2-Wasserstein distance, squared, of the Gaussians that have the "
+        "moments of the samples’ and the data’s features, as FID; the features are the 48 of a "
+        "small classifier trained on the digits, or for patches the 91 of a scattering transform, "
+        "so the number compares samplers here and is no FID of other papers. **Residual noise**: "
+        "mean squared distance per pixel to the nearest image of the data. With the exact score "
+        "of the data set samples converge to images, and what is left is noise; a network also "
+        "makes images that are new, and for it the **noise at still pixels**, those that are the "
+        "same in all images, is the estimate that needs no neighbour."
     )
 
 
@@ -82,15 +86,16 @@ def _lead(found: dict[str, Any]) -> str:
         noise = JUDGED[name][1]
         factors = [a[noise] / b[noise] for a, b in reuse(cells_of(data), noise)]
         quieter.append(
-            f"{sum(f > 1 for f in factors)} of {len(factors)} comparisons on the {TARGETS[name]} (by a "
-            f"median factor of {printed(median(factors), '2g')})"
+            f"{sum(f > 1 for f in factors)} of {len(factors)} comparisons on the {TARGETS[name]} "
+            f"(by a median factor of {printed(median(factors), '2g')})"
         )
     near = [f"{_as_good_as_perfect(data)} on the {TARGETS[name]}" for name, data in found.items()]
     return (
-        "At the same number of evaluations, samples drawn with the score reused hold less noise than with a "
+        "At the same number of evaluations, samples drawn with the score reused hold less noise "
+        "than with a "
         f"fresh one in {listed(quieter)}. At 50 evaluations, "
-        "λ_{s} = 1, the Fréchet distance is within chance (two standard deviations) of a perfect sampler’s "
-        f"in {listed(near)} (samplers times grids)."
+        "λ_{s} = 1, the Fréchet distance is within chance (two standard deviations) of a perfect "
+        f"sampler’s in {listed(near)} (samplers times grids)."
     )
 
 
@@ -107,20 +112,27 @@ def _best(cells: Cells, grid: str, nfe: int, measure: str = "frechet") -> Cell:
 
 
 def reuse(cells: Cells, measure: str) -> list[tuple[Cell, Cell]]:
-    """Cells of a naive scheme beside its reduced form's: same grid and budget, λ_s = 1, where both exist."""
+    """Cells of a naive scheme beside its reduced form's: same grid and budget, λ_s = 1, where both
+    exist.
+    """
     both = [
         (cells[pair.naive.name, grid, nfe, "one"], cells[pair.reduced.name, grid, nfe, "one"])
         for pair in pairs()
         for grid in GRIDS
         for nfe in COMPARED
-        if {(pair.naive.name, grid, nfe, "one"), (pair.reduced.name, grid, nfe, "one")} <= cells.keys()
+        if {(pair.naive.name, grid, nfe, "one"), (pair.reduced.name, grid, nfe, "one")}
+        <= cells.keys()
     ]
     return [(a, b) for a, b in both if a[measure] is not None and b[measure] is not None]
 
 
 def _compared(name: str) -> list[dict[str, Any]]:
-    """The comparisons of naive and reduced samplers on a target, without those in which one diverged."""
-    rows = ((store.stored("comparisons") or {"targets": {}})["targets"].get(name) or {"rows": []})["rows"]
+    """The comparisons of naive and reduced samplers on a target, without those in which one
+    diverged.
+    """
+    rows = ((store.stored("comparisons") or {"targets": {}})["targets"].get(name) or {"rows": []})[
+        "rows"
+    ]
     return [row for row in rows if row["frechet"] is not None]
 
 
@@ -129,7 +141,8 @@ def _reuse_counts(rows: list[dict[str, Any]]) -> str:
         return "The comparisons of naive and reduced samplers are missing from this copy."
     counts = {
         measure: [
-            sum(sign * row[measure] > CERTAIN * row[f"{measure}_error"] for row in rows) for sign in (1, -1)
+            sum(sign * row[measure] > CERTAIN * row[f"{measure}_error"] for row in rows)
+            for sign in (1, -1)
         ]
         for measure in ("frechet", "noise")
     }
@@ -137,26 +150,32 @@ def _reuse_counts(rows: list[dict[str, Any]]) -> str:
     better = {row["nfe"] for row in rows if row["frechet"] > CERTAIN * row["frechet_error"]}
     where = f" (at {listed([str(n) for n in sorted(better)])} evaluations)" if better else ""
     return (
-        f"At the same budget ({budgets} evaluations, both grids), reusing the score lowers the Fréchet "
-        f"distance by more than {count(CERTAIN)} standard errors in {counts['frechet'][0]} of {len(rows)} "
-        f"comparisons{where} and raises it so in {counts['frechet'][1]}; it lowers the noise so in "
-        f"{counts['noise'][0]} and raises it in {counts['noise'][1]}."
+        f"At the same budget ({budgets} evaluations, both grids), reusing the score lowers the "
+        f"Fréchet distance by more than {count(CERTAIN)} standard errors in "
+        f"{counts['frechet'][0]} of {len(rows)} comparisons{where} and raises it so in "
+        f"{counts['frechet'][1]}; it lowers the noise so in {counts['noise'][0]} and raises it in "
+        f"{counts['noise'][1]}."
     )
 
 
 def _comparison_table(name: str, rows: list[dict[str, Any]]) -> Table:
     noise = QUALITIES[JUDGED[name][1]]
     columns = (
-        Column("naive", "naive"), Column("reduced", "reduced"), Column("grid", "grid"),
-        Column("nfe", "evaluations", "", "d"), Column("frechet", "Fréchet distance", "naive − reduced"),
+        Column("naive", "naive"),
+        Column("reduced", "reduced"),
+        Column("grid", "grid"),
+        Column("nfe", "evaluations", "", "d"),
+        Column("frechet", "Fréchet distance", "naive − reduced"),
         Column("frechet_error", "Fréchet distance", "standard error", "2g"),
-        Column("noise", noise, "naive − reduced"), Column("noise_error", noise, "standard error", "2g"),
-    )  # fmt: skip
+        Column("noise", noise, "naive − reduced"),
+        Column("noise_error", noise, "standard error", "2g"),
+    )
     return Table(
         f"quality-comparisons-{name}",
-        f"**{TARGETS[name].capitalize()}: naive minus reduced at the same budget**, λ_{{s}} = 1; positive "
-        "where reuse is better. Both samplers start at the same points; standard errors are of the "
-        "difference, for the Fréchet distance by leaving out groups of samples (jackknife).",
+        f"**{TARGETS[name].capitalize()}: naive minus reduced at the same budget**, λ_{{s}} = 1; "
+        "positive where reuse is better. Both samplers start at the same points; standard errors "
+        "are of the difference, for the Fréchet distance by leaving out groups of samples "
+        "(jackknife).",
         columns,
         tuple(tuple(row[column.key] for column in columns) for row in rows),
         f"`{store.KEPT['comparisons'].command}`",
@@ -168,7 +187,12 @@ def _target(name: str, data: dict[str, Any]) -> list[Block]:
     body: list[Block] = [text(_floors(name, data))]
     body += [_figure(name, dynamics, kind, cells, floors) for dynamics, kind in _KINDS.items()]
     rows = _compared(name)
-    sentences = [_reuse_counts(rows), _extremes(cells), _noise(cells, JUDGED[name][1]), _tuning(cells)]
+    sentences = [
+        _reuse_counts(rows),
+        _extremes(cells),
+        _noise(cells, JUDGED[name][1]),
+        _tuning(cells),
+    ]
     body.append(text(" ".join(sentences)))
     if rows:
         body.append(_comparison_table(name, rows))
@@ -182,23 +206,24 @@ _KINDS = {"ode": "probability flow", "sde": "reverse SDE"}
 def _floors(name: str, data: dict[str, Any]) -> str:
     floors = data["floors"]
     words = (
-        f"{data['samples']} samples per cell, seed {data['seed']}. As many images drawn from the data have a "
-        f"Fréchet distance of {printed(floors['bootstrap'])} ± {printed(floors['spread'], '2g')} to it (mean "
-        "and standard deviation over draws): what a perfect sampler scores, and what is chance."
+        f"{data['samples']} samples per cell, seed {data['seed']}. As many images drawn from the "
+        f"data have a Fréchet distance of {printed(floors['bootstrap'])} ± "
+        f"{printed(floors['spread'], '2g')} to it (mean and standard deviation over draws): what "
+        "a perfect sampler scores, and what is chance."
     )
     lowest = min(c["frechet"] for c in data["cells"] if c["frechet"] is not None)
     if lowest < floors["bootstrap"]:
         below = (floors["bootstrap"] - lowest) / floors["spread"]
         words += (
-            f" The lowest of all runs, {printed(lowest)}, lies {printed(below, '2g')} standard deviations "
-            "below that mean. That is no sign of a sampler better than perfect: all start at the same "
-            "points, so that chance can favour many at once."
+            f" The lowest of all runs, {printed(lowest)}, lies {printed(below, '2g')} standard "
+            "deviations below that mean. That is no sign of a sampler better than perfect: all "
+            "start at the same points, so that chance can favour many at once."
         )
     if name != "dataset":
         words += (
             " Images that were held out from the network’s training have a Fréchet distance of "
-            f"{printed(floors['held_out'])} to those trained on, and a mean squared distance per pixel "
-            f"of {printed(floors['residual'])} to the nearest of them."
+            f"{printed(floors['held_out'])} to those trained on, and a mean squared distance per "
+            f"pixel of {printed(floors['residual'])} to the nearest of them."
         )
     return words
 
@@ -208,14 +233,20 @@ def _figure(name: str, dynamics: str, kind: str, cells: Cells, floors: dict[str,
     for measure in JUDGED[name]:
         for grid in GRIDS:
             lines = [_line(cells, s.name, grid, measure) for s in entries("psld", dynamics)]
-            marks = (Mark(floors["bootstrap"], "a perfect sampler"),) if measure == "frechet" else ()
+            marks = (
+                (Mark(floors["bootstrap"], "a perfect sampler"),) if measure == "frechet" else ()
+            )
             shown = QUALITIES[measure][0].upper() + QUALITIES[measure][1:]
-            panels.append(Panel(f"{grid} grid", tuple(lines), "evaluations (NFE)", shown, marks=marks))
+            panels.append(
+                Panel(f"{grid} grid", tuple(lines), "evaluations (NFE)", shown, marks=marks)
+            )
     return Figure(
         f"quality-{name}-{dynamics}",
-        f"**{TARGETS[name].capitalize()}, {kind}.** {listed([QUALITIES[m] for m in JUDGED[name]])} at "
+        f"**{TARGETS[name].capitalize()}, {kind}.** "
+        f"{listed([QUALITIES[m] for m in JUDGED[name]])} at "
         "λ_{s} = 1; dotted: what a perfect sampler scores. "
-        f"Fréchet distances above {DRAWN['frechet']:g} and noise above {DRAWN['residual']:g} are not drawn.",
+        f"Fréchet distances above {DRAWN['frechet']:g} and noise above {DRAWN['residual']:g} are "
+        "not drawn.",
         tuple(panels),
         f"stored results, {path_of(name).name}",
     )
@@ -248,8 +279,10 @@ def _table(name: str, grid: str, cells: Cells) -> Table:
         rows.append(tuple(row))
     return Table(
         f"quality-{name}-{grid}",
-        f"**{TARGETS[name].capitalize()}, {grid} grid.** Fréchet distance at λ_{{s}} = 1 and at a λ_{{s}} "
-        "tuned by that of other samples of the exact score; residual noise and that at still pixels at 1.",
+        f"**{TARGETS[name].capitalize()}, {grid} grid.** Fréchet distance at λ_{{s}} = 1 and at a "
+        f"λ_{{s}} "
+        "tuned by that of other samples of the exact score; residual noise and that at still "
+        "pixels at 1.",
         tuple(columns),
         tuple(rows),
         f"stored results, {path_of(name).name}",
@@ -258,10 +291,13 @@ def _table(name: str, grid: str, cells: Cells) -> Table:
 
 def _extremes(cells: Cells) -> str:
     """The comparison of naive and reduced that differs most."""
-    a, b = max(reuse(cells, "frechet"), key=lambda ab: abs(math.log(ab[0]["frechet"] / ab[1]["frechet"])))
+    a, b = max(
+        reuse(cells, "frechet"), key=lambda ab: abs(math.log(ab[0]["frechet"] / ab[1]["frechet"]))
+    )
     return (
-        f"The largest difference is {b['scheme']}’s {number(b['frechet'], '3g')} beside {a['scheme']}’s "
-        f"{number(a['frechet'], '3g')} at {a['nfe']} evaluations on the {a['grid']} grid."
+        f"The largest difference is {b['scheme']}’s {number(b['frechet'], '3g')} beside "
+        f"{a['scheme']}’s {number(a['frechet'], '3g')} at {a['nfe']} evaluations on the "
+        f"{a['grid']} grid."
     )
 
 
@@ -270,7 +306,9 @@ def _noise(cells: Cells, noise: str = "residual") -> str:
     for grid in GRIDS:
         best = _best(cells, grid, 50, noise)
         em = cells["EM", grid, 50, "one"][noise]
-        parts.append(f"{best['scheme']} ({number(best[noise])}; EM {number(em)}) on the {grid} grid")
+        parts.append(
+            f"{best['scheme']} ({number(best[noise])}; EM {number(em)}) on the {grid} grid"
+        )
     return f"At 50 evaluations the least noise is left by {listed(parts)}."
 
 
@@ -285,7 +323,8 @@ def _tuning(cells: Cells) -> str:
     better = sum(b < a for a, b in both)
     gain = printed(median(a / b for a, b in both), "2g") if both else "–"
     return (
-        f"Where tuning moved λ_{{s}} off 1 ({len(both)} cells at these budgets), the Fréchet distance of "
-        f"fresh samples fell in {better} of them, by a median factor of {gain} over all: "
+        f"Where tuning moved λ_{{s}} off 1 ({len(both)} cells at these budgets), the Fréchet "
+        f"distance of fresh samples fell in {better} of them, by a median factor of {gain} over "
+        "all: "
         + ("tuning pays." if better > 0.75 * len(both) else "tuning on few samples pays little.")
     )

@@ -10,7 +10,15 @@ from typing import Any
 from reports.experiments.quality_data import GRIDS, NFES, Cell
 from reports.experiments.ranks import Rank, spearman
 from reports.experiments.store import published
-from reports.pages.quality_terms import ERRORS, JUDGED, QUALITIES, TABLE_NFES, TARGETS, Cells, cells_of
+from reports.pages.quality_terms import (
+    ERRORS,
+    JUDGED,
+    QUALITIES,
+    TABLE_NFES,
+    TARGETS,
+    Cells,
+    cells_of,
+)
 from reports.render.document import Block, Column, Heading, Table, printed, text
 from reports.render.document import Cell as Shown
 from reports.render.spelling import count, listed
@@ -43,7 +51,9 @@ def ranks_of(name: str, data: dict[str, Any]) -> list[Block]:
     return [Heading(title, f"ranks-{name}"), text(_ranks_finding(found)), *tables]
 
 
-def _rank_table(name: str, quality: str, found: dict[tuple[str, int], dict[tuple[str, str], Rank]]) -> Table:
+def _rank_table(
+    name: str, quality: str, found: dict[tuple[str, int], dict[tuple[str, str], Rank]]
+) -> Table:
     rows = []
     for (grid, nfe), by in found.items():
         mine = [by[error, quality] for error in ERRORS]
@@ -60,9 +70,9 @@ def _rank_table(name: str, quality: str, found: dict[tuple[str, int], dict[tuple
         columns += [Column(error, title, "ρ", "2f"), Column(f"{error}-p", title, "p", "2g")]
     return Table(
         f"quality-ranks-{name}-{quality}",
-        f"**{QUALITIES[quality].capitalize()}: Spearman’s rank correlation** with the exact error on the "
-        "Gaussian with the digits’ spectrum, same sampler, grid, budget and λ_{s} = 1. p: two-sided, by "
-        "permutations.",
+        f"**{QUALITIES[quality].capitalize()}: Spearman’s rank correlation** with the exact error "
+        "on the Gaussian with the digits’ spectrum, same sampler, grid, budget and λ_{s} = 1. p: "
+        "two-sided, by permutations.",
         tuple(columns),
         tuple(rows),
         "exact errors by analytic_models; qualities: stored results",
@@ -83,7 +93,9 @@ def _ranks_finding(found: dict[tuple[str, int], dict[tuple[str, str], Rank]]) ->
 
 
 def beside_published(found: dict[str, Any]) -> list[Block]:
-    """Published FIDs on CIFAR-10 against our numbers on the digits, over the samplers that have both."""
+    """Published FIDs on CIFAR-10 against our numbers on the digits, over the samplers that have
+    both.
+    """
     fid = published()["psld_cifar10_fid"]
     known = {s.name for s in entries("psld")}
     rows: list[tuple[Shown, ...]] = []
@@ -95,10 +107,18 @@ def beside_published(found: dict[str, Any]) -> list[Block]:
             for grid in GRIDS:
                 mine = [_as_published(cells, n, grid, nfe) for n in names]
                 measures = (*JUDGED[name], *ERRORS)
-                found_ranks = [spearman(figures, [c.get(measure) for c in mine]) for measure in measures]
+                found_ranks = [
+                    spearman(figures, [c.get(measure) for c in mine]) for measure in measures
+                ]
                 smallest = min(rank.p for rank in found_ranks)
-                rows.append((name, grid, nfe, len(names), *(rank.rho for rank in found_ranks), smallest))
-    columns = [Column("target", "target"), Column("grid", "grid"), Column("nfe", "evaluations", "", "d")]
+                rows.append(
+                    (name, grid, nfe, len(names), *(rank.rho for rank in found_ranks), smallest)
+                )
+    columns = [
+        Column("target", "target"),
+        Column("grid", "grid"),
+        Column("nfe", "evaluations", "", "d"),
+    ]
     columns.append(Column("n", "samplers", "", "d"))
     for measure, title in ({"frechet": QUALITIES["frechet"], "noise": "noise"} | ERRORS).items():
         columns.append(Column(measure, title, "ρ", "2f"))
@@ -109,8 +129,10 @@ def beside_published(found: dict[str, Any]) -> list[Block]:
     return [
         Heading("Beside published FIDs", "published"),
         text(
-            f"The same correlation with the FIDs published for CIFAR-10, another data set and network: "
-            f"{count(few)} to {count(many)} samplers have a figure there. Among {count(few)}, even perfect "
+            "The same correlation with the FIDs published for CIFAR-10, another data set and "
+            "network: "
+            f"{count(few)} to {count(many)} samplers have a figure there. Among {count(few)}, "
+            "even perfect "
             f"agreement has p = {least}. "
             "As published, λ_{s} is tuned where a sampler has one."
         ),

@@ -10,13 +10,25 @@ from importlib.metadata import PackageNotFoundError, version
 from reports.experiments.store import DATA, stored
 from reports.pages.exact_runs import EPS, SPECTRUM, diffusion
 from reports.pages.settings import Settings
-from reports.render.document import FIGURE_DIGITS, Cell, Column, Heading, Page, Paragraph, Table, text
+from reports.render.document import (
+    FIGURE_DIGITS,
+    Cell,
+    Column,
+    Heading,
+    Page,
+    Paragraph,
+    Table,
+    text,
+)
 from splitting_analysis.catalogue import CATALOGUE
 
 PACKAGES = ("splitting-analysis", "numpy", "scipy", "sympy", "mpmath", "matplotlib", "scikit-learn")
 COMMANDS = (
     ("splitting-analysis report", "the full report, into `report/`"),
-    ("splitting-analysis report --quick", "the same pages on fewer points; the committed copy is this one"),
+    (
+        "splitting-analysis report --quick",
+        "the same pages on fewer points; the committed copy is this one",
+    ),
     (
         "splitting-analysis report --quick --check",
         "recompute, compare with the committed copy, list what differs",
@@ -26,40 +38,47 @@ COMMANDS = (
     ('splitting-analysis derive "O S B A" --format latex', "the same for any word, as LaTeX"),
     ("splitting-analysis derive NOBA --minus ROBA", "what score reuse changes"),
     ("splitting-analysis gaussian ROBA EM --nfe 50,100", "exact errors on the digits spectrum"),
-    ("splitting-analysis sample --sampler ROBA --nfe 50 --n 64 --out new", "samples of the digits network"),
+    (
+        "splitting-analysis sample --sampler ROBA --nfe 50 --n 64 --out new",
+        "samples of the digits network",
+    ),
     ("splitting-analysis train --data digits --out mine.safetensors", "a network like it"),
 )
 
 
 def build(settings: Settings) -> Page:
     lead = (
-        f"This copy was made by `{settings.command}`; everything random in it is stored with its seed, so "
-        "every machine gets the same printed digits."
+        f"This copy was made by `{settings.command}`; everything random in it is stored with its "
+        "seed, so every machine gets the same printed digits."
     )
     body = (
         Heading("Commands", "commands"),
         Table(
             "reproduce-commands",
-            "**Commands.** All run offline once the package is installed (`pip install '.[torch]'` in its "
-            "source folder).",
+            "**Commands.** All run offline once the package is installed (`pip install "
+            "'.[torch]'` in its source folder).",
             (Column("command", "command"), Column("what", "what it does")),
             tuple((f"`{command}`", what) for command, what in COMMANDS),
         ),
         Heading("What is computed how", "how"),
         text(
-            "Closed forms are derived from the words with exact rational coefficients. Exact errors push "
-            "mean and covariance of each sampler through all its steps in float64; observed orders use more "
-            "digits, so that round-off cannot pass for an order. Nothing of this is sampled. What runs on "
-            "a network or draws samples takes hours and is **stored with the report**: each file holds its "
-            "command, and the seeds and versions that it depends on."
+            "Closed forms are derived from the words with exact rational coefficients. Exact "
+            "errors push mean and covariance of each sampler through all its steps in float64; "
+            "observed orders use more digits, so that round-off cannot pass for an order. Nothing "
+            "of this is sampled. What runs on a network or draws samples takes hours and is "
+            "**stored with the report**: each file holds its command, and the seeds and versions "
+            "that it depends on."
         ),
         *_stored(),
         text(
             "Numbers in tables are rounded to the digits shown, those behind figures to "
-            f"{FIGURE_DIGITS[:-1]} significant digits; the JSON files hold exactly these. On one machine "
-            "the report is the same byte for byte."
+            f"{FIGURE_DIGITS[:-1]} significant digits; the JSON files hold exactly these. On one "
+            "machine the report is the same byte for byte."
         ),
-        text(f"The spectrum is the {SPECTRUM}; eigenvalues that are round-off of zero are set to zero."),
+        text(
+            f"The spectrum is the {SPECTRUM}; eigenvalues that are round-off of zero are set to "
+            "zero."
+        ),
         Heading("Settings", "settings"),
         _parameters(settings),
         Heading("Software", "software"),
@@ -84,7 +103,11 @@ def _stored() -> tuple[Table, Paragraph]:
     table = Table(
         "reproduce-stored",
         "**Stored results.**",
-        (Column("file", "file in reports/data"), Column("command", "command"), Column("torch", "torch")),
+        (
+            Column("file", "file in reports/data"),
+            Column("command", "command"),
+            Column("torch", "torch"),
+        ),
         tuple(rows),
         "the files",
     )
@@ -93,7 +116,9 @@ def _stored() -> tuple[Table, Paragraph]:
         said = "All of it was computed on CPUs: **nothing in this report was measured on a GPU**, "
         return table, text(said, "neither rounding nor speed.")
     card = measured["machine"]["card"]
-    return table, text(f"[On a GPU](gpu.html) was measured on an {card}; all else was computed on CPUs.")
+    return table, text(
+        f"[On a GPU](gpu.html) was measured on an {card}; all else was computed on CPUs."
+    )
 
 
 def _version(name: str) -> str:

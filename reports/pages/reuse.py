@@ -1,4 +1,6 @@
-"""Page: what reusing a score changes in the local error, pair by pair, read off the closed forms."""
+"""Page: what reusing a score changes in the local error, pair by pair, read off the closed
+forms.
+"""
 
 from __future__ import annotations
 
@@ -20,7 +22,14 @@ from reports.render.document import (
 )
 from reports.render.spelling import blocks, count, formula, label, listed, power
 from splitting_analysis.algebra import algebra
-from splitting_analysis.differences import Change, Pair, changes, pairs, unconditioned, without_gamma
+from splitting_analysis.differences import (
+    Change,
+    Pair,
+    changes,
+    pairs,
+    unconditioned,
+    without_gamma,
+)
 from splitting_analysis.errors import LocalError, keys_of
 from splitting_analysis.schemes import Scheme
 from splitting_analysis.trees import PHI
@@ -33,11 +42,11 @@ BUDGETS = (50, 100)
 def build(_: Settings) -> Page:
     body: list[Block] = [
         text(
-            "A *naive* word evaluates the score afresh before every piece that uses one; the *reduced* word "
-            "evaluates it once and carries it through, with a second evaluation, conditioned on the step’s "
-            "end, only for a closing half step. The differences below are naive minus reduced, of the local "
-            "errors (exact minus scheme) as derived on [the catalogue page](catalogue.html), for any smooth "
-            "score and any β(t)."
+            "A *naive* word evaluates the score afresh before every piece that uses one; the "
+            "*reduced* word evaluates it once and carries it through, with a second evaluation, "
+            "conditioned on the step’s end, only for a closing half step. The differences below "
+            "are naive minus reduced, of the local errors (exact minus scheme) as derived on [the "
+            "catalogue page](catalogue.html), for any smooth score and any β(t)."
         ),
         _changes_table(),
     ]
@@ -79,8 +88,8 @@ def _lead() -> str:
     if cancelled:
         where = [p.name for p, some in found.items() if any(c.verdict == "cancelled" for c in some)]
         parts.append(
-            f" Conditioning the closing score on the step’s end cancels {listed(cancelled)} in the momentum "
-            f"({listed(where)})."
+            f" Conditioning the closing score on the step’s end cancels {listed(cancelled)} in "
+            f"the momentum ({listed(where)})."
         )
     saved = sorted({p.naive.word.nfe - p.reduced.word.nfe for p in found})
     if all(order_of(p.naive) == order_of(p.reduced) for p in found):
@@ -93,24 +102,35 @@ def _changes_table() -> Table:
     rows = []
     everything = [change for pair in pairs() for change in _leading_changes(pair)]
     moments = (
-        "" if any(len(c.key) == 2 for c in everything) else ", second moments of the increments included"
+        ""
+        if any(len(c.key) == 2 for c in everything)
+        else ", second moments of the increments included"
     )
     for pair in pairs():
         rows += [
-            (pair.name, f"{label(c.key)}, {power(c.power)}", formula(c.before), formula(c.after), c.verdict)
+            (
+                pair.name,
+                f"{label(c.key)}, {power(c.power)}",
+                formula(c.before),
+                formula(c.after),
+                c.verdict,
+            )
             for c in _leading_changes(pair)
         ]
     return Table(
         "reuse-changes",
-        "**What reuse changes.** Every differential whose coefficient differs between the naive and the "
-        f"reduced error up to h²; all others agree exactly{moments}.",
+        "**What reuse changes.** Every differential whose coefficient differs between the naive "
+        f"and the reduced error up to h²; all others agree exactly{moments}.",
         (
-            Column("pair", "pair"), Column("entry", "error of"), Column("naive", "in the naive error"),
-            Column("reduced", "in the reduced error"), Column("verdict", "by reuse"),
+            Column("pair", "pair"),
+            Column("entry", "error of"),
+            Column("naive", "in the naive error"),
+            Column("reduced", "in the reduced error"),
+            Column("verdict", "by reuse"),
         ),
         tuple(rows),
         "difference of the closed forms, term by term",
-    )  # fmt: skip
+    )
 
 
 def _pair(pair: Pair) -> list[Block]:
@@ -120,11 +140,13 @@ def _pair(pair: Pair) -> list[Block]:
     body: list[Block] = [
         Heading(pair.name, anchor, 3),
         text(
-            f"`{pair.naive.word}` ({pair.naive.word.nfe} evaluations) against `{pair.reduced.word}` "
-            f"({pair.reduced.word.nfe}). {_verdicts(pair)}"
+            f"`{pair.naive.word}` ({pair.naive.word.nfe} evaluations) against "
+            f"`{pair.reduced.word}` ({pair.reduced.word.nfe}). {_verdicts(pair)}"
         ),
     ]
-    shown = blocks(difference, anchor, f", {pair.naive.name} minus {pair.reduced.name}", folded_from=3)
+    shown = blocks(
+        difference, anchor, f", {pair.naive.name} minus {pair.reduced.name}", folded_from=3
+    )
     return [*body, *shown, text(_cld(pair, difference))]
 
 
@@ -165,9 +187,9 @@ def _conditioning() -> list[Block]:
     body: list[Block] = [
         Heading("Conditioning on the step’s end", "conditioning"),
         text(
-            "The reduced words with a closing half step differ from the naive ones in two ways at once: a "
-            "reused score for A, and a last score conditioned on T − (t+h) instead of T − t. The word with "
-            "`S` in place of `S@1` stands between the two and separates them."
+            "The reduced words with a closing half step differ from the naive ones in two ways at "
+            "once: a reused score for A, and a last score conditioned on T − (t+h) instead of T − "
+            "t. The word with `S` in place of `S@1` stands between the two and separates them."
         ),
     ]
     for pair in pairs():
@@ -192,7 +214,9 @@ def _conditioning() -> list[Block]:
                 for f in [formula(difference)]
             )
             other = middle.name if two is between else pair.reduced.name
-            body.append(Formulas(f"{anchor}-{what.split()[0]}", f"By {what}: {name} minus {other}", items))
+            body.append(
+                Formulas(f"{anchor}-{what.split()[0]}", f"By {what}: {name} minus {other}", items)
+            )
         body.append(text(_conditioning_verdict(pair, middle, between, end)))
     return body
 
@@ -201,7 +225,10 @@ def _conditioning_verdict(pair: Pair, middle: Scheme, between: LocalError, end: 
     found = list(changes(between, end, range(1, 3)))
     what = listed([f"{_head(c)} in the error of {label(c.key)} is {c.verdict}" for c in found])
     same = "the same" if order_of(middle) == order_of(pair.reduced) else "a different"
-    return f"So {what} by conditioning on the end; without it the word has {same} order, {order_of(middle)}."
+    return (
+        f"So {what} by conditioning on the end; without it the word has {same} order, "
+        f"{order_of(middle)}."
+    )
 
 
 def _worth() -> list[Block]:
@@ -212,7 +239,13 @@ def _worth() -> list[Block]:
         for s in map(at_lambda_one, schemes):
             cost = s.word.nfe
             steps_rows.append(
-                (pair.name, f"`{s.word}`", cost * STEPS + 1, card(s, STEPS)["w2_x"], card(s, STEPS)["w2"])
+                (
+                    pair.name,
+                    f"`{s.word}`",
+                    cost * STEPS + 1,
+                    card(s, STEPS)["w2_x"],
+                    card(s, STEPS)["w2"],
+                )
             )
         row: list[str | float | None] = [pair.name]
         for budget in BUDGETS:
@@ -223,8 +256,9 @@ def _worth() -> list[Block]:
         budget_rows.append(tuple(row))
     ratios = [row[-1] for row in budget_rows if isinstance(row[-1], float)]
     finding = (
-        f"At {BUDGETS[-1]} evaluations the reduced word is ahead in {count(sum(r > 1 for r in ratios))} of "
-        f"{count(len(ratios))} pairs, by factors from {min(ratios):.2g} to {max(ratios):.2g}."
+        f"At {BUDGETS[-1]} evaluations the reduced word is ahead in "
+        f"{count(sum(r > 1 for r in ratios))} of {count(len(ratios))} pairs, by factors from "
+        f"{min(ratios):.2g} to {max(ratios):.2g}."
     )
     columns = [Column("pair", "pair")]
     for budget in BUDGETS:
@@ -236,29 +270,36 @@ def _worth() -> list[Block]:
     return [
         Heading("What it is worth", "worth"),
         text(
-            "The formulas say which terms change, exact errors on a Gaussian target what that amounts to. ",
+            "The formulas say which terms change, exact errors on a Gaussian target what that "
+            "amounts to. ",
             finding,
         ),
         Table(
             "reuse-budget",
-            "**At an equal budget.** Position 2-Wasserstein distance to the data, in units of the data; "
-            "PSLD at its default parameters, λ_{s} = 1, uniform grid, started from the prior, denoising "
-            "step included.",
-            tuple(columns), tuple(budget_rows), SPECTRUM,
+            "**At an equal budget.** Position 2-Wasserstein distance to the data, in units of the "
+            "data; PSLD at its default parameters, λ_{s} = 1, uniform grid, started from the "
+            "prior, denoising step included.",
+            tuple(columns),
+            tuple(budget_rows),
+            SPECTRUM,
         ),
         Table(
             "reuse-steps",
-            f"**At an equal number of steps, {STEPS}.** Reuse alone, without its saving: what changes in "
-            "the error is the differentials named above. Between the two, the word that reuses but does not "
-            "condition on the end.",
+            f"**At an equal number of steps, {STEPS}.** Reuse alone, without its saving: what "
+            "changes in the error is the differentials named above. Between the two, the word "
+            "that reuses but does not condition on the end.",
             (
-                Column("pair", "pair"), Column("word", "word"), Column("nfe", "evaluations", "", "d"),
-                Column("w2_x", "position W_{2}", "data units"), Column("w2", "joint W_{2}", "data units"),
+                Column("pair", "pair"),
+                Column("word", "word"),
+                Column("nfe", "evaluations", "", "d"),
+                Column("w2_x", "position W_{2}", "data units"),
+                Column("w2", "joint W_{2}", "data units"),
             ),
-            tuple(steps_rows), SPECTRUM,
+            tuple(steps_rows),
+            SPECTRUM,
         ),
         text(_conditioning_worth(steps_rows)),
-    ]  # fmt: skip
+    ]
 
 
 def _conditioning_worth(rows: Sequence[tuple[Cell, ...]]) -> str:
@@ -270,7 +311,8 @@ def _conditioning_worth(rows: Sequence[tuple[Cell, ...]]) -> str:
             (x0, j0), (x1, j1) = (shown[pair.name, f"`{s.word}`"] for s in (middle, pair.reduced))
             parts.append(
                 f"for {pair.reduced.name} conditioning on the end moves the position’s error from "
-                f"{printed(x0)} to {printed(x1)} and the joint one from {printed(j0)} to {printed(j1)}"
+                f"{printed(x0)} to {printed(x1)} and the joint one from {printed(j0)} to "
+                f"{printed(j1)}"
             )
     return f"At {STEPS} steps, {listed(parts)}."
 

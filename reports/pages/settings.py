@@ -20,7 +20,9 @@ class Settings:
         return "splitting-analysis report" + (" --quick" if self.quick else "")
 
 
-QUICK = Settings(True, (20, 50, 100, 250, 500, 1000), (20, 50, 100, 200), 41, (64, 128, 256, 512, 1024))
+QUICK = Settings(
+    True, (20, 50, 100, 250, 500, 1000), (20, 50, 100, 200), 41, (64, 128, 256, 512, 1024)
+)
 FULL = Settings(
     False,
     (20, 50, 100, 250, 500, 1000, 2000, 5000),

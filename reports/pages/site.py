@@ -56,10 +56,17 @@ PAGES: tuple[tuple[str, str, Callable[[Settings], Page]], ...] = (
 )
 """Slug, short title and builder of every page, in reading order."""
 SHARES = {
-    "catalogue": 12, "reuse": 2, "orders": 67, "exact": 13, "position-noise": 9, "stability": 17,
+    "catalogue": 12,
+    "reuse": 2,
+    "orders": 67,
+    "exact": 13,
+    "position-noise": 9,
+    "stability": 17,
     "writing": 25,
-}  # fmt: skip
-"""About how long the pages take, relative to each other; what is not here counts 1. For the time left."""
+}
+"""About how long the pages take, relative to each other; what is not here counts 1. For the time
+left.
+"""
 NEEDED = 5 * 10**6
 """Bytes that a report takes, about: they must be free before it is computed."""
 Progress = Callable[[str, int, int], None]
@@ -98,7 +105,9 @@ def render(pages: list[Page]) -> dict[str, str]:
     files: dict[str, str] = {}
     for page in pages:
         files[f"{page.slug}.html"] = html.render(page, site)
-        files[f"json/{page.slug}.json"] = json.dumps(to_json(page), indent=1, ensure_ascii=False) + "\n"
+        files[f"json/{page.slug}.json"] = (
+            json.dumps(to_json(page), indent=1, ensure_ascii=False) + "\n"
+        )
         if any(tables(page)):
             files[f"latex/{page.slug}.tex"] = latex.render(page)
     files["SUMMARY.md"] = markdown.render(pages[0])
@@ -128,7 +137,11 @@ def _check_places(out: Path) -> None:
     for folder in (out, out / "json", out / "latex", out / markdown.PICTURES):
         check_folder(folder, NEEDED)
     slugs = ["index", *(slug for slug, _, _ in PAGES)]
-    names = [name for slug in slugs for name in (f"{slug}.html", f"json/{slug}.json", f"latex/{slug}.tex")]
+    names = [
+        name
+        for slug in slugs
+        for name in (f"{slug}.html", f"json/{slug}.json", f"latex/{slug}.tex")
+    ]
     for path in (out / name for name in ("SUMMARY.md", *names)):
         if path.exists():
             check_file(path)
@@ -146,11 +159,12 @@ def check_report(
         command = f"splitting-analysis report{' --quick' if quick else ''} --out"
         if committed == COMMITTED:  # an installed package has none, and is no place to write to
             raise ValueError(
-                "the copy to compare with is part of a source checkout, and this is none that has it; make "
-                f"one with: {command} FOLDER, then compare with: --check --out FOLDER"
+                "the copy to compare with is part of a source checkout, and this is none that "
+                f"has it; make one with: {command} FOLDER, then compare with: --check --out FOLDER"
             )
         raise ValueError(
-            f"there is no report in {committed} to compare with; make one with: {command} {committed}"
+            f"there is no report in {committed} to compare with; make one with: {command} "
+            f"{committed}"
         )
     return compare({page.slug: to_json(page) for page in build_pages(quick, progress)}, committed)
 
@@ -160,7 +174,9 @@ def compare(documents: dict[str, Any], committed: Path) -> list[Difference]:
     found: list[Difference] = []
     old_files = {path.stem: path for path in sorted((committed / "json").glob("*.json"))}
     gone = [slug for slug in old_files if slug not in documents]
-    found += [Difference(f"json/{slug}.json", "in the copy", "no such page any more") for slug in gone]
+    found += [
+        Difference(f"json/{slug}.json", "in the copy", "no such page any more") for slug in gone
+    ]
     for slug, new in documents.items():
         if slug not in old_files:
             found.append(Difference(f"json/{slug}.json", "missing from the copy", "a new page"))
@@ -184,7 +200,11 @@ def _differ(old: Any, new: Any, where: str = "") -> Iterator[tuple[str, str, str
                 name = "" if key in ("blocks", "rows", "items", "panels", "lines") else str(key)
                 yield from _differ(old[key], new[key], ", ".join(filter(None, [where, name])))
             else:
-                yield ", ".join(filter(None, [where, str(key)])), _short(old.get(key)), _short(new.get(key))
+                yield (
+                    ", ".join(filter(None, [where, str(key)])),
+                    _short(old.get(key)),
+                    _short(new.get(key)),
+                )
     elif isinstance(old, list) and isinstance(new, list):
         if len(old) != len(new):
             yield f"{where}, length", str(len(old)), str(len(new))

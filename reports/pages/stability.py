@@ -32,8 +32,8 @@ from splitting_analysis.catalogue import entries
 from splitting_analysis.schemes import Scheme
 
 SMALL, LARGE = 1e-6, 4.0
-"""Range of target variances in the figure: the positive ones of the digits spectrum lie within, and the
-caption says how near its left end is to the limit of variance 0."""
+"""Range of target variances in the figure: the positive ones of the digits spectrum lie within, and
+the caption says how near its left end is to the limit of variance 0."""
 
 
 @cache
@@ -42,7 +42,9 @@ def limits(scheme: Scheme, variances: tuple[float, ...], tau: float) -> NDArray[
 
 
 def variances_of_interest() -> tuple[float, float, float]:
-    """Largest, median and smallest variance of the whole spectrum: pixels that never change have 0."""
+    """Largest, median and smallest variance of the whole spectrum: pixels that never change have
+    0.
+    """
     variances = target().variances
     return float(variances.max()), float(np.median(variances)), float(variances.min())
 
@@ -56,11 +58,11 @@ def _stiffest(scheme: Scheme) -> float:
 def build(settings: Settings) -> Page:
     body: list[Block] = [
         text(
-            "Freeze the rate β and the score of a Gaussian mode at forward time τ. One step is then a fixed "
-            "matrix, and a step is stable as long as no eigenvalue of that matrix leaves the unit disk, "
-            "that is, while Jury’s conditions hold. The largest stable step is in units of forward time; "
-            "where the exact flow itself grows, growth is right and there is no limit; ∞ means stable at "
-            "every step tried."
+            "Freeze the rate β and the score of a Gaussian mode at forward time τ. One step is "
+            "then a fixed matrix, and a step is stable as long as no eigenvalue of that matrix "
+            "leaves the unit disk, that is, while Jury’s conditions hold. The largest stable step "
+            "is in units of forward time; where the exact flow itself grows, growth is right and "
+            "there is no limit; ∞ means stable at every step tried."
         ),
         Heading("PSLD near the data", "psld"),
         _figure(settings),
@@ -73,8 +75,8 @@ def build(settings: Settings) -> Page:
         _table("vp"),
         Heading("Closed forms", "closed"),
         text(
-            "For VP and for a harmonic well the conditions can be solved: u = ∫β over the step, v is the "
-            "variance of the mode at the frozen time, ω the frequency of the well."
+            "For VP and for a harmonic well the conditions can be solved: u = ∫β over the step, v "
+            "is the variance of the mode at the frozen time, ω the frequency of the well."
         ),
         _closed_table(),
     ]
@@ -84,24 +86,28 @@ def build(settings: Settings) -> Page:
 def _lead() -> str:
     parts, stiff = [], set()
     for dynamics, kind in KINDS.items():
-        found = {s.name: float(limits(s, (_stiffest(s),), EPS)[0]) for s in schemes("psld", dynamics)}
+        found = {
+            s.name: float(limits(s, (_stiffest(s),), EPS)[0]) for s in schemes("psld", dynamics)
+        }
         stiff |= {_stiffest(s) for s in schemes("psld", dynamics)}
         best = max(found, key=lambda n: found[n])
         worst = min(found, key=lambda n: found[n])
         parts.append(
-            f"from {printed(found[worst])} ({worst}) to {printed(found[best])} ({best}) for the {kind}"
+            f"from {printed(found[worst])} ({worst}) to {printed(found[best])} ({best}) for the "
+            f"{kind}"
         )
     return (
         "On the stiffest mode of the digits spectrum, of variance "
-        f"{listed([printed(v) for v in sorted(stiff)])}, at the last evaluation before the data (τ = "
-        f"{EPS:g}), the largest stable step goes {' and '.join(parts)}; Euler’s is {_noise_factor()} times "
-        "as long as Euler–Maruyama’s."
+        f"{listed([printed(v) for v in sorted(stiff)])}, at the last evaluation before the data "
+        f"(τ = {EPS:g}), the largest stable step goes {' and '.join(parts)}; Euler’s is "
+        f"{_noise_factor()} times as long as Euler–Maruyama’s."
     )
 
 
 def _noise_factor() -> str:
     euler, em = (
-        next(s for s in schemes("psld", d) if s.name == n) for d, n in (("ode", "Euler"), ("sde", "EM"))
+        next(s for s in schemes("psld", d) if s.name == n)
+        for d, n in (("ode", "Euler"), ("sde", "EM"))
     )
     longest = [float(limits(s, (_stiffest(s),), EPS)[0]) for s in (euler, em)]
     return printed(longest[0] / longest[1], "2g")
@@ -119,8 +125,9 @@ def _figure(settings: Settings) -> Figure:
     drop = max(float(1 - none / end) for none, end in ends)
     return Figure(
         "stability-variance",
-        f"**Largest stable step at τ = {EPS:g}**, PSLD at its default parameters, by the variance of the "
-        f"mode; from the left end down to variance 0 a curve falls by at most {printed(100 * drop, '2g')} %.",
+        f"**Largest stable step at τ = {EPS:g}**, PSLD at its default parameters, by the variance "
+        "of the mode; from the left end down to variance 0 a curve falls by at most "
+        f"{printed(100 * drop, '2g')} %.",
         tuple(panels),
         "spectral radius of the exact one-step map",
     )
@@ -139,8 +146,8 @@ def _time_figure(settings: Settings) -> Figure:
         panels.append(Panel(kind, tuple(lines), "forward time τ", "largest stable step h"))
     return Figure(
         "stability-time",
-        "**Largest stable step along the way**, PSLD, for the median variance of the digits spectrum, "
-        f"{printed(median)}. Curves break off where there is no limit.",
+        "**Largest stable step along the way**, PSLD, for the median variance of the digits "
+        f"spectrum, {printed(median)}. Curves break off where there is no limit.",
         tuple(panels),
         "spectral radius of the exact one-step map",
     )
@@ -155,10 +162,10 @@ def _time_finding() -> str:
     }
     finite = {name: g for name, g in gains.items() if math.isfinite(g)}
     return (
-        f"From τ = {EPS:g} to τ = 0.1 the limit grows by factors from {printed(min(finite.values()), '2g')} "
-        f"({min(finite, key=lambda n: finite[n])}) to {printed(max(finite.values()), '2g')} "
-        f"({max(finite, key=lambda n: finite[n])}): only the last stretch is stiff, which is what a "
-        "quadratic grid is for."
+        f"From τ = {EPS:g} to τ = 0.1 the limit grows by factors from "
+        f"{printed(min(finite.values()), '2g')} ({min(finite, key=lambda n: finite[n])}) to "
+        f"{printed(max(finite.values()), '2g')} ({max(finite, key=lambda n: finite[n])}): only "
+        "the last stretch is stiff, which is what a quadratic grid is for."
     )
 
 
@@ -173,8 +180,9 @@ def _table(model: str) -> Table:
     heads = ("largest variance", "median variance", "smallest variance")
     return Table(
         f"stability-{model}",
-        f"**{model.upper()}: largest stable step at τ = {EPS:g}** for three modes of the spectrum, and the "
-        "evaluations that steps within the smallest of the three would take on a uniform grid.",
+        f"**{model.upper()}: largest stable step at τ = {EPS:g}** for three modes of the "
+        "spectrum, and the evaluations that steps within the smallest of the three would take on "
+        "a uniform grid.",
         (
             Column("scheme", "scheme"),
             Column("dynamics", "dynamics"),
@@ -202,14 +210,15 @@ def _cost_finding() -> str:
     for dynamics, kind in KINDS.items():
         picks = variances_of_interest()
         costs = {
-            s.name: _budget(s, [float(v) for v in limits(s, picks, EPS)]) for s in schemes("psld", dynamics)
+            s.name: _budget(s, [float(v) for v in limits(s, picks, EPS)])
+            for s in schemes("psld", dynamics)
         }
         known = {name: c for name, c in costs.items() if c is not None}
         best = min(known, key=lambda n: known[n])
         parts.append(f"{best} ({known[best]}) for the {kind}")
     return (
-        f"Counted in evaluations the cheapest to keep stable are {listed(parts)}. Shorter runs take their "
-        "last step from further away, τ = ε + h, where the limit is another one."
+        f"Counted in evaluations the cheapest to keep stable are {listed(parts)}. Shorter runs "
+        "take their last step from further away, τ = ε + h, where the limit is another one."
     )
 
 
@@ -224,9 +233,15 @@ def _closed_table() -> Table:
             for value in found:
                 if not value.has(*_symbols("gamma")):
                     formula: Formula = expression(value)
-                    rows.append((link(s), "VP, u" if model == "vp" else "harmonic well, h", formula))
+                    rows.append(
+                        (link(s), "VP, u" if model == "vp" else "harmonic well, h", formula)
+                    )
     note = f" No boundary in closed form: {listed(never)}." if never else ""
-    same = {row[2].text for row in rows if str(row[1]).startswith("harmonic") and isinstance(row[2], Formula)}
+    same = {
+        row[2].text
+        for row in rows
+        if str(row[1]).startswith("harmonic") and isinstance(row[2], Formula)
+    }
     one = (
         f" All {count(len(same))}: the splittings of a harmonic well share one limit."
         if len(same) == 1
@@ -234,9 +249,13 @@ def _closed_table() -> Table:
     )
     return Table(
         "stability-closed",
-        "**Stability boundaries in closed form.** Steps at which an eigenvalue leaves the unit disk; no "
-        f"limit where the expression is not positive.{note}{one}",
-        (Column("scheme", "scheme"), Column("model", "model and step"), Column("limit", "boundary")),
+        "**Stability boundaries in closed form.** Steps at which an eigenvalue leaves the unit "
+        f"disk; no limit where the expression is not positive.{note}{one}",
+        (
+            Column("scheme", "scheme"),
+            Column("model", "model and step"),
+            Column("limit", "boundary"),
+        ),
         tuple(rows),
         "zeros of Jury’s conditions of the exact one-step map",
     )

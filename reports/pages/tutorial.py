@@ -1,4 +1,5 @@
-"""Page: the tutorial, a notebook with what its cells print; `python -m reports.pages.tutorial` runs it anew.
+"""Page: the tutorial, a notebook with what its cells print; `python -m reports.pages.tutorial` runs
+it anew.
 
 The page shows what is stored in the notebook, so that it needs no torch; a test runs every cell.
 """
@@ -29,8 +30,9 @@ def build(_: Settings) -> Page:
         body += [Code(source, printed(cell))] if cell["cell_type"] == "code" else _told(source)
     made = sum(cell["cell_type"] == "code" for cell in cells)
     lead = (
-        f"A notebook of {made} cells, from a word to its error, its exact distance to the data, its "
-        "stability and samples. It comes with the package, as `reports/notebooks/tutorial.ipynb`."
+        f"A notebook of {made} cells, from a word to its error, its exact distance to the data, "
+        "its stability and samples. It comes with the package, as "
+        "`reports/notebooks/tutorial.ipynb`."
     )
     return Page("tutorial", title, lead, tuple(body))
 
@@ -47,7 +49,9 @@ def printed(cell: dict[str, Any]) -> str:
 
 
 def run(source: str, names: dict[str, Any]) -> str:
-    """What a cell prints, the value of a last expression included; `names` are those of the notebook."""
+    """What a cell prints, the value of a last expression included; `names` are those of the
+    notebook.
+    """
     tree, shown = ast.parse(source), StringIO()
     last = tree.body.pop() if isinstance(tree.body[-1], ast.Expr) else None
     with redirect_stdout(shown):
@@ -74,9 +78,10 @@ def _told(source: str) -> list[Block]:
     """A cell of text: headings and paragraphs."""
     return [
         Heading(part.removeprefix("## "), "-".join(part.removeprefix("## ").lower().split()))
-        if part.startswith("## ") else text(part)
+        if part.startswith("## ")
+        else text(part)
         for part in source.split("\n\n")
-    ]  # fmt: skip
+    ]
 
 
 if __name__ == "__main__":

@@ -16,7 +16,9 @@ from typing import Any
 
 @dataclass(frozen=True)
 class Formula:
-    """One formula in the three spellings of splitting_analysis.styles, with a text label before it."""
+    """One formula in the three spellings of splitting_analysis.styles, with a text label before
+    it.
+    """
 
     latex: str
     mathml: str
@@ -54,7 +56,9 @@ class Formulas:
 
 @dataclass(frozen=True)
 class Column:
-    """`digits` says how numbers print: "3g" three significant, "2f" two decimals, "d" an integer."""
+    """`digits` says how numbers print: "3g" three significant, "2f" two decimals, "d" an
+    integer.
+    """
 
     key: str
     title: str
@@ -90,7 +94,9 @@ class Table:
     def shown(self, row: int, column: int) -> str:
         """A cell as printed (the text spelling, for a formula)."""
         cell = self.rows[row][column]
-        return cell.text if isinstance(cell, Formula) else printed(cell, self.columns[column].digits)
+        return (
+            cell.text if isinstance(cell, Formula) else printed(cell, self.columns[column].digits)
+        )
 
     def boldest(self) -> set[tuple[int, int]]:
         """Cells (row, column) that hold the smallest number of a column that asks for it."""
@@ -188,7 +194,9 @@ _NOISE = 12
 
 
 def printed(cell: Cell, digits: str = "3g") -> str:
-    """A cell as text: "0.120", "1.23e-05", "∞", "–" for None. Raises ValueError for a bad format."""
+    """A cell as text: "0.120", "1.23e-05", "∞", "–" for None. Raises ValueError for a bad
+    format.
+    """
     if cell is None:
         return "–"
     if isinstance(cell, str):
@@ -275,7 +283,11 @@ def _block_json(block: Block) -> dict[str, Any]:
         case Heading():
             return {"heading": block.text, "anchor": block.anchor}
         case Paragraph():
-            return {"paragraph": [_formula_json(p) if isinstance(p, Formula) else p for p in block.parts]}
+            return {
+                "paragraph": [
+                    _formula_json(p) if isinstance(p, Formula) else p for p in block.parts
+                ]
+            }
         case Code():
             return {"code": block.source.split("\n"), "output": block.output.split("\n")}
         case Formulas():

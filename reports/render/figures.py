@@ -1,4 +1,6 @@
-"""Figures: one Matplotlib style, SVG that reads on light and dark pages and is the same byte for byte."""
+"""Figures: one Matplotlib style, SVG that reads on light and dark pages and is the same byte for
+byte.
+"""
 
 from __future__ import annotations
 
@@ -19,13 +21,15 @@ from reports.render.looks import Look, looks
 
 Paper = Literal["page", "white"]
 _INK, _GROUND = "#101418", "#fdfefc"
-"""Everything that is not a curve, and the filling of hollow markers, are drawn in these colours, then
-become the page's own."""
+"""Everything that is not a curve, and the filling of hollow markers, are drawn in these colours,
+then become the page's own."""
 GREY = "#858b93"
 """Reference lines and their names."""
 _OTHERS = tuple(
     Look(_INK, marker, dashes)
-    for marker, dashes in zip("x+12|34_", ((), (7.0, 2.0), (3.0, 2.0), (7.0, 2.0, 2.0, 2.0)) * 2, strict=True)
+    for marker, dashes in zip(
+        "x+12|34_", ((), (7.0, 2.0), (3.0, 2.0), (7.0, 2.0, 2.0, 2.0)) * 2, strict=True
+    )
 )
 """Curves that are no sampler's, in their order: ink, with markers that no sampler has."""
 _MARKED = 9
@@ -63,18 +67,24 @@ _ENLARGED = 4
 
 @cache
 def draw(figure: Figure, paper: Paper = "page") -> str:
-    """The whole figure as one SVG: on "page" transparent, ink in the page's text colour; or on white."""
+    """The whole figure as one SVG: on "page" transparent, ink in the page's text colour; or on
+    white.
+    """
     shared = shared_legend(figure)
     columns = min(len(figure.panels), 2)
     rows = -(-len(figure.panels) // columns)
     canvas, axes = _canvas(
-        (max(_WIDTH * columns, 5.6), (_HEIGHT + (0 if shared else 0.5)) * rows + 0.5 * shared), rows, columns
+        (max(_WIDTH * columns, 5.6), (_HEIGHT + (0 if shared else 0.5)) * rows + 0.5 * shared),
+        rows,
+        columns,
     )
     with _context():
         for panel, ax in zip(figure.panels, axes, strict=False):
             _draw_panel(panel, ax)
             if not shared and panel.lines:
-                ax.legend(loc="upper center", bbox_to_anchor=(0.5, -0.2), ncols=4, columnspacing=1.2)
+                ax.legend(
+                    loc="upper center", bbox_to_anchor=(0.5, -0.2), ncols=4, columnspacing=1.2
+                )
         for ax in axes[len(figure.panels) :]:
             ax.set_axis_off()
         names = [name for name, _ in legend(figure.panels[0])]
@@ -87,7 +97,9 @@ def draw(figure: Figure, paper: Paper = "page") -> str:
 
 @cache
 def draw_panel(figure: Figure, index: int) -> str:
-    """One panel as an SVG of its own, without legend, for a page that arranges panels to its width."""
+    """One panel as an SVG of its own, without legend, for a page that arranges panels to its
+    width.
+    """
     canvas, (ax,) = _canvas((_WIDTH, _HEIGHT), 1, 1, alone=True)
     with _context():
         _draw_panel(figure.panels[index], ax)
@@ -95,7 +107,9 @@ def draw_panel(figure: Figure, index: int) -> str:
 
 
 def legend(panel: Panel) -> list[tuple[str, Look]]:
-    """The names of a panel's curves, each once and with its look; reference lines are named in place."""
+    """The names of a panel's curves, each once and with its look; reference lines are named in
+    place.
+    """
     names = dict.fromkeys(line.label for line in panel.lines if not _is_reference(line))
     return list(zip(names, _panel_looks(list(names)), strict=True))
 
@@ -115,17 +129,23 @@ def key_svg(look: Look) -> str:
     shape = marker.get_path().transformed(marker.get_transform())
     letters = {1: "M", 2: "L", 3: "Q", 4: "C", 79: "Z"}
     path = "".join(
-        letters[int(code)] + ("" if int(code) == 79 else " ".join(f"{value:.2f}" for value in points))
+        letters[int(code)]
+        + ("" if int(code) == 79 else " ".join(f"{value:.2f}" for value in points))
         for points, code in shape.iter_segments(curves=True)
     )
     colour, fill = ("currentColor" if look.colour == _INK else look.colour), "none"
     if marker.is_filled():
         fill = "var(--paper)" if look.hollow else colour
-    dashes = f' stroke-dasharray="{" ".join(f"{1.8 * d:g}" for d in look.dashes)}"' if look.dashes else ""
+    dashes = (
+        f' stroke-dasharray="{" ".join(f"{1.8 * d:g}" for d in look.dashes)}"'
+        if look.dashes
+        else ""
+    )
     return (
         '<svg class="key" viewBox="0 0 36 14" width="36" height="14" aria-hidden="true">'
         f'<path d="M1 7H35" stroke="{colour}" stroke-width="1.8"{dashes}/>'
-        f'<path d="{path}" transform="translate(18 7) scale(6.4 -6.4)" fill="{fill}" stroke="{colour}" '
+        f'<path d="{path}" transform="translate(18 7) scale(6.4 -6.4)" fill="{fill}" '
+        f'stroke="{colour}" '
         'stroke-width=".2"/></svg>'
     )
 
@@ -134,13 +154,18 @@ def _context() -> Any:
     return context(["default", _STYLE])  # whatever the reader's matplotlibrc says
 
 
-def _canvas(size: tuple[float, float], rows: int, columns: int, alone: bool = False) -> tuple[Any, list[Any]]:
+def _canvas(
+    size: tuple[float, float], rows: int, columns: int, alone: bool = False
+) -> tuple[Any, list[Any]]:
     with _context():
         canvas = Canvas(figsize=size, layout=None if alone else "constrained")
         FigureCanvasSVG(canvas)
-        # Panels that a page arranges have their axes at one place; that costs no search for it either.
+        # Panels that a page arranges have their axes at one place; that costs no search for it
+        # either.
         places = {"left": 0.165, "right": 0.98, "bottom": 0.15, "top": 0.92} if alone else None
-        return canvas, list(canvas.subplots(rows, columns, squeeze=False, gridspec_kw=places).flatten())
+        return canvas, list(
+            canvas.subplots(rows, columns, squeeze=False, gridspec_kw=places).flatten()
+        )
 
 
 def _svg(canvas: Any, paper: Paper) -> str:
@@ -165,7 +190,12 @@ def _draw_panel(panel: Panel, ax: Any) -> None:
     lines = [rounded(line) for line in panel.lines]
     for line in (line for line in lines if not _is_reference(line)):
         i = place[line.label]
-        ax.plot(line.x, line.y, label=line.label, **_line_style(line, look_of[line.label], i, len(found)))
+        ax.plot(
+            line.x,
+            line.y,
+            label=line.label,
+            **_line_style(line, look_of[line.label], i, len(found)),
+        )
     _draw_references([line for line in lines if _is_reference(line)], ax)
     for mark in panel.marks:
         level = plain(mark.level, "4g")
@@ -180,7 +210,9 @@ def _draw_panel(panel: Panel, ax: Any) -> None:
 
 
 def _draw_references(lines: Sequence[Line], ax: Any) -> None:
-    """Grey dotted curves, each named at its left end: above it, or below where the next would be hit."""
+    """Grey dotted curves, each named at its left end: above it, or below where the next would be
+    hit.
+    """
     starts = {}
     for line in lines:
         ax.plot(line.x, line.y, color=GREY, linewidth=1, linestyle=(0, (1, 2)))
@@ -192,12 +224,22 @@ def _draw_references(lines: Sequence[Line], ax: Any) -> None:
         _name(label, ax, at, ax.transData, below=crowded)
 
 
-def _name(label: str, ax: Any, at: tuple[float, float], transform: Any, below: bool = False) -> None:
+def _name(
+    label: str, ax: Any, at: tuple[float, float], transform: Any, below: bool = False
+) -> None:
     """The name of a reference line at its left end."""
     ax.annotate(
-        _math(label), at, xycoords=transform, xytext=(0, -2 if below else 2), textcoords="offset points",
-        ha="left", va="top" if below else "bottom", fontsize=7.5, color=GREY, annotation_clip=False,
-    )  # fmt: skip
+        _math(label),
+        at,
+        xycoords=transform,
+        xytext=(0, -2 if below else 2),
+        textcoords="offset points",
+        ha="left",
+        va="top" if below else "bottom",
+        fontsize=7.5,
+        color=GREY,
+        annotation_clip=False,
+    )
 
 
 def _draw_picture(panel: Panel, ax: Any) -> None:
@@ -226,7 +268,9 @@ def _line_style(line: Line, look: Look, place: int, curves: int) -> dict[str, An
 
 
 def _plain_ticks(panel: Panel, ax: Any) -> None:
-    """Short logarithmic axes: the points that were computed (NFE 50 ... 1000), and 1, 2, 5, 10 upwards."""
+    """Short logarithmic axes: the points that were computed (NFE 50 ... 1000), and 1, 2, 5, 10
+    upwards.
+    """
     values = sorted({x for line in panel.lines for x in rounded(line).x if x == x})
     if panel.x_scale == "log" and 1 < len(values) <= 8 and values[0] >= 1:
         ax.xaxis.set_minor_locator(NullLocator())
@@ -258,6 +302,10 @@ def _clean(svg: str, key: str, paper: Paper) -> str:
     if paper == "white":
         return svg
     width = re.search(r'width="([\d.]+)pt"', svg)
-    style = f' style="width:100%;max-width:{float(width[1]) * 4 / 3:.0f}px;height:auto"' if width else ""
+    style = (
+        f' style="width:100%;max-width:{float(width[1]) * 4 / 3:.0f}px;height:auto"'
+        if width
+        else ""
+    )
     svg = re.sub(r'(<svg[^>]*?) height="[\d.]+pt"', r"\1", svg, count=1)
     return re.sub(r'(<svg[^>]*?) width="[\d.]+pt"', rf'\1{style} role="img"', svg, count=1)

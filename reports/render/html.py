@@ -1,4 +1,6 @@
-"""A page as self-contained HTML: inline CSS, SVG and a few lines of JavaScript, formulas as MathML."""
+"""A page as self-contained HTML: inline CSS, SVG and a few lines of JavaScript, formulas as
+MathML.
+"""
 
 from __future__ import annotations
 
@@ -56,7 +58,10 @@ def render(page: Page, site: Sequence[tuple[str, str]]) -> str:
 @cache
 def _template():  # type: ignore[no-untyped-def]
     environment = Environment(
-        loader=FileSystemLoader(TEMPLATES), autoescape=True, undefined=StrictUndefined, trim_blocks=True
+        loader=FileSystemLoader(TEMPLATES),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
     )
     environment.filters["inline"] = inline
     environment.filters["show"] = show
@@ -106,7 +111,9 @@ def show(block: Block) -> Markup:
     """One block of a page."""
     match block:
         case Heading():
-            heading = Markup('<h3 id="{}">{}</h3>') if block.level == 3 else Markup('<h2 id="{}">{}</h2>')
+            heading = (
+                Markup('<h3 id="{}">{}</h3>') if block.level == 3 else Markup('<h2 id="{}">{}</h2>')
+            )
             return heading.format(block.anchor, inline(block.text))
         case Paragraph():
             return Markup("<p>{}</p>").format(Markup().join(_part(part) for part in block.parts))
@@ -117,9 +124,12 @@ def show(block: Block) -> Markup:
         case Figure():
             return _figure(block)
         case Code():
-            output = Markup('<pre class="output">{}</pre>').format(block.output) if block.output else ""
+            output = (
+                Markup('<pre class="output">{}</pre>').format(block.output) if block.output else ""
+            )
             return Markup(
-                '<div class="scroll code" tabindex="0" role="region" aria-label="code and what it prints">'
+                '<div class="scroll code" tabindex="0" role="region" aria-label="code and what it '
+                'prints">'
                 "<pre>{}</pre>{}</div>"
             ).format(block.source, output)
 
@@ -131,14 +141,16 @@ def _part(part: Inline) -> Markup:
 def _formulas(block: Formulas) -> Markup:
     rows = Markup("\n").join(
         Markup(
-            '<div class="formula"><span class="label">{}</span><span class="math" tabindex="0">{}</span>'
+            '<div class="formula"><span class="label">{}</span><span class="math" '
+            'tabindex="0">{}</span>'
             '<button class="copy" type="button" data-latex="{}">copy LaTeX</button></div>'
         ).format(inline(formula.label), _math(formula), display(formula.latex))
         for formula in block.items
     )
     if block.folded:
         return Markup(
-            '<details class="folded" id="{}"><summary>{}</summary><div class="formulas">{}</div></details>'
+            '<details class="folded" id="{}"><summary>{}</summary><div '
+            'class="formulas">{}</div></details>'
         ).format(block.key, inline(block.title), rows)
     return Markup('<div class="formulas" id="{}"><div class="title">{}</div>{}</div>').format(
         block.key, inline(block.title), rows
@@ -150,22 +162,32 @@ _BREAK = "\u200b"
 
 
 def _math(formula: Formula) -> Markup:
-    """The formula as a row of <math> elements, so that a line can break between the terms of a sum."""
-    pieces = _safe(_BREAK).join(_safe(f"<math>{piece}</math>") for piece in breakable(formula.mathml))
+    """The formula as a row of <math> elements, so that a line can break between the terms of a
+    sum.
+    """
+    pieces = _safe(_BREAK).join(
+        _safe(f"<math>{piece}</math>") for piece in breakable(formula.mathml)
+    )
     return Markup('<span role="math" aria-label="{}">{}</span>').format(formula.text, pieces)
 
 
 def breakable(mathml: str) -> list[str]:
-    """Cut MathML before each + and - of its sum, and of the sums in brackets that close a long term.
+    """Cut MathML before each + and - of its sum, and of the sums in brackets that close a long
+    term.
 
     No browser breaks lines inside <math>; between two of them all do.
     """
     root = ET.fromstring(f"<mrow>{mathml}</mrow>")  # noqa: S314 - spelled by formulas.py
-    return ["".join(ET.tostring(e, encoding="unicode") for e in piece) for piece in _pieces(list(root))]
+    return [
+        "".join(ET.tostring(e, encoding="unicode") for e in piece) for piece in _pieces(list(root))
+    ]
 
 
 def _pieces(children: list[ET.Element]) -> list[list[ET.Element]]:
-    starts = [0, *(i for i, e in enumerate(children) if i and e.tag == "mo" and e.text in ("+", "−"))]
+    starts = [
+        0,
+        *(i for i, e in enumerate(children) if i and e.tag == "mo" and e.text in ("+", "−")),
+    ]
     for start in starts[1:]:
         children[start].set("form", "infix")  # it would be a prefix, being first in its <math>
     terms = [children[a:b] for a, b in zip(starts, [*starts[1:], len(children)], strict=True)]
@@ -211,13 +233,17 @@ def _table(table: Table) -> Markup:
     ).format(bare(table.caption), blocks, head, Markup("\n").join(rows))
     caption = _caption(table.caption, table.source)
     if table.folded:
-        shape = Markup('<details class="folded" id="{}"><summary>{}</summary><figure>{}{}</figure></details>')
+        shape = Markup(
+            '<details class="folded" id="{}"><summary>{}</summary><figure>{}{}</figure></details>'
+        )
         return shape.format(table.key, bare(table.caption.split(".")[0]), body, caption)
     return Markup('<figure id="{}">{}{}</figure>').format(table.key, body, caption)
 
 
 def _has_prose(table: Table) -> bool:
-    """Whether cells hold sentences or formulas: on a phone such rows become blocks, cell below cell."""
+    """Whether cells hold sentences or formulas: on a phone such rows become blocks, cell below
+    cell.
+    """
     return any(
         isinstance(cell, Formula) or (isinstance(cell, str) and len(bare(cell)) > PROSE)
         for row in table.rows
@@ -257,7 +283,8 @@ def _cell(table: Table, i: int, j: int, numeric: bool, bold: bool, titled: bool)
         column = table.columns[j]
         title = bare(f"{column.title}, {column.unit}" if column.unit else column.title)
         attributes += Markup(' data-title="{}"').format(title)
-        content = Markup("<span>{}</span>").format(content)  # one item beside its title, whatever is in it
+        # one item beside its title, whatever is in it
+        content = Markup("<span>{}</span>").format(content)
     return Markup("<td{}>{}</td>").format(attributes, content)
 
 
@@ -277,12 +304,14 @@ def _figure(figure: Figure) -> Markup:
     shared = shared_legend(figure)
     panels = Markup("\n").join(
         Markup('<div class="panel">{}{}</div>').format(
-            _described(draw_panel(figure, i), figure, panel), Markup() if shared else _legend(legend(panel))
+            _described(draw_panel(figure, i), figure, panel),
+            Markup() if shared else _legend(legend(panel)),
         )
         for i, panel in enumerate(figure.panels)
     )
     return Markup(
-        '<figure id="{}" class="plot" style="--panels:{}"><div class="panels">\n{}\n</div>{}{}</figure>'
+        '<figure id="{}" class="plot" style="--panels:{}"><div '
+        'class="panels">\n{}\n</div>{}{}</figure>'
     ).format(
         figure.key,
         len(figure.panels),
@@ -307,7 +336,11 @@ def _legend(entries: list[tuple[str, Look]]) -> Markup:
 
 
 def _caption(caption: str, source: str) -> Markup:
-    note = Markup('<span class="source">Source: {}</span>').format(inline(source)) if source else Markup()
+    note = (
+        Markup('<span class="source">Source: {}</span>').format(inline(source))
+        if source
+        else Markup()
+    )
     return Markup("<figcaption>{}{}</figcaption>").format(inline(caption), note)
 
 

@@ -9,20 +9,60 @@ from reports.render.document import Cell, Column, Formula, Formulas, Page, Table
 from splitting_analysis.linebreaks import aligned, broken
 
 _SYMBOLS = {
-    "α": r"\alpha", "η": r"\eta",
-    "Γ": r"\Gamma", "ν": r"\nu", "κ": r"\kappa", "λ": r"\lambda", "β": r"\beta", "γ": r"\gamma",
-    "τ": r"\tau", "ε": r"\varepsilon", "ω": r"\omega", "φ": r"\varphi", "Δ": r"\Delta", "∂": r"\partial",
-    "ρ": r"\rho", "σ": r"\sigma", "Σ": r"\Sigma", "μ": r"\mu", "δ": r"\delta", "√": r"\surd",
-    "−": "-", "·": r"\cdot", "×": r"\times", "≤": r"\le", "≥": r"\ge", "≈": r"\approx", "∞": r"\infty",
-    "→": r"\to", "∈": r"\in", "±": r"\pm", "∫": r"\int", "≠": r"\ne", "∝": r"\propto", "⊗": r"\otimes",
-    "′": "'", "½": r"\tfrac{1}{2}", "‖": r"\Vert", "⟨": r"\langle", "⟩": r"\rangle",
-}  # fmt: skip
+    "α": r"\alpha",
+    "η": r"\eta",
+    "Γ": r"\Gamma",
+    "ν": r"\nu",
+    "κ": r"\kappa",
+    "λ": r"\lambda",
+    "β": r"\beta",
+    "γ": r"\gamma",
+    "τ": r"\tau",
+    "ε": r"\varepsilon",
+    "ω": r"\omega",
+    "φ": r"\varphi",
+    "Δ": r"\Delta",
+    "∂": r"\partial",
+    "ρ": r"\rho",
+    "σ": r"\sigma",
+    "Σ": r"\Sigma",
+    "μ": r"\mu",
+    "δ": r"\delta",
+    "√": r"\surd",
+    "−": "-",
+    "·": r"\cdot",
+    "×": r"\times",
+    "≤": r"\le",
+    "≥": r"\ge",
+    "≈": r"\approx",
+    "∞": r"\infty",
+    "→": r"\to",
+    "∈": r"\in",
+    "±": r"\pm",
+    "∫": r"\int",
+    "≠": r"\ne",
+    "∝": r"\propto",
+    "⊗": r"\otimes",
+    "′": "'",
+    "½": r"\tfrac{1}{2}",
+    "‖": r"\Vert",
+    "⟨": r"\langle",
+    "⟩": r"\rangle",
+}
 _RAISED = str.maketrans("⁰¹²³⁴⁵⁶⁷⁸⁹⁻ᵀ", "0123456789-T")
 _LOWERED = str.maketrans("₀₁₂₃₄₅₆₇₈₉", "0123456789")
 _ESCAPES = {
-    "\\": r"\textbackslash{}", "&": r"\&", "%": r"\%", "$": r"\$", "#": r"\#", "_": r"\_",
-    "{": r"\{", "}": r"\}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}",
-}  # fmt: skip
+    "\\": r"\textbackslash{}",
+    "&": r"\&",
+    "%": r"\%",
+    "$": r"\$",
+    "#": r"\#",
+    "_": r"\_",
+    "{": r"\{",
+    "}": r"\}",
+    "~": r"\textasciitilde{}",
+    "^": r"\textasciicircum{}",
+}
 _PUNCTUATION = {
     "–": "--",
     "—": "---",
@@ -44,7 +84,9 @@ def render(page: Page) -> str:
             parts.append(_table(block))
         elif isinstance(block, Formulas):
             parts.append(f"% {escape(block.title)}")
-            parts += [f"% {escape(item.label)}\n\\[ {display(item.latex)} \\]" for item in block.items]
+            parts += [
+                f"% {escape(item.label)}\n\\[ {display(item.latex)} \\]" for item in block.items
+            ]
     return "\n\n".join(parts) + "\n"
 
 
@@ -55,7 +97,9 @@ def display(formula: str) -> str:
 
 
 def escape(text: str) -> str:
-    """Text with the small markup of document.py as LaTeX. Raises ValueError for a character it lacks."""
+    """Text with the small markup of document.py as LaTeX. Raises ValueError for a character it
+    lacks.
+    """
     text = re.sub(r"\[([^\]]+)\]\([^)\s]+\)", r"\1", text)
     result = []
     for part in re.split(r"(`[^`]+`|\*\*[^*]+\*\*|\*[^*]+\*|[_^]\{[^}]+\})", text):
@@ -98,7 +142,9 @@ def _table(table: Table) -> str:
     lines = []
     for i, row in enumerate(table.rows):
         cells = [_cell(cell, column) for cell, column in zip(row, table.columns, strict=True)]
-        lines.append(" & ".join(_bold(c) if (i, j) in bold else c for j, c in enumerate(cells)) + r" \\")
+        lines.append(
+            " & ".join(_bold(c) if (i, j) in bold else c for j, c in enumerate(cells)) + r" \\"
+        )
     source = f"\n% Source: {escape(table.source)}" if table.source else ""
     return (
         f"% Table {table.key}: {escape(table.caption)}{source}\n"

@@ -1,7 +1,8 @@
 """How a sampler's curve looks: one colour, marker and line per name, the same on every page.
 
-Colour means sampler: whatever is no sampler (numbers of steps, training curves) is drawn in ink, and what is
-no measurement of one (limits, floors) is a thin grey dotted line with its name beside it.
+Colour means sampler: whatever is no sampler (numbers of steps, training curves) is drawn in ink,
+and what is no measurement of one (limits, floors) is a thin grey dotted line with its name beside
+it.
 """
 
 from __future__ import annotations
@@ -21,14 +22,16 @@ from splitting_analysis.schemes import Scheme
 NAVY, BROWN, GREEN, ORANGE = "#3b55c4", "#8a4b14", "#009e73", "#e08a00"
 SKY, CORAL, PINK = "#56a0d3", "#f0784a", "#cc79a7"
 PALETTE = (NAVY, BROWN, GREEN, ORANGE, SKY, CORAL, PINK)
-"""Hues that colour-blind readers tell apart too (but pink from green or sky only by its marker), and that
-read on white and on black."""
+"""Hues that colour-blind readers tell apart too (but pink from green or sky only by its marker),
+and that read on white and on black."""
 MARKERS = "os^XD*vP><hpd8"
 SOLID, DASHED = (), (5.0, 2.0)
 
 
 class Look(NamedTuple):
-    """`dashes` in line widths on and off, none for a solid line; a hollow marker is filled with paper."""
+    """`dashes` in line widths on and off, none for a solid line; a hollow marker is filled with
+    paper.
+    """
 
     colour: str
     marker: str
@@ -37,21 +40,51 @@ class Look(NamedTuple):
 
 
 _CHOSEN: dict[str, tuple[str, str]] = {
-    "Euler": (NAVY, "o"), "EM": (NAVY, ">"),
-    "RSE": (BROWN, "s"), "ROBA": (BROWN, "D"), "RVV": (GREEN, "^"), "ROBAB": (GREEN, "P"),
-    "RBAO": (ORANGE, "v"), "SSCS": (SKY, "*"), "RK45": (CORAL, "X"), "Heun": (CORAL, "<"),
-    "RK4": (CORAL, "h"), "EI": (GREEN, "p"), "DDPM": (ORANGE, "d"), "SE": (BROWN, "8"), "VV": (GREEN, "d"),
-    "BAOAB": (GREEN, "o"), "ABOBA": (ORANGE, "^"), "OBABO": (SKY, "s"), "BAOA": (BROWN, "v"),
-    "LDDIM-I": (SKY, "d"), "LDDIM-II": (SKY, "P"), "CSE": (BROWN, ">"), "CVV": (GREEN, "h"),
-    "COBA": (BROWN, "P"), "DDIM": (BROWN, "d"), "DPM++1": (ORANGE, "o"), "DPM++2M": (ORANGE, "s"),
-    "DPM++2S": (ORANGE, ">"), "DPM++3M": (ORANGE, "8"), "DPM-Solver-2": (ORANGE, "h"), "DEIS2": (SKY, "^"),
-    "DEIS3": (SKY, "v"), "UniPC2": (NAVY, "P"), "UniPC3": (NAVY, "D"), "res2s": (GREEN, "*"),
-    "S E:data[3]": (GREEN, "X"), "Midpoint": (CORAL, "D"), "DPM++2M-SDE": (ORANGE, "X"), "SA2": (SKY, "8"),
+    "Euler": (NAVY, "o"),
+    "EM": (NAVY, ">"),
+    "RSE": (BROWN, "s"),
+    "ROBA": (BROWN, "D"),
+    "RVV": (GREEN, "^"),
+    "ROBAB": (GREEN, "P"),
+    "RBAO": (ORANGE, "v"),
+    "SSCS": (SKY, "*"),
+    "RK45": (CORAL, "X"),
+    "Heun": (CORAL, "<"),
+    "RK4": (CORAL, "h"),
+    "EI": (GREEN, "p"),
+    "DDPM": (ORANGE, "d"),
+    "SE": (BROWN, "8"),
+    "VV": (GREEN, "d"),
+    "BAOAB": (GREEN, "o"),
+    "ABOBA": (ORANGE, "^"),
+    "OBABO": (SKY, "s"),
+    "BAOA": (BROWN, "v"),
+    "LDDIM-I": (SKY, "d"),
+    "LDDIM-II": (SKY, "P"),
+    "CSE": (BROWN, ">"),
+    "CVV": (GREEN, "h"),
+    "COBA": (BROWN, "P"),
+    "DDIM": (BROWN, "d"),
+    "DPM++1": (ORANGE, "o"),
+    "DPM++2M": (ORANGE, "s"),
+    "DPM++2S": (ORANGE, ">"),
+    "DPM++3M": (ORANGE, "8"),
+    "DPM-Solver-2": (ORANGE, "h"),
+    "DEIS2": (SKY, "^"),
+    "DEIS3": (SKY, "v"),
+    "UniPC2": (NAVY, "P"),
+    "UniPC3": (NAVY, "D"),
+    "res2s": (GREEN, "*"),
+    "S E:data[3]": (GREEN, "X"),
+    "Midpoint": (CORAL, "D"),
+    "DPM++2M-SDE": (ORANGE, "X"),
+    "SA2": (SKY, "8"),
     "Euler-a": (NAVY, "s"),
-}  # fmt: skip
-"""Chosen so that samplers of one panel differ in hue: the words around `B A` in brown, those around `B A B`
-in green, Euler's in navy, Runge-Kutta's in coral; of samplers that hold a prediction DPM's in orange, DEIS
-in sky, UniPC in navy, those exact in the exponential in green. Every other name finds a place of its own."""
+}
+"""Chosen so that samplers of one panel differ in hue: the words around `B A` in brown, those around
+`B A B` in green, Euler's in navy, Runge-Kutta's in coral; of samplers that hold a prediction DPM's
+in orange, DEIS in sky, UniPC in navy, those exact in the exponential in green. Every other name
+finds a place of its own."""
 _WORDS = ("S E:data[3]",)
 """Words without a name that pages draw beside samplers."""
 

@@ -18,7 +18,9 @@ def render(page: Page) -> str:
             case Heading():
                 parts.append(f"{'#' * block.level} {_links(block.text)}")
             case Paragraph():
-                shown = (f"`{p.text}`" if isinstance(p, Formula) else _links(p) for p in block.parts)
+                shown = (
+                    f"`{p.text}`" if isinstance(p, Formula) else _links(p) for p in block.parts
+                )
                 parts.append("".join(shown))
             case Formulas():
                 parts.append(block.title)
@@ -26,11 +28,17 @@ def render(page: Page) -> str:
             case Table():
                 parts += [_table(block), _caption(block.caption, block.source)]
             case Code():
-                lines = [*block.source.split("\n"), *(block.output.split("\n") if block.output else [])]
+                lines = [
+                    *block.source.split("\n"),
+                    *(block.output.split("\n") if block.output else []),
+                ]
                 parts.append("\n".join(f"    {line}" for line in lines))
             case Figure():
                 alt = re.sub(r"[*`\[\]]", "", block.caption.split(". ")[0])
-                parts += [f"![{alt}]({PICTURES}/{block.key}.svg)", _caption(block.caption, block.source)]
+                parts += [
+                    f"![{alt}]({PICTURES}/{block.key}.svg)",
+                    _caption(block.caption, block.source),
+                ]
     return "\n\n".join(parts) + "\n"
 
 
@@ -44,7 +52,9 @@ def pictures(page: Page) -> dict[str, str]:
 
 
 def _links(text: str) -> str:
-    """Small print as HTML tags; links to other pages, which a repository browser cannot show, as text."""
+    """Small print as HTML tags; links to other pages, which a repository browser cannot show, as
+    text.
+    """
     text = re.sub(r"_\{([^}]+)\}", r"<sub>\1</sub>", text)
     text = re.sub(r"\^\{([^}]+)\}", r"<sup>\1</sup>", text)
     return re.sub(r"\[([^\]]+)\]\(([a-z-]+)\.html[^)]*\)", r"\1 (`\2.html`)", text)
@@ -74,5 +84,7 @@ def _table(table: Table) -> str:
     body = []
     for i, row in enumerate(table.rows):
         shown = [_cell(table, i, j) for j in range(len(row))]
-        body.append(line([f"**{cell}**" if (i, j) in bold else cell for j, cell in enumerate(shown)]))
+        body.append(
+            line([f"**{cell}**" if (i, j) in bold else cell for j, cell in enumerate(shown)])
+        )
     return "\n".join([line(heads), line(rules), *body])

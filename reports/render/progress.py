@@ -18,7 +18,8 @@ Shown = Callable[[float, float, str], None]
 
 @contextmanager
 def shown(before: str) -> Iterator[Shown]:
-    """Progress on standard error: a bar for people; in a pipe a line per tenth, and one after SILENCE.
+    """Progress on standard error: a bar for people; in a pipe a line per tenth, and one after
+    SILENCE.
 
     In a pipe nothing half done makes a line before SILENCE is over.
     """
@@ -26,12 +27,25 @@ def shown(before: str) -> Iterator[Shown]:
         yield _lines()
         return
     from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+    from rich.progress import (
+        BarColumn,
+        MofNCompleteColumn,
+        Progress,
+        TextColumn,
+        TimeRemainingColumn,
+    )
 
-    columns = (TextColumn("{task.description:<18}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    columns = (
+        TextColumn("{task.description:<18}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeRemainingColumn(),
+    )
     with Progress(*columns, console=Console(stderr=True)) as bar:
         task = bar.add_task(before)
-        yield lambda done, total, what: bar.update(task, description=what, completed=done, total=total)
+        yield lambda done, total, what: bar.update(
+            task, description=what, completed=done, total=total
+        )
 
 
 def watched(items: Sequence[Item], what: str) -> Iterator[Item]:
@@ -73,7 +87,9 @@ def _lines() -> Shown:
 
 
 def time_left(done: float, left: float, seconds: float) -> str:
-    """ ", about 3 min left", where so much was done in so many seconds; empty where nothing can be said."""
+    """ ", about 3 min left", where so much was done in so many seconds; empty where nothing can be
+    said.
+    """
     if done <= 0 or left <= 0:
         return ""
     return f", about {spelled(seconds * left / done)} left"
@@ -82,8 +98,11 @@ def time_left(done: float, left: float, seconds: float) -> str:
 def spelled(seconds: float) -> str:
     """A duration, to be read and not to be computed with."""
     for unit, length, next_length in (
-        ("s", 1, 120), ("min", 60, 7200), ("h", 3600, 172_800), ("days", 86_400, 63_115_200),
-    ):  # fmt: skip
+        ("s", 1, 120),
+        ("min", 60, 7200),
+        ("h", 3600, 172_800),
+        ("days", 86_400, 63_115_200),
+    ):
         if seconds < next_length:
             return f"{max(1, round(seconds / length))} {unit}"
     return f"{seconds / 31_557_600:.3g} years"

@@ -65,7 +65,9 @@ def listed(names: Sequence[str]) -> str:
 
 
 _SPELLED: dict[frozenset[tuple[Tree, Any]], tuple[str, str, str]] = {}
-"""Spellings made so far: schemes share many coefficients, and spelling one means factoring polynomials."""
+"""Spellings made so far: schemes share many coefficients, and spelling one means factoring
+polynomials.
+"""
 
 
 def formula(combination: Combination, label: str = "") -> Formula:
@@ -89,7 +91,9 @@ def label(key: str, components: Sequence[str] = ()) -> str:
 
 
 def blocks(error: LocalError, anchor: str, note: str = "", folded_from: int = 99) -> list[Formulas]:
-    """One block per power of h with a coefficient that is not zero; powers >= `folded_from` folded."""
+    """One block per power of h with a coefficient that is not zero; powers >= `folded_from`
+    folded.
+    """
     result = []
     for k in error.terms:
         keys = [key for key in keys_of(error, k) if error.terms[k][key]]
@@ -118,7 +122,9 @@ _MATHML = {
 
 
 def expression(value: Any, label: str = "") -> Formula:
-    """A SymPy expression, roots of polynomials as decimals, quotients with a positive constant below."""
+    """A SymPy expression, roots of polynomials as decimals, quotients with a positive constant
+    below.
+    """
     value = sympy.sympify(value)
     value = value.xreplace({root: sympy.N(root, 5) for root in value.atoms(sympy.CRootOf)})
     value = _tidy(value.replace(sympy.log, lambda inside: sympy.log(_tidy(inside))))
@@ -127,7 +133,11 @@ def expression(value: Any, label: str = "") -> Formula:
     for written, meant in _MATHML.items():
         mathml = mathml.replace(written, meant)
     text = (
-        sympy.sstr(value, **order).replace("**2", "²").replace("**3", "³").replace("*", " ").replace("-", "−")
+        sympy.sstr(value, **order)
+        .replace("**2", "²")
+        .replace("**3", "³")
+        .replace("*", " ")
+        .replace("-", "−")
     )
     for name, letter in {"omega": "ω", "gamma": "γ"}.items():
         text = text.replace(name, letter)
@@ -135,7 +145,9 @@ def expression(value: Any, label: str = "") -> Formula:
 
 
 def _tidy(value: Any) -> Any:
-    """A polynomial expanded, a quotient of two with the constant (or leading sign) below positive."""
+    """A polynomial expanded, a quotient of two with the constant (or leading sign) below
+    positive.
+    """
     if not value.is_rational_function():
         return value
     top, bottom = sympy.fraction(sympy.together(value))

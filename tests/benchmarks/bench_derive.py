@@ -1,10 +1,11 @@
 """Cold time from import to the errors of the whole catalogue, against plain SymPy differentiation.
 
-Run `python -m tests.benchmarks.bench_derive` in the project's root; it needs half a minute. Each time is the
-median of three fresh interpreters: in all, and for the derivation after its imports. Claim measured:
-every error of the catalogue (ODE through h^3, weak, strong, orders) in less than 5 s, cold. The baseline
-(tests/oracle_symbols.py) writes one ODE sampler down as its paper prints it, with abstract functions
-s^x, s^m, beta, and differentiates in h; tests/test_weak.py compares the two formulas.
+Run `python -m tests.benchmarks.bench_derive` in the project's root; it needs half a minute. Each
+time is the median of three fresh interpreters: in all, and for the derivation after its imports.
+Claim measured: every error of the catalogue (ODE through h^3, weak, strong, orders) in less than 5
+s, cold. The baseline (tests/oracle_symbols.py) writes one ODE sampler down as its paper prints it,
+with abstract functions s^x, s^m, beta, and differentiates in h; tests/test_weak.py compares the two
+formulas.
 """
 
 from __future__ import annotations
@@ -56,7 +57,9 @@ print(time.perf_counter() - start)
 
 
 def cold(program: str) -> tuple[float, float]:
-    """Median seconds of fresh interpreters in the project's root: in all, and of `derive()` alone."""
+    """Median seconds of fresh interpreters in the project's root: in all, and of `derive()`
+    alone.
+    """
     totals, inner = [], []
     for _ in range(REPEATS):
         start = time.perf_counter()
@@ -69,7 +72,9 @@ def cold(program: str) -> tuple[float, float]:
 
 def main() -> None:
     catalogue = cold(CATALOGUE)
-    table = Table("cold, median of 3", "s in all", "s to derive", "times", title="Closed-form local errors")
+    table = Table(
+        "cold, median of 3", "s in all", "s to derive", "times", title="Closed-form local errors"
+    )
     table.add_row("the whole catalogue", *(f"{seconds:.2f}" for seconds in catalogue))
     for name in ("RSE", "RVV"):
         ours, plain = cold(ONE.format(name=name)), cold(BASELINE.format(name=name))

@@ -1,7 +1,9 @@
-"""How fast exact moments are: the whole PSLD catalogue, against a plain loop over modes, and linearity.
+"""How fast exact moments are: the whole PSLD catalogue, against a plain loop over modes, and
+linearity.
 
-Run `python -m tests.benchmarks.bench_moments`; it needs about a minute. Claims measured: all PSLD schemes on
-3,072 modes at NFE 50, 250, 500 and 1000 in at most 5 s on 2 cores; cost linear in modes x steps.
+Run `python -m tests.benchmarks.bench_moments`; it needs about a minute. Claims measured: all PSLD
+schemes on 3,072 modes at NFE 50, 250, 500 and 1000 in at most 5 s on 2 cores; cost linear in modes
+x steps.
 """
 
 from __future__ import annotations
@@ -51,9 +53,11 @@ def per_mode_loop(modes: int, nfe: int) -> None:
 
 
 def median(
-    action: Callable[..., None], *arguments: Any, repeats: int = REPEATS,
+    action: Callable[..., None],
+    *arguments: Any,
+    repeats: int = REPEATS,
     clock: Callable[[], float] = time.process_time,
-) -> float:  # fmt: skip
+) -> float:
     """Median seconds on `clock` (processor time, unless told), after one call that warms up."""
     action(*arguments)
     times = []
@@ -69,12 +73,16 @@ def measure() -> list[tuple[str, str]]:
     rows = [("schemes x budgets x modes", f"{len(entries('psld'))} x {len(BUDGETS)} x {MODES}")]
     for what, clock in (("wall clock", time.perf_counter), ("processor time", time.process_time)):
         seconds = median(whole_catalogue, clock=clock)
-        rows.append((f"whole PSLD catalogue, one thread, {what}", f"{seconds:.2f} s (limit {LIMIT:g} s)"))
+        rows.append(
+            (f"whole PSLD catalogue, one thread, {what}", f"{seconds:.2f} s (limit {LIMIT:g} s)")
+        )
     few = 16
     plain = median(per_mode_loop, few, 50, repeats=3) / few
     ours = median(score_one, find("ROBA"), 50, Gaussian(spectrum(MODES))) / MODES
     rows.append(("ROBA at NFE 50, plain loop", f"{1e6 * plain:.0f} us per mode"))
-    rows.append(("the same, vectorised", f"{1e6 * ours:.2f} us per mode: {plain / ours:.0f} times faster"))
+    rows.append(
+        ("the same, vectorised", f"{1e6 * ours:.2f} us per mode: {plain / ours:.0f} times faster")
+    )
     for axis, sizes in (("modes", (3072, 6144, 12288)), ("steps", (500, 1000, 2000))):
         costs = []
         for size in sizes:

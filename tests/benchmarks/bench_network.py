@@ -1,9 +1,11 @@
-"""What the forward pass of the full-size network costs, and how it is made faster than plain eager torch.
+"""What the forward pass of the full-size network costs, and how it is made faster than plain eager
+torch.
 
-Run `python -m tests.benchmarks.bench_network`; it needs some minutes, most of them for torch.compile.
-Processor time of `cifar10_sota` (97.6 M parameters), batch 1: the plain forward, channels-last, Winograd
-convolutions (network.winograd), torch.compile, both, and the plain forward in bf16; and what a whole run
-costs in units of NFE times the network, at most 1.02. On a GPU: times of the device, batch 64.
+Run `python -m tests.benchmarks.bench_network`; it needs some minutes, most of them for
+torch.compile. Processor time of `cifar10_sota` (97.6 M parameters), batch 1: the plain forward,
+channels-last, Winograd convolutions (network.winograd), torch.compile, both, and the plain forward
+in bf16; and what a whole run costs in units of NFE times the network, at most 1.02. On a GPU: times
+of the device, batch 64.
 """
 
 from __future__ import annotations
@@ -32,7 +34,9 @@ NFE = 50 if GPU else 10
 
 
 def seconds(action: Callable[[], object]) -> float:
-    """Median time of an action, once warm: the wall's on a GPU, the processor's per thread on a CPU."""
+    """Median time of an action, once warm: the wall's on a GPU, the processor's per thread on a
+    CPU.
+    """
     action()
     spent = []
     for _ in range(REPEATS):
@@ -48,7 +52,9 @@ def seconds(action: Callable[[], object]) -> float:
 
 
 def run_beside_forwards(network: NCSNpp, z: torch.Tensor, t: torch.Tensor) -> tuple[float, float]:
-    """Seconds (wall) of a run of NFE evaluations and of NFE forwards: medians, in turn as machines drift."""
+    """Seconds (wall) of a run of NFE evaluations and of NFE forwards: medians, in turn as machines
+    drift.
+    """
     scheme = find("ROBA")
     score, times = NetworkScore(network, PSLD()), grid("uniform", steps_for(NFE, scheme))
     spent = []
@@ -92,7 +98,9 @@ def main() -> None:
             spent = seconds(action)
             table.add_row(name, f"{spent:.3f}", f"{spent / unit:.2f}")
         whole, forwards = run_beside_forwards(plain, z, t)
-        table.add_row(f"ROBA, {NFE} evaluations, of {NFE}", f"{whole:.3f}", f"{whole / forwards:.3f}")
+        table.add_row(
+            f"ROBA, {NFE} evaluations, of {NFE}", f"{whole:.3f}", f"{whole / forwards:.3f}"
+        )
     Console().print(table)
 
 

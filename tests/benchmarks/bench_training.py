@@ -1,7 +1,9 @@
-"""What a step of training costs: the network of the patches, on a card and its precisions, or on a CPU.
+"""What a step of training costs: the network of the patches, on a card and its precisions, or on a
+CPU.
 
-Run `python -m tests.benchmarks.bench_training`, or with `--batch 256 512 1024` and so on. Each row is timed
-once warm, and says what fits into four minutes. Weights and images are random: only the time is looked at.
+Run `python -m tests.benchmarks.bench_training`, or with `--batch 256 512 1024` and so on. Each row
+is timed once warm, and says what fits into four minutes. Weights and images are random: only the
+time is looked at.
 """
 
 from __future__ import annotations
@@ -23,7 +25,9 @@ DEVICE = "cuda" if GPU else "cpu"
 MINUTES = 4
 
 
-def steps_a_second(settings: Settings, *, compiled: bool, warm: int, steps: int) -> tuple[float, float]:
+def steps_a_second(
+    settings: Settings, *, compiled: bool, warm: int, steps: int
+) -> tuple[float, float]:
     """Steps a second, and the seconds that the first ones took (compilation among them)."""
     run = training._started(settings, DEVICE)
     if compiled:
@@ -44,8 +48,12 @@ def steps_a_second(settings: Settings, *, compiled: bool, warm: int, steps: int)
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--batch", type=int, nargs="+", default=[256, 512, 1024] if GPU else [8])
-    parser.add_argument("--precision", nargs="+", default=["bf16", "float32"] if GPU else ["float32"])
-    parser.add_argument("--compile", type=int, nargs="+", default=[0, 1] if GPU else [0], help="0, 1 or both")
+    parser.add_argument(
+        "--precision", nargs="+", default=["bf16", "float32"] if GPU else ["float32"]
+    )
+    parser.add_argument(
+        "--compile", type=int, nargs="+", default=[0, 1] if GPU else [0], help="0, 1 or both"
+    )
     parser.add_argument("--steps", type=int, default=150 if GPU else 3)
     args = parser.parse_args()
     fits = f"steps in {MINUTES} min"
