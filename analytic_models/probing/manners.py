@@ -1,0 +1,176 @@
+"""How code behaves as code: its inputs left alone, runs alike, rows apart, memory filled."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from analytic_models.probing.checks import Check
+from analytic_models.probing.law import TARGET, affine_score
+from analytic_models.probing.running import Array, Run, Trouble, run
+from analytic_models.probing.signature import sizes
+from analytic_models.probing.subject import Subject
+from splitting_analysis.processes import Process
+
+ROWS = 5
+ALIKE = 1e-12
+ALIKE_SINGLE = 1e-5
+
+
+@dataclass(frozen=True)
+class Manners:
+    """What was found, and what later checks need to know of it."""
+
+    checks: tuple[Check, ...]
+    first: Run
+    own_noise: bool
+    """Whether it draws random numbers that are not from `noise`."""
+
+
+def ordinary_run(
+    subject: Subject,
+    process: Process,
+    times: Sequence[float],
+    rows: Sequence[int] = range(ROWS),
+    *,
+    poison: bool = False,
+) -> Run:
+    """A run on a Gaussian target, row i always with the same start and normals."""
+    n, asked, m = sizes(process)
+    d = len(TARGET.variances)
+    picked = list(rows)
+
+    def normals(number: int) -> Array:
+        return np.random.default_rng((3, number)).normal(size=(ROWS, n * d))[picked]
+
+    def score(_: int, y: Array, tau: float) -> Array:
+        return affine_score(process, TARGET, y.reshape(len(picked), asked, d), tau).reshape(
+            -1, m * d
+        )
+
+    scale = np.repeat(np.sqrt([float(v) for v in process.stationary]), d)
+    z = np.random.default_rng(2).normal(size=(ROWS, n * d))[picked] * scale
+    return run(subject, process, times, z, score, normals, poison=poison)
+
+
+def manners(subject: Subject, process: Process, times: Sequence[float]) -> Manners:
+    """Raises Trouble where the code does not run at all."""
+    first = ordinary_run(subject, process, times)
+    again = ordinary_run(subject, process, times)
+    checks = [
+        Check(
+            "it runs: finite states of the right shape",
+            "pass",
+            seen=f"{len(first.taus)} score calls and {first.draws} draws in {len(times) - 1} steps",
+        ),
+        _unchanged(first),
+    ]
+    close = ALIKE_SINGLE if first.single else ALIKE
+    own_noise = False
+    if _apart(first, again) <= close:
+        checks.append(Check("two runs with the same normals agree", "pass"))
+    else:
+        third = ordinary_run(subject, process, times)
+        own_noise = _apart(again, third) > close
+        checks.append(_rerun(subject, process, times, first, again, own_noise, close))
+    if not own_noise:
+        checks += [_rows(subject, process, times, close), _filled(subject, process, times, close)]
+    return Manners(tuple(checks), first, own_noise)
+
+
+def _unchanged(first: Run) -> Check:
+    name = "its inputs are left as they are"
+    if not first.mutated:
+        return Check(name, "pass")
+    return Check(name, "fail", "a result in memory of its own", first.mutated, first.mutated)
+
+
+def _rerun(
+    subject: Subject,
+    process: Process,
+    times: Sequence[float],
+    first: Run,
+    again: Run,
+    own_noise: bool,
+    close: float,
+) -> Check:
+    name = "two runs with the same normals agree"
+    if not own_noise:
+        return Check(
+            name,
+            "fail",
+            "the second run as the first",
+            f"apart by {_apart(first, again):.3g}, and the third as the second: history of the "
+            "first run leaks into those after it",
+            "what is kept between runs",
+        )
+    pair = []
+    for _ in range(2):
+        seed_all(8)
+        pair.append(ordinary_run(subject, process, times))
+    if _apart(*pair) <= close:
+        return Check(
+            name,
+            "pass",
+            seen="only once the global generators are seeded: it draws numbers of its own",
+        )
+    return Check(
+        name,
+        "inconclusive",
+        "normals from noise(), or from generators that a seed resets",
+        "it draws numbers of its own, and seeding NumPy, torch and random does not repeat them",
+        "where it draws",
+    )
+
+
+def seed_all(seed: int) -> None:
+    """Seed the global generators that code may draw from."""
+    import random  # noqa: PLC0415 - only here
+    import sys  # noqa: PLC0415
+
+    random.seed(seed)
+    np.random.seed(seed)  # noqa: NPY002 - foreign code may use it
+    if "torch" in sys.modules:
+        sys.modules["torch"].manual_seed(seed)
+
+
+def _rows(subject: Subject, process: Process, times: Sequence[float], close: float) -> Check:
+    name = "each row of a batch is what it is alone"
+    whole = ordinary_run(subject, process, times).final
+    worst = 0.0
+    try:
+        for rows in ([1], [2, 0]):
+            part = ordinary_run(subject, process, times, rows).final
+            worst = max(worst, float(np.max(np.abs(part - whole[rows]) / (1 + np.abs(part)))))
+    except Trouble as trouble:
+        return Check(name, "fail", "a run of any batch size", trouble.seen, trouble.where)
+    if worst <= close:
+        return Check(name, "pass")
+    return Check(
+        name,
+        "fail",
+        "the same row from a batch of 5, 2 and 1",
+        f"apart by {worst:.3g}: a sample depends on those beside it",
+        "what mixes rows: a mean, a norm or a maximum over the whole batch",
+    )
+
+
+def _filled(subject: Subject, process: Process, times: Sequence[float], close: float) -> Check:
+    name = "memory is filled before it is read"
+    place = "an array from empty() or empty_like()"
+    whole = ordinary_run(subject, process, times)
+    try:
+        other = ordinary_run(subject, process, times, poison=True)
+    except Trouble as trouble:
+        text = f"{trouble.seen} once unfilled memory holds NaN"
+        return Check(name, "fail", "no use of what was never written", text, trouble.where or place)
+    if _apart(whole, other) <= close:
+        return Check(name, "pass")
+    text = "another result once unfilled memory holds NaN"
+    return Check(name, "fail", "no use of what was never written", text, place)
+
+
+def _apart(a: Run, b: Run) -> float:
+    return float(np.max(np.abs(a.final - b.final) / (1 + np.abs(a.final))))

@@ -1,0 +1,159 @@
+"""The order at which a sampler converges, and to what: three targets, two sides."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+
+import numpy as np
+
+from analytic_models.probing.law import exact, mixture_exact, mixture_output, output_law
+from analytic_models.probing.running import Array, Trouble
+from analytic_models.probing.signature import probe
+from analytic_models.probing.skewed import skew_errors
+from analytic_models.probing.subject import Subject
+from splitting_analysis.observed import observed_order
+from splitting_analysis.processes import Process
+
+COUNTS = (4, 6, 8, 12, 16, 24, 32, 48, 64, 96, 128)
+"""Steps of the runs, coarse to fine."""
+SKEWED_COUNTS = (4, 6, 8, 12, 16, 24, 32, 48, 64)
+FLOOR, FLOOR_SINGLE = 2e-13, 3e-6
+"""Errors below are round-off, and show no order: of float64, and of code in float32."""
+NEAR = 0.12
+"""How far an observed order may lie from the claimed one."""
+MOST_COMPONENTS = 8
+RAMP = 12
+"""Steps of doubling length that lead up to the first whole one, so that starting costs nothing."""
+Grid = Callable[[int], Sequence[float]]
+
+
+@dataclass(frozen=True)
+class Observed:
+    """What a table of errors over the counts says: the lowest order of its components.
+
+    order     None where nothing settles
+    floor     whether errors ended in round-off
+    errors    (counts, components), signed, relative to the size of each
+    """
+
+    target: str
+    order: float | None
+    counts: tuple[int, ...]
+    errors: Array
+    floor: bool
+    names: tuple[str, ...]
+    limits: Array | None = None
+    """Exact values of the components, for naming a wrong limit."""
+
+    @property
+    def tends_elsewhere(self) -> bool:
+        """Whether the errors stop falling far above round-off."""
+        sizes = np.max(np.abs(self.errors), axis=1)
+        return bool(self.order is not None and self.order < 0.5 and sizes[-1] > 1e-4) or bool(
+            sizes[-1] > 1e-3 and sizes[-1] > 0.7 * sizes[len(sizes) // 2]
+        )
+
+
+def evenly(process: Process) -> Grid:
+    """A uniform grid over the middle of the process: nothing is singular there."""
+    T = float(process.T)
+    return lambda n: tuple(T * (0.1 + 0.8 * i / n) for i in range(n + 1))
+
+
+def ramped(process: Process) -> Grid:
+    """The same, its first step cut into steps that double."""
+
+    def grid(n: int) -> tuple[float, ...]:
+        times = evenly(process)(n)
+        first, length = times[0], times[1] - times[0]
+        return (first, *(first + length * 2.0 ** (i - RAMP) for i in range(RAMP)), *times[1:])
+
+    return grid
+
+
+def gaussian_orders(subject: Subject, process: Process, grid: Grid, stochastic: bool) -> Observed:
+    """Of mean and covariance on a Gaussian target. Raises Trouble where no run succeeds."""
+
+    def error(times: Sequence[float]) -> tuple[Array, bool]:
+        law = output_law(subject, process, times)
+        mean, covariance = exact(process, times, stochastic)
+        i, j = np.triu_indices(covariance.shape[1])
+        size = np.sqrt(np.einsum("dii->di", covariance))
+        first = (law.mean - mean) / size
+        second = (law.covariance - covariance)[:, i, j] / (size[:, i] * size[:, j])
+        return np.concatenate([first.ravel(), second.ravel()]), law.single
+
+    components = ("x",) if len(process.stationary) == 1 else ("x", "m")
+    modes = range(3)
+    pairs = [f"cov({a}, {b})" for k, a in enumerate(components) for b in components[k:]]
+    names = [f"mean of {c}, mode {d}" for d in modes for c in components]
+    names += [f"{p}, mode {d}" for d in modes for p in pairs]
+    return _observed("a Gaussian target", error, grid, COUNTS, tuple(names))
+
+
+def mixture_orders(subject: Subject, process: Process, grid: Grid) -> Observed:
+    """Of the end points of deterministic code on a mixture."""
+
+    def error(times: Sequence[float]) -> tuple[Array, bool]:
+        reference = _trajectory(process, float(times[0]), float(times[-1]))
+        return (mixture_output(subject, process, times) - reference).ravel(), False
+
+    return _observed("a mixture of Gaussians", error, grid, COUNTS, (), floor=2e-11)
+
+
+@lru_cache(maxsize=64)
+def _trajectory(process: Process, first: float, last: float) -> Array:
+    return mixture_exact(process, first, last)
+
+
+def skewed_orders(subject: Subject, process: Process, grid: Grid) -> Observed:
+    """Of mean and third cumulants on a skewed target."""
+
+    def error(times: Sequence[float]) -> tuple[Array, bool]:
+        signature = probe(subject, process, times)
+        return skew_errors(signature, process, times[0], times[-1]), signature.single
+
+    return _observed("a skewed target", error, grid, SKEWED_COUNTS, ())
+
+
+def _observed(
+    target: str,
+    error: Callable[[Sequence[float]], tuple[Array, bool]],
+    grid: Grid,
+    counts: Sequence[int],
+    names: tuple[str, ...],
+    floor: float = FLOOR,
+) -> Observed:
+    done: list[int] = []
+    rows: list[Array] = []
+    trouble: Trouble | None = None
+    for n in counts:
+        try:
+            row, single = error(grid(n))
+        except Trouble as found:  # a step may be too long for the code, and shorter ones not
+            if done:
+                raise
+            trouble = found
+            continue
+        floor = max(floor, FLOOR_SINGLE if single else 0)
+        done.append(n)
+        rows.append(row)
+        if len(rows) > 4 and np.max(np.abs(row)) < floor:
+            break
+    if len(done) < 4:
+        raise trouble or Trouble("runs of more and more steps", "too few of them end")
+    errors = np.array(rows)
+    picked = np.argsort(-np.max(np.abs(errors[len(errors) // 3 :]), axis=0))[:MOST_COMPONENTS]
+    found_orders = []
+    for component in picked:
+        column = errors[:, component]
+        if np.max(np.abs(column)) <= 4 * floor:
+            continue
+        verdict = observed_order(done, [float(value) for value in column], floor)
+        if verdict.order is not None:
+            found_orders.append(verdict.order)
+    order = min(found_orders, default=None)
+    ended = bool(np.max(np.abs(errors[-1])) < 4 * floor)
+    return Observed(target, order, tuple(done), errors, ended, names)

@@ -1,0 +1,133 @@
+"""A word as running code of the protocol: the sampler that a claim names, instruction by
+instruction."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from fractions import Fraction
+from itertools import pairwise
+from typing import Any, assert_never
+
+import numpy as np
+
+from analytic_models.held import hold, predicted
+from analytic_models.probing.running import Array
+from analytic_models.probing.subject import Subject
+from analytic_models.rules import advance, coefficients
+from splitting_analysis.clocks import PositionOnly
+from splitting_analysis.program import Advance, Evaluate, Hold, Program, Row
+from splitting_analysis.schemes import Scheme
+
+Score = Callable[[Any, float], Any]
+
+
+def subject_for(scheme: Scheme, program: Program | None = None, lambda_s: Any = None) -> Subject:
+    """The scheme as a whole run; `program` in place of its own, for the words next to it."""
+
+    def sample(score: Score, z: Array, grid: Sequence[float], noise: Any, model: Any) -> Array:
+        walk = _Walk(scheme, program or scheme.program, score, noise, model, lambda_s)
+        return walk.run(z, [float(t) for t in grid])
+
+    return Subject(scheme.name, "sample", sample)
+
+
+class _Walk:
+    """One run: the state, the score held, and the predictions kept."""
+
+    def __init__(
+        self,
+        scheme: Scheme,
+        program: Program,
+        score: Score,
+        noise: Callable[[], Array],
+        model: Any,
+        lambda_s: Any,
+    ) -> None:
+        self.scheme, self.program, self.model, self.lambda_s = scheme, program, model, lambda_s
+        self.score_of, self.noise_of = score, noise
+        self.n = len(scheme.model.components)
+        self.kept: list[tuple[float, Array]] = []
+
+    def run(self, z: Array, grid: Sequence[float]) -> Array:
+        self.d, self.held = z.shape[1] // self.n, np.zeros_like(z)
+        if self.program.carries_score:
+            self.evaluate(z, self.model.T - grid[0])
+        for t, after in pairwise(grid):
+            z = self.step(z, t, after - t)
+        return z
+
+    def evaluate(self, z: Array, tau: float) -> None:
+        if self.scheme.model_name == "langevin":
+            force = self.score_of(z[:, : self.d], tau)
+            self.held = np.hstack([np.zeros_like(force), force])
+        else:
+            self.held = self.score_of(z, tau)
+        if self.program.holds:
+            own, gain = predicted(self.program.holds[0].held.prediction, self.model, tau)
+            self.kept.append((tau, own * z + gain * self.held))
+
+    def step(self, z: Array, t: float, h: float) -> Array:
+        start, drifts = z, list[Array]()
+        drawn: dict[Any, Array] = {}
+        for op in self.program.instructions:
+            match op:
+                case Evaluate():
+                    tau = self.time(t, h, op.at)
+                    self.evaluate(z, tau)
+                    if self.program.is_runge_kutta:
+                        drifts.append(self.drift(z, tau))
+                case Row():
+                    pairs = zip(op.weights, drifts, strict=True)
+                    z = start + h * sum(float(w) * drift for w, drift in pairs)
+                case Advance():
+                    moved = advance(self.scheme, self.model, op, t, h, self.lambda_s)
+                    z = self.mixed(moved.keep, z) + self.mixed(moved.gain, self.held)
+                    if moved.noise is not None:
+                        z = z + self.mixed(_root(moved.noise), self.noise_of())
+                case Hold():
+                    z = self.advance_held(op, start if op.restarts else z, t, h, drawn)
+                case _:
+                    assert_never(op)
+        return z
+
+    def advance_held(
+        self, op: Hold, z: Array, t: float, h: float, drawn: dict[Any, Array]
+    ) -> Array:
+        ends = self.time(t, h, op.start), self.time(t, h, op.stop)
+        through = self.kept[-op.through :]
+        eta = float(self.scheme.noise_level)
+        step = hold(op, self.model, self.scheme.in_clock, eta, *ends, [tau for tau, _ in through])
+        z = step.keep * z + sum(
+            gain * value for gain, (_, value) in zip(step.gains, through, strict=True)
+        )
+        if not eta:
+            return z
+        if (op.start, op.stop) not in drawn:  # a stretch has one noise, however often it is taken
+            drawn[op.start, op.stop] = self.noise_of()
+        return z + step.noise**0.5 * drawn[op.start, op.stop]
+
+    def drift(self, z: Array, tau: float) -> Array:
+        linear, weights, _ = coefficients(self.scheme.model.drift, self.model)
+        own = [[w if i == j else 0 for j in range(self.n)] for i, w in enumerate(weights)]
+        return self.model.beta(tau) * (self.mixed(linear, z) + self.mixed(own, self.held))
+
+    def time(self, t: float, h: float, at: Fraction) -> float:
+        """The forward time at the part `at` of the step, as the scheme's clock measures it."""
+        T, clock = self.model.T, self.scheme.in_clock
+        if clock == "tau" or at.denominator == 1 or not isinstance(self.model, PositionOnly):
+            return float(T - t - float(at) * h)
+        first, last = (self.model.clock_at(clock, T - u) for u in (t, t + h))
+        return float(self.model.tau_at(clock, first + float(at) * (last - first)))
+
+    def mixed(self, block: Any, z: Array) -> Array:
+        """A block (n, n) applied to the components of (batch, n d)."""
+        matrix = np.array([[float(entry) for entry in row] for row in block])
+        parts = z.reshape(len(z), self.n, self.d)
+        return np.einsum("ij,bjd->bid", matrix, parts).reshape(len(z), -1)
+
+
+def _root(covariance: Any) -> Any:
+    """A factor of a covariance that may be degenerate."""
+    block = np.array([[float(entry) for entry in row] for row in covariance])
+    values, vectors = np.linalg.eigh(block)
+    return vectors * np.sqrt(np.maximum(values, 0))

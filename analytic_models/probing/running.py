@@ -1,0 +1,237 @@
+"""Foreign code run under watch: what it asks of the score, what it draws, and what goes wrong."""
+
+from __future__ import annotations
+
+import contextlib
+import signal
+import sys
+import threading
+import traceback
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from types import FrameType
+from typing import Any
+from unittest import mock
+
+import numpy as np
+from numpy.typing import NDArray
+
+from analytic_models.probing.subject import Subject
+from splitting_analysis.processes import Process
+
+Array = NDArray[np.float64]
+ScoreOf = Callable[[int, Array, float], Array]
+"""(number of the call, state as given, forward time) -> score."""
+NoiseOf = Callable[[int], Array]
+"""Number of the draw -> normals, (batch, n d)."""
+TIME_LIMIT = 20.0
+"""Seconds that one run may take."""
+
+
+class Trouble(Exception):
+    """The code under test went wrong: what it should have done, what it did, and where."""
+
+    def __init__(self, expected: str, seen: str, where: str = "") -> None:
+        super().__init__(seen)
+        self.expected, self.seen, self.where = expected, seen, where
+
+
+class _Late(BaseException):
+    """The time limit, raised in the middle of foreign code: no `except Exception` keeps it."""
+
+
+@dataclass
+class Run:
+    """What one run did: the state and forward time of every score call, and its result."""
+
+    final: Array
+    states: list[Array]
+    taus: list[float]
+    steps: list[int]
+    """The step in which each call was made (a whole run counts none: -1)."""
+    draws: int
+    single: bool
+    """Whether the result has float32 precision."""
+    mutated: str = ""
+    """What of its inputs it overwrote."""
+
+
+def run(
+    subject: Subject,
+    process: Process,
+    times: Sequence[float],
+    z: Array,
+    score: ScoreOf,
+    noise: NoiseOf,
+    *,
+    limit: float = TIME_LIMIT,
+    poison: bool = False,
+) -> Run:
+    """Run the subject from `z` over the reverse times. Raises Trouble for whatever goes wrong.
+
+    With `poison`, memory that is allocated without being filled holds NaN.
+    """
+    watch = _Watch(subject, process, z, score, noise)
+    with _limited(limit), _poisoned() if poison else contextlib.nullcontext():
+        if subject.kind == "sample":
+            grid = np.array(times, dtype=np.float64)
+            final = watch.checked(
+                watch.called(watch.score, watch.given(z), watch.given(grid), watch.noise, process),
+                "the result",
+            )
+            watch.unchanged(grid, times, "grid")
+        else:
+            final = np.array(z)
+            for index, (t, after) in enumerate(pairwise(times)):
+                watch.step = index
+                given = watch.given(final)
+                before = final.copy()
+                result = watch.called(given, t, after - t, watch.score, watch.noise, process)
+                watch.unchanged(given, before, "z")
+                final = watch.checked(result, f"the result of step {index + 1}")
+    single = watch.single or not np.any(final.astype(np.float32) != final)
+    return Run(
+        final, watch.states, watch.taus, watch.steps, watch.draws, bool(single), watch.mutated
+    )
+
+
+class _Watch:
+    """The score and the noise as the code under test sees them."""
+
+    def __init__(
+        self, subject: Subject, process: Process, z: Array, score: ScoreOf, noise: NoiseOf
+    ) -> None:
+        self.subject, self.process, self.shape = subject, process, z.shape
+        self.score_of, self.noise_of = score, noise
+        self.states: list[Array] = []
+        self.taus: list[float] = []
+        self.steps: list[int] = []
+        self.draws, self.step, self.single, self.mutated = 0, -1, False, ""
+
+    @property
+    def place(self) -> str:
+        return f"step {self.step + 1}" if self.step >= 0 else "the run"
+
+    def given(self, array: Any) -> Any:
+        """A copy in the form that the code wants."""
+        if not self.subject.torch:
+            return np.array(array, dtype=np.float64)
+        return sys.modules["torch"].tensor(np.array(array, dtype=np.float64))
+
+    def called(self, *arguments: Any) -> Any:
+        try:
+            with np.errstate(all="ignore"):
+                return self.subject.call(*arguments)
+        except (Trouble, _Late, KeyboardInterrupt):
+            raise
+        except BaseException as error:  # noqa: BLE001 - whatever it raises is its verdict
+            last = traceback.extract_tb(error.__traceback__)[-1]
+            raise Trouble(
+                "a result",
+                f"raises {type(error).__name__}: {(str(error).splitlines() or [''])[0]}",
+                f"{self.place}, line {last.lineno} of {last.filename.rsplit('/', 1)[-1]}",
+            ) from None
+
+    def array(self, value: Any, what: str) -> Array:
+        """What came back as float64, its precision noted."""
+        if hasattr(value, "detach"):
+            value = value.detach().cpu().numpy()
+        if not isinstance(value, np.ndarray):
+            raise Trouble(
+                f"an array of shape {self.shape}", f"{what} is {type(value).__name__}", self.place
+            )
+        self.single = self.single or value.dtype in (np.float32, np.float16)
+        return np.array(value, dtype=np.float64)
+
+    def checked(self, value: Any, what: str) -> Array:
+        """A state that came back: of the right shape and finite."""
+        array = self.array(value, what)
+        if array.shape != self.shape:
+            raise Trouble(f"{what} of shape {self.shape}, as z", f"shape {array.shape}", self.place)
+        if not np.all(np.isfinite(array)):
+            raise Trouble(f"{what} finite", "NaN or infinity", self.place)
+        return array
+
+    def score(self, state: Any, tau: Any) -> Any:
+        number = len(self.taus)
+        where = f"{self.place}, score call {number + 1}"
+        half = self.process.model_name == "langevin"
+        wanted = (self.shape[0], self.shape[1] // 2) if half else self.shape
+        y = self.array(state, "the state given to the score")
+        if y.shape != wanted:
+            what = "positions q" if half else "the state z"
+            raise Trouble(f"score({what}) of shape {wanted}", f"shape {y.shape}", where)
+        if not np.all(np.isfinite(y)):
+            raise Trouble("a finite state given to the score", "NaN or infinity", where)
+        time = self.time(tau, where)
+        self.states.append(y.copy())
+        self.taus.append(time)
+        self.steps.append(self.step)
+        return self.given(self.score_of(number, y, time))
+
+    def time(self, tau: Any, where: str) -> float:
+        value = np.ravel(tau.detach().cpu().numpy() if hasattr(tau, "detach") else np.asarray(tau))
+        if value.size == 0 or value.dtype.kind not in "fiu" or np.ptp(value) > 0:
+            raise Trouble("one forward time given to the score", f"{tau!r:.60}", where)
+        time = float(value[0])
+        if not np.isfinite(time):
+            raise Trouble("a finite forward time given to the score", f"{time}", where)
+        if not 0 <= time <= self.process.T * (1 + 1e-9):
+            raise Trouble(
+                f"a forward time in [0, T], T = {self.process.T:g}", f"tau = {time:.6g}", where
+            )
+        return min(time, float(self.process.T))
+
+    def noise(self) -> Any:
+        self.draws += 1
+        return self.given(self.noise_of(self.draws - 1))
+
+    def unchanged(self, given: Any, before: Any, name: str) -> None:
+        now = given.detach().cpu().numpy() if hasattr(given, "detach") else np.asarray(given)
+        if not np.array_equal(now, np.asarray(before)) and not self.mutated:
+            self.mutated = f"{name} is overwritten in {self.place}"
+
+
+@contextlib.contextmanager
+def _limited(seconds: float) -> Iterator[None]:
+    """Stop what runs longer. Signals reach the main thread only; elsewhere nothing limits."""
+    if threading.current_thread() is not threading.main_thread() or not hasattr(signal, "SIGALRM"):
+        yield
+        return
+
+    def late(number: int, frame: FrameType | None) -> None:  # noqa: ARG001
+        raise _Late
+
+    before = signal.signal(signal.SIGALRM, late)
+    signal.setitimer(signal.ITIMER_REAL, seconds)
+    try:
+        yield
+    except _Late:
+        raise Trouble(f"a run in at most {seconds:g} s", "still running: stopped") from None
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
+
+
+@contextlib.contextmanager
+def _poisoned() -> Iterator[None]:
+    """`empty` gives NaN, in NumPy and in torch where that is loaded."""
+
+    def filled(make: Callable[..., Any]) -> Callable[..., Any]:
+        def poisoned(*arguments: Any, **named: Any) -> Any:
+            made = make(*arguments, **named)
+            floating = getattr(made, "is_floating_point", None)
+            if floating() if floating else made.dtype.kind == "f":
+                made[...] = float("nan")
+            return made
+
+        return poisoned
+
+    homes = [home for home in (np, sys.modules.get("torch")) if home is not None]
+    with contextlib.ExitStack() as stack:
+        for home in homes:
+            for name in ("empty", "empty_like"):
+                make = getattr(home, name)
+                stack.enter_context(mock.patch.object(home, name, filled(make)))
+        yield

@@ -1,0 +1,218 @@
+"""A run's coefficients, read off exactly: the score is free, and answers with basis vectors.
+
+Call k of the score returns what no earlier call has returned, so one batch that holds the origin
+and every basis vector of start, scores and normals shows each state that the code asks about, and
+its result, as linear forms of these. Nothing is fitted, and no target is assumed.
+
+For position-only processes the free quantity is the data prediction, s = (alpha D - x) / sigma^2:
+coefficients then read as the papers print them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from analytic_models.held import predicted
+from analytic_models.probing.running import Array, Run, Trouble, run
+from analytic_models.probing.subject import Subject
+from splitting_analysis.clocks import PositionOnly
+from splitting_analysis.predictions import Prediction
+from splitting_analysis.processes import Process
+
+SAME = 1e-12
+"""Two calls at states and times that agree to this ask for one and the same score."""
+AFFINE = 1e-9
+"""How well a probe of random numbers must be met by the forms (float64)."""
+AFFINE_SINGLE = 2e-4
+"""The same for code that computes in float32."""
+PROBE = 8.0
+"""Size of the random probe: beyond the range of most clamps."""
+
+
+@dataclass(frozen=True)
+class Call:
+    """A score evaluation: its step, forward time, and state as a form, (n, columns).
+
+    `column` numbers the score it returns; a call that repeats an earlier one has the earlier's.
+    `own` and `gain` make the score s of what is free, D: s = own y + gain D.
+    """
+
+    step: int
+    tau: float
+    form: Array
+    column: int
+    own: float
+    gain: float
+
+
+@dataclass(frozen=True)
+class Signature:
+    """All that an affine sampler does on one grid.
+
+    Columns of a form: n of the start, m per distinct score, n per draw of normals.
+    """
+
+    n: int
+    m: int
+    calls: tuple[Call, ...]
+    final: Array
+    scores: int
+    draws: int
+    single: bool
+    steps: int
+
+    def split(self, form: Array) -> tuple[Array, Array, Array]:
+        """A form's parts: start (n, n), scores (n, scores, m), normals (n, draws n)."""
+        first, second = self.n, self.n + self.m * self.scores
+        rows = len(form)
+        return (
+            form[:, :first],
+            form[:, first:second].reshape(rows, self.scores, self.m),
+            form[:, second:],
+        )
+
+    @property
+    def distinct(self) -> tuple[Call, ...]:
+        """The calls that are no repeats."""
+        first = {call.column: call for call in reversed(self.calls)}
+        return tuple(first[column] for column in sorted(first))
+
+
+def sizes(process: Process) -> tuple[int, int, int]:
+    """Components of the state, of what the score is asked at, and of the score."""
+    n = len(process.stationary)
+    half = process.model_name == "langevin"
+    return n, (1 if half else n), (1 if half else n)
+
+
+def free(process: Process, tau: float) -> tuple[float, float]:
+    """(own, gain): the score is own y + gain D, D being what is free."""
+    if not isinstance(process, PositionOnly):
+        return 0.0, 1.0
+    own, factor = predicted(Prediction.DATA, process, tau)
+    return float(-own / factor), float(1 / factor)
+
+
+def rehearse(subject: Subject, process: Process, times: Sequence[float], d: int = 2) -> Run:
+    """One ordinary run, score -z: how often the score is asked and normals are drawn."""
+    n, asked, m = sizes(process)
+    rng = np.random.default_rng(11)
+    z = rng.normal(size=(3, n * d))
+    normals = np.random.default_rng(12)
+    return run(
+        subject,
+        process,
+        times,
+        z,
+        lambda _, y, tau: -y[:, : m * d] if asked == m else -y,
+        lambda _: normals.normal(size=z.shape),
+    )
+
+
+def probe(subject: Subject, process: Process, times: Sequence[float]) -> Signature:
+    """The signature of the subject on the grid. Raises Trouble where it is not affine, or acts on
+    several coordinates together, or asks for scores as its values make it."""
+    counted = rehearse(subject, process, times)
+    n, asked, m = sizes(process)
+    calls, draws, d = len(counted.taus), counted.draws, 2
+    width = n + m * calls + n * draws
+    rows = width + 2  # the origin first, a random probe last
+    rng = np.random.default_rng(5)
+    start = np.zeros((rows, n, d))
+    start[1 + np.arange(n), np.arange(n), 0] = 1
+    start[-1] = PROBE * rng.normal(size=(n, d))
+    random_scores = PROBE * rng.normal(size=(calls, m, d))
+    random_normals = rng.normal(size=(draws, n, d))
+    seen: list[tuple[float, Array, int]] = []
+    found: list[tuple[int, float, float]] = []
+
+    def score(number: int, y: Array, tau: float) -> Array:
+        if number >= calls:
+            raise Trouble(
+                f"{calls} score calls, as in another run over this grid",
+                "more: their number depends on the values",
+            )
+        own, gain = free(process, tau)
+        size = 1 + np.max(np.abs(y))
+        fixed = process.model_name == "langevin"
+        column = next(
+            (
+                known
+                for time, state, known in seen
+                if (fixed or abs(time - tau) <= SAME * process.T)
+                and np.max(np.abs(state - y)) <= SAME * size
+            ),
+            number,
+        )
+        seen.append((tau, y.copy(), column))
+        found.append((column, own, gain))
+        values = np.zeros((rows, m, d))
+        place = 1 + n + m * column
+        values[place + np.arange(m), np.arange(m), 0] = 1
+        values[-1] = random_scores[column]
+        return own * y + gain * values.reshape(rows, m * d)
+
+    def noise(number: int) -> Array:
+        values = np.zeros((rows, n, d))
+        if number < draws:
+            place = 1 + n + m * calls + n * number
+            values[place + np.arange(n), np.arange(n), 0] = 1
+            values[-1] = random_normals[number]
+        return values.reshape(rows, n * d)
+
+    done = run(subject, process, times, start.reshape(rows, n * d), score, noise)
+    if (len(done.taus), done.draws) != (calls, draws):
+        raise Trouble(
+            f"{calls} score calls and {draws} draws, as in another run over this grid",
+            f"{len(done.taus)} and {done.draws}: their number depends on the values",
+        )
+    inputs = np.concatenate(
+        [start[-1], random_scores.reshape(-1, d), random_normals.reshape(-1, d)]
+    )
+    close = AFFINE_SINGLE if done.single else AFFINE
+    columns = sorted({column for column, _, _ in found})
+    kept = np.concatenate(
+        [
+            np.arange(n),
+            *(n + m * c + np.arange(m) for c in columns),
+            n + m * calls + np.arange(n * draws),
+        ]
+    ).astype(int)
+    made = []
+    for number, (state, tau, step, (column, own, gain)) in enumerate(
+        zip(done.states, done.taus, done.steps, found, strict=True)
+    ):
+        form = _form(state.reshape(rows, asked, d), inputs, close, f"score call {number + 1}")
+        made.append(Call(step, tau, form[:, kept], columns.index(column), own, gain))
+    final = _form(done.final.reshape(rows, n, d), inputs, close, "the result")
+    return Signature(
+        n, m, tuple(made), final[:, kept], len(columns), draws, done.single, len(times) - 1
+    )
+
+
+def _form(values: Array, inputs: Array, close: float, what: str) -> Array:
+    """The linear form of what the batch shows, confirmed on its last row in both coordinates."""
+    origin = values[0]
+    form: Array = (values[1:-1, :, 0] - origin[:, 0]).T
+    size = 1 + float(np.max(np.abs(values[-1]))) + float(np.max(np.abs(form))) * PROBE
+    if np.max(np.abs(values[1:-1, :, 1] - origin[:, 1])) > close * size:
+        raise Trouble(
+            "each coordinate moved by itself, all alike",
+            f"{what}: a change in one coordinate moves another",
+        )
+    if np.max(np.abs(origin)) > close * size:
+        raise Trouble(
+            "a step that leaves the origin where it is, scores and normals 0",
+            f"{what}: moved to {origin.ravel()[np.argmax(np.abs(origin))]:.4g}",
+        )
+    miss = np.max(np.abs(form @ inputs - values[-1]))
+    if miss > close * size:
+        raise Trouble(
+            "an affine map of state, scores and normals",
+            f"{what}: not affine (off by {miss:.2g} on a random state): something clamps, rescales "
+            "or adapts to the values",
+        )
+    return form

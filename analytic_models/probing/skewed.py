@@ -1,0 +1,102 @@
+"""A skewed target, to first order in its skewness: what stochastic code does where scores are not
+linear.
+
+The data law is a Gaussian with a third cumulant kappa. To first order in kappa the score is that of
+the Gaussian plus a quadratic, with c = c(tau) the mean's response to x_0 and w = Sigma^-1 c,
+
+    q(z) = kappa/2 w ((w.z)^2 - w.Sigma w),
+
+and the exact law at any time has mean 0 and the third cumulant kappa c c c. What the sampler makes
+of it is exact too: a signature says how every q acts on the result, and the moments are Gaussian.
+"""
+
+from __future__ import annotations
+
+from itertools import combinations_with_replacement
+
+import numpy as np
+
+from analytic_models.diffusions import transition
+from analytic_models.probing.running import Array
+from analytic_models.probing.signature import Signature
+from analytic_models.targets import Gaussian, marginal
+from splitting_analysis.processes import PSLD, Langevin, Process
+
+VARIANCE = 0.8
+
+
+def _law(process: Process, tau: float) -> tuple[Array, Array]:
+    """Covariance of the Gaussian (k, k), and c: for langevin those of the position alone."""
+    if isinstance(process, Langevin):
+        return np.array([[VARIANCE]]), np.array([1.0])
+    _, rows = marginal(process, Gaussian(np.array([VARIANCE])), tau)
+    covariance = np.array([[float(np.ravel(e)[0]) for e in row] for row in rows])
+    if isinstance(process, PSLD):
+        return covariance, np.array([float(row[0]) for row in transition(process, tau)])
+    return covariance, np.array([float(process.alpha(tau))])
+
+
+def skew_errors(signature: Signature, process: Process, first: float, last: float) -> Array:
+    """Mean and third cumulants of the result less the exact ones, per unit of kappa.
+
+    The run leads from reverse time `first` to `last`, from the exact law on.
+    """
+    n, m, normals = signature.n, signature.m, signature.n * signature.draws
+    K = len(signature.distinct)
+    states = np.zeros((K, m, n + normals))  # y_k over start and normals, to order 0
+    pushed = np.zeros((K, m, K, m))  # and over the q_i, to order 1
+    slopes = np.zeros((K, m, m))
+    gains = np.zeros(K)
+
+    def walk(form: Array, k: int) -> tuple[Array, Array]:
+        """A form's expansion, what is free in the first k calls replaced by what it is."""
+        start, scores, noise = signature.split(form)
+        state = np.hstack([start, noise])
+        push = np.zeros((len(form), K, m))
+        for j in range(k):
+            if np.any(scores[:, j]):
+                state += scores[:, j] @ slopes[j] @ states[j]
+                push += np.einsum("ab,bcd->acd", scores[:, j] @ slopes[j], pushed[j])
+                push[:, j] += scores[:, j] / gains[j]
+        return state, push
+
+    quadratics = []
+    for k, call in enumerate(signature.distinct):
+        states[k], pushed[k] = walk(call.form[:m], k)
+        covariance, c = _law(process, call.tau)
+        precision = np.linalg.inv(covariance)
+        # s = own y + gain D, and s = -P y + q: what is free is D = slope y + q / gain
+        slopes[k] = (-precision - call.own * np.eye(m)) / call.gain
+        gains[k] = call.gain
+        w = precision @ c
+        quadratics.append((w, float(w @ covariance @ w)))
+    final, push = walk(signature.final, K)
+    law0 = np.eye(n + normals)
+    law0[:n, :n] = _whole(process, first)
+    mean = np.zeros(n)
+    third = np.einsum("abc,ia,jb,kc->ijk", _third(process, first), *[final[:, :n]] * 3)
+    for k, (w, level) in enumerate(quadratics):
+        u = w @ states[k]
+        mean += push[:, k] @ w * (u @ law0 @ u - level) / 2
+        shared = final @ law0 @ u
+        one = np.einsum("i,j,k->ijk", push[:, k] @ w, shared, shared)
+        third += one + one.transpose(1, 0, 2) + one.transpose(1, 2, 0)
+    wrong = third - _third(process, last)
+    entries = [wrong[i] for i in combinations_with_replacement(range(n), 3)]
+    return np.array([*mean, *entries])
+
+
+def _whole(process: Process, t: float) -> Array:
+    if isinstance(process, Langevin):
+        return np.diag([VARIANCE, 1.0])
+    return _law(process, process.T - t)[0]
+
+
+def _third(process: Process, t: float) -> Array:
+    if isinstance(process, Langevin):
+        tensor = np.zeros((2, 2, 2))
+        tensor[0, 0, 0] = 1
+        return tensor
+    c = _law(process, process.T - t)[1]
+    result: Array = np.einsum("i,j,k->ijk", c, c, c)
+    return result

@@ -1,0 +1,117 @@
+"""The sampler under test: running code, and how it is called.
+
+    step(z, t, h, score, noise, model) -> z          one step from reverse time t over h
+    sample(score, z, grid, noise, model) -> z        a whole run over the reverse times of a grid
+
+`z` is a float64 array (batch, 2 d), positions first (psld, langevin), or (batch, d);
+`score(z, tau)` takes forward time and has z's shape (langevin: `score(q, tau)`, the force at
+positions (batch, d)); `noise()` gives fresh standard normals like z; `model` is a process of
+splitting_analysis.processes.
+"""
+
+from __future__ import annotations
+
+import inspect
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from importlib.util import module_from_spec, spec_from_file_location
+from pathlib import Path
+from typing import Any, Literal
+
+from splitting_analysis.processes import Process
+
+Kind = Literal["step", "sample"]
+STEP = ("z", "t", "h", "score", "noise", "model")
+SAMPLE = ("score", "z", "grid", "noise", "model")
+FORMS = f"step({', '.join(STEP)}) or sample({', '.join(SAMPLE)})"
+
+
+@dataclass(frozen=True)
+class Subject:
+    """A sampler as code. `process` and `grid` are its own where it brings them.
+
+    grid     number of steps -> its reverse times, one more than steps, increasing
+    torch    whether it wants tensors in place of arrays
+    notes    what its adapter has to say: shown with the verdict
+    """
+
+    name: str
+    kind: Kind
+    call: Callable[..., Any]
+    process: Process | None = None
+    grid: Callable[[int], Sequence[float]] | None = None
+    torch: bool = False
+    notes: tuple[str, ...] = ()
+
+
+def subject_of(call: Callable[..., Any], name: str | None = None) -> Subject:
+    """A callable as a subject; its parameters say whether it is a step or a whole run.
+
+    Raises ValueError for what is neither.
+    """
+    if isinstance(call, Subject):
+        return call
+    name = name or str(getattr(call, "__qualname__", type(call).__name__))
+    if not callable(call):
+        message = f"{name} is {type(call).__name__}, and not callable; it must be {FORMS}"
+        raise ValueError(message)  # noqa: TRY004 - bad input is a ValueError here
+    try:
+        parameters = list(inspect.signature(call).parameters.values())
+    except (TypeError, ValueError):
+        parameters = []
+    kinds = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
+    needed = [p.name for p in parameters if p.kind in kinds and p.default is p.empty]
+    places = [p.name for p in parameters if p.kind in kinds]
+    if needed[:1] == ["score"] or (len(needed) == len(SAMPLE) and "t" not in needed):
+        kind: Kind = "sample"
+    elif len(needed) <= len(STEP) <= len(places):
+        kind = "step"
+    else:
+        shown = ", ".join(str(p) for p in parameters) or "no parameters"
+        raise ValueError(f"{name} takes ({shown}); it must be {FORMS}")
+    return Subject(name, kind, call, torch=_wants_torch(call))
+
+
+def _wants_torch(call: Callable[..., Any]) -> bool:
+    """Whether the function names torch: then it is given tensors."""
+    code = getattr(inspect.unwrap(call), "__code__", None)
+    known = getattr(inspect.unwrap(call), "__globals__", {})
+    used = set(code.co_names) if code is not None else set()
+    torch = sys.modules.get("torch")
+    mentioned = {name for name, value in known.items() if torch is not None and value is torch}
+    helpers = [known[n] for n in used if inspect.isfunction(known.get(n))]
+    own = any(mentioned & set(h.__code__.co_names) for h in helpers if h is not call)
+    return bool(mentioned & used) or "torch" in used or own
+
+
+def load(path: str | Path, attribute: str) -> Callable[..., Any]:
+    """A function of a Python file. Raises ValueError that says what is missing.
+
+    The file runs as any import does, with its folder on the path.
+    """
+    file = Path(path)
+    if not file.is_file():
+        raise ValueError(f"{file}: no such file; give path/to/file.py:function")
+    spec = spec_from_file_location(f"_validated_{file.stem}", file)
+    if spec is None or spec.loader is None:
+        raise ValueError(f"{file}: not a Python file; give path/to/file.py:function")
+    module = module_from_spec(spec)
+    sys.modules[spec.name] = module
+    sys.path.insert(0, str(file.parent.resolve()))
+    try:
+        spec.loader.exec_module(module)
+    except Exception as error:  # noqa: BLE001 - whatever foreign code raises is its verdict
+        raise ValueError(f"{file} cannot be loaded: {type(error).__name__}: {error}") from None
+    finally:
+        sys.path.remove(str(file.parent.resolve()))
+    found: Any = module
+    for part in attribute.split("."):
+        found = getattr(found, part, None)
+    if found is None:
+        names = [n for n, v in vars(module).items() if callable(v) and not n.startswith("_")]
+        raise ValueError(
+            f"{file}: no function {attribute!r}; there are: {', '.join(names) or 'none'}"
+        )
+    call: Callable[..., Any] = found
+    return call
