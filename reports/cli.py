@@ -27,6 +27,7 @@ from reports.commands.report import report
 from reports.commands.sample import sample
 from reports.commands.terminal import NARROW, make_readable, narrow_help
 from reports.commands.train import train
+from reports.commands.validate import validate
 from splitting_analysis.catalogue import read_catalogue, register
 
 
@@ -85,7 +86,7 @@ app = typer.Typer(
     else None,
 )
 app.command("list", cls=_Command)(list_schemes)
-for command in (derive, gaussian, report, sample, train, convert):
+for command in (derive, gaussian, validate, report, sample, train, convert):
     app.command(cls=_Command)(command)
 
 

@@ -7,6 +7,7 @@
     sa.gaussian("ROBA", "SSCS", nfe=[50, 100])                        exact errors, a table
     sa.stability("ROBA", "SSCS")                                      largest stable steps, a table
     sa.sample("ROBA", n=16, nfe=50)                               samples of a network (needs torch)
+    sa.validate(my_step, claims="ROBAB")                      is running code what it is said to be?
     sa.naive("O B/2 A B/2"), sa.reduced(...)                         the papers' two rules on a word
     sa.register(sa.scheme("O S B/2 A B/2", name="MINE"))              samplers of your own, by name
 
@@ -24,6 +25,7 @@ from splitting_analysis.door import (
     scheme,
     stability,
     strong_error,
+    validate,
 )
 from splitting_analysis.notation import Word, WordError, parse
 from splitting_analysis.reduction import naive, reduced
@@ -50,6 +52,7 @@ __all__ = [
     "scheme",
     "stability",
     "strong_error",
+    "validate",
 ]
 
 

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import ArrayLike, NDArray
 
+    from analytic_models.probing.checks import Validation
     from analytic_models.table import Table
     from splitting_analysis.errors import LocalError
 
@@ -285,6 +286,36 @@ def sample(
         batch or 64,
         device,
     )
+
+
+def validate(
+    sampler: Any,
+    claims: str | Scheme | None = None,
+    model: str | None = None,
+    *,
+    dynamics: str | None = None,
+    lambda_s: Scale | None = None,
+) -> Validation:
+    """Whether a sampler is what it is claimed to be; `print(...)` shows every check.
+
+        def my_step(z, t, h, score, noise, model): ...      # NumPy or torch, one step
+        found = sa.validate(my_step, claims="ROBAB", model="psld")
+        found.holds, found.checks
+
+    `sampler` is such a step, a whole run sample(score, z, grid, noise, model), or a name, word or
+    Scheme (then `claims` may be left out); `claims` are a name, a word, "order=2", "evaluations=1",
+    or several with commas. Shapes and units: analytic_models.probing.subject. Raises ValueError for
+    claims that cannot be read; whatever the code itself does wrong is a verdict.
+    """
+    from analytic_models.probing.validate import validate as judge
+
+    subject = as_scheme(sampler, model, dynamics) if isinstance(sampler, str | Word) else sampler
+    if claims is None:
+        if not isinstance(subject, Scheme):
+            raise ValueError("say what it is said to be: claims='ROBAB' or claims='order=2'")
+        claims = subject
+    scale = None if lambda_s is None else float(read_lambda_s(lambda_s))
+    return judge(subject, claims, model, dynamics=dynamics, lambda_s=scale)
 
 
 def _tuned(schemes: list[Scheme], lambda_s: LambdaS | Scale | None) -> list[Scheme]:

@@ -17,6 +17,10 @@ from splitting_analysis.processes import Process
 from splitting_analysis.program import Evaluate, Program
 from splitting_analysis.schemes import Scheme
 
+TIMES = "every score is conditioned on the claimed time"
+MOVES = "state and scores are weighed as claimed"
+NOISE = "the noise is as claimed"
+LATER = (TIMES, MOVES, NOISE)
 MOST_SHOWN = 3
 SIMPLE = 12
 """Largest denominator of a ratio that is shown as a fraction."""
@@ -36,6 +40,12 @@ class Comparison:
 
 def agreement(c: Comparison) -> list[Check]:
     """The four checks of a word: evaluations, their times, coefficients, noise."""
+    if c.seen.scores != c.claimed.scores:
+        text = "not compared: it makes another number of evaluations"
+        return [
+            _evaluations(c),
+            *(Check(name, "inconclusive", "as the claimed word", text) for name in LATER),
+        ]
     found = differences(c.seen, c.claimed)
     moved = [d for d in found if d.kind in ("linear", "gain")]
     noisy = [d for d in found if d.kind in ("noise", "correlation")]
@@ -58,7 +68,7 @@ def _evaluations(c: Comparison) -> Check:
 
 
 def _times(c: Comparison) -> Check:
-    name = "every score is conditioned on the claimed time"
+    name = TIMES
     close = 1e-6 if c.seen.single else 1e-9
     pairs = list(zip(c.seen.distinct, c.claimed.distinct, strict=False))
     wrong = [
@@ -82,7 +92,7 @@ def _times(c: Comparison) -> Check:
 
 
 def _moves(c: Comparison, found: Sequence[Difference]) -> Check:
-    name = "state and scores are weighed as claimed"
+    name = MOVES
     if not found:
         return Check(name, "pass")
     first = found[0].segment
@@ -98,7 +108,7 @@ def _moves(c: Comparison, found: Sequence[Difference]) -> Check:
 
 
 def _noise(c: Comparison, found: Sequence[Difference]) -> Check:
-    name = "the noise is as claimed"
+    name = NOISE
     if c.seen.draws and not c.claimed.draws:
         return Check(name, "fail", "no noise", f"{c.seen.draws} draws", "every step")
     if c.claimed.draws and not c.seen.draws:

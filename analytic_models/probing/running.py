@@ -9,6 +9,7 @@ import threading
 import traceback
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from importlib import import_module
 from itertools import pairwise
 from types import FrameType
 from typing import Any
@@ -117,7 +118,7 @@ class _Watch:
         """A copy in the form that the code wants."""
         if not self.subject.torch:
             return np.array(array, dtype=np.float64)
-        return sys.modules["torch"].tensor(np.array(array, dtype=np.float64))
+        return import_module("torch").tensor(np.array(array, dtype=np.float64))
 
     def called(self, *arguments: Any) -> Any:
         try:

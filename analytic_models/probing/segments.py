@@ -106,8 +106,10 @@ def differences(seen: Signature, claimed: Signature) -> list[Difference]:
 
 def _noise(index: int, a: Segment, b: Segment, close: float) -> list[Difference]:
     ours, theirs = a.covariance, b.covariance
-    size = np.sqrt(np.outer(np.diag(theirs) + np.diag(ours), np.diag(theirs) + np.diag(ours)))
-    wrong = np.argwhere(np.triu(np.abs(ours - theirs) > 2 * close * size + 1e-14))
+    amounts = np.diag(theirs) + np.diag(ours)
+    wrong = np.argwhere(
+        np.triu(np.abs(ours - theirs) > 2 * close * np.sqrt(np.outer(amounts, amounts)) + 1e-14)
+    )
     return [
         Difference(index, "noise", int(i), int(j), 0, float(ours[i, j]), float(theirs[i, j]))
         for i, j in wrong
@@ -119,11 +121,11 @@ def _correlations(
 ) -> list[Difference]:
     """Noise that one segment shares with a later one: drawn anew where it should be kept, or kept
     where it should be fresh."""
+    size = max(1e-12, *(float(np.max(np.abs(one.covariance), initial=0)) for one in ours))
     for later in range(len(ours)):
         for earlier in range(later):
             a = ours[later].noise @ ours[earlier].noise.T
             b = theirs[later].noise @ theirs[earlier].noise.T
-            size = max(1e-12, float(np.max(np.abs(ours[later].covariance), initial=0)))
             wrong = np.argwhere(np.abs(a - b) > 2 * close * size)
             if len(wrong):
                 i, j = map(int, wrong[0])

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from fractions import Fraction
 from typing import Any
 
@@ -124,7 +126,7 @@ class _Judge:
 
     def judge(self, claims: Any, dynamics: str | None) -> None:
         self.say("running it")
-        found = manners(self.subject, self.process, self.times)
+        found = self.manners()
         self.add(*found.checks)
         stochastic = bool(found.first.draws) or found.own_noise
         known = dynamics or ("sde" if stochastic else None)
@@ -141,6 +143,19 @@ class _Judge:
             self.against(claimed, seen)
         self.say("its order")
         self.order(claimed, stochastic)
+
+    def manners(self) -> Manners:
+        """With tensors where the code turns arrays down, if torch is there."""
+        try:
+            return manners(self.subject, self.process, self.times)
+        except Trouble as trouble:
+            if self.subject.torch or "torch" not in sys.modules or "Error" not in trouble.seen:
+                raise
+            self.subject = replace(self.subject, torch=True)
+            try:
+                return manners(self.subject, self.process, self.times)
+            except Trouble:
+                raise trouble from None
 
     def coefficients(self, found: Manners) -> Signature | None:
         try:
