@@ -7,7 +7,7 @@ with its reference trajectory. `skewed` has the non-linear target for stochastic
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -22,7 +22,7 @@ from analytic_models.rules import coefficients
 from analytic_models.targets import Gaussian, marginal, score
 from splitting_analysis.clocks import PositionOnly
 from splitting_analysis.models import model_of
-from splitting_analysis.processes import Langevin, Process
+from splitting_analysis.processes import VE, Langevin, Process
 
 TARGET = Gaussian(np.array([0.3, 0.8, 2.0]), np.array([0.4, 0.0, -0.7]))
 LANGEVIN_START = ((0.3, -0.2), ((1.5, 0.0), (0.0, 0.6)))
@@ -160,36 +160,36 @@ def mixture_output(subject: Subject, process: Process, times: Sequence[float]) -
 
 
 def mixture_exact(process: Process, first: float, last: float) -> Array:
-    """Where the probability flow leads from `mixture_start`, to 1e-12."""
+    """Where the probability flow leads from `mixture_start`, to 1e-12.
+
+    Position-only processes are one flow in the clock rho = sigma/alpha, d(x/alpha)/drho = eps,
+    whatever the schedule: there it is smooth, and ends at 0.
+    """
     start = mixture_start(process, first)
+    if isinstance(process, PositionOnly):
+        scales = [float(process.alpha(process.T - t)) for t in (first, last)]
+        ends = [float(process.clock_at("rho", process.T - t)) for t in (first, last)]
+        edm = VE(T=max(ends))
 
-    def slope(t: float, flat: Array) -> Array:
-        y = flat.reshape(start.shape)
-        tau = float(process.T - t)
-        return np.ravel(probability_drift(process, y, mixture_score_of(process, y, tau), tau))
+        def slope(rho: float, y: Array) -> Array:
+            return np.asarray(-rho * np.ravel(mixture_score(edm, y.reshape(start.shape), rho)))
 
-    found = solve_ivp(slope, (first, last), start.ravel(), "DOP853", rtol=1e-12, atol=1e-13)
+        return _solved(slope, start / scales[0], ends) * scales[1]
+    linear, weights, _ = coefficients(model_of(process.model_name, "ode").drift, process)
+
+    def drift(t: float, flat: Array) -> Array:
+        y, tau = flat.reshape(start.shape), float(process.T - t)
+        s = mixture_score(process, y[:, : sizes(process)[1]], tau)
+        if isinstance(process, Langevin):
+            s = np.concatenate([np.zeros_like(s), s], axis=1)
+        moved = np.einsum("ij,bjd->bid", np.array(linear, dtype=float), y)
+        pushed = np.array(weights, dtype=float)[:, None] * s
+        return np.ravel(process.beta(tau) * (moved + pushed))
+
+    return _solved(drift, start, [first, last])
+
+
+def _solved(slope: Callable[[float, Array], Array], start: Array, ends: Sequence[float]) -> Array:
+    found = solve_ivp(slope, ends, start.ravel(), "DOP853", rtol=1e-12, atol=1e-13)
     result: Array = found.y[:, -1].reshape(start.shape)
     return result
-
-
-def mixture_score_of(process: Process, y: Array, tau: float) -> Array:
-    """The mixture's score as a drift uses it, one entry per component of the state."""
-    if isinstance(process, Langevin):
-        force = mixture_score(process, y[:, :1], tau)
-        return np.concatenate([np.zeros_like(force), force], axis=1)
-    return mixture_score(process, y, tau)
-
-
-def probability_drift(process: Process, y: Array, s: Array, tau: float) -> Array:
-    """Slope of the probability flow in reverse time (theory sections 2, 8 and 9)."""
-    if isinstance(process, PositionOnly):
-        shrink, growth = process.rates(tau)
-        alpha, sigma = process.alpha(tau), process.sigma(tau)
-        f = shrink / alpha
-        spread = 2 * sigma * growth - 2 * f * sigma * sigma  # g^2
-        return np.asarray(-(f * y - spread * s / 2))
-    linear, weights, _ = coefficients(model_of(process.model_name, "ode").drift, process)
-    moved = np.einsum("ij,bjd->bid", np.array(linear, dtype=float), y)
-    pushed = np.array(weights, dtype=float)[:, None] * s
-    return np.asarray(process.beta(tau) * (moved + pushed))

@@ -73,7 +73,9 @@ def ramped(process: Process) -> Grid:
     return grid
 
 
-def gaussian_orders(subject: Subject, process: Process, grid: Grid, stochastic: bool) -> Observed:
+def gaussian_orders(
+    subject: Subject, process: Process, grid: Grid, stochastic: bool, single: bool = False
+) -> Observed:
     """Of mean and covariance on a Gaussian target. Raises Trouble where no run succeeds."""
 
     def error(times: Sequence[float]) -> tuple[Array, bool]:
@@ -83,7 +85,7 @@ def gaussian_orders(subject: Subject, process: Process, grid: Grid, stochastic: 
         size = np.sqrt(np.einsum("dii->di", covariance))
         first = (law.mean - mean) / size
         second = (law.covariance - covariance)[:, i, j] / (size[:, i] * size[:, j])
-        return np.concatenate([first.ravel(), second.ravel()]), law.single
+        return np.concatenate([first.ravel(), second.ravel()]), law.single or single
 
     components = ("x",) if len(process.stationary) == 1 else ("x", "m")
     modes = range(3)
@@ -93,12 +95,14 @@ def gaussian_orders(subject: Subject, process: Process, grid: Grid, stochastic: 
     return _observed("a Gaussian target", error, grid, COUNTS, tuple(names))
 
 
-def mixture_orders(subject: Subject, process: Process, grid: Grid) -> Observed:
+def mixture_orders(
+    subject: Subject, process: Process, grid: Grid, single: bool = False
+) -> Observed:
     """Of the end points of deterministic code on a mixture."""
 
     def error(times: Sequence[float]) -> tuple[Array, bool]:
         reference = _trajectory(process, float(times[0]), float(times[-1]))
-        return (mixture_output(subject, process, times) - reference).ravel(), False
+        return (mixture_output(subject, process, times) - reference).ravel(), single
 
     return _observed("a mixture of Gaussians", error, grid, COUNTS, (), floor=2e-11)
 

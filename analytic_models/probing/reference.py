@@ -15,6 +15,7 @@ from analytic_models.probing.running import Array
 from analytic_models.probing.subject import Subject
 from analytic_models.rules import advance, coefficients
 from splitting_analysis.clocks import PositionOnly
+from splitting_analysis.predictions import Prediction
 from splitting_analysis.program import Advance, Evaluate, Hold, Program, Row
 from splitting_analysis.schemes import Scheme
 
@@ -53,8 +54,18 @@ class _Walk:
         if self.program.carries_score:
             self.evaluate(z, self.model.T - grid[0])
         for t, after in pairwise(grid):
+            if self.program.holds and after >= self.model.T * (1 - 1e-12):
+                return self.to_data(z, self.model.T - t)
             z = self.step(z, t, after - t)
         return z
+
+    def to_data(self, z: Array, tau: float) -> Array:
+        """The last step, to time 0, where lambda is infinite: the data prediction at its start."""
+        held = self.program.holds[0].held.prediction
+        if self.program.carries_score and held is Prediction.DATA:
+            return self.kept[-1][1]
+        own, gain = predicted(Prediction.DATA, self.model, tau)
+        return np.asarray(own * z + gain * self.score_of(z, tau))
 
     def evaluate(self, z: Array, tau: float) -> None:
         if self.scheme.model_name == "langevin":

@@ -27,7 +27,7 @@ SAME = 1e-12
 AFFINE = 1e-9
 """How well a probe of random numbers must be met by the forms (float64)."""
 AFFINE_SINGLE = 2e-4
-"""The same for code that computes in float32."""
+"""The same for code that computes in float32, in whole or in part."""
 PROBE = 8.0
 """Size of the random probe: beyond the range of most clamps."""
 
@@ -172,7 +172,7 @@ def probe(subject: Subject, process: Process, times: Sequence[float]) -> Signatu
     inputs = np.concatenate(
         [start[-1], random_scores.reshape(-1, d), random_normals.reshape(-1, d)]
     )
-    close = AFFINE_SINGLE if done.single else AFFINE
+    misses: list[float] = []
     columns = sorted({column for column, _, _ in found})
     kept = np.concatenate(
         [
@@ -185,34 +185,38 @@ def probe(subject: Subject, process: Process, times: Sequence[float]) -> Signatu
     for number, (state, tau, step, (column, own, gain)) in enumerate(
         zip(done.states, done.taus, done.steps, found, strict=True)
     ):
-        form = _form(state.reshape(rows, asked, d), inputs, close, f"score call {number + 1}")
+        form = _form(state.reshape(rows, asked, d), inputs, misses, f"score call {number + 1}")
         made.append(Call(step, tau, form[:, kept], columns.index(column), own, gain))
-    final = _form(done.final.reshape(rows, n, d), inputs, close, "the result")
-    return Signature(
-        n, m, tuple(made), final[:, kept], len(columns), draws, done.single, len(times) - 1
-    )
+    final = _form(done.final.reshape(rows, n, d), inputs, misses, "the result")
+    single = done.single or max(misses) > AFFINE
+    return Signature(n, m, tuple(made), final[:, kept], len(columns), draws, single, len(times) - 1)
 
 
-def _form(values: Array, inputs: Array, close: float, what: str) -> Array:
-    """The linear form of what the batch shows, confirmed on its last row in both coordinates."""
+def _form(values: Array, inputs: Array, misses: list[float], what: str) -> Array:
+    """The linear form of what the batch shows, confirmed on its last row in both coordinates.
+
+    How far it misses goes to `misses`: float32 shows there, whatever the type of the result.
+    """
     origin = values[0]
     form: Array = (values[1:-1, :, 0] - origin[:, 0]).T
     size = 1 + float(np.max(np.abs(values[-1]))) + float(np.max(np.abs(form))) * PROBE
-    if np.max(np.abs(values[1:-1, :, 1] - origin[:, 1])) > close * size:
+    close = AFFINE_SINGLE * size
+    if np.max(np.abs(values[1:-1, :, 1] - origin[:, 1])) > close:
         raise Trouble(
             "each coordinate moved by itself, all alike",
             f"{what}: a change in one coordinate moves another",
         )
-    if np.max(np.abs(origin)) > close * size:
+    if np.max(np.abs(origin)) > close:
         raise Trouble(
             "a step that leaves the origin where it is, scores and normals 0",
             f"{what}: moved to {origin.ravel()[np.argmax(np.abs(origin))]:.4g}",
         )
-    miss = np.max(np.abs(form @ inputs - values[-1]))
-    if miss > close * size:
+    miss = float(np.max(np.abs(form @ inputs - values[-1])))
+    if miss > close:
         raise Trouble(
             "an affine map of state, scores and normals",
             f"{what}: not affine (off by {miss:.2g} on a random state): something clamps, rescales "
             "or adapts to the values",
         )
+    misses.append(miss / size)
     return form

@@ -119,7 +119,7 @@ class _Judge:
         self.subject, self.process, self.times = subject, process, times
         self.lambda_s, self.say = lambda_s, say
         self.checks: list[Check] = []
-        self.deduced, self.notes = "", list[str]()
+        self.deduced, self.notes, self.single = "", list[str](), False
 
     def add(self, *checks: Check) -> None:
         self.checks += checks
@@ -164,7 +164,8 @@ class _Judge:
             self.add(Check(AFFINE, "fail", trouble.expected, trouble.seen, trouble.where))
             return None
         self.add(Check(AFFINE, "pass"))
-        if seen.single or found.first.single:
+        self.single = seen.single or found.first.single
+        if self.single:
             self.notes.append("it computes in float32: errors end in round-off at about 1e-6")
         return seen
 
@@ -194,7 +195,7 @@ class _Judge:
 
     def order(self, claimed: Claims, stochastic: bool) -> None:
         grid = self.subject.grid or evenly(self.process)
-        first = gaussian_orders(self.subject, self.process, grid, stochastic)
+        first = gaussian_orders(self.subject, self.process, grid, stochastic, self.single)
         self.add(self.consistent(first, claimed))
         scheme = claimed.scheme
         if scheme is not None and self.deduced == str(scheme) and claimed.order is None:
@@ -211,7 +212,7 @@ class _Judge:
         if slow and expected > 1 and self.subject.kind == "sample" and self.subject.grid is None:
             gentle = ramped(self.process)
             again = [
-                gaussian_orders(self.subject, self.process, gentle, stochastic),
+                gaussian_orders(self.subject, self.process, gentle, stochastic, self.single),
                 self.beyond_linear(gentle, stochastic),
             ]
             other = _lowest(again)
@@ -226,7 +227,7 @@ class _Judge:
     def beyond_linear(self, grid: Grid, stochastic: bool) -> Observed | None:
         try:
             if not stochastic:
-                found = mixture_orders(self.subject, self.process, grid)
+                found = mixture_orders(self.subject, self.process, grid, self.single)
                 if found.order is not None:
                     return found
             return skewed_orders(self.subject, self.process, grid)
