@@ -10,7 +10,8 @@ from __future__ import annotations
 import operator
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import reduce
+from functools import cache, reduce
+from itertools import product
 from typing import Any, Protocol
 
 import sympy
@@ -214,11 +215,17 @@ def vector_field(
     symbols = [sympy.Symbol(name) for name in names]
     values = {sympy.Symbol(name): sympy.Float(value, 30) for name, value in at.items()}
 
+    @cache
+    def partial(by: tuple[int, ...]) -> Any:
+        derived = [sympy.diff(f, *(symbols[i] for i in by)) if by else f for f in drift]
+        return sympy.Matrix(derived).subs(values).evalf(25)
+
     def field(_: str, __: int, directions: Directions) -> Any:
-        value = sympy.Matrix(list(drift))
-        for _, direction in directions:
-            value = value.jacobian(symbols) * direction
-        return value.subs(values).evalf(25)
+        total = sympy.zeros(len(drift), 1)
+        for by in product(range(len(symbols)), repeat=len(directions)):
+            along = [direction[i] for i, (_, direction) in zip(by, directions, strict=True)]
+            total += sympy.prod(along) * partial(tuple(sorted(by)))
+        return total
 
     return field
 
