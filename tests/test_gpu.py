@@ -87,8 +87,9 @@ def test_without_a_gpu_the_script_says_how_to_try_it():
         gpu.asked(gpu.arguments([]))
 
 
+@pytest.mark.share(2)
 @pytest.mark.parametrize(
-    "name", ["noise", "ROBA, float64", "ROBA, rounding", "EM; float32; 2", "float32; 2"]
+    "name", ["noise", "ROBA, float64", "ROBA, rounding", "float32; 2", "EM; float32; 2"]
 )
 def test_a_row_of_every_kind_is_measured_at_toy_size(name):
     row = next(r for rows in gpu.PARTS.values() for r in rows(toy()) if r.name.startswith(name))

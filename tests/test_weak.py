@@ -184,10 +184,11 @@ def test_random_sde_words_err_weakly_as_their_closed_forms_say_in_two_dimensions
     phi = smooth_function(p)
     here = point(p, phi)
     frozen = FROZEN[model] + (" O" if model == "langevin" else "")
-    if examples == 1:
+    cheap = examples == 1  # PSLD by default: the two words given, as a random one takes seconds
+    if cheap:
         frozen = "S E:exp"  # one piece for two: the oracle takes a tenth of the time
 
-    @settings(max_examples=examples)
+    @settings(max_examples=examples, phases=[Phase.explicit] if cheap else tuple(Phase))
     @given(word=splitting_words(model, "sde", 2))
     @example(word=parse(CARRIED[model]))
     @example(word=parse(frozen))
