@@ -138,7 +138,9 @@ def sympy_field(expressions: Mapping[str, sympy.Expr], at: Mapping[str, float]) 
         key = (name, j, tuple(sorted(c for c, _ in directions)))
         if key not in cache:
             by = [symbols["tau"]] * j + [symbols[c] for c in key[2]]
-            expression = sympy.diff(expressions[name], *by) if by else expressions[name]
+            expression = expressions[name]
+            if by:
+                expression = sympy.diff(expression, *by, simplify=False)
             value = sympy.N(expression.subs(values), 25)
             if not value.is_number or not value.is_finite or not value.is_real:
                 raise ValueError(f"the score {name} has no finite value at {dict(at)}: {value}")
@@ -217,7 +219,8 @@ def vector_field(
 
     @cache
     def partial(by: tuple[int, ...]) -> Any:
-        derived = [sympy.diff(f, *(symbols[i] for i in by)) if by else f for f in drift]
+        along = [symbols[i] for i in by]
+        derived = [sympy.diff(f, *along, simplify=False) if by else f for f in drift]
         return sympy.Matrix(derived).subs(values).evalf(25)
 
     def field(_: str, __: int, directions: Directions) -> Any:
