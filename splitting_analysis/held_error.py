@@ -37,7 +37,7 @@ _SOME_RATIOS = (3, 5, 7, 11, 13, 17, 19, 23)
 """Ratios of steps, each over 12, among which no power of h vanishes by chance."""
 
 # Only ratios are divided by: lengths and places are rational functions of them, series polynomials
-# in the rest with such coefficients. One field of all symbols would look for common factors in vain.
+# in the rest with such coefficients. A field of all symbols would look for common factors in vain.
 _FIELD, *_RATIOS = field([f"r{i}" for i in range(1, RATIOS + 1)], QQ)
 _NAMES = [f"P{k}" for k in range(POWERS)] + [f"kappa{k}" for k in range(1, POWERS)] + ["J", "J1"]
 _RING, *_ELEMENTS = ring(_NAMES, _FIELD.to_domain())
@@ -268,7 +268,8 @@ def _weights(places: Sequence[Any], moments: Sequence[Series]) -> list[Series]:
         polynomial = [_LENGTH]
         for i, other in enumerate(places):
             if i != j:
-                shifted, stretched = [_NO_LENGTH, *polynomial], [*(c * other for c in polynomial), _NO_LENGTH]
+                shifted = [_NO_LENGTH, *polynomial]
+                stretched = [*(c * other for c in polynomial), _NO_LENGTH]
                 polynomial = [
                     (x - y) / (own - other) for x, y in zip(shifted, stretched, strict=True)
                 ]

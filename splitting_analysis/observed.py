@@ -174,7 +174,7 @@ def _extrapolant(tail: list[Row], terms: int, floor: mpf) -> tuple[mpf, mpf]:
 
 
 def _second_solution(system: list[list[mpf]]) -> list[mpf]:
-    """w with system w = (0, 1, 0, ...): elimination in lists, much faster than mpmath's matrices."""
+    """w with system w = (0, 1, 0, ...): elimination in lists, faster than mpmath's matrices."""
     rows = [[*row, mpf(i == 1)] for i, row in enumerate(system)]
     for k in range(len(rows)):
         pivot = max(range(k, len(rows)), key=lambda i: abs(rows[i][k]))
