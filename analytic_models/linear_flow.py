@@ -20,6 +20,7 @@ from typing import Any
 
 import mpmath
 import numpy as np
+from numpy.typing import NDArray
 from scipy.integrate import quad_vec, solve_ivp
 
 from analytic_models.diffusions import PSLD, VP, Diffusion, Langevin, transition
@@ -237,10 +238,15 @@ def integrated_flow(
             *_unpack(_extrapolated(slope, start, t0, t1, tolerance or 1e3 * mpmath.mp.eps), n)
         )
     shape = (len(start), *np.shape(zero))
+
+    def flat_slope(t: float, y: NDArray[np.float64]) -> NDArray[np.float64]:
+        found = np.empty(shape)
+        for i, entry in enumerate(slope(t, list(y.reshape(shape)))):
+            found[i] = entry
+        return found.ravel()
+
     solution = solve_ivp(
-        lambda t, y: np.ravel(
-            [np.broadcast_to(e, shape[1:]) for e in slope(t, list(y.reshape(shape)))]
-        ),
+        flat_slope,
         (t0, t1),
         np.ravel(start),
         method="DOP853",

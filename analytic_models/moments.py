@@ -469,11 +469,11 @@ def _push(
 
 def _total(terms: Iterable[Any]) -> Any:
     """Their sum, skipping exact zeros."""
-    total: Any = 0
+    total: Any = None
     for term in terms:
-        if not is_zero(term):
-            total = term if is_zero(total) else total + term
-    return total
+        if isinstance(term, np.ndarray) or term != 0:
+            total = term if total is None else total + term
+    return 0 if total is None else total
 
 
 def _with_score(

@@ -23,6 +23,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import fields, replace
+from functools import cache
 from typing import Any
 
 import mpmath
@@ -276,7 +277,7 @@ def _characteristic(scheme: Scheme, own: Diffusion, frozen: Block, h: Any) -> li
     eigenvalues.
     """
     matrix = sympy.Matrix(_matrix(scheme, own, frozen, h))
-    monic = [sympy.expand(c) for c in matrix.charpoly(sympy.Dummy("x")).all_coeffs()]
+    monic = [sympy.expand(c) for c in matrix.charpoly(sympy.Dummy("x"), sympy.expand).all_coeffs()]
     while monic[-1] == 0:
         monic.pop()
     return monic
@@ -332,6 +333,7 @@ def jury_conditions(scheme: Scheme, own: Diffusion, frozen: Block, h: Any) -> tu
     return 1 - det, 1 + det + minus_trace, 1 + det - minus_trace
 
 
+@cache
 def boundaries(scheme: Scheme) -> tuple[Any, ...]:
     """Closed forms of the steps at which a Jury condition vanishes, for VP and Langevin schemes.
 

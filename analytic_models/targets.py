@@ -6,6 +6,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -143,13 +144,21 @@ def _refuse_degenerate(determinant: Any, tau: Any) -> None:
     )
 
 
+@cache
+def _digits() -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Images and spectrum; scikit-learn reads the images from text, again at every call."""
+    from sklearn.datasets import load_digits
+
+    images = np.asarray(load_digits().data / 8.0 - 1.0, dtype=np.float64)
+    values = np.linalg.eigvalsh(np.cov(images, rowvar=False, bias=True))[::-1]
+    return images, np.where(values > 1e-12 * values[0], values, 0.0)
+
+
 def digits_images() -> NDArray[np.float64]:
     """scikit-learn's bundled digits, (1797, 64): 8x8 images row by row, pixels scaled to [-1,
     1].
     """
-    from sklearn.datasets import load_digits
-
-    return np.asarray(load_digits().data / 8.0 - 1.0, dtype=np.float64)
+    return _digits()[0].copy()
 
 
 def digits_spectrum() -> NDArray[np.float64]:
@@ -158,8 +167,7 @@ def digits_spectrum() -> NDArray[np.float64]:
     Pixels that never change give zeros; what the eigenvalue solver leaves there (1e-17) is cut to
     0.
     """
-    values = np.linalg.eigvalsh(np.cov(digits_images(), rowvar=False, bias=True))[::-1]
-    return np.where(values > 1e-12 * values[0], values, 0.0)
+    return _digits()[1].copy()
 
 
 def patches_spectrum() -> NDArray[np.float64]:

@@ -10,6 +10,7 @@ import warnings
 import zipfile
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -101,10 +102,15 @@ def load_images(source: str | Path) -> Images:
 
 def digits() -> Images:
     """scikit-learn's bundled handwritten digits, grey levels 0..16 as -1..1."""
+    return Images("digits", torch.from_numpy(_grey_levels() / 8 - 1)[:, None])
+
+
+@cache
+def _grey_levels() -> np.ndarray:
+    """Of the digits, (1797, 8, 8); scikit-learn reads them from text, again at every call."""
     from sklearn.datasets import load_digits
 
-    pixels = np.asarray(load_digits().images, dtype=np.float32)
-    return Images("digits", torch.from_numpy(pixels / 8 - 1)[:, None])
+    return np.asarray(load_digits().images, dtype=np.float32)
 
 
 def patches() -> Images:

@@ -16,12 +16,14 @@ from gpu_samplers.processes import PSLD, VP, Langevin, exponential, forward_drif
 
 Tensor = torch.Tensor
 _NODES, _WEIGHTS = np.polynomial.legendre.leggauss(40)
+_AT_ONCE = 2**19
+"""Numbers of the largest array that a mixture's score makes."""
 
 
 def integrated_beta(process: PSLD | VP, tau: Tensor) -> Tensor:
     """b(tau), the integral of beta over [0, tau]."""
     slope = (process.beta_max - process.beta_min) / process.T
-    return process.beta_min * tau + slope * tau**2 / 2
+    return (process.beta_min + slope / 2 * tau) * tau
 
 
 def transition(process: PSLD | VP, tau: Tensor) -> Tensor:
@@ -38,28 +40,34 @@ def covariance(process: PSLD | VP, tau: Tensor, variance: Tensor) -> Tensor:
     positive terms, where S - Phi S Phi^T would lose the digits of a short time.
     """
     b = integrated_beta(process, tau)
+    return _covariance(process, b, _flow(process, b), variance)
+
+
+# Each operation with a constant costs as much as a hundred numbers where torch.func differentiates
+# it: in time, that is most of a score. So there are few of them, on all entries at once.
+
+
+def _covariance(process: PSLD | VP, b: Tensor, phi: Tensor, variance: Tensor) -> Tensor:
+    """`covariance` after the clocks b (...), whose transition is phi."""
     if isinstance(process, VP):
         return (torch.exp(-b)[..., None] * variance - torch.expm1(-b)[..., None])[..., None, None]
-    nodes, weights = (torch.as_tensor(a).to(b) for a in (_NODES, _WEIGHTS))
-    rates = b.new_tensor((process.Gamma, process.M * process.nu))
-    flows = _flow(process, b[..., None] * (1 + nodes) / 2)
-    noise = torch.einsum(
-        "...q,...qij,j,...qkj->...ik", weights * b[..., None] / 2, flows, rates, flows
-    )
+    nodes, weights = (torch.as_tensor(a / 2).to(b) for a in (1 + _NODES, _WEIGHTS))
+    rates = weights[:, None, None] * b.new_tensor((process.Gamma, process.M * process.nu))
+    flows = _flow(process, b[..., None] * nodes)
+    noise = b[..., None, None] * ((flows * rates) @ flows.mT).sum(-3)
     start = torch.stack((variance, torch.full_like(variance, process.kappa * process.M)), dim=1)
-    phi = _flow(process, b)
-    return noise[..., None, :, :] + torch.einsum("...ij,kj,...lj->...kil", phi, start, phi)
+    phi = phi[..., None, :, :]
+    return noise[..., None, :, :] + (phi * start[:, None, :]) @ phi.mT
 
 
 def _flow(process: PSLD | VP, b: Tensor) -> Tensor:
     """Phi after the clocks b (...), shape (..., n, n)."""
+    b = b[..., None, None]
     if isinstance(process, VP):
-        return torch.exp(-b / 2)[..., None, None]
+        return torch.exp(-b / 2)
     half, fast = (process.nu - process.Gamma) / 2, (process.nu + process.Gamma) / 2
-    entries = (1 + half * b / 2, half**2 * b / 2, -b / 2, 1 - half * b / 2)
-    return torch.exp(-fast * b / 2)[..., None, None] * torch.stack(entries, dim=-1).reshape(
-        *b.shape, 2, 2
-    )
+    rest = b.new_tensor(((half / 2, half**2 / 2), (-1 / 2, -half / 2)))
+    return torch.exp(-fast / 2 * b) * (torch.eye(2).to(b) + b * rest)
 
 
 class MixtureScore:
@@ -126,17 +134,17 @@ class MixtureScore:
                     f"forward time {tau:g}: one of variance 0 has a score at tau > 0 only"
                 )
             time = torch.as_tensor(tau, dtype=torch.float64, device=device)
-            shift, cov = (
-                transition(self.process, time)[:, 0],
-                covariance(self.process, time, variances),
-            )
+            b = integrated_beta(self.process, time)
+            phi = _flow(self.process, b)
+            shift, cov = phi[:, 0], _covariance(self.process, b, phi, variances)
         d = means.shape[1]
         determinant, inverse = _determinant_and_inverse(cov)
         scale = (self.log_weights.to(device) - d * determinant.log() / 2).to(z)
         centres, precisions = (shift[:, None, None] * means).to(z), inverse.to(z)
-        # One sample at a time: all differences at once would be (n, batch, k, d).
-        samples = z.flatten(2).unbind(1)
-        return torch.stack([_pull(x, centres, precisions, scale) for x in samples], dim=1).reshape(
+        # So many samples at a time that all differences, (n, samples, k, d), are not too large.
+        samples = max(1, _AT_ONCE // centres.numel())
+        parts = z.flatten(2).split(samples, dim=1)
+        return torch.cat([_pull(x, centres, precisions, scale) for x in parts], dim=1).reshape(
             z.shape
         )
 
@@ -152,13 +160,13 @@ def _determinant_and_inverse(matrices: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def _pull(x: Tensor, centres: Tensor, precisions: Tensor, scale: Tensor) -> Tensor:
-    """The score at one state x (n, d): components pull towards their centres (n, k, d) by their
+    """The score at states x (n, b, d): components pull towards their centres (n, k, d) by their
     shares.
     """
-    away = x[:, None] - centres
-    pulls = -torch.einsum("kij,jkd->ikd", precisions, away)
-    shares = torch.softmax(scale + (away * pulls).sum((0, 2)) / 2, dim=0)
-    return torch.einsum("k,ikd->id", shares, pulls)
+    away = x[:, :, None] - centres[:, None]
+    pulls = -torch.einsum("kij,jbkd->ibkd", precisions, away)
+    shares = torch.softmax(scale + (away * pulls).sum((0, 3)) / 2, dim=1)
+    return torch.einsum("bk,ibkd->ibd", shares, pulls)
 
 
 def data_set_score(process: PSLD, images: Tensor) -> Callable[[Tensor, float], Tensor]:

@@ -37,11 +37,13 @@ def kernel_factor(p: PSLD, tau: float, factor: str) -> Array:
             mpmath.mpf(v) for v in (p.Gamma, p.nu, 4 / (p.nu - p.Gamma) ** 2, p.kappa, tau)
         )
         b = p.beta_min * u + (mpmath.mpf(p.beta_max) - p.beta_min) * u * u / (2 * p.T)
+        # Phi = e (top, bottom), written out: matrices of mpmath take several times as long
         e = mpmath.exp(-(G + nu) * b / 4)
-        top, bottom = [1 + (nu - G) * b / 4, (G - nu) ** 2 * b / 8], [-b / 2, 1 + (G - nu) * b / 4]
-        phi = e * mpmath.matrix([top, bottom])
-        sigma = mpmath.diag([1, M]) + phi * mpmath.diag([-1, kappa * M - M]) * phi.T
-        xx, xm, mm = sigma[0, 0], sigma[0, 1], sigma[1, 1]
+        top, bottom = (1 + (nu - G) * b / 4, (G - nu) ** 2 * b / 8), (-b / 2, 1 + (G - nu) * b / 4)
+        e2, start = e * e, kappa * M - M
+        xx = 1 + e2 * (start * top[1] ** 2 - top[0] ** 2)
+        xm = e2 * (start * top[1] * bottom[1] - top[0] * bottom[0])
+        mm = M + e2 * (start * bottom[1] ** 2 - bottom[0] ** 2)
         if factor == "lower":
             r = mpmath.sqrt(xx)
             entries = ((r, 0), (xm / r, mpmath.sqrt(mm - xm * xm / xx)))

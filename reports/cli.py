@@ -13,6 +13,7 @@ import shutil
 import sys
 from collections.abc import Sequence
 from contextlib import suppress
+from functools import cache
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -74,7 +75,19 @@ class _Group(TyperGroup):
             raise typer.Exit(130) from None
 
 
-app = typer.Typer(
+class _App(typer.Typer):
+    """Reads the signatures of the commands once in a process: 25 ms, longer than many a command."""
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        return _commands(self, self.rich_markup_mode)(*args, **kwargs)
+
+
+@cache
+def _commands(application: typer.Typer, _markup: Any) -> Any:
+    return typer.main.get_command(application)
+
+
+app = _App(
     cls=_Group,
     name="splitting-analysis",
     no_args_is_help=True,

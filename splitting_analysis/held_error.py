@@ -23,6 +23,7 @@ from typing import Any
 import sympy
 from sympy import QQ
 from sympy.polys.fields import field
+from sympy.polys.rings import ring
 
 from splitting_analysis.clocks import Clock
 from splitting_analysis.predictions import Prediction
@@ -35,15 +36,14 @@ RATIOS = 8
 _SOME_RATIOS = (3, 5, 7, 11, 13, 17, 19, 23)
 """Ratios of steps, each over 12, among which no power of h vanishes by chance."""
 
-_NAMES = (
-    [f"r{i}" for i in range(1, RATIOS + 1)]
-    + [f"P{k}" for k in range(POWERS)]
-    + [f"kappa{k}" for k in range(1, POWERS)]
-    + ["J", "J1"]
-)
-_FIELD, *_ELEMENTS = field(_NAMES, QQ)
+# Only ratios are divided by: lengths and places are rational functions of them, series polynomials
+# in the rest with such coefficients. A field of all symbols would look for common factors in vain.
+_FIELD, *_RATIOS = field([f"r{i}" for i in range(1, RATIOS + 1)], QQ)
+_NAMES = [f"P{k}" for k in range(POWERS)] + [f"kappa{k}" for k in range(1, POWERS)] + ["J", "J1"]
+_RING, *_ELEMENTS = ring(_NAMES, _FIELD.to_domain())
 _BY_NAME = dict(zip(_NAMES, _ELEMENTS, strict=True))
-_ZERO, _ONE = _FIELD(0), _FIELD(1)
+_NO_LENGTH, _LENGTH = _FIELD(0), _FIELD(1)
+_ZERO, _ONE = _RING(0), _RING(1)
 _DERIVATIVES = [_BY_NAME[f"P{k}"] for k in range(POWERS)]
 Series = list[Any]
 """Coefficients of h^0, ..., h^POWERS."""
@@ -105,7 +105,7 @@ def _check(scheme: Scheme) -> None:
 @cache
 def _leading(program: Program, clock: Clock) -> tuple[HeldError | None, int]:
     """The leading error, if any, and the highest power of h at which nothing would be left out."""
-    power, coefficient, highest = _first(program, clock, tuple(_sizes()))
+    power, coefficient, highest = _first(program, clock, tuple(_RATIOS))
     if power is None:
         return None, highest
     return HeldError(power, sympy.factor(coefficient.as_expr())), highest
@@ -116,7 +116,7 @@ def _first(program: Program, clock: Clock, sizes: tuple[Any, ...]) -> tuple[int 
     """Power and coefficient of the leading error, if any, and the highest power that is looked
     at.
     """
-    error, smallest = _step_error(program, clock, _ONE, sizes)
+    error, smallest = _step_error(program, clock, _LENGTH, sizes)
     highest = min(POWERS - 1, 2 * smallest)  # beyond, P depends on squares of what stages are off
     for power, coefficient in enumerate(error[: highest + 1]):
         if coefficient:
@@ -124,17 +124,13 @@ def _first(program: Program, clock: Clock, sizes: tuple[Any, ...]) -> tuple[int 
     return None, None, highest
 
 
-def _sizes() -> list[Any]:
-    return [_BY_NAME[f"r{i}"] for i in range(1, RATIOS + 1)]
-
-
 def _kernel(prediction: Prediction, clock: Clock) -> Series:
     """Taylor coefficients of kappa at the step's start, in the clock."""
     match prediction, clock:
         case Prediction.DATA, "lambda":
-            return [_FIELD(QQ(1, factorial(m))) for m in range(POWERS + 1)]
+            return [_RING(QQ(1, factorial(m))) for m in range(POWERS + 1)]
         case Prediction.EPS, "lambda":
-            return [_FIELD(QQ((-1) ** m, factorial(m))) for m in range(POWERS + 1)]
+            return [_RING(QQ((-1) ** m, factorial(m))) for m in range(POWERS + 1)]
         case (Prediction.EPS, "rho") | (Prediction.VELOCITY, "tau"):
             return [_ONE, *([_ZERO] * POWERS)]
     return [_ONE, *(_BY_NAME[f"kappa{m}"] for m in range(1, POWERS)), _ZERO]
@@ -152,7 +148,7 @@ def _step_error(
     nodes: list[tuple[Any, Series]] = []
     smallest = POWERS
     # evaluations of earlier steps, newest last
-    start = _ZERO
+    start = _NO_LENGTH
     earlier: list[tuple[Any, Series]] = []
     for i, length in enumerate(sizes):
         start = start - length
@@ -186,8 +182,8 @@ def _step_error(
 def _predictor(program: Program, kernel: Series, size: Any, sizes: Sequence[Any]) -> Series:
     """The scheme minus exact at a step's last evaluation, its earlier ones taken as exact."""
     holds = takewhile(lambda op: not isinstance(op, Evaluate), program.instructions)
-    start, nodes = _ZERO, []
-    for length in [_ZERO, *sizes]:  # carried: an evaluation at the start of every step
+    start, nodes = _NO_LENGTH, []
+    for length in [_NO_LENGTH, *sizes]:  # carried: an evaluation at the start of every step
         start = start - length
         nodes.append((start, _values(start, [_ZERO] * (POWERS + 1))))
     nodes.reverse()
@@ -208,7 +204,7 @@ def _number(value: Fraction) -> Any:
 
 def _power(base: Any, exponent: int) -> Any:
     """base^exponent; SymPy's fields refuse 0^0."""
-    return base**exponent if exponent else _ONE
+    return base**exponent if exponent else _LENGTH
 
 
 def _values(place: Any, off: Series) -> Series:
@@ -252,7 +248,7 @@ def _moment(kernel: Series, a: Any, b: Any, k: int) -> Series:
                 comb(m, i) * _power(a, m - i) * (b - a) ** (i + 1) / (i + k + 1)
                 for i in range(m + 1)
             ),
-            _ZERO,
+            _NO_LENGTH,
         )
         result[m + 1] = kernel[m] * total
     return result
@@ -269,10 +265,11 @@ def _weights(places: Sequence[Any], moments: Sequence[Series]) -> list[Series]:
     """Lagrange's polynomials with theta^k replaced by its moment."""
     result = []
     for j, own in enumerate(places):
-        polynomial = [_ONE]
+        polynomial = [_LENGTH]
         for i, other in enumerate(places):
             if i != j:
-                shifted, stretched = [_ZERO, *polynomial], [*(c * other for c in polynomial), _ZERO]
+                shifted = [_NO_LENGTH, *polynomial]
+                stretched = [*(c * other for c in polynomial), _NO_LENGTH]
                 polynomial = [
                     (x - y) / (own - other) for x, y in zip(shifted, stretched, strict=True)
                 ]

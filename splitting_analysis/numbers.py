@@ -10,7 +10,8 @@ from __future__ import annotations
 import operator
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import reduce
+from functools import cache, reduce
+from itertools import product
 from typing import Any, Protocol
 
 import sympy
@@ -137,7 +138,9 @@ def sympy_field(expressions: Mapping[str, sympy.Expr], at: Mapping[str, float]) 
         key = (name, j, tuple(sorted(c for c, _ in directions)))
         if key not in cache:
             by = [symbols["tau"]] * j + [symbols[c] for c in key[2]]
-            expression = sympy.diff(expressions[name], *by) if by else expressions[name]
+            expression = expressions[name]
+            if by:
+                expression = sympy.diff(expression, *by, simplify=False)
             value = sympy.N(expression.subs(values), 25)
             if not value.is_number or not value.is_finite or not value.is_real:
                 raise ValueError(f"the score {name} has no finite value at {dict(at)}: {value}")
@@ -214,11 +217,18 @@ def vector_field(
     symbols = [sympy.Symbol(name) for name in names]
     values = {sympy.Symbol(name): sympy.Float(value, 30) for name, value in at.items()}
 
+    @cache
+    def partial(by: tuple[int, ...]) -> Any:
+        along = [symbols[i] for i in by]
+        derived = [sympy.diff(f, *along, simplify=False) if by else f for f in drift]
+        return sympy.Matrix(derived).subs(values).evalf(25)
+
     def field(_: str, __: int, directions: Directions) -> Any:
-        value = sympy.Matrix(list(drift))
-        for _, direction in directions:
-            value = value.jacobian(symbols) * direction
-        return value.subs(values).evalf(25)
+        total = sympy.zeros(len(drift), 1)
+        for by in product(range(len(symbols)), repeat=len(directions)):
+            along = [direction[i] for i, (_, direction) in zip(by, directions, strict=True)]
+            total += sympy.prod(along) * partial(tuple(sorted(by)))
+        return total
 
     return field
 

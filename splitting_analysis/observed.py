@@ -19,7 +19,7 @@ from itertools import pairwise
 from numbers import Rational
 from typing import Any, Literal
 
-from mpmath import inverse, isfinite, log, matrix, mp, mpf, nstr
+from mpmath import isfinite, log, mp, mpf, nstr
 
 Verdict = Literal["order", "inconclusive", "diverges"]
 
@@ -162,16 +162,31 @@ def _extrapolant(tail: list[Row], terms: int, floor: mpf) -> tuple[mpf, mpf]:
     points = tail[-(terms + 2) :]
     # Steps in units of the finest one: the system is then well scaled, and p is unchanged.
     unit = points[-1].h
-    system = matrix(
-        [[1, log(r.h / unit)] + [(r.h / unit) ** k for k in range(1, terms + 1)] for r in points]
-    )
-    solve = inverse(system)
-    weights = [solve[1, j] for j in range(len(points))]
+    x = [r.h / unit for r in points]
+    system = [[mpf(1) for _ in x], [log(v) for v in x]]
+    system += [[v**k for v in x] for k in range(1, terms + 1)]
+    weights = _second_solution(system)
     value = sum(w * log(abs(r.error)) for w, r in zip(weights, points, strict=True))
     noise = sum(
         abs(w) * (floor / abs(r.error) + ROUNDING) for w, r in zip(weights, points, strict=True)
     )
     return value, noise
+
+
+def _second_solution(system: list[list[mpf]]) -> list[mpf]:
+    """w with system w = (0, 1, 0, ...): elimination in lists, faster than mpmath's matrices."""
+    rows = [[*row, mpf(i == 1)] for i, row in enumerate(system)]
+    for k in range(len(rows)):
+        pivot = max(range(k, len(rows)), key=lambda i: abs(rows[i][k]))
+        rows[k], rows[pivot] = rows[pivot], rows[k]
+        for row in rows[k + 1 :]:
+            factor = row[k] / rows[k][k]
+            row[k:] = [a - factor * b for a, b in zip(row[k:], rows[k][k:], strict=True)]
+    found: list[mpf] = []
+    for k, row in reversed(list(enumerate(rows))):
+        known = sum((a * w for a, w in zip(row[k + 1 : -1], found, strict=True)), mpf(0))
+        found.insert(0, (row[-1] - known) / row[k])
+    return found
 
 
 def _table(h: list[mpf], e: list[mpf], floor: mpf) -> tuple[Row, ...]:

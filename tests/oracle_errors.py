@@ -76,7 +76,8 @@ def generator(problem: Problem) -> Callable[[sp.Expr], sp.Expr]:
         total = -sp.diff(phi, tau)
         for c, row in zip(p.components, p.symbols, strict=True):
             for i, v in enumerate(row):
-                total += beta * (f[c][i] * sp.diff(phi, v) + noise[c] / 2 * sp.diff(phi, v, 2))
+                second = sp.diff(phi, v, 2, simplify=False)
+                total += beta * (f[c][i] * sp.diff(phi, v) + noise[c] / 2 * second)
         return total
 
     return apply

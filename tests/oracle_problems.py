@@ -77,7 +77,8 @@ def jet(p: Problem, phi: sp.Expr | None = None) -> Callable[..., Any]:
     def field(name: str, j: int, directions: Any) -> Any:
         components = tuple(c for c, _ in directions)
         if (name, j, components) not in known:
-            rows = np.array([sp.diff(row, tau, j) for row in functions[name]], dtype=object)
+            derived = [sp.diff(row, tau, j, simplify=False) for row in functions[name]]
+            rows = np.array(derived, dtype=object)
             for c in components:
                 gradients = [[sp.diff(e, v) for v in z[c]] for e in rows.flat]
                 rows = np.array(gradients).reshape(*rows.shape, p.d)

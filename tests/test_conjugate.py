@@ -71,6 +71,7 @@ def exact_score(process: Any) -> Any:
     return at
 
 
+@pytest.mark.share(3)
 @EVERY_PROCESS
 @pytest.mark.parametrize("word", ["S E:eps", "S E:eye", "S E:ones", "S B:ones A:eye"])
 @pytest.mark.parametrize("factor", ["lower", "upper"])
@@ -117,8 +118,15 @@ def test_steps_of_a_grid_at_once_are_the_steps_one_by_one():
             assert here == pytest.approx(alone.covariance[i][j], rel=1e-12)
 
 
-@EVERY_ENTRY
-@pytest.mark.parametrize("factor", ["lower", "upper"])
+IN_TURN = [
+    pytest.param(s, ("lower", "upper")[(i + k) % 2], id=f"{s.name}-{'lu'[(i + k) % 2]}")
+    for i, s in enumerate(CONJUGATE_CATALOGUE)
+    for k in range(2)
+]
+
+
+@pytest.mark.share(2)  # every entry, with one factor or the other
+@pytest.mark.parametrize(("entry", "factor"), IN_TURN)
 def test_engine_print_and_exact_moments_are_one(entry, factor):
     process = PROCESSES["constant" if factor == "lower" else "cld"]
     entry, times = replace(bent(entry), factor=factor), [0.0, 0.3, 0.5]

@@ -5,6 +5,8 @@ from __future__ import annotations
 import ast
 import subprocess
 import sys
+from collections.abc import Collection
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -31,7 +33,8 @@ WORD_LEVEL = {
 """The modules of splitting_analysis that say what a sampler is; they hold no expansion."""
 
 
-def imported(path: Path, root: Path = ROOT) -> set[str]:
+@cache
+def imported(path: Path, root: Path = ROOT) -> frozenset[str]:
     """Absolute names of everything a file imports, at any depth of its code."""
     here = path.relative_to(root).with_suffix("").parts
     names: set[str] = set()
@@ -42,14 +45,14 @@ def imported(path: Path, root: Path = ROOT) -> set[str]:
             base = ".".join(here[: len(here) - node.level]) if node.level else ""
             module = ".".join(part for part in (base, node.module or "") if part)
             names |= {f"{module}.{alias.name}" for alias in node.names}
-    return names
+    return frozenset(names)
 
 
 def modules(package: str) -> list[Path]:
     return sorted((ROOT / package).rglob("*.py"))
 
 
-def tops(names: set[str]) -> set[str]:
+def tops(names: Collection[str]) -> set[str]:
     return {name.partition(".")[0] for name in names}
 
 

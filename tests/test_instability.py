@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from fractions import Fraction
 
 import numpy as np
 import pytest
@@ -16,6 +17,7 @@ from analytic_models.moments import Moments, run
 from analytic_models.targets import Gaussian, marginal
 from splitting_analysis.catalogue import CATALOGUE, find
 from splitting_analysis.processes import process_of
+from splitting_analysis.schemes import scheme
 from tests.strategies import examples
 
 TARGET = Gaussian([0.0, 0.05, 2.0])
@@ -120,6 +122,25 @@ def test_a_mode_that_rightly_grows_may_be_unstable_too_and_has_no_limit(
     assert cause.factor > cause.exact**2 >= 1
     fine, _ = cause_of(find(name, model, "ode"), process, target, grid("uniform", 40 * steps))
     assert fine is None
+
+
+@pytest.mark.parametrize(
+    ("second", "power", "unstable"), [(Fraction(5, 2), 1.5, False), (12, 3, True)]
+)
+def test_growth_counts_as_unstable_from_the_square_of_the_right_one_on(second, power, unstable):
+    """R(z) = 1 + z + second z^2 at z = 1/2, in every step: e^(z power), where e^z is right."""
+    word = scheme(f"S E[1] S@1 E[{1 - second},{second}]", "vp", "ode")
+    process, target, times = VP(10.0, 10.0), Gaussian([1e8]), grid("uniform", 10, 1.0, 0.0)
+    law = run(word, process, target, times, "pT", False)
+    assert math.sqrt(law.covariance[0][0][0]) > 10 * 1e4  # exploded both times
+    cause = instability(word, process, target, times, law, False)
+    assert (cause is not None) == unstable
+    growth = math.log(1.5 + second / 4)
+    assert growth == pytest.approx(power / 2, rel=0.01)
+    if cause is not None:
+        assert cause.limit is None
+        right = math.log(cause.exact)
+        assert (right, math.log(cause.factor)) == pytest.approx((1 / 2, growth), rel=0.01)
 
 
 def largest(law, process, target, times):

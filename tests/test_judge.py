@@ -50,6 +50,7 @@ def test_spoiled_patches_do_not_pass(few, how):
     assert not found["passes"] and found["bands"]["beyond"] > 0
 
 
+@pytest.mark.heavy
 def test_held_out_patches_show_another_half_and_have_another_spectrum(few):
     """The floor of the distance is theirs; their power is not within the tolerance, and need not
     be.

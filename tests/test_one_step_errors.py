@@ -134,7 +134,7 @@ MODELS = [(model, dynamics) for model in ("psld", "vp", "langevin") for dynamics
 
 @pytest.mark.parametrize(
     ("examples", "model", "dynamics"),
-    [(6, *key) for key in MODELS]
+    [(3, *key) for key in MODELS]
     + [pytest.param(60, *key, marks=pytest.mark.heavy) for key in MODELS],
 )
 def test_the_error_of_one_step_over_its_derived_constant_tends_to_one_for_random_words(

@@ -251,7 +251,7 @@ def test_a_budget_buys_the_steps_of_the_exact_side_and_no_run_of_either_spends_m
         rate = {"beta_max": 4.0} if entry.model_name == "vp" else {}
         exact = diffusions.diffusion_of(entry.model_name, **rate)
         process = {"psld": PSLD, "vp": VP, "langevin": Langevin}[entry.model_name](**rate)
-        for nfe in (8, 50):
+        for nfe in (8, 21):
             steps = steps_for(nfe, entry, denoise)
             spent = []
             for n in (steps, steps + 1):

@@ -119,7 +119,7 @@ def test_the_figures_draw_every_sampler_once_and_leave_out_what_diverged(page, d
                         measure, math.inf
                     )
                     assert y == value if value <= quality.DRAWN[measure] else math.isnan(y)
-        assert draw(figure).startswith("<svg")
+    assert draw(figure).startswith("<svg")
     assert names == {s.name for s in entries("psld")}
 
 

@@ -12,6 +12,7 @@ import sys
 from decimal import Decimal
 from html import unescape
 from html.parser import HTMLParser
+from typing import Any
 from xml.etree import ElementTree as ET
 
 import pytest
@@ -242,20 +243,20 @@ page = Page("p", "A page", "A lead", (figure, table))
 
 
 def test_another_process_with_other_hashes_makes_the_same_bytes():
-    program = SAMPLE + "print(html.render(page, [('p', 'P')]), end='')"
-    outputs = [
-        subprocess.run(
-            [sys.executable, "-c", program],
-            env={"PYTHONHASHSEED": seed, "MPLBACKEND": "Agg"},
-            capture_output=True,
-            check=True,
-            text=True,
-            encoding="utf-8",
-        ).stdout
-        for seed in ("1", "2")
-    ]
-    assert outputs[0] == outputs[1]
-    assert "<svg" in outputs[0] and "<metadata" not in outputs[0] and "dc:date" not in outputs[0]
+    names: dict[str, Any] = {}
+    exec(SAMPLE, names)  # noqa: S102 - our own lines
+    here = html.render(names["page"], [("p", "P")])
+    # Words are hashed another way in every process but where the seed is given.
+    there = subprocess.run(
+        [sys.executable, "-c", SAMPLE + "print(html.render(page, [('p', 'P')]), end='')"],
+        env={"PYTHONHASHSEED": "1", "MPLBACKEND": "Agg"},
+        capture_output=True,
+        check=True,
+        text=True,
+        encoding="utf-8",
+    ).stdout
+    assert here == there
+    assert "<svg" in here and "<metadata" not in here and "dc:date" not in here
 
 
 def test_a_copy_of_what_the_code_makes_has_no_differences(copy, pages, monkeypatch):
@@ -443,7 +444,7 @@ def test_two_pages_made_again_are_the_same_byte_for_byte(files, pages):
     short = {slug: title for slug, title, _ in site.PAGES}
     shown = [(page.slug, short.get(page.slug, "Overview")) for page in pages]
     for slug, _, build in site.PAGES:
-        if slug in ("catalogue", "exact"):
+        if slug in ("reuse", "exact"):
             page = build(TINY)
             assert html.render(page, shown) == files[f"{slug}.html"]
             assert json.loads(files[f"json/{slug}.json"]) == json.loads(json.dumps(to_json(page)))

@@ -28,7 +28,8 @@ from tests.sampled import JOB, files, network, run  # noqa: E402
 KILLED = """
 import os, signal
 from gpu_samplers import load_checkpoint
-from tests.test_sampling import JOB, write_samples
+from gpu_samplers.sampling import write_samples
+from tests.sampled import JOB
 
 def progress(done, total):
     if done == 6:  # in the middle of the second shard
