@@ -37,7 +37,7 @@ from analytic_models.targets import Block, Gaussian, Pair, marginal, score
 from splitting_analysis.clocks import PositionOnly
 from splitting_analysis.predictions import Prediction
 from splitting_analysis.program import Advance, Evaluate, Hold, Row
-from splitting_analysis.schemes import Scheme
+from splitting_analysis.schemes import Denoise, Scheme, check_ending
 
 Form = dict[Any, Any]
 """{basis element: coefficient}; see `StepMap` for the basis."""
@@ -294,7 +294,7 @@ def run(
     target: Gaussian,
     times: Sequence[Any],
     start: str | tuple[Pair, Block] = "prior",
-    denoise: bool = True,
+    denoise: Denoise = True,
     lambda_s: Lambda = None,
 ) -> Moments:
     """Push mean and covariance through all steps of the grid `times` (n + 1 reverse times).
@@ -302,14 +302,16 @@ def run(
     `start` is "prior" (stationary law), "pT" (the exact law at the first time), or a mean and
     covariance. With `denoise`, one noiseless Euler step of the scheme's drift follows over what is
     left up to T, at one more evaluation (nothing is left, and nothing done, where the grid ends at
-    T). Raises ValueError where the grid is bad, a score does not exist, or a step is too long.
+    T); with "data" the position is replaced by the data predicted there. Raises ValueError where
+    the grid is bad, a score does not exist, or a step is too long.
     """
     if scheme.model_name != diffusion.model_name:
         raise ValueError(
             f"{scheme.name} is a {scheme.model_name} scheme, not one for {diffusion.model_name}"
         )
     check_times(times, diffusion.T)
-    refuse_denoising(scheme, denoise and times[-1] < diffusion.T)
+    check_ending(denoise, scheme.model)
+    refuse_denoising(scheme, denoise is True and times[-1] < diffusion.T)
     counted = 0
 
     def score_at(tau: Any) -> Affine:
@@ -355,7 +357,7 @@ def run(
         mean, covariance = mean[:size], tuple(row[:size] for row in covariance[:size])
         left = diffusion.T - times[-1]
         if denoise and left > 0 and scheme.model.time_dependent:
-            forms = _denoising_step(scheme, diffusion, times[-1], left, score_at)
+            forms = _denoising_step(scheme, diffusion, times[-1], left, score_at, denoise)
             mean, covariance = push(forms, (), keys[:size], mean, covariance)
     if isinstance(target.variances, np.ndarray):
         shape = target.variances.shape
@@ -372,7 +374,8 @@ def refuse_denoising(scheme: Scheme, denoise: bool) -> None:
     """
     if denoise and "E" not in scheme.model.pieces:
         raise ValueError(
-            f"{scheme.model_name} has no Euler letter, and no denoising step: --no-denoise"
+            f"{scheme.model_name} has no Euler letter, and no denoising step: --no-denoise, or "
+            "--denoise data"
         )
 
 
@@ -524,11 +527,19 @@ def _with_score(
 
 
 def _denoising_step(
-    scheme: Scheme, diffusion: Diffusion, t: Any, left: Any, score_at: Callable[[Any], Affine]
+    scheme: Scheme,
+    diffusion: Diffusion,
+    t: Any,
+    left: Any,
+    score_at: Callable[[Any], Affine],
+    how: Denoise,
 ) -> tuple[Form, ...]:
     n = len(scheme.model.components)
     state: list[Form] = [{("z", i): 1} for i in range(n)]
     held = _evaluate(score_at(diffusion.T - t), state)
+    if how == "data":
+        data = predicted_form(Prediction.DATA, diffusion, diffusion.T - t, state, held)
+        return (data, *state[1:])
     drift = _drift(scheme, diffusion, diffusion.T - t, state, held)
     for i in range(n):
         add_scaled(state[i], left, drift[i])

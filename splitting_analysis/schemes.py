@@ -294,6 +294,17 @@ def with_conjugation(scheme: Scheme, value: Fraction | None, factor: str | None 
     return replace(scheme, conjugate=scheme.conjugate if value is None else value, factor=chosen)
 
 
+def check_ending(denoise: Denoise, model: Model) -> None:
+    """Raise ValueError for an ending that there is not, or that the model does not have."""
+    if denoise not in (True, False, "data"):
+        raise ValueError(
+            f"denoise = {denoise!a}: True for an Euler step, 'data' for the data predicted, False "
+            "for neither"
+        )
+    if denoise == "data" and not model.time_dependent:
+        raise ValueError(f"denoise = 'data': {model.name} samples its target, not data with noise")
+
+
 def steps_for(nfe: int, scheme: Scheme, denoise: Denoise = True) -> int:
     """Steps that a budget of score evaluations buys (theory section 7). Raises ValueError below 1.
 
