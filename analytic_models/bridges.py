@@ -103,9 +103,9 @@ def tau_between(process: PSLD, clock: Clock, begin: Any, end: Any, share: Any) -
     return float(brentq(off, float(end), float(begin), xtol=1e-16, rtol=1e-15))
 
 
-def _rates(process: PSLD, tau: Any) -> tuple[Any, Any, Any]:
+def _rates_of(process: PSLD, law: Sequence[Any], tau: Any) -> tuple[Any, Any, Any]:
     """The derivatives of xx, xm, mm of Sigma: F Sigma + Sigma F^T + G G^T."""
-    xx, xm, mm, _ = covariance(process, tau)
+    xx, xm, mm, _ = law
     rate, g, nu, mass = process.beta(tau), process.Gamma, process.nu, process.M
     return (
         rate * (-g * xx + xm / mass + g),
@@ -118,7 +118,8 @@ def _clock_rate(process: PSLD, clock: Clock, tau: Any) -> Any:
     """The derivative of a clock's reading in forward time."""
     if clock == "tau":
         return 1 + 0 * tau
-    growth = _rates(process, tau)[0] / covariance(process, tau)[0] / 2
+    law = covariance(process, tau)
+    growth = _rates_of(process, law, tau)[0] / law[0] / 2
     if clock == "sigma":
         return growth
     (phi, _), (below, _) = transition(process, tau)
@@ -132,8 +133,14 @@ def turn(process: PSLD, factor: str, tau: Any) -> Any:
     """a of the factor, the antisymmetric part of R'R^T: all in which one factor differs from
     another.
     """
-    xx, xm, mm, det = covariance(process, tau)
-    dxx, dxm, dmm = _rates(process, tau)
+    law = covariance(process, tau)
+    return _turn(process, factor, law, _rates_of(process, law, tau), tau)
+
+
+def _turn(
+    process: PSLD, factor: str, law: Sequence[Any], rates: Sequence[Any], tau: Any
+) -> Any:
+    (xx, xm, mm, det), (dxx, dxm, dmm) = law, rates
     match factor:
         case "lower":
             return (dxx * xm / xx - dxm) / 2
@@ -149,10 +156,11 @@ def turn(process: PSLD, factor: str, tau: Any) -> Any:
 
 def drift(process: PSLD, factor: str, eta: Any, tau: Any) -> Block:
     """W at forward time tau."""
-    xx, xm, mm, det = covariance(process, tau)
-    dxx, dxm, dmm = _rates(process, tau)
+    law = covariance(process, tau)
+    (xx, xm, mm, det), (dxx, dxm, dmm) = law, (rates := _rates_of(process, law, tau))
     rate, more = process.beta(tau), eta * eta
-    a = (1 - more) * turn(process, factor, tau) + more * turn(process, "flow", tau)
+    own, flow = (_turn(process, name, law, rates, tau) for name in (factor, "flow"))
+    a = (1 - more) * own + more * flow
     half = (
         ((dxx + more * rate * process.Gamma) / 2, dxm / 2 + a),
         (dxm / 2 - a, (dmm + more * rate * process.M * process.nu) / 2),
@@ -190,7 +198,7 @@ def hold(
     before, after = mean(process, begin), mean(process, end)
     moved = _applied(keep, before)
     w = drift(process, factor, eta, end)
-    slope, carried = _mean_rate(process, end), _applied(w, after)
+    slope, carried = mean_rate(process, end), _applied(w, after)
     speed = _clock_rate(process, clock, end) / (last - first)
     places = [(clock_at(process, clock, tau) - first) / (last - first) for tau in nodes]
     columns = []
@@ -207,7 +215,8 @@ def mean(process: PSLD, tau: Any) -> Pair:
     return x, m
 
 
-def _mean_rate(process: PSLD, tau: Any) -> Pair:
+def mean_rate(process: PSLD, tau: Any) -> Pair:
+    """mu'."""
     (x, m), half = mean(process, tau), process.beta(tau) / 2
     return half * (m / process.M - process.Gamma * x), half * (-x - process.nu * m)
 
@@ -250,7 +259,7 @@ def _moving(
     if not eta:
         root = _root(process, factor, end)[0]
         return lambda tau: _times(root, _root(process, factor, tau)[1])
-    own = _block(process, end)
+    own = covariance_block(process, end)
 
     def bayes(tau: Any) -> Block:
         xx, xm, mm, det = covariance(process, tau)
@@ -266,8 +275,10 @@ def _angle(process: PSLD, begin: Any, end: Any) -> Any:
 
     def rate(u: Any) -> Any:
         tau = of("exp", u)
-        excess = turn(process, "flow", tau) - turn(process, "lower", tau)
-        return tau * excess / of("sqrt", covariance(process, tau)[3])
+        law = covariance(process, tau)
+        rates = _rates_of(process, law, tau)
+        flow, lower = (_turn(process, name, law, rates, tau) for name in ("flow", "lower"))
+        return tau * (flow - lower) / of("sqrt", law[3])
 
     low, high = of("log", end), of("log", begin)
     if isinstance(low, mpmath.mpf):
@@ -301,7 +312,7 @@ def _closed(
     phi = transition(process, begin, end)
     rest = _plus(((1, 0), (0, 1)), _times(keep, phi), -1)
     # in Joseph's form, a sum of two positive matrices
-    kept = _times(_times(rest, _block(process, end)), _transposed(rest))
+    kept = _times(_times(rest, covariance_block(process, end)), _transposed(rest))
     forward = _forward_noise(process, begin, end)
     return keep, integrals, _plus(kept, _times(_times(keep, forward), _transposed(keep)))
 
@@ -403,7 +414,8 @@ def _unflat(flat: Sequence[Any]) -> tuple[Block, list[Pair], Block]:
     return ((a, b), (c, d)), pairs, ((p, q), (q, r))
 
 
-def _block(process: PSLD, tau: Any) -> Block:
+def covariance_block(process: PSLD, tau: Any) -> Block:
+    """Sigma."""
     xx, xm, mm, _ = covariance(process, tau)
     return ((xx, xm), (xm, mm))
 
