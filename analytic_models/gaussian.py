@@ -140,7 +140,8 @@ def footnote(problem: Problem, rows: Sequence[dict[str, Any]]) -> str:
         )
         return f"{law}, start {problem.start}, uniform steps over T = {problem.process.T:g}"
     text = f"{modes} modes, start {problem.start}, {problem.grid} grid, eps {problem.eps:g}"
-    text += ", denoising step" if problem.denoises else ", no denoising step"
+    endings = {False: "no denoising step", True: "denoising step", "data": "ends with the data"}
+    text += f", {endings[problem.denoises]}"
     if rows and rows[0]["kl_modes"] < modes:
         text += f"; kl_x over the {rows[0]['kl_modes']} modes with positive variance"
     return text

@@ -235,7 +235,7 @@ def integrated_flow(
     start += [zero] * (n + n * (n + 1) // 2)
     if isinstance(zero, mpmath.mpf):
         return Flow(
-            *_unpack(_extrapolated(slope, start, t0, t1, tolerance or 1e3 * mpmath.mp.eps), n)
+            *_unpack(extrapolated(slope, start, t0, t1, tolerance or 1e3 * mpmath.mp.eps), n)
         )
     shape = (len(start), *np.shape(zero))
 
@@ -266,7 +266,7 @@ def _unpack(flat: Sequence[Any], n: int) -> tuple[Block, Pair, Block]:
     return matrix, shift, noise
 
 
-def _extrapolated(
+def extrapolated(
     f: Callable[[Any, Sequence[Any]], list[Any]],
     y: list[Any],
     a: Any,
@@ -298,8 +298,8 @@ def _extrapolated(
                 return new[-1]
         table = new
     middle = (a + b) / 2
-    y = _extrapolated(f, y, a, middle, tolerance, halvings + 1)
-    return _extrapolated(f, y, middle, b, tolerance, halvings + 1)
+    y = extrapolated(f, y, a, middle, tolerance, halvings + 1)
+    return extrapolated(f, y, middle, b, tolerance, halvings + 1)
 
 
 def _midpoint(

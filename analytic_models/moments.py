@@ -18,7 +18,8 @@ from typing import Any, assert_never
 
 import numpy as np
 
-from analytic_models.diffusions import Diffusion
+from analytic_models import bridges
+from analytic_models.diffusions import PSLD, Diffusion
 from analytic_models.grids import check_times
 from analytic_models.held import hold, predicted
 from analytic_models.rules import (
@@ -34,8 +35,9 @@ from analytic_models.rules import (
 )
 from analytic_models.targets import Block, Gaussian, Pair, marginal, score
 from splitting_analysis.clocks import PositionOnly
+from splitting_analysis.predictions import Prediction
 from splitting_analysis.program import Advance, Evaluate, Hold, Row
-from splitting_analysis.schemes import Scheme
+from splitting_analysis.schemes import Denoise, Scheme, check_ending
 
 Form = dict[Any, Any]
 """{basis element: coefficient}; see `StepMap` for the basis."""
@@ -137,14 +139,14 @@ def one_step(
                     _time(scheme, diffusion, t, h, op.start),
                     _time(scheme, diffusion, t, h, op.stop),
                 )
-                form, added = _held(
-                    scheme, diffusion, op, ends, (start if op.restarts else state)[0], kept
+                state, added = _held(
+                    scheme, diffusion, op, ends, start if op.restarts else state, kept
                 )
-                if scheme.noise_level:  # a stretch has one noise, however often it is advanced
+                if added is not None:  # a stretch has one noise, however often it is advanced
                     block = blocks.setdefault((op.start, op.stop), len(noise))
-                    noise += [((added,),)] if block == len(noise) else []
-                    add_scaled(form, 1, {("n", block, 0): 1})
-                state = [form]
+                    noise += [added] if block == len(noise) else []
+                    for i in range(n):
+                        add_scaled(state[i], 1, {("n", block, i): 1})
             case _:
                 assert_never(op)
     return StepMap(
@@ -161,26 +163,38 @@ def _held(
     diffusion: Diffusion,
     op: Hold,
     ends: tuple[Any, Any],
-    before: Form,
+    before: Sequence[Form],
     kept: Sequence[tuple[Any, Form]],
-) -> tuple[Form, Any]:
-    """The state after a step that holds the last of the predictions kept, and the variance of its
-    noise.
+) -> tuple[list[Form], Block | None]:
+    """The state after a step that holds the last of the predictions kept, and the covariance of its
+    noise, if any.
     """
     through = kept[-op.through :]
-    process, eta = _position_only(diffusion), _number(scheme.noise_level, ends[0])
-    step = hold(op, process, scheme.in_clock, eta, *ends, [tau for tau, _ in through])
-    form: Form = {}
-    add_scaled(form, step.keep, before)
-    for gain, (_, prediction) in zip(step.gains, through, strict=True):
-        add_scaled(form, gain, prediction)
-    return form, step.noise
+    nodes, eta = [tau for tau, _ in through], _number(scheme.noise_level, ends[0])
+    if isinstance(diffusion, PSLD):
+        step = bridges.hold(op, diffusion, scheme.in_clock, eta, scheme.factor, *ends, nodes)
+    else:
+        own = hold(op, _position_only(diffusion), scheme.in_clock, eta, *ends, nodes)
+        noise = ((own.noise,),) if scheme.noise_level else None
+        step = bridges.Step(((own.keep,),), tuple((gain,) for gain in own.gains), noise)
+    forms: list[Form] = []
+    for i, row in enumerate(step.keep):
+        form: Form = {}
+        for entry, component in zip(row, before, strict=True):
+            add_scaled(form, entry, component)
+        for gain, (_, prediction) in zip(step.gains, through, strict=True):
+            add_scaled(form, gain[i], prediction)
+        forms.append(form)
+    return forms, step.noise
 
 
 def _time(scheme: Scheme, diffusion: Diffusion, t: Any, h: Any, at: Fraction) -> Any:
     """The forward time at the part `at` of the step, as the scheme's clock measures it."""
     if scheme.in_clock == "tau" or at.denominator == 1:
         return diffusion.T - t - at.numerator * h / at.denominator
+    if isinstance(diffusion, PSLD):
+        share, start = _number(at, t + h), diffusion.T - t
+        return bridges.tau_between(diffusion, scheme.in_clock, start, start - h, share)
     process, clock = _position_only(diffusion), scheme.in_clock
     first, last = (
         process.clock_at(clock, diffusion.T - t),
@@ -191,7 +205,7 @@ def _time(scheme: Scheme, diffusion: Diffusion, t: Any, h: Any, at: Fraction) ->
 
 def _position_only(diffusion: Diffusion) -> PositionOnly:
     if not isinstance(diffusion, PositionOnly):
-        message = f"a prediction is held in vp, ve and flow, not in {diffusion.model_name}"
+        message = f"a prediction is held in psld, vp, ve and flow, not in {diffusion.model_name}"
         raise ValueError(message)  # noqa: TRY004 - bad input is a ValueError
     return diffusion
 
@@ -209,11 +223,26 @@ def _predicted(
     scheme: Scheme, diffusion: Diffusion, tau: Any, state: Sequence[Form], held: Sequence[Form]
 ) -> Form:
     """What the word holds, at the current state and forward time tau."""
-    prediction = scheme.program.holds[0].held.prediction
-    own, factor = predicted(prediction, _position_only(diffusion), tau)
+    return predicted_form(scheme.program.holds[0].held.prediction, diffusion, tau, state, held)
+
+
+def predicted_form(
+    prediction: Prediction,
+    diffusion: Diffusion,
+    tau: Any,
+    state: Sequence[Form],
+    held: Sequence[Form],
+) -> Form:
+    """A prediction at the state and the score `held` there, at forward time tau."""
+    if isinstance(diffusion, PSLD):
+        own, gain = bridges.predicted(diffusion, tau)
+    else:
+        of_one, of_score = predicted(prediction, _position_only(diffusion), tau)
+        own, gain = (of_one,), (of_score,)
     form: Form = {}
-    add_scaled(form, own, state[0])
-    add_scaled(form, factor, held[0])
+    for factors, forms in ((own, state), (gain, held)):
+        for factor, component in zip(factors, forms, strict=True):
+            add_scaled(form, factor, component)
     return form
 
 
@@ -265,7 +294,7 @@ def run(
     target: Gaussian,
     times: Sequence[Any],
     start: str | tuple[Pair, Block] = "prior",
-    denoise: bool = True,
+    denoise: Denoise = True,
     lambda_s: Lambda = None,
 ) -> Moments:
     """Push mean and covariance through all steps of the grid `times` (n + 1 reverse times).
@@ -273,14 +302,16 @@ def run(
     `start` is "prior" (stationary law), "pT" (the exact law at the first time), or a mean and
     covariance. With `denoise`, one noiseless Euler step of the scheme's drift follows over what is
     left up to T, at one more evaluation (nothing is left, and nothing done, where the grid ends at
-    T). Raises ValueError where the grid is bad, a score does not exist, or a step is too long.
+    T); with "data" the position is replaced by the data predicted there. Raises ValueError where
+    the grid is bad, a score does not exist, or a step is too long.
     """
     if scheme.model_name != diffusion.model_name:
         raise ValueError(
             f"{scheme.name} is a {scheme.model_name} scheme, not one for {diffusion.model_name}"
         )
     check_times(times, diffusion.T)
-    refuse_denoising(scheme, denoise and times[-1] < diffusion.T)
+    check_ending(denoise, scheme.model)
+    refuse_denoising(scheme, denoise is True and times[-1] < diffusion.T)
     counted = 0
 
     def score_at(tau: Any) -> Affine:
@@ -322,11 +353,11 @@ def run(
                 mean, covariance = _push(here, keys, mean, covariance, noise)
             kept = [_last(tau) for tau, _ in step.kept]
             if holds:
-                keys = [("z", 0), *(("p", j) for j in range(len(kept)))]
+                keys = [*(("z", i) for i in range(size)), *(("p", j) for j in range(len(kept)))]
         mean, covariance = mean[:size], tuple(row[:size] for row in covariance[:size])
         left = diffusion.T - times[-1]
         if denoise and left > 0 and scheme.model.time_dependent:
-            forms = _denoising_step(scheme, diffusion, times[-1], left, score_at)
+            forms = _denoising_step(scheme, diffusion, times[-1], left, score_at, denoise)
             mean, covariance = push(forms, (), keys[:size], mean, covariance)
     if isinstance(target.variances, np.ndarray):
         shape = target.variances.shape
@@ -343,7 +374,8 @@ def refuse_denoising(scheme: Scheme, denoise: bool) -> None:
     """
     if denoise and "E" not in scheme.model.pieces:
         raise ValueError(
-            f"{scheme.model_name} has no Euler letter, and no denoising step: --no-denoise"
+            f"{scheme.model_name} has no Euler letter, and no denoising step: --no-denoise, or "
+            "--denoise data"
         )
 
 
@@ -495,11 +527,19 @@ def _with_score(
 
 
 def _denoising_step(
-    scheme: Scheme, diffusion: Diffusion, t: Any, left: Any, score_at: Callable[[Any], Affine]
+    scheme: Scheme,
+    diffusion: Diffusion,
+    t: Any,
+    left: Any,
+    score_at: Callable[[Any], Affine],
+    how: Denoise,
 ) -> tuple[Form, ...]:
     n = len(scheme.model.components)
     state: list[Form] = [{("z", i): 1} for i in range(n)]
     held = _evaluate(score_at(diffusion.T - t), state)
+    if how == "data":
+        data = predicted_form(Prediction.DATA, diffusion, diffusion.T - t, state, held)
+        return (data, *state[1:])
     drift = _drift(scheme, diffusion, diffusion.T - t, state, held)
     for i in range(n):
         add_scaled(state[i], left, drift[i])

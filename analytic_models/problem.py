@@ -16,8 +16,9 @@ from analytic_models.rules import Lambda
 from analytic_models.schedules import scheduled
 from analytic_models.targets import Gaussian, load_spectrum
 from splitting_analysis.lookup import as_scheme, spelled
+from splitting_analysis.models import model_of
 from splitting_analysis.processes import Langevin, Process, process_of
-from splitting_analysis.schemes import Scheme, steps_for
+from splitting_analysis.schemes import Denoise, Scheme, check_ending, steps_for
 
 EPS = 1e-3
 """Where the grid ends before T, unless said otherwise (theory section 7)."""
@@ -36,7 +37,8 @@ class Problem:
 
     start     "prior" (the stationary law) or "pT" (the exact law at T)
     eps       the grid ends at T - eps; 0 for Langevin dynamics, which sample the target itself
-    denoise   end with a noiseless Euler step over eps, at one evaluation
+    denoise   end with a noiseless Euler step over eps, at one evaluation; "data": with the data
+              predicted there in place of the position, at one evaluation too
 
     Raises ValueError for a start, grid or eps that there is not, or a target without a score.
     """
@@ -46,7 +48,7 @@ class Problem:
     grid: str = "uniform"
     start: str = "prior"
     eps: float = EPS
-    denoise: bool = True
+    denoise: Denoise = True
 
     def __post_init__(self) -> None:
         for what, known in (("start", STARTS), ("grid", GRIDS)):
@@ -62,6 +64,7 @@ class Problem:
             raise ValueError(
                 f"eps {self.eps}: the last time is T - eps, 0 <= eps < T = {self.process.T}"
             )
+        check_ending(self.denoise, model_of(self.process.model_name, "ode"))
         if isinstance(self.process, Langevin):
             self._check_langevin()
         # an eps that is none is refused before the first run
@@ -82,9 +85,9 @@ class Problem:
             )
 
     @property
-    def denoises(self) -> bool:
-        """Whether a denoising step is taken: there is nothing to denoise from eps = 0."""
-        return self.denoise and self.eps > 0
+    def denoises(self) -> Denoise:
+        """How the run ends: there is nothing to denoise from eps = 0."""
+        return self.denoise if self.eps > 0 else False
 
     def times(self, steps: int) -> list[float]:
         """The grid, `steps` + 1 reverse times."""
@@ -121,7 +124,7 @@ class Problem:
         scheme = self.scheme(scheme)
         moments = self.law(scheme, steps, lambda_s)
         cause = instability(
-            scheme, self.process, self.target, self.times(steps), moments, self.denoises
+            scheme, self.process, self.target, self.times(steps), moments, self.denoises is True
         )
         card = score_card(moments, self.process, self.target)
         return {
@@ -135,6 +138,11 @@ class Problem:
             **(
                 {"lambda": float(scheme.conjugate), "factor": scheme.factor}
                 if scheme.program.conjugates
+                else {}
+            ),
+            **(
+                {"eta": float(scheme.noise_level), "factor": scheme.factor}
+                if scheme.holds_pair
                 else {}
             ),
             "grid": self.grid,

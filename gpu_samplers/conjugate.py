@@ -24,25 +24,25 @@ from gpu_samplers.processes import (
 )
 
 STAGES = 20
-_NODES = (np.polynomial.legendre.leggauss(STAGES)[0] + 1) / 2
-_WEIGHTS = np.polynomial.legendre.leggauss(STAGES)[1] / 2
+NODES = (np.polynomial.legendre.leggauss(STAGES)[0] + 1) / 2
+WEIGHTS = np.polynomial.legendre.leggauss(STAGES)[1] / 2
 HALVINGS = 12
 """Panels double from T 4^-HALVINGS on: below, nothing varies that does not at 0."""
 
 
 def _integration_matrix() -> Array:
     """a_ij, the integral of the j-th Lagrange polynomial up to the i-th node."""
-    x = 2 * _NODES - 1
+    x = 2 * NODES - 1
     values = np.polynomial.legendre.legvander(x, STAGES)
     degrees = np.arange(STAGES)
     # P_{-1} counts as -1: it gives x + 1
     below = np.hstack([-np.ones((STAGES, 1)), values[:, : STAGES - 1]])
     integrals = (values[:, 1:] - below) / (2 * degrees + 1) / 2
     # discrete orthogonality of Legendre polynomials at Gauss nodes
-    return np.asarray(integrals @ ((2 * degrees + 1)[:, None] * values[:, :STAGES].T * _WEIGHTS))
+    return np.asarray(integrals @ ((2 * degrees + 1)[:, None] * values[:, :STAGES].T * WEIGHTS))
 
 
-_MATRIX = _integration_matrix()
+INTEGRATION = _integration_matrix()
 
 
 def conjugate_step(
@@ -68,7 +68,7 @@ def conjugate_step(
     identity, state = np.eye(n), np.hstack([np.eye(n), np.zeros((n, n))])
     size = float(np.abs(shift).sum() + process.beta(begin) * np.abs(linear).sum())
     for high, low in _panels(sqrt(begin), sqrt(end), sqrt(float(process.T)), size):
-        v = high + (low - high) * _NODES
+        v = high + (low - high) * NODES
         tau, speed = v * v, 2 * v * (high - low)
         rate = np.array([process.beta(u) for u in tau])
         matrices = speed[:, None, None] * (shift + rate[:, None, None] * linear)
@@ -77,12 +77,12 @@ def conjugate_step(
         )
         forced = np.concatenate([np.zeros_like(source), source], axis=2)
         # stages Z_i = Z_0 + sum_j a_ij (M_j Z_j + f_j)
-        system = np.eye(STAGES * n) - np.einsum("ij,jkl->ikjl", _MATRIX, matrices).reshape(
+        system = np.eye(STAGES * n) - np.einsum("ij,jkl->ikjl", INTEGRATION, matrices).reshape(
             STAGES * n, -1
         )
-        known = state + np.einsum("ij,jkl->ikl", _MATRIX, forced)
+        known = state + np.einsum("ij,jkl->ikl", INTEGRATION, forced)
         stages = np.linalg.solve(system, known.reshape(STAGES * n, -1)).reshape(STAGES, n, 2 * n)
-        state = state + np.einsum("j,jkl->kl", _WEIGHTS, matrices @ stages + forced)
+        state = state + np.einsum("j,jkl->kl", WEIGHTS, matrices @ stages + forced)
     keep = state[:, :n] @ (identity - (begin - end) * shift)
     return keep, state[:, n:] @ factors(process, factor, np.array([seen]))[0].T
 

@@ -19,7 +19,7 @@ from gpu_samplers.processes import grid, steps_for
 from gpu_samplers.sampling import Job, write_samples
 from gpu_samplers.shards import read_shard
 from splitting_analysis.processes import PROCESSES
-from splitting_analysis.schemes import Scheme
+from splitting_analysis.schemes import Denoise, Scheme
 
 
 def from_network(
@@ -69,7 +69,7 @@ def from_score(
     seed: int = 0,
     grid_name: str = "uniform",
     eps: float = 1e-3,
-    denoise: bool = True,
+    denoise: Denoise = True,
     lambda_s: float | None = None,
     batch: int = 64,
     device: str = "cpu",
@@ -81,9 +81,8 @@ def from_score(
     if n < 1:
         raise ValueError(f"n = {n}: at least one sample")
     process = PROCESSES[scheme.model_name](**_given(scheme, parameters))
-    times = grid(
-        grid_name.strip().lower(), steps_for(nfe, scheme, denoise and eps > 0), process.T, eps
-    )
+    ending = denoise if eps > 0 else False
+    times = grid(grid_name.strip().lower(), steps_for(nfe, scheme, ending), process.T, eps)
     made = engine.sample(
         scheme,
         process,
@@ -94,7 +93,7 @@ def from_score(
         seed,
         batch=batch,
         device=device,
-        denoise=denoise and eps > 0,
+        denoise=ending,
         lambda_s=lambda_s,
     )
     return np.concatenate([part.z[0].double().cpu().numpy() for part in made])

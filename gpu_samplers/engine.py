@@ -19,7 +19,7 @@ from gpu_samplers.noise import Noise
 from gpu_samplers.plan import LambdaS, Plan, Update, plan
 from gpu_samplers.processes import Array, Process
 from gpu_samplers.score import NetworkScore, check_returned
-from splitting_analysis.schemes import Scheme
+from splitting_analysis.schemes import Denoise, Scheme
 
 LOOK_EVERY = 16
 """Evaluations between two looks at the flags; the step named is the first bad one all the same."""
@@ -62,7 +62,7 @@ def sample(
     device: str | torch.device = "cpu",
     state_dtype: torch.dtype = torch.float64,
     noise_dtype: torch.dtype = torch.float32,
-    denoise: bool = True,
+    denoise: Denoise = True,
     lambda_s: LambdaS = None,
     merge_noise: bool = False,
     progress: Progress | None = None,

@@ -8,9 +8,10 @@ from fractions import Fraction
 
 import numpy as np
 
-from gpu_samplers import held
-from gpu_samplers.processes import Array, Process
+from gpu_samplers import bridges, held
+from gpu_samplers.processes import PSLD, Array, Process
 from splitting_analysis.clocks import PositionOnly
+from splitting_analysis.predictions import Prediction
 from splitting_analysis.program import Hold, Instruction
 from splitting_analysis.schemes import Scheme
 
@@ -41,6 +42,17 @@ class Form:
                 *(np.zeros((rows, each.shape[1])) for each in all_of_them[len(mine) :]),
             ]
         return np.hstack(parts)
+
+    def above(self, other: Form) -> Form:
+        """Its rows in place of the first of the other's, which is made of the same."""
+        rows = len(self.base)
+
+        def stacked(own: list[Array], theirs: list[Array]) -> list[Array]:
+            pairs = zip(own, theirs, strict=True)
+            return [np.vstack([mine, below[rows:]]) for mine, below in pairs]
+
+        base = np.vstack([self.base, other.base[rows:]])
+        return Form(base, stacked(self.scores, other.scores), stacked(self.noise, other.noise))
 
     def plus(self, factor: float, other: Form) -> Form:
         """self + factor * other, both without noise; a score that one of them lacks counts as 0."""
@@ -88,16 +100,19 @@ class History:
     def add(self, tau: float, prediction: Form) -> None:
         self.predictions.append((tau, prediction))
 
-    def prediction(self, tau: float) -> tuple[float, float]:
-        """The factors of state and score in what is held."""
-        return held.predicted(self.scheme.program.holds[0].held.prediction, self._process(), tau)
+    def prediction(self, tau: float) -> tuple[Array, Array]:
+        """The factors (1, n) of state and score in what is held."""
+        return prediction(self.scheme.program.holds[0].held.prediction, self.process, tau)
 
     def time(self, t: float, h: float, at: Fraction) -> float:
         """The forward time at the part `at` of the step, in the scheme's clock."""
         clock = self.scheme.in_clock
         if clock == "tau" or at in (0, 1):
             return float(self.process.T - t - float(at) * h)
-        process = self._process()
+        if isinstance(self.process, PSLD):
+            begin = float(self.process.T - t)
+            return bridges.time_between(self.process, clock, begin, begin - h, float(at))
+        process = position_only(self.process)
         ends = (process.clock_at(clock, self.process.T - t - part) for part in (0, h))
         first, last = ends
         return float(process.tau_at(clock, first + float(at) * (last - first)))
@@ -109,10 +124,16 @@ class History:
         begin, end = self.time(t, h, op.start), self.time(t, h, op.stop)
         through = self.predictions[-op.through :]
         clock, eta = self.scheme.in_clock, float(self.scheme.noise_level)
+        nodes = [tau for tau, _ in through]
         try:
-            step = held.hold(
-                op, self._process(), clock, eta, begin, end, [tau for tau, _ in through]
-            )
+            if isinstance(self.process, PSLD):
+                step = bridges.hold(
+                    op, self.process, clock, eta, self.scheme.factor, begin, end, nodes
+                )
+            else:
+                own = held.hold(op, position_only(self.process), clock, eta, begin, end, nodes)
+                gains = tuple(np.array([[gain]]) for gain in own.gains)
+                step = bridges.Step(np.array([[own.keep]]), gains, np.array([[own.deviation]]))
         except ValueError as error:
             raise ValueError(f"{self.scheme.name}: {error}") from None
         old = self.start if op.restarts and self.start is not None else state
@@ -124,34 +145,47 @@ class History:
             return new
         key = (op.start, op.stop)
         if key not in self.drawn:
-            blocks = [np.zeros((1, block.shape[1])) for block in state.noise]
-            width = state.base.shape[1]
-            self.drawn[key] = Form(np.zeros((1, width)), [], [*blocks, np.eye(1)])
-        return _sum([(1.0, new), (step.deviation, self.drawn[key])], state)
-
-    def _process(self) -> PositionOnly:
-        if not isinstance(self.process, PositionOnly):
-            message = f"a prediction is held in vp, ve and flow, not in {self.process.model_name}"
-            raise ValueError(message)  # noqa: TRY004 - bad input is a ValueError
-        return self.process
+            n, width = state.base.shape
+            blocks = [np.zeros((n, block.shape[1])) for block in state.noise]
+            self.drawn[key] = Form(np.zeros((n, width)), [], [*blocks, np.eye(n)])
+        return _sum([(np.eye(len(new.base)), new), (step.deviation, self.drawn[key])], state)
 
 
-def _sum(terms: Sequence[tuple[float, Form]], like: Form) -> Form:
-    """The sum of factor * form; scores and noise that one lacks count as 0."""
-    scores = max(len(form.scores) for _, form in (*terms, (0.0, like)))
+def prediction(kind: Prediction, process: Process, tau: float) -> tuple[Array, Array]:
+    """The factors (1, n) of state and score in a prediction at forward time tau.
+
+    Raises ValueError for a process without one.
+    """
+    if isinstance(process, PSLD):
+        return bridges.predicted(process, tau)
+    own, gain = held.predicted(kind, position_only(process), tau)
+    return np.array([[own]]), np.array([[gain]])
+
+
+def position_only(process: Process) -> PositionOnly:
+    """The process itself. Raises ValueError where no prediction is held."""
+    if not isinstance(process, PositionOnly):
+        message = f"a prediction is held in psld, vp, ve and flow, not in {process.model_name}"
+        raise ValueError(message)  # noqa: TRY004 - bad input is a ValueError
+    return process
+
+
+def _sum(terms: Sequence[tuple[Array, Form]], like: Form) -> Form:
+    """The sum of factor @ form; scores and noise that one lacks count as 0."""
+    scores = max(len(form.scores) for form in (*(form for _, form in terms), like))
     blocks = max(len(form.noise) for _, form in terms)
     widths = next(form.noise for _, form in terms if len(form.noise) == blocks)
     width = like.scores[0].shape[1] if like.scores else 1
     rows = len(like.base)
 
-    def total(parts: list[tuple[float, list[Array]]], k: int, columns: int) -> Array:
+    def total(parts: list[tuple[Array, list[Array]]], k: int, columns: int) -> Array:
         result = np.zeros((rows, columns))
         for factor, mine in parts:
             if k < len(mine):
-                result = result + factor * mine[k]
+                result = result + factor @ mine[k]
         return result
 
-    base = sum((factor * form.base for factor, form in terms), np.zeros_like(like.base))
+    base = sum((factor @ form.base for factor, form in terms), np.zeros_like(like.base))
     by_score = [(factor, form.scores) for factor, form in terms]
     by_noise = [(factor, form.noise) for factor, form in terms]
     return Form(

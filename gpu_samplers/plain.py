@@ -18,7 +18,7 @@ from typing import Any
 
 import torch
 
-from gpu_samplers import plain_conjugate, plain_position, plain_psld
+from gpu_samplers import plain_conjugate, plain_position, plain_psld, plain_psld_data
 from gpu_samplers.plain_psld import delta, steps
 from gpu_samplers.processes import PSLD, VE, VP, Flow, Langevin, Process
 
@@ -201,7 +201,7 @@ def sampler_of(model: str, name: str) -> Sampler:
     none.
     """
     key = (model, re.sub(r"\W+", "_", name.lower()))
-    shared = plain_position.SAMPLERS if model in POSITION_ONLY else {}
+    shared = plain_position.SAMPLERS if model in POSITION_ONLY else plain_psld_data.SAMPLERS
     for name_there in ("_".join(key), key[1]):
         if key not in SAMPLERS and name_there in shared:
             return shared[name_there]
@@ -211,11 +211,13 @@ def sampler_of(model: str, name: str) -> Sampler:
     return SAMPLERS[key]
 
 
-def is_stochastic(sampler: Sampler) -> bool:
-    """Whether it is one of a reverse SDE, which its noise shows: its denoising step follows that
-    drift.
+def is_stochastic(sampler: Sampler, **options: Any) -> bool:
+    """Whether it is one of a reverse SDE, which its noise, and an eta above 0, shows: its denoising
+    step follows that drift.
     """
-    return "noise" in signature(sampler).parameters
+    parameters = signature(sampler).parameters
+    eta = options.get("eta", parameters["eta"].default if "eta" in parameters else 1)
+    return "noise" in parameters and eta != 0
 
 
 def denoise(p: PSLD | VP | VE | Flow, stochastic: bool, score: Any, z: Tensor, t: float) -> Tensor:
@@ -232,6 +234,16 @@ def denoise(p: PSLD | VP | VE | Flow, stochastic: bool, score: Any, z: Tensor, t
     return torch.stack((x + h * b / 2 * dx, m + h * b / 2 * dm))
 
 
+def known(p: PSLD | VP | VE | Flow, score: Any, z: Tensor, tau: float) -> Tensor:
+    """The state with the data that its score tells in place of the position."""
+    s = score(z, tau)
+    if isinstance(p, PSLD):
+        x = plain_psld_data.data(p, lambda *_: s, z[0], z[1], tau)
+    else:
+        x = plain_position.data(p, lambda *_: s[0], z[0], tau)
+    return torch.stack((x, *z[1:]))
+
+
 def _on_copies(score: Any) -> Any:
     """The score, which may write into its argument or into its last result: both are copies."""
     return lambda z, tau: score(z.clone(), tau).clone()
@@ -245,13 +257,14 @@ def sample(
     times: Times,
     noise: Any,
     *,
-    last: bool = True,
+    last: bool | str = True,
     **options: Any,
 ) -> Tensor:
     """The end state (n, batch, ...) of sampler `name` started at z, in z's precision.
 
     score(z, tau) and noise(q) as in engine.run. `last`: with the denoising step, where there is
-    something left to denoise. `options` go to the sampler (lambda_s; tol of "RK45 adaptive").
+    something left to denoise, or with the data predicted in place of the position. `options` go to
+    the sampler (lambda_s; tol of "RK45 adaptive").
     """
     sampler, score = sampler_of(p.model_name, name), _on_copies(score)
 
@@ -265,6 +278,8 @@ def sample(
     else:
         of_pair = lambda x, m, tau: score(torch.stack((x, m)), tau)  # noqa: E731 - a name for one line
         z = torch.stack(sampler(p, of_pair, *z, times, lambda: noise(2), **options))
-    return (
-        denoise(p, is_stochastic(sampler), score, z, times[-1]) if last and times[-1] < p.T else z
-    )
+    if not last or times[-1] >= p.T:
+        return z
+    if last == "data":
+        return known(p, score, z, p.T - times[-1])
+    return denoise(p, is_stochastic(sampler, **options), score, z, times[-1])

@@ -18,11 +18,12 @@ from typing import assert_never
 
 import numpy as np
 
-from gpu_samplers.forms import Form, History
+from gpu_samplers.forms import Form, History, prediction
 from gpu_samplers.processes import Array, Process, check_times, lower_factor
 from gpu_samplers.rules import Map, Tuned, advance
+from splitting_analysis.predictions import Prediction
 from splitting_analysis.program import Advance, Evaluate, Hold, Row
-from splitting_analysis.schemes import Scheme
+from splitting_analysis.schemes import Denoise, Scheme, check_ending
 
 LambdaS = float | Callable[[float], float] | None
 """lambda_s: a number, a function of reverse time, or None for the scheme's own (1 if it has
@@ -90,14 +91,15 @@ def plan(
     process: Process,
     times: Sequence[float],
     *,
-    denoise: bool = True,
+    denoise: Denoise = True,
     lambda_s: LambdaS = None,
     merge_noise: bool = False,
     factor: Callable[[float], Array] | None = None,
 ) -> Plan:
     """The scheme on the grid `times` (n + 1 reverse times) as updates between score evaluations.
 
-    denoise      end with one Euler step of the reverse drift, without noise, over what is left to T
+    denoise      end with one Euler step of the reverse drift, without noise, over what is left to
+                 T; "data": with the data predicted in place of the position
     merge_noise  replace the normals between two evaluations by as few as have the same covariance
                  (its Cholesky factor): same law, another path. SSCS then draws half as much
     factor       factor(tau) @ output is the score, where the network predicts something else
@@ -116,13 +118,14 @@ def plan(
     for i, (t, after) in enumerate(pairwise(times)):
         builder.step(t, after - t, i)
     left = process.T - times[-1]
-    if denoise and left > 0 and "E" not in scheme.model.pieces:
+    check_ending(denoise, scheme.model)
+    if denoise is True and left > 0 and "E" not in scheme.model.pieces:
         raise ValueError(
-            f"{scheme.model_name} has no Euler letter, and no denoising step: denoise=False"
+            f"{scheme.model_name} has no Euler letter, and no denoising step: denoise=False, or 'data'"
         )
     if denoise and left > 0 and scheme.model.time_dependent:
         builder.evaluate(left, len(times) - 1)
-        builder.form = builder.form.plus(left, builder.drift(left))
+        builder.denoise(left, denoise)
     builder.emit(None, len(times) - 1, rebase=True)
     return Plan(scheme, process, tuple(times), tuple(builder.updates), builder.outputs)
 
@@ -185,7 +188,11 @@ class _Builder:
         )
         if self.scheme.program.holds:
             own, gain = self.history.prediction(tau)
-            self.history.add(tau, self.form.moved(own * self.identity, gain * self.held))
+            self.history.add(tau, self.predicted(own, gain))
+
+    def predicted(self, own: Array, gain: Array) -> Form:
+        """own @ state + gain @ score, rows (k, n) each, with the score held."""
+        return self.form.moved(own, gain @ self.held)
 
     def drift(self, tau: float) -> Form:
         """The full drift at the state, with the score held."""
@@ -195,6 +202,14 @@ class _Builder:
         return self.form.moved(
             rate * np.array(drift.linear(parameters), dtype=np.float64), rate * gain
         )
+
+    def denoise(self, left: float, how: Denoise) -> None:
+        """End at forward time `left`, where the score is held."""
+        if how == "data":
+            data = self.predicted(*prediction(Prediction.DATA, self.process, left))
+            self.form = data.above(self.form)
+        else:
+            self.form = self.form.plus(left, self.drift(left))
 
     def step(self, t: float, h: float, index: int) -> None:
         own, program = self.scheme, self.scheme.program

@@ -46,7 +46,8 @@ from gpu_samplers.shards import (
     named_folder,
     write_shard,
 )
-from splitting_analysis.schemes import Scheme
+from splitting_analysis.models import model_of
+from splitting_analysis.schemes import Denoise, Scheme, check_ending
 
 BLACK_BOX = "RK45 adaptive"
 """The sampler that no word describes: Dormand-Prince with error control, on the probability
@@ -79,7 +80,8 @@ class Job:
     scheme         the sampler; None is `BLACK_BOX`, which takes `tol` (rtol = atol), not `nfe`
     nfe            score evaluations per sample, at most; they buy the steps of the grid (steps_for)
     grid, eps      "uniform" or "quadratic", on [0, T - eps]
-    denoise        end with one noiseless Euler step over eps, which takes one evaluation
+    denoise        end with one noiseless Euler step over eps, which takes one evaluation; "data":
+                   with the data predicted there, which does, too
     lambda_s       scale of the position noise of the letter O; None: the scheme's own
     merge_noise    one normal per component between two evaluations: other samples of the same law
     precision      in which the network runs: float32, tf32 (float32, multiplied in TF32 on a GPU),
@@ -97,7 +99,7 @@ class Job:
     seed: int = 0
     grid: str = "uniform"
     eps: float = 1e-3
-    denoise: bool = True
+    denoise: Denoise = True
     lambda_s: float | None = None
     merge_noise: bool = False
     tol: float | None = None
@@ -131,6 +133,7 @@ class Job:
             if value not in known:
                 raise ValueError(f"no {what} {value!r}; there are: {', '.join(known)}")
         check_numerical_eps(self.numerical_eps)
+        check_ending(self.denoise, model_of(self.process.model_name, "ode"))
         if not 0 <= self.eps < self.process.T:
             raise ValueError(
                 f"eps = {self.eps}: the grid ends at T - eps, 0 <= eps < T = {self.process.T:g}"
@@ -193,8 +196,8 @@ class Job:
         return BLACK_BOX if self.scheme is None else self.scheme.name
 
     @property
-    def denoises(self) -> bool:
-        return self.denoise and self.eps > 0
+    def denoises(self) -> Denoise:
+        return self.denoise if self.eps > 0 else False
 
     @property
     def has_tunable_noise(self) -> bool:
@@ -473,6 +476,23 @@ def digest_of(network: NCSNpp) -> str:
     return digest.hexdigest()
 
 
+def _settings_of_word(scheme: Scheme) -> dict[str, Any]:
+    """What its word does not say and its model has another for, unless told otherwise."""
+    own = {
+        "eta": float(scheme.noise_level),
+        "clock": scheme.clock,
+        "lambda": float(scheme.conjugate),
+        "factor of the word": scheme.factor,
+    }
+    usual = {
+        "eta": float(scheme.dynamics == "sde"),
+        "clock": "lambda" if scheme.program.holds else "tau",
+        "lambda": 0.0,
+        "factor of the word": "lower",
+    }
+    return {key: value for key, value in own.items() if value != usual[key]}
+
+
 def settings_of(job: Job, network: NCSNpp, batch: int) -> dict[str, Any]:
     """Everything that determines the samples, as JSON can hold it."""
     own = asdict(job)
@@ -487,6 +507,7 @@ def settings_of(job: Job, network: NCSNpp, batch: int) -> dict[str, Any]:
             "word": str(job.scheme.word),
             "dynamics": job.scheme.dynamics,
             "noise of O": rule if job.has_tunable_noise else None,
+            **_settings_of_word(job.scheme),
         }
     versions = {"splitting-analysis": version("splitting-analysis"), "torch": torch.__version__}
     rest = {

@@ -148,7 +148,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     arguments = list(sys.argv[1:] if arguments is None else arguments)
     debug = "--debug" in arguments
     try:
-        _run(_catalogue_first([argument for argument in arguments if argument != "--debug"]))
+        arguments = [argument for argument in arguments if argument != "--debug"]
+        _run(_with_endings(_catalogue_first(arguments)))
     except BrokenPipeError:  # whoever read our output has seen enough
         _drop_output()
         raise SystemExit(1) from None
@@ -174,6 +175,19 @@ def _catalogue_first(arguments: list[str]) -> list[str]:
             stop = i + 1 + (argument == "--catalogue")
             return arguments[i:stop] + arguments[:i] + arguments[stop:]
     return arguments
+
+
+def _with_endings(arguments: list[str]) -> list[str]:
+    """The arguments with the value of --denoise, which is a flag, in an option of its own."""
+    found: list[str] = []
+    for argument in arguments:
+        if argument.startswith("--denoise="):
+            found.append(argument.replace("--denoise", "--denoise-by", 1))
+        elif argument.strip().lower() == "data" and found[-1:] == ["--denoise"]:
+            found[-1:] = [f"--denoise-by={argument}"]
+        else:
+            found.append(argument)
+    return found
 
 
 def _run(arguments: list[str]) -> None:

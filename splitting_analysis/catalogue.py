@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from splitting_analysis.conjugate_catalogue import CONJUGATE_CATALOGUE
+from splitting_analysis.data_catalogue import DATA_CATALOGUE
 from splitting_analysis.models import Dynamics
 from splitting_analysis.notation import WordError, meant_word, parse, read_number
 from splitting_analysis.position_catalogue import HELD_CATALOGUE
@@ -122,7 +123,7 @@ def samplers(model: str | None = None, dynamics: str | None = None) -> tuple[Sch
     """`entries`, conjugate integrators, and samplers that hold a prediction: what a name may stand
     for.
     """
-    every = (*CATALOGUE, *CONJUGATE_CATALOGUE, *HELD_CATALOGUE, *_registered)
+    every = (*CATALOGUE, *CONJUGATE_CATALOGUE, *DATA_CATALOGUE, *HELD_CATALOGUE, *_registered)
     return tuple(
         s for s in every if model in (None, s.model_name) and dynamics in (None, s.dynamics)
     )

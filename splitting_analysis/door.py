@@ -19,7 +19,7 @@ from splitting_analysis.catalogue import named
 from splitting_analysis.lookup import as_scheme, check_family, check_lambda_s, read_lambda_s
 from splitting_analysis.models import Model
 from splitting_analysis.notation import Word
-from splitting_analysis.schemes import LambdaS, Scheme, Source
+from splitting_analysis.schemes import Denoise, LambdaS, Scheme, Source
 from splitting_analysis.schemes import scheme as scheme_of
 
 if TYPE_CHECKING:
@@ -143,7 +143,7 @@ def gaussian(
     start: str = "prior",
     grid: str = "uniform",
     eps: float | None = None,
-    denoise: bool | None = None,
+    denoise: Denoise | None = None,
     lambda_s: Scale | Iterable[Scale] | None = None,
     **parameters: float,
 ) -> Table:
@@ -219,7 +219,7 @@ def sample(
     seed: int = 0,
     grid: str = "uniform",
     eps: float = 1e-3,
-    denoise: bool = True,
+    denoise: Denoise = True,
     lambda_s: Scale | None = None,
     batch: int | None = None,
     device: str = "cpu",

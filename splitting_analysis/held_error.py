@@ -2,7 +2,7 @@
 
 In its clock u and with the linear part taken out, the probability flow is y' = kappa(u) P(u, y):
 for the data prediction in lambda y = x/sigma and kappa = e^u, for eps in rho y = x/alpha and kappa
-= 1. Along the exact path P has the derivatives P', P'', ... Evaluations of earlier steps stand on
+= 1; for data held on PSLD y = R^-1 z and kappa = d(R^-1 mu)/du, a pair. Along the exact path P has the derivatives P', P'', ... Evaluations of earlier steps stand on
 the exact path, or are off by what the word's own predictor leaves there; those of this step are off
 by the errors of their stages, on which P depends through its Jacobian J. So the error is a
 polynomial in h, rational in the ratios
@@ -74,10 +74,22 @@ def held_error(scheme: Scheme) -> HeldError:
     at.
     """
     _check(scheme)
-    found, highest = _leading(scheme.program, scheme.in_clock)
+    found, highest = _leading(scheme.program, scheme.in_clock, scheme.holds_pair)
     if found is None:
         raise ValueError(f"{scheme.name}: no error through h^{highest}")
+    if scheme.holds_pair and _mixes(found.coefficient):
+        raise ValueError(
+            f"{scheme.name}: its leading error, h^{found.power}, mixes the kernels of position and "
+            f"momentum, which has no formula here; its order is {found.order}"
+        )
     return found
+
+
+def _mixes(coefficient: sympy.Expr) -> bool:
+    """Whether a product of J, which sums over the components, with one's own kernel occurs."""
+    terms = sympy.Add.make_args(sympy.expand(coefficient))
+    names = ({str(symbol)[0] for symbol in term.free_symbols} for term in terms)
+    return any({"J", "k"} <= each for each in names)
 
 
 def leading_power(scheme: Scheme) -> int:
@@ -88,7 +100,7 @@ def leading_power(scheme: Scheme) -> int:
     """
     _check(scheme)
     sizes = tuple(_FIELD(QQ(ratio, 12)) for ratio in _SOME_RATIOS)
-    found, _, highest = _first(scheme.program, scheme.in_clock, sizes)
+    found, _, highest = _first(scheme.program, scheme.in_clock, sizes, scheme.holds_pair)
     if found is None:
         raise ValueError(f"{scheme.name}: no error through h^{highest}")
     return found
@@ -103,20 +115,22 @@ def _check(scheme: Scheme) -> None:
 
 
 @cache
-def _leading(program: Program, clock: Clock) -> tuple[HeldError | None, int]:
+def _leading(program: Program, clock: Clock, pair: bool) -> tuple[HeldError | None, int]:
     """The leading error, if any, and the highest power of h at which nothing would be left out."""
-    power, coefficient, highest = _first(program, clock, tuple(_RATIOS))
+    power, coefficient, highest = _first(program, clock, tuple(_RATIOS), pair)
     if power is None:
         return None, highest
     return HeldError(power, sympy.factor(coefficient.as_expr())), highest
 
 
 @cache
-def _first(program: Program, clock: Clock, sizes: tuple[Any, ...]) -> tuple[int | None, Any, int]:
+def _first(
+    program: Program, clock: Clock, sizes: tuple[Any, ...], pair: bool
+) -> tuple[int | None, Any, int]:
     """Power and coefficient of the leading error, if any, and the highest power that is looked
     at.
     """
-    error, smallest = _step_error(program, clock, _LENGTH, sizes)
+    error, smallest = _step_error(program, clock, _LENGTH, sizes, pair)
     highest = min(POWERS - 1, 2 * smallest)  # beyond, P depends on squares of what stages are off
     for power, coefficient in enumerate(error[: highest + 1]):
         if coefficient:
@@ -124,9 +138,11 @@ def _first(program: Program, clock: Clock, sizes: tuple[Any, ...]) -> tuple[int 
     return None, None, highest
 
 
-def _kernel(prediction: Prediction, clock: Clock) -> Series:
-    """Taylor coefficients of kappa at the step's start, in the clock."""
-    match prediction, clock:
+def _kernel(prediction: Prediction, clock: Clock, pair: bool) -> Series:
+    """Taylor coefficients of kappa at the step's start, in the clock; of a pair those of either
+    component of d(R^-1 mu)/du, whose first is 1 in the component's own unit.
+    """
+    match prediction, None if pair else clock:
         case Prediction.DATA, "lambda":
             return [_RING(QQ(1, factorial(m))) for m in range(POWERS + 1)]
         case Prediction.EPS, "lambda":
@@ -137,13 +153,13 @@ def _kernel(prediction: Prediction, clock: Clock) -> Series:
 
 
 def _step_error(
-    program: Program, clock: Clock, size: Any, sizes: Sequence[Any]
+    program: Program, clock: Clock, size: Any, sizes: Sequence[Any], pair: bool
 ) -> tuple[Series, int]:
     """Exact minus scheme after one step of length `size` h that follows steps of lengths `sizes` h.
 
     Second, the lowest power of h in the error of any state at which this step evaluates.
     """
-    kernel = _kernel(program.holds[0].held.prediction, clock)
+    kernel = _kernel(program.holds[0].held.prediction, clock, pair)
     times = [op.at for op in program.instructions if isinstance(op, Evaluate)]
     nodes: list[tuple[Any, Series]] = []
     smallest = POWERS

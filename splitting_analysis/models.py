@@ -240,6 +240,8 @@ _VE = {
 }
 _HELD_ODE = tuple(HELD)
 _HELD_SDE = ("data", "eps", "ddim")
+_HELD_PAIR = ("data",)
+"""Of position and momentum: what is known of x_0 is one component, and moves both."""
 _HAMILTON = {
     "E": Piece(Rule.EULER, lambda p: ((0, 1), (0, 0)), lambda p: (0, 1), _none),
     "A": Piece(Rule.EULER, lambda p: ((0, 1), (0, 0)), _none, _none),
@@ -262,7 +264,16 @@ MODELS: dict[tuple[str, Dynamics], Model] = {
     (model.name, model.dynamics): model
     for model in (
         Model(
-            "psld", "ode", _XM, ("sx", "sm"), _XM, True, _PSLD_PARAMETERS, _PSLD_ODE, ("E", "AB")
+            "psld",
+            "ode",
+            _XM,
+            ("sx", "sm"),
+            _XM,
+            True,
+            _PSLD_PARAMETERS,
+            _PSLD_ODE,
+            ("E", "AB"),
+            _HELD_PAIR,
         ),
         Model(
             "psld",
@@ -274,6 +285,7 @@ MODELS: dict[tuple[str, Dynamics], Model] = {
             _PSLD_PARAMETERS,
             _PSLD_SDE,
             ("E", "ABO", "KL"),
+            _HELD_PAIR,
         ),
         Model("vp", "ode", ("x",), ("s",), ("x",), True, (), _VP_ODE, ("E",), _HELD_ODE),
         Model("vp", "sde", ("x",), ("s",), ("x",), True, (), _VP_SDE, ("E", "KL"), _HELD_SDE),

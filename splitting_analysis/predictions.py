@@ -24,7 +24,7 @@ class Prediction(StrEnum):
     """What is held; each world has one function that says what it is and what holding it does."""
 
     DATA = "data"
-    """x_0 = (x + sigma^2 s) / alpha."""
+    """x_0 = (x + sigma^2 s) / alpha; of PSLD (x + (Sigma s)^x) / Phi_xx."""
     EPS = "eps"
     """The noise, -sigma s."""
     SCORE = "score"

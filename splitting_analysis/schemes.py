@@ -20,8 +20,15 @@ MOST_ETA = 10
 """A noise level beyond it is no sampler's."""
 MOST_CONJUGATE = 1000
 """|lambda| of conjugate steps beyond it is no sampler's."""
-Factor = Literal["lower", "upper"]
-FACTORS: tuple[Factor, ...] = ("lower", "upper")
+Factor = Literal["lower", "upper", "symmetric", "flow"]
+FACTORS: tuple[Factor, ...] = ("lower", "upper", "symmetric", "flow")
+"""Square roots R of the kernel's covariance: triangular, symmetric, or carried along by the
+probability flow."""
+TRIANGULAR = FACTORS[:2]
+"""Those that a network's eps has, and conjugate steps."""
+Denoise = bool | Literal["data"]
+"""How a run ends: as it is (False), with an Euler step over what is left to T (True), or with the
+data predicted in place of the position; the last two take one evaluation."""
 ROUNDING = Fraction(1, 10**12)
 """How far fractions may miss their sum: coefficients typed as decimals do, in their last digit."""
 
@@ -79,7 +86,9 @@ class Scheme:
     `E:ones`.
     """
     factor: Factor = "lower"
-    """L of the eps that conjugate steps hold, s = -L^-T eps with L L^T the kernel's covariance."""
+    """L of the eps that conjugate steps hold, s = -L^-T eps with L L^T the kernel's covariance; and
+    the R of steps of psld that hold the data, which carry R^-1 (z - mu x_0) along.
+    """
 
     def __post_init__(self) -> None:
         check(self.word, self.model)
@@ -109,6 +118,11 @@ class Scheme:
             )
         if any(hold.held.ddim for hold in self.program.holds) and self.noise_level > 1:
             raise ValueError(f"{self.name}: eta = {self.eta}; DDIM's own lies between 0 and 1")
+        if self.holds_pair and self.noise_level > 1:
+            raise ValueError(
+                f"{self.name}: eta = {self.eta}; where data are held on psld it lies between 0, "
+                "deterministic, and 1, the exact bridge"
+            )
         if self.order is not None and self.order < 1:
             raise ValueError(
                 f"{self.name}: claims order {self.order}; a consistent scheme has at least 1"
@@ -125,14 +139,17 @@ class Scheme:
             raise ValueError(
                 f"{self.name}: lambda = {self.conjugate} lies beyond +-{MOST_CONJUGATE}"
             )
-        if self.factor not in FACTORS:
+        known = FACTORS if self.holds_pair else TRIANGULAR
+        if self.factor not in known:
+            held = f"; {self.factor} is one of S E:data on psld" if self.factor in FACTORS else ""
             raise ValueError(
-                f"{self.name}: no factor {self.factor!a}; there are: {', '.join(FACTORS)}"
+                f"{self.name}: no factor {self.factor!a}; there are: {', '.join(known)}{held}"
             )
-        if self.factor != "lower" and not (names and len(self.model.components) == 2):
+        acts = self.holds_pair or (names and len(self.model.components) == 2)
+        if self.factor != "lower" and not acts:
             raise ValueError(
                 f"{self.name}: factor = {self.factor} is that of the eps that conjugate steps of "
-                f"psld hold, e.g. S E:eps; {self.word} has none"
+                f"psld hold, e.g. S E:eps, or of data held there, S E:data; {self.word} has none"
             )
 
     def __str__(self) -> str:
@@ -146,6 +163,11 @@ class Scheme:
     def noise_level(self) -> Fraction:
         """eta, filled in."""
         return Fraction(0) if self.eta is None else self.eta
+
+    @property
+    def holds_pair(self) -> bool:
+        """Whether it holds the data of a process with a momentum, where a factor acts."""
+        return bool(self.program.holds) and len(self.model.components) == 2
 
     @property
     def in_clock(self) -> Clock:
@@ -247,10 +269,12 @@ def with_conjugation(scheme: Scheme, value: Fraction | None, factor: str | None 
 
     Raises ValueError for a word in which they do not act, and for what they cannot be.
     """
-    if not scheme.program.conjugates:
+    if not scheme.program.conjugates and not (scheme.holds_pair and value is None):
         what = "lambda" if value is not None else "factor"
+        also = "" if value is not None else ", or where psld holds the data, S E:data"
         raise ValueError(
-            f"{scheme.name}: {what} acts in conjugate steps, e.g. S E:eye; {scheme.word} has none"
+            f"{scheme.name}: {what} acts in conjugate steps, e.g. S E:eye{also}; {scheme.word} "
+            "has none"
         )
     if value is not None and all(
         piece.conjugation in ("", "eps") for piece in scheme.program.pieces
@@ -263,17 +287,29 @@ def with_conjugation(scheme: Scheme, value: Fraction | None, factor: str | None 
         (known for known in FACTORS if known == (factor or scheme.factor).strip().lower()), None
     )
     if chosen is None:
-        raise ValueError(f"{scheme.name}: no factor {factor!a}; there are: {', '.join(FACTORS)}")
+        known = ", ".join(FACTORS if scheme.holds_pair else TRIANGULAR)
+        raise ValueError(f"{scheme.name}: no factor {factor!a}; there are: {known}")
     return replace(scheme, conjugate=scheme.conjugate if value is None else value, factor=chosen)
 
 
-def steps_for(nfe: int, scheme: Scheme, denoise: bool = True) -> int:
+def check_ending(denoise: Denoise, model: Model) -> None:
+    """Raise ValueError for an ending that there is not, or that the model does not have."""
+    if denoise not in (True, False, "data"):
+        raise ValueError(
+            f"denoise = {denoise!a}: True for an Euler step, 'data' for the data predicted, False "
+            "for neither"
+        )
+    if denoise == "data" and not model.time_dependent:
+        raise ValueError(f"denoise = 'data': {model.name} samples its target, not data with noise")
+
+
+def steps_for(nfe: int, scheme: Scheme, denoise: Denoise = True) -> int:
     """Steps that a budget of score evaluations buys (theory section 7). Raises ValueError below 1.
 
     A run starts with an evaluation where the score is carried, and ends with one where it is
-    denoised; a fixed target has no denoising step.
+    denoised, in either way; a fixed target has no denoising step.
     """
-    extra = scheme.carries_score + (denoise and scheme.model.time_dependent)
+    extra = scheme.carries_score + (bool(denoise) and scheme.model.time_dependent)
     steps = (nfe - extra) // scheme.nfe
     if steps < 1:
         raise ValueError(

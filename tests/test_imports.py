@@ -29,6 +29,7 @@ WORD_LEVEL = {
     "histories",
     "position_catalogue",
     "conjugate_catalogue",
+    "data_catalogue",
 }
 """The modules of splitting_analysis that say what a sampler is; they hold no expansion."""
 

@@ -16,10 +16,11 @@ from reports.render.looks import MARKERS, PALETTE, looks
 from splitting_analysis import catalogue
 from splitting_analysis.catalogue import CATALOGUE, _entry, entries
 from splitting_analysis.conjugate_catalogue import CONJUGATE_CATALOGUE
+from splitting_analysis.data_catalogue import DATA_CATALOGUE
 from splitting_analysis.position_catalogue import HELD_CATALOGUE
 
 PAIRS = [("NSE", "RSE"), ("NVV", "RVV"), ("NOBA", "ROBA"), ("NBAO", "RBAO"), ("NOBAB", "ROBAB")]
-BUILT_IN = (*CATALOGUE, *CONJUGATE_CATALOGUE, *HELD_CATALOGUE)
+BUILT_IN = (*CATALOGUE, *CONJUGATE_CATALOGUE, *DATA_CATALOGUE, *HELD_CATALOGUE)
 KEYS = sorted({(s.model_name, s.dynamics) for s in CATALOGUE})
 # Machado, Oliveira & Fernandes 2009, full severity, on linear RGB
 BLINDNESS = {

@@ -7,11 +7,11 @@ from typing import Annotated
 
 import typer
 
-from reports.commands.terminal import a_float, print_json, print_table, progress
+from reports.commands.terminal import a_float, ending_of, print_json, print_table, progress
 
 PARAM_HELP = (
     "Parameters of the process: beta_min=0.1,beta_max=20; of conjugate integrators: "
-    "lambda=0.5,factor=upper."
+    "lambda=0.5,factor=upper; of data held on psld: factor=lower, upper, symmetric, flow."
 )
 
 
@@ -54,9 +54,10 @@ def gaussian(
         typer.Option(
             "--denoise/--no-denoise",
             help="End with a noiseless Euler step over eps, 1 NFE (default: denoise; not for "
-            "langevin).",
+            "langevin); --denoise data: with the data predicted there, 1 NFE too.",
         ),
     ] = None,
+    denoise_by: Annotated[str | None, typer.Option(hidden=True)] = None,
     lambda_s: Annotated[
         str | None,
         typer.Option(
@@ -78,7 +79,8 @@ def gaussian(
     eta: Annotated[
         str | None,
         typer.Option(
-            help="Noise level of held predictions: 0 the ODE, 1 the reverse SDE, 0.5, ..."
+            help="Noise level of held predictions: 0 the ODE, 1 the reverse SDE (of psld the exact "
+            "bridge), 0.5, ..."
         ),
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="A JSON array of rows.")] = False,
@@ -109,11 +111,12 @@ def gaussian(
     if (nfe is None) == (steps is None):
         raise ValueError("give either --nfe 50,100 (budgets) or --steps 49,99")
     counts = o.counts(nfe, "--nfe") if nfe is not None else o.counts(steps or "", "--steps")
+    ending = ending_of(denoise, denoise_by)
     schemes = g.schemes_of(names, model, dynamics, "--model ")
     schemes = o.with_options(schemes, clock, eta)
     schemes, param = o.conjugated(schemes, param)
     problem = o.problem_of(
-        schemes[0].model_name, spectrum, param, start, grid, eps, denoise, schedule
+        schemes[0].model_name, spectrum, param, start, grid, eps, ending, schedule
     )
     cases = g.cases(schemes, counts, o.lambdas(lambda_s), "--lambda-s")
     if notice := o.announcement(o.check_time(cases, problem, are_steps=nfe is None)):

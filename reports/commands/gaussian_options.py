@@ -16,7 +16,7 @@ from splitting_analysis.expressions import parse_settings
 from splitting_analysis.lookup import read_lambda_s
 from splitting_analysis.notation import read_number
 from splitting_analysis.processes import PROCESSES
-from splitting_analysis.schemes import Scheme, with_conjugation, with_noise_level
+from splitting_analysis.schemes import Denoise, Scheme, with_conjugation, with_noise_level
 
 MOST = 10**7
 """Steps or evaluations of one run, at most."""
@@ -76,7 +76,7 @@ def problem_of(
     start: str,
     grid_name: str,
     eps: float | None,
-    denoise: bool | None,
+    denoise: Denoise | None,
     schedule: str | None = None,
 ) -> Problem:
     """The problem of the command's options; None is the default. Raises ValueError for bad ones."""

@@ -21,6 +21,12 @@ HOLDS = {
     Prediction.VELOCITY: "velocity",
 }
 CLOCKS = {"tau": "τ", "lambda": "λ = log(α/σ)", "sigma": "log σ", "rho": "σ/α"}
+PAIR_CLOCKS = {"tau": "τ", "lambda": "λ = log(Φ_xx/σ_x)", "sigma": "log σ_x", "rho": "σ_x/Φ_xx"}
+OF_A_PAIR = {
+    "kappa": "kappa1, ...: Taylor coefficients of the component's own kernel d(R^-1 μ)/dλ at the "
+    "step's start, over its value there; of x with the lower factor and in λ kappa_k = 1/k!",
+    "J": "J: derivative of the prediction along the kernel; J1: its derivative",
+}
 SYMBOLS = {
     "P": "P1, P2, ...: first, second, ... derivative of the prediction along the exact path, in "
     "the clock",
@@ -49,7 +55,11 @@ def held_formulas(
                     "kind": "ode",
                     "order": error.order,
                     "leading": error.power,
-                    "terms": {str(error.power): {"x": str(error.coefficient)}},
+                    "terms": {
+                        str(error.power): dict.fromkeys(
+                            scheme.model.components, str(error.coefficient)
+                        )
+                    },
                 }
             ]
         )
@@ -59,7 +69,8 @@ def held_formulas(
         inner = sympy.printing.mathml(error.coefficient, printer="presentation")
         return f'<!-- local error, h^{error.power} -->\n<math display="block">{inner}</math>'
     held = HOLDS[scheme.program.holds[0].held.prediction]
-    clock = CLOCKS[scheme.in_clock]
+    pair = scheme.holds_pair
+    clock = (PAIR_CLOCKS if pair else CLOCKS)[scheme.in_clock]
     holds = f"holds the {held} P, as a polynomial in the clock {clock}; h is a step's length in it"
     title = "local error in the middle of a run, per unit of the exact linear part, coefficient of "
     return "\n".join(
@@ -68,13 +79,14 @@ def held_formulas(
             holds,
             "",
             f"{title}h^{error.power}:",
-            f"   x: {sympy.sstr(error.coefficient).replace('**', '^')}",
+            f"   {', '.join(scheme.model.components)}: "
+            f"{sympy.sstr(error.coefficient).replace('**', '^')}",
             "",
-            *_legend(error),
+            *_legend(error, OF_A_PAIR if pair else {}),
         ]
     )
 
 
-def _legend(error: HeldError) -> list[str]:
+def _legend(error: HeldError, other: dict[str, str]) -> list[str]:
     kinds = {re.sub(r"\d+$", "", str(symbol)) for symbol in error.coefficient.free_symbols}
-    return [told for kind, told in SYMBOLS.items() if kind in kinds]
+    return [other.get(kind, told) for kind, told in SYMBOLS.items() if kind in kinds]

@@ -13,7 +13,7 @@ import typer
 
 from gpu_samplers.files import check_folder
 from reports.commands.endings import ends_with_a_sentence
-from reports.commands.terminal import a_float, an_int
+from reports.commands.terminal import a_float, an_int, ending_of
 from reports.render.progress import shown
 from splitting_analysis.catalogue import named
 from splitting_analysis.expressions import parse_settings
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from gpu_samplers.network import NCSNpp
     from gpu_samplers.processes import PSLD, VP
     from gpu_samplers.sampling import Job, Made, Partly
+    from splitting_analysis.schemes import Scheme
 
 TOLERANCE = 1e-4
 TRAINED = ("psld", "vp")
@@ -86,7 +87,10 @@ def sample(
     ] = None,
     param: Annotated[
         str,
-        typer.Option(help="Its parameters: Gamma=0.01,nu=4.01 (default: the checkpoint's record)."),
+        typer.Option(
+            help="Its parameters: Gamma=0.01,nu=4.01 (default: the checkpoint's record); of data "
+            "held on psld, and of conjugate steps, factor=upper."
+        ),
     ] = "",
     factor: Annotated[
         str,
@@ -111,11 +115,21 @@ def sample(
         float, typer.Option(parser=a_float, metavar="<float>", help="The grid ends at T - eps.")
     ] = 1e-3,
     denoise: Annotated[
-        bool,
+        bool | None,
         typer.Option(
-            "--denoise/--no-denoise", help="End with a noiseless Euler step over eps (1 NFE)."
+            "--denoise/--no-denoise",
+            help="End with a noiseless Euler step over eps (1 NFE; the default); --denoise data: "
+            "with the data predicted there (1 NFE).",
         ),
-    ] = True,
+    ] = None,
+    denoise_by: Annotated[str | None, typer.Option(hidden=True)] = None,
+    eta: Annotated[
+        str | None,
+        typer.Option(
+            help="Noise level of held predictions: 0 the ODE, 1 the reverse SDE (of psld the exact "
+            "bridge), 0.5, ..."
+        ),
+    ] = None,
     lambda_s: Annotated[
         str | None, typer.Option(help="Position noise of the letter O: 1.25 or 5/4 (default: 1).")
     ] = None,
@@ -209,6 +223,8 @@ def sample(
     if scheme is not None:
         model = scheme.model_name
         _check_model(model, f"{scheme.name} is a {model} scheme")
+    scheme, param = _with_options(scheme, eta, param)
+    ending = ending_of(denoise, denoise_by)
     precision = precision.strip().lower()
     network, process = _network_and_process(checkpoint, config, model or "psld", param, precision)
     scale = None if lambda_s is None else float(read_lambda_s(lambda_s, "--lambda-s"))
@@ -222,7 +238,7 @@ def sample(
         seed=seed,
         grid=grid,
         eps=eps,
-        denoise=denoise,
+        denoise=True if ending is None else ending,
         lambda_s=scale,
         merge_noise=merge_noise,
         tol=TOLERANCE if black_box and tol is None else tol,
@@ -252,6 +268,18 @@ def sample(
         )
     if rank.rank == 0:
         print(_report(folder, job, made, rank.world))
+
+
+def _with_options(scheme: Scheme | None, eta: str | None, param: str) -> tuple[Scheme | None, str]:
+    """The scheme with its noise level and what `param` says of it, and the rest of `param`."""
+    from reports.commands.gaussian_options import conjugated, with_options
+
+    if scheme is None:
+        if eta is not None:
+            raise ValueError("--eta acts in words that hold a prediction, e.g. S E:data")
+        return None, param
+    schemes, rest = conjugated(with_options([scheme], None, eta), param)
+    return schemes[0], rest
 
 
 def _check_model(model: str | None, given: str = "") -> None:

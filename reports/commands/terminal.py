@@ -20,6 +20,7 @@ from typing import Any, TypeVar
 import typer
 
 from splitting_analysis.notation import read_float
+from splitting_analysis.schemes import Denoise
 
 Item = TypeVar("Item")
 NARROW = 60
@@ -50,6 +51,24 @@ def an_int(text: str | int) -> int:
     if not re.fullmatch(r"[+-]?[0-9]{1,18}", text.strip()):
         raise typer.BadParameter(f"{text[:40]!a} is not a whole number")
     return int(text)
+
+
+def ending_of(denoise: bool | None, by: str | None) -> Denoise | None:
+    """What --denoise and its value say together; None where neither is given.
+
+    Raises ValueError for a value that there is not, and beside --no-denoise.
+    """
+    if by is None:
+        return denoise
+    if by.strip().lower() != "data":
+        raise ValueError(
+            f"--denoise {by[:40]}: --denoise alone for an Euler step, --denoise data for the data "
+            "predicted, or --no-denoise"
+        )
+    if denoise is not None:
+        other = "--denoise" if denoise else "--no-denoise"
+        raise ValueError(f"--denoise data beside {other}: a run has one ending; give one of them")
+    return "data"
 
 
 def print_table(columns: Sequence[str], rows: Iterable[Sequence[object]], title: str = "") -> None:

@@ -15,6 +15,7 @@ from zlib import crc32
 
 from splitting_analysis import catalogue
 from splitting_analysis.conjugate_catalogue import CONJUGATE_CATALOGUE
+from splitting_analysis.data_catalogue import DATA_CATALOGUE
 from splitting_analysis.position_catalogue import HELD_CATALOGUE
 from splitting_analysis.reduction import naive, reduced
 from splitting_analysis.schemes import Scheme
@@ -64,6 +65,9 @@ _CHOSEN: dict[str, tuple[str, str]] = {
     "CSE": (BROWN, ">"),
     "CVV": (GREEN, "h"),
     "COBA": (BROWN, "P"),
+    "PDDIM": (ORANGE, "p"),
+    "P2M": (ORANGE, "D"),
+    "P3M": (ORANGE, "P"),
     "DDIM": (BROWN, "d"),
     "DPM++1": (ORANGE, "o"),
     "DPM++2M": (ORANGE, "s"),
@@ -101,7 +105,8 @@ def looks() -> dict[str, Look]:
 @cache
 def _looks(schemes: Sequence[Scheme]) -> dict[str, Look]:
     partner = _reduced_forms(schemes)
-    every = [s.name for s in (*schemes, *CONJUGATE_CATALOGUE, *HELD_CATALOGUE)]
+    built_in = (*schemes, *CONJUGATE_CATALOGUE, *DATA_CATALOGUE, *HELD_CATALOGUE)
+    every = [s.name for s in built_in]
     names = list(dict.fromkeys(partner.get(name, name) for name in (*every, *_WORDS)))
     taken = dict(_CHOSEN)
     for name in sorted(set(names) - taken.keys()):

@@ -1,0 +1,436 @@
+"""Data held on PSLD and CLD, with numbers in (theory section 10).
+
+Given x_0 the forward path is Gaussian, N(mu x_0, Sigma), and a step may follow any process with
+these laws in reverse. They differ by one number a(tau), a rotation, and by their noise eta:
+
+    dz = mu' x_0 dtau + W (z - mu x_0) dtau,     W Sigma = Sigma'/2 + eta^2 G G^T/2 + a J
+
+and the noise eta G dW. A factor R, R R^T = Sigma, that is carried along gives an a of its own, the
+exact bridge the one of the probability flow; at eta between, a and the drift lie between them:
+W = (1 - eta^2) R'R^-1 + eta^2 (F + G G^T Sigma^-1). M below takes z - mu x_0 from one time to
+another. Entries are floats, arrays over steps of shape (k, 1), or mpmath numbers.
+
+gpu_samplers.bridges states all of it again and integrates it by collocation.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from math import ceil
+from typing import Any
+
+import mpmath
+import numpy as np
+from scipy.integrate import solve_ivp
+from scipy.optimize import brentq
+
+from analytic_models.arithmetic import exp
+from analytic_models.conjugate import covariance
+from analytic_models.diffusions import PSLD, noise, transition
+from analytic_models.held import weights
+from analytic_models.linear_flow import extrapolated
+from analytic_models.targets import Block, Pair
+from splitting_analysis.clocks import Clock
+from splitting_analysis.clocks import elementary as of
+from splitting_analysis.program import Hold
+
+NODES, WEIGHTS = np.polynomial.legendre.leggauss(20)
+N = range(2)
+
+
+@dataclass(frozen=True)
+class Step:
+    """z <- keep z + sum of gains[j] prediction_j + N(0, noise); noise is None where there is
+    none.
+    """
+
+    keep: Block
+    gains: tuple[Pair, ...]
+    noise: Block | None
+
+
+def predicted(process: PSLD, tau: Any) -> tuple[Pair, Pair]:
+    """(own, gain): x_0 as predicted at forward time tau is own z + gain s. Raises ValueError where
+    Phi_xx is not positive.
+    """
+    xx, xm, _, _ = covariance(process, tau)
+    phi = _decay(process, tau)
+    return (1 / phi, 0), (xx / phi, xm / phi)
+
+
+def _decay(process: PSLD, tau: Any) -> Any:
+    """Phi_xx."""
+    phi = transition(process, tau)[0][0]
+    if not np.min(phi) > 0:
+        raise ValueError(
+            f"Gamma = {process.Gamma}, nu = {process.nu}: the position has forgotten the data at "
+            f"forward time {float(np.max(tau)):g} (Phi_xx <= 0), and none can be held; it keeps "
+            "them where Gamma < nu"
+        )
+    return phi
+
+
+def clock_at(process: PSLD, clock: Clock, tau: Any) -> Any:
+    """The reading of a clock: lambda = log(Phi_xx / sigma_x), sigma = log sigma_x, rho = sigma_x /
+    Phi_xx, with sigma_x^2 = Sigma_xx; or tau.
+    """
+    if clock == "tau":
+        return tau
+    variance = covariance(process, tau)[0]
+    if clock == "sigma":
+        return of("log", variance) / 2
+    phi = _decay(process, tau)
+    if clock == "rho":
+        return of("sqrt", variance) / phi
+    return of("log", phi) - of("log", variance) / 2
+
+
+def tau_between(process: PSLD, clock: Clock, begin: Any, end: Any, share: Any) -> Any:
+    """The forward time at which a clock has gone this share of its way from `begin` to `end`."""
+    if isinstance(begin, np.ndarray):
+        pairs = zip(begin.flat, end.flat, strict=True)
+        found = [tau_between(process, clock, float(a), float(b), share) for a, b in pairs]
+        return np.reshape(found, begin.shape)
+    first, last = clock_at(process, clock, begin), clock_at(process, clock, end)
+    wanted = first + share * (last - first)
+
+    def off(tau: Any) -> Any:
+        return clock_at(process, clock, tau) - wanted
+
+    if isinstance(begin, mpmath.mpf):
+        return mpmath.findroot(off, (end, begin), solver="anderson", tol=mpmath.mp.eps**1.5)
+    return float(brentq(off, float(end), float(begin), xtol=1e-16, rtol=1e-15))
+
+
+def _rates_of(process: PSLD, law: Sequence[Any], tau: Any) -> tuple[Any, Any, Any]:
+    """The derivatives of xx, xm, mm of Sigma: F Sigma + Sigma F^T + G G^T."""
+    xx, xm, mm, _ = law
+    rate, g, nu, mass = process.beta(tau), process.Gamma, process.nu, process.M
+    return (
+        rate * (-g * xx + xm / mass + g),
+        rate * (mm / mass - xx - (g + nu) * xm) / 2,
+        rate * (-xm - nu * mm + mass * nu),
+    )
+
+
+def _clock_rate(process: PSLD, clock: Clock, tau: Any) -> Any:
+    """The derivative of a clock's reading in forward time."""
+    if clock == "tau":
+        return 1 + 0 * tau
+    law = covariance(process, tau)
+    growth = _rates_of(process, law, tau)[0] / law[0] / 2
+    if clock == "sigma":
+        return growth
+    (phi, _), (below, _) = transition(process, tau)
+    fall = process.beta(tau) / 2 * (-process.Gamma + below / phi / process.M)
+    if clock == "lambda":
+        return fall - growth
+    return clock_at(process, "rho", tau) * (growth - fall)
+
+
+def turn(process: PSLD, factor: str, tau: Any) -> Any:
+    """a of the factor, the antisymmetric part of R'R^T: all in which one factor differs from
+    another.
+    """
+    law = covariance(process, tau)
+    return _turn(process, factor, law, _rates_of(process, law, tau), tau)
+
+
+def _turn(process: PSLD, factor: str, law: Sequence[Any], rates: Sequence[Any], tau: Any) -> Any:
+    (xx, xm, mm, det), (dxx, dxm, dmm) = law, rates
+    match factor:
+        case "lower":
+            return (dxx * xm / xx - dxm) / 2
+        case "upper":
+            return (dxm - dmm * xm / mm) / 2
+        case "symmetric":
+            commutator = xm * (dxx - dmm) + dxm * (mm - xx)
+            return commutator / (xx + mm + 2 * of("sqrt", det)) / 2
+        case _:  # the flow's, F Sigma - Sigma F^T over 2
+            g, nu, mass = process.Gamma, process.nu, process.M
+            return process.beta(tau) * ((nu - g) * xm + mm / mass + xx) / 4
+
+
+def drift(process: PSLD, factor: str, eta: Any, tau: Any) -> Block:
+    """W at forward time tau."""
+    law = covariance(process, tau)
+    (xx, xm, mm, det), (dxx, dxm, dmm) = law, (rates := _rates_of(process, law, tau))
+    rate, more = process.beta(tau), eta * eta
+    own, flow = (_turn(process, name, law, rates, tau) for name in (factor, "flow"))
+    a = (1 - more) * own + more * flow
+    half = (
+        ((dxx + more * rate * process.Gamma) / 2, dxm / 2 + a),
+        (dxm / 2 - a, (dmm + more * rate * process.M * process.nu) / 2),
+    )
+    return _times(half, ((mm / det, -xm / det), (-xm / det, xx / det)))
+
+
+def hold(
+    op: Hold,
+    process: PSLD,
+    clock: Clock,
+    eta: Any,
+    factor: str,
+    begin: Any,
+    end: Any,
+    nodes: Sequence[Any],
+) -> Step:
+    """The step from forward time `begin` to `end` with data predicted at the forward times `nodes`.
+
+    Raises ValueError where it would end without noise, where no data are left at its start, and
+    where the clock does not run one way.
+    """
+    if not np.min(end) > 0:
+        raise ValueError(
+            f"a step from forward time {float(np.max(begin)):g} to {float(np.min(end)):g}: the "
+            "position has no noise at 0, where a held prediction has no clock; end at eps > 0 (a "
+            "last denoising step may go on to 0)"
+        )
+    first, last = clock_at(process, clock, begin), clock_at(process, clock, end)
+    count = len(nodes)
+    if 0 < eta < 1:
+        keep, integrals, added = _integrated(process, clock, eta, factor, begin, end, count)
+    else:
+        keep, integrals, added = _closed(process, clock, eta, factor, begin, end, count)
+    before, after = mean(process, begin), mean(process, end)
+    moved = _applied(keep, before)
+    w = drift(process, factor, eta, end)
+    slope, carried = mean_rate(process, end), _applied(w, after)
+    speed = _clock_rate(process, clock, end) / (last - first)
+    places = [(clock_at(process, clock, tau) - first) / (last - first) for tau in nodes]
+    columns = []
+    for i in N:
+        moments = [
+            after[i] - moved[i],
+            *(after[i] - k * integrals[k - 1][i] for k in range(1, count)),
+        ]
+        at_end = (slope[i] - carried[i]) / speed
+        columns.append(weights(places, op.rule(moments, at_end)))
+    return Step(keep, tuple(zip(*columns, strict=True)), added if eta else None)
+
+
+def mean(process: PSLD, tau: Any) -> Pair:
+    """mu, what multiplies x_0 in the mean of z."""
+    (x, _), (m, _) = transition(process, tau)
+    return x, m
+
+
+def mean_rate(process: PSLD, tau: Any) -> Pair:
+    """mu'."""
+    (x, m), half = mean(process, tau), process.beta(tau) / 2
+    return half * (m / process.M - process.Gamma * x), half * (-x - process.nu * m)
+
+
+def _root(process: PSLD, factor: str, tau: Any) -> tuple[Block, Block]:
+    """R and its inverse, of the factors with a formula."""
+    xx, xm, mm, det = covariance(process, tau)
+    whole = of("sqrt", det)
+    if factor == "lower":
+        top = of("sqrt", xx)
+        root = ((top, 0), (xm / top, whole / top))
+    elif factor == "upper":
+        low = of("sqrt", mm)
+        root = ((whole / low, xm / low), (0, low))
+    else:
+        size = of("sqrt", xx + mm + 2 * whole)
+        root = (((xx + whole) / size, xm / size), (xm / size, (mm + whole) / size))
+    (p, q), (r, s) = root
+    return root, ((s / whole, -q / whole), (-r / whole, p / whole))
+
+
+def _moving(process: PSLD, eta: Any, factor: str, end: Any) -> Callable[[Any], Block]:
+    """M from any forward time to `end`: R R^-1, or Bayes' rule where eta is 1.
+
+    The flow's R is the lower one turned at the rate (a - a_lower) / sqrt(det Sigma), as A J A^T =
+    det(A) J.
+    """
+    if not eta and factor == "flow":
+        lower = _root(process, "lower", end)[0]
+
+        def turned(tau: Any) -> Block:
+            angle = _angle(process, tau, end)
+            cosine, sine = of("cos", angle), of("sin", angle)
+            back = _times(((cosine, -sine), (sine, cosine)), _root(process, "lower", tau)[1])
+            return _times(lower, back)
+
+        return turned
+    if not eta:
+        root = _root(process, factor, end)[0]
+        return lambda tau: _times(root, _root(process, factor, tau)[1])
+    own = covariance_block(process, end)
+
+    def bayes(tau: Any) -> Block:
+        xx, xm, mm, det = covariance(process, tau)
+        inverse = ((mm / det, -xm / det), (-xm / det, xx / det))
+        phi = transition(process, tau, end)
+        return _times(_times(own, _transposed(phi)), inverse)
+
+    return bayes
+
+
+def _angle(process: PSLD, begin: Any, end: Any) -> Any:
+    """How far the probability flow turns the lower factor between two forward times."""
+
+    def rate(u: Any) -> Any:
+        tau = of("exp", u)
+        law = covariance(process, tau)
+        rates = _rates_of(process, law, tau)
+        flow, lower = (_turn(process, name, law, rates, tau) for name in ("flow", "lower"))
+        return tau * (flow - lower) / of("sqrt", law[3])
+
+    low, high = of("log", end), of("log", begin)
+    if isinstance(low, mpmath.mpf):
+        return mpmath.quad(rate, [low, high])
+    length = np.asarray(high - low)[..., None]
+    nodes, share = _panels(process, begin, end)
+    total = np.sum(rate(np.asarray(low)[..., None] + length * nodes) * share * length, axis=-1)
+    return total if isinstance(begin, np.ndarray) else float(total)
+
+
+def _panels(process: PSLD, begin: Any, end: Any) -> tuple[Any, Any]:
+    """Gauss-Legendre nodes and weights on [0, 1], in panels short in log tau and in the clock."""
+    damping = (process.Gamma + process.nu) * process.clock(process.T - begin, begin - end) / 2
+    parts = max(1, ceil(2 * float(np.max(of("log", begin / end)))), ceil(float(np.max(damping))))
+    nodes = np.concatenate([(i + (NODES + 1) / 2) / parts for i in range(parts)])
+    return nodes, np.tile(WEIGHTS, parts) / (2 * parts)
+
+
+def _closed(
+    process: PSLD, clock: Clock, eta: Any, factor: str, begin: Any, end: Any, count: int
+) -> tuple[Block, list[Pair], Block]:
+    """M over the step, the integrals of M mu theta^k dtheta for k < count - 1, and the noise."""
+    moving = _moving(process, eta, factor, end)
+    keep = moving(begin)
+    integrals: list[Pair] = []
+    if count > 1:
+        integrals = _integrals(process, clock, moving, begin, end, count - 1)
+    zero: Block = ((0, 0), (0, 0))
+    if not eta:
+        return keep, integrals, zero
+    phi = transition(process, begin, end)
+    rest = _plus(((1, 0), (0, 1)), _times(keep, phi), -1)
+    # in Joseph's form, a sum of two positive matrices
+    kept = _times(_times(rest, covariance_block(process, end)), _transposed(rest))
+    forward = _forward_noise(process, begin, end)
+    return keep, integrals, _plus(kept, _times(_times(keep, forward), _transposed(keep)))
+
+
+def _forward_noise(process: PSLD, begin: Any, end: Any) -> Block:
+    """Covariance of z at `begin` given z at the earlier forward time `end`."""
+    clock = process.clock(process.T - begin, begin - end)
+    one = process.T / process.T
+    unit = PSLD(process.Gamma, process.nu, one, one, process.kappa, process.T)
+    return noise(unit, clock)
+
+
+def _integrals(
+    process: PSLD,
+    clock: Clock,
+    moving: Callable[[Any], Block],
+    begin: Any,
+    end: Any,
+    count: int,
+) -> list[Pair]:
+    """By Gauss-Legendre quadrature in log tau, in which nothing varies fast near 0."""
+    first, last = clock_at(process, clock, begin), clock_at(process, clock, end)
+
+    def integrand(u: Any) -> tuple[Pair, Any, Any]:
+        tau = exp(u)
+        theta = (clock_at(process, clock, tau) - first) / (last - first)
+        speed = _clock_rate(process, clock, tau) / (last - first) * tau
+        return _applied(moving(tau), mean(process, tau)), speed, theta
+
+    low, high = of("log", begin), of("log", end)
+    if isinstance(begin, mpmath.mpf) or isinstance(end, mpmath.mpf):
+
+        def entry(i: int, k: int) -> Callable[[Any], Any]:
+            def at(u: Any) -> Any:
+                value, speed, theta = integrand(u)
+                return value[i] * speed * theta**k
+
+            return at
+
+        return [tuple(mpmath.quad(entry(i, k), [low, high]) for i in N) for k in range(count)]
+    nodes, share = _panels(process, begin, end)
+    value, speed, theta = integrand(low + (high - low) * nodes)
+    kernel = speed * (high - low) * share
+    shaped = isinstance(begin, np.ndarray)
+    return [
+        tuple(np.sum(value[i] * kernel * theta**k, axis=-1, keepdims=shaped) for i in N)
+        for k in range(count)
+    ]
+
+
+def _integrated(
+    process: PSLD, clock: Clock, eta: Any, factor: str, begin: Any, end: Any, count: int
+) -> tuple[Block, list[Pair], Block]:
+    """The same where there is no formula: dM/dtau = -M W from `end` on, with what is integrated
+    along it, in log tau; all steps at once.
+    """
+    first, last = clock_at(process, clock, begin), clock_at(process, clock, end)
+    low, length = of("log", end), of("log", begin) - of("log", end)
+
+    def slope(share: Any, flat: Sequence[Any]) -> list[Any]:
+        tau = of("exp", low + share * length)
+        moved: Block = ((flat[0], flat[1]), (flat[2], flat[3]))
+        fallen = _times(moved, drift(process, factor, eta, tau))
+        speed = length * tau
+        strength = speed * process.beta(tau) * eta * eta
+        gains = strength * process.Gamma, strength * process.M * process.nu
+        spread = [
+            sum(moved[i][k] * gains[k] * moved[j][k] for k in N)
+            for i, j in ((0, 0), (0, 1), (1, 1))
+        ]
+        result = [-speed * entry for row in fallen for entry in row] + spread
+        if count > 1:
+            theta = (clock_at(process, clock, tau) - first) / (last - first)
+            run = -speed * _clock_rate(process, clock, tau) / (last - first)
+            value = _applied(moved, mean(process, tau))
+            result += [value[i] * run * theta**k for k in range(count - 1) for i in N]
+        return result
+
+    zero = 0 * (begin + end)
+    start = [1 + zero, zero, zero, 1 + zero, *([zero] * (3 + 2 * (count - 1)))]
+    if isinstance(zero, mpmath.mpf):
+        return _unflat(extrapolated(slope, start, 0 * zero, 1 + zero, 1e3 * mpmath.mp.eps))
+    shape = (len(start), *np.shape(zero))
+    found = solve_ivp(
+        lambda share, y: np.ravel(slope(share, list(y.reshape(shape)))),
+        (0, 1),
+        np.ravel(start),
+        method="DOP853",
+        rtol=1e-13,
+        atol=1e-16,
+    )
+    if not found.success:
+        raise ValueError(f"a step that holds the data could not be integrated: {found.message}")
+    return _unflat(list(found.y[:, -1].reshape(shape)))
+
+
+def _unflat(flat: Sequence[Any]) -> tuple[Block, list[Pair], Block]:
+    a, b, c, d, p, q, r, *rest = flat
+    pairs: list[Pair] = list(zip(rest[::2], rest[1::2], strict=True))
+    return ((a, b), (c, d)), pairs, ((p, q), (q, r))
+
+
+def covariance_block(process: PSLD, tau: Any) -> Block:
+    """Sigma."""
+    xx, xm, mm, _ = covariance(process, tau)
+    return ((xx, xm), (xm, mm))
+
+
+def _times(a: Block, b: Block) -> Block:
+    return tuple(tuple(sum(a[i][k] * b[k][j] for k in N) for j in N) for i in N)
+
+
+def _plus(a: Block, b: Block, factor: int = 1) -> Block:
+    return tuple(tuple(a[i][j] + factor * b[i][j] for j in N) for i in N)
+
+
+def _transposed(a: Block) -> Block:
+    return tuple(zip(*a, strict=True))
+
+
+def _applied(a: Block, vector: Pair) -> Pair:
+    return tuple(row[0] * vector[0] + row[1] * vector[1] for row in a)
