@@ -10,12 +10,13 @@ from typing import Any, assert_never
 
 import numpy as np
 
+from analytic_models import bridges
 from analytic_models.held import hold, predicted
 from analytic_models.probing.running import Array
 from analytic_models.probing.subject import Subject
 from analytic_models.rules import advance, coefficients
-from splitting_analysis.clocks import PositionOnly
 from splitting_analysis.predictions import Prediction
+from splitting_analysis.processes import PSLD
 from splitting_analysis.program import Advance, Evaluate, Hold, Program, Row
 from splitting_analysis.schemes import Scheme
 
@@ -54,7 +55,8 @@ class _Walk:
         if self.program.carries_score:
             self.evaluate(z, self.model.T - grid[0])
         for t, after in pairwise(grid):
-            if self.program.holds and after >= self.model.T * (1 - 1e-12):
+            ends = after >= self.model.T * (1 - 1e-12)
+            if self.program.holds and ends and not isinstance(self.model, PSLD):
                 return self.to_data(z, self.model.T - t)
             z = self.step(z, t, after - t)
         return z
@@ -64,8 +66,7 @@ class _Walk:
         held = self.program.holds[0].held.prediction
         if self.program.carries_score and held is Prediction.DATA:
             return self.kept[-1][1]
-        own, gain = predicted(Prediction.DATA, self.model, tau)
-        return np.asarray(own * z + gain * self.score_of(z, tau))
+        return self.prediction(Prediction.DATA, z, self.score_of(z, tau), tau)
 
     def evaluate(self, z: Array, tau: float) -> None:
         if self.scheme.model_name == "langevin":
@@ -74,8 +75,17 @@ class _Walk:
         else:
             self.held = self.score_of(z, tau)
         if self.program.holds:
-            own, gain = predicted(self.program.holds[0].held.prediction, self.model, tau)
-            self.kept.append((tau, own * z + gain * self.held))
+            held = self.program.holds[0].held.prediction
+            self.kept.append((tau, self.prediction(held, z, self.held, tau)))
+
+    def prediction(self, kind: Prediction, z: Array, s: Array, tau: float) -> Array:
+        """What is held, (batch, d), from the state and the score there."""
+        if isinstance(self.model, PSLD):
+            own, gain = bridges.predicted(self.model, tau)
+        else:
+            of_state, of_score = predicted(kind, self.model, tau)
+            own, gain = (of_state,), (of_score,)
+        return np.asarray(self.mixed((own,), z) + self.mixed((gain,), s))
 
     def step(self, z: Array, t: float, h: float) -> Array:
         start, drifts = z, list[Array]()
@@ -106,16 +116,24 @@ class _Walk:
     ) -> Array:
         ends = self.time(t, h, op.start), self.time(t, h, op.stop)
         through = self.kept[-op.through :]
-        eta = float(self.scheme.noise_level)
-        step = hold(op, self.model, self.scheme.in_clock, eta, *ends, [tau for tau, _ in through])
-        z = step.keep * z + sum(
-            gain * value for gain, (_, value) in zip(step.gains, through, strict=True)
-        )
-        if not eta:
+        nodes, eta = [tau for tau, _ in through], float(self.scheme.noise_level)
+        clock = self.scheme.in_clock
+        noise: Any
+        if isinstance(self.model, PSLD):
+            bridge = bridges.hold(op, self.model, clock, eta, self.scheme.factor, *ends, nodes)
+            keep, gains, noise = bridge.keep, bridge.gains, bridge.noise
+        else:
+            step = hold(op, self.model, clock, eta, *ends, nodes)
+            keep, gains = ((step.keep,),), tuple((gain,) for gain in step.gains)
+            noise = ((step.noise,),) if eta else None
+        z = self.mixed(keep, z)
+        for gain, (_, value) in zip(gains, through, strict=True):
+            z = z + self.mixed([[entry] for entry in gain], value)
+        if noise is None:
             return z
         if (op.start, op.stop) not in drawn:  # a stretch has one noise, however often it is taken
             drawn[op.start, op.stop] = self.noise_of()
-        return z + step.noise**0.5 * drawn[op.start, op.stop]
+        return z + self.mixed(_root(noise), drawn[op.start, op.stop])
 
     def drift(self, z: Array, tau: float) -> Array:
         linear, weights, _ = coefficients(self.scheme.model.drift, self.model)
@@ -125,15 +143,17 @@ class _Walk:
     def time(self, t: float, h: float, at: Fraction) -> float:
         """The forward time at the part `at` of the step, as the scheme's clock measures it."""
         T, clock = self.model.T, self.scheme.in_clock
-        if clock == "tau" or at.denominator == 1 or not isinstance(self.model, PositionOnly):
+        if clock == "tau" or at.denominator == 1:
             return float(T - t - float(at) * h)
+        if isinstance(self.model, PSLD):
+            return float(bridges.tau_between(self.model, clock, T - t, T - t - h, float(at)))
         first, last = (self.model.clock_at(clock, T - u) for u in (t, t + h))
         return float(self.model.tau_at(clock, first + float(at) * (last - first)))
 
     def mixed(self, block: Any, z: Array) -> Array:
-        """A block (n, n) applied to the components of (batch, n d)."""
+        """A block (k, n) applied to the components of (batch, n d)."""
         matrix = np.array([[float(entry) for entry in row] for row in block])
-        parts = z.reshape(len(z), self.n, self.d)
+        parts = z.reshape(len(z), matrix.shape[1], self.d)
         return np.einsum("ij,bjd->bid", matrix, parts).reshape(len(z), -1)
 
 
