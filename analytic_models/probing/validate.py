@@ -55,6 +55,7 @@ def validate(
     *,
     dynamics: str | None = None,
     lambda_s: Any = None,
+    process: Process | None = None,
     say: Say = lambda _: None,
 ) -> Validation:
     """Whether a sampler is what it is claimed to be.
@@ -62,6 +63,7 @@ def validate(
     sampler   a callable (see subject.py), a `Subject`, or a Scheme
     claims    a name ("ROBAB"), a word, "order=2", "evaluations=1", or several with commas
     model     psld, vp, ve, flow or langevin; else that of the claimed name
+    process   on which it is tried, in place of the model's in `PROCESSES`
     say       is told what is being looked at
 
     Raises ValueError for claims or a callable that cannot be read; whatever the code itself does is
@@ -72,14 +74,15 @@ def validate(
         model = model or sampler.model_name
     else:
         subject = subject_of(sampler)
-    if subject.process is not None:
-        model = subject.process.model_name
-    if model is None and isinstance(claims, Scheme):
-        model = claims.model_name
+    if process is not None or subject.process is not None:
+        model = (process or subject.process or PROCESSES["psld"]).model_name
+    claimed = claims.scheme if isinstance(claims, Claims) else claims
+    if model is None and isinstance(claimed, Scheme):
+        model = claimed.model_name
     model = (model or model_for(str(claims))).strip().lower()
     if model not in PROCESSES:
         raise ValueError(f"no model {model!r}; there are: {', '.join(PROCESSES)}")
-    process = subject.process or PROCESSES[model]
+    process = process or subject.process or PROCESSES[model]
     as_claims(claims, model, dynamics)  # a claim that cannot be read is refused before any work
     times = _uneven(process) if subject.grid is None else tuple(subject.grid(STEPS))
     judge = _Judge(subject, process, times, lambda_s, say)

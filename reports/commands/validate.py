@@ -35,6 +35,19 @@ def validate(
     lambda_s: Annotated[
         str | None, typer.Option(help="lambda_s of the claimed word (default: 1).")
     ] = None,
+    clock: Annotated[
+        str | None, typer.Option(help="Clock of the claimed word, if it holds a prediction.")
+    ] = None,
+    eta: Annotated[
+        str | None, typer.Option(help="Noise level of the claimed word, if it holds a prediction.")
+    ] = None,
+    param: Annotated[
+        str,
+        typer.Option(
+            help="Parameters of the process it is tried on, Gamma=0.02,beta_max=8, and of a "
+            "claimed conjugate word, lambda=0.5,factor=upper."
+        ),
+    ] = "",
     option: Annotated[
         list[str] | None,
         typer.Option(help="An option of a library's sampler: solver_order=2; may be repeated."),
@@ -68,7 +81,15 @@ def validate(
     if report is not None:
         check_file(report)
     with heard(first=2, then=10) as say:
-        found = validation.judged(sampler, claims, model, dynamics, lambda_s, option or [], say)
+        found = validation.judged(
+            sampler,
+            claims,
+            model,
+            dynamics,
+            validation.Settings(lambda_s, clock, eta, param),
+            option or [],
+            say,
+        )
         page = None if report is None else validation.page(found, sampler)
     if report is not None and page is not None:
         write_whole(report, page)
