@@ -30,6 +30,7 @@ from analytic_models.probing.running import Trouble
 from analytic_models.probing.signature import Signature, probe
 from analytic_models.probing.statistics import noisy_law
 from analytic_models.probing.subject import Subject, subject_of
+from analytic_models.probing.tuning import tuned
 from splitting_analysis.processes import PSLD, VE, VP, Flow, Langevin, Process
 from splitting_analysis.program import Evaluate, Program
 from splitting_analysis.schemes import Scheme
@@ -178,7 +179,9 @@ class _Judge:
             self.add(_counted(claimed.evaluations, seen))
         if scheme is None:
             self.add(_in_range(seen, self.process, self.times, self.subject))
-            self.deduced = recognised(seen, self.process, self.times)
+            self.deduced = recognised(seen, self.process, self.times) or tuned(
+                seen, self.process, self.times, None
+            )
             return
         program = _as_step(scheme) if self.subject.kind == "step" else scheme.program
         reference = subject_for(scheme, program, self.lambda_s)
@@ -194,7 +197,9 @@ class _Judge:
             self.deduced = str(scheme)
         else:
             self.say("which word it is")
-            self.deduced = recognised(seen, self.process, self.times, scheme)
+            self.deduced = tuned(seen, self.process, self.times, scheme) or recognised(
+                seen, self.process, self.times, scheme
+            )
 
     def order(self, claimed: Claims, stochastic: bool) -> None:
         grid = self.subject.grid or evenly(self.process)
