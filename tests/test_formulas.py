@@ -38,7 +38,7 @@ def read(text, style, p):
     return Formula(READERS[style](text), problems.jet(p), values, p.d).value()
 
 
-@pytest.mark.share(5)
+@pytest.mark.share(8)
 @pytest.mark.parametrize("style", STYLES)
 @pytest.mark.parametrize(
     "error", [pytest.param(e, id=f"{e.model.name}-{e.kind}-{e.name}") for e in ERRORS]
