@@ -71,23 +71,18 @@ def ours(entry, process, times, score, z, noise=engine.no_noise, **options):
 def test_engine_and_paper_agree_on_shared_noise(entry):
     for name in case_names(entry.model_name):
         process = process_of(name)
-        for kind in ("uniform", "quadratic"):
-            for denoise in (True, False):
-                times, score, z = (
-                    times_of(process, kind),
-                    engine.Counted(curved(process)),
-                    start(process),
-                )
-                noises = [Noise(1, range(3), SHAPE, torch.float64) for _ in range(2)]
-                fused, nfe = ours(
-                    entry, process, times, curved(process), z, noises[0], denoise=denoise
-                )
-                printed = plain.sample(
-                    entry.name, process, score, z, times, noises[1], last=denoise
-                )
-                assert torch.isfinite(printed).all() and printed.dtype == torch.float64
-                assert (fused - printed).abs().max() <= 1e-12 * max(1.0, float(printed.abs().max()))
-                assert nfe == score.calls
+        for kind, denoise in (("uniform", True), ("quadratic", False)):
+            times, score, z = (
+                times_of(process, kind),
+                engine.Counted(curved(process)),
+                start(process),
+            )
+            noises = [Noise(1, range(3), SHAPE, torch.float64) for _ in range(2)]
+            fused, nfe = ours(entry, process, times, curved(process), z, noises[0], denoise=denoise)
+            printed = plain.sample(entry.name, process, score, z, times, noises[1], last=denoise)
+            assert torch.isfinite(printed).all() and printed.dtype == torch.float64
+            assert (fused - printed).abs().max() <= 1e-12 * max(1.0, float(printed.abs().max()))
+            assert nfe == score.calls
 
 
 @pytest.mark.parametrize("name", ["NOBA", "ROBA", "NBAO", "RBAO", "NOBAB", "ROBAB"])

@@ -140,6 +140,7 @@ CASES = [
 leading term vanishes."""
 
 
+@pytest.mark.share(2)
 @pytest.mark.parametrize(
     ("name", "own"), CASES, ids=lambda c: c if isinstance(c, str) else c.model_name
 )

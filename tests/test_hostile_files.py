@@ -127,6 +127,7 @@ def test_metadata_of_a_checkpoint_that_is_none_is_named(tmp_path, told):
     assert len(str(error.value)) < 600 + len(str(path))
 
 
+@pytest.mark.share(2)
 @pytest.mark.parametrize(
     "process",
     [
@@ -290,7 +291,7 @@ def damaged(state, how):
     return state
 
 
-@pytest.mark.share(3)
+@pytest.mark.share(4)
 @pytest.mark.parametrize(
     ("how", "says"),
     [
@@ -344,6 +345,7 @@ def test_a_state_that_is_a_pipe_or_a_folder_is_refused(tmp_path):
 # Folders of samples.
 
 
+@pytest.mark.share(2)
 @pytest.mark.parametrize(
     "told", ["[" * 10**5, "3", '{"n": ' * 10**5, "\x00", "", '{"mine": "keep"}', '{"n": 3}']
 )

@@ -44,6 +44,7 @@ def test_more_samples_are_to_the_bit_those_of_a_run_that_was_asked_for_them_at_o
     assert files(tmp_path / "grown") == files(run(tmp_path / "fresh", replace(job, n=11), batch))
 
 
+@pytest.mark.share(3)
 @pytest.mark.parametrize("form", ["npz", "png"])
 @pytest.mark.parametrize("shard", [4, 512])
 def test_fewer_samples_keep_what_is_there_and_say_so(tmp_path, form, shard):
@@ -269,6 +270,7 @@ def sample(net, out, *more):
     )
 
 
+@pytest.mark.share(2)
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_a_signal_leaves_whole_shards_and_says_how_to_go_on(tmp_path, capsys, monkeypatch, number):
     save_checkpoint(tmp_path / "net.safetensors", network())

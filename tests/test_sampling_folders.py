@@ -118,6 +118,12 @@ def test_a_shard_that_is_damaged_is_made_again_and_no_other(tmp_path, form, vict
 # What is refused.
 
 
+@pytest.fixture(scope="module")
+def complete(tmp_path_factory):
+    """The samples of JOB, which no test may change."""
+    return run(tmp_path_factory.mktemp("complete"))
+
+
 @pytest.mark.parametrize(
     ("change", "named"),
     [
@@ -141,13 +147,12 @@ def test_a_shard_that_is_damaged_is_made_again_and_no_other(tmp_path, form, vict
     ],
 )
 def test_a_folder_holds_samples_of_one_run_and_the_setting_that_differs_is_named(
-    tmp_path, change, named
+    complete, change, named
 ):
-    run(tmp_path, replace(JOB, n=11))
-    before = files(tmp_path)
+    before = files(complete)
     with pytest.raises(ValueError, match=re.escape(named)):
-        run(tmp_path, replace(JOB, **change))
-    assert files(tmp_path) == before
+        run(complete, replace(JOB, **change))
+    assert files(complete) == before
 
 
 def test_a_folder_holds_samples_of_one_network_and_one_version(tmp_path):

@@ -66,7 +66,7 @@ def drift_of_theory(entry: Scheme, diffusion: Diffusion, variance: float, tau: f
     )
 
 
-@pytest.mark.share(3)
+@pytest.mark.share(5)
 @named
 @pytest.mark.parametrize("tau", [0.03, 0.6])
 def test_the_spectral_radius_first_leaves_the_unit_disk_at_the_largest_stable_step(entry, tau):
@@ -128,6 +128,7 @@ def test_the_scan_and_the_exact_roots_agree_on_any_word(data):
     )
 
 
+@pytest.mark.share(2)
 @pytest.mark.parametrize(
     "word",
     [
@@ -260,6 +261,7 @@ def test_euler_maruyama_of_the_harmonic_oscillator_stops_at_its_closed_form(gamm
         )
 
 
+@pytest.mark.share(3)
 @pytest.mark.parametrize("name", ["SE", "VV", "EM", "BAOAB", "ABOBA", "OBABO", "BAOA"])
 def test_runs_stay_bounded_below_the_limit_and_blow_up_above_it(name):
     entry, target = find(name, "langevin"), Gaussian(np.array([0.3]))
@@ -302,7 +304,7 @@ def test_twice_the_rate_halves_every_limit():
         )
 
 
-@pytest.mark.share(3)
+@pytest.mark.share(4)
 @pytest.mark.parametrize("name", ["Euler", "RSE", "NSE", "RVV", "ROBA", "NOBAB", "SSCS"])
 def test_a_word_begun_elsewhere_in_its_cycle_has_the_same_limits(name):
     """Frozen coefficients know no time, so S B A and A S B, which carries its score, are one
