@@ -149,6 +149,13 @@ def _turn(
         case "symmetric":
             commutator = xm * (dxx - dmm) + dxm * (mm - xx)
             return commutator / (xx + mm + 2 * of("sqrt", det)) / 2
+        case "aligned":  # (R^-1 mu)' along R^-1 mu: W mu = mu' - q'/(2 q) mu, q = mu Sigma^-1 mu
+            (x, m), (dx, dm) = mean(process, tau), mean_rate(process, tau)
+            u, v = (mm * x - xm * m) / det, (xx * m - xm * x) / det  # Sigma^-1 mu
+            pull = dxx * u + dxm * v, dxm * u + dmm * v
+            half = (dx * u + dm * v - (pull[0] * u + pull[1] * v) / 2) / (x * u + m * v)
+            rest = dx - half * x - pull[0] / 2, dm - half * m - pull[1] / 2
+            return (v * rest[0] - u * rest[1]) / (u * u + v * v)
         case _:  # the flow's, F Sigma - Sigma F^T over 2
             g, nu, mass = process.Gamma, process.nu, process.M
             return process.beta(tau) * ((nu - g) * xm + mm / mass + xx) / 4
@@ -231,6 +238,12 @@ def _root(process: PSLD, factor: str, tau: Any) -> tuple[Block, Block]:
     elif factor == "upper":
         low = of("sqrt", mm)
         root = ((whole / low, xm / low), (0, low))
+    elif factor == "aligned":
+        x, m = mean(process, tau)
+        u, v = (mm * x - xm * m) / det, (xx * m - xm * x) / det
+        size = of("sqrt", x * u + m * v)
+        root = ((x / size, whole * v / size), (m / size, -whole * u / size))
+        whole = -whole
     else:
         size = of("sqrt", xx + mm + 2 * whole)
         root = (((xx + whole) / size, xm / size), (xm / size, (mm + whole) / size))
