@@ -256,15 +256,14 @@ def _moving(
 ) -> Callable[[Any], Block]:
     """M from any forward time to `end`: R R^-1, or Bayes' rule where eta is 1.
 
-    The flow's R is the lower one turned at the rate (a - a_lower) / sqrt(det Sigma), as A J A^T =
-    det(A) J.
+    The flow's R is the lower one turned.
     """
     if not eta and factor == "flow":
         lower = _root(process, "lower", end)[0]
 
         def turned(tau: Any) -> Block:
-            angle = _angle(process, tau, end)
-            cosine, sine = of("cos", angle), of("sin", angle)
+            turned_by = angle(process, "flow", "lower", tau, end)
+            cosine, sine = of("cos", turned_by), of("sin", turned_by)
             back = _times(((cosine, -sine), (sine, cosine)), _root(process, "lower", tau)[1])
             return _times(lower, back)
 
@@ -283,15 +282,18 @@ def _moving(
     return bayes
 
 
-def _angle(process: PSLD, begin: Any, end: Any) -> Any:
-    """How far the probability flow turns the lower factor between two forward times."""
+def angle(process: PSLD, factor: str, against: str, begin: Any, end: Any) -> Any:
+    """How far a factor turns against another between two forward times, in radians.
+
+    Rates (a - a') / sqrt(det Sigma), as A J A^T = det(A) J.
+    """
 
     def rate(u: Any) -> Any:
         tau = of("exp", u)
         law = covariance(process, tau)
         rates = _rates_of(process, law, tau)
-        flow, lower = (_turn(process, name, law, rates, tau) for name in ("flow", "lower"))
-        return tau * (flow - lower) / of("sqrt", law[3])
+        own, other = (_turn(process, name, law, rates, tau) for name in (factor, against))
+        return tau * (own - other) / of("sqrt", law[3])
 
     low, high = of("log", end), of("log", begin)
     if isinstance(low, mpmath.mpf):
