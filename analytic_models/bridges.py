@@ -147,6 +147,13 @@ def _turn(process: PSLD, factor: str, law: Sequence[Any], rates: Sequence[Any], 
         case "symmetric":
             commutator = xm * (dxx - dmm) + dxm * (mm - xx)
             return commutator / (xx + mm + 2 * of("sqrt", det)) / 2
+        case "aligned":  # (R^-1 mu)' along R^-1 mu: W mu = mu' - q'/(2 q) mu, q = mu Sigma^-1 mu
+            (x, m), (dx, dm) = mean(process, tau), mean_rate(process, tau)
+            u, v = (mm * x - xm * m) / det, (xx * m - xm * x) / det  # Sigma^-1 mu
+            pull = dxx * u + dxm * v, dxm * u + dmm * v
+            half = (dx * u + dm * v - (pull[0] * u + pull[1] * v) / 2) / (x * u + m * v)
+            rest = dx - half * x - pull[0] / 2, dm - half * m - pull[1] / 2
+            return (v * rest[0] - u * rest[1]) / (u * u + v * v)
         case _:  # the flow's, F Sigma - Sigma F^T over 2
             g, nu, mass = process.Gamma, process.nu, process.M
             return process.beta(tau) * ((nu - g) * xm + mm / mass + xx) / 4
@@ -232,6 +239,12 @@ def _root(process: PSLD, factor: str, tau: Any) -> tuple[Block, Block]:
     elif factor == "upper":
         low = of("sqrt", mm)
         root = ((whole / low, xm / low), (0, low))
+    elif factor == "aligned":
+        x, m = mean(process, tau)
+        u, v = (mm * x - xm * m) / det, (xx * m - xm * x) / det
+        size = of("sqrt", x * u + m * v)
+        root = ((x / size, whole * v / size), (m / size, -whole * u / size))
+        whole = -whole
     else:
         size = of("sqrt", xx + mm + 2 * whole)
         root = (((xx + whole) / size, xm / size), (xm / size, (mm + whole) / size))
@@ -242,15 +255,14 @@ def _root(process: PSLD, factor: str, tau: Any) -> tuple[Block, Block]:
 def _moving(process: PSLD, eta: Any, factor: str, end: Any) -> Callable[[Any], Block]:
     """M from any forward time to `end`: R R^-1, or Bayes' rule where eta is 1.
 
-    The flow's R is the lower one turned at the rate (a - a_lower) / sqrt(det Sigma), as A J A^T =
-    det(A) J.
+    The flow's R is the lower one turned.
     """
     if not eta and factor == "flow":
         lower = _root(process, "lower", end)[0]
 
         def turned(tau: Any) -> Block:
-            angle = _angle(process, tau, end)
-            cosine, sine = of("cos", angle), of("sin", angle)
+            turned_by = angle(process, "flow", "lower", tau, end)
+            cosine, sine = of("cos", turned_by), of("sin", turned_by)
             back = _times(((cosine, -sine), (sine, cosine)), _root(process, "lower", tau)[1])
             return _times(lower, back)
 
@@ -269,15 +281,18 @@ def _moving(process: PSLD, eta: Any, factor: str, end: Any) -> Callable[[Any], B
     return bayes
 
 
-def _angle(process: PSLD, begin: Any, end: Any) -> Any:
-    """How far the probability flow turns the lower factor between two forward times."""
+def angle(process: PSLD, factor: str, against: str, begin: Any, end: Any) -> Any:
+    """How far a factor turns against another between two forward times, in radians.
+
+    Rates (a - a') / sqrt(det Sigma), as A J A^T = det(A) J.
+    """
 
     def rate(u: Any) -> Any:
         tau = of("exp", u)
         law = covariance(process, tau)
         rates = _rates_of(process, law, tau)
-        flow, lower = (_turn(process, name, law, rates, tau) for name in ("flow", "lower"))
-        return tau * (flow - lower) / of("sqrt", law[3])
+        own, other = (_turn(process, name, law, rates, tau) for name in (factor, against))
+        return tau * (own - other) / of("sqrt", law[3])
 
     low, high = of("log", end), of("log", begin)
     if isinstance(low, mpmath.mpf):

@@ -18,7 +18,7 @@ from analytic_models.targets import Gaussian, load_spectrum
 from splitting_analysis.lookup import as_scheme, spelled
 from splitting_analysis.models import model_of
 from splitting_analysis.processes import Langevin, Process, process_of
-from splitting_analysis.schemes import Denoise, Scheme, check_ending, steps_for
+from splitting_analysis.schemes import Denoise, Scheme, check_ending, check_history, steps_for
 
 EPS = 1e-3
 """Where the grid ends before T, unless said otherwise (theory section 7)."""
@@ -103,8 +103,10 @@ class Problem:
 
     def law(self, scheme: str | Scheme, steps: int, lambda_s: Lambda = None) -> Moments:
         """Mean and covariance of what the scheme samples in so many steps, exactly."""
+        scheme = self.scheme(scheme)
+        check_history(scheme, steps)
         return run(
-            self.scheme(scheme),
+            scheme,
             self.process,
             self.target,
             self.times(steps),

@@ -175,11 +175,33 @@ def _carried(process: PSLD, factor: str, taus: Array, lower: Array, flow: Array)
         inside = turned.swapaxes(1, 2) @ slopes @ turned
         inside = inside / (sizes[:, :, None] + sizes[:, None, :]) / sizes[:, None, :]
         return np.asarray(turned @ inside @ turned.swapaxes(1, 2))
+    if factor == "aligned":
+        return _aligned(process, taus, lower, slopes)
     root = factors(process, factor, taus)
     back = np.linalg.inv(root)
     inside = back @ slopes @ back.swapaxes(1, 2)
     keep = np.tril(np.ones((2, 2))) if factor == "lower" else np.triu(np.ones((2, 2)))
     return np.asarray(root @ (inside * (keep - IDENTITY / 2)) @ back)
+
+
+def _aligned(process: PSLD, taus: Array, lower: Array, slopes: Array) -> Array:
+    """R' R^-1 of the R whose first column is mu / sqrt(q), q = mu^T Sigma^-1 mu."""
+    mu = means(process, taus)[:, :, None]
+    rates = np.array([process.beta(tau) for tau in taus])[:, None, None]
+    change = rates * forward_drift(process) @ mu
+    seen = np.linalg.solve(lower, mu)
+    whole = np.sqrt((seen**2).sum(1, keepdims=True))
+    across = np.concatenate([-seen[:, 1:], seen[:, :1]], axis=1)
+    root = lower @ np.concatenate([seen, across], axis=2) / whole
+    back = np.linalg.inv(root)
+    inside = back @ slopes @ back.swapaxes(1, 2)
+    first = back @ change / whole
+    result = np.empty_like(inside)
+    # the first entry is half of inside's own, as that of any square root's
+    result[:, 0, 0], result[:, 1, 1] = inside[:, 0, 0] / 2, inside[:, 1, 1] / 2
+    result[:, 1, 0] = first[:, 1, 0]
+    result[:, 0, 1] = inside[:, 0, 1] - first[:, 1, 0]
+    return np.asarray(root @ result @ back)
 
 
 def _collocated(matrices: Array, sources: Array, state: Array) -> Array:

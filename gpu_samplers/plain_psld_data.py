@@ -47,8 +47,12 @@ def log_snr(p: PSLD, tau: float) -> float:
     return log(mu[0] / sqrt(sigma[0, 0]))
 
 
-def root(sigma: Array, factor: str) -> Array:
-    """R with R R^T = Sigma."""
+def root(mu: Array, sigma: Array, factor: str) -> Array:
+    """R with R R^T = Sigma; aligned, R^-1 mu points along the first axis."""
+    if factor == "aligned":
+        L = np.linalg.cholesky(sigma)
+        a, b = np.linalg.solve(L, mu)
+        return np.asarray(L @ np.array([[a, -b], [b, a]]) / sqrt(a * a + b * b))
     if factor == "lower":
         return np.asarray(np.linalg.cholesky(sigma))
     if factor == "upper":
@@ -60,8 +64,8 @@ def root(sigma: Array, factor: str) -> Array:
 def carried(p: PSLD, factor: str, tau: float, after: float) -> Array:
     """R' R^-1; of the probability flow dR/dtau = (F + G G^T Sigma^-1 / 2) R."""
     if factor != "flow":
-        before, then = kernel(p, tau)[1], kernel(p, after)[1]
-        return np.asarray(root(then, factor) @ np.linalg.inv(root(before, factor)))
+        before, then = kernel(p, tau), kernel(p, after)
+        return np.asarray(root(*then, factor) @ np.linalg.inv(root(*before, factor)))
     F = np.array([[-p.Gamma, 1 / p.M], [-1.0, -p.nu]]) / 2
     GG = np.diag([p.Gamma, p.M * p.nu])
 

@@ -47,7 +47,7 @@ from gpu_samplers.shards import (
     write_shard,
 )
 from splitting_analysis.models import model_of
-from splitting_analysis.schemes import Denoise, Scheme, check_ending
+from splitting_analysis.schemes import Denoise, Scheme, check_ending, check_history
 
 BLACK_BOX = "RK45 adaptive"
 """The sampler that no word describes: Dormand-Prince with error control, on the probability
@@ -181,7 +181,7 @@ class Job:
                 f"nfe = {self.nfe}: at most {MOST_EVALUATIONS} evaluations per sample; samplers "
                 "have converged long before, and to plan more steps takes minutes"
             )
-        steps_for(self.nfe, scheme, self.denoises)
+        check_history(scheme, steps_for(self.nfe, scheme, self.denoises))
         if self.lambda_s is None:
             return
         if not self.has_tunable_noise:

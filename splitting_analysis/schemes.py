@@ -20,10 +20,10 @@ MOST_ETA = 10
 """A noise level beyond it is no sampler's."""
 MOST_CONJUGATE = 1000
 """|lambda| of conjugate steps beyond it is no sampler's."""
-Factor = Literal["lower", "upper", "symmetric", "flow"]
-FACTORS: tuple[Factor, ...] = ("lower", "upper", "symmetric", "flow")
-"""Square roots R of the kernel's covariance: triangular, symmetric, or carried along by the
-probability flow."""
+Factor = Literal["lower", "upper", "symmetric", "flow", "aligned"]
+FACTORS: tuple[Factor, ...] = ("lower", "upper", "symmetric", "flow", "aligned")
+"""Square roots R of the kernel's covariance: triangular, symmetric, carried along by the
+probability flow, or with R^-1 mu in one direction at all times (mu: what multiplies x_0)."""
 TRIANGULAR = FACTORS[:2]
 """Those that a network's eps has, and conjugate steps."""
 Denoise = bool | Literal["data"]
@@ -317,6 +317,22 @@ def steps_for(nfe: int, scheme: Scheme, denoise: Denoise = True) -> int:
             + (f", and {extra} go to the start or the denoising step" if extra else "")
         )
     return steps
+
+
+def check_history(scheme: Scheme, steps: int) -> None:
+    """Raise ValueError for a run too short to hold data of psld as its word says.
+
+    It would be a run of another word. Samplers of position-only processes are published with such
+    runs, in which they hold fewer evaluations.
+    """
+    most = max((op.through for op in scheme.program.holds), default=0)
+    here = steps * scheme.nfe + scheme.carries_score
+    if scheme.holds_pair and here < most:
+        fewer = f"S E:data[{here}]" if here > 1 else "S E:data"
+        raise ValueError(
+            f"{scheme.name}: it holds data through {most} evaluations, and a run of {steps} "
+            f"step{'s' * (steps > 1)} has {here}: take more steps, or hold fewer, {fewer}"
+        )
 
 
 def _uses_score(word: Word, model: Model, index: int) -> bool:

@@ -21,7 +21,7 @@ from gpu_samplers.plan import plan  # noqa: E402
 from splitting_analysis.data_catalogue import DATA_CATALOGUE  # noqa: E402
 from splitting_analysis.held_error import held_error  # noqa: E402
 from splitting_analysis.lookup import as_scheme  # noqa: E402
-from splitting_analysis.processes import PSLD, VP  # noqa: E402
+from splitting_analysis.processes import PSLD, VE, VP  # noqa: E402
 from splitting_analysis.schemes import (  # noqa: E402
     FACTORS,
     scheme,
@@ -31,6 +31,7 @@ from splitting_analysis.schemes import (  # noqa: E402
 from tests.probing import gaussian_score, law  # noqa: E402
 
 TARGET = Gaussian([3.0, 0.2], [0.5, -1.0])
+LINE = Gaussian([0.4])
 PROCESSES = {"psld": PSLD(), "cld": PSLD(0.0, 4.0), "beta varies": PSLD(0.3, 2.1, 2.0, 11.0, 0.04)}
 HALF = Fraction(1, 2)
 GRID = [1 - (1 - i / 6) ** 2 for i in range(6)]
@@ -64,6 +65,8 @@ def block(covariance):
         ("psld", "S E:data[3]", None, 1, "lower"),
         ("beta varies", "S E:data[3]", None, HALF, "upper"),
         ("cld", "S E:data", None, HALF, "flow"),
+        ("beta varies", "S E:data[2]", None, 0, "aligned"),
+        ("psld", "S E:data", None, HALF, "aligned"),
         ("psld", "S E:data/2 S@1/2 E:data[2]", None, 0, "lower"),
         ("beta varies", "S E:data/2 S@1/2 E:data/2", "sigma", 1, "lower"),
         ("psld", "E:data[2] S@1 E:data[2]", None, 1, "lower"),
@@ -123,6 +126,40 @@ def test_a_printed_sampler_of_data_is_denoised_along_the_drift_that_its_eta_has(
             1
         ]
         same(covariance, np.array(exact.covariance), 1e-10)
+
+
+def test_with_the_flows_factor_one_evaluation_is_the_printed_step_of_gddim():
+    """z' = Phi z + (R' - Phi R) eps with eps = -R^T s: held is eps, and R is the flow's."""
+    process, begin, end = PROCESSES["psld"], 0.8, 0.5
+    (op,) = sampler("PDDIM", 0, "flow").program.holds
+    step = bridges.hold(op, process, "lambda", 0, "flow", begin, end, [begin])
+    own, gain = (np.array(part, dtype=float) for part in bridges.predicted(process, begin))
+    s = np.array([[float(e[0]) for e in row] for row in exact_score(process, LINE, begin)[0]])
+    found = np.array(step.keep) + np.outer(step.gains[0], own + gain @ s)
+    r = np.linalg.cholesky(bridges.covariance_block(process, begin))
+    after = plain_psld_data.carried(process, "flow", begin, end) @ r
+    phi = np.linalg.inv(plain_psld_data.transition(process, begin, end))
+    same(found, phi - (after - phi @ r) @ r.T @ s)
+
+
+def test_with_the_aligned_factor_psld_is_a_process_of_position_alone():
+    """What is known of x_0 is S = mu^T Sigma^-1 z, and S / q = x_0 + noise of variance 1 / q: VE."""
+    process = PROCESSES["psld"]
+    end = moments.run(sampler("PDDIM", 0, "aligned"), process, LINE, GRID, "pT", False)
+    noises, seen = [], None
+    for t in GRID:
+        sigma, mu = (np.array(f(process, 1 - t)) for f in (bridges.covariance_block, bridges.mean))
+        seen = np.linalg.solve(sigma, mu)
+        noises.append((mu @ seen) ** -0.5)
+    ve = VE(noises[0])
+    grid = [0.0, *(noises[0] - noise for noise in noises[1:])]
+    wanted = moments.run(as_scheme("DDIM", "ve"), ve, LINE, grid, "pT", False)
+    covariance = np.array([[float(np.ravel(e)[0]) for e in row] for row in end.covariance])
+    found = seen @ covariance @ seen * noises[-1] ** 4
+    same(found, wanted.covariance[0][0])
+    other = moments.run(sampler("PDDIM"), process, LINE, GRID, "pT", False)
+    covariance = np.array([[float(np.ravel(e)[0]) for e in row] for row in other.covariance])
+    assert abs(seen @ covariance @ seen * noises[-1] ** 4 / found - 1) > 1e-4
 
 
 @pytest.mark.parametrize("process", PROCESSES.values(), ids=PROCESSES)
@@ -279,7 +316,7 @@ def test_orders_hold_on_data_that_are_not_gaussian(name, order):
     ("name", "options", "says"),
     [
         ("P2M", {"eta": 2}, "between 0, deterministic, and 1, the exact bridge"),
-        ("P2M", {"factor": "left"}, "there are: lower, upper, symmetric, flow"),
+        ("P2M", {"factor": "left"}, "there are: lower, upper, symmetric, flow, aligned"),
         ("S E:eps", {"factor": "flow"}, "there are: lower, upper"),
     ],
 )

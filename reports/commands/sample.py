@@ -223,12 +223,13 @@ def sample(
     if scheme is not None:
         model = scheme.model_name
         _check_model(model, f"{scheme.name} is a {model} scheme")
+    said = reading(scheme, dynamics) if scheme is not None and eta is None else ""
     scheme, param = _with_options(scheme, eta, param)
     ending = ending_of(denoise, denoise_by)
     precision = precision.strip().lower()
     network, process = _network_and_process(checkpoint, config, model or "psld", param, precision)
     scale = None if lambda_s is None else float(read_lambda_s(lambda_s, "--lambda-s"))
-    if rank.rank == 0 and scheme is not None and (said := reading(scheme, dynamics)):
+    if rank.rank == 0 and said:
         print(said, file=sys.stderr)
     job = Job(
         scheme,

@@ -19,7 +19,7 @@ from analytic_models.distances import score_card
 from analytic_models.grids import grid
 from analytic_models.moments import run
 from analytic_models.targets import Gaussian, load_spectrum
-from reports.experiments import runner, store
+from reports.experiments import held_data, runner, store
 from reports.experiments.runner import SILENT, Watch
 from reports.experiments.store import published
 from splitting_analysis.catalogue import entries, find
@@ -64,7 +64,25 @@ def compute(target: Gaussian, watch: Watch = SILENT) -> dict[str, Any]:
         }
         for grid_name in ("uniform", "quadratic")
     }
-    return {"vp_w2": vp, "psld_w2_x": psld}
+    return {"vp_w2": vp, "psld_w2_x": psld, "data_held_w2_x": data_held(target, watch)}
+
+
+def data_held(target: Gaussian, watch: Watch = SILENT) -> dict[str, Any]:
+    """Position errors of samplers that hold the data, and of those beside them, on small
+    budgets; None where a run blew up.
+    """
+    found: dict[str, Any] = {}
+    schemes = {**held_data.held(), **held_data.others()}
+    for grid_name in held_data.GRIDS:
+        ours = held_data.problem(target.variances, grid_name)
+        found[grid_name] = {
+            held_data.label(*key): {
+                str(nfe): None if (error := held_data.w2(ours, own, nfe)) is None else _six(error)
+                for nfe in held_data.NFES
+            }
+            for key, own in watch(list(schemes.items()), f"data held, {grid_name} grid")
+        }
+    return found
 
 
 def psld_w2(target: Gaussian, name: str, nfe: int, grid_name: str) -> float:

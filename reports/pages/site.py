@@ -15,6 +15,7 @@ from reports.pages import (
     crossval_local,
     crossval_reuse,
     crossval_rounding,
+    data_held,
     exact,
     gpu,
     network,
@@ -43,6 +44,7 @@ PAGES: tuple[tuple[str, str, Callable[[Settings], Page]], ...] = (
     ("exact", "Exact errors", exact.build),
     ("position-noise", "λ_{s}", position_noise.build),
     ("position-only", "Position-only samplers", position_only.build),
+    ("data-held", "Data held on PSLD", data_held.build),
     ("stability", "Stability", stability.build),
     ("published", "Published tables", published.build),
     ("network", "Digits network", network.build),
@@ -61,6 +63,7 @@ SHARES = {
     "orders": 67,
     "exact": 13,
     "position-noise": 9,
+    "data-held": 3,
     "stability": 17,
     "writing": 25,
 }

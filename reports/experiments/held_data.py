@@ -1,0 +1,58 @@
+"""Which samplers of PSLD are held against those that hold the data, and their exact errors.
+
+All start from the prior and end with the data predicted at T - eps, at one evaluation.
+"""
+
+from __future__ import annotations
+
+from fractions import Fraction
+
+from analytic_models.problem import Problem, problem_for
+from splitting_analysis.catalogue import find
+from splitting_analysis.data_catalogue import DATA_CATALOGUE
+from splitting_analysis.schemes import FACTORS, Scheme, with_conjugation, with_noise_level
+
+NFES = (5, 10, 20)
+GRIDS = ("uniform", "quadratic")
+BRIDGE = "exact bridge"
+OTHERS = ("EM", "SSCS", "ROBA", "ROBAB", "EI", "LDDIM-I")
+CONJUGATE = {"LDDIM-I": Fraction(1, 2)}
+"""lambda of conjugate integrators, where it is not 0; at 0 LDDIM-I is EI."""
+
+
+def held() -> dict[tuple[str, str], Scheme]:
+    """Those that hold the data, by name and factor; the exact bridge, which is random, has none."""
+    found = {}
+    for entry in DATA_CATALOGUE:
+        for factor in FACTORS:
+            found[entry.name, factor] = with_conjugation(entry, None, factor)
+        found[entry.name, BRIDGE] = with_noise_level(entry, Fraction(1))
+    return found
+
+
+def others() -> dict[tuple[str, str], Scheme]:
+    """Published samplers of PSLD, by name and lambda."""
+    found = {}
+    for name in OTHERS:
+        value = CONJUGATE.get(name)
+        told = "" if value is None else f"λ = {value}"
+        own = find(name, "psld")
+        found[name, told] = own if value is None else with_conjugation(own, value)
+    return found
+
+
+def problem(spectrum: object, grid: str) -> Problem:
+    """The run on that spectrum (a name, a file or variances)."""
+    return problem_for("psld", spectrum, grid=grid, denoise="data")
+
+
+def w2(ours: Problem, scheme: Scheme, nfe: int) -> float | None:
+    """Exact position W2 at a budget; None where the position blew up."""
+    found = ours.errors(scheme, ours.steps(scheme, nfe))
+    cause = found["unstable"]
+    return None if cause and "x" in cause["components"] else found["w2_x"]
+
+
+def label(name: str, what: str) -> str:
+    """A sampler with its factor or lambda, as stored."""
+    return f"{name}, {what}" if what else name
