@@ -38,9 +38,14 @@ from gpu_samplers.adapters.schedulers import (
     network_of,
 )
 
-OWN = {"again": False, "arithmetic": "single"}
-"""Options of the adapter itself: run twice with one object and give the second run; and its
-arithmetic, `double` to compute in float64 where the scheduler's code says float32."""
+OWN: dict[str, Any] = {"again": False, "arithmetic": "single", "ends": "data"}
+"""Options of the adapter itself.
+
+again        run twice with one object, and give the second run
+arithmetic   `double` computes in float64 where the scheduler's code says float32
+ends         `grid` leaves a last step to the data out: the run ends where that step starts
+"""
+CHOICES = {"arithmetic": ("single", "double"), "ends": ("data", "grid")}
 ROUNDING = 2e-6
 """Part of a time: noise levels and timesteps are float32, and nearer than this they are one."""
 
@@ -56,6 +61,7 @@ class Run:
     step_options: dict[str, Any]
     again: bool = False
     double: bool = False
+    short: bool = False
     known: dict[tuple[float, ...], int] = field(default_factory=dict)
     paths: dict[int, list[float]] = field(default_factory=dict)
 
@@ -114,7 +120,8 @@ class Run:
         """Forward times of the noise levels that a run of n steps goes through, falling."""
         if n not in self.paths:
             self.paths[n] = self._taus(n)
-        return self.paths[n]
+        path = self.paths[n]
+        return path[:-1] if self.short and path[-1] == 0 else path
 
     def _taus(self, n: int) -> list[float]:
         scheduler, network = self.scheduler(n), self.network
@@ -154,18 +161,20 @@ class Run:
         """The whole run, `sample` of the protocol."""
         n, network = self.steps_of(grid), self.network
         scheduler = self.scheduler(n)
-        start = np.array(z) * network.scale(self.taus(n)[0])
+        taus = self.taus(n)
+        end = -1 if self.short and self.paths[n][-1] == 0 else None
+        start = np.array(z) * network.scale(taus[0])
         if self.again:
             rng = np.random.default_rng(3)
-            self.drive(scheduler, network, lambda y, _: -y, start, lambda: rng.normal(size=z.shape))
+            self.drive(scheduler, lambda y, _: -y, start, lambda: rng.normal(size=z.shape), end)
             with self.quiet(), self.arithmetic():
                 self.set(scheduler, n)
-        final = self.drive(scheduler, network, score, start, noise)
-        return final / network.scale(self.taus(n)[-1])
+        final = self.drive(scheduler, score, start, noise, end)
+        return final / network.scale(taus[-1])
 
-    def drive(
-        self, scheduler: Any, network: Network, score: Any, start: Array, noise: Any
-    ) -> Array:
+    def drive(self, scheduler: Any, score: Any, start: Array, noise: Any, end: int | None) -> Array:
+        """Step a scheduler whose timesteps are set through them, but for those from `end` on."""
+        network = self.network
         shape = (*start.shape, 1, 1) if self.name != "RFD4ProteinaScheduler" else (*start.shape, 1)
 
         def drawn(*size: Any, **named: Any) -> torch.Tensor:  # noqa: ARG001
@@ -174,7 +183,7 @@ class Run:
 
         x, walk = tensor(start, shape), _Walk(self.name, scheduler, self.step_options)
         with self.quiet(), self.arithmetic(), _noise(self.module, drawn):
-            for t in walk.timesteps():
+            for t in list(walk.timesteps())[:end]:
                 asked = scheduler.scale_model_input(x, t) if walk.scales else x
                 tau = network.tau(float(t.reshape(-1)[0]))
                 said = network.answer(array(asked, start.shape), tau, score)
@@ -323,8 +332,9 @@ def subject(name: str, options: Mapping[str, str] | None = None) -> Subject:
         if "clip_sample" not in values:
             notes.append("clip_sample=false: by default it clips the data to [-1, 1]")
     own = {key: values.pop(key) for key in list(values) if key in OWN}
-    if own.get("arithmetic", "single") not in ("single", "double"):
-        raise ValueError(f"option arithmetic={own['arithmetic']}: single or double")
+    for key, choices in CHOICES.items():
+        if own.get(key, choices[0]) not in choices:
+            raise ValueError(f"option {key}={own[key]}: {' or '.join(choices)}")
     made = {key: value for key, value in values.items() if key in found[0]}
     run = Run(
         name,
@@ -334,6 +344,7 @@ def subject(name: str, options: Mapping[str, str] | None = None) -> Subject:
         {key: value for key, value in values.items() if key not in {**found[0], **found[1]}},
         bool(own.get("again", False)),
         own.get("arithmetic") == "double",
+        own.get("ends") == "grid",
     )
     shown = " ".join(f"{key}={value}" for key, value in (options or {}).items())
     _try(run, f"{of} {shown}".strip())
