@@ -38,14 +38,15 @@ from gpu_samplers.adapters.schedulers import (
     network_of,
 )
 
-OWN: dict[str, Any] = {"again": False, "arithmetic": "single", "ends": "data"}
+OWN: dict[str, Any] = {"again": False, "arithmetic": "single", "ends": "grid"}
 """Options of the adapter itself.
 
 again        run twice with one object, and give the second run
 arithmetic   `double` computes in float64 where the scheduler's code says float32
-ends         `grid` leaves a last step to the data out: the run ends where that step starts
+ends         `data` takes a last step to the data too; the run ends where it starts otherwise, for
+             at the data the noise is 0 and log sigma infinite
 """
-CHOICES = {"arithmetic": ("single", "double"), "ends": ("data", "grid")}
+CHOICES = {"arithmetic": ("single", "double"), "ends": ("grid", "data")}
 ROUNDING = 2e-6
 """Part of a time: noise levels and timesteps are float32, and nearer than this they are one."""
 
@@ -101,11 +102,16 @@ class Run:
         if not self.double:
             yield
             return
-        with (
-            mock.patch.object(self.module, "torch", _Double(torch)),
-            mock.patch.object(self.module, "np", _Double(np), create=True),
-        ):
-            yield
+        default = torch.get_default_dtype()
+        torch.set_default_dtype(torch.float64)
+        try:
+            with (
+                mock.patch.object(self.module, "torch", _Double(torch)),
+                mock.patch.object(self.module, "np", _Double(np), create=True),
+            ):
+                yield
+        finally:
+            torch.set_default_dtype(default)
 
     @cached_property
     def network(self) -> Network:
@@ -141,8 +147,11 @@ class Run:
         Steps that lead nowhere (from a noise level to itself) are not in it.
         """
         process = self.network.process
-        times = [float(process.T) - tau for tau in self.taus(n)]
-        self.known[tuple(times)] = n
+        count = n
+        if self.short and len(self.taus(n)) < len(self.paths[n]):
+            count = n + 1  # one step more, which is then left out
+        times = [float(process.T) - tau for tau in self.taus(count)]
+        self.known[tuple(times)] = count
         return times
 
     def steps_of(self, grid: Sequence[float]) -> int:
@@ -170,7 +179,9 @@ class Run:
             with self.quiet(), self.arithmetic():
                 self.set(scheduler, n)
         final = self.drive(scheduler, score, start, noise, end)
-        return final / network.scale(taus[-1])
+        final = final / network.scale(taus[-1])
+        # its coefficients are float32: what comes back has no more digits
+        return final if self.double else final.astype(np.float32)
 
     def drive(self, scheduler: Any, score: Any, start: Array, noise: Any, end: int | None) -> Array:
         """Step a scheduler whose timesteps are set through them, but for those from `end` on."""
@@ -344,7 +355,7 @@ def subject(name: str, options: Mapping[str, str] | None = None) -> Subject:
         {key: value for key, value in values.items() if key not in {**found[0], **found[1]}},
         bool(own.get("again", False)),
         own.get("arithmetic") == "double",
-        own.get("ends") == "grid",
+        own.get("ends", "grid") == "grid",
     )
     shown = " ".join(f"{key}={value}" for key, value in (options or {}).items())
     _try(run, f"{of} {shown}".strip())

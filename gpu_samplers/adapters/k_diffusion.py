@@ -33,8 +33,8 @@ from splitting_analysis.processes import VE
 
 HIDDEN = ("model", "x", "sigmas", "extra_args", "callback", "disable", "noise_sampler", "n",
           "sigma_min", "sigma_max", "return_info")  # fmt: skip
-OWN: dict[str, Any] = {"sigma_min": 0.01, "sigma_max": 80.0, "rho": 7.0, "ends": "data"}
-"""Options of the grid; with `ends=grid` it ends at sigma_min, without the last step to the data."""
+OWN: dict[str, Any] = {"sigma_min": 0.01, "sigma_max": 80.0, "rho": 7.0, "ends": "grid"}
+"""Options of the grid; with `ends=data` a last step leads from sigma_min to 0, the data."""
 OTHERS = {"sample_dpm_adaptive": "takes steps that depend on the values: it has no grid"}
 
 
@@ -160,7 +160,7 @@ def subject(name: str, options: Mapping[str, str] | None = None) -> Subject:
             "sigma_max"
         )
     if own["ends"] not in ("data", "grid"):
-        raise ValueError(f"option ends={own['ends']}: data or grid")
+        raise ValueError(f"option ends={own['ends']}: grid or data")
     ends = own["sigma_min"], own["sigma_max"]
     run = Run(full, call, values, ends, own["rho"], own["ends"] == "grid")
     shown = " ".join([f"k_diffusion:{full}", *(f"{k}={v}" for k, v in (options or {}).items())])
