@@ -9,6 +9,7 @@ arithmetic (float32 in most places) is left as it is.
 from __future__ import annotations
 
 import contextlib
+import copy
 import logging
 import math
 import warnings
@@ -72,10 +73,15 @@ class Run:
 
     def scheduler(self, n: int | None = None) -> Any:
         with self.quiet(), self.arithmetic():
-            made = self.kind(**self.make)
+            made = copy.deepcopy(self.fresh)
             if n is not None:
                 self.set(made, n)
             return made
+
+    @cached_property
+    def fresh(self) -> Any:
+        """As it is made, never run: some take a second to make."""
+        return self.kind(**self.make)
 
     def set(self, scheduler: Any, n: int) -> None:
         """Its timesteps, as its pipeline sets them."""
