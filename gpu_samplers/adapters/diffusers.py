@@ -9,6 +9,7 @@ arithmetic (float32 in most places) is left as it is.
 from __future__ import annotations
 
 import contextlib
+import copy
 import logging
 import math
 import warnings
@@ -38,9 +39,15 @@ from gpu_samplers.adapters.schedulers import (
     network_of,
 )
 
-OWN = {"again": False, "arithmetic": "single"}
-"""Options of the adapter itself: run twice with one object and give the second run; and its
-arithmetic, `double` to compute in float64 where the scheduler's code says float32."""
+OWN: dict[str, Any] = {"again": False, "arithmetic": "single", "ends": "grid"}
+"""Options of the adapter itself.
+
+again        run twice with one object, and give the second run
+arithmetic   `double` computes in float64 where the scheduler's code says float32
+ends         `data` takes a last step to the data too; the run ends where it starts otherwise, for
+             at the data the noise is 0 and log sigma infinite
+"""
+CHOICES = {"arithmetic": ("single", "double"), "ends": ("grid", "data")}
 ROUNDING = 2e-6
 """Part of a time: noise levels and timesteps are float32, and nearer than this they are one."""
 
@@ -56,6 +63,7 @@ class Run:
     step_options: dict[str, Any]
     again: bool = False
     double: bool = False
+    short: bool = False
     known: dict[tuple[float, ...], int] = field(default_factory=dict)
     paths: dict[int, list[float]] = field(default_factory=dict)
 
@@ -65,10 +73,15 @@ class Run:
 
     def scheduler(self, n: int | None = None) -> Any:
         with self.quiet(), self.arithmetic():
-            made = self.kind(**self.make)
+            made = copy.deepcopy(self.fresh)
             if n is not None:
                 self.set(made, n)
             return made
+
+    @cached_property
+    def fresh(self) -> Any:
+        """As it is made, never run: some take a second to make."""
+        return self.kind(**self.make)
 
     def set(self, scheduler: Any, n: int) -> None:
         """Its timesteps, as its pipeline sets them."""
@@ -95,11 +108,16 @@ class Run:
         if not self.double:
             yield
             return
-        with (
-            mock.patch.object(self.module, "torch", _Double(torch)),
-            mock.patch.object(self.module, "np", _Double(np), create=True),
-        ):
-            yield
+        default = torch.get_default_dtype()
+        torch.set_default_dtype(torch.float64)
+        try:
+            with (
+                mock.patch.object(self.module, "torch", _Double(torch)),
+                mock.patch.object(self.module, "np", _Double(np), create=True),
+            ):
+                yield
+        finally:
+            torch.set_default_dtype(default)
 
     @cached_property
     def network(self) -> Network:
@@ -114,7 +132,8 @@ class Run:
         """Forward times of the noise levels that a run of n steps goes through, falling."""
         if n not in self.paths:
             self.paths[n] = self._taus(n)
-        return self.paths[n]
+        path = self.paths[n]
+        return path[:-1] if self.short and path[-1] == 0 else path
 
     def _taus(self, n: int) -> list[float]:
         scheduler, network = self.scheduler(n), self.network
@@ -134,8 +153,11 @@ class Run:
         Steps that lead nowhere (from a noise level to itself) are not in it.
         """
         process = self.network.process
-        times = [float(process.T) - tau for tau in self.taus(n)]
-        self.known[tuple(times)] = n
+        count = n
+        if self.short and len(self.taus(n)) < len(self.paths[n]):
+            count = n + 1  # one step more, which is then left out
+        times = [float(process.T) - tau for tau in self.taus(count)]
+        self.known[tuple(times)] = count
         return times
 
     def steps_of(self, grid: Sequence[float]) -> int:
@@ -154,18 +176,22 @@ class Run:
         """The whole run, `sample` of the protocol."""
         n, network = self.steps_of(grid), self.network
         scheduler = self.scheduler(n)
-        start = np.array(z) * network.scale(self.taus(n)[0])
+        taus = self.taus(n)
+        end = -1 if self.short and self.paths[n][-1] == 0 else None
+        start = np.array(z) * network.scale(taus[0])
         if self.again:
             rng = np.random.default_rng(3)
-            self.drive(scheduler, network, lambda y, _: -y, start, lambda: rng.normal(size=z.shape))
+            self.drive(scheduler, lambda y, _: -y, start, lambda: rng.normal(size=z.shape), end)
             with self.quiet(), self.arithmetic():
                 self.set(scheduler, n)
-        final = self.drive(scheduler, network, score, start, noise)
-        return final / network.scale(self.taus(n)[-1])
+        final = self.drive(scheduler, score, start, noise, end)
+        final = final / network.scale(taus[-1])
+        # its coefficients are float32: what comes back has no more digits
+        return final if self.double else final.astype(np.float32)
 
-    def drive(
-        self, scheduler: Any, network: Network, score: Any, start: Array, noise: Any
-    ) -> Array:
+    def drive(self, scheduler: Any, score: Any, start: Array, noise: Any, end: int | None) -> Array:
+        """Step a scheduler whose timesteps are set through them, but for those from `end` on."""
+        network = self.network
         shape = (*start.shape, 1, 1) if self.name != "RFD4ProteinaScheduler" else (*start.shape, 1)
 
         def drawn(*size: Any, **named: Any) -> torch.Tensor:  # noqa: ARG001
@@ -174,7 +200,7 @@ class Run:
 
         x, walk = tensor(start, shape), _Walk(self.name, scheduler, self.step_options)
         with self.quiet(), self.arithmetic(), _noise(self.module, drawn):
-            for t in walk.timesteps():
+            for t in list(walk.timesteps())[:end]:
                 asked = scheduler.scale_model_input(x, t) if walk.scales else x
                 tau = network.tau(float(t.reshape(-1)[0]))
                 said = network.answer(array(asked, start.shape), tau, score)
@@ -323,8 +349,9 @@ def subject(name: str, options: Mapping[str, str] | None = None) -> Subject:
         if "clip_sample" not in values:
             notes.append("clip_sample=false: by default it clips the data to [-1, 1]")
     own = {key: values.pop(key) for key in list(values) if key in OWN}
-    if own.get("arithmetic", "single") not in ("single", "double"):
-        raise ValueError(f"option arithmetic={own['arithmetic']}: single or double")
+    for key, choices in CHOICES.items():
+        if own.get(key, choices[0]) not in choices:
+            raise ValueError(f"option {key}={own[key]}: {' or '.join(choices)}")
     made = {key: value for key, value in values.items() if key in found[0]}
     run = Run(
         name,
@@ -334,6 +361,7 @@ def subject(name: str, options: Mapping[str, str] | None = None) -> Subject:
         {key: value for key, value in values.items() if key not in {**found[0], **found[1]}},
         bool(own.get("again", False)),
         own.get("arithmetic") == "double",
+        own.get("ends", "grid") == "grid",
     )
     shown = " ".join(f"{key}={value}" for key, value in (options or {}).items())
     _try(run, f"{of} {shown}".strip())

@@ -33,8 +33,8 @@ from splitting_analysis.processes import VE
 
 HIDDEN = ("model", "x", "sigmas", "extra_args", "callback", "disable", "noise_sampler", "n",
           "sigma_min", "sigma_max", "return_info")  # fmt: skip
-OWN: dict[str, Any] = {"sigma_min": 0.01, "sigma_max": 80.0, "rho": 7.0}
-"""Options of the grid."""
+OWN: dict[str, Any] = {"sigma_min": 0.01, "sigma_max": 80.0, "rho": 7.0, "ends": "grid"}
+"""Options of the grid; with `ends=data` a last step leads from sigma_min to 0, the data."""
 OTHERS = {"sample_dpm_adaptive": "takes steps that depend on the values: it has no grid"}
 
 
@@ -78,6 +78,7 @@ class Run:
     named: dict[str, Any]
     ends: tuple[float, float]
     rho: float
+    short: bool
 
     @property
     def process(self) -> VE:
@@ -94,7 +95,8 @@ class Run:
         if self.fast:
             ratio = math.log(low / high)
             return [high - high * math.exp(ratio * i / n) for i in range(n)] + [high - low]
-        levels = library().get_sigmas_karras(n, low, high, self.rho)
+        levels = library().get_sigmas_karras(n + self.short, low, high, self.rho)
+        levels = levels[:-1] if self.short else levels
         return [high - min(float(level), high) for level in levels]
 
     def sample(self, score: Any, z: Array, grid: Sequence[float], noise: Any, model: Any) -> Array:  # noqa: ARG002
@@ -157,7 +159,10 @@ def subject(name: str, options: Mapping[str, str] | None = None) -> Subject:
             f"sigma_min={own['sigma_min']} and sigma_max={own['sigma_max']}: 0 < sigma_min < "
             "sigma_max"
         )
-    run = Run(full, call, values, (own["sigma_min"], own["sigma_max"]), own["rho"])
+    if own["ends"] not in ("data", "grid"):
+        raise ValueError(f"option ends={own['ends']}: grid or data")
+    ends = own["sigma_min"], own["sigma_max"]
+    run = Run(full, call, values, ends, own["rho"], own["ends"] == "grid")
     shown = " ".join([f"k_diffusion:{full}", *(f"{k}={v}" for k, v in (options or {}).items())])
     notes = (f"k-diffusion {version('k-diffusion')}",)
     return Subject(shown, "sample", run.sample, run.process, run.grid, notes=notes)
