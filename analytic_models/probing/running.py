@@ -26,8 +26,6 @@ ScoreOf = Callable[[int, Array, float], Array]
 """(number of the call, state as given, forward time) -> score."""
 NoiseOf = Callable[[int], Array]
 """Number of the draw -> normals, (batch, n d)."""
-TIME_LIMIT = 20.0
-"""Seconds that one run may take."""
 
 
 class Trouble(Exception):
@@ -66,15 +64,16 @@ def run(
     score: ScoreOf,
     noise: NoiseOf,
     *,
-    limit: float = TIME_LIMIT,
+    limit: float | None = None,
     poison: bool = False,
 ) -> Run:
     """Run the subject from `z` over the reverse times. Raises Trouble for whatever goes wrong.
 
-    With `poison`, memory that is allocated without being filled holds NaN.
+    A run may take `limit` seconds, the subject's own by default. With `poison`, memory that is
+    allocated without being filled holds NaN.
     """
     watch = _Watch(subject, process, z, score, noise)
-    with _limited(limit), _poisoned() if poison else contextlib.nullcontext():
+    with _limited(limit or subject.limit), _poisoned() if poison else contextlib.nullcontext():
         if subject.kind == "sample":
             grid = np.array(times, dtype=np.float64)
             final = watch.checked(

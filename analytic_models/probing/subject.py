@@ -33,6 +33,7 @@ class Subject:
 
     grid     number of steps -> its reverse times, one more than steps, increasing
     torch    whether it wants tensors in place of arrays
+    limit    seconds that one run of it may take
     notes    what its adapter has to say: shown with the verdict
     """
 
@@ -43,6 +44,7 @@ class Subject:
     grid: Callable[[int], Sequence[float]] | None = None
     torch: bool = False
     notes: tuple[str, ...] = ()
+    limit: float = 20.0
 
 
 def subject_of(call: Callable[..., Any], name: str | None = None) -> Subject:

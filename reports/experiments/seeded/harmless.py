@@ -1,0 +1,179 @@
+"""Samplers that are right and look wrong: none of their checks may fail."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+from math import sqrt
+from typing import Any
+
+import numpy as np
+
+from reports.experiments.seeded.case import (
+    Array,
+    case,
+    data_of,
+    drifted,
+    halves,
+    held,
+    kicked,
+    rubbed,
+    taus_of,
+)
+from reports.experiments.seeded.dynamics import friction
+
+KIND = "harmless"
+
+
+def there_and_back(score: Any, z: Array, grid: Any, model: Any) -> Array:
+    """DDIM to the end of the grid, and its inverse back to the start."""
+    taus = taus_of(model, grid)
+    for tau, after in [*pairwise(taus), *pairwise(reversed(taus))]:
+        z = held(model, z, data_of(model, score, z, tau), tau, after)
+    return z
+
+
+@case(
+    KIND,
+    "DDIM, inverted and run again: the inverse misses by an error of first order",
+    "vp",
+    "order=1",
+    "",
+    source="huggingface/diffusers#10695",
+)
+def ddim_inverted(score: Any, z: Array, grid: Any, noise: Any, model: Any) -> Array:
+    z = there_and_back(score, z, grid, model)
+    for tau, after in pairwise(taus_of(model, grid)):
+        z = held(model, z, data_of(model, score, z, tau), tau, after)
+    return z
+
+
+@case(
+    KIND,
+    "DDIM with eta = 1 is Euler-ancestral",
+    "ve",
+    "Euler-a",
+    "",
+    source="leejet/stable-diffusion.cpp#1474",
+)
+def ddim_as_ancestral(z: Array, t: float, h: float, score: Any, noise: Any, model: Any) -> Array:
+    """DDIM as its paper writes it, in alpha-bar."""
+    tau, after = model.T - t, model.T - t - h
+    bar, bar_after = 1 / (1 + tau**2), 1 / (1 + after**2)
+    y = z * sqrt(bar)  # variance preserving
+    data = data_of(model, score, z, tau)
+    eps = (y - sqrt(bar) * data) / sqrt(1 - bar)
+    variance = (1 - bar_after) / (1 - bar) * (1 - bar / bar_after)
+    y = sqrt(bar_after) * data + sqrt(1 - bar_after - variance) * eps + sqrt(variance) * noise()
+    return np.asarray(y / sqrt(bar_after))
+
+
+@case(
+    KIND,
+    "Euler-ancestral is DDIM with eta = 1",
+    "ve",
+    "S E:data",
+    "",
+    source="leejet/stable-diffusion.cpp#1474",
+)
+def ancestral_as_ddim(z: Array, t: float, h: float, score: Any, noise: Any, model: Any) -> Array:
+    """Euler-ancestral as its code has it: down with Euler, up with noise."""
+    sigma, after = model.T - t, model.T - t - h
+    up = sqrt(after**2 * (sigma**2 - after**2) / sigma**2)
+    down = sqrt(after**2 - up**2)
+    slope = (z - data_of(model, score, z, sigma)) / sigma
+    return np.asarray(z + (down - sigma) * slope + up * noise())
+
+
+@case(
+    KIND,
+    "a start-up with three evaluations more, by design",
+    "vp",
+    "order=2, evaluations=1",
+    "",
+    source="huggingface/diffusers#9090",
+)
+def runge_kutta_start(score: Any, z: Array, grid: Any, noise: Any, model: Any) -> Array:
+    """Two steps back in the log-SNR; the first step by a Runge-Kutta method of its own."""
+    last: Any = None
+    for tau, after in pairwise(taus_of(model, grid)):
+        data, h = data_of(model, score, z, tau), model.log_snr(after) - model.log_snr(tau)
+        if last is None:
+            middle = model.tau_of_lambda(model.log_snr(tau) + h / 2)
+            inside = data_of(model, score, held(model, z, data, tau, middle), middle)
+            inside = data_of(model, score, held(model, z, inside, tau, middle), middle)
+            end = data_of(model, score, held(model, z, inside, tau, after), after)
+            used = (data + 4 * inside + end) / 6
+        else:
+            used = data + h / (2 * last[1]) * (data - last[0])
+        z, last = held(model, z, used, tau, after), (data, h)
+    return z
+
+
+@case(KIND, "it computes in float32: errors end in round-off, not in an order", "vp", "order=2", "",
+      notes=("float32",))
+def in_single_precision(score: Any, z: Array, grid: Any, noise: Any, model: Any) -> Array:
+    z, last = z.astype(np.float32), None
+    for tau, after in pairwise(taus_of(model, grid)):
+        data = data_of(model, score, z, tau).astype(np.float32)
+        h = model.log_snr(after) - model.log_snr(tau)
+        used = data if last is None else data + h / (2 * last[1]) * (data - last[0])
+        z, last = held(model, z, used, tau, after).astype(np.float32), (data, h)
+    return z
+
+
+@case(
+    KIND,
+    "the friction of BAOA: diffusion is too large by (gamma h/2) coth(gamma h/2), by design",
+    "langevin",
+    "BAOA",
+    "",
+    source="Colvars/colvars#507",
+    notes=("1.082",),
+)
+def baoa(z: Array, t: float, h: float, score: Any, noise: Any, model: Any) -> Array:
+    q, p = halves(z)
+    p = p + h * score(q, model.T - t)
+    q = q + h / 2 * p
+    p = friction(p, model.gamma, h, noise)
+    return np.hstack([q + h / 2 * p, p])
+
+
+@case(KIND, "normals are drawn and thrown away before the right ones are", "psld", "ROBA", "")
+def draws_thrown_away(z: Array, t: float, h: float, score: Any, noise: Any, model: Any) -> Array:
+    noise()
+    z = rubbed(model, z, noise(), t, h)
+    s = score(z, model.T - t)
+    return drifted(model, kicked(model, z, s, t, h), s, t, h)
+
+
+@case(KIND, "two normals of half the variance for one", "psld", "RBAO", "")
+def two_normals_for_one(z: Array, t: float, h: float, score: Any, noise: Any, model: Any) -> Array:
+    s = score(z, model.T - t)
+    z = drifted(model, kicked(model, z, s, t, h), s, t, h)
+    return rubbed(model, z, (noise() - noise()) / sqrt(2), t, h)
+
+
+@case(KIND, "the score is asked twice at the same place", "psld", "RSE", "")
+def asked_twice(z: Array, t: float, h: float, score: Any, noise: Any, model: Any) -> Array:
+    old = z
+    z = kicked(model, z, score(z, model.T - t), t, h, 1)
+    return drifted(model, z, score(old, model.T - t), t, h, 1)
+
+
+@case(KIND, "a clamp far outside of what occurs", "vp", "order=1", "")
+def clamped_far_out(z: Array, t: float, h: float, score: Any, noise: Any, model: Any) -> Array:
+    tau = model.T - t
+    return held(model, z, np.clip(data_of(model, score, z, tau), -50, 50), tau, tau - h)
+
+
+@case(KIND, "steps of its own, as many as the state needs", "vp", "order=2", "")
+def adaptive(score: Any, z: Array, grid: Any, noise: Any, model: Any) -> Array:
+    """Heun, each step of the grid cut in two where a state is large."""
+    for tau, after in pairwise(taus_of(model, grid)):
+        parts = 2 if np.max(np.abs(z)) > 1.5 else 1
+        times = np.linspace(tau, after, parts + 1)
+        for a, b in pairwise(float(u) for u in times):
+            first = model.beta(a) / 2 * (z + score(z, a))
+            guess = z + (a - b) * first
+            z = z + (a - b) / 2 * (first + model.beta(b) / 2 * (guess + score(guess, b)))
+    return z
