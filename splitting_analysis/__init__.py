@@ -14,22 +14,42 @@
 The import costs nothing: SymPy, NumPy and torch are loaded by the function that needs them.
 """
 
+from importlib import import_module
 from typing import TYPE_CHECKING
 
-from splitting_analysis.catalogue import CATALOGUE, entries, find, read_catalogue, register
-from splitting_analysis.door import (
-    gaussian,
-    local_error,
-    order,
-    sample,
-    scheme,
-    stability,
-    strong_error,
-    validate,
-)
-from splitting_analysis.notation import Word, WordError, parse
-from splitting_analysis.reduction import naive, reduced
-from splitting_analysis.schemes import LambdaS, Scheme, Source
+if TYPE_CHECKING:
+    from splitting_analysis.catalogue import CATALOGUE, entries, find, read_catalogue, register
+    from splitting_analysis.door import (
+        gaussian,
+        local_error,
+        order,
+        sample,
+        scheme,
+        stability,
+        strong_error,
+        validate,
+    )
+    from splitting_analysis.notation import Word, WordError, parse
+    from splitting_analysis.reduction import naive, reduced
+    from splitting_analysis.schemes import LambdaS, Scheme, Source
+
+_HOMES = {
+    "catalogue": ("CATALOGUE", "entries", "find", "read_catalogue", "register"),
+    "door": (
+        "gaussian",
+        "local_error",
+        "order",
+        "sample",
+        "scheme",
+        "stability",
+        "strong_error",
+        "validate",
+    ),
+    "notation": ("Word", "WordError", "parse"),
+    "reduction": ("naive", "reduced"),
+    "schemes": ("LambdaS", "Scheme", "Source"),
+}
+"""The modules that are loaded when one of these names is first asked for."""
 
 __all__ = [
     "CATALOGUE",
@@ -65,4 +85,8 @@ if not TYPE_CHECKING:  # a type checker knows what there is, and says so
     def __getattr__(name: str) -> object:
         if name.startswith("__"):
             raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        for home, names in _HOMES.items():
+            if name in names:
+                globals()[name] = getattr(import_module(f"{__name__}.{home}"), name)
+                return globals()[name]
         raise AttributeError(f"splitting_analysis has no {name!r}; there are: {', '.join(__all__)}")

@@ -302,14 +302,18 @@ def validate(
         found = sa.validate(my_step, claims="ROBAB", model="psld")
         found.holds, found.checks
 
-    `sampler` is such a step, a whole run sample(score, z, grid, noise, model), or a name, word or
-    Scheme (then `claims` may be left out); `claims` are a name, a word, "order=2", "evaluations=1",
+    `sampler` is such a step, a whole run sample(score, z, grid, noise, model), the text
+    "my_sampler.py:step" or "diffusers:DDIMScheduler", or a name, word or Scheme (then `claims` may
+    be left out); `claims` are a name, a word, "order=2", "evaluations=1",
     or several with commas. Shapes and units: analytic_models.probing.subject. Raises ValueError for
     claims that cannot be read; whatever the code itself does wrong is a verdict.
     """
     from analytic_models.probing.validate import validate as judge
+    from gpu_samplers.adapters import named
 
-    subject = as_scheme(sampler, model, dynamics) if isinstance(sampler, str | Word) else sampler
+    subject = (named(sampler) or sampler) if isinstance(sampler, str) else sampler
+    if isinstance(subject, str | Word):
+        subject = as_scheme(subject, model, dynamics)
     if claims is None:
         if not isinstance(subject, Scheme):
             raise ValueError("say what it is said to be: claims='ROBAB' or claims='order=2'")

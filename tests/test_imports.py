@@ -67,7 +67,8 @@ def in_package(package: str) -> pytest.MarkDecorator:
 @in_package("splitting_analysis")
 def test_the_core_imports_no_other_package_of_the_project(path):
     found = tops(imported(path)) & {"analytic_models", "gpu_samplers", "reports", "tests", "torch"}
-    assert found == ({"analytic_models", "gpu_samplers"} if path.name == "door.py" else set())
+    known = {"door.py": {"analytic_models", "gpu_samplers"}, "testing.py": {"analytic_models"}}
+    assert found == known.get(path.name, set())
 
 
 def test_only_the_package_itself_knows_its_door_and_the_door_opens_late():
@@ -274,6 +275,13 @@ def test_a_plain_import_loads_neither_torch_nor_any_numerical_package():
         "typer",
         "reports",
     }
+
+
+def test_the_plugin_that_every_pytest_run_loads_loads_nothing_that_computes():
+    loaded = modules_after("import splitting_analysis.testing")
+    assert "pytest" in loaded
+    assert not loaded & {"torch", "numpy", "scipy", "sympy", "mpmath", "matplotlib", "typer"}
+    assert not loaded & {"analytic_models", "gpu_samplers", "reports"}
 
 
 def test_the_help_of_the_command_line_loads_no_numerical_package():

@@ -47,9 +47,12 @@ def test_the_installed_version_is_that_of_the_project():
     except metadata.PackageNotFoundError:
         pytest.skip("not installed: run through `make test`")
     assert installed.version == PROJECT["version"]
-    (script,) = installed.entry_points
+    found = {each.group: each for each in installed.entry_points}
+    assert len(installed.entry_points) == len(found) == 2
+    script, plugin = found["console_scripts"], found["pytest11"]
     assert (script.name, script.value) == ("splitting-analysis", "reports.cli:main")
     assert callable(script.load())
+    assert plugin.name == plugin.value == "splitting_analysis.testing"
 
 
 @pytest.mark.parametrize("page", PAGES)

@@ -197,8 +197,10 @@ class _Judge:
             self.deduced = str(scheme)
         else:
             self.say("which word it is")
-            self.deduced = tuned(seen, self.process, self.times, scheme) or recognised(
-                seen, self.process, self.times, scheme
+            self.deduced = (
+                recognised(seen, self.process, self.times)
+                or tuned(seen, self.process, self.times, scheme)
+                or recognised(seen, self.process, self.times, scheme)
             )
 
     def order(self, claimed: Claims, stochastic: bool) -> None:

@@ -6,10 +6,11 @@ of its samplers is asked for, and its noise is the protocol's.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from importlib import import_module
+from typing import Any
 
-from analytic_models.probing.subject import Subject
+from analytic_models.probing.subject import Subject, load
 
 LIBRARIES = {
     "diffusers": "gpu_samplers.adapters.diffusers",
@@ -32,3 +33,37 @@ def subject(spec: str, options: Mapping[str, str] | None = None) -> Subject:
         raise ValueError(f"{spec!r} is no sampler of a library known here; there are: {known}")
     made: Subject = import_module(LIBRARIES[library]).subject(name, dict(options or {}))
     return made
+
+
+def named(text: str, options: Sequence[str] = ()) -> Callable[..., Any] | Subject | None:
+    """The code that `path/to/file.py:function` or `library:sampler` names; None for a word or a
+    name.
+
+    `options` are those of a library's sampler, as "solver_order=2". Raises ValueError for what
+    there is not, and for options where there are none.
+    """
+    path, colon, attribute = text.rpartition(":")
+    if path.partition("::")[0].endswith(".py") or text.endswith(".py"):
+        if not colon or not path.endswith(".py"):
+            raise ValueError(f"{text}: which function? give path/to/file.py:function")
+        _refuse(options, text)
+        return load(path, attribute)
+    if path.replace("-", "_").isidentifier() and attribute.isidentifier():
+        return subject(text, _pairs(options))
+    _refuse(options, text)
+    return None
+
+
+def _refuse(options: Sequence[str], text: str) -> None:
+    if options:
+        raise ValueError(f"--option {options[0]}: for samplers of a library, not for {text}")
+
+
+def _pairs(options: Sequence[str]) -> dict[str, str]:
+    pairs = {}
+    for option in options:
+        name, equals, value = option.partition("=")
+        if not equals or not name.strip().isidentifier():
+            raise ValueError(f"--option {option}: an option is name=value, e.g. solver_order=2")
+        pairs[name.strip()] = value.strip()
+    return pairs

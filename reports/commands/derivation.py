@@ -11,6 +11,7 @@ from typing import Any
 
 from reports.commands.held_derivation import held_formulas
 from reports.commands.legend import legend
+from reports.commands.step_code import FORMATS, step_code
 from reports.commands.terminal import json_text
 from splitting_analysis.errors import LocalError, keys_of, spell_error, to_json
 from splitting_analysis.expressions import parse_settings
@@ -86,7 +87,8 @@ def formulas(
     Raises ValueError for anything it refuses.
     """
     if style not in (*STYLES, "json"):
-        raise ValueError(f"no format {style!a}; there are: {', '.join([*STYLES, 'json'])}")
+        known = ", ".join([*STYLES, "json", *FORMATS])
+        raise ValueError(f"no format {style!a}; there are: {known}")
     schemes = resolved(text, minus, model, dynamics)
     if any(scheme.program.holds for scheme in schemes):
         _check_held(schemes, order, lambda_s)
@@ -112,6 +114,18 @@ def formulas(
     for i, error in enumerate(errors):
         lines += _formulas(error, style, " at lambda_s = 1" if i == 2 else "", spelled, say)
     return "\n".join(lines + (["", *legend(spelled, scheme)] if style == "text" else []))
+
+
+def code(
+    text: str, model: str | None, dynamics: str | None, style: str, lambda_s: str | None
+) -> str:
+    """The sampler as Python code. Raises ValueError for anything it refuses."""
+    scheme = as_scheme(text, model, dynamics)
+    if lambda_s is not None:
+        check_lambda_s("--lambda-s", scheme)
+    return step_code(
+        scheme, style, None if lambda_s is None else read_lambda_s(lambda_s, "--lambda-s")
+    )
 
 
 def _check_held(schemes: list[Scheme], order: int | None, lambda_s: str | None) -> None:

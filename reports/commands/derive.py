@@ -31,7 +31,13 @@ def derive(
         ),
     ] = None,
     minus: Annotated[str | None, typer.Option(help="Subtract the error of this scheme.")] = None,
-    style: Annotated[str, typer.Option("--format", help="text, latex, mathml or json.")] = "text",
+    style: Annotated[
+        str,
+        typer.Option(
+            "--format",
+            help="text, latex, mathml or json; python or torch: the sampler itself, as code.",
+        ),
+    ] = "text",
     lambda_s: Annotated[
         str | None,
         typer.Option(help="Fix lambda_s, the noise of the letter O (default: a symbol)."),
@@ -54,6 +60,7 @@ def derive(
     For an ODE the coefficients of h^2, h^3, ...; for an SDE those of the weak
     error (mean and second moments of the increment) and of the mean-square
     error on a shared Brownian path. With --score-x and --at, numbers as JSON.
+    With --format python the sampler's step as code that `validate` takes.
 
     \b
     Examples:
@@ -61,6 +68,7 @@ def derive(
       splitting-analysis derive "S B/2 A S@1 B/2" --order 2 --format latex
       splitting-analysis derive NOBA --minus ROBA
       splitting-analysis derive BAOAB --model langevin --order 3
+      splitting-analysis derive "O S B A" --format python > my_sampler.py
       splitting-analysis derive RSE --score-x "sin(0.7*x) - m/2" \\
           --score-m "-m + x/3" --at Gamma=0.01,nu=4.01,beta=8,x=0.3,m=-0.7,t=0.4
     """
@@ -71,6 +79,10 @@ def derive(
     for one in derivation.resolved(scheme, minus, model, dynamics):
         if said := reading(one, dynamics):
             print(said, file=sys.stderr)
+    if style in ("python", "torch"):
+        _refuse(style, order=order, minus=minus, score_x=score_x, score_m=score_m, at=at)
+        print(derivation.code(scheme, model, dynamics, style, lambda_s), end="")
+        return
     if at is None and score_x is None and score_m is None:
         with heard() as say:
             text = derivation.formulas(
@@ -91,3 +103,13 @@ def derive(
             scheme, model, dynamics, order, minus, (score_x, score_m), at, long, say
         )
     print_json(found)
+
+
+def _refuse(style: str, **given: object) -> None:
+    """Raise ValueError for options of formulas, where code is asked for."""
+    for name, value in given.items():
+        if value is not None:
+            raise ValueError(
+                f"--{name.replace('_', '-')}: --format {style} writes the sampler's step; of it "
+                "there is neither an order nor a value"
+            )

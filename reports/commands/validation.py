@@ -8,11 +8,12 @@ from typing import Any
 
 from analytic_models.probing.checks import Validation
 from analytic_models.probing.claims import Claims, as_claims, model_for
-from analytic_models.probing.subject import load
 from analytic_models.probing.validate import PROCESSES as TRIED
 from analytic_models.probing.validate import validate
+from gpu_samplers.adapters import named
 from reports.commands.gaussian_options import conjugated, with_options
 from reports.pages import validation as page_of
+from reports.pages.word import Facts, facts
 from reports.render import html
 from splitting_analysis.expressions import parse_settings
 from splitting_analysis.lookup import as_scheme, check_family, read_lambda_s
@@ -32,45 +33,49 @@ class Settings:
 
 def judged(
     sampler: str,
-    claims: str | None,
+    claims: str | Scheme | None,
     model: str | None,
     dynamics: str | None,
     settings: Settings,
     options: Sequence[str],
     say: Callable[[str], None],
-) -> Validation:
-    """The verdict on what was named. Raises ValueError for what there is not."""
+) -> tuple[Validation, Facts | None]:
+    """The verdict on what was named; of a word, what else is known. Raises ValueError for what
+    there is not.
+    """
     model, dynamics = check_family(model, dynamics)
     scale = (
         None if settings.lambda_s is None else float(read_lambda_s(settings.lambda_s, "--lambda-s"))
     )
-    subject = _subject(sampler, options, model, dynamics, say)
-    if claims is None:
-        if not isinstance(subject, Scheme):
-            raise ValueError(
-                "say what it is said to be: --claims ROBAB, --claims 'O S B A', --claims order=2"
-            )
-        claims = str(subject.word) if subject.name == str(subject.word) else subject.name
-        model, dynamics = subject.model_name, subject.dynamics
-        said, process = _told(claims, model, dynamics, settings)
-        if isinstance(said, Claims) and said.scheme is not None:
-            subject = said.scheme  # it is itself, with its settings
-    else:
-        said, process = _told(claims, model, dynamics, settings)
-    return validate(
+    say(f"loading {sampler}")
+    subject: Any = named(sampler, options)
+    if subject is None:
+        subject = as_scheme(sampler, model, dynamics)
+    if claims is None and not isinstance(subject, Scheme):
+        raise ValueError(
+            "say what it is said to be: --claims ROBAB, --claims 'O S B A', --claims order=2"
+        )
+    said, process = _told(subject if claims is None else claims, model, dynamics, settings)
+    if claims is None and isinstance(said, Claims) and said.scheme is not None:
+        subject = said.scheme  # it is itself, with its settings
+    found = validate(
         subject, said, model, dynamics=dynamics, lambda_s=scale, process=process, say=say
     )
+    if not isinstance(subject, Scheme):
+        return found, None
+    say("what is known of the word")
+    return found, facts(subject, as_claims(said, subject.model_name, dynamics).scheme)
 
 
 def _told(
-    claims: str, model: str | None, dynamics: str | None, settings: Settings
+    claims: Any, model: str | None, dynamics: str | None, settings: Settings
 ) -> tuple[Any, Process | None]:
     """The claims with their settings, and the process, None where nothing is said of it."""
     if (settings.clock, settings.eta, settings.param) == (None, None, ""):
         return claims, None
-    home = model or model_for(claims)
-    read = as_claims(claims, home, dynamics)
-    param = settings.param
+    if model is None:
+        model = claims.model_name if isinstance(claims, Scheme) else model_for(claims)
+    read, param = as_claims(claims, model, dynamics), settings.param
     if read.scheme is not None:
         (scheme,) = with_options([read.scheme], settings.clock, settings.eta)
         (scheme,), param = conjugated([scheme], param)
@@ -79,54 +84,12 @@ def _told(
         raise ValueError(f"--clock and --eta are for a claimed word; {claims!r} claims none")
     process = None
     if param.strip():
-        names = [field.name for field in fields(PROCESSES[home])]
+        names = [field.name for field in fields(PROCESSES[model])]
         given: dict[str, Any] = dict(parse_settings(param, names))
-        process = replace(TRIED[home], **given)
+        process = replace(TRIED[model], **given)
     return read, process
 
 
-def _subject(
-    sampler: str,
-    options: Sequence[str],
-    model: str | None,
-    dynamics: str | None,
-    say: Callable[[str], None],
-) -> Any:
-    path, colon, attribute = sampler.rpartition(":")
-    if colon and path.endswith(".py"):
-        _refuse(options, sampler)
-        return load(path, attribute)
-    if sampler.endswith(".py"):
-        raise ValueError(f"{sampler}: which function? give {sampler}:my_step")
-    if _is_foreign(sampler):
-        from gpu_samplers.adapters import subject
-
-        say(f"loading {sampler.partition(':')[0]}")
-        return subject(sampler, _pairs(options))
-    _refuse(options, sampler)
-    return as_scheme(sampler, model, dynamics)
-
-
-def _is_foreign(sampler: str) -> bool:
-    library, colon, name = sampler.partition(":")
-    return bool(colon) and library.replace("-", "_").isidentifier() and name.isidentifier()
-
-
-def _refuse(options: Sequence[str], sampler: str) -> None:
-    if options:
-        raise ValueError(f"--option {options[0]}: for samplers of a library, not for {sampler}")
-
-
-def _pairs(options: Sequence[str]) -> dict[str, str]:
-    pairs = {}
-    for option in options:
-        name, equals, value = option.partition("=")
-        if not equals or not name.strip().isidentifier():
-            raise ValueError(f"--option {option}: an option is name=value, e.g. solver_order=2")
-        pairs[name.strip()] = value.strip()
-    return pairs
-
-
-def page(found: Validation, sampler: str) -> str:
-    """The verdict as one self-contained HTML file."""
-    return html.render(page_of.build(found, sampler), [("validation", "Validation")])
+def page(found: Validation, known: Facts | None, sampler: str) -> str:
+    """The verdict, and what is known of a word, as one self-contained HTML file."""
+    return html.render(page_of.build(found, sampler, [] if known is None else known.blocks()), [])

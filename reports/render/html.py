@@ -42,7 +42,10 @@ MADE_BY = "Regenerate with `splitting-analysis report`; see [how to reproduce](r
 
 
 def render(page: Page, site: Sequence[tuple[str, str]]) -> str:
-    """The page as one HTML file. `site` lists (slug, short title) of all pages, for navigation."""
+    """The page as one HTML file. `site` lists (slug, short title) of all pages, for navigation.
+
+    A page without a site stands alone: it links to no other file.
+    """
     contents = [block for block in page.blocks if isinstance(block, Heading)]
     return _template().render(
         page=page,

@@ -33,9 +33,7 @@ def friction(p: Array, gamma: float, h: float, noise: Any) -> Array:
     "(the claimed one to the power 2)",
     source="openmm/openmm#3790",
 )
-def friction_in_each_inner_step(
-    score: Any, z: Array, grid: Any, noise: Any, model: Any
-) -> Array:
+def friction_in_each_inner_step(score: Any, z: Array, grid: Any, noise: Any, model: Any) -> Array:
     (q, p), tau = halves(z), model.T - grid[0]
     s = score(q, tau)
     for t, after in pairwise(grid):
@@ -90,8 +88,15 @@ def force_never_computed(score: Any, z: Array, grid: Any, noise: Any, model: Any
     return np.hstack([q, p])
 
 
-@case(KIND, "the first kick has a force of 0", "langevin", "OBABO", "the score is evaluated as",
-      "6 calls in 6 steps", source="JuliaMolSim/Molly.jl#203")
+@case(
+    KIND,
+    "the first kick has a force of 0",
+    "langevin",
+    "OBABO",
+    "the score is evaluated as",
+    "6 calls in 6 steps",
+    source="JuliaMolSim/Molly.jl#203",
+)
 def first_force_zero(score: Any, z: Array, grid: Any, noise: Any, model: Any) -> Array:
     q, p = halves(z)
     s = np.zeros_like(q)
@@ -235,8 +240,9 @@ def predictor_in_a_band(z: Array, t: float, h: float, score: Any, noise: Any, mo
     return z - h * velocity_of(model, score, z - h / 2 * change, tau - h / 2)
 
 
-@case(ORDERS, "beta of the step's start in the second stage", "vp", "order=2", "its order is 2",
-      "1.0")
+@case(
+    ORDERS, "beta of the step's start in the second stage", "vp", "order=2", "its order is 2", "1.0"
+)
 def clock_of_the_start(z: Array, t: float, h: float, score: Any, noise: Any, model: Any) -> Array:
     tau = model.T - t
     b = model.beta(tau) / 2
@@ -245,7 +251,9 @@ def clock_of_the_start(z: Array, t: float, h: float, score: Any, noise: Any, mod
     return np.asarray(z + h / 2 * (first + b * (guess + score(guess, tau - h))))
 
 
-@case(ORDERS, "four equal weights in a Runge-Kutta step", "psld", "order=4", "its order is 4", "1.0")
+@case(
+    ORDERS, "four equal weights in a Runge-Kutta step", "psld", "order=4", "its order is 4", "1.0"
+)
 def equal_weights(z: Array, t: float, h: float, score: Any, noise: Any, model: Any) -> Array:
     tau, stages, y = model.T - t, list[Array](), z
     for part in (0.5, 0.5, 1.0, 0.0):

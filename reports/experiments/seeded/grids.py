@@ -94,8 +94,14 @@ def denoised_at_the_end(score: Any, z: Array, grid: Any, noise: Any, model: Any)
     return np.hstack([x + 0.01 * slope, m])
 
 
-@case(KIND, "the data prediction in place of the state at the end", "vp", "DPM++1", CALLS,
-      "after the last step")
+@case(
+    KIND,
+    "the data prediction in place of the state at the end",
+    "vp",
+    "DPM++1",
+    CALLS,
+    "after the last step",
+)
 def data_at_the_end(score: Any, z: Array, grid: Any, noise: Any, model: Any) -> Array:
     taus = taus_of(model, grid)
     for tau, after in pairwise(taus):

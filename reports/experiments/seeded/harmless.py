@@ -109,8 +109,14 @@ def runge_kutta_start(score: Any, z: Array, grid: Any, noise: Any, model: Any) -
     return z
 
 
-@case(KIND, "it computes in float32: errors end in round-off, not in an order", "vp", "order=2", "",
-      notes=("float32",))
+@case(
+    KIND,
+    "it computes in float32: errors end in round-off, not in an order",
+    "vp",
+    "order=2",
+    "",
+    notes=("float32",),
+)
 def in_single_precision(score: Any, z: Array, grid: Any, noise: Any, model: Any) -> Array:
     z, last = z.astype(np.float32), None
     for tau, after in pairwise(taus_of(model, grid)):

@@ -167,7 +167,9 @@ def a_tuple(z: Array, t: float, h: float, score: Any, noise: Any, model: Any) ->
     return z + h * b * (z / 2 + score(z, model.T - t)), np.sqrt(h * b) * noise()
 
 
-@case(KIND, "normals of its own, that no seed resets", "vp", "EM", AGREE, "draws numbers of its own")
+@case(
+    KIND, "normals of its own, that no seed resets", "vp", "EM", AGREE, "draws numbers of its own"
+)
 def own_normals(z: Array, t: float, h: float, score: Any, noise: Any, model: Any) -> Array:
     b = model.beta(model.T - t)
     xi = np.random.default_rng().normal(size=z.shape)

@@ -212,8 +212,9 @@ def churn_unasked(score: Any, z: Array, grid: Any, noise: Any, model: Any) -> Ar
     "where 0.3 is right",
     source="Koishi-Star/Euler-Smea-Dyn-Sampler#11",
     process=VE(T=80.0),
-    grid=lambda n: [80 - (80 ** (1 / 7) + i / n * (0.002 ** (1 / 7) - 80 ** (1 / 7))) ** 7
-                    for i in range(n + 1)],
+    grid=lambda n: [
+        80 - (80 ** (1 / 7) + i / n * (0.002 ** (1 / 7) - 80 ** (1 / 7))) ** 7 for i in range(n + 1)
+    ],
 )
 def churn_limit(score: Any, z: Array, grid: Any, noise: Any, model: Any) -> Array:
     for sigma, after in pairwise(taus_of(model, grid)):
@@ -313,7 +314,8 @@ def variance_of_the_start(
 ) -> Array:
     tau, after = model.T - t, model.T - t - h
     ratio = (model.alpha(tau) / model.alpha(after)) ** 2
-    right = (model.sigma(after) / model.sigma(tau)) ** 2 * (model.sigma(tau) ** 2
-                                                            - ratio * model.sigma(after) ** 2)
+    right = (model.sigma(after) / model.sigma(tau)) ** 2 * (
+        model.sigma(tau) ** 2 - ratio * model.sigma(after) ** 2
+    )
     mean = ddim_with(z, model, score, tau, after, right)
     return np.asarray(mean + sqrt(right * 1.1) * noise())

@@ -38,9 +38,7 @@ STABLE_DIFFUSION = ScheduledVP(schedule=scaled_linear())
     "T - (t + h)",
     "seen T - t",
 )
-def stale_second_score(
-    z: Array, t: float, h: float, score: Any, noise: Any, model: Any
-) -> Array:
+def stale_second_score(z: Array, t: float, h: float, score: Any, noise: Any, model: Any) -> Array:
     z = rubbed(model, z, noise(), t, h)
     s = score(z, model.T - t)
     z = drifted(model, kicked(model, z, s, t, h / 2), s, t, h)
@@ -71,9 +69,7 @@ def reverse_time_alone(z: Array, t: float, h: float, score: Any, noise: Any, mod
     process=STABLE_DIFFUSION,
     grid=lambda n: [float(u) for u in np.linspace(0.0103, 0.9907, n + 1)],
 )
-def times_cut_to_whole(
-    z: Array, t: float, h: float, score: Any, noise: Any, model: Any
-) -> Array:
+def times_cut_to_whole(z: Array, t: float, h: float, score: Any, noise: Any, model: Any) -> Array:
     tau = model.T - t
     data = data_of(model, score, z, tau, at=int(tau * 1000) / 1000)
     return held(model, z, data, tau, tau - h)
@@ -95,9 +91,7 @@ def times_rounded(z: Array, t: float, h: float, score: Any, noise: Any, model: A
     "h^2",
     source="SciML/StochasticDiffEq.jl#667",
 )
-def stage_at_h_squared(
-    z: Array, t: float, h: float, score: Any, noise: Any, model: Any
-) -> Array:
+def stage_at_h_squared(z: Array, t: float, h: float, score: Any, noise: Any, model: Any) -> Array:
     tau = model.T - t
     half = z - h / 2 * velocity_of(model, score, z, tau)
     return z - h * velocity_of(model, score, half, tau - h / 2, at=tau - h * h / 2)
@@ -138,9 +132,7 @@ def index_as_time(score: Any, z: Array, grid: Any, noise: Any, model: Any) -> Ar
 
 
 @case(KIND, "a time in thousandths given as time", "psld", "RSE", OUT, "forward time in [0, T]")
-def time_in_thousandths(
-    z: Array, t: float, h: float, score: Any, noise: Any, model: Any
-) -> Array:
+def time_in_thousandths(z: Array, t: float, h: float, score: Any, noise: Any, model: Any) -> Array:
     s = score(z, 1000 * (model.T - t))
     return drifted(model, kicked(model, z, s, t, h, 1), s, t, h, 1)
 
@@ -174,9 +166,7 @@ def middle_in_time(z: Array, t: float, h: float, score: Any, noise: Any, model: 
     "score call 2",
     "T - (t + 1/2 h)",
 )
-def stages_at_the_start(
-    z: Array, t: float, h: float, score: Any, noise: Any, model: Any
-) -> Array:
+def stages_at_the_start(z: Array, t: float, h: float, score: Any, noise: Any, model: Any) -> Array:
     def slope(x: Array, part: float) -> Array:
         b = model.beta(model.T - t - part * h)
         return np.asarray(b / 2 * (x + score(x, model.T - t)))

@@ -64,9 +64,7 @@ def doubled_score(z: Array, t: float, h: float, score: Any, noise: Any, model: A
 
 
 @case(KIND, "a sign of the drift", "psld", "RSE", MOVES, "x from m", "(-1 of the claimed one)")
-def sign_of_the_momentum(
-    z: Array, t: float, h: float, score: Any, noise: Any, model: Any
-) -> Array:
+def sign_of_the_momentum(z: Array, t: float, h: float, score: Any, noise: Any, model: Any) -> Array:
     s = score(z, model.T - t)
     z = kicked(model, z, s, t, h, 1)
     (x, m), (s_x, _) = halves(z), halves(s)
@@ -110,9 +108,7 @@ def ancestral_without_alpha(
 
 
 @case(KIND, "VE's Euler step on a VP model, alpha forgotten", "vp", "DDIM", MOVES, "x from data")
-def euler_without_alpha(
-    z: Array, t: float, h: float, score: Any, noise: Any, model: Any
-) -> Array:
+def euler_without_alpha(z: Array, t: float, h: float, score: Any, noise: Any, model: Any) -> Array:
     tau = model.T - t
     ratio = model.sigma(tau - h) / model.sigma(tau)
     return np.asarray(ratio * z + (1 - ratio) * data_of(model, score, z, tau))
@@ -134,9 +130,7 @@ def mean_forgotten(z: Array, t: float, h: float, score: Any, noise: Any, model: 
 
 
 @case(KIND, "the corrector's slope at the old state", "flow", "Heun", MOVES, "step 1")
-def predictor_forgotten(
-    z: Array, t: float, h: float, score: Any, noise: Any, model: Any
-) -> Array:
+def predictor_forgotten(z: Array, t: float, h: float, score: Any, noise: Any, model: Any) -> Array:
     tau = model.T - t
     first = velocity_of(model, score, z, tau)
     return z - h / 2 * (first + velocity_of(model, score, z, tau - h))

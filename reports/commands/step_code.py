@@ -1,0 +1,346 @@
+"""A word as Python code of the protocol of `validate`: one step, or a whole run where the score is
+carried from step to step.
+
+The code is read from the pieces of the model, as the engine's is, and stands on its own: it takes
+what it needs to know of the process from `model`.
+"""
+
+from __future__ import annotations
+
+import re
+from fractions import Fraction
+from textwrap import indent
+from typing import Any, assert_never
+
+import sympy
+
+from splitting_analysis.models import Piece, Rule
+from splitting_analysis.program import Advance, Evaluate, Hold, Row
+from splitting_analysis.schemes import Scheme
+from splitting_analysis.symbols import ones
+
+FORMATS = ("python", "torch")
+"""NumPy arrays, or tensors."""
+STACK = {"python": "np.hstack", "torch": "torch.hstack"}
+FLOW = '''
+def flow(linear, score, noise, delta):
+    """What the flow of dz = (linear z + score s) + noise over delta does: to z, s and normals."""
+    n, F = len(linear), np.array(linear, dtype=float)
+    block = np.zeros((2 * n, 2 * n))
+    block[:n, :n], block[:n, n:] = F, np.eye(n)
+    gain = expm(delta * block)[:n, n:] * np.array(score, dtype=float)
+    block[:n, :n], block[:n, n:], block[n:, n:] = -F, np.diag(noise), F.T
+    moved = expm(delta * block)
+    values, vectors = np.linalg.eigh(moved[n:, n:].T @ moved[:n, n:])
+    root = vectors * np.sqrt(np.maximum(values, 0))
+    return moved[n:, n:].T.tolist(), gain.tolist(), root.tolist()
+'''
+"""Of pieces that couple positions and momenta (Van Loan 1978); its matrices are 2 by 2."""
+
+
+def step_code(scheme: Scheme, style: str = "python", lambda_s: Fraction | None = None) -> str:
+    """The scheme as a Python file. Raises ValueError for what is no such step."""
+    program = scheme.program
+    if program.holds or program.conjugates:
+        what = "holds a prediction" if program.holds else "takes conjugate steps"
+        raise ValueError(
+            f"{scheme.name}: {scheme.word} {what}, whose coefficients are integrals over each "
+            f'step; code is written for words of the other letters, such as "O S B A". It runs as '
+            f'it is: splitting-analysis sample --sampler "{scheme.name}"'
+        )
+    body = _Writer(scheme, style, lambda_s).written()
+    head = [f'"""{_title(scheme)}', "", *_told(scheme, style), '"""', ""]
+    return "\n".join([*head, *_imports(body), "", *body]) + "\n"
+
+
+def _title(scheme: Scheme) -> str:
+    kind = "a whole run" if scheme.carries_score else "one step"
+    name = "" if scheme.name == str(scheme.word) else f"{scheme.name} = "
+    return f"{name}{scheme.word} as {kind} ({scheme.model_name}, {scheme.dynamics})."
+
+
+def _told(scheme: Scheme, style: str) -> list[str]:
+    d = "(batch, d)" if len(scheme.model.components) == 1 else "(batch, 2 d), positions first"
+    q = "q" if scheme.model_name == "langevin" else "z"
+    of_q = " at positions (batch, d)" if q == "q" else ""
+    kind = "a tensor" if style == "torch" else "an array"
+    return [
+        f"z             {kind} {d}",
+        f"score({q}, tau) the score at forward time tau = T - t{of_q}",
+        "noise()       fresh standard normals like z",
+        "model         the process: its parameters, beta(tau), clock(t, length) = integral of beta",
+    ]
+
+
+def _imports(body: list[str]) -> list[str]:
+    """What the lines of the code use, and no more."""
+    text = "\n".join(body)
+    used = [name for name in ("exp", "expm1", "sqrt") if re.search(rf"\b{name}\(", text)]
+    lines = [f"from math import {', '.join(used)}", ""] if used else []
+    others = {
+        "import numpy as np": "np.",
+        "import torch": "torch.",
+        "from scipy.linalg import expm": "expm(",
+    }
+    ours = [line for line, sign in others.items() if sign in text]
+    return [*lines, *ours, ""] if ours else lines
+
+
+class _Writer:
+    """The lines of one word."""
+
+    def __init__(self, scheme: Scheme, style: str, lambda_s: Fraction | None) -> None:
+        self.scheme, self.stack = scheme, STACK[style]
+        self.lambda_s = _scale(scheme, lambda_s)
+        names = scheme.model.components
+        self.names = names
+        self.vector = len(names) > 1
+        self.scores = [f"s{n}" if self.vector else "s" for n in names]
+        self.force = scheme.model_name == "langevin"
+        if self.force:
+            self.scores = ["", "f"]
+        self.normals = [f"xi_{n}" for n in names] if self.vector else ["xi"]
+        known = {name: sympy.Symbol(name, positive=True) for name in vars(ones())}
+        known["half"], known["iM"] = sympy.Rational(1, 2), 1 / known["M"]
+        self.parameters = type("p", (), known)
+        self.lines: list[str] = []
+        self.stages = 0
+
+    def written(self) -> list[str]:
+        """The function, with its helper where it needs one."""
+        scheme, program = self.scheme, self.scheme.program
+        for op, token in zip(program.instructions, scheme.word, strict=True):
+            self.lines.append(f"# {token}")
+            self.instruction(op)
+        helper = FLOW.strip("\n").split("\n") + ["", ""] if self.used("flow") else []
+        step = [*self.frozen(), *self.lines]
+        if not scheme.carries_score:
+            head = "def step(z, t, h, score, noise, model):"
+            told = '"""From reverse time t over h."""'
+            last = ["return " + self.state()]
+            inside = [told, *self.known(), *self.split(), *step, *last]
+            return [*helper, head, *_indented(inside)]
+        head = "def sample(score, z, grid, noise, model):"
+        told = '"""Over the reverse times of a grid; the score is carried from step to step."""'
+        inside = [told, *self.known(), *self.split(), *self.evaluation("grid[0]")]
+        inside += ["for t, after in zip(grid[:-1], grid[1:]):"]
+        inside += _indented(["h = after - t", *step]) + ["return " + self.state()]
+        return [*helper, head, *_indented(inside)]
+
+    def known(self) -> list[str]:
+        """The parameters of the process that the lines use."""
+        names = ["T", *filter(self.used, self.scheme.model.parameters)]
+        return [f"{', '.join(names)} = {', '.join(f'model.{n}' for n in names)}"]
+
+    def split(self) -> list[str]:
+        if not self.vector:
+            return ["x = z"]
+        x, m = self.names
+        return ["d = z.shape[1] // 2", f"{x}, {m} = z[:, :d], z[:, d:]"]
+
+    def state(self) -> str:
+        return f"{self.stack}(({', '.join(self.names)}))" if self.vector else self.names[0]
+
+    def frozen(self) -> list[str]:
+        """What is fixed at a step's start."""
+        lines = ["b = h * model.beta(T - t)"] if self.used("b") else []
+        if self.scheme.program.is_runge_kutta:
+            lines.append(", ".join(f"{n}0" for n in self.names) + " = " + ", ".join(self.names))
+        return lines
+
+    def used(self, name: str) -> bool:
+        return any(re.search(rf"\b{name}\b", line) for line in self.lines if line[0] != "#")
+
+    def instruction(self, op: Any) -> None:
+        match op:
+            case Evaluate():
+                self.lines += self.evaluation(_shifted("t", op.at))
+                if self.scheme.program.is_runge_kutta:
+                    self.drift(_shifted("t", op.at))
+            case Row():
+                self.row(op.weights)
+            case Advance():
+                self.advance(op)
+            case Hold():
+                raise AssertionError("refused before")
+            case _:
+                assert_never(op)
+
+    def evaluation(self, at: str) -> list[str]:
+        tau = f"T - {at}" if at in ("t", "grid[0]") else f"T - ({at})"
+        if self.force:
+            return [f"f = score({self.names[0]}, {tau})"]
+        if not self.vector:
+            return [f"s = score(x, {tau})"]
+        return [
+            f"s = score({self.state()}, {tau})",
+            f"{', '.join(self.scores)} = s[:, :d], s[:, d:]",
+        ]
+
+    def drift(self, at: str) -> None:
+        """The drift of a Runge-Kutta stage, a name for each component."""
+        self.stages += 1
+        linear, score, _ = self.terms(self.scheme.model.drift)
+        tau = f"T - {at}" if at == "t" else f"T - ({at})"
+        rate = "" if self.force else f"model.beta({tau}) * "
+        for i, n in enumerate(self.names):
+            text = self.drift_of(i, linear, score)
+            self.lines.append(f"d{n}{self.stages} = {rate}{_grouped(text) if rate else text}")
+
+    def row(self, weights: tuple[Fraction, ...]) -> None:
+        for n in self.names:
+            terms = [
+                (sympy.Rational(w.numerator, w.denominator), f"d{n}{k}")
+                for k, w in enumerate(weights, 1)
+                if w
+            ]
+            self.lines.append(f"{n} = {n}0 + h * {_grouped(_sum(terms))}")
+
+    def advance(self, op: Advance) -> None:
+        linear, score, noise = self.terms(op.piece)
+        b = _share("h" if self.force else "b", op.share)
+        if op.piece.has_noise:
+            self.draw(noise)
+        match op.piece.rule:
+            case Rule.EULER:
+                self.euler(linear, score, noise, b)
+            case Rule.ANCESTRAL:
+                self.lines.append(f"x = (x + {b} * s) / sqrt(1 - {b}) + sqrt({b}) * xi")
+            case Rule.EXPONENTIAL:
+                start, length = _shifted("t", op.start), _share("h", op.share)
+                clock = length if self.force else f"model.clock({start}, {length})"
+                self.lines.append(f"delta = {clock}")
+                self.exponential(op.piece, linear, score, noise)
+            case Rule.CONJUGATE:
+                raise AssertionError("refused before")
+            case _:
+                assert_never(op.piece.rule)
+
+    def terms(self, piece: Piece) -> tuple[Any, Any, Any]:
+        p = self.parameters
+        linear, score, noise = piece.linear(p), piece.score(p), piece.noise(p)
+        s = sympy.sympify
+        return [[s(e) for e in row] for row in linear], [s(e) for e in score], [s(e) for e in noise]
+
+    def draw(self, noise: list[Any]) -> None:
+        if not self.vector:
+            self.lines.append("xi = noise()")
+            return
+        halves = ["xi[:, :d]", "xi[:, d:]"]
+        kept = [i for i, q in enumerate(noise) if q != 0]
+        names = ", ".join(self.normals[i] for i in kept)
+        self.lines += ["xi = noise()", f"{names} = {', '.join(halves[i] for i in kept)}"]
+
+    def drift_of(self, i: int, linear: Any, score: Any) -> str:
+        terms = [(linear[i][j], n) for j, n in enumerate(self.names)] + [(score[i], self.scores[i])]
+        return _sum([(c, n) for c, n in terms if c != 0])
+
+    def euler(self, linear: Any, score: Any, noise: Any, b: str) -> None:
+        """All components from the same state: one assignment where more than one moves."""
+        moved: list[tuple[str, str]] = []
+        for i, n in enumerate(self.names):
+            text = self.drift_of(i, linear, score)
+            if not text:
+                continue
+            line = f"{n} + {b} * {_grouped(text)}"
+            if noise[i] != 0:
+                q = "" if noise[i] == 1 else f" * {_spelled(noise[i])}"
+                line += f" + sqrt({b}{q}) * {self.normals[i]}"
+            moved.append((n, line))
+        if len(moved) == 1:
+            self.lines.append(f"{moved[0][0]} = {moved[0][1]}")
+            return
+        self.lines += [f"{n}_new = {line}" for n, line in moved]
+        names = ", ".join(n for n, _ in moved)
+        self.lines.append(f"{names} = {', '.join(f'{n}_new' for n, _ in moved)}")
+
+    def exponential(self, piece: Piece, linear: Any, score: Any, noise: Any) -> None:
+        n = range(len(self.names))
+        if any(linear[i][j] != 0 for i in n for j in n if i != j):
+            self.coupled(linear, score, noise)
+            return
+        for i in n:
+            self.alone(piece, i, linear[i][i], score[i], noise[i])
+
+    def alone(self, piece: Piece, i: int, rate: Any, weight: Any, noise: Any) -> None:
+        """A component that no other one acts on."""
+        name, delta = self.names[i], sympy.Symbol("delta", positive=True)
+        terms = [name if rate == 0 else f"exp({_spelled(rate * delta)}) * {name}"]
+        if weight != 0:
+            ramp = delta * weight
+            if rate != 0:
+                ramp = sympy.Symbol(f"expm1({_spelled(rate * delta)})") * weight / rate
+            terms.append(f"{_spelled(ramp)} * {self.scores[i]}")
+        if noise != 0:
+            tuned = self.lambda_s if piece.tuned == i else sympy.Integer(1)
+            own = rate * (tuned if self.scheme.lambda_s.rule == "exponent" else 1)
+            spread = noise * tuned * delta
+            if rate != 0:
+                grown = sympy.Symbol(f"expm1({_spelled(2 * own * delta)})")
+                spread = sympy.cancel(noise * tuned / (2 * own)) * grown if own != 0 else 0 * delta
+            terms.append(f"sqrt({_spelled(spread)}) * {self.normals[i]}")
+        if terms != [name]:
+            self.lines.append(f"{name} = {' + '.join(terms)}")
+
+    def coupled(self, linear: Any, score: Any, noise: Any) -> None:
+        rows = ", ".join(f"({', '.join(map(_spelled, row))})" for row in linear)
+        pairs = [f"({', '.join(map(_spelled, each))})" for each in (score, noise)]
+        silent, unscored = all(q == 0 for q in noise), all(w == 0 for w in score)
+        made = f"keep, {'_' if unscored else 'gain'}, {'_' if silent else 'root'}"
+        self.lines += [
+            f"linear = ({rows})",
+            f"{made} = flow(linear, {pairs[0]}, {pairs[1]}, delta)",
+        ]
+        groups = [("keep", self.names)]
+        groups += [] if unscored else [("gain", self.scores)]
+        groups += [] if silent else [("root", self.normals)]
+        for i, n in enumerate(self.names):
+            terms = [f"{m}[{i}][{j}] * {v}" for m, vs in groups for j, v in enumerate(vs) if v]
+            self.lines.append(f"{n}_new = {' + '.join(terms)}")
+        names = ", ".join(self.names)
+        self.lines.append(f"{names} = {', '.join(f'{n}_new' for n in self.names)}")
+
+
+def _scale(scheme: Scheme, given: Fraction | None) -> Any:
+    """lambda_s as a number: what is given, else the scheme's own, else 1."""
+    value: Any = scheme.lambda_s.value if given is None else given
+    if value == "free":
+        return sympy.Integer(1)
+    return sympy.Rational(value.numerator, value.denominator)
+
+
+def _indented(lines: list[str]) -> list[str]:
+    return [indent(line, "    ") for line in lines]
+
+
+def _share(what: str, share: Fraction) -> str:
+    """A part of something: "b", "b / 2", "3 * b / 10"."""
+    times = what if share.numerator == 1 else f"{share.numerator} * {what}"
+    return times if share.denominator == 1 else f"{times} / {share.denominator}"
+
+
+def _shifted(t: str, at: Fraction) -> str:
+    return t if at == 0 else f"{t} + {_share('h', at)}"
+
+
+def _sum(terms: list[tuple[Any, str]]) -> str:
+    """Coefficients times names, as a sum in their order."""
+    text = ""
+    for coefficient, name in terms:
+        spelled = _spelled(coefficient * sympy.Symbol(name))
+        minus = spelled.startswith("-")
+        if text:
+            text += f" - {spelled[1:]}" if minus else f" + {spelled}"
+        else:
+            text = spelled
+    return text
+
+
+def _grouped(text: str) -> str:
+    """A sum in brackets; a product as it is."""
+    return f"({text})" if " + " in text or " - " in text else text
+
+
+def _spelled(value: Any) -> str:
+    """A product of numbers and symbols as Python has it."""
+    return re.sub(r" *([*/]) *", r" \1 ", sympy.sstr(value))

@@ -1,0 +1,117 @@
+"""The code that `derive --format python` writes of a word is that word: `validate` says so."""
+
+from __future__ import annotations
+
+from fractions import Fraction
+
+import numpy as np
+import pytest
+
+from analytic_models.probing.subject import load
+from analytic_models.probing.validate import validate
+from reports import cli
+from reports.commands.step_code import step_code
+from splitting_analysis.catalogue import CATALOGUE, samplers
+from splitting_analysis.lookup import as_scheme
+from splitting_analysis.schemes import Scheme
+
+WRITTEN = [s for s in samplers() if not (s.program.holds or s.program.conjugates)]
+WORDS = [
+    ("O/2 S B/3 A S@1/2 B/3 S@1 B/3 O/2", "psld"),
+    ("S E:exp", "psld"),
+    ("B/2 A S@1 B/2", "psld"),
+    ("L/3 S K/2 L/3 S@1/2 K/2 L/3", "vp"),
+    ("S E", "ve"),
+]
+"""What the catalogue lacks: thirds, a coupled flow with its score, a carried one, another model."""
+
+
+def written(scheme, folder, style="python", lambda_s=None):
+    """The function that the code defines."""
+    file = folder / "written.py"
+    file.write_text(step_code(scheme, style, lambda_s))
+    return load(file, "sample" if scheme.carries_score else "step")
+
+
+def agrees(scheme, call):
+    """Whether the code weighs states, scores and normals as the word: orders follow from that."""
+    found = validate(call, scheme)
+    assert found.holds, str(found)
+    assert found.deduced.endswith(str(scheme.word))
+
+
+def named(scheme: Scheme) -> str:
+    return f"{scheme.model_name} {scheme.dynamics} {scheme.name}"
+
+
+@pytest.mark.parametrize("scheme", WRITTEN, ids=named)
+@pytest.mark.share(9)
+def test_the_code_of_a_catalogue_sampler_is_validated_as_that_sampler(scheme, tmp_path):
+    agrees(scheme, written(scheme, tmp_path))
+
+
+@pytest.mark.parametrize(("word", "model"), WORDS)
+@pytest.mark.share(5)
+def test_the_code_of_any_other_word_is_validated_as_that_word(word, model, tmp_path):
+    scheme = as_scheme(word, model)
+    agrees(scheme, written(scheme, tmp_path))
+
+
+def test_every_sampler_of_the_catalogue_that_the_closed_forms_are_about_has_its_code():
+    assert set(CATALOGUE) <= set(WRITTEN)
+
+
+def test_code_of_another_word_is_not_validated(tmp_path):
+    found = validate(written(as_scheme("O S B A"), tmp_path), "RBAO")
+    assert not found.holds and found.deduced == "ROBA = O S B A"
+
+
+@pytest.mark.parametrize("name", ["ROBA", "SSCS"])
+def test_the_torch_code_gives_the_numbers_of_the_numpy_code(name, tmp_path):
+    torch = pytest.importorskip("torch")
+    scheme = as_scheme(name)
+    from splitting_analysis.processes import PSLD
+
+    rng = np.random.default_rng(3)
+    z, xi = rng.normal(size=(4, 6)), rng.normal(size=(4, 6))
+    model = PSLD(Gamma=0.3, nu=2.1)
+    step = written(scheme, tmp_path)
+    one = step(z, 0.2, 0.1, lambda y, tau: -y * tau, lambda: xi, model)
+    step = written(scheme, tmp_path, "torch")
+    tensor = torch.as_tensor
+    two = step(tensor(z), 0.2, 0.1, lambda y, tau: -y * tau, lambda: tensor(xi), model)
+    assert isinstance(two, torch.Tensor)
+    assert np.max(np.abs(two.numpy() - one)) < 1e-14
+
+
+@pytest.mark.parametrize("value", [Fraction(0), Fraction(6, 5)])
+def test_lambda_s_scales_the_noise_of_the_code(value, tmp_path):
+    scheme = as_scheme("O S B A")
+    call = written(scheme, tmp_path, lambda_s=value)
+    assert validate(call, scheme, lambda_s=float(value)).holds
+    assert not validate(call, scheme).holds
+
+
+def test_derive_prints_the_code_and_nothing_else(capsys):
+    with pytest.raises(SystemExit) as ended:
+        cli.main(["derive", "O S B A", "--format", "python"])
+    assert not ended.value.code
+    assert capsys.readouterr().out == step_code(as_scheme("O S B A"))
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["DPM++2M", "--format", "python"], "holds a prediction"),
+        (["COBA", "--format", "torch"], "takes conjugate steps"),
+        (["ROBA", "--format", "python", "--minus", "NOBA"], "--minus"),
+        (["ROBA", "--format", "torch", "--order", "2"], "--order"),
+        (["NSE", "--format", "python", "--lambda-s", "1.2"], "--lambda-s"),
+        (["ROBA", "--format", "fortran"], "python, torch"),
+    ],
+)
+def test_what_has_no_code_is_refused_in_a_sentence(arguments, said, capsys):
+    with pytest.raises(SystemExit) as ended:
+        cli.main(["derive", *arguments])
+    shown = capsys.readouterr()
+    assert ended.value.code == 2 and said in shown.err and not shown.out
