@@ -138,8 +138,9 @@ def footnote(problem: Problem, rows: Sequence[dict[str, Any]]) -> str:
         law = (
             "unit variance" if modes == 1 and problem.target.variances[0] == 1 else f"{modes} modes"
         )
-        return f"{law}, start {problem.start}, uniform steps over T = {problem.process.T:g}"
-    text = f"{modes} modes, start {problem.start}, {problem.grid} grid, eps {problem.eps:g}"
+        steps = f"{problem.grid_name} steps over T = {problem.process.T:g}"
+        return f"{law}, start {problem.start}, {steps}"
+    text = f"{modes} modes, start {problem.start}, {problem.grid_name} grid, eps {problem.eps:g}"
     endings = {False: "no denoising step", True: "denoising step", "data": "ends with the data"}
     text += f", {endings[problem.denoises]}"
     if rows and rows[0]["kl_modes"] < modes:

@@ -4,11 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from itertools import pairwise
+from math import isfinite
+from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
 
+from splitting_analysis.grids import EVEN, GRIDS, Grid, given_times, spaced
+from splitting_analysis.processes import Process
+
 GridName = Literal["uniform", "quadratic"]
+MOST_TIMES = 1_000_000
+"""Of a grid in a file."""
 
 
 def grid(name: str, steps: int, T: Any = 1.0, eps: Any = 1e-3) -> list[Any]:
@@ -33,13 +40,64 @@ def grid(name: str, steps: int, T: Any = 1.0, eps: Any = 1e-3) -> list[Any]:
     raise ValueError(f"no grid {name!r}; there are: uniform, quadratic")
 
 
-def given_grid(times: Sequence[Any], T: Any = 1.0) -> list[Any]:
-    """A user's grid. Raises ValueError unless it starts at 0, increases strictly and ends by T."""
-    values = list(times)
-    check_times(values, T)
-    if values[0] != 0:
-        raise ValueError(f"the grid starts at {values[0]}; it must start at 0")
-    return values
+def times_on(chosen: Grid, steps: int, process: Process, eps: Any) -> list[Any]:
+    """The reverse times of a grid by name, or of one given; as `splitting_analysis.grids` says."""
+    if not isinstance(chosen, str):
+        return given_times(chosen, steps, process.T)
+    if chosen in EVEN:
+        return grid(chosen, steps, process.T, eps)
+    return spaced(chosen, steps, process, eps)
+
+
+def read_grid(text: str) -> Grid:
+    """A grid's name, or the times that a text lists or a file holds. Raises ValueError."""
+    name = text.strip()
+    if name.lower() in GRIDS:
+        return name.lower()
+    if "," in name and not Path(name).is_file():
+        parts = name.split(",")
+    else:
+        path = Path(name)
+        if not path.is_file():
+            raise ValueError(
+                f"no grid {name[:60]!r}; there are: {', '.join(GRIDS)}, a FILE of reverse times, "
+                "or times as 0,0.3,0.9"
+            )
+        if path.suffix == ".npy":
+            return _checked(_array(path), name)
+        try:
+            parts = path.read_text(encoding="utf-8").replace(",", " ").split()
+        except (UnicodeDecodeError, OSError) as error:
+            raise ValueError(f"grid {name}: cannot be read as text ({error})") from None
+    try:
+        times = [float(part) for part in parts]
+    except ValueError:
+        raise ValueError(f"grid {name[:60]}: times are numbers, e.g. 0,0.3,0.9") from None
+    return _checked(times, name)
+
+
+def _array(path: Path) -> list[float]:
+    try:
+        values = np.load(path, allow_pickle=False)
+    except (ValueError, OSError, EOFError) as error:
+        raise ValueError(f"grid {path}: not an array of NumPy ({error})") from None
+    if values.ndim != 1 or values.dtype.kind not in "fiu":
+        raise ValueError(f"grid {path}: times are one row of numbers, not shape {values.shape}")
+    return [float(value) for value in values]
+
+
+def _checked(times: Sequence[float], name: str) -> tuple[float, ...]:
+    if not 2 <= len(times) <= MOST_TIMES:
+        raise ValueError(f"grid {name[:60]}: at least 2 reverse times, not {len(times)}")
+    for i, (before, after) in enumerate(pairwise(times)):
+        if not (isfinite(before) and isfinite(after) and before < after):
+            raise ValueError(
+                f"grid {name[:60]}: reverse times rise, and {before:g} is followed by {after:g} at "
+                f"index {i + 1}"
+            )
+    if times[0] < 0:
+        raise ValueError(f"grid {name[:60]}: reverse times start at 0 or later, not {times[0]:g}")
+    return tuple(times)
 
 
 def check_times(times: Sequence[Any], T: Any) -> None:

@@ -9,12 +9,13 @@ from typing import Any
 import numpy as np
 
 from analytic_models.distances import score_card
-from analytic_models.grids import grid
+from analytic_models.grids import read_grid, times_on
 from analytic_models.instability import instability
 from analytic_models.moments import Moments, run
 from analytic_models.rules import Lambda
 from analytic_models.schedules import scheduled
 from analytic_models.targets import Gaussian, load_spectrum
+from splitting_analysis.grids import Grid
 from splitting_analysis.lookup import as_scheme, spelled
 from splitting_analysis.models import model_of
 from splitting_analysis.processes import Langevin, Process, process_of
@@ -27,7 +28,6 @@ SPECTRA = {"langevin": "1"}
 are 0, where a langevin run has no score; a well of unit frequency is the usual test of molecular
 dynamics."""
 STARTS = ("prior", "pT")
-GRIDS = ("uniform", "quadratic")
 
 
 @dataclass(frozen=True, eq=False)
@@ -36,6 +36,7 @@ class Problem:
     steps.
 
     start     "prior" (the stationary law) or "pT" (the exact law at T)
+    grid      a name of `splitting_analysis.grids`, a file or a text of times, or reverse times
     eps       the grid ends at T - eps; 0 for Langevin dynamics, which sample the target itself
     denoise   end with a noiseless Euler step over eps, at one evaluation; "data": with the data
               predicted there in place of the position, at one evaluation too
@@ -45,21 +46,22 @@ class Problem:
 
     process: Process
     target: Gaussian
-    grid: str = "uniform"
+    grid: Grid = "uniform"
     start: str = "prior"
     eps: float = EPS
     denoise: Denoise = True
 
     def __post_init__(self) -> None:
-        for what, known in (("start", STARTS), ("grid", GRIDS)):
-            object.__setattr__(self, what, spelled(getattr(self, what), known))
+        object.__setattr__(self, "start", spelled(self.start, STARTS))
+        if isinstance(self.grid, str):
+            object.__setattr__(self, "grid", read_grid(self.grid))
+        if not isinstance(self.grid, str):  # it says itself where it ends
+            object.__setattr__(self, "eps", max(0.0, float(self.process.T) - self.grid[-1]))
         if self.start not in STARTS:
             raise ValueError(
                 f"start {self.start}: there are prior (the stationary law) and pT (the exact law "
                 "at T)"
             )
-        if self.grid not in GRIDS:
-            raise ValueError(f"grid {self.grid}: there are {' and '.join(GRIDS)}")
         if not 0 <= self.eps < self.process.T:
             raise ValueError(
                 f"eps {self.eps}: the last time is T - eps, 0 <= eps < T = {self.process.T}"
@@ -68,12 +70,12 @@ class Problem:
         if isinstance(self.process, Langevin):
             self._check_langevin()
         # an eps that is none is refused before the first run
-        grid(self.grid, 1, self.process.T, self.eps)
+        times_on(self.grid, self.least_steps, self.process, self.eps)
 
     def _check_langevin(self) -> None:
-        if self.grid != "uniform":
+        if isinstance(self.grid, str) and self.grid != "uniform":
             raise ValueError(f"grid {self.grid}: a langevin run takes uniform steps")
-        if self.eps or self.denoise:
+        if (self.eps and isinstance(self.grid, str)) or self.denoise:
             raise ValueError(
                 "a langevin run has no diffusion to stop early and no denoising step: eps = 0 and "
                 "denoise = False"
@@ -89,9 +91,19 @@ class Problem:
         """How the run ends: there is nothing to denoise from eps = 0."""
         return self.denoise if self.eps > 0 else False
 
+    @property
+    def grid_name(self) -> str:
+        """The grid as a table's footnote calls it."""
+        return self.grid if isinstance(self.grid, str) else "given"
+
+    @property
+    def least_steps(self) -> int:
+        """Steps of the shortest grid: of one that is given all."""
+        return 1 if isinstance(self.grid, str) else len(self.grid) - 1
+
     def times(self, steps: int) -> list[float]:
         """The grid, `steps` + 1 reverse times."""
-        return grid(self.grid, steps, self.process.T, self.eps)
+        return times_on(self.grid, steps, self.process, self.eps)
 
     def scheme(self, given: str | Scheme) -> Scheme:
         """The scheme of a name or word, in the model that is run."""
@@ -147,7 +159,7 @@ class Problem:
                 if scheme.holds_pair
                 else {}
             ),
-            "grid": self.grid,
+            "grid": self.grid if isinstance(self.grid, str) else list(self.grid),
             "start": self.start,
             "eps": self.eps,
             "denoise": self.denoises,

@@ -15,9 +15,10 @@ from numpy.typing import NDArray
 
 from gpu_samplers import engine
 from gpu_samplers.embedded import KINDS, network_and_process
-from gpu_samplers.processes import grid, steps_for
+from gpu_samplers.processes import steps_for, times_on
 from gpu_samplers.sampling import Job, write_samples
 from gpu_samplers.shards import read_shard
+from splitting_analysis.grids import Grid
 from splitting_analysis.processes import PROCESSES
 from splitting_analysis.schemes import Denoise, Scheme
 
@@ -67,7 +68,7 @@ def from_score(
     score: engine.Score,
     shape: Sequence[int],
     seed: int = 0,
-    grid_name: str = "uniform",
+    grid_name: Grid = "uniform",
     eps: float = 1e-3,
     denoise: Denoise = True,
     lambda_s: float | None = None,
@@ -82,7 +83,7 @@ def from_score(
         raise ValueError(f"n = {n}: at least one sample")
     process = PROCESSES[scheme.model_name](**_given(scheme, parameters))
     ending = denoise if eps > 0 else False
-    times = grid(grid_name.strip().lower(), steps_for(nfe, scheme, ending), process.T, eps)
+    times = times_on(grid_name, steps_for(nfe, scheme, ending), process, eps)
     made = engine.sample(
         scheme,
         process,

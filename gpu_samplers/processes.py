@@ -12,6 +12,7 @@ from math import ceil, isfinite, sqrt
 import numpy as np
 from numpy.typing import NDArray
 
+from splitting_analysis.grids import EVEN, Grid, given_times, spaced
 from splitting_analysis.processes import PSLD, VE, VP, Flow, Langevin, Process
 from splitting_analysis.schemes import steps_for
 
@@ -33,6 +34,7 @@ __all__ = [
     "lower_factor",
     "noise_covariance",
     "steps_for",
+    "times_on",
 ]
 
 Array = NDArray[np.float64]
@@ -144,6 +146,15 @@ def grid(name: str, steps: int, T: float = 1.0, eps: float = 1e-3) -> list[float
     if name == "quadratic":
         return [*((T - eps) * (1 - (1 - i / steps) ** 2) for i in range(steps)), T - eps]
     raise ValueError(f"no grid {name!r}; there are: uniform, quadratic")
+
+
+def times_on(chosen: Grid, steps: int, process: Process, eps: float) -> list[float]:
+    """The reverse times of a grid by name, or of one given; as `splitting_analysis.grids` says."""
+    if not isinstance(chosen, str):
+        return given_times(chosen, steps, process.T)
+    if chosen in EVEN:
+        return grid(chosen, steps, process.T, eps)
+    return spaced(chosen, steps, process, eps)
 
 
 def check_times(times: Sequence[float], T: float) -> None:

@@ -34,7 +34,7 @@ from gpu_samplers.memory import check_memory, widest
 from gpu_samplers.network import NCSNpp
 from gpu_samplers.network.winograd import with_winograd
 from gpu_samplers.noise import Noise
-from gpu_samplers.processes import PSLD, VP, grid, steps_for
+from gpu_samplers.processes import PSLD, VP, grid, steps_for, times_on
 from gpu_samplers.score import NetworkScore, check_numerical_eps
 from gpu_samplers.shards import (
     MODES,
@@ -46,6 +46,7 @@ from gpu_samplers.shards import (
     named_folder,
     write_shard,
 )
+from splitting_analysis.grids import GRIDS, Grid
 from splitting_analysis.models import model_of
 from splitting_analysis.schemes import Denoise, Scheme, check_ending, check_history
 
@@ -79,7 +80,7 @@ class Job:
 
     scheme         the sampler; None is `BLACK_BOX`, which takes `tol` (rtol = atol), not `nfe`
     nfe            score evaluations per sample, at most; they buy the steps of the grid (steps_for)
-    grid, eps      "uniform" or "quadratic", on [0, T - eps]
+    grid, eps      a name of splitting_analysis.grids, on [0, T - eps], or reverse times
     denoise        end with one noiseless Euler step over eps, which takes one evaluation; "data":
                    with the data predicted there, which does, too
     lambda_s       scale of the position noise of the letter O; None: the scheme's own
@@ -97,7 +98,7 @@ class Job:
     n: int
     nfe: int | None = None
     seed: int = 0
-    grid: str = "uniform"
+    grid: Grid = "uniform"
     eps: float = 1e-3
     denoise: Denoise = True
     lambda_s: float | None = None
@@ -120,11 +121,16 @@ class Job:
             )
         if self.scheme is None and not isinstance(self.process, PSLD):
             raise ValueError(f"{BLACK_BOX} runs on psld, not on {self.process.model_name}")
-        for what in ("grid", "precision", "state", "factor", "form"):
+        if isinstance(self.grid, str):
+            object.__setattr__(self, "grid", self.grid.strip().lower())
+        else:  # it says itself where it ends
+            object.__setattr__(self, "grid", tuple(self.grid))
+            object.__setattr__(self, "eps", max(0.0, float(self.process.T) - self.grid[-1]))
+        for what in ("precision", "state", "factor", "form"):
             object.__setattr__(self, what, getattr(self, what).strip().lower())
         check_counts(self.n, self.shard, self.form)
         for what, value, known in (
-            ("grid", self.grid, ("uniform", "quadratic")),
+            *([("grid", self.grid, GRIDS)] if isinstance(self.grid, str) else []),
             ("precision", self.precision, PRECISIONS),
             ("state", self.state, STATES),
             ("factor", self.factor, ("lower", "upper")),
@@ -209,7 +215,7 @@ class Job:
         if self.scheme is None or self.nfe is None:
             return grid("uniform", 1, self.process.T, self.eps)
         steps = steps_for(self.nfe, self.scheme, self.denoises)
-        return grid(self.grid, steps, self.process.T, self.eps)
+        return times_on(self.grid, steps, self.process, self.eps)
 
     @property
     def shards(self) -> list[range]:

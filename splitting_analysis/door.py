@@ -141,7 +141,7 @@ def gaussian(
     dynamics: str | None = None,
     spectrum: str | float | ArrayLike | None = None,
     start: str = "prior",
-    grid: str = "uniform",
+    grid: str | Sequence[float] = "uniform",
     eps: float | None = None,
     denoise: Denoise | None = None,
     lambda_s: Scale | Iterable[Scale] | None = None,
@@ -167,7 +167,8 @@ def gaussian(
         raise ValueError("give either nfe=[50, 100] (budgets of evaluations) or steps=[49, 99]")
     counts = _counts("steps", steps) if nfe is None else _counts("nfe", nfe)
     found = exact.schemes_of(schemes, model, dynamics)
-    how: dict[str, Any] = {"start": start, "grid": grid, "eps": eps, "denoise": denoise}
+    chosen = grid if isinstance(grid, str) else tuple(float(t) for t in grid)
+    how: dict[str, Any] = {"start": start, "grid": chosen, "eps": eps, "denoise": denoise}
     how = {key: value for key, value in how.items() if value is not None}
     problem = problem_for(found[0].model_name, spectrum, parameters, **how)
     scales = (
@@ -217,7 +218,7 @@ def sample(
     score: Any = None,
     shape: Sequence[int] | None = None,
     seed: int = 0,
-    grid: str = "uniform",
+    grid: str | Sequence[float] = "uniform",
     eps: float = 1e-3,
     denoise: Denoise = True,
     lambda_s: Scale | None = None,
@@ -248,6 +249,9 @@ def sample(
     found = as_scheme(scheme, model, dynamics)
     if lambda_s is not None:
         check_lambda_s("lambda_s", found)
+    from analytic_models.grids import read_grid
+
+    times = read_grid(grid) if isinstance(grid, str) else tuple(float(t) for t in grid)
     scale = None if lambda_s is None else float(read_lambda_s(lambda_s))
     if score is None:
         if shape is not None:
@@ -262,7 +266,7 @@ def sample(
             batch,
             device,
             seed=seed,
-            grid=grid,
+            grid=times,
             eps=eps,
             denoise=denoise,
             lambda_s=scale,
@@ -279,7 +283,7 @@ def sample(
         score,
         shape,
         seed,
-        grid,
+        times,
         eps,
         denoise,
         scale,

@@ -294,7 +294,7 @@ def test_the_largest_step_is_the_shortest_over_the_modes():
         ({"nfe": []}, "nfe = None"),
         ({"steps": [9, 2.5]}, "steps = 2.5"),
         ({"nfe": True}, "nfe = True"),
-        ({"nfe": 9, "grid": "log"}, "grid log: there are uniform and quadratic"),
+        ({"nfe": 9, "grid": "log"}, "no grid .log.; there are: uniform, quadratic"),
         ({"nfe": 9, "start": "data"}, "start data: there are prior"),
         ({"nfe": 9, "gamma": 1}, "has no parameter 'gamma'; there are: Gamma, nu"),
         ({"nfe": 9, "lambda_s": 1, "model": "vp"}, "no letter O"),

@@ -25,6 +25,7 @@ WORD_LEVEL = {
     "program",
     "reduction",
     "clocks",
+    "grids",
     "predictions",
     "histories",
     "position_catalogue",

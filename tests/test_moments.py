@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 
 from analytic_models import moments as module
 from analytic_models.diffusions import PSLD, VP, Diffusion, Langevin
-from analytic_models.grids import given_grid, grid
+from analytic_models.grids import grid
 from analytic_models.moments import Moments, one_step, run, starting_law
 from analytic_models.targets import Gaussian, initial, marginal, score
 from splitting_analysis.catalogue import CATALOGUE, find
@@ -404,7 +404,6 @@ def test_grids_run_from_zero_to_eps_before_the_end():
         )
     thirds = grid("uniform", 3, mpmath.mpf(1), mpmath.mpf(0))
     assert abs(3 * thirds[1] - 1) < 4 * mpmath.mp.eps
-    assert given_grid((0, 0.5, 1)) == [0, 0.5, 1]
 
 
 @pytest.mark.parametrize(
@@ -415,10 +414,6 @@ def test_grids_run_from_zero_to_eps_before_the_end():
         (lambda: grid("uniform", 4, 1.0, 1.0), "eps = 1.0"),
         (lambda: grid("uniform", 4, 1.0, -0.1), "eps = -0.1"),
         (lambda: grid("uniform", 4, 1.0, float("nan")), "eps = nan"),
-        (lambda: given_grid([0.1, 0.5]), "must start at 0"),
-        (lambda: given_grid([0, 0.5, 0.4]), "index 2"),
-        (lambda: given_grid([0, 2.0]), "outside"),
-        (lambda: given_grid([0, float("inf")]), "finite"),
     ],
 )
 def test_bad_grids_are_refused(call, problem):

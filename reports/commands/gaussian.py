@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from reports.commands.terminal import a_float, ending_of, print_json, print_table, progress
+from splitting_analysis.grids import HELP as GRID_HELP
 
 PARAM_HELP = (
     "Parameters of the process: beta_min=0.1,beta_max=20; of conjugate integrators: "
@@ -40,7 +41,7 @@ def gaussian(
     start: Annotated[
         str, typer.Option(help="prior (stationary law) or pT (exact law at T).")
     ] = "prior",
-    grid: Annotated[str, typer.Option(help="uniform or quadratic.")] = "uniform",
+    grid: Annotated[str, typer.Option(help=GRID_HELP)] = "uniform",
     eps: Annotated[
         float | None,
         typer.Option(

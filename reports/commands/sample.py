@@ -17,6 +17,7 @@ from reports.commands.terminal import a_float, an_int, ending_of
 from reports.render.progress import shown
 from splitting_analysis.catalogue import named
 from splitting_analysis.expressions import parse_settings
+from splitting_analysis.grids import HELP as GRID_HELP
 from splitting_analysis.lookup import as_scheme, check_family, read_lambda_s, reading
 
 if TYPE_CHECKING:
@@ -110,7 +111,7 @@ def sample(
             parser=an_int, metavar="<int>", help="Sample i depends on the seed and i alone."
         ),
     ] = 0,
-    grid: Annotated[str, typer.Option(help="uniform or quadratic.")] = "uniform",
+    grid: Annotated[str, typer.Option(help=GRID_HELP)] = "uniform",
     eps: Annotated[
         float, typer.Option(parser=a_float, metavar="<float>", help="The grid ends at T - eps.")
     ] = 1e-3,
@@ -212,6 +213,8 @@ def sample(
             "'splitting-analysis[torch]'"
         ) from None
 
+    from analytic_models.grids import read_grid
+
     rank, folder = rank_of(), named_folder(out)
     if rank.rank == 0:
         check_folder(folder)
@@ -237,7 +240,7 @@ def sample(
         n,
         nfe,
         seed=seed,
-        grid=grid,
+        grid=read_grid(grid),
         eps=eps,
         denoise=True if ending is None else ending,
         lambda_s=scale,

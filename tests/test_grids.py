@@ -1,0 +1,96 @@
+"""Grids by name and grids given: their formulas, both worlds alike, bad ones refused."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+import splitting_analysis as sa
+from analytic_models.grids import read_grid, times_on
+from analytic_models.problem import problem_for
+from splitting_analysis.grids import GRIDS
+from splitting_analysis.processes import PSLD, VE, VP, Flow, Langevin
+
+EPS = 1e-3
+PROCESSES = [VP(), VP(0.5, 7.0, T=1.5), VE(80.0), Flow()]
+
+
+@pytest.mark.parametrize("process", PROCESSES, ids=str)
+def test_karras_is_the_grid_of_edm_in_sigma_over_alpha(process):
+    tau = process.T - np.array(times_on("karras", 9, process, 0.002))
+    rho = np.array([process.sigma(t) / process.alpha(t) for t in tau])
+    most, least = rho[0] ** (1 / 7), rho[-1] ** (1 / 7)
+    wanted = [(most + i / 9 * (least - most)) ** 7 for i in range(10)]
+    assert np.allclose(rho, wanted, rtol=1e-9) and tau[0] == pytest.approx(process.T)
+
+
+@pytest.mark.parametrize("process", PROCESSES, ids=str)
+def test_lambda_rises_evenly_on_its_grid(process):
+    tau = process.T - np.array(times_on("lambda", 7, process, EPS))
+    readings = [process.log_snr(float(t)) for t in tau]
+    assert np.allclose(np.diff(readings), np.diff(readings)[0], rtol=1e-7)
+
+
+@pytest.mark.parametrize("n", [5, 10, 17, 50])
+def test_timesteps_are_spaced_as_diffusers_documents(n):
+    """The formulas of its `set_timesteps`, steps_offset 1 for leading."""
+    formulas = {
+        "leading": (np.arange(n) * (1000 // n)).round()[::-1] + 1,
+        "trailing": np.round(np.arange(1000, 0, -1000 / n))[:n] - 1,
+        "linspace": np.linspace(0, 999, n + 1).round()[::-1][:-1],
+    }
+    for name, wanted in formulas.items():
+        times = np.array(times_on(name, n, PSLD(), EPS))
+        assert np.allclose((1 - times[:-1]) * 1000 - 1, wanted, atol=1e-9), name
+        assert times[-1] == 1 - EPS
+
+
+def test_both_worlds_have_the_same_grids():
+    pytest.importorskip("torch")
+    from gpu_samplers.processes import times_on as of_the_machine
+
+    for name in GRIDS:
+        ours, theirs = times_on(name, 12, VP(), EPS), of_the_machine(name, 12, VP(), EPS)
+        assert np.allclose(ours, theirs, rtol=1e-14, atol=1e-14), name
+
+
+def test_a_grid_given_time_by_time_is_that_grid_wherever_it_comes_from(tmp_path):
+    times = (0.0, 0.2, 0.55, 0.8, 0.999)
+    np.save(tmp_path / "times.npy", times)
+    (tmp_path / "times.txt").write_text("0 0.2\n0.55, 0.8 0.999\n", encoding="utf-8")
+    for text in ("0,0.2,0.55,0.8,0.999", str(tmp_path / "times.npy"), str(tmp_path / "times.txt")):
+        assert read_grid(text) == times
+    row = sa.gaussian("ROBA", steps=4, grid=times).rows[0]
+    other = sa.gaussian("ROBA", steps=4, grid=str(tmp_path / "times.npy")).rows[0]
+    assert row == other and row["grid"] == list(times) and row["eps"] == pytest.approx(1e-3)
+    evenly = [0.999 * i / 4 for i in range(5)]
+    same = sa.gaussian("ROBA", steps=4, grid=evenly).rows[0]
+    named = sa.gaussian("ROBA", steps=4, grid="uniform").rows[0]
+    assert same["w2_x"] == pytest.approx(named["w2_x"], rel=1e-9)
+
+
+@pytest.mark.parametrize(
+    ("grid", "steps", "model", "problem"),
+    [
+        ("cubic", 4, "psld", "no grid 'cubic'; there are: uniform, quadratic, karras"),
+        ("karras", 4, "psld", "for vp, ve and flow, not for psld"),
+        ("trailing", 4, "ve", "not of ve"),
+        ("leading", 3, "langevin", "uniform steps"),
+        ("0,0.5,0.4", 2, "psld", "0.5 is followed by 0.4 at index 2"),
+        ("0,0.5,x", 2, "psld", "times are numbers"),
+        ("0,0.5,0.9", 3, "psld", "has 2 steps, and 3 are asked for"),
+        ("0,0.5,2", 2, "psld", "beyond T"),
+        ("-1,0.5", 1, "psld", "start at 0 or later"),
+        ("linspace", 999, "psld", "at most 998 steps"),
+        ("nowhere.npy", 3, "psld", "no grid 'nowhere.npy'"),
+    ],
+)
+def test_grids_that_cannot_be_are_refused_with_what_would_be_right(grid, steps, model, problem):
+    with pytest.raises(ValueError, match=problem):
+        problem_for(model, [1.0], {}, grid=grid).times(steps)
+
+
+def test_a_langevin_run_takes_steps_of_any_lengths():
+    times = (0.0, 0.1, 0.4, 1.0)
+    rows = sa.gaussian("BAOAB", steps=3, grid=times, T=1.0).rows
+    assert rows[0]["grid"] == list(times) and Langevin().T > 1
