@@ -16,11 +16,10 @@ torch = pytest.importorskip("torch", reason="the samplers are torch code")
 from torch import nn  # noqa: E402
 
 from gpu_samplers import embedded  # noqa: E402
-from gpu_samplers.embedded import bundled_path  # noqa: E402
 from gpu_samplers.graphs import Graphs  # noqa: E402
 from gpu_samplers.sampling import Job, write_samples  # noqa: E402
 from gpu_samplers.score import NetworkScore, float32_products  # noqa: E402
-from reports.experiments import gpu, gpu_runs, gpu_speed, store  # noqa: E402
+from reports.experiments import gpu, gpu_runs, gpu_speed, gpu_training, store  # noqa: E402
 from reports.experiments.gpu_card import Card, Row  # noqa: E402
 from reports.experiments.runner import SILENT  # noqa: E402
 from reports.pages import gpu as page  # noqa: E402
@@ -97,8 +96,39 @@ def test_a_row_of_every_kind_is_measured_at_toy_size(name):
     assert json.dumps(values, allow_nan=False) and values.get("error", 0) <= values.get("limit", 1)
 
 
+@pytest.fixture
+def package(tmp_path, monkeypatch):
+    """The place of the patches' weights in the package, where there are none."""
+    place = tmp_path / "package" / "patches.safetensors"
+    place.parent.mkdir()
+    monkeypatch.setattr(gpu_training, "BUNDLED", {"patches": place})
+    return place
+
+
+@pytest.mark.parametrize("passes", [True, False])
+def test_trained_weights_take_their_place_in_the_package_where_their_samples_pass(
+    passes, tmp_path, package, monkeypatch
+):
+    """On a card; what takes minutes there is left out."""
+
+    def trained(settings, images, weights, **options):
+        weights.write_bytes(b"trained")
+        return {"seconds": 1.0, "curve": [[1, 2.0, 3.0]]}
+
+    told = {"passes": passes, "times_the_floor": 1.0, "largest_power_off": 0.1, "number": 4}
+    monkeypatch.setattr(gpu_training, "steps_a_second", lambda *_: 10.0)
+    monkeypatch.setattr(gpu_training, "train", trained)
+    monkeypatch.setattr(gpu_training, "samples", lambda *_: None)
+    monkeypatch.setattr(gpu_training, "judged", lambda *_: told)
+    card = Card(toy=False, until=0.0, folder=tmp_path)
+    (row,) = gpu_training.rows(card)
+    assert row.measure()["steps"] == 10 * gpu_training.SECONDS
+    assert package.exists() == passes and len([*package.parent.iterdir()]) == passes
+    assert not passes or package.read_bytes() == b"trained"
+
+
 @pytest.mark.heavy
-def test_every_row_is_measured_at_toy_size(tmp_path):
+def test_every_row_is_measured_at_toy_size(tmp_path, package):
     out = tmp_path / "gpu.json"
     for name in gpu.PARTS:
         gpu.keep(name, toy(folder=tmp_path), out, SILENT)
@@ -106,7 +136,7 @@ def test_every_row_is_measured_at_toy_size(tmp_path):
     assert stored is not None
     assert {name: list(rows) for name, rows in stored["parts"].items()} == stored["wanted"]
     assert stored["parts"]["training"]["patches network, trained"]["passes"] is False
-    assert not bundled_path("patches").exists() and (tmp_path / "patches.safetensors").exists()
+    assert not package.exists() and (tmp_path / "patches.safetensors").exists()
     checks = [row for rows in stored["parts"].values() for row in rows.values() if "limit" in row]
     assert len(checks) > 15 and all(row["error"] <= row["limit"] for row in checks)
 

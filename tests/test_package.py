@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import doctest
 import io
+import os
 import re
 import shlex
 import subprocess
@@ -151,9 +152,12 @@ def test_the_citation_names_the_papers_that_the_catalogue_cites():
 
 @pytest.mark.heavy
 def test_the_wheel_works_outside_the_checkout(tmp_path):
+    # a checkout on the path would count as installed already
+    outside = {key: value for key, value in os.environ.items() if key != "PYTHONPATH"}
+
     def run(*command):
         return subprocess.run(
-            command, cwd=tmp_path, capture_output=True, text=True, check=True
+            command, cwd=tmp_path, env=outside, capture_output=True, text=True, check=True
         ).stdout
 
     # through the sdist, so that nothing stale in build/ can get in

@@ -64,24 +64,33 @@ def rms(values):
 
 
 @pytest.mark.heavy
-@pytest.mark.parametrize("name", ["random network", "digits network"])
-@pytest.mark.parametrize("word", STOCHASTIC)
-def test_the_stored_closed_forms_of_noisy_steps_on_a_network_are_those_of_now(name, word):
-    made = local.CASES[name]()
+@pytest.mark.parametrize("name", ["data set", "random network", "digits network"])
+def test_a_noisy_step_errs_now_as_the_stored_rows_say(name):
+    """RBAO has all three errors, and the cheapest closed forms of those that have. The step alone,
+    not extrapolated, is off by its share of the time in which a score changes: 1e-3 on networks.
+    """
+    made, word = local.CASES[name](), "RBAO"
     z = local.noised(made.target, made.sde_tau, local.SEED)
-    closed = sde.predicted(
-        find(word), made.target.process, made.target.smooth, z, made.sde_tau, scores.unit_vectors(z)
-    )
-    norms = {"mean": 0.0, "second moments": 0.0, "strong": 0.0}
-    for key, value in closed.items():
-        kind = "mean" if len(key) == 1 else "strong" if " " in key else "second moments"
-        norms[kind] += float(value.square().sum())
+    args = *made.scores, z, made.sde_tau, made.sde_step
+    found = sde.compare((find(word),), *args, levels=1, rotations=1)[word]
     rows = [row for row in of("local")["targets"][name]["sde"] if row["scheme"] == word]
-    assert {row["kind"] for row in rows} == set(norms)
+    assert {row["kind"] for row in rows} == {"mean", "second moments", "strong"}
     for row in rows:
-        assert row["predicted"] == pytest.approx(math.sqrt(norms[row["kind"]]), rel=1e-5), row[
-            "kind"
-        ]
+        now = found[row["kind"]]
+        assert now.predicted == pytest.approx(row["predicted"], rel=1e-5), row["kind"]
+        assert now.measured == pytest.approx(row["measured"], rel=3e-3), row["kind"]
+
+
+def test_a_step_of_higher_order_errs_now_as_the_stored_row_says():
+    made = local.CASES["mixture, VP"]()
+    kept = of("local")["targets"]["mixture, VP"]["ode"]
+    (row,) = (row for row in kept if (row["scheme"], row["tau"]) == ("Heun", made.taus[0]))
+    now = local.ode_row(made, find("Heun", "vp"), made.taus[0])
+    assert row["power"] == now["power"] == 3
+    for side in ("predicted", "measured"):
+        assert now[side] == pytest.approx(row[side], rel=1e-5), side
+    # what is left of the ratio is as large as its uncertainty, which is another on another machine
+    assert abs(now["ratio_minus_1"] - row["ratio_minus_1"]) < 10 * row["uncertainty"]
 
 
 @pytest.mark.parametrize(
@@ -114,11 +123,11 @@ def test_the_stored_closed_forms_of_deterministic_steps_are_those_of_now(name):
 @pytest.mark.parametrize("name", ["network", "slow-network"])
 def test_the_stored_errors_of_whole_runs_on_a_network_are_those_of_now(name):
     """Of every deterministic sampler at the fewest steps, beside SciPy's reference at a coarser
-    tolerance.
+    tolerance: the reference takes most of the time.
     """
     target = global_orders.targets()[name]
     z = runs.starts(target)
-    exact = runs.reference(target, z, tolerance=1e-8)
+    exact = runs.reference(target, z, tolerance=1e-5)
     for row in of("global")["ode"][name]["rows"]:
         if row["norms"][0] < 1e-5:  # finer than this reference
             assert row["scheme"] == "RK45"
@@ -127,40 +136,44 @@ def test_the_stored_errors_of_whole_runs_on_a_network_are_those_of_now(name):
         end = runs.end_state(
             find(row["scheme"]), target.process, target.machine(torch.float64), times, z
         )
-        assert rms(end - exact) == pytest.approx(row["norms"][0], rel=1e-3), row["scheme"]
+        assert rms(end - exact) == pytest.approx(row["norms"][0], rel=4e-3), row["scheme"]
 
 
 @pytest.mark.heavy
 @pytest.mark.parametrize("name", ["mixture", "network"])
 def test_the_stored_strong_errors_of_every_sampler_are_those_of_now(name):
-    """At the fewest steps; of one sampler at all of them, with its order and its standard error."""
+    """At the fewest steps; of one sampler at those that show its order, with its standard error.
+
+    On the network beside the coarser reference alone, whose distance from the other is stored: the
+    references take most of the time."""
     target, part = runs.targets()[name], of("global")["strong"][name]
     process, machine = target.process, target.machine(torch.float64)
     z = runs.starts(target, part["samples"])
     path = strong_orders.fine_path(target.shape, part["samples"], runs.SEED, part["fine"])
-    span = process.T - runs.CUT
+    span, model = process.T - runs.CUT, find("EM").model
+    paths = [strong_orders.halved(path)] + [path] * (name == "mixture")
     with torch.no_grad():
-        exact, coarser = (
-            sde.reference(process, find("EM").model, target.smooth, z, process.T, span, p)
-            for p in (path, strong_orders.halved(path))
+        coarser, *finer = (
+            sde.reference(process, model, target.smooth, z, process.T, span, p) for p in paths
         )
-    assert rms(exact - coarser) == pytest.approx(part["floor"], rel=1e-4)
+    exact, near = coarser, 2 * part["floor"]
+    if finer:
+        exact, near = finer[0], 1e-6
+        assert rms(exact - coarser) == pytest.approx(part["floor"], rel=1e-4)
     assert part["samples"] == global_orders.PATHS[name]
     for row in part["rows"]:
-        scheme = at_lambda_one(find(row["scheme"]))
-        whole = row["scheme"] == "EM"
-        squares = []
-        for n, norm in list(zip(row["steps"], row["norms"], strict=True))[: None if whole else 1]:
-            error = (
-                strong_orders.end_on_path(scheme, process, machine, z, path, n, runs.CUT) - exact
-            )
-            squares.append(error.square().transpose(0, 1).flatten(1).mean(1))
-            assert rms(error) == pytest.approx(norm, rel=1e-5), (row["scheme"], n)
-        if whole:
-            ratio = row["steps"][-1] / row["steps"][-3]
-            order, spread = strong_orders.order_of(squares[-3], squares[-1], ratio)
-            assert row["order"] == pytest.approx(order, abs=1e-5)
-            assert row["standard_error"] == pytest.approx(spread, rel=1e-4)
+        scheme, squares = at_lambda_one(find(row["scheme"])), []
+        last_but_two, last = row["steps"][-3], row["steps"][-1]
+        for n in (row["steps"][0], *([last_but_two, last] if row["scheme"] == "EM" else [])):
+            end = strong_orders.end_on_path(scheme, process, machine, z, path, n, runs.CUT)
+            squares.append((end - exact).square().transpose(0, 1).flatten(1).mean(1))
+            norm = row["norms"][row["steps"].index(n)]
+            assert rms(end - exact) == pytest.approx(norm, rel=1e-5, abs=near), (row["scheme"], n)
+        if row["scheme"] == "EM":
+            order, spread = strong_orders.order_of(*squares[1:], last / last_but_two)
+            loose = near / row["norms"][-1]
+            assert row["order"] == pytest.approx(order, abs=1e-5 + loose)
+            assert row["standard_error"] == pytest.approx(spread, rel=1e-4 + 10 * loose)
 
 
 @pytest.mark.heavy
@@ -204,16 +217,6 @@ def test_the_stored_changes_of_the_score_in_every_run_are_those_of_now(name, ste
     kept = of("reuse")["targets"][name]["changes"][str(steps)]
     for now, then in zip(reuse.changes(runs.targets()[name], steps), kept, strict=True):
         assert now == pytest.approx(then, rel=2e-3)
-
-
-@pytest.mark.heavy
-@pytest.mark.parametrize("pair", ["/".join(pair) for pair in reuse.PAIRS])
-def test_the_stored_differences_of_the_longest_runs_on_the_mixture_are_predicted_now(pair):
-    steps = reuse.PREDICTED_STEPS[-1]
-    (kept,) = (row for row in differences("mixture")[pair] if row["steps"] == steps)
-    first, second = pair.split("/")
-    found = reuse.predicted_difference(runs.targets()["mixture"], (first, second), steps)
-    assert found == pytest.approx(kept, rel=1e-3)
 
 
 @pytest.mark.heavy

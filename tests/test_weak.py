@@ -138,7 +138,7 @@ FROZEN = {"psld": "E:exp/3 S E:exp*2/3", "vp": "E:exp/3 S E:exp*2/3", "langevin"
 
 @pytest.mark.parametrize(
     ("model", "examples"),
-    [("psld", 1), ("vp", 4), ("langevin", 4), pytest.param("psld", 100, marks=pytest.mark.heavy)],
+    [("psld", 1), ("vp", 4), ("langevin", 4), pytest.param("psld", 20, marks=pytest.mark.heavy)],
 )
 def test_random_ode_words_err_as_their_closed_forms_say(model, examples):
     p = problems.problem(model, "ode")

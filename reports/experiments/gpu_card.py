@@ -46,7 +46,7 @@ class Card:
 
     @property
     def batches(self) -> tuple[int, ...]:
-        return (2, 3) if self.toy else (64, 256)
+        return (2,) if self.toy else (64, 256)
 
     @property
     def side(self) -> int:

@@ -137,7 +137,8 @@ def overhead(card: Card, sampler: str, form: Form, batch: int) -> dict[str, Any]
     forwards(2)
     once = forwards(2) / 2
     nfe = LEAST if card.toy else max(LEAST, min(NFE, round(1.2 / once)))
-    whole(card, score, sampler, batch, LEAST)
+    if not card.toy:
+        whole(card, score, sampler, batch, LEAST)
     pairs, evaluations = [], 0
     for _ in range(1 if card.toy else REPEATS):
         spent, evaluations = whole(card, score, sampler, batch, nfe)

@@ -18,7 +18,8 @@ import torch
 from gpu_samplers import engine
 from gpu_samplers.checkpoints import load_checkpoint
 from gpu_samplers.data import Images, patches
-from gpu_samplers.embedded import bundled_path
+from gpu_samplers.embedded import BUNDLED
+from gpu_samplers.files import whole
 from gpu_samplers.processes import PSLD, grid, steps_for
 from gpu_samplers.score import NetworkScore
 from gpu_samplers.training import NETWORKS, Settings, train
@@ -59,7 +60,8 @@ def trained(card: Card, weights: Path) -> dict[str, Any]:
     record = train(settings, images, weights, device=card.device, compile=not card.toy)
     found = judged(samples(card, weights), *images.split())
     if found["passes"] and not card.toy:
-        shutil.copyfile(weights, bundled_path("patches"))
+        with whole(BUNDLED["patches"]) as place:  # where none may be yet
+            shutil.copyfile(weights, place)
     return {
         "passes": found["passes"],
         "times_the_floor": found["times_the_floor"],
