@@ -5,6 +5,8 @@ it.
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from contextlib import suppress
 from pathlib import Path
 from time import monotonic
@@ -155,6 +157,24 @@ def test_a_run_that_differs_in_one_pixel_shows_it(tmp_path, monkeypatch):
     )
     write_samples(tmp_path / "two", job, embedded.digits_network()[0], batch=24)
     assert gpu_runs.largest(tmp_path / "one", tmp_path / "two") > 0.1
+
+
+@pytest.mark.parametrize(
+    ("first", "says"),
+    [("raise SystemExit(3)", "ended with status 3"), ("input()", r"did not end within 0\.1 s")],
+)
+def test_where_one_of_two_processes_fails_the_other_is_ended(first, says, monkeypatch):
+    monkeypatch.setattr(gpu_runs, "PATIENCE", 0.1 if "input" in first else 60)
+    children = [
+        subprocess.Popen([sys.executable, "-Ic", code], stdin=subprocess.PIPE)
+        for code in (first, "input()")
+    ]
+    with pytest.raises(ValueError, match=says):
+        gpu_runs._waited(*children)
+    assert all(child.returncode is not None for child in children)
+    for child in children:
+        assert child.stdin is not None
+        child.stdin.close()
 
 
 def test_products_are_in_full_or_in_tf32_and_set_back_afterwards():

@@ -130,6 +130,14 @@ def _child(
 
 
 def _waited(*children: subprocess.Popen[bytes]) -> None:
-    for child in children:
-        if child.wait(PATIENCE):
-            raise ValueError(f"a process that samples ended with status {child.returncode}")
+    """Until all have ended well. Raises ValueError where one has not; the others are ended then."""
+    try:
+        for child in children:
+            if child.wait(PATIENCE):
+                raise ValueError(f"a process that samples ended with status {child.returncode}")
+    except subprocess.TimeoutExpired:
+        raise ValueError(f"a process that samples did not end within {PATIENCE} s") from None
+    finally:
+        for child in children:
+            child.kill()
+            child.wait()
