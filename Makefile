@@ -10,7 +10,7 @@ ARGS   ?=
 
 .PHONY: help test report check check-report lint types bench heavy gpu
 help:
-	@echo "make test    the tests (about 2 minutes);    make heavy   the long ones (an hour or more)"
+	@echo "make test    the tests (about 2 minutes);    make heavy   the long ones (a quarter of an hour)"
 	@echo "make report  regenerate the error analysis;  make check   lint, types, report unchanged"
 	@echo "make bench   measure what is claimed fast;   make gpu     the same on a GPU, at most 8 minutes"
 	@echo "ARGS=...     passed on, e.g. make test ARGS='-k words'"
