@@ -171,7 +171,8 @@ def test_the_stored_strong_errors_of_every_sampler_are_those_of_now(name):
             norm = row["norms"][row["steps"].index(n)]
             assert rms(end - exact) == pytest.approx(norm, rel=1e-5, abs=near), (row["scheme"], n)
         if row["scheme"] == "EM":
-            order, spread = strong_orders.order_of(*squares[1:], last / last_but_two)
+            coarse, fine = squares[1:]
+            order, spread = strong_orders.order_of(coarse, fine, last / last_but_two)
             loose = near / row["norms"][-1]
             assert row["order"] == pytest.approx(order, abs=1e-5 + loose)
             assert row["standard_error"] == pytest.approx(spread, rel=1e-4 + 10 * loose)
