@@ -195,6 +195,11 @@ def hold(
             "last denoising step may go on to 0)"
         )
     first, last = clock_at(process, clock, begin), clock_at(process, clock, end)
+    if not np.min((last - first) * (1 if clock == "lambda" else -1)) > 0:
+        raise ValueError(
+            f"the clock {clock} does not run on in a step from forward time "
+            f"{float(np.max(begin)):g} to {float(np.min(end)):g}; --clock tau does"
+        )
     count = len(nodes)
     if 0 < eta < 1:
         keep, integrals, added = _integrated(process, clock, eta, factor, begin, end, count)

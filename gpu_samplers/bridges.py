@@ -95,6 +95,11 @@ def hold(
             "no noise; the grid ends at eps > 0"
         )
     first, last = readings(process, clock, np.array([begin, end]))
+    if not (last - first) * (1 if clock == "lambda" else -1) > 0:
+        raise ValueError(
+            f"from forward time {begin:g} to {end:g} the clock {clock} stands still or turns "
+            "back; the clock tau runs on"
+        )
     count = len(nodes)
     state = np.hstack([IDENTITY, np.zeros((2, count))])
     noise = np.zeros((4, 1))

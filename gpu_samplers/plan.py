@@ -121,7 +121,8 @@ def plan(
     check_ending(denoise, scheme.model)
     if denoise is True and left > 0 and "E" not in scheme.model.pieces:
         raise ValueError(
-            f"{scheme.model_name} has no Euler letter, and no denoising step: denoise=False, or 'data'"
+            f"{scheme.model_name} has no Euler letter, and no denoising step: denoise=False, or "
+            "denoise='data'"
         )
     if denoise and left > 0 and scheme.model.time_dependent:
         builder.evaluate(left, len(times) - 1)

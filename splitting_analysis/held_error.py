@@ -2,7 +2,9 @@
 
 In its clock u and with the linear part taken out, the probability flow is y' = kappa(u) P(u, y):
 for the data prediction in lambda y = x/sigma and kappa = e^u, for eps in rho y = x/alpha and kappa
-= 1; for data held on PSLD y = R^-1 z and kappa = d(R^-1 mu)/du, a pair. Along the exact path P has the derivatives P', P'', ... Evaluations of earlier steps stand on
+= 1; for data held on PSLD y = R^-1 z and kappa = d(R^-1 mu)/du, a pair.
+
+Along the exact path P has the derivatives P', P'', ... Evaluations of earlier steps stand on
 the exact path, or are off by what the word's own predictor leaves there; those of this step are off
 by the errors of their stages, on which P depends through its Jacobian J. So the error is a
 polynomial in h, rational in the ratios

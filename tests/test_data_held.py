@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import ast
+import json
 from fractions import Fraction
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -16,8 +18,10 @@ torch = pytest.importorskip("torch", reason="the engine needs torch")
 from analytic_models import bridges, mixtures, moments  # noqa: E402
 from analytic_models.targets import Gaussian, marginal  # noqa: E402
 from analytic_models.targets import score as exact_score  # noqa: E402
-from gpu_samplers import engine, plain, plain_psld_data  # noqa: E402
+from gpu_samplers import embedded, engine, plain, plain_psld_data, sampling  # noqa: E402
 from gpu_samplers.plan import plan  # noqa: E402
+from gpu_samplers.shards import read_shard  # noqa: E402
+from reports import cli  # noqa: E402
 from splitting_analysis.data_catalogue import DATA_CATALOGUE  # noqa: E402
 from splitting_analysis.held_error import held_error  # noqa: E402
 from splitting_analysis.lookup import as_scheme  # noqa: E402
@@ -34,7 +38,7 @@ TARGET = Gaussian([3.0, 0.2], [0.5, -1.0])
 LINE = Gaussian([0.4])
 PROCESSES = {"psld": PSLD(), "cld": PSLD(0.0, 4.0), "beta varies": PSLD(0.3, 2.1, 2.0, 11.0, 0.04)}
 HALF = Fraction(1, 2)
-GRID = [1 - (1 - i / 6) ** 2 for i in range(6)]
+GRID = [1 - (1 - i / 5) ** 2 for i in range(5)]
 NAMES = [entry.name for entry in DATA_CATALOGUE]
 
 
@@ -49,6 +53,10 @@ def sampler(name, eta=0, factor="lower", clock=None):
 def same(found, wanted, tolerance=1e-11):
     scale = max(1.0, float(np.max(np.abs(wanted))))
     np.testing.assert_allclose(found, wanted, rtol=tolerance, atol=tolerance * scale)
+
+
+def covariance_at(process: PSLD, tau: float) -> Any:
+    return np.array(bridges.covariance_block(process, tau))
 
 
 def block(covariance):
@@ -135,7 +143,7 @@ def test_with_the_flows_factor_one_evaluation_is_the_printed_step_of_gddim():
     step = bridges.hold(op, process, "lambda", 0, "flow", begin, end, [begin])
     own, gain = (np.array(part, dtype=float) for part in bridges.predicted(process, begin))
     s = np.array([[float(e[0]) for e in row] for row in exact_score(process, LINE, begin)[0]])
-    found = np.array(step.keep) + np.outer(step.gains[0], own + gain @ s)
+    found: Any = np.array(step.keep) + np.outer(step.gains[0], own + gain @ s)
     r = np.linalg.cholesky(bridges.covariance_block(process, begin))
     after = plain_psld_data.carried(process, "flow", begin, end) @ r
     phi = np.linalg.inv(plain_psld_data.transition(process, begin, end))
@@ -143,14 +151,15 @@ def test_with_the_flows_factor_one_evaluation_is_the_printed_step_of_gddim():
 
 
 def test_with_the_aligned_factor_psld_is_a_process_of_position_alone():
-    """What is known of x_0 is S = mu^T Sigma^-1 z, and S / q = x_0 + noise of variance 1 / q: VE."""
+    """What z tells of x_0 is S = mu^T Sigma^-1 z, and S / q is x_0 and noise of variance 1/q."""
     process = PROCESSES["psld"]
     end = moments.run(sampler("PDDIM", 0, "aligned"), process, LINE, GRID, "pT", False)
-    noises, seen = [], None
+    noises: list[float] = []
+    seen: Any = None
     for t in GRID:
         sigma, mu = (np.array(f(process, 1 - t)) for f in (bridges.covariance_block, bridges.mean))
         seen = np.linalg.solve(sigma, mu)
-        noises.append((mu @ seen) ** -0.5)
+        noises.append(float((mu @ seen) ** -0.5))
     ve = VE(noises[0])
     grid = [0.0, *(noises[0] - noise for noise in noises[1:])]
     wanted = moments.run(as_scheme("DDIM", "ve"), ve, LINE, grid, "pT", False)
@@ -162,10 +171,13 @@ def test_with_the_aligned_factor_psld_is_a_process_of_position_alone():
     assert abs(seen @ covariance @ seen * noises[-1] ** 4 / found - 1) > 1e-4
 
 
-@pytest.mark.parametrize("process", PROCESSES.values(), ids=PROCESSES)
-@pytest.mark.parametrize("eta", [0, HALF, 1])
+@pytest.mark.parametrize(
+    ("process", "eta"),
+    [*((name, eta) for name in PROCESSES for eta in (0, 1)), ("cld", HALF)],
+)
 def test_a_known_data_point_is_sampled_exactly_with_any_noise_and_factor(process, eta):
     """On data of one point the prediction is that point: one step of any length is exact."""
+    process = PROCESSES[process]
     point, grid = Gaussian([0.0, 0.0], [0.7, -2.0]), [0.0, 0.6, 0.95]
     for factor in FACTORS if eta == 0 else ("symmetric",):
         for word in ("S E:data", "S E:data[2]") if eta != HALF else ("S E:data",):
@@ -195,8 +207,8 @@ def test_with_the_flows_factor_a_step_is_the_reverse_sde_of_its_noise_level():
 
     def slope(tau, flat):
         z, q = flat[:6].reshape(2, 3), flat[6:].reshape(2, 2)
-        pull, shift = exact_score(process, point, tau)
-        pull = np.array([[entry[0] for entry in row] for row in pull])
+        matrix, shift = exact_score(process, point, tau)
+        pull = np.array([[entry[0] for entry in row] for row in matrix])
         w = process.beta(tau) * (f - (1 + eta**2) / 2 * spread @ pull)
         source = -process.beta(tau) * (1 + eta**2) / 2 * spread @ np.array(shift).ravel()
         moved = w @ z
@@ -216,9 +228,9 @@ def test_with_the_flows_factor_a_step_is_the_reverse_sde_of_its_noise_level():
 def test_what_a_factor_carries_along_is_a_square_root_and_all_that_differs_is_a_turn(factor):
     process = PROCESSES["psld"]
     (op,) = sampler("S E:data").program.holds
-    m = np.array(bridges.hold(op, process, "lambda", 0, factor, 0.7, 0.2, [0.7]).keep)
-    lower = np.array(bridges.hold(op, process, "lambda", 0, "lower", 0.7, 0.2, [0.7]).keep)
-    before, after = (np.array(bridges.covariance_block(process, tau)) for tau in (0.7, 0.2))
+    m: Any = np.array(bridges.hold(op, process, "lambda", 0, factor, 0.7, 0.2, [0.7]).keep)
+    lower: Any = np.array(bridges.hold(op, process, "lambda", 0, "lower", 0.7, 0.2, [0.7]).keep)
+    before, after = (covariance_at(process, tau) for tau in (0.7, 0.2))
     same(m @ before @ m.T, after)
     root = np.linalg.cholesky(after)
     turn = np.linalg.solve(root, m @ np.linalg.inv(lower) @ root)
@@ -273,14 +285,12 @@ MIXTURE = mixtures.Mixture([1.0, 2.0], [[-1.0], [0.8]], [0.2, 0.1])
 def ends_of(own, process, factor, grid, start):
     """The states after a run on the mixture, through the exact world's steps alone."""
     (op,) = own.program.holds
-    z, taus, seen = start, [], []
+    z, taus, seen = start, list[float](), list[Any]()
     for tau, after in zip(1 - np.array(grid), 1 - np.array(grid[1:]), strict=False):
         (px, _), gain = bridges.predicted(process, tau)
         s = mixtures.score(process, MIXTURE, z, tau)
-        taus, seen = (
-            [*taus, tau][-op.through :],
-            [*seen, px * z[0] + gain[0] * s[0] + gain[1] * s[1]],
-        )
+        data = px * z[0] + gain[0] * s[0] + gain[1] * s[1]
+        taus, seen = [*taus, tau][-op.through :], [*seen, data]
         step = bridges.hold(op, process, "lambda", 0, factor, tau, after, taus)
         new = np.einsum("ij,jbd->ibd", np.array(step.keep), z)
         for pull, known in zip(step.gains, seen[-len(taus) :], strict=True):
@@ -336,6 +346,36 @@ def test_where_no_data_can_be_held_the_reason_is_said(route):
     ):
         with pytest.raises(ValueError, match=says):
             route(sampler("P2M"), process, *given, grid)
+
+
+def test_the_command_samples_with_noise_level_factor_and_ending_and_says_so_in_its_folder(
+    tmp_path, capsys
+):
+    def run(folder, *options):
+        words = ["sample", "--sampler", "P2M", "--nfe", "4", "--n", "1", "--out", str(folder)]
+        with pytest.raises(SystemExit) as stopped:
+            cli.main([*words, *options])
+        return stopped.value.code, capsys.readouterr().err
+
+    options = "--eta", "1/2", "--param", "factor=aligned", "--denoise", "data"
+    assert run(tmp_path / "command", *options)[0] in (0, None)
+    network, process = embedded.network_and_process(None, "psld", {}, None, "float32")
+    own = sampler("P2M", HALF, "aligned")
+    job = sampling.Job(own, process, 1, 4, denoise="data")
+    sampling.write_samples(tmp_path / "job", job, network)
+    command, wanted = (
+        read_shard(next((tmp_path / name).glob("*.npz")))[0] for name in ("command", "job")
+    )
+    np.testing.assert_array_equal(command, wanted)
+    record = json.loads((tmp_path / "command" / "run.json").read_text())
+    assert (record["eta"], record["factor of the word"], record["denoise"]) == (
+        0.5,
+        "aligned",
+        "data",
+    )
+    for other in (("--denoise", "data"), options[:2], (*options[:4], "--no-denoise")):
+        code, err = run(tmp_path / "command", *other)
+        assert code == 2 and "holds samples of another run" in err
 
 
 def test_what_is_printed_knows_no_word_and_no_letter():

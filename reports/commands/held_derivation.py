@@ -69,7 +69,7 @@ def held_formulas(
         inner = sympy.printing.mathml(error.coefficient, printer="presentation")
         return f'<!-- local error, h^{error.power} -->\n<math display="block">{inner}</math>'
     held = HOLDS[scheme.program.holds[0].held.prediction]
-    pair = scheme.holds_pair
+    pair, components = scheme.holds_pair, ", ".join(scheme.model.components)
     clock = (PAIR_CLOCKS if pair else CLOCKS)[scheme.in_clock]
     holds = f"holds the {held} P, as a polynomial in the clock {clock}; h is a step's length in it"
     title = "local error in the middle of a run, per unit of the exact linear part, coefficient of "
@@ -79,8 +79,7 @@ def held_formulas(
             holds,
             "",
             f"{title}h^{error.power}:",
-            f"   {', '.join(scheme.model.components)}: "
-            f"{sympy.sstr(error.coefficient).replace('**', '^')}",
+            f"   {components}: {sympy.sstr(error.coefficient).replace('**', '^')}",
             "",
             *_legend(error, OF_A_PAIR if pair else {}),
         ]

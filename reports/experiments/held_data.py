@@ -22,7 +22,7 @@ CONJUGATE = {"LDDIM-I": Fraction(1, 2)}
 
 def held() -> dict[tuple[str, str], Scheme]:
     """Those that hold the data, by name and factor; the exact bridge, which is random, has none."""
-    found = {}
+    found: dict[tuple[str, str], Scheme] = {}
     for entry in DATA_CATALOGUE:
         for factor in FACTORS:
             found[entry.name, factor] = with_conjugation(entry, None, factor)
