@@ -174,18 +174,17 @@ class Run:
 
     def sample(self, score: Any, z: Array, grid: Sequence[float], noise: Any, model: Any) -> Array:  # noqa: ARG002
         """The whole run, `sample` of the protocol."""
-        n, network = self.steps_of(grid), self.network
+        n = self.steps_of(grid)
         scheduler = self.scheduler(n)
-        taus = self.taus(n)
+        self.taus(n)
         end = -1 if self.short and self.paths[n][-1] == 0 else None
-        start = np.array(z) * network.scale(taus[0])
+        start = np.array(z)
         if self.again:
             rng = np.random.default_rng(3)
             self.drive(scheduler, lambda y, _: -y, start, lambda: rng.normal(size=z.shape), end)
             with self.quiet(), self.arithmetic():
                 self.set(scheduler, n)
         final = self.drive(scheduler, score, start, noise, end)
-        final = final / network.scale(taus[-1])
         # its coefficients are float32: what comes back has no more digits
         return final if self.double else final.astype(np.float32)
 
