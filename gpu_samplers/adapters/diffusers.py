@@ -185,7 +185,7 @@ class Run:
         start = np.array(z)
         if self.again:
             rng = np.random.default_rng(3)
-            self.drive(scheduler, lambda y, _: -y, start, lambda: rng.normal(size=z.shape), end)
+            self.drive(scheduler, _calm, start, lambda: rng.normal(size=z.shape), end)
             with self.quiet(), self.arithmetic():
                 self.set(scheduler, n)
         final = self.drive(scheduler, score, start, noise, end)
@@ -211,6 +211,11 @@ class Run:
                 said = network.answer(array(asked, start.shape), tau, score)
                 x = walk.step(tensor(said, shape), t, x)
         return array(scheduler.last_sample if corrects else x, start.shape)
+
+
+def _calm(y: Array, tau: float) -> Array:
+    """A score that no process makes grow."""
+    return -y / (1 + tau * tau)
 
 
 class _Walk:
@@ -385,7 +390,7 @@ def _try(run: Run, shown: str) -> None:
         grid = run.grid(24 if run.name == "RFD4ProteinaScheduler" else 8)
         rng = np.random.default_rng(1)
         z = rng.normal(size=(2, 2))
-        run.sample(lambda y, _: -y, z, grid, lambda: rng.normal(size=z.shape), None)
+        run.sample(_calm, z, grid, lambda: rng.normal(size=z.shape), None)
     except Exception as error:
         said = str(error).splitlines()[0] if str(error) else ""
         raise ValueError(f"{shown} does not run: {type(error).__name__}: {said}") from error
