@@ -70,7 +70,7 @@ def test_a_prediction_of_any_kind_gives_the_state_back(kind):
     alpha, sigma = 1 - tau, tau
     data, noise = np.array([[0.7]]), np.array([[-1.3]])
     z = alpha * data + sigma * noise
-    said = predicted(kind, process, z, tau, lambda z, tau: -noise / sigma)  # noqa: ARG005
+    said = predicted(kind, process, z, tau, lambda z, tau: -noise / sigma)
     expected = {
         "epsilon": noise,
         "sample": data,
@@ -81,8 +81,8 @@ def test_a_prediction_of_any_kind_gives_the_state_back(kind):
 
 
 def test_an_unknown_prediction_is_refused_with_those_there_are():
-    with pytest.raises(ValueError, match="no prediction_type 'x0'.*epsilon"):
-        predicted("x0", Flow(), np.ones((1, 1)), 0.5, lambda z, tau: z)  # noqa: ARG005
+    with pytest.raises(ValueError, match=r"no prediction_type 'x0'.*epsilon"):
+        predicted("x0", Flow(), np.ones((1, 1)), 0.5, lambda z, tau: z)
 
 
 def options(order: int = 2, karras: bool = False, kind: str = "midpoint", ends: object = None):

@@ -97,8 +97,15 @@ def free(process: Process, tau: float) -> tuple[float, float]:
 
 
 def rehearse(subject: Subject, process: Process, times: Sequence[float], d: int = 2) -> Run:
-    """One ordinary run, score -z: how often the score is asked and normals are drawn."""
+    """One ordinary run, on unit Gaussian data: how often the score is asked and normals are
+    drawn."""
     n, asked, m = sizes(process)
+
+    def score(_: int, y: Array, tau: float) -> Array:
+        if isinstance(process, PositionOnly):  # sigma may be large: float32 must not overflow
+            return np.asarray(-y / float(process.alpha(tau) ** 2 + process.sigma(tau) ** 2))
+        return -y[:, : m * d] if asked == m else -y
+
     rng = np.random.default_rng(11)
     z = rng.normal(size=(3, n * d))
     normals = np.random.default_rng(12)
@@ -107,7 +114,7 @@ def rehearse(subject: Subject, process: Process, times: Sequence[float], d: int 
         process,
         times,
         z,
-        lambda _, y, tau: -y[:, : m * d] if asked == m else -y,
+        score,
         lambda _: normals.normal(size=z.shape),
     )
 

@@ -132,8 +132,12 @@ class Run:
         """Forward times of the noise levels that a run of n steps goes through, falling."""
         if n not in self.paths:
             self.paths[n] = self._taus(n)
-        path = self.paths[n]
-        return path[:-1] if self.short and path[-1] == 0 else path
+        return self.paths[n][:-1] if self.left_out(n) else self.paths[n]
+
+    def left_out(self, n: int) -> bool:
+        """Whether a run of n steps ends where its last step, to the data, starts."""
+        # Wuerstchen's ends at an alpha-bar of 0.9999, and adds no noise there
+        return self.short and (self.paths[n][-1] == 0 or self.name == "DDPMWuerstchenScheduler")
 
     def _taus(self, n: int) -> list[float]:
         scheduler, network = self.scheduler(n), self.network
@@ -154,7 +158,7 @@ class Run:
         """
         process = self.network.process
         count = n
-        if self.short and len(self.taus(n)) < len(self.paths[n]):
+        if len(self.taus(n)) < len(self.paths[n]):
             count = n + 1  # one step more, which is then left out
         times = [float(process.T) - tau for tau in self.taus(count)]
         self.known[tuple(times)] = count
@@ -174,18 +178,17 @@ class Run:
 
     def sample(self, score: Any, z: Array, grid: Sequence[float], noise: Any, model: Any) -> Array:  # noqa: ARG002
         """The whole run, `sample` of the protocol."""
-        n, network = self.steps_of(grid), self.network
+        n = self.steps_of(grid)
         scheduler = self.scheduler(n)
-        taus = self.taus(n)
-        end = -1 if self.short and self.paths[n][-1] == 0 else None
-        start = np.array(z) * network.scale(taus[0])
+        self.taus(n)
+        end = -1 if self.left_out(n) else None
+        start = np.array(z)
         if self.again:
             rng = np.random.default_rng(3)
-            self.drive(scheduler, lambda y, _: -y, start, lambda: rng.normal(size=z.shape), end)
+            self.drive(scheduler, _calm, start, lambda: rng.normal(size=z.shape), end)
             with self.quiet(), self.arithmetic():
                 self.set(scheduler, n)
         final = self.drive(scheduler, score, start, noise, end)
-        final = final / network.scale(taus[-1])
         # its coefficients are float32: what comes back has no more digits
         return final if self.double else final.astype(np.float32)
 
@@ -200,12 +203,19 @@ class Run:
 
         x, walk = tensor(start, shape), _Walk(self.name, scheduler, self.step_options)
         with self.quiet(), self.arithmetic(), _noise(self.module, drawn):
-            for t in list(walk.timesteps())[:end]:
+            # a corrector mends the state in the step after: what it leaves is kept
+            corrects = end is not None and hasattr(scheduler, "last_sample")
+            for t in list(walk.timesteps())[: None if corrects else end]:
                 asked = scheduler.scale_model_input(x, t) if walk.scales else x
                 tau = network.tau(float(t.reshape(-1)[0]))
                 said = network.answer(array(asked, start.shape), tau, score)
                 x = walk.step(tensor(said, shape), t, x)
-        return array(x, start.shape)
+        return array(scheduler.last_sample if corrects else x, start.shape)
+
+
+def _calm(y: Array, tau: float) -> Array:
+    """A score that no process makes grow."""
+    return -y / (1 + tau * tau)
 
 
 class _Walk:
@@ -278,8 +288,11 @@ def _end(run: Run, scheduler: Any, network: Network) -> list[float]:
         return [float(process.schedule.inverse(-math.log(0.9999)))]
     if run.name == "UnCLIPScheduler":
         return [0.0]
-    count = scheduler.config.num_train_timesteps
-    last = min(run.calls(scheduler)) - count // scheduler.num_inference_steps
+    last = min(run.calls(scheduler))
+    if hasattr(scheduler, "previous_timestep"):
+        last = float(scheduler.previous_timestep(last))
+    else:
+        last -= scheduler.config.num_train_timesteps // scheduler.num_inference_steps
     if last >= 0:
         return [network.tau(last)]
     kept = float(getattr(scheduler, "final_alpha_cumprod", 1.0))
@@ -377,7 +390,7 @@ def _try(run: Run, shown: str) -> None:
         grid = run.grid(24 if run.name == "RFD4ProteinaScheduler" else 8)
         rng = np.random.default_rng(1)
         z = rng.normal(size=(2, 2))
-        run.sample(lambda y, _: -y, z, grid, lambda: rng.normal(size=z.shape), None)
+        run.sample(_calm, z, grid, lambda: rng.normal(size=z.shape), None)
     except Exception as error:
         said = str(error).splitlines()[0] if str(error) else ""
         raise ValueError(f"{shown} does not run: {type(error).__name__}: {said}") from error

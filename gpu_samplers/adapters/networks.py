@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any, Protocol
 
 from gpu_samplers.adapters.arrays import Array
@@ -33,9 +34,6 @@ class Network(Protocol):
 
     def tau_of_sigma(self, sigma: float) -> float:
         """The forward time of a noise level as the scheduler writes it."""
-
-    def scale(self, tau: float) -> float:
-        """The scheduler's state over ours."""
 
     def answer(self, given: Array, tau: float, score: Score) -> Array:
         """What the network says of its input."""
@@ -64,31 +62,52 @@ def predicted(kind: str, process: PositionOnly, z: Array, tau: float, score: Sco
 
 @dataclass(frozen=True)
 class Discrete:
-    """Trained on a table of alpha-bar: timestep i is time (i + 1) / N.
-
-    `exploded` says that the scheduler keeps x / alpha; `continuous` that its timestep is
-    log(rho) / 4.
-    """
+    """Trained on a table of alpha-bar: timestep i is time (i + 1) / N."""
 
     process: ScheduledVP
     prediction: str
     steps: int
-    exploded: bool = False
-    continuous: bool = False
 
     def tau(self, timestep: float) -> float:
-        if self.continuous:
-            return float(self.process.tau_at("rho", math.exp(4 * timestep)))
         return min((timestep + 1) / self.steps, self.process.T)
 
     def tau_of_sigma(self, sigma: float) -> float:
         return min(float(self.process.tau_at("rho", sigma)), self.process.T) if sigma > 0 else 0.0
 
-    def scale(self, tau: float) -> float:
-        return 1 / float(self.process.alpha(tau)) if self.exploded else 1.0
-
     def answer(self, given: Array, tau: float, score: Score) -> Array:
         return predicted(self.prediction, self.process, given, tau, score)
+
+
+@dataclass(frozen=True)
+class Exploded:
+    """The same network to a scheduler that keeps x / alpha and scales what it asks: VE in rho.
+
+    `continuous` says that a timestep is log(rho) / 4.
+    """
+
+    table: Discrete
+    continuous: bool = False
+
+    @cached_property
+    def process(self) -> VE:
+        return VE(T=float(self.table.process.clock_at("rho", self.table.process.T)))
+
+    def tau(self, timestep: float) -> float:
+        if self.continuous:
+            return min(math.exp(4 * timestep), self.process.T)
+        process = self.table.process
+        return float(process.clock_at("rho", self.table.tau(timestep)))
+
+    def tau_of_sigma(self, sigma: float) -> float:
+        return min(sigma, self.process.T)
+
+    def answer(self, given: Array, tau: float, score: Score) -> Array:
+        size = math.hypot(1, tau)  # 1 / alpha
+        x, alpha, sigma = given * size, 1 / size, tau / size
+        if self.table.prediction != "v_prediction":
+            return predicted(self.table.prediction, self.process, x, tau, score)
+        noise = predicted("epsilon", self.process, x, tau, score)
+        return alpha * noise - sigma * (x - tau * noise)
 
 
 @dataclass(frozen=True)
@@ -106,9 +125,6 @@ class Straight:
 
     def tau_of_sigma(self, sigma: float) -> float:
         return min(sigma, AT_NOISE)
-
-    def scale(self, tau: float) -> float:  # noqa: ARG002
-        return 1.0
 
     def answer(self, given: Array, tau: float, score: Score) -> Array:
         return predicted(self.prediction, self.process, given, tau, score)
@@ -132,9 +148,6 @@ class Rising:
 
     def tau_of_sigma(self, sigma: float) -> float:
         return min(sigma, self.process.T)
-
-    def scale(self, tau: float) -> float:  # noqa: ARG002
-        return 1.0
 
     def answer(self, given: Array, tau: float, score: Score) -> Array:
         if self.data is None:
@@ -163,9 +176,6 @@ class Timed:
         return min(
             float(self.process.tau_of_log_sigma(math.log(min(sigma, 1 - 1e-16)))), self.process.T
         )
-
-    def scale(self, tau: float) -> float:  # noqa: ARG002
-        return 1.0
 
     def answer(self, given: Array, tau: float, score: Score) -> Array:
         return predicted(self.prediction, self.process, given, tau, score)

@@ -6,7 +6,7 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from gpu_samplers.adapters.networks import Discrete, Network, Rising, Straight, Timed
+from gpu_samplers.adapters.networks import Discrete, Exploded, Network, Rising, Straight, Timed
 from gpu_samplers.adapters.tables import Interpolated, Quarter
 from splitting_analysis.clocks import Cosine
 from splitting_analysis.processes import VE, ScheduledVP
@@ -20,7 +20,7 @@ EXPLODED = (
     "LMSDiscreteScheduler",
     "DPMSolverSDEScheduler",
 )
-"""Keep x / alpha."""
+"""Keep x / alpha: to them all processes are VE."""
 DISCRETE = (
     *EXPLODED,
     "DDIMScheduler",
@@ -115,10 +115,11 @@ def network_of(name: str, scheduler: Any) -> Network:
         bars = tuple(max(float(a), 1e-14) for a in scheduler.alphas_cumprod)
         between = name.startswith("KDPM2") or any(config.get(key) for key in LOGARITHMIC)
         process = ScheduledVP(schedule=Interpolated(bars, logarithmic=between))
-        continuous = (
-            config.get("timestep_type") == "continuous" and config.prediction_type == "v_prediction"
-        )
-        return Discrete(process, config.prediction_type, len(bars), name in EXPLODED, continuous)
+        table = Discrete(process, config.prediction_type, len(bars))
+        if name not in EXPLODED:
+            return table
+        v = config.prediction_type == "v_prediction"
+        return Exploded(table, v and config.get("timestep_type") == "continuous")
     if name in RISING:
         rising = VE(T=config.sigma_max)
         if name == "ScoreSdeVeScheduler":

@@ -64,6 +64,12 @@ KEPT = {
     "comparisons": Kept(
         "crossval_comparisons", "comparisons", "Naive against reduced samplers at one budget"
     ),
+    "foreign": Kept(
+        "foreign",
+        "foreign",
+        "Samplers of diffusers, k-diffusion and OpenMM against what they are said to be",
+        packages=(*PACKAGES, "diffusers", "k-diffusion", "openmm"),
+    ),
     "gpu": Kept("gpu", "gpu", "What can be measured on a GPU alone"),
     "cifar10": Kept(
         "cifar10_exact",
