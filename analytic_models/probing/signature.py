@@ -97,19 +97,20 @@ def free(process: Process, tau: float) -> tuple[float, float]:
 
 
 def rehearse(subject: Subject, process: Process, times: Sequence[float], d: int = 2) -> Run:
-    """One ordinary run, score -z: how often the score is asked and normals are drawn."""
-    n, asked, m = sizes(process)
-    rng = np.random.default_rng(11)
-    z = rng.normal(size=(3, n * d))
+    """One ordinary run on data of variance 1: how often the score is asked and normals are
+    drawn.
+    """
+    n, _, m = sizes(process)
+    z = np.random.default_rng(11).normal(size=(3, n * d))
     normals = np.random.default_rng(12)
-    return run(
-        subject,
-        process,
-        times,
-        z,
-        lambda _, y, tau: -y[:, : m * d] if asked == m else -y,
-        lambda _: normals.normal(size=z.shape),
-    )
+
+    def score(_: int, y: Array, tau: float) -> Array:
+        spread = 1.0
+        if isinstance(process, PositionOnly):
+            spread = float(process.alpha(tau) ** 2 + process.sigma(tau) ** 2)
+        return -y[:, : m * d] / spread
+
+    return run(subject, process, times, z, score, lambda _: normals.normal(size=z.shape))
 
 
 def probe(subject: Subject, process: Process, times: Sequence[float]) -> Signature:
