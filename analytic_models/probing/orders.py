@@ -25,8 +25,8 @@ FLOOR, FLOOR_SINGLE = 2e-13, 3e-6
 NEAR = 0.12
 """How far an observed order may lie from the claimed one."""
 MOST_COMPONENTS = 8
-CLEAR = 30.0
-"""So many times round-off, an error is clear of it."""
+CLEAR = 10.0
+"""So many times the bound on round-off, an error is clear of it."""
 ENOUGH = 6
 """Runs that show an order, if there is no time for more."""
 RAMP = 12
@@ -174,11 +174,13 @@ def _observed(
 
 
 def _settled(counts: Sequence[int], errors: list[float], floor: float) -> float | None:
-    """The order that errors show; where the last of them are near round-off, without those."""
+    """The order that errors show; where round-off leaves it open, of those that are clear of it, as
+    if it were smaller: the bound on it is wide.
+    """
     found = observed_order(counts, errors, floor).order
     if found is not None:
         return found
     clear = next((k for k, e in enumerate(errors) if abs(e) < CLEAR * floor), len(errors))
-    if clear < 4 or clear == len(errors):
+    if clear < 4:
         return None
-    return observed_order(counts[:clear], errors[:clear], floor).order
+    return observed_order(counts[:clear], errors[:clear], floor / CLEAR).order

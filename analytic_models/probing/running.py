@@ -79,7 +79,10 @@ def run(
     without being filled holds `fill`, if that is given, NaN for instance.
     """
     watch = _Watch(subject, process, z, score, noise)
-    with _limited(limit or subject.limit, _ends[-1]), (contextlib.nullcontext() if fill is None else _filling(fill)):
+    with (
+        _limited(limit or subject.limit, _ends[-1]),
+        contextlib.nullcontext() if fill is None else _filling(fill),
+    ):
         if subject.kind == "sample":
             start, grid = watch.given(z), watch.given(times)
             result = watch.called(watch.score, start, grid, watch.noise, process)

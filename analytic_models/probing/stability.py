@@ -101,7 +101,12 @@ def transport(subject: Subject, process: Langevin, gamma_h: float) -> tuple[floa
         own = Langevin(gamma=gamma, T=times[-1])
         subject = replace(subject, grid=None)
         draws = run(
-            subject, own, times, np.zeros((1, 2)), lambda _, q, __: 0 * q, lambda _: np.zeros((1, 2))
+            subject,
+            own,
+            times,
+            np.zeros((1, 2)),
+            lambda _, q, __: 0 * q,
+            lambda _: np.zeros((1, 2)),
         ).draws
         rows = 1 + 2 * draws
 

@@ -22,9 +22,7 @@ def wrong_times(c: Comparison) -> list[int]:
     """The calls, up to the last that both make, whose times differ."""
     close = 1e-6 if c.seen.single else 1e-9
     pairs = zip(c.seen.distinct, c.claimed.distinct, strict=False)
-    return [
-        k for k, (a, b) in enumerate(pairs) if abs(a.tau - b.tau) > close * (abs(b.tau) + 1e-3)
-    ]
+    return [k for k, (a, b) in enumerate(pairs) if abs(a.tau - b.tau) > close * (abs(b.tau) + 1e-3)]
 
 
 def timing(c: Comparison) -> Check:

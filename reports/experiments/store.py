@@ -64,6 +64,13 @@ KEPT = {
     "comparisons": Kept(
         "crossval_comparisons", "comparisons", "Naive against reduced samplers at one budget"
     ),
+    "defects": Kept(
+        "defects",
+        "defects",
+        "What a validation says of samplers with a seeded bug, and of right ones that look wrong",
+        packages=("numpy", "scipy"),
+        rows="rows",
+    ),
     "gpu": Kept("gpu", "gpu", "What can be measured on a GPU alone"),
     "cifar10": Kept(
         "cifar10_exact",

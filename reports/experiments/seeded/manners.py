@@ -1,4 +1,4 @@
-"""Code that misbehaves as code: it raises, hangs, leaks, mixes rows, or returns what is no state."""
+"""Code that misbehaves as code: it raises, hangs, leaks, mixes rows, or returns no state."""
 
 from __future__ import annotations
 
