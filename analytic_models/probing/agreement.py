@@ -3,56 +3,74 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import replace
 from fractions import Fraction
+from math import log
 
 import numpy as np
 
 from analytic_models.probing.checks import Check
+from analytic_models.probing.comparison import Comparison
 from analytic_models.probing.deduce import token
 from analytic_models.probing.segments import Difference, differences, segments
-from analytic_models.probing.signature import Signature
-from splitting_analysis.clocks import PositionOnly
-from splitting_analysis.processes import Process
-from splitting_analysis.program import Evaluate, Program
-from splitting_analysis.schemes import Scheme
+from analytic_models.probing.timing import TIMES, timing, wrong_times
+from splitting_analysis.program import Evaluate
 
-TIMES = "every score is conditioned on the claimed time"
 MOVES = "state and scores are weighed as claimed"
 NOISE = "the noise is as claimed"
 LATER = (TIMES, MOVES, NOISE)
 MOST_SHOWN = 3
 SIMPLE = 12
 """Largest denominator of a ratio that is shown as a fraction."""
-
-
-@dataclass(frozen=True)
-class Comparison:
-    """A claimed word and what was seen, on one grid."""
-
-    scheme: Scheme
-    program: Program
-    process: Process
-    times: Sequence[float]
-    seen: Signature
-    claimed: Signature
+MOST_POWER = 8
 
 
 def agreement(c: Comparison) -> list[Check]:
     """The four checks of a word: evaluations, their times, coefficients, noise."""
-    if c.seen.scores != c.claimed.scores:
-        text = "not compared: it makes another number of evaluations"
-        return [
-            _evaluations(c),
-            *(Check(name, "inconclusive", "as the claimed word", text) for name in LATER),
-        ]
     found = differences(c.seen, c.claimed)
     moved = [d for d in found if d.kind in ("linear", "gain")]
     noisy = [d for d in found if d.kind in ("noise", "correlation")]
-    return [_evaluations(c), _times(c), _moves(c, moved), _noise(c, noisy)]
+    first = _evaluations(c, found)
+    if c.seen.scores != c.claimed.scores:
+        place = _leaves(c, found)
+        return [
+            first,
+            *(Check(name, "inconclusive", "as the claimed word", place) for name in LATER),
+        ]
+    return [first, timing(c), _moves(c, moved), _noise(c, noisy)]
 
 
-def _evaluations(c: Comparison) -> Check:
+def both(one: Comparison, long: Comparison, whole: Sequence[Check]) -> list[Check]:
+    """The checks of a whole run, but coefficients as a single step shows them.
+
+    Where the score sees part of the state only, a segment of a run mixes steps; one step does not.
+    `long` is one step of another length: what the noise's error does with it is a power of h.
+    """
+    checks = []
+    for short, check in zip(agreement(one), whole, strict=True):
+        chosen = check
+        if check.verdict == short.verdict == "fail" and check.name in (MOVES, NOISE):
+            power = _power_of_two(one, long) if check.name == NOISE else ""
+            chosen = replace(short, seen=short.seen + power, where=f"{short.where} (every step)")
+        checks.append(chosen)
+    return checks
+
+
+def _power_of_two(one: Comparison, long: Comparison) -> str:
+    ratios = []
+    for c in (one, long):
+        seen, claimed = (np.diag(segments(s)[-1].covariance) for s in (c.seen, c.claimed))
+        ratios.append((c.times[1] - c.times[0], seen, claimed))
+    (h, a, b), (h2, a2, b2) = ratios
+    for i in range(len(a)):
+        if min(a[i], b[i], a2[i], b2[i]) > 0:
+            rate = log(a2[i] * b[i] / (b2[i] * a[i])) / log(h2 / h)
+            if abs(rate) > 0.5:
+                return _powered(rate)
+    return ""
+
+
+def _evaluations(c: Comparison, found: Sequence[Difference]) -> Check:
     name = "the score is evaluated as often as claimed"
     steps = len(c.times) - 1
     seen, claimed = len(c.seen.calls), len(c.claimed.calls)
@@ -64,71 +82,99 @@ def _evaluations(c: Comparison) -> Check:
     each = f"{c.scheme.nfe} per step" + (
         ", one more at the start" if c.scheme.carries_score else ""
     )
-    return Check(name, "fail", f"{claimed} calls in {steps} steps ({each})", text, "the loop")
-
-
-def _times(c: Comparison) -> Check:
-    name = TIMES
-    close = 1e-6 if c.seen.single else 1e-9
-    pairs = list(zip(c.seen.distinct, c.claimed.distinct, strict=False))
-    wrong = [
-        k for k, (a, b) in enumerate(pairs) if abs(a.tau - b.tau) > close * (abs(b.tau) + 1e-3)
-    ]
-    if not wrong:
-        return Check(name, "pass")
-    k = wrong[0]
-    a, b = pairs[k]
-    step = _step_of(c, k)
-    every = (
-        "every step" if len(wrong) >= len(c.times) - 2 else f"{len(wrong)} of {len(pairs)} calls"
-    )
     return Check(
-        name,
-        "fail",
-        f"{_moment(c, step, b.tau)} (tau = {b.tau:.6g})",
-        f"{_moment(c, step, a.tau)} (tau = {a.tau:.6g})",
-        f"score call {_number_in_step(c, k)} of step {step + 1} ({every})",
+        name, "fail", f"{claimed} calls in {steps} steps ({each})", text, _leaves(c, found)
+    )
+
+
+def _leaves(c: Comparison, found: Sequence[Difference]) -> str:
+    """Up to where code that makes another number of calls is the claimed word."""
+    ours, theirs = c.seen.scores, c.claimed.scores
+    both_make = min(ours, theirs)
+    first = min([both_make, *wrong_times(c), *(d.segment for d in found)])
+    if first < both_make:
+        if first == 0:
+            return "other than claimed from the first score call on"
+        return (
+            f"as claimed up to score call {first}, other from there on: "
+            f"step {c.step_of(first - 1) + 1}"
+        )
+    if ours > theirs:
+        more = ours - theirs
+        return (
+            f"as claimed up to its last score call; {more} more after the last step: a step more, "
+            "a denoising step, or a prediction in place of the state"
+        )
+    return f"as claimed up to score call {ours}; what is missing begins in step " + str(
+        c.step_of(ours) + 1
     )
 
 
 def _moves(c: Comparison, found: Sequence[Difference]) -> Check:
-    name = MOVES
     if not found:
-        return Check(name, "pass")
+        return Check(MOVES, "pass")
     first = found[0].segment
-    here = [d for d in found if d.segment == first]
-    here = sorted(here, key=lambda d: -abs(d.seen - d.claimed))[:MOST_SHOWN]
+    # one step of langevin is short enough to be read as a whole
+    alone = len(c.times) == 2
+    here = [d for d in found if d.segment == first or alone]
+    # what can be read off first: a simple ratio says what was done
+    here = sorted(here, key=lambda d: (not _simple(d), -_off(d)))[:MOST_SHOWN]
     return Check(
-        name,
+        MOVES,
         "fail",
-        "; ".join(f"{_label(c, d)} {d.claimed:.6g}" for d in here),
-        "; ".join(f"{_label(c, d)} {d.seen:.6g}{_ratio(d)}" for d in here),
+        "; ".join(f"{_label(c, d)} {_shown(d.claimed)}" for d in here),
+        "; ".join(f"{_label(c, d)} {_shown(d.seen)}{_ratio(d)}" for d in here),
         _where(c, found),
     )
 
 
 def _noise(c: Comparison, found: Sequence[Difference]) -> Check:
-    name = NOISE
-    if c.seen.draws and not c.claimed.draws:
-        return Check(name, "fail", "no noise", f"{c.seen.draws} draws", "every step")
-    if c.claimed.draws and not c.seen.draws:
-        return Check(name, "fail", "noise in every step", "noise() is never called", "every step")
+    ours, theirs = _uses_noise(c.seen.draws, c), _uses_noise(c.claimed.draws, c, claimed=True)
+    if ours and not theirs:
+        return Check(NOISE, "fail", "no noise", f"{c.seen.draws} draws", _noisy_where(c, found))
+    if theirs and not ours:
+        text = (
+            f"noise() is called {c.seen.draws} times, and its normals never reach the state"
+            if c.seen.draws
+            else "noise() is never called"
+        )
+        return Check(NOISE, "fail", "noise in every step", text, "every step")
     if not found:
-        return Check(name, "pass")
+        return Check(NOISE, "pass")
     d = found[0]
     if d.kind == "correlation":
-        what = "covariance of the noise here with that of segment"
-        text = f"{what} {d.score + 1}"
-        return Check(
-            name, "fail", f"{text}: {d.claimed:.6g}", f"{text}: {d.seen:.6g}", _where(c, found)
-        )
+        return _shared(c, d)
+    text = f"{_label(c, d)} {_shown(d.seen)}{_ratio(d)}{_power(c, d)}"
+    return Check(NOISE, "fail", f"{_label(c, d)} {_shown(d.claimed)}", text, _where(c, found))
+
+
+def _shared(c: Comparison, d: Difference) -> Check:
+    """Noise that two segments have in common and should not, or should and have not."""
+    what = f"covariance of the noise here with that {_distance(c, d)}"
+    kept = abs(d.seen) > abs(d.claimed)
+    why = ": normals are used again" if kept else ": drawn anew where they should be kept"
     return Check(
-        name,
+        NOISE,
         "fail",
-        f"{_label(c, d)} {d.claimed:.6g}",
-        f"{_label(c, d)} {d.seen:.6g}{_ratio(d)}{_power(c, d)}",
-        _where(c, found),
+        f"{what}: {_shown(d.claimed)}",
+        f"{what}: {_shown(d.seen)}{why}",
+        _where(c, [d]),
     )
+
+
+def _distance(c: Comparison, d: Difference) -> str:
+    return f"of segment {d.score + 1} (step {c.step_of(max(d.score - 1, 0)) + 1})"
+
+
+def _uses_noise(draws: int, c: Comparison, *, claimed: bool = False) -> bool:
+    """Whether any normal reaches the state."""
+    signature = c.claimed if claimed else c.seen
+    return draws > 0 and any(np.any(s.noise) for s in segments(signature))
+
+
+def _noisy_where(c: Comparison, found: Sequence[Difference]) -> str:
+    noisy = [d for d in found if d.kind == "noise"]
+    return _where(c, noisy) if noisy else "every step"
 
 
 def _label(c: Comparison, d: Difference) -> str:
@@ -151,16 +197,48 @@ def _label(c: Comparison, d: Difference) -> str:
     return f"{row} from {what}, {which}:"
 
 
+def _shown(value: float) -> str:
+    return "0" if abs(value) < 1e-13 else f"{value:.6g}"
+
+
+def _simple(d: Difference) -> bool:
+    """Whether what was seen is a simple multiple of what was claimed, or a power."""
+    return _fraction(d) is not None or _exponent(d) is not None
+
+
+def _off(d: Difference) -> float:
+    return abs(d.seen - d.claimed) / max(abs(d.seen), abs(d.claimed))
+
+
+def _fraction(d: Difference) -> Fraction | None:
+    if abs(d.claimed) < 1e-9 or abs(d.seen) < 1e-12:
+        return None
+    ratio = d.seen / d.claimed
+    nice = Fraction(ratio).limit_denominator(SIMPLE)
+    return nice if nice and abs(ratio / float(nice) - 1) < 1e-6 else None
+
+
+def _exponent(d: Difference) -> Fraction | None:
+    """k where a decay was taken k times: the claimed one to the power k."""
+    if d.kind != "linear" or not (1e-9 < d.claimed < 1 and 1e-12 < d.seen < 1):
+        return None
+    power = log(d.seen) / log(d.claimed)
+    nice = Fraction(power).limit_denominator(4)
+    if abs(power - float(nice)) < 1e-6 and nice != 1 and 0 < nice <= MOST_POWER:
+        return nice
+    return None
+
+
 def _ratio(d: Difference) -> str:
     if not d.claimed or abs(d.claimed) < 1e-9 * abs(d.seen):
         return " (claimed: none)"
-    ratio = d.seen / d.claimed
     if abs(d.seen) < 1e-12:
         return " (missing)"
-    nice = Fraction(ratio).limit_denominator(SIMPLE)
-    if nice and abs(ratio / float(nice) - 1) < 1e-6:
+    if (nice := _fraction(d)) is not None:
         return f" ({nice} of the claimed one)"
-    return f" ({ratio:.4g} of the claimed one)"
+    if (power := _exponent(d)) is not None:
+        return f" (the claimed one to the power {power})"
+    return f" ({d.seen / d.claimed:.4g} of the claimed one)"
 
 
 def _power(c: Comparison, d: Difference) -> str:
@@ -173,15 +251,19 @@ def _power(c: Comparison, d: Difference) -> str:
         claimed = theirs[k].covariance[d.row : d.row + 1, d.column : d.column + 1]
         if seen.size and claimed.size and claimed[0, 0] > 0 and seen[0, 0] > 0:
             ratios.append(float(seen[0, 0] / claimed[0, 0]))
-            lengths.append(float(steps[min(_step_of(c, k - 1), len(steps) - 1)]))
-    if len(ratios) < 3 or np.ptp(lengths) < 1e-9:
+            lengths.append(float(steps[min(c.step_of(k - 1), len(steps) - 1)]))
+    if len(ratios) < 3 or np.ptp(lengths) < 1e-9 * np.max(lengths):
         return ""
-    for power in (1, -1):
-        scaled = np.array(ratios) / np.array(lengths) ** power
-        if np.ptp(scaled) < 0.02 * np.mean(scaled):
-            way = "grows with h" if power == 1 else "does not shrink with sqrt(h)"
-            return f", and the ratio goes with h^{power}: its standard deviation {way}"
-    return ""
+    rate = np.polyfit(np.log(lengths), np.log(ratios), 1)[0]
+    return _powered(float(rate))
+
+
+def _powered(rate: float) -> str:
+    power = round(rate)
+    if not power or abs(rate - power) > 0.25 * abs(power):
+        return ""
+    way = "grows with h, not with its root" if power == 1 else "does not go with the root of h"
+    return f", and the ratio goes with h^{power}: its standard deviation {way}"
 
 
 def _where(c: Comparison, found: Sequence[Difference]) -> str:
@@ -190,8 +272,10 @@ def _where(c: Comparison, found: Sequence[Difference]) -> str:
     first = places[0]
     total = min(len(c.seen.distinct), len(c.claimed.distinct)) + 1
     tokens = _tokens(c, first)
-    step = _step_of(c, max(first - 1, 0))
+    step = c.step_of(max(first - 1, 0))
     text = f"step {step + 1}, {tokens}"
+    if len(c.times) == 2:
+        return text
     if len(places) == 1 and first == total - 1:
         return text + " (the last step only)"
     if places[-1] <= 2 * c.scheme.nfe and total > 2 * c.scheme.nfe + 2:
@@ -221,37 +305,3 @@ def _tokens(c: Comparison, segment: int) -> str:
 def _spelled(c: Comparison, ops: Sequence[object]) -> str:
     text = " ".join(token(c.scheme, op) for op in ops)  # type: ignore[arg-type]
     return f": {text}" if text else ""
-
-
-def _per_step(c: Comparison) -> int:
-    return c.program.evaluations
-
-
-def _carried(c: Comparison) -> int:
-    return int(c.scheme.carries_score and c.program.evaluations == c.scheme.nfe)
-
-
-def _step_of(c: Comparison, call: int) -> int:
-    return min(max(call - _carried(c), 0) // _per_step(c), len(c.times) - 2)
-
-
-def _number_in_step(c: Comparison, call: int) -> int:
-    return max(call - _carried(c), 0) % _per_step(c) + 1
-
-
-def _moment(c: Comparison, step: int, tau: float) -> str:
-    """A conditioning time in terms of the step."""
-    t, h = c.times[step], c.times[step + 1] - c.times[step]
-    part = (c.process.T - t - tau) / h
-    nice = Fraction(part).limit_denominator(6)
-    if abs(part - float(nice)) < 1e-5 and abs(nice) <= 2:
-        if nice == 0:
-            return "T - t"
-        return "T - (t + h)" if nice == 1 else f"T - (t + {nice} h)"
-    if isinstance(c.process, PositionOnly) and 0 < part < 1:
-        ends = [c.process.log_snr(c.process.T - u) for u in (t, t + h)]
-        share = (c.process.log_snr(tau) - ends[0]) / (ends[1] - ends[0])
-        close = Fraction(share).limit_denominator(6)
-        if abs(share - float(close)) < 1e-6:
-            return f"{close} of the step in lambda"
-    return f"T - (t + {part:.4g} h)"

@@ -29,6 +29,8 @@ LANGEVIN_START = ((0.3, -0.2), ((1.5, 0.0), (0.0, 0.6)))
 """Mean and covariance from which a Langevin run starts: off its stationary law."""
 MODES = ((0.7, 0.25, 0.45), (0.3, -0.9, 0.2))
 """Weight, mean and variance of the components of a mixture in each coordinate."""
+FAR = 3.0
+"""How much further out some starts on the mixture lie."""
 
 
 @dataclass(frozen=True)
@@ -129,17 +131,19 @@ def mixture_score(process: Process, y: Array, tau: float) -> Array:
 
 
 def mixture_start(process: Process, t: float, d: int = 2, count: int = 10) -> Array:
-    """Points (count, n, d) that a mixture's law at the start of a run would give."""
+    """Points (count, n, d) that a mixture's law at the start of a run would give, and beyond: a
+    clamp must show.
+    """
     rng = np.random.default_rng(17)
     n = len(process.stationary)
+    normals = rng.normal(size=(count, n, d))
+    normals[-2:] *= FAR
     if isinstance(process, Langevin):
-        return rng.normal(size=(count, n, d))
+        return normals
     target = Gaussian(np.array([1.0]))
     _, covariance = marginal(process, target, process.T - t)
     block = np.array([[float(np.ravel(e)[0]) for e in row] for row in covariance])
-    points: Array = np.einsum(
-        "ij,bjd->bid", np.linalg.cholesky(block), rng.normal(size=(count, n, d))
-    )
+    points: Array = np.einsum("ij,bjd->bid", np.linalg.cholesky(block), normals)
     return points
 
 

@@ -9,10 +9,11 @@ from functools import lru_cache
 import numpy as np
 
 from analytic_models.probing.law import exact, mixture_exact, mixture_output, output_law
-from analytic_models.probing.running import Array, Trouble
+from analytic_models.probing.running import Array, Late, Trouble
 from analytic_models.probing.signature import probe
 from analytic_models.probing.skewed import skew_errors
 from analytic_models.probing.subject import Subject
+from splitting_analysis.models import model_of
 from splitting_analysis.observed import observed_order
 from splitting_analysis.processes import Process
 
@@ -24,6 +25,10 @@ FLOOR, FLOOR_SINGLE = 2e-13, 3e-6
 NEAR = 0.12
 """How far an observed order may lie from the claimed one."""
 MOST_COMPONENTS = 8
+CLEAR = 10.0
+"""So many times the bound on round-off, an error is clear of it."""
+ENOUGH = 6
+"""Runs that show an order, if there is no time for more."""
 RAMP = 12
 """Steps of doubling length that lead up to the first whole one, so that starting costs nothing."""
 Grid = Callable[[int], Sequence[float]]
@@ -87,7 +92,7 @@ def gaussian_orders(
         second = (law.covariance - covariance)[:, i, j] / (size[:, i] * size[:, j])
         return np.concatenate([first.ravel(), second.ravel()]), law.single or single
 
-    components = ("x",) if len(process.stationary) == 1 else ("x", "m")
+    components = model_of(process.model_name, "sde" if stochastic else "ode").components
     modes = range(3)
     pairs = [f"cov({a}, {b})" for k, a in enumerate(components) for b in components[k:]]
     names = [f"mean of {c}, mode {d}" for d in modes for c in components]
@@ -102,7 +107,8 @@ def mixture_orders(
 
     def error(times: Sequence[float]) -> tuple[Array, bool]:
         reference = _trajectory(process, float(times[0]), float(times[-1]))
-        return (mixture_output(subject, process, times) - reference).ravel(), single
+        wrong = mixture_output(subject, process, times) - reference
+        return (wrong / (1 + np.abs(reference))).ravel(), single
 
     return _observed("a mixture of Gaussians", error, grid, COUNTS, (), floor=2e-11)
 
@@ -136,6 +142,10 @@ def _observed(
     for n in counts:
         try:
             row, single = error(grid(n))
+        except Late:
+            if len(done) < ENOUGH:
+                raise
+            break
         except Trouble as found:  # a step may be too long for the code, and shorter ones not
             if done:
                 raise
@@ -155,9 +165,22 @@ def _observed(
         column = errors[:, component]
         if np.max(np.abs(column)) <= 4 * floor:
             continue
-        verdict = observed_order(done, [float(value) for value in column], floor)
-        if verdict.order is not None:
-            found_orders.append(verdict.order)
+        order_here = _settled(done, [float(value) for value in column], floor)
+        if order_here is not None:
+            found_orders.append(order_here)
     order = min(found_orders, default=None)
     ended = bool(np.max(np.abs(errors[-1])) < 4 * floor)
     return Observed(target, order, tuple(done), errors, ended, names)
+
+
+def _settled(counts: Sequence[int], errors: list[float], floor: float) -> float | None:
+    """The order that errors show; where round-off leaves it open, of those that are clear of it, as
+    if it were smaller: the bound on it is wide.
+    """
+    found = observed_order(counts, errors, floor).order
+    if found is not None:
+        return found
+    clear = next((k for k, e in enumerate(errors) if abs(e) < CLEAR * floor), len(errors))
+    if clear < 4:
+        return None
+    return observed_order(counts[:clear], errors[:clear], floor / CLEAR).order

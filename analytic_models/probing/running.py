@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import contextlib
+import math
 import signal
 import sys
 import threading
+import time
 import traceback
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -34,6 +36,10 @@ class Trouble(Exception):
     def __init__(self, expected: str, seen: str, where: str = "") -> None:
         super().__init__(seen)
         self.expected, self.seen, self.where = expected, seen, where
+
+
+class Late(Trouble):
+    """Time is up for the validation as a whole: no fault of the code, but no verdict either."""
 
 
 class _Late(BaseException):
@@ -65,22 +71,24 @@ def run(
     noise: NoiseOf,
     *,
     limit: float | None = None,
-    poison: bool = False,
+    fill: float | None = None,
 ) -> Run:
     """Run the subject from `z` over the reverse times. Raises Trouble for whatever goes wrong.
 
-    A run may take `limit` seconds, the subject's own by default. With `poison`, memory that is
-    allocated without being filled holds NaN.
+    A run may take `limit` seconds, the subject's own by default. Memory that is allocated
+    without being filled holds `fill`, if that is given, NaN for instance.
     """
     watch = _Watch(subject, process, z, score, noise)
-    with _limited(limit or subject.limit), _poisoned() if poison else contextlib.nullcontext():
+    with (
+        _limited(limit or subject.limit, _ends[-1]),
+        contextlib.nullcontext() if fill is None else _filling(fill),
+    ):
         if subject.kind == "sample":
-            grid = np.array(times, dtype=np.float64)
-            final = watch.checked(
-                watch.called(watch.score, watch.given(z), watch.given(grid), watch.noise, process),
-                "the result",
-            )
+            start, grid = watch.given(z), watch.given(times)
+            result = watch.called(watch.score, start, grid, watch.noise, process)
+            watch.unchanged(start, z, "z")
             watch.unchanged(grid, times, "grid")
+            final = watch.checked(result, "the result")
         else:
             final = np.array(z)
             for index, (t, after) in enumerate(pairwise(times)):
@@ -193,9 +201,32 @@ class _Watch:
             self.mutated = f"{name} is overwritten in {self.place}"
 
 
+_ends = [math.inf]
+"""When the validations that are under way must be done, by the monotonic clock; the last counts."""
+
+
 @contextlib.contextmanager
-def _limited(seconds: float) -> Iterator[None]:
-    """Stop what runs longer. Signals reach the main thread only; elsewhere nothing limits."""
+def budget(seconds: float) -> Iterator[None]:
+    """Runs inside raise Late once so many seconds are over."""
+    _ends.append(min(_ends[-1], time.monotonic() + seconds))
+    try:
+        yield
+    finally:
+        _ends.pop()
+
+
+@contextlib.contextmanager
+def _limited(seconds: float, end: float) -> Iterator[None]:
+    """Stop what runs longer, or beyond the end. Signals reach the main thread only; elsewhere a run
+    is not cut short.
+    """
+    left = end - time.monotonic()
+    trouble = Trouble(f"a run in at most {seconds:g} s", "still running: stopped")
+    if left < seconds:
+        trouble = Late("runs short enough for all checks", "time was up: the code is slow")
+        seconds = left
+    if seconds <= 0:
+        raise trouble
     if threading.current_thread() is not threading.main_thread() or not hasattr(signal, "SIGALRM"):
         yield
         return
@@ -204,29 +235,29 @@ def _limited(seconds: float) -> Iterator[None]:
         raise _Late
 
     before = signal.signal(signal.SIGALRM, late)
-    signal.setitimer(signal.ITIMER_REAL, seconds)
+    signal.setitimer(signal.ITIMER_REAL, seconds, 1)  # again, if code goes on after it
     try:
         yield
     except _Late:
-        raise Trouble(f"a run in at most {seconds:g} s", "still running: stopped") from None
+        raise trouble from None
     finally:
         signal.setitimer(signal.ITIMER_REAL, 0)
         signal.signal(signal.SIGALRM, before)
 
 
 @contextlib.contextmanager
-def _poisoned() -> Iterator[None]:
-    """`empty` gives NaN, in NumPy and in torch where that is loaded."""
+def _filling(value: float) -> Iterator[None]:
+    """`empty` gives arrays of this value, in NumPy and in torch where that is loaded."""
 
     def filled(make: Callable[..., Any]) -> Callable[..., Any]:
-        def poisoned(*arguments: Any, **named: Any) -> Any:
+        def whole(*arguments: Any, **named: Any) -> Any:
             made = make(*arguments, **named)
             floating = getattr(made, "is_floating_point", None)
             if floating() if floating else made.dtype.kind == "f":
-                made[...] = float("nan")
+                made[...] = value
             return made
 
-        return poisoned
+        return whole
 
     homes = [home for home in (np, sys.modules.get("torch")) if home is not None]
     with contextlib.ExitStack() as stack:

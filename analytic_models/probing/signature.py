@@ -97,26 +97,20 @@ def free(process: Process, tau: float) -> tuple[float, float]:
 
 
 def rehearse(subject: Subject, process: Process, times: Sequence[float], d: int = 2) -> Run:
-    """One ordinary run, on unit Gaussian data: how often the score is asked and normals are
-    drawn."""
-    n, asked, m = sizes(process)
+    """One ordinary run on data of variance 1: how often the score is asked and normals are
+    drawn.
+    """
+    n, _, m = sizes(process)
+    z = np.random.default_rng(11).normal(size=(3, n * d))
+    normals = np.random.default_rng(12)
 
     def score(_: int, y: Array, tau: float) -> Array:
-        if isinstance(process, PositionOnly):  # sigma may be large: float32 must not overflow
-            return np.asarray(-y / float(process.alpha(tau) ** 2 + process.sigma(tau) ** 2))
-        return -y[:, : m * d] if asked == m else -y
+        spread = 1.0
+        if isinstance(process, PositionOnly):
+            spread = float(process.alpha(tau) ** 2 + process.sigma(tau) ** 2)
+        return -y[:, : m * d] / spread
 
-    rng = np.random.default_rng(11)
-    z = rng.normal(size=(3, n * d))
-    normals = np.random.default_rng(12)
-    return run(
-        subject,
-        process,
-        times,
-        z,
-        score,
-        lambda _: normals.normal(size=z.shape),
-    )
+    return run(subject, process, times, z, score, lambda _: normals.normal(size=z.shape))
 
 
 def probe(subject: Subject, process: Process, times: Sequence[float]) -> Signature:

@@ -8,12 +8,12 @@ from dataclasses import replace
 from fractions import Fraction
 from typing import Any
 
-import numpy as np
-
-from analytic_models.probing.agreement import Comparison, agreement
+from analytic_models.probing.agreement import agreement, both
 from analytic_models.probing.checks import Check, Validation
 from analytic_models.probing.claims import Claims, as_claims, model_for
+from analytic_models.probing.comparison import Comparison
 from analytic_models.probing.deduce import recognised
+from analytic_models.probing.limits import limit_in_words
 from analytic_models.probing.manners import Manners, manners
 from analytic_models.probing.orders import (
     NEAR,
@@ -26,11 +26,21 @@ from analytic_models.probing.orders import (
     skewed_orders,
 )
 from analytic_models.probing.reference import subject_for
-from analytic_models.probing.running import Trouble
-from analytic_models.probing.signature import Signature, probe
+from analytic_models.probing.running import Late, Run, Trouble, budget
+from analytic_models.probing.signature import Signature, probe, rehearse
+from analytic_models.probing.stability import stability, transport_note
 from analytic_models.probing.statistics import noisy_law
 from analytic_models.probing.subject import Subject, subject_of
 from analytic_models.probing.tuning import tuned
+from analytic_models.probing.verdicts import (
+    CONVERGES,
+    counted,
+    elsewhere,
+    in_range,
+    lowest_of,
+    number,
+    ordered,
+)
 from splitting_analysis.processes import PSLD, VE, VP, Flow, Langevin, Process
 from splitting_analysis.program import Evaluate, Program
 from splitting_analysis.schemes import Scheme
@@ -46,6 +56,8 @@ PROCESSES: dict[str, Process] = {
 AFFINE = "a step is an affine map of state, scores and normals, coordinate by coordinate"
 STEPS = 6
 """Of the run whose coefficients are read off."""
+LONGEST = 50.0
+"""Seconds that a validation may take."""
 Say = Callable[[str], None]
 
 
@@ -88,7 +100,10 @@ def validate(
     times = _uneven(process) if subject.grid is None else tuple(subject.grid(STEPS))
     judge = _Judge(subject, process, times, lambda_s, say)
     try:
-        judge.judge(claims, dynamics)
+        with budget(LONGEST):
+            judge.judge(claims, dynamics)
+    except Late as late:
+        judge.add(Check("it is judged in a minute", "inconclusive", late.expected, late.seen))
     except Trouble as trouble:
         judge.add(_broken(trouble))
     text = claims.text if isinstance(claims, Claims) else str(claims)
@@ -142,11 +157,19 @@ class _Judge:
             self.add(*noisy_law(self.subject, self.process, claimed.scheme, self.lambda_s))
             return
         self.say("its coefficients")
-        seen = self.coefficients(found)
+        self.evaluations(claimed, found.first)
+        seen = self.coefficients(found, claimed)
         if seen is not None:
             self.against(claimed, seen)
+        elif stochastic:
+            self.say("its law, from samples")
+            self.add(*noisy_law(self.subject, self.process, claimed.scheme, self.lambda_s))
+            return
         self.say("its order")
-        self.order(claimed, stochastic)
+        self.order(claimed, stochastic, seen is not None)
+        if isinstance(self.process, Langevin) and stochastic and seen is not None:
+            self.say("transport")
+            self.notes += filter(None, [transport_note(self.subject, self.process)])
 
     def manners(self) -> Manners:
         """With tensors where the code turns arrays down, if torch is there."""
@@ -161,11 +184,20 @@ class _Judge:
             except Trouble:
                 raise trouble from None
 
-    def coefficients(self, found: Manners) -> Signature | None:
+    def coefficients(self, found: Manners, claimed: Claims) -> Signature | None:
+        """None where code is no affine map, which only a word claims that it is."""
         try:
             seen = probe(self.subject, self.process, self.times)
+        except Late:
+            raise
         except Trouble as trouble:
-            self.add(Check(AFFINE, "fail", trouble.expected, trouble.seen, trouble.where))
+            if claimed.scheme is None:
+                self.notes.append(
+                    f"it has no coefficients to be read off, and is judged by its results alone: "
+                    f"{trouble.seen}"
+                )
+            else:
+                self.add(Check(AFFINE, "fail", trouble.expected, trouble.seen, trouble.where))
             return None
         self.add(Check(AFFINE, "pass"))
         self.single = seen.single or found.first.single
@@ -175,10 +207,7 @@ class _Judge:
 
     def against(self, claimed: Claims, seen: Signature) -> None:
         scheme = claimed.scheme
-        if claimed.evaluations is not None:
-            self.add(_counted(claimed.evaluations, seen))
         if scheme is None:
-            self.add(_in_range(seen, self.process, self.times, self.subject))
             self.deduced = recognised(seen, self.process, self.times) or tuned(
                 seen, self.process, self.times, None
             )
@@ -192,21 +221,73 @@ class _Judge:
                 f"the claimed {scheme.name} does not run here: {trouble.seen}"
             ) from None
         checks = agreement(Comparison(scheme, program, self.process, self.times, seen, told))
-        self.add(*checks)
+        self.add(*self.in_one_step(scheme, program, reference, checks))
         if all(check.verdict == "pass" for check in checks):
             self.deduced = str(scheme)
-        else:
-            self.say("which word it is")
-            self.deduced = (
-                recognised(seen, self.process, self.times)
-                or tuned(seen, self.process, self.times, scheme)
-                or recognised(seen, self.process, self.times, scheme)
-            )
+            return
+        self.say("which word it is")
+        self.deduced = (
+            recognised(seen, self.process, self.times)
+            or tuned(seen, self.process, self.times, scheme)
+            or recognised(seen, self.process, self.times, scheme)
+        )
+        if isinstance(self.process, Langevin):
+            self.say("its largest stable step")
+            self.add(stability(self.subject, reference, self.process))
 
-    def order(self, claimed: Claims, stochastic: bool) -> None:
+    def in_one_step(
+        self, scheme: Scheme, program: Program, reference: Subject, checks: list[Check]
+    ) -> list[Check]:
+        """For langevin, whose score does not see the momentum: what one step shows by itself."""
+        if not isinstance(self.process, Langevin) or checks[0].verdict != "pass":
+            return checks
+        first, h = self.times[0], self.times[1] - self.times[0]
+        found = []
+        try:
+            for length in (h, h / 4):
+                times = (first, first + length)
+                seen = probe(self.subject, self.process, times)
+                told = probe(reference, self.process, times)
+                found.append(Comparison(scheme, program, self.process, times, seen, told))
+        except Trouble:
+            return checks
+        return both(*found, checks)
+
+    def evaluations(self, claimed: Claims, found: Run) -> None:
+        """What can be said of the score's calls where no word is claimed."""
+        if claimed.evaluations is not None:
+            more = self.more_at_the_start(len(found.taus))
+            self.add(counted(claimed.evaluations, len(found.taus), len(self.times) - 1, more))
+        if claimed.scheme is None:
+            self.add(in_range(found, self.process, self.times))
+
+    def more_at_the_start(self, calls: int) -> int | None:
+        """Evaluations beyond a fixed number per step, None where their number is not that."""
+        if self.subject.kind == "step":
+            return None
         grid = self.subject.grid or evenly(self.process)
-        first = gaussian_orders(self.subject, self.process, grid, stochastic, self.single)
-        self.add(self.consistent(first, claimed))
+        try:
+            counts = [
+                len(rehearse(self.subject, self.process, grid(n)).taus)
+                for n in (2 * STEPS, 3 * STEPS)
+            ]
+        except Late:
+            raise
+        except Trouble:
+            return None
+        each, rest = divmod(counts[1] - counts[0], STEPS)
+        extra = counts[0] - 2 * STEPS * each
+        return extra if not rest and extra == calls - STEPS * each else None
+
+    def order(self, claimed: Claims, stochastic: bool, affine: bool) -> None:
+        """Of code that is not affine the Gaussian law is not known: a mixture's points judge it."""
+        grid = self.subject.grid or evenly(self.process)
+        first = (
+            gaussian_orders(self.subject, self.process, grid, stochastic, self.single)
+            if affine
+            else mixture_orders(self.subject, self.process, grid, self.single)
+        )
+        self.add(self.consistent(first, claimed, stochastic))
         scheme = claimed.scheme
         if scheme is not None and self.deduced == str(scheme) and claimed.order is None:
             text = "that of the word, whose coefficients it has"
@@ -216,23 +297,24 @@ class _Judge:
         expected = claimed.order or (scheme.order if scheme else None)
         if expected is None:
             return
-        seen = [first, self.beyond_linear(grid, stochastic)]
-        lowest, start = _lowest(seen), ""
+        seen = [first, self.beyond_linear(grid, stochastic) if affine else None]
+        lowest, start = lowest_of(seen), ""
         slow = lowest is None or lowest < expected - NEAR
-        if slow and expected > 1 and self.subject.kind == "sample" and self.subject.grid is None:
+        runs_freely = self.subject.kind == "sample" and self.subject.grid is None
+        if affine and slow and expected > 1 and runs_freely:
             gentle = ramped(self.process)
             again = [
                 gaussian_orders(self.subject, self.process, gentle, stochastic, self.single),
                 self.beyond_linear(gentle, stochastic),
             ]
-            other = _lowest(again)
+            other = lowest_of(again)
             if other is not None and abs(other - expected) <= NEAR:
                 start = (
                     "; that is the formula's, in a run with short first steps: with steps of one "
-                    f"length the start leaves {_number(lowest)}"
+                    f"length the start leaves {number(lowest)}"
                 )
                 seen, lowest = again, other
-        self.add(_order(expected, seen, lowest, start))
+        self.add(ordered(expected, seen, lowest, start))
 
     def beyond_linear(self, grid: Grid, stochastic: bool) -> Observed | None:
         try:
@@ -241,93 +323,19 @@ class _Judge:
                 if found.order is not None:
                     return found
             return skewed_orders(self.subject, self.process, grid)
+        except Late:
+            raise
         except Trouble:
             return None
 
-    def consistent(self, found: Observed, claimed: Claims) -> Check:
-        name = "it converges to the exact law"
+    def consistent(self, found: Observed, claimed: Claims, stochastic: bool) -> Check:
         if self.lambda_s is not None and claimed.scheme is not None:
-            return Check(name, "pass", seen=f"not asked of lambda_s = {self.lambda_s}")
+            return Check(CONVERGES, "pass", seen=f"not asked of lambda_s = {self.lambda_s}")
         if not found.tends_elsewhere:
-            return Check(name, "pass")
-        errors = found.errors[-1]
-        worst = int(np.argmax(np.abs(errors)))
-        limit = _extrapolated(found, worst)
-        what = found.names[worst] if found.names else "its worst component"
-        if what.startswith("cov") and _diagonal(what):
-            tends = f"{what} tends to {1 + limit:.3g} times the right one"
-        else:
-            tends = f"{what} tends to {limit:+.3g} standard deviations beside the right one"
-        return Check(
-            name,
-            "fail",
-            "errors that fall to nothing as steps are refined",
-            tends,
-            f"runs of {found.counts[0]} to {found.counts[-1]} steps",
-        )
-
-
-def _diagonal(name: str) -> bool:
-    inside = name[name.index("(") + 1 : name.index(")")].split(", ")
-    return inside[0] == inside[1]
-
-
-def _extrapolated(found: Observed, component: int) -> float:
-    """The limit of an error, its first power of the step removed."""
-    (n1, n2), (e1, e2) = found.counts[-2:], found.errors[-2:, component]
-    return float(e2 + (e2 - e1) * n1 / (n2 - n1))
-
-
-def _lowest(seen: Sequence[Observed | None]) -> float | None:
-    return min((o.order for o in seen if o is not None and o.order is not None), default=None)
-
-
-def _number(value: float | None) -> str:
-    return "nothing that settles" if value is None else f"{value:.3f}"
-
-
-def _order(
-    expected: int, seen: Sequence[Observed | None], lowest: float | None, start: str
-) -> Check:
-    name = f"its order is {expected}: {expected} holds, {expected + 1} does not"
-    shown = ", ".join(
-        f"{_number(o.order)} on {o.target}" + (" (ending in round-off)" if o.floor else "")
-        for o in seen
-        if o is not None
-    )
-    where = "global errors over runs of more and more steps"
-    if lowest is None:
-        return Check(name, "inconclusive", f"order {expected}", shown or "no table", where)
-    verdict = "pass" if abs(lowest - expected) <= NEAR else "fail"
-    return Check(name, verdict, f"order {expected}", shown + start, where)  # type: ignore[arg-type]
-
-
-def _counted(claimed: int, seen: Signature) -> Check:
-    name = "a step makes the claimed number of evaluations"
-    extra = len(seen.calls) - claimed * seen.steps
-    text = f"{len(seen.calls)} in {seen.steps} steps"
-    if extra in (0, 1):
-        return Check(name, "pass", seen=text)
-    return Check(name, "fail", f"{claimed} per step", text, "the loop")
-
-
-def _in_range(seen: Signature, process: Process, times: Sequence[float], subject: Subject) -> Check:
-    """Where no word says which times are right: every call lies inside its step or the run."""
-    name = "every score is conditioned on a time inside its step"
-    T, slack = float(process.T), 1e-6
-    for number, call in enumerate(seen.calls):
-        step = call.step if subject.kind == "step" else None
-        low = T - (times[-1] if step is None else times[step + 1])
-        high = T - (times[0] if step is None else times[step])
-        if not low - slack * T <= call.tau <= high + slack * T:
-            return Check(
-                name,
-                "fail",
-                f"a forward time from {low:.6g} to {high:.6g}",
-                f"tau = {call.tau:.6g}",
-                f"score call {number + 1}" + ("" if step is None else f", step {step + 1}"),
-            )
-    return Check(name, "pass")
+            return Check(CONVERGES, "pass")
+        self.say("its limit")
+        words = limit_in_words(self.subject, self.process, stochastic) if found.names else ""
+        return elsewhere(found, words)
 
 
 def _as_step(scheme: Scheme) -> Program:

@@ -24,7 +24,8 @@ KINDS = tuple(dict.fromkeys(case.kind for case in CASES.values()))
 
 
 def judged(case: Case) -> Validation:
-    """The case validated like anyone's code."""
+    """The case validated like anyone's code, in memory that no case before it has left."""
+    manners.KEPT.clear()
     return validate(case.subject, case.claims, case.model)
 
 
@@ -65,12 +66,8 @@ def missed(case: Case, found: Validation) -> str:
     return f"not said: {absent[0]!r}, but: {text} {notes}" if absent else ""
 
 
-def row(case: Case) -> dict[str, Any]:
-    """What is kept of a case. Raises ValueError where the verdict is not the right one."""
-    found = judged(case)
-    problem = missed(case, found)
-    if problem:
-        raise ValueError(f"{case.key}: {problem}")
+def row(case: Case, found: Validation) -> dict[str, Any]:
+    """What is kept of a case."""
     check = failing(case, found) if case.fails else None
     return {
         "key": case.key,
@@ -87,11 +84,24 @@ def row(case: Case) -> dict[str, Any]:
 
 
 def keep(kind: str, watch: Watch = SILENT) -> None:
-    """Judge the cases of a kind and put them in the place of those that are stored."""
+    """Judge the cases of a kind and put them in the place of those that are stored.
+
+    Raises ValueError where a verdict is not the right one; the right ones are stored.
+    """
     chosen = [case for case in CASES.values() if case.kind == kind]
     rows = {r["key"]: r for r in (store.stored("defects") or {}).get("rows", [])}
-    rows |= {case.key: row(case) for case in watch(chosen, kind)}
+    rows = {key: r for key, r in rows.items() if key in CASES}
+    problems = []
+    for case in watch(chosen, kind):
+        found = judged(case)
+        if problem := missed(case, found):
+            rows.pop(case.key, None)
+            problems.append(f"{case.key}: {problem}")
+        else:
+            rows[case.key] = row(case, found)
     store.save("defects", {"rows": [rows[key] for key in CASES if key in rows]})
+    if problems:
+        raise ValueError("; ".join(problems))
 
 
 if __name__ == "__main__":

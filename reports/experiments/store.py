@@ -70,6 +70,13 @@ KEPT = {
         "Samplers of diffusers, k-diffusion and OpenMM against what they are said to be",
         packages=(*PACKAGES, "diffusers", "k-diffusion", "openmm"),
     ),
+    "defects": Kept(
+        "defects",
+        "defects",
+        "What a validation says of samplers with a seeded bug, and of right ones that look wrong",
+        packages=("numpy", "scipy"),
+        rows="rows",
+    ),
     "gpu": Kept("gpu", "gpu", "What can be measured on a GPU alone"),
     "cifar10": Kept(
         "cifar10_exact",

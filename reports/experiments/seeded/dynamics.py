@@ -54,15 +54,16 @@ def friction_in_each_inner_step(score: Any, z: Array, grid: Any, noise: Any, mod
     "langevin",
     "S B A O",
     STABLE,
-    "grows",
+    "grows from h = 0.7 on",
+    "EM = S E",
     source="TuringLang/AdvancedHMC.jl#428",
 )
 def both_from_the_old_state(
     z: Array, t: float, h: float, score: Any, noise: Any, model: Any
 ) -> Array:
-    q, p = halves(z)
-    q, p = q + h * p, p + h * score(q, model.T - t)
-    return np.hstack([q, friction(p, model.gamma, h, noise)])
+    (q, p), g = halves(z), model.gamma
+    kick = h * (score(q, model.T - t) - g * p) + sqrt(2 * g * h) * halves(noise())[1]
+    return np.hstack([q + h * p, p + kick])  # right: q + h * (p + kick)
 
 
 @case(
@@ -115,7 +116,7 @@ def first_force_zero(score: Any, z: Array, grid: Any, noise: Any, model: Any) ->
     "langevin",
     "BAOA",
     MOVES,
-    "m from m",
+    "p from p",
     source="espressomd/espresso#938",
     notes=("0.86",),
 )
@@ -141,7 +142,7 @@ def friction_off_no_word(z: Array, t: float, h: float, score: Any, noise: Any, m
     return friction_off(z, t, h, score, noise, model)
 
 
-@case(KIND, "1 - gamma h for exp(-gamma h)", "langevin", "BAOAB", MOVES, "m from m", "O")
+@case(KIND, "1 - gamma h for exp(-gamma h)", "langevin", "BAOAB", MOVES, "p from p")
 def friction_linear(score: Any, z: Array, grid: Any, noise: Any, model: Any) -> Array:
     q, p = halves(z)
     s = score(q, model.T - grid[0])
@@ -163,7 +164,7 @@ def half_a_kick(z: Array, t: float, h: float, score: Any, noise: Any, model: Any
     return np.hstack([q + h / 2 * (p + p_free), p_free])
 
 
-@case(KIND, "the kick's sign", "langevin", "VV", MOVES, "m from score_m", "(-1 of the claimed one)")
+@case(KIND, "the kick's sign", "langevin", "VV", MOVES, "p from score_p", "(-1 of the claimed one)")
 def kicked_away(score: Any, z: Array, grid: Any, noise: Any, model: Any) -> Array:
     q, p = halves(z)
     s = score(q, model.T - grid[0])
@@ -252,7 +253,7 @@ def clock_of_the_start(z: Array, t: float, h: float, score: Any, noise: Any, mod
 
 
 @case(
-    ORDERS, "four equal weights in a Runge-Kutta step", "psld", "order=4", "its order is 4", "1.0"
+    ORDERS, "four equal weights in a Runge-Kutta step", "psld", "order=4", "its order is 4", "2.0"
 )
 def equal_weights(z: Array, t: float, h: float, score: Any, noise: Any, model: Any) -> Array:
     tau, stages, y = model.T - t, list[Array](), z

@@ -20,6 +20,7 @@ from reports.experiments.seeded.case import (
     velocity_of,
 )
 from reports.experiments.seeded.times import STABLE_DIFFUSION, TIMES
+from splitting_analysis.processes import Flow
 
 KIND = "grid, first and last step"
 MOVES = "state and scores are weighed as claimed"
@@ -41,7 +42,8 @@ def shifted(tau: float) -> float:
     TIMES,
     "times the claimed",
     source="huggingface/diffusers#13243",
-    grid=lambda n: [0.999 - shifted(float(u)) for u in np.linspace(0.999, 0.001, n + 1)],
+    process=Flow(T=0.9999),
+    grid=lambda n: [0.9999 - shifted(float(u)) for u in np.linspace(0.999, 0.001, n + 1)],
 )
 def shift_twice(score: Any, z: Array, grid: Any, noise: Any, model: Any) -> Array:
     for tau, after in pairwise(shifted(tau) for tau in taus_of(model, grid)):
@@ -145,7 +147,6 @@ def first_order_at_the_end_of_flow(
     "DDIM",
     MOVES,
     "(the last step only)",
-    "0.0292",
     source="Stability-AI/stablediffusion#345",
     process=STABLE_DIFFUSION,
     grid=lambda n: [float(u) for u in (1 - np.linspace(0.95**0.5, 0, n + 1) ** 2)],

@@ -172,14 +172,29 @@ def clamped_far_out(z: Array, t: float, h: float, score: Any, noise: Any, model:
     return held(model, z, np.clip(data_of(model, score, z, tau), -50, 50), tau, tau - h)
 
 
-@case(KIND, "steps of its own, as many as the state needs", "vp", "order=2", "")
-def adaptive(score: Any, z: Array, grid: Any, noise: Any, model: Any) -> Array:
-    """Heun, each step of the grid cut in two where a state is large."""
-    for tau, after in pairwise(taus_of(model, grid)):
-        parts = 2 if np.max(np.abs(z)) > 1.5 else 1
-        times = np.linspace(tau, after, parts + 1)
-        for a, b in pairwise(float(u) for u in times):
-            first = model.beta(a) / 2 * (z + score(z, a))
-            guess = z + (a - b) * first
-            z = z + (a - b) / 2 * (first + model.beta(b) / 2 * (guess + score(guess, b)))
+@case(
+    KIND,
+    "a clamp that no sample reaches",
+    "flow",
+    "order=1",
+    "",
+    notes=("no coefficients to be read off",),
+)
+def clamped_out_of_reach(z: Array, t: float, h: float, score: Any, noise: Any, model: Any) -> Array:
+    tau = model.T - t
+    return held(model, z, np.clip(data_of(model, score, z, tau), -9, 9), tau, tau - h)
+
+
+@case(KIND, "published coefficients in another form", "vp", "DPM++2M", "")
+def other_form(score: Any, z: Array, grid: Any, noise: Any, model: Any) -> Array:
+    """DPM-Solver++(2M) in the data prediction, written with the log-SNR's differences."""
+    taus, last = taus_of(model, grid), None
+    for i in range(len(taus) - 1):
+        tau, after = taus[i], taus[i + 1]
+        data = data_of(model, score, z, tau)
+        lam = [model.log_snr(u) for u in (taus[i - 1], tau, after)]
+        h, h_last = lam[2] - lam[1], lam[1] - lam[0]
+        used = data if last is None else (1 + h / h_last / 2) * data - h / h_last / 2 * last
+        z = model.sigma(after) / model.sigma(tau) * z - model.alpha(after) * np.expm1(-h) * used
+        last = data
     return z

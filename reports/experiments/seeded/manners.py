@@ -1,4 +1,4 @@
-"""Code that misbehaves as code: it raises, hangs, leaks, mixes rows, or returns what is no state."""
+"""Code that misbehaves as code: it raises, hangs, leaks, mixes rows, or returns no state."""
 
 from __future__ import annotations
 
@@ -131,10 +131,7 @@ def raises(score: Any, z: Array, grid: Any, noise: Any, model: Any) -> Array:
 def hangs(score: Any, z: Array, grid: Any, noise: Any, model: Any) -> Array:
     tau = taus_of(model, grid)[0]
     while tau > 0:
-        try:
-            tau = min(tau + 0.0, model.T)
-        except BaseException:  # noqa: BLE001 - even this ends
-            continue
+        tau = min(2 * tau, model.T)  # halved is meant
     return z
 
 

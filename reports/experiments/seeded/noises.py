@@ -56,7 +56,7 @@ def noise_with_h(z: Array, t: float, h: float, score: Any, noise: Any, model: An
     "langevin",
     "O S B/2 A B/2",
     NOISE,
-    "variance of the noise in m",
+    "variance of the noise in",
     source="blei-lab/edward#722",
     process=LARGE,
 )
@@ -76,7 +76,7 @@ def overdamped_noise_with_h(
     "langevin",
     "OBABO",
     NOISE,
-    "variance of the noise in m",
+    "variance of the noise in",
     "(2 of the claimed one)",
     source="lammps/lammps#5097",
 )
@@ -208,7 +208,7 @@ def churn_unasked(score: Any, z: Array, grid: Any, noise: Any, model: Any) -> Ar
     "ve",
     "order=1",
     TENDS,
-    "variance",
+    "0.254 in 1000",
     "where 0.3 is right",
     source="Koishi-Star/Euler-Smea-Dyn-Sampler#11",
     process=VE(T=80.0),
@@ -281,10 +281,10 @@ def ddim_with(z: Array, model: Any, score: Any, tau: float, after: float, varian
     "vp",
     "order=1",
     TENDS,
-    "where 0.3 is right",
+    "0.289 in 20 steps and 0.159 in 1000",
     source="jsboige/CoursIA#16158",
     process=DDPM_TABLE,
-    grid=lambda n: [1 - (1 + round(999 * (1 - i / n))) / 1000 for i in range(n + 1)],
+    grid=lambda n: [*(1 - (1 + round(999 - 999 * i / (n - 1))) / 1000 for i in range(n)), 1.0],
 )
 def whole_noise_again(z: Array, t: float, h: float, score: Any, noise: Any, model: Any) -> Array:
     tau = model.T - t
