@@ -63,7 +63,7 @@ def test_every_sampler_of_the_catalogue_that_the_closed_forms_are_about_has_its_
 
 def test_code_of_another_word_is_not_validated(tmp_path):
     found = validate(written(as_scheme("O S B A"), tmp_path), "RBAO")
-    assert not found.holds and found.deduced == "ROBA = O S B A"
+    assert not found.holds and found.deduced.startswith("ROBA = O S B A")
 
 
 @pytest.mark.parametrize("name", ["ROBA", "SSCS"])

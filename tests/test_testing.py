@@ -39,6 +39,16 @@ HOLDS, FAILS = Check("it holds", "pass", seen="so"), Check("it fails", "fail", "
 CHECKS = {"false": (HOLDS, FAILS), "open": (HOLDS, Check("who knows", "inconclusive", "a", "b"))}
 
 
+@pytest.fixture(scope="session")
+def known(tmp_path_factory):
+    """What `validate` says of a wrong step. Its packages are loaded before a test of pytest inside
+    pytest begins, after which what was loaded in it is dropped.
+    """
+    file = tmp_path_factory.mktemp("known") / "mine.py"
+    file.write_text(STEPS)
+    return sa.validate(f"{file}:wrong", "Euler", "vp").checks
+
+
 @pytest.fixture
 def asked(monkeypatch):
     """What validations were asked for; their checks are those of `CHECKS`, or hold."""
@@ -56,7 +66,7 @@ def asked(monkeypatch):
 
 
 @pytest.fixture
-def run(pytester, monkeypatch):
+def run(known, pytester, monkeypatch):
     """pytest with the plugin, in this process and a folder that holds mine.py."""
     monkeypatch.setenv("PYTEST_ADDOPTS", "")
     pytester.makepyfile(mine=STEPS)
@@ -70,10 +80,7 @@ def run(pytester, monkeypatch):
     return ran
 
 
-def test_each_check_of_a_sampler_on_the_command_line_is_a_test_named_by_its_sentence(run):
-    known = sa.validate(
-        "mine.py:wrong", "Euler", "vp"
-    ).checks  # before: what a run loads is dropped
+def test_each_check_of_a_sampler_on_the_command_line_is_a_test_named_by_its_sentence(run, known):
     given = ["--sampler", "mine.py:wrong", "--sampler-model", "vp", "--claims", "Euler"]
     shown = run("-v", *given).stdout.str()
     for check in known:

@@ -18,6 +18,7 @@ from reports.pages import (
     data_held,
     exact,
     gpu,
+    guides,
     network,
     orders,
     overview,
@@ -38,6 +39,8 @@ COMMITTED = Path(__file__).parents[1] / "output"
 """The committed copy of the quick report, in a source checkout."""
 PAGES: tuple[tuple[str, str, Callable[[Settings], Page]], ...] = (
     ("tutorial", "Tutorial", tutorial.build),
+    ("design", "Design a sampler", guides.design),
+    ("adapter", "An adapter", guides.adapter),
     ("catalogue", "Catalogue", catalogue.build),
     ("reuse", "Naive and reduced", reuse.build),
     ("orders", "Orders", orders.build),
