@@ -171,7 +171,7 @@ def from_json(node, field, state, unit):
     return field(node["node"], node["d_tau"], tuple(along))
 
 
-@pytest.mark.share(3)
+@pytest.mark.share(4)
 @pytest.mark.parametrize(
     "schemes",
     [

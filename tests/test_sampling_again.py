@@ -102,7 +102,7 @@ WRITERS = [
 ]
 
 
-@pytest.mark.share(3)
+@pytest.mark.share(4)
 @pytest.mark.parametrize(("owner", "name"), WRITERS, ids=[name for _, name in WRITERS])
 @pytest.mark.parametrize("after", [0, 1])
 def test_a_disk_that_is_full_leaves_whole_files_only_and_the_same_command_goes_on(
