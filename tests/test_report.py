@@ -26,7 +26,7 @@ from reports.render import figures, html, markdown
 from reports.render.document import Figure, Formula, Paragraph, plain, tables, to_json
 
 TINY = Settings(True, (50, 100), (50, 100), 5, (8, 16, 32))
-SLUGS = ("catalogue", "reuse", "orders", "exact", "published", "gpu", "reproduce")
+SLUGS = ("catalogue", "reuse", "orders", "exact", "gpu", "reproduce")
 """Pages cheap enough to build here; `make check-report` builds them all."""
 ALL = [slug for slug, *_ in site.PAGES]
 LOADING = {"src", "srcset", "poster", "data", "action"}
