@@ -16,7 +16,7 @@ from math import ceil, log10
 from splitting_analysis.algebra import algebra
 from splitting_analysis.errors import LocalError, difference
 from splitting_analysis.expansion import Flow, NoiseRule, begin, compose, exact, run
-from splitting_analysis.held_error import held_error
+from splitting_analysis.held_error import leading_power
 from splitting_analysis.models import Model, Piece, Rule
 from splitting_analysis.noise import expectation, weak_noise
 from splitting_analysis.program import Advance, Evaluate, Instruction
@@ -74,7 +74,7 @@ def order_of(scheme: Scheme) -> int:
     Raises ValueError if the error vanishes through all powers of h that are looked at.
     """
     if scheme.program.holds:
-        return held_error(scheme).order
+        return leading_power(scheme) - 1
     return next(_orders(scheme))[0]
 
 

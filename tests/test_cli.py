@@ -187,6 +187,7 @@ def test_the_help_on_a_terminal_gives_no_type_to_a_flag(run, monkeypatch, comman
     assert "<bool>" not in out
 
 
+@pytest.mark.share(2)
 @pytest.mark.parametrize("arguments", [["list"], ["--help"]])
 def test_a_reader_that_stops_early_sees_no_traceback(arguments):
     command = f"{sys.executable} -c 'from reports.cli import main; main()' {' '.join(arguments)}"

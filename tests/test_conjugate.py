@@ -148,6 +148,7 @@ def test_engine_print_and_exact_moments_are_one(entry, factor):
     assert silent.nfe == entry.nfe * 2 + 1
 
 
+@pytest.mark.share(2)
 @EVERY_ENTRY
 @pytest.mark.parametrize("value", [0, 2])
 def test_the_order_that_is_claimed_is_the_order_that_is_observed_and_no_higher(entry, value):

@@ -52,7 +52,7 @@ def test_the_differentiable_score_is_the_one_the_engine_runs_on(name):
     torch.testing.assert_close(smooth(z, tau), machine(z, 0.4), rtol=1e-11, atol=1e-11)
 
 
-@pytest.mark.share(3)
+@pytest.mark.share(4)
 @pytest.mark.parametrize("name", ["mixture", "network"])
 @pytest.mark.parametrize(
     ("j", "along", "against"),

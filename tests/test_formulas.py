@@ -44,7 +44,7 @@ def read(text, style, p):
     return Formula(READERS[style](text), problems.jet(p), values, p.d).value()
 
 
-@pytest.mark.share(8)
+@pytest.mark.share(11)
 @pytest.mark.parametrize("style", STYLES)
 @pytest.mark.parametrize("schemes", ERRORS.values(), ids=ERRORS)
 def test_every_printed_formula_means_the_error_it_is_printed_for(schemes, style):
@@ -171,7 +171,7 @@ def from_json(node, field, state, unit):
     return field(node["node"], node["d_tau"], tuple(along))
 
 
-@pytest.mark.share(3)
+@pytest.mark.share(4)
 @pytest.mark.parametrize(
     "schemes",
     [

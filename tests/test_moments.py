@@ -256,6 +256,7 @@ def test_covariances_stay_positive_and_evaluations_are_counted(case):
         assert np.all(trace > 0)
 
 
+@pytest.mark.share(2)
 @BY_NAME
 def test_neither_the_number_of_steps_at_once_nor_the_other_modes_change_a_result(
     entry, monkeypatch

@@ -155,6 +155,7 @@ def test_its_noise_has_some_orthonormal_directions():
     assert torch.allclose(units @ units.T, torch.eye(8, dtype=torch.float64), atol=1e-12)
 
 
+@pytest.mark.heavy
 def test_its_samples_are_judged_as_patches(small, monkeypatch):
     """The cell again, by the parts: features of patches, their spectrum, and no pixel that is
     still.

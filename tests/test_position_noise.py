@@ -48,7 +48,7 @@ def x_variance(entry, setting, steps, lambda_s):
     return np.asarray(moments.covariance[0][0])
 
 
-@pytest.mark.share(3)
+@pytest.mark.share(5)
 @o_words
 @rules
 def test_the_interpolated_curve_is_the_error_of_each_run(entry, rule):

@@ -17,7 +17,7 @@ from reports.experiments.ranks import spearman
 from reports.pages import quality, quality_terms
 from reports.pages.settings import QUICK
 from reports.render.document import Figure, Table
-from reports.render.figures import draw
+from reports.render.figures import draw_panel
 from splitting_analysis import catalogue
 from splitting_analysis.catalogue import entries, find
 
@@ -119,7 +119,7 @@ def test_the_figures_draw_every_sampler_once_and_leave_out_what_diverged(page, d
                         measure, math.inf
                     )
                     assert y == value if value <= quality.DRAWN[measure] else math.isnan(y)
-    assert draw(figure).startswith("<svg")
+    assert draw_panel(figure, 0).startswith("<svg")
     assert names == {s.name for s in entries("psld")}
 
 

@@ -32,7 +32,7 @@ def content(folder):
     return {name: data for name, data in found.items() if name != "run.json"}
 
 
-@pytest.mark.share(2)
+@pytest.mark.share(4)
 @pytest.mark.parametrize("form", ["npz", "png"])
 @pytest.mark.parametrize(("shard", "batch"), [(4, 2), (512, 64), (3, 3)])
 def test_more_samples_are_to_the_bit_those_of_a_run_that_was_asked_for_them_at_once(
@@ -82,6 +82,7 @@ def test_the_record_says_the_most_that_was_asked_for(tmp_path):
         assert json.loads((tmp_path / "run.json").read_text())["n"] == told
 
 
+@pytest.mark.share(2)
 @pytest.mark.parametrize("failing", [network(fault=float("nan")), None], ids=["nan", "interrupted"])
 def test_a_run_that_made_no_sample_leaves_its_folder_to_any_other(tmp_path, failing):
     def stop(*_):
@@ -102,7 +103,7 @@ WRITERS = [
 ]
 
 
-@pytest.mark.share(3)
+@pytest.mark.share(4)
 @pytest.mark.parametrize(("owner", "name"), WRITERS, ids=[name for _, name in WRITERS])
 @pytest.mark.parametrize("after", [0, 1])
 def test_a_disk_that_is_full_leaves_whole_files_only_and_the_same_command_goes_on(

@@ -84,7 +84,7 @@ def test_the_spectral_radius_first_leaves_the_unit_disk_at_the_largest_stable_st
     assert bounded.any() or np.isinf(limits).any()
 
 
-@pytest.mark.share(3)
+@pytest.mark.share(5)
 @named
 def test_a_mode_has_no_limit_exactly_where_its_exact_frozen_flow_expands(entry):
     diffusion = PROCESSES[entry.model_name]
@@ -181,7 +181,7 @@ def test_a_step_with_exact_substeps_has_no_polynomial(name):
     assert polynomial_limit(find(name), PROCESSES["psld"], 0.3, 0.2) is None
 
 
-@pytest.mark.share(2)
+@pytest.mark.share(3)
 @pytest.mark.parametrize("entry", entries("vp"), ids=lambda s: s.name)
 def test_closed_forms_of_vp_are_the_limits_in_the_clock(entry):
     tau, diffusion = 0.4, PROCESSES["vp"]

@@ -170,7 +170,6 @@ step's.
 @pytest.mark.parametrize(
     ("model", "examples"),
     [
-        ("psld", 1),
         ("vp", 4),
         ("langevin", 4),
         *(pytest.param(model, 20, marks=pytest.mark.heavy) for model in CARRIED),
@@ -184,14 +183,10 @@ def test_random_sde_words_err_weakly_as_their_closed_forms_say_in_two_dimensions
     phi = smooth_function(p)
     here = point(p, phi)
     frozen = FROZEN[model] + (" O" if model == "langevin" else "")
-    carried = CARRIED[model]
-    cheap = examples == 1  # PSLD by default: one piece for two takes the oracle no time, others do
-    if cheap:
-        frozen = carried = "S E:exp"
 
-    @settings(max_examples=examples, phases=[Phase.explicit] if cheap else tuple(Phase))
+    @settings(max_examples=examples)
     @given(word=splitting_words(model, "sde", 2))
-    @example(word=parse(carried))
+    @example(word=parse(CARRIED[model]))
     @example(word=parse(frozen))
     def holds(word):
         truth = oracle.weak_error(p, str(word), phi)

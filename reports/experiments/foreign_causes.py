@@ -1,4 +1,7 @@
 """Failures of foreign samplers traced to formulas."""
+
 from typing import Any
+
+
 def causes() -> list[dict[str, Any]]:
     return []
