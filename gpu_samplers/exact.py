@@ -143,7 +143,7 @@ class MixtureScore:
         centres, precisions = (shift[:, None, None] * means).to(z), inverse.to(z)
         # So many samples at a time that all differences, (n, samples, k, d), are not too large.
         samples = max(1, _AT_ONCE // centres.numel())
-        parts = z.flatten(2).split(samples, dim=1)
+        parts = torch.split(z.flatten(2), samples, dim=1)
         return torch.cat([_pull(x, centres, precisions, scale) for x in parts], dim=1).reshape(
             z.shape
         )

@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from splitting_analysis.catalogue import CATALOGUE, find
 from splitting_analysis.errors import keys_of, spell_error, to_json
 from splitting_analysis.numbers import Point, error_numbers, evaluate
-from splitting_analysis.schemes import scheme
+from splitting_analysis.schemes import Scheme, scheme
 from splitting_analysis.strong import strong_error
 from splitting_analysis.styles import STYLES
 from splitting_analysis.weak import at_lambda_one, local_error
@@ -27,7 +27,9 @@ from tests.test_weak import point
 
 SPLITTINGS = [s for s in CATALOGUE if not s.word.is_runge_kutta]
 PAIRS = [("NSE", "RSE"), ("NVV", "RVV"), ("NOBA", "ROBA"), ("NBAO", "RBAO"), ("NOBAB", "ROBAB")]
-ERRORS = {f"{s.model_name}-{s.dynamics}-{s.name}": (s,) for s in SPLITTINGS}
+ERRORS: dict[str, tuple[Scheme, ...]] = {
+    f"{s.model_name}-{s.dynamics}-{s.name}": (s,) for s in SPLITTINGS
+}
 ERRORS |= {f"{a} - {b}": (find(a), find(b)) for a, b in PAIRS}
 """Of one scheme, or the difference of two: derived by the test that needs it."""
 
