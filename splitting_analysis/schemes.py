@@ -389,6 +389,9 @@ def _check(word: Word, model: Model) -> None:
         piece = model.piece(op.key)
         if piece is None and op.letter == "E" and op.rule in model.held:
             continue
+        if piece is None and op.rule in model.held and op.letter in model.pieces:
+            problem = f"{op.key}: the whole drift holds a prediction, its pieces do not"
+            raise word.error(index, problem, f"E:{op.rule}, or {op.letter}")
         if piece is None:
             what = (
                 "an ODE has no noise"

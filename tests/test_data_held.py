@@ -33,6 +33,7 @@ from splitting_analysis.schemes import (  # noqa: E402
     with_noise_level,
 )
 from tests.probing import gaussian_score, law  # noqa: E402
+from tests.test_sample_command import net  # noqa: E402, F401 - a fixture
 
 TARGET = Gaussian([3.0, 0.2], [0.5, -1.0])
 LINE = Gaussian([0.4])
@@ -71,7 +72,7 @@ def block(covariance):
         ("beta varies", "S E:data[2]", "tau", 0, "symmetric"),
         ("cld", "E:data[2:bh1] S@1 E:data[2]", "rho", 0, "flow"),
         ("psld", "S E:data[3]", None, 1, "lower"),
-        ("beta varies", "S E:data[3]", None, HALF, "upper"),
+        ("beta varies", "S E:data[2]", None, HALF, "upper"),
         ("cld", "S E:data", None, HALF, "flow"),
         ("beta varies", "S E:data[2]", None, 0, "aligned"),
         ("psld", "S E:data", None, HALF, "aligned"),
@@ -185,6 +186,14 @@ def test_a_known_data_point_is_sampled_exactly_with_any_noise_and_factor(process
             mean, covariance = marginal(process, point, process.T - grid[-1])
             same(np.array(found.mean), np.array(mean))
             same(block(found.covariance), block(covariance))
+
+
+def test_where_the_score_is_held_instead_a_step_errs_on_a_known_data_point():
+    point, grid = Gaussian([0.0, 0.0], [0.7, -2.0]), [0.0, 0.6, 0.95]
+    own = scheme("S E:exp", "psld", "ode")
+    found = moments.run(own, PSLD(), point, grid, "pT", denoise=False)
+    wanted = block(marginal(PSLD(), point, 1 - grid[-1])[1])
+    assert np.max(np.abs(block(found.covariance) - wanted)) > 0.1
 
 
 def test_a_known_data_point_is_what_a_run_ends_with():
@@ -349,33 +358,33 @@ def test_where_no_data_can_be_held_the_reason_is_said(route):
 
 
 def test_the_command_samples_with_noise_level_factor_and_ending_and_says_so_in_its_folder(
-    tmp_path, capsys
+    tmp_path,
+    capsys,
+    net,  # noqa: F811 - a fixture
 ):
-    def run(folder, *options):
-        words = ["sample", "--sampler", "P2M", "--nfe", "4", "--n", "1", "--out", str(folder)]
+    def run(*options):
+        words = ["sample", "--sampler", "P2M", "--nfe", "4", "--n", "1", "--checkpoint", str(net)]
         with pytest.raises(SystemExit) as stopped:
-            cli.main([*words, *options])
-        return stopped.value.code, capsys.readouterr().err
+            cli.main([*words, "--out", str(tmp_path / "command"), *options])
+        return stopped.value.code or 0, capsys.readouterr().err
 
-    options = "--eta", "1/2", "--param", "factor=aligned", "--denoise", "data"
-    assert run(tmp_path / "command", *options)[0] in (0, None)
-    network, process = embedded.network_and_process(None, "psld", {}, None, "float32")
-    own = sampler("P2M", HALF, "aligned")
-    job = sampling.Job(own, process, 1, 4, denoise="data")
+    options = "--eta", "1/2", "--denoise", "data", "--param", "factor=aligned"
+    assert run(*options)[0] == 0
+    network, process = embedded.network_and_process(net, "psld", {}, None, "float32")
+    job = sampling.Job(sampler("P2M", HALF, "aligned"), process, 1, 4, denoise="data")
     sampling.write_samples(tmp_path / "job", job, network)
     command, wanted = (
         read_shard(next((tmp_path / name).glob("*.npz")))[0] for name in ("command", "job")
     )
     np.testing.assert_array_equal(command, wanted)
     record = json.loads((tmp_path / "command" / "run.json").read_text())
-    assert (record["eta"], record["factor of the word"], record["denoise"]) == (
+    assert [record[key] for key in ("eta", "factor of the word", "denoise")] == [
         0.5,
         "aligned",
         "data",
-    )
-    for other in (("--denoise", "data"), options[:2], (*options[:4], "--no-denoise")):
-        code, err = run(tmp_path / "command", *other)
-        assert code == 2 and "holds samples of another run" in err
+    ]
+    code, err = run(*options[:4])
+    assert code == 2 and "holds samples of another run: factor of the word" in err
 
 
 def test_what_is_printed_knows_no_word_and_no_letter():

@@ -64,7 +64,12 @@ def compute(target: Gaussian, watch: Watch = SILENT) -> dict[str, Any]:
         }
         for grid_name in ("uniform", "quadratic")
     }
-    return {"vp_w2": vp, "psld_w2_x": psld, "data_held_w2_x": data_held(target, watch)}
+    return {
+        "vp_w2": vp,
+        "psld_w2_x": psld,
+        "data_held_w2_x": data_held(target, watch),
+        "data_held_grids": best_grids(target, watch),
+    }
 
 
 def data_held(target: Gaussian, watch: Watch = SILENT) -> dict[str, Any]:
@@ -83,6 +88,20 @@ def data_held(target: Gaussian, watch: Watch = SILENT) -> dict[str, Any]:
             for key, own in watch(list(schemes.items()), f"data held, {grid_name} grid")
         }
     return found
+
+
+def best_grids(target: Gaussian, watch: Watch = SILENT) -> dict[str, Any]:
+    """The best power of a grid for a budget, and the position error on it."""
+    powers: dict[str, dict[str, float]] = {}
+    errors: dict[str, dict[str, float | None]] = {}
+    for key, own in watch(list(held_data.gridded().items()), "data held, best grids"):
+        found = {
+            str(nfe): held_data.on_best_grid(target.variances, own, nfe) for nfe in held_data.NFES
+        }
+        name = held_data.label(*key)
+        powers[name] = {nfe: power for nfe, (power, _) in found.items()}
+        errors[name] = {nfe: e if e is None else _six(e) for nfe, (_, e) in found.items()}
+    return {"power": powers, "w2_x": errors}
 
 
 def psld_w2(target: Gaussian, name: str, nfe: int, grid_name: str) -> float:

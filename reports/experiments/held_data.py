@@ -5,6 +5,7 @@ All start from the prior and end with the data predicted at T - eps, at one eval
 
 from __future__ import annotations
 
+from dataclasses import replace
 from fractions import Fraction
 
 from analytic_models.problem import Problem, problem_for
@@ -15,6 +16,10 @@ from splitting_analysis.schemes import FACTORS, Scheme, with_conjugation, with_n
 NFES = (5, 10, 20)
 GRIDS = ("uniform", "quadratic")
 BRIDGE = "exact bridge"
+POWERS = (1.0, 1.5, 2.0, 2.5, 3.0, 4.0, 5.0)
+"""Of grids t_i = (T - eps)(1 - (1 - i/n)^power): 1 is uniform, 2 quadratic."""
+GRIDDED = (("PDDIM", "aligned"), ("P2M", "lower"), ("P2M", "aligned"), ("P3M", "aligned"))
+"""Those whose best grid is looked for, besides SSCS."""
 OTHERS = ("EM", "SSCS", "ROBA", "ROBAB", "EI", "LDDIM-I")
 CONJUGATE = {"LDDIM-I": Fraction(1, 2)}
 """lambda of conjugate integrators, where it is not 0; at 0 LDDIM-I is EI."""
@@ -41,6 +46,11 @@ def others() -> dict[tuple[str, str], Scheme]:
     return found
 
 
+def gridded() -> dict[tuple[str, str], Scheme]:
+    """Samplers whose best grid is looked for."""
+    return {key: held()[key] for key in GRIDDED} | {("SSCS", ""): find("SSCS", "psld")}
+
+
 def problem(spectrum: object, grid: str) -> Problem:
     """The run on that spectrum (a name, a file or variances)."""
     return problem_for("psld", spectrum, grid=grid, denoise="data")
@@ -51,6 +61,22 @@ def w2(ours: Problem, scheme: Scheme, nfe: int) -> float | None:
     found = ours.errors(scheme, ours.steps(scheme, nfe))
     cause = found["unstable"]
     return None if cause and "x" in cause["components"] else found["w2_x"]
+
+
+def on_best_grid(spectrum: object, scheme: Scheme, nfe: int) -> tuple[float, float | None]:
+    """The best of POWERS for a budget and its error: times (T - eps)(1 - (1 - i/n)^power)."""
+    errors: dict[float, float] = {}
+    for own in POWERS:
+        uniform = problem(spectrum, GRIDS[0])
+        steps, end = uniform.steps(scheme, nfe), uniform.process.T - uniform.eps
+        times = [end * (1 - (1 - i / steps) ** own) for i in range(steps)]
+        error = w2(replace(uniform, grid=(*times, end)), scheme, nfe)
+        if error is not None:
+            errors[own] = error
+    if not errors:
+        return POWERS[0], None
+    best = min(errors, key=errors.__getitem__)
+    return best, errors[best]
 
 
 def label(name: str, what: str) -> str:

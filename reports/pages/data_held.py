@@ -11,14 +11,17 @@ from reports.experiments.held_data import (
     BRIDGE,
     GRIDS,
     NFES,
+    POWERS,
+    gridded,
     held,
     label,
+    on_best_grid,
     others,
     problem,
     w2,
 )
 from reports.experiments.store import KEPT, stored
-from reports.pages.exact_runs import EPS, SPECTRUM
+from reports.pages.exact_runs import EPS, SPECTRUM, target
 from reports.pages.settings import Settings
 from reports.render.document import (
     Block,
@@ -88,6 +91,9 @@ def build(_: Settings) -> Page:
         where = f"CIFAR-10 spectrum, stored: {KEPT['cifar10'].command}"
         body += [_table("data-held-cifar10", found, where), text(_compared(found, "CIFAR-10"))]
     body += [
+        Heading("The best grid for a budget", "grids"),
+        _grids(),
+        text(_gridded()),
         Heading("Why, and what a factor changes", "why"),
         text(
             "The step is exact for a prediction that stays what it is, whatever Γ, ν and β: its "
@@ -113,6 +119,81 @@ def build(_: Settings) -> Page:
         _turns(),
     ]
     return Page("data-held", "Data held on PSLD", _lead(), tuple(body))
+
+
+@cache
+def best_grids() -> dict[tuple[Key, int], tuple[float, float | None]]:
+    """The best power of a grid on the digits spectrum and the error on it, by sampler and
+    budget.
+    """
+    return {
+        (key, nfe): on_best_grid(target().variances, own, nfe)
+        for key, own in gridded().items()
+        for nfe in NFES
+    }
+
+
+def stored_grids() -> dict[tuple[Key, int], tuple[float, float | None]]:
+    """The same on the CIFAR-10 spectrum; empty where that is not in this copy."""
+    kept = (stored("cifar10") or {}).get("data_held_grids")
+    if not kept:
+        return {}
+    powers, errors = kept["power"], kept["w2_x"]
+    return {
+        (key, nfe): (powers[label(*key)][str(nfe)], errors[label(*key)][str(nfe)])
+        for key in gridded()
+        for nfe in NFES
+    }
+
+
+def _grids() -> Table:
+    every = {"digits": best_grids(), "CIFAR-10": stored_grids()}
+    rows: list[tuple[Cell, ...]] = []
+    for name, what in gridded():
+        cells = (
+            cell
+            for found in every.values()
+            for nfe in NFES
+            for cell in found.get(((name, what), nfe), (None, None))
+        )
+        rows.append((name, what or "–", *cells))
+    return Table(
+        "data-held-grids",
+        "**The best power p of a grid and the position W_{2} on it, by the number of "
+        f"evaluations.** t_{{i}} = (T − ε)(1 − (1 − i/n)^{{p}}), p among "
+        f"{listed([printed(own, '2g') for own in POWERS])}: 1 is uniform, 2 quadratic.",
+        (
+            Column("scheme", "sampler"),
+            Column("factor", "factor"),
+            *(
+                Column(f"{name}{nfe}{kind}", f"{nfe}, {title}", name, digits, kind == "w2")
+                for name in every
+                for nfe in NFES
+                for kind, title, digits in (("p", "p", "2g"), ("w2", "W_{2}", "3g"))
+            ),
+        ),
+        tuple(rows),
+        f"{SPECTRUM}; CIFAR-10 spectrum, stored: {KEPT['cifar10'].command}",
+    )
+
+
+def _gridded() -> str:
+    """Which sampler is the best, each on its own best grid, and how far SSCS is behind."""
+    parts = []
+    for nfe in NFES:
+        errors = {
+            key: error
+            for (key, n), (_, error) in best_grids().items()
+            if n == nfe and error is not None
+        }
+        key = min((k for k in errors if k[1]), key=errors.__getitem__)
+        ratio = errors["SSCS", ""] / errors[key]
+        power_of = best_grids()[key, nfe][0]
+        parts.append(
+            f"with {nfe} evaluations {key[0]}, {key[1]}, p = {printed(power_of, '2g')}, "
+            f"{printed(ratio, '2g')} times as close as SSCS on its own best grid"
+        )
+    return f"On the digits spectrum the best are {'; '.join(parts)}."
 
 
 def best(found: Errors, keys: dict[Key, object], nfe: int) -> tuple[Key, str, float]:
