@@ -1,18 +1,27 @@
 """What brings foreign samplers to the protocol: schedules, options, noise. No foreign package."""
 
 import math
+import re
+import sys
 from itertools import pairwise
+from pathlib import Path
+from types import ModuleType
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
 
+from analytic_models.probing.reference import subject_for
+from analytic_models.probing.segments import same
+from analytic_models.probing.signature import probe
 from gpu_samplers.adapters import options as texts
 from gpu_samplers.adapters import subject
 from gpu_samplers.adapters.arrays import as_numpy
 from gpu_samplers.adapters.brownian import Brownian
 from gpu_samplers.adapters.networks import predicted
 from gpu_samplers.adapters.tables import Interpolated, Quarter
+from splitting_analysis.catalogue import find
 from splitting_analysis.clocks import scaled_linear
 from splitting_analysis.processes import Flow, ScheduledVP
 
@@ -132,7 +141,7 @@ def test_a_library_that_is_unknown_is_refused_with_those_there_are(spec):
 def test_a_library_that_is_missing_is_one_message_with_the_package_to_install(
     spec, module, monkeypatch
 ):
-    monkeypatch.setitem(__import__("sys").modules, module, None)
+    monkeypatch.setitem(sys.modules, module, None)
     with pytest.raises(ValueError, match=f"needs the package {module}: pip install"):
         subject(spec)
 
@@ -146,3 +155,24 @@ def test_a_step_written_for_tensors_takes_and_gives_arrays():
     seen = as_numpy(step)(z, 0.25, 0.04, lambda y, tau: -tau * y, lambda: np.ones((3, 2)), Flow())
     assert isinstance(seen, np.ndarray) and seen.dtype == np.float64
     assert seen == pytest.approx(z - 0.04 * (0.999 - 0.25) * z + 0.2)
+
+
+def test_the_guide_is_an_adapter_that_works(monkeypatch):
+    guide = (Path(texts.__file__).parent / "README.md").read_text("utf-8")
+    code = re.search(r"```python\n(.*?)```", guide, re.S).group(1)
+    assert len([line for line in code.splitlines() if line]) <= 30
+    tool = ModuleType("tool")
+
+    def euler(denoise, x, sigmas, randn):  # noqa: ARG001
+        for a, b in pairwise(sigmas):
+            x = x + (b - a) / a * (x - denoise(x, a))
+        return x
+
+    tool.euler = euler
+    monkeypatch.setitem(sys.modules, "tool", tool)
+    made: dict[str, Any] = {}
+    exec(code, made)  # noqa: S102 - the guide
+    found = made["subject"]("euler", {})
+    seen = probe(found, found.process, found.grid(5))
+    wanted = probe(subject_for(find("Euler", "ve")), found.process, found.grid(5))
+    assert same(seen, wanted)

@@ -84,19 +84,25 @@ DIFFUSERS = _of(
     ("DPMSolverMultistepScheduler use_beta_sigmas=true", "DPM++2M"),
     ("DPMSolverMultistepScheduler use_lu_lambdas=true", "DPM++2M"),
     (
-        "DPMSolverMultistepScheduler prediction_type=flow_prediction use_flow_sigmas=true "
-        "flow_shift=3",
+        (
+            "DPMSolverMultistepScheduler prediction_type=flow_prediction use_flow_sigmas=true "
+            "flow_shift=3"
+        ),
         "DPM++2M",
     ),
     (
-        "DPMSolverMultistepScheduler algorithm_type=dpmsolver final_sigmas_type=sigma_min "
-        "lower_order_final=false",
+        (
+            "DPMSolverMultistepScheduler algorithm_type=dpmsolver final_sigmas_type=sigma_min "
+            "lower_order_final=false"
+        ),
         "S E:eps[2:dpm]",
         FORMULA,
     ),
     (
-        "DPMSolverMultistepScheduler algorithm_type=dpmsolver final_sigmas_type=sigma_min "
-        "lower_order_final=false solver_order=3",
+        (
+            "DPMSolverMultistepScheduler algorithm_type=dpmsolver final_sigmas_type=sigma_min "
+            "lower_order_final=false solver_order=3"
+        ),
         "S E:eps[3:dpm]",
         FORMULA,
     ),
@@ -104,8 +110,10 @@ DIFFUSERS = _of(
     ("DPMSolverMultistepScheduler algorithm_type=sde-dpmsolver++ solver_order=1", "Euler-a"),
     ("DPMSolverMultistepScheduler algorithm_type=sde-dpmsolver++ solver_type=heun", "S E:data[2]"),
     (
-        "DPMSolverMultistepScheduler algorithm_type=sde-dpmsolver++ solver_order=3 "
-        "lower_order_final=false",
+        (
+            "DPMSolverMultistepScheduler algorithm_type=sde-dpmsolver++ solver_order=3 "
+            "lower_order_final=false"
+        ),
         "S E:data[3:dpm]",
         FORMULA,
     ),
@@ -113,8 +121,10 @@ DIFFUSERS = _of(
     ("DPMSolverSinglestepScheduler", "order=2", "its stages lie on the grid, not in the middle"),
     ("DPMSolverSinglestepScheduler algorithm_type=sde-dpmsolver++", "order=2"),
     (
-        "DPMSolverSinglestepScheduler algorithm_type=sde-dpmsolver++ solver_order=3 "
-        "solver_type=heun",
+        (
+            "DPMSolverSinglestepScheduler algorithm_type=sde-dpmsolver++ solver_order=3 "
+            "solver_type=heun"
+        ),
         "order=1",
     ),
     ("UniPCMultistepScheduler", "UniPC2"),

@@ -17,6 +17,7 @@ from reports.pages import (
     crossval_rounding,
     data_held,
     exact,
+    foreign,
     gpu,
     guides,
     network,
@@ -56,6 +57,7 @@ PAGES: tuple[tuple[str, str, Callable[[Settings], Page]], ...] = (
     ("crossval-reuse", "What reuse assumes", crossval_reuse.build),
     ("crossval-rounding", "Rounding", crossval_rounding.build),
     ("quality", "Sample quality", quality.build),
+    ("foreign", "Toolboxes, judged", foreign.build),
     ("gpu", "On a GPU", gpu.build),
     ("reproduce", "Reproduce", reproduce.build),
 )

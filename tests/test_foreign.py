@@ -1,0 +1,120 @@
+"""Samplers of today's toolboxes, judged: what is stored, and what the page says of it."""
+
+from importlib.metadata import PackageNotFoundError, version
+
+import pytest
+
+from reports.experiments import foreign_causes, store
+from reports.experiments.foreign_cases import CASES, Case
+from reports.pages import foreign
+from reports.pages.foreign_causes import CAUSES, cause_of
+from reports.pages.settings import QUICK
+from reports.render.document import tables
+
+
+def data():
+    return store.stored("foreign")
+
+
+def rows():
+    return [
+        (c, r) for name, found in data()["libraries"].items() for c, r in foreign._rows(name, found)
+    ]
+
+
+def test_every_case_is_stored_once_and_nothing_else():
+    for library, cases in CASES.items():
+        keys = [case.key for case in cases]
+        assert len(set(keys)) == len(keys)
+        assert [row["key"] for row in data()["libraries"][library]] == keys
+
+
+def test_every_failure_has_a_cause_with_its_numbers():
+    known = {trace["cause"] for trace in data()["causes"]}
+    for case, row in rows():
+        if foreign.verdict_of(row) == "fails":
+            assert cause_of(case) in known & set(CAUSES), case.key
+
+
+def test_every_cause_is_what_the_formula_says_and_not_what_is_right():
+    assert {trace["cause"] for trace in data()["causes"]} == set(CAUSES)
+    for trace in data()["causes"]:
+        right, formula, seen = trace["right"], trace["formula"], trace["seen"]
+        assert right != pytest.approx(formula, rel=1e-6)
+        if seen is not None:
+            assert seen == pytest.approx(formula, rel=1e-4, abs=1e-9)
+
+
+def test_the_page_names_all_that_fails_with_its_command():
+    page = foreign.build(QUICK)
+    table = next(t for t in tables(page) if t.key == "foreign-failures")
+    failing = [case for case, row in rows() if foreign.verdict_of(row) == "fails"]
+    assert [row[4] for row in table.rows] == [f"`{case.command}`" for case in failing]
+    assert f"Of {len(rows())} configurations" in page.lead
+
+
+def test_an_order_that_settles_on_one_target_only_is_not_settled():
+    check = ["its order is 2: 2 holds, 3 does not", "fail", "order 2", "", "runs"]
+    for seen, verdict in (
+        ("nothing that settles on a Gaussian target, 1.7 on a skewed target", "not settled"),
+        ("1.6 on a Gaussian target, 1.7 on a skewed target", "fails"),
+    ):
+        check[3] = seen
+        assert foreign.verdict_of({"verdict": "fails", "checks": [check]}) == verdict
+
+
+def test_a_command_is_what_a_shell_takes():
+    case = Case("diffusers:X", "S E:data[2]", (("a", "1"), ("b", "two")))
+    command = "splitting-analysis validate diffusers:X --option a=1 --option b=two --claims"
+    assert case.command == f"{command} 'S E:data[2]'"
+
+
+def here(library):
+    """Whether the library is the version that the stored rows are about."""
+    name = {"k_diffusion": "k-diffusion"}.get(library, library)
+    try:
+        return {row["version"] for row in data()["libraries"][library]} == {version(name)}
+    except PackageNotFoundError:
+        return False
+
+
+@pytest.mark.skipif(not here("diffusers"), reason="diffusers is absent, or another version")
+@pytest.mark.parametrize(
+    "key",
+    [
+        "diffusers:DDIMScheduler | DDIM",
+        "diffusers:DDPMScheduler | variance_type=fixed_large | Euler-a",
+        pytest.param("diffusers:EulerDiscreteScheduler | Euler", marks=pytest.mark.heavy),
+        pytest.param("diffusers:HeliosScheduler | UniPC2", marks=pytest.mark.heavy),
+        pytest.param("diffusers:IPNDMScheduler | order=4", marks=pytest.mark.heavy),
+    ],
+)
+def test_a_stored_verdict_is_found_again(key):
+    from reports.experiments.foreign import judged
+
+    case = next(case for case in CASES["diffusers"] if case.key == key)
+    stored = next(row for row in data()["libraries"]["diffusers"] if row["key"] == key)
+    found = judged(case)
+    names = [[name, verdict] for name, verdict, *_ in found.pop("checks")]
+    assert names == [[name, verdict] for name, verdict, *_ in stored["checks"]]
+    assert found == {name: value for name, value in stored.items() if name != "checks"}
+
+
+@pytest.mark.skipif(not here("diffusers"), reason="diffusers is absent, or another version")
+@pytest.mark.parametrize(
+    "trace",
+    [
+        foreign_causes.step_beside_the_grid,
+        foreign_causes.equal_steps_assumed,
+        foreign_causes.sign_of_the_third_order,
+        pytest.param(foreign_causes.times_cut, marks=pytest.mark.heavy),
+        pytest.param(foreign_causes.mixed_before_converted, marks=pytest.mark.heavy),
+        pytest.param(foreign_causes.two_interpolations, marks=pytest.mark.heavy),
+    ],
+)
+def test_a_stored_cause_is_found_again(trace):
+    known = {row["what"]: row for row in data()["causes"]}
+    for found in trace():
+        stored = known[found.what]
+        for name in ("right", "formula", "seen"):
+            assert getattr(found, name) == pytest.approx(stored[name], rel=1e-5)
