@@ -18,9 +18,20 @@ from reports.experiments.runner import SILENT, Watch, main
 from reports.experiments.seeded import dynamics, grids, harmless, manners, noises, times, weights
 from reports.experiments.seeded.case import CASES, Case
 
-MODULES = (times, grids, weights, noises, dynamics, manners, harmless)
-"""Importing them registers their cases."""
-KINDS = tuple(dict.fromkeys(case.kind for case in CASES.values()))
+KINDS = (
+    times.KIND,
+    grids.KIND,
+    weights.KIND,
+    weights.HISTORY,
+    noises.KIND,
+    noises.LIMIT,
+    dynamics.KIND,
+    dynamics.ORDERS,
+    manners.KIND,
+    harmless.KIND,
+)
+ALL = {case.key: case for kind in KINDS for case in CASES.values() if case.kind == kind}
+"""Every case by its key, kind by kind."""
 
 
 def judged(case: Case) -> Validation:
@@ -88,9 +99,9 @@ def keep(kind: str, watch: Watch = SILENT) -> None:
 
     Raises ValueError where a verdict is not the right one; the right ones are stored.
     """
-    chosen = [case for case in CASES.values() if case.kind == kind]
+    chosen = [case for case in ALL.values() if case.kind == kind]
     rows = {r["key"]: r for r in (store.stored("defects") or {}).get("rows", [])}
-    rows = {key: r for key, r in rows.items() if key in CASES}
+    rows = {key: r for key, r in rows.items() if key in ALL}
     problems = []
     for case in watch(chosen, kind):
         found = judged(case)
@@ -99,7 +110,7 @@ def keep(kind: str, watch: Watch = SILENT) -> None:
             problems.append(f"{case.key}: {problem}")
         else:
             rows[case.key] = row(case, found)
-    store.save("defects", {"rows": [rows[key] for key in CASES if key in rows]})
+    store.save("defects", {"rows": [rows[key] for key in ALL if key in rows]})
     if problems:
         raise ValueError("; ".join(problems))
 

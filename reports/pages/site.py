@@ -31,6 +31,7 @@ from reports.pages import (
     reuse,
     stability,
     tutorial,
+    validation_proof,
 )
 from reports.pages.settings import FULL, QUICK, Settings
 from reports.render import html, latex, markdown
@@ -59,6 +60,7 @@ PAGES: tuple[tuple[str, str, Callable[[Settings], Page]], ...] = (
     ("quality", "Sample quality", quality.build),
     ("foreign", "Toolboxes, judged", foreign.build),
     ("gpu", "On a GPU", gpu.build),
+    ("validation-proof", "Bugs it finds", validation_proof.build),
     ("reproduce", "Reproduce", reproduce.build),
 )
 """Slug, short title and builder of every page, in reading order."""

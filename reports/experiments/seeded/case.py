@@ -40,6 +40,9 @@ class Case:
     source: str = ""
     notes: tuple[str, ...] = ()
 
+    def __str__(self) -> str:
+        return self.key
+
 
 CASES: dict[str, Case] = {}
 """By key, in the order of their files; importing reports.experiments.defects fills it."""

@@ -187,7 +187,7 @@ def beta_at_the_start(z: Array, t: float, h: float, score: Any, noise: Any, mode
     "vp",
     "DPM++2M",
     MOVES,
-    "goes through 1 evaluation",
+    "it is: DDIM = S E:ddim",
     source="ooples/AiDotNet#897",
 )
 def history_unused(score: Any, z: Array, grid: Any, noise: Any, model: Any) -> Array:
@@ -204,7 +204,7 @@ def history_unused(score: Any, z: Array, grid: Any, noise: Any, model: Any) -> A
     "flow",
     "DEIS2",
     MOVES,
-    "goes through 1 evaluation",
+    "it is: DDIM = S E:ddim",
     source="ooples/AiDotNet#897",
 )
 def history_unused_in_flow(score: Any, z: Array, grid: Any, noise: Any, model: Any) -> Array:

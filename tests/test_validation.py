@@ -1,0 +1,321 @@
+"""Validation of code nobody here wrote: its manners, its claims, its messages, and the command."""
+
+from __future__ import annotations
+
+import json
+import time
+from itertools import pairwise
+
+import numpy as np
+import pytest
+
+from analytic_models.probing import running
+from analytic_models.probing.claims import read
+from analytic_models.probing.comparison import Comparison
+from analytic_models.probing.limits import limit_in_words
+from analytic_models.probing.manners import manners
+from analytic_models.probing.reference import subject_for
+from analytic_models.probing.running import Late, Trouble, budget, run
+from analytic_models.probing.signature import probe
+from analytic_models.probing.stability import largest_step, transport_note
+from analytic_models.probing.subject import Subject, subject_of
+from analytic_models.probing.timing import timing
+from analytic_models.probing.validate import PROCESSES, validate
+from reports.cli import main
+from reports.experiments.seeded.case import data_of, held, taus_of
+from splitting_analysis.catalogue import find
+from splitting_analysis.processes import VP, Langevin
+
+TIMES_OF_VP = (0.1, 0.3, 0.6, 0.9)
+PROCESS = PROCESSES["vp"]
+
+
+def ddim(z, t, h, score, noise, model):
+    tau = model.T - t
+    return held(model, z, data_of(model, score, z, tau), tau, tau - h)
+
+
+def euler(z, t, h, score, noise, model):
+    b = model.beta(model.T - t)
+    return z + h * b * (z / 2 + score(z, model.T - t)) + np.sqrt(h * b) * noise()
+
+
+def behaved(call, **options):
+    """The names of the checks of its manners that do not pass, with what is said."""
+    found = manners(Subject("it", subject_of(call).kind, call, **options), PROCESS, TIMES_OF_VP)
+    return {c.name: f"{c.verdict}: {c.seen} {c.where}" for c in found.checks if c.verdict != "pass"}
+
+
+def trouble(call, **options):
+    with pytest.raises(Trouble) as caught:
+        behaved(call, **options)
+    return f"{caught.value.expected}; {caught.value.seen}; {caught.value.where}"
+
+
+@pytest.mark.parametrize("call", [ddim, euler])
+def test_right_code_is_well_behaved(call):
+    assert not behaved(call)
+
+
+def test_code_that_raises_is_told_what_and_on_which_line():
+    def raises(z, t, h, score, noise, model):
+        return z / list[float]()[0]
+
+    said = trouble(raises)
+    assert "raises IndexError: list index out of range" in said
+    assert f"step 1, line {raises.__code__.co_firstlineno + 1} of test_validation.py" in said
+
+
+def test_code_that_exits_is_a_verdict_and_not_an_exit():
+    assert "raises SystemExit" in trouble(lambda z, t, h, score, noise, model: exit(3))
+
+
+@pytest.mark.parametrize("swallows", [False, True])
+def test_code_that_hangs_is_stopped(swallows):
+    def hangs(z, t, h, score, noise, model):
+        end = time.monotonic() + 20
+        while time.monotonic() < end:
+            try:
+                time.sleep(5)
+            except Exception:
+                if swallows:
+                    continue
+                raise
+        return z
+
+    began = time.monotonic()
+    assert "a run in at most 0.1 s; still running: stopped" in trouble(hangs, limit=0.1)
+    assert time.monotonic() - began < 4
+
+
+def test_the_time_limit_is_gone_once_the_code_is_done():
+    run(
+        subject_of(ddim),
+        PROCESS,
+        (0.1, 0.9),
+        np.ones((2, 1)),
+        lambda *a: -a[1],
+        lambda _: np.zeros((2, 1)),
+        limit=0.2,
+    )
+    time.sleep(0.25)  # an alarm left behind would end the test run
+
+
+def test_when_the_time_of_a_validation_is_up_no_run_begins():
+    with budget(0.0), pytest.raises(Late):
+        behaved(ddim)
+    assert not behaved(ddim)
+
+
+def test_slow_code_is_left_open_and_not_called_wrong(monkeypatch):
+    monkeypatch.setattr("analytic_models.probing.validate.LONGEST", 0.05)
+
+    def slow(z, t, h, score, noise, model):
+        time.sleep(0.03)
+        return ddim(z, t, h, score, noise, model)
+
+    found = validate(slow, "DDIM", "vp")
+    assert not found.holds
+    assert not found.failures
+    assert found.checks[-1].verdict == "inconclusive"
+
+
+@pytest.mark.parametrize(
+    ("value", "said"),
+    [
+        (lambda z: z * np.nan, "NaN or infinity"),
+        (lambda z: z[:1], "shape (1, 3)"),
+        (lambda z: z[:, :1], "shape (5, 1)"),
+        (list, "is list"),
+        (lambda z: None, "is NoneType"),
+    ],
+)
+def test_what_is_no_state_is_named_with_its_step(value, said):
+    told = trouble(lambda z, t, h, score, noise, model: value(z))
+    assert said in told
+    assert "step 1" in told
+
+
+@pytest.mark.parametrize("tau", [1000.0, -0.1, np.nan, "noon", np.array([0.1, 0.2])])
+def test_a_time_that_is_none_is_named_with_its_call(tau):
+    told = trouble(lambda z, t, h, score, noise, model: z + score(z, tau))
+    assert "forward time" in told
+    assert "step 1, score call 1" in told
+
+
+def test_a_state_overwritten_by_a_whole_run_is_seen_too():
+    def overwrites(score, z, grid, noise, model):
+        for tau, after in pairwise(taus_of(model, grid)):
+            z[...] = held(model, z, data_of(model, score, z, tau), tau, after)
+        return z
+
+    assert "z is overwritten" in behaved(overwrites)["its inputs are left as they are"]
+
+
+def test_history_that_leaks_is_told_from_random_numbers():
+    kept = []
+
+    def leaks(score, z, grid, noise, model):
+        for tau, after in pairwise(taus_of(model, grid)):
+            data = data_of(model, score, z, tau)
+            used = data + 0.3 * (data - kept[-1]) if kept and kept[-1].shape == z.shape else data
+            kept.append(data)
+            z = held(model, z, used, tau, after)
+        return z
+
+    found = behaved(leaks)
+    assert list(found) == ["two runs with the same normals agree"]
+    assert "fail: apart by" in found["two runs with the same normals agree"]
+    assert "history of the first run" in found["two runs with the same normals agree"]
+
+
+@pytest.mark.parametrize(
+    ("draw", "verdict"),
+    [
+        (lambda z: np.random.normal(size=z.shape), ""),  # noqa: NPY002
+        (lambda z: np.random.default_rng().normal(size=z.shape), "inconclusive"),
+    ],
+)
+def test_numbers_of_its_own_are_fine_if_a_seed_repeats_them(draw, verdict):
+    def own(z, t, h, score, noise, model):
+        return euler(z, t, h, score, lambda: draw(z), model)
+
+    found = behaved(own)
+    assert list(found.values()) == [] if not verdict else "inconclusive" in "".join(found.values())
+
+
+def test_a_buffer_that_was_never_filled_is_seen_whatever_memory_holds():
+    def unfilled(z, t, h, score, noise, model):
+        extra = np.empty_like(z)
+        return ddim(z, t, h, score, noise, model) + 0 * extra
+
+    assert "NaN" in behaved(unfilled)["memory is filled before it is read"]
+
+
+def test_a_grid_that_is_ignored_is_seen():
+    def own_grid(score, z, grid, noise, model):
+        for tau, after in pairwise(np.linspace(0.9, 0.1, len(grid))):
+            z = held(model, z, data_of(model, score, z, float(tau)), float(tau), float(after))
+        return z
+
+    assert "the same times" in behaved(own_grid)["it runs over the grid that it is given"]
+
+
+# What is said of wrong times.
+
+
+def said_of_times(at, model="vp"):
+    """The message on DDIM that asks its score at `at(tau, t, h)`."""
+
+    def wrong(z, t, h, score, noise, model):
+        tau = model.T - t
+        return held(model, z, data_of(model, score, z, tau, at=at(tau, t, h)), tau, tau - h)
+
+    scheme, process = find("DDIM", model), PROCESSES[model]
+    times = tuple(process.T * (0.1 + 0.8 * (i / 6) ** 1.2) for i in range(7))
+    seen, claimed = (probe(s, process, times) for s in (subject_of(wrong), subject_for(scheme)))
+    return timing(Comparison(scheme, scheme.program, process, times, seen, claimed))
+
+
+@pytest.mark.parametrize(
+    ("at", "said"),
+    [
+        (lambda tau, t, h: np.floor(tau * 50) / 50, "cut to multiples of 1/50"),
+        (lambda tau, t, h: np.round(tau * 200) / 200, "rounded to multiples of 1/200"),
+        (lambda tau, t, h: np.ceil(tau * 1000) / 1000, "rounded up to multiples of 1/1000"),
+        (lambda tau, t, h: tau - 2 * h * h, "behind the step's start by 2 h^2"),
+        (lambda tau, t, h: tau - h, "T - (t + h)"),
+        (lambda tau, t, h: tau * 0.9, "all are 0.9 times the claimed ones"),
+    ],
+)
+def test_the_rule_behind_wrong_times_is_named(at, said):
+    assert said in str(said_of_times(at))
+
+
+# Limits, stability, transport.
+
+
+def test_the_limit_of_right_code_is_right():
+    words = limit_in_words(subject_of(ddim), VP(0.1, 6.0), stochastic=False)
+    assert "tends to 0.3 where 0.3 is right" in words
+
+
+def test_the_largest_step_of_verlet_is_2():
+    def verlet(z, t, h, score, noise, model):
+        q, p = z[:, :1], z[:, 1:]
+        p = p + h / 2 * score(q, model.T - t)
+        q = q + h * p
+        return np.hstack([q, p + h / 2 * score(q, model.T - t)])
+
+    assert largest_step(subject_of(verlet), 0.7) == pytest.approx(2, abs=5e-3)
+
+
+def test_nothing_is_said_of_transport_without_friction():
+    assert transport_note(subject_of(ddim), Langevin(gamma=0.0)) == ""
+
+
+# Claims, and the command.
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("", "nothing is claimed"),
+        ("order=two", "a whole number from 1 to 12"),
+        ("order=0", "a whole number from 1 to 12"),
+        ("speed=3", "cannot read 'speed=3'"),
+        ("order=1, order=2", "cannot read"),
+        ("ROBA, ROBAB", "two samplers"),
+        ("ROBAX", "ROBAX"),
+        ("S B", "A"),
+    ],
+)
+def test_a_claim_that_cannot_be_read_is_refused(text, said):
+    with pytest.raises(ValueError, match=said):
+        read(text, "psld")
+
+
+@pytest.mark.parametrize("call", [7, lambda: 0, lambda a, b: a, "O S B A"])
+def test_what_is_no_sampler_is_refused(call):
+    with pytest.raises(ValueError, match=r"must be step\(z, t, h, score, noise, model\)"):
+        validate(call, "ROBA")
+
+
+CODE = """
+from reports.experiments.seeded.case import drifted, kicked
+
+def right(z, t, h, score, noise, model):
+    s = score(z, model.T - t)
+    return drifted(model, kicked(model, z, s, t, h, 1), s, t, h, 1)
+
+def wrong(z, t, h, score, noise, model):
+    return right(z, t, h, lambda z, tau: score(z, t), noise, model)
+"""
+
+
+@pytest.mark.parametrize(("name", "status"), [("right", 0), ("wrong", 1)])
+def test_the_command_says_by_its_status_whether_every_claim_holds(name, status, tmp_path, capsys):
+    file = tmp_path / "mine.py"
+    file.write_text(CODE)
+    with pytest.raises(SystemExit) as ended:
+        main(["validate", f"{file}:{name}", "--claims", "RSE", "--json"])
+    assert (ended.value.code or 0) == status
+    told = json.loads(capsys.readouterr().out)
+    assert set(told) >= {"sampler", "model", "claims", "holds", "deduced", "notes", "checks"}
+    assert told["holds"] is (status == 0)
+    assert set(told["checks"][0]) == {"name", "verdict", "expected", "seen", "where"}
+
+
+def test_bad_claims_are_one_message_and_status_2(tmp_path, capsys):
+    file = tmp_path / "mine.py"
+    file.write_text(CODE)
+    with pytest.raises(SystemExit) as ended:
+        main(["validate", f"{file}:right", "--claims", "order=many"])
+    assert ended.value.code == 2
+    captured = capsys.readouterr()
+    assert "order is a whole number" in captured.err
+    assert not captured.out
+
+
+def test_a_validation_leaves_no_deadline_behind():
+    assert running._ends == [float("inf")]
