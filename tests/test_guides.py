@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
+import io
 import json
 import re
 import shlex
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -17,9 +18,9 @@ from reports.pages import guides
 from reports.pages.settings import QUICK
 from reports.render import html
 from reports.render.document import Code, to_json
-from tests.test_package import ROOT, shell
+from tests.test_package import shell
 
-PYTEST = [sys.executable, "-m", "pytest", "-p", "splitting_analysis.testing"]
+PLUGINS = ["-p", "splitting_analysis.testing", "-p", "no:cacheprovider", "-p", "no:faulthandler"]
 
 
 def commands(slug):
@@ -32,8 +33,9 @@ def run(command):
     line, _, file = command.partition(" > ")
     first, _, pipe = line.partition(" | ")
     if first.startswith("pytest "):
-        arguments = [*PYTEST, *shlex.split(first)[1:]]
-        shown = subprocess.run(arguments, capture_output=True, text=True, check=False).stdout
+        with contextlib.redirect_stdout(io.StringIO()) as told:
+            pytest.main([*PLUGINS, "--capture=sys", *shlex.split(first)[1:]])
+        shown = told.getvalue()
     else:
         shown = shell(first)
     if pipe:
@@ -52,7 +54,7 @@ def test_every_command_of_a_guide_prints_what_is_stored(slug, tmp_path, monkeypa
     pytest.importorskip("torch")
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("COLUMNS", "80")
-    monkeypatch.setenv("PYTHONPATH", str(ROOT))
+    monkeypatch.setenv("PYTEST_ADDOPTS", "")
     stored = guides.read(slug)
     assert len(commands(slug)) >= 3
     assert guides.renewed(stored, tmp_path, run) == stored

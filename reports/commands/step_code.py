@@ -8,6 +8,7 @@ what it needs to know of the process from `model`.
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from fractions import Fraction
 from textwrap import indent
 from typing import Any, assert_never
@@ -291,7 +292,7 @@ class _Writer:
             f"linear = ({rows})",
             f"{made} = flow(linear, {pairs[0]}, {pairs[1]}, delta)",
         ]
-        groups = [("keep", self.names)]
+        groups: list[tuple[str, Sequence[str]]] = [("keep", self.names)]
         groups += [] if unscored else [("gain", self.scores)]
         groups += [] if silent else [("root", self.normals)]
         for i, n in enumerate(self.names):

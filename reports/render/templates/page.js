@@ -18,7 +18,7 @@ document.addEventListener("click", async (event) => {
 });
 addEventListener("beforeprint", () => document.querySelectorAll("details.folded").forEach((d) => { d.open = true; }));
 
-const mark = () => document.querySelectorAll(".scroll").forEach((box) => {
+const mark = () => document.querySelectorAll(".scroll:not(.code)").forEach((box) => {
   box.parentElement.classList.toggle("scrolls", box.scrollWidth > box.clientWidth + 1);
 });
 addEventListener("resize", mark);
