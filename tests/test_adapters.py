@@ -159,11 +159,11 @@ def test_a_step_written_for_tensors_takes_and_gives_arrays():
 
 def test_the_guide_is_an_adapter_that_works(monkeypatch):
     guide = (Path(texts.__file__).parent / "README.md").read_text("utf-8")
-    code = re.search(r"```python\n(.*?)```", guide, re.S).group(1)
+    code = re.search(r"```python\n(.*?)```", guide, re.DOTALL).group(1)
     assert len([line for line in code.splitlines() if line]) <= 30
     tool = ModuleType("tool")
 
-    def euler(denoise, x, sigmas, randn):  # noqa: ARG001
+    def euler(denoise, x, sigmas, randn):
         for a, b in pairwise(sigmas):
             x = x + (b - a) / a * (x - denoise(x, a))
         return x

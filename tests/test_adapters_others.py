@@ -83,7 +83,7 @@ def stepped(q, p, force, name="LangevinMiddleIntegrator", **options):
     made = subject(f"openmm:{name}", {"noise": "none", "friction": "1.5", **options})
     asked = []
 
-    def score(x, tau):  # noqa: ARG001
+    def score(x, tau):
         asked.append(x.copy())
         return np.full_like(x, force)
 
