@@ -2,6 +2,7 @@
 
 import math
 from itertools import pairwise
+from typing import Any
 
 import numpy as np
 import pytest
@@ -16,9 +17,10 @@ V = 0.3
 
 def run(spec, options, n=5, z=None):
     """Taus and data predictions of the calls, and the result, on the Gaussian N(0, V)."""
-    made = subject(f"diffusers:{spec}", options)
+    made: Any = subject(f"diffusers:{spec}", options)
     process, grid = made.process, made.grid(n)
-    calls, draws = [], []
+    calls: list[Any] = []
+    draws: list[Any] = []
     z = np.array([[1.0, -0.4]]) if z is None else z
 
     def score(y, tau):

@@ -3,6 +3,7 @@
 import math
 from importlib.util import find_spec
 from itertools import pairwise
+from typing import Any
 
 import numpy as np
 import pytest
@@ -21,8 +22,10 @@ OPENMM = pytest.mark.skipif(
 
 def walked(name, options=None, n=6):
     """Noise levels, data predictions of the calls, normals and result of a run from x = (1, -2)."""
-    made = subject(f"k_diffusion:{name}", options)
-    grid, calls, normals = made.grid(n), [], []
+    made: Any = subject(f"k_diffusion:{name}", options)
+    grid = made.grid(n)
+    calls: list[Any] = []
+    normals: list[Any] = []
 
     def score(x, sigma):
         calls.append((sigma, x * V / (V + sigma**2)))

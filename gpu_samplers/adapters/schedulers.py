@@ -154,6 +154,8 @@ def levels_of(name: str, scheduler: Any) -> list[float] | None:
     if getattr(scheduler, "sigmas", None) is None:
         return None
     levels = [float(level) for level in scheduler.sigmas]
+    if name == "EulerDiscreteScheduler":  # log_linear makes one more than its timesteps use
+        return levels[: len(scheduler.timesteps) + 1]
     if name == "DPMSolverSinglestepScheduler":
         starts = [i for i, order in enumerate(scheduler.order_list) if order == 1]
         return [levels[i] for i in starts] + levels[-1:]

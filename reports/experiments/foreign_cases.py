@@ -148,6 +148,13 @@ DIFFUSERS = _of(
     ("EulerDiscreteScheduler use_exponential_sigmas=true", "Euler"),
     ("EulerDiscreteScheduler use_beta_sigmas=true", "Euler"),
     ("EulerDiscreteScheduler interpolation_type=log_linear", "Euler"),
+    (
+        (
+            "EulerDiscreteScheduler interpolation_type=log_linear timestep_type=continuous "
+            "prediction_type=v_prediction"
+        ),
+        "Euler",
+    ),
     ("EulerDiscreteScheduler use_karras_sigmas=true s_churn=5", "order=1"),
     ("EulerAncestralDiscreteScheduler", "Euler-a"),
     ("EulerAncestralDiscreteScheduler timestep_spacing=trailing", "Euler-a"),

@@ -38,11 +38,11 @@ class Trace:
 
 def _bars(last: float = 0.02, first: float = 1e-4, n: int = 1000) -> Array:
     """Alpha-bar of linear betas, in float64."""
-    return np.cumprod(1 - np.linspace(first, last, n))
+    return np.asarray(np.cumprod(1 - np.linspace(first, last, n)))
 
 
 def _rho(bars: Array) -> Array:
-    return np.sqrt((1 - bars) / bars)
+    return np.asarray(np.sqrt((1 - bars) / bars))
 
 
 def _signature(spec: str, n: int, **options: str) -> tuple[Subject, Signature]:
@@ -236,7 +236,7 @@ def equal_steps_assumed() -> list[Trace]:
     angles = [pi / 2 * first, *(asin(sin(pi / 2 * u) ** 2) for u in turns[1:])]
     seen = _variance("diffusers:IPNDMScheduler", n)
     what = f"IPNDM, {n} steps: relative error of the variance"
-    errors = [_adams(angles, 0, equal) for equal in (False, True)]
+    exact, as_is = (_adams(angles, 0, equal) for equal in (False, True))
 
     def order(equal: bool) -> float:
         """Of the formula alone: three exact values before the first step."""
@@ -250,7 +250,7 @@ def equal_steps_assumed() -> list[Trace]:
 
     last = "IPNDM, its formula after an exact start: observed order"
     return [
-        Trace("equal", what, *errors, seen),
+        Trace("equal", what, exact, as_is, seen),
         Trace("equal", last, order(False), order(True), None),
     ]
 
@@ -349,6 +349,16 @@ def two_interpolations() -> list[Trace]:
     return [Trace("linear", what, right, float(formula), taus[0])]
 
 
+def log_linear_beside_linear_times() -> list[Trace]:
+    """EulerDiscrete's log-linear noise levels keep timesteps that are linear."""
+    n, call, rho = 10, 4, _rho(_bars())
+    _, seen = _signature("diffusers:EulerDiscreteScheduler", n, interpolation_type="log_linear")
+    right = exp(np.linspace(np.log(rho[-1]), np.log(rho[0]), n + 1)[call])
+    formula = np.interp(np.linspace(999, 0, n)[call], np.arange(1000), rho)
+    what = f"EulerDiscrete, log_linear, {n} steps: noise level the network is asked at in step 5"
+    return [Trace("log", what, float(right), float(formula), seen.calls[call].tau)]
+
+
 TRACES = (
     step_beside_the_grid,
     times_cut,
@@ -360,6 +370,7 @@ TRACES = (
     mixed_before_converted,
     larger_variance,
     two_interpolations,
+    log_linear_beside_linear_times,
 )
 
 

@@ -78,6 +78,14 @@ CAUSES = {
         "timesteps of its stages by the logarithm. One network cannot mean both; here they "
         "differ by 3 parts in a million.",
     ),
+    "log": Cause(
+        "Log-linear noise levels beside linear timesteps",
+        "`interpolation_type=log_linear` replaces the noise levels after the timesteps are "
+        "made, and leaves these as they were, unless `timestep_type=continuous` and "
+        "v-prediction derive them from the levels, which is how Stable Video Diffusion uses it: "
+        "then the claim holds. It also makes one noise level more than there are timesteps, so "
+        "the run ends at the lowest level and not at 0.",
+    ),
     "churn": Cause(
         "Noise is added after the network was asked",
         "Not a failed claim: runs converge, at first order. `s_churn` raises the noise level "
@@ -100,6 +108,7 @@ RULES: tuple[tuple[str, str, str], ...] = (
     ("sign", "DPMSolver", "solver_order=3 sde-dpmsolver++"),
     ("stage", "DPMSolverSinglestep", "sde-dpmsolver++"),
     ("churn", "diffusers:E", "s_churn"),
+    ("log", "EulerDiscrete", "log_linear"),
     ("equal", "IPNDM", ""),
     ("mixed", "PNDM", "v_prediction"),
     ("times", "", "use_karras_sigmas"),
