@@ -18,6 +18,7 @@ from reports.experiments import store
 from reports.experiments.foreign_cases import CASES, Case
 from reports.experiments.foreign_causes import causes
 from reports.experiments.runner import SILENT, Watch, main
+from splitting_analysis.schemes import scheme
 
 PACKAGES = {"diffusers": "diffusers", "k_diffusion": "k-diffusion", "openmm": "openmm"}
 """By library, whose version a case is about."""
@@ -26,7 +27,7 @@ PACKAGES = {"diffusers": "diffusers", "k_diffusion": "k-diffusion", "openmm": "o
 def judged(case: Case) -> dict[str, Any]:
     """What a validation finds: the verdict, the checks that do not pass, the order where one is
     claimed."""
-    found = validate(subject(case.spec, dict(case.options)), case.claims)
+    found = validate(subject(case.spec, dict(case.options)), case.claims, clock=case.clock or None)
     return {
         "key": case.key,
         "version": version(PACKAGES[case.spec.partition(":")[0]]),

@@ -5,6 +5,8 @@ from __future__ import annotations
 import shlex
 from dataclasses import dataclass
 
+from splitting_analysis.clocks import Clock
+
 
 @dataclass(frozen=True)
 class Case:
@@ -16,7 +18,7 @@ class Case:
     spec: str
     claims: str
     options: tuple[tuple[str, str], ...] = ()
-    clock: str = ""
+    clock: Clock | None = None
     why: str = ""
 
     @property
@@ -31,16 +33,19 @@ class Case:
         words = ["splitting-analysis", "validate", self.spec]
         for name, value in self.options:
             words += ["--option", f"{name}={value}"]
-        return shlex.join([*words, "--claims", self.claims])
+        words += ["--claims", self.claims]
+        return shlex.join([*words, *(["--clock", self.clock] if self.clock else [])])
 
 
 def _of(library: str, *rows: tuple[str, str] | tuple[str, str, str]) -> tuple[Case, ...]:
-    """Rows of "name option=value ...", claim, and why."""
+    """Rows of "name option=value ...", claim (with "in rho", if that is its clock), and why."""
     made = []
     for name, claims, *why in rows:
         first, *options = name.split()
         pairs = tuple((k, v) for k, _, v in (option.partition("=") for option in options))
-        made.append(Case(f"{library}:{first}", claims, pairs, why=why[0] if why else ""))
+        word, _, clock = claims.partition(" in ")
+        known: Clock | None = "rho" if clock else None
+        made.append(Case(f"{library}:{first}", word, pairs, known, why[0] if why else ""))
     return tuple(made)
 
 
@@ -167,7 +172,8 @@ DIFFUSERS = _of(
     ("KDPM2DiscreteScheduler use_exponential_sigmas=true", "DPM-Solver-2"),
     ("KDPM2DiscreteScheduler use_karras_sigmas=true", "DPM-Solver-2"),
     ("KDPM2AncestralDiscreteScheduler use_exponential_sigmas=true", "order=2"),
-    ("LMSDiscreteScheduler use_karras_sigmas=true", "order=4", "its default order"),
+    ("LMSDiscreteScheduler", "S E:eps[4] in rho", "4 is its default order"),
+    ("LMSDiscreteScheduler use_karras_sigmas=true", "S E:eps[4] in rho"),
     ("DPMSolverSDEScheduler use_karras_sigmas=true", "order=2"),
     ("EDMEulerScheduler", "Euler"),
     ("EDMEulerScheduler s_churn=5", "order=1"),
@@ -201,7 +207,7 @@ K_DIFFUSION = _of(
     ("sample_dpm_2", "DPM-Solver-2"),
     ("sample_dpm_2_ancestral", "order=2"),
     ("sample_dpm_2_ancestral eta=0", "DPM-Solver-2"),
-    ("sample_lms", "order=4", "its default order"),
+    ("sample_lms", "S E:eps[4] in rho", "4 is its default order"),
     ("sample_dpm_fast", "order=3", "orders 3, 3, ..., 2"),
     ("sample_dpmpp_2s_ancestral", "order=2"),
     ("sample_dpmpp_2s_ancestral eta=0", "DPM++2S"),

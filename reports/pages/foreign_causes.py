@@ -101,6 +101,7 @@ CAUSES = {
     ),
 }
 """By the key of their traces."""
+HARMLESS = ("large", "linear")
 
 RULES: tuple[tuple[str, str, str], ...] = (
     ("step", "DDIM", "timestep_spacing"),
