@@ -203,14 +203,19 @@ class Run:
 
         x, walk = tensor(start, shape), _Walk(self.name, scheduler, self.step_options)
         with self.quiet(), self.arithmetic(), _noise(self.module, drawn):
-            # a corrector mends the state in the step after: what it leaves is kept
-            corrects = end is not None and hasattr(scheduler, "last_sample")
-            for t in list(walk.timesteps())[: None if corrects else end]:
+            steps = list(walk.timesteps())
+            for place, t in enumerate(steps):
+                # a corrector mends the state in the step after: what it leaves is kept
+                last = end is not None and place == len(steps) + end
+                if last and getattr(scheduler, "last_sample", None) is None:
+                    break
                 asked = scheduler.scale_model_input(x, t) if walk.scales else x
                 tau = network.tau(float(t.reshape(-1)[0]))
                 said = network.answer(array(asked, start.shape), tau, score)
                 x = walk.step(tensor(said, shape), t, x)
-        return array(scheduler.last_sample if corrects else x, start.shape)
+                if last:
+                    x = scheduler.last_sample
+        return array(x, start.shape)
 
 
 def _calm(y: Array, tau: float) -> Array:
