@@ -73,7 +73,8 @@ def disagreements(scheme_, process, times):
 
 
 def random_word(data, keys=tuple(strategies.MODEL_KEYS)):
-    made = data.draw(strategies.schemes(*data.draw(st.sampled_from(keys)), max_parts=2))
+    model, dynamics = data.draw(st.sampled_from(keys))
+    made = data.draw(strategies.schemes(model, dynamics, 2))
     process = data.draw(processes(made.model_name))
     return made, process, data.draw(grids(process))
 

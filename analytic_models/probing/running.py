@@ -129,7 +129,8 @@ class _Watch:
 
     def called(self, *arguments: Any) -> Any:
         try:
-            with np.errstate(all="ignore"):
+            # what it prints is no part of what a command prints
+            with np.errstate(all="ignore"), contextlib.redirect_stdout(sys.stderr):
                 return self.subject.call(*arguments)
         except (Trouble, _Late, KeyboardInterrupt):
             raise
@@ -149,6 +150,8 @@ class _Watch:
             raise Trouble(
                 f"an array of shape {self.shape}", f"{what} is {type(value).__name__}", self.place
             )
+        if value.dtype.kind not in "fiu":
+            raise Trouble("an array of real numbers", f"{what} has {value.dtype} in it", self.place)
         self.single = self.single or value.dtype in (np.float32, np.float16)
         return np.array(value, dtype=np.float64)
 
