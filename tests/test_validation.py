@@ -228,6 +228,17 @@ def test_a_grid_that_is_ignored_is_seen():
     assert "the same times" in behaved(own_grid)["it runs over the grid that it is given"]
 
 
+@pytest.mark.parametrize("tau", [0.0, 5.0, -1.0, None])
+def test_a_force_is_given_any_time(tau):
+    def verlet(z, t, h, score, noise, model):
+        q, p = z[:, : z.shape[1] // 2], z[:, z.shape[1] // 2 :]
+        p = p + h / 2 * score(q, tau)
+        q = q + h * p
+        return np.hstack([q, p + h / 2 * score(q, tau)])
+
+    assert validate(verlet, "VV", "langevin").holds
+
+
 # What is said of wrong times.
 
 

@@ -175,7 +175,8 @@ class _Watch:
             raise Trouble(f"score({what}) of shape {wanted}", f"shape {y.shape}", where)
         if not np.all(np.isfinite(y)):
             raise Trouble("a finite state given to the score", "NaN or infinity", where)
-        time = self.time(tau, where)
+        # the force of a fixed target has no time, and whatever is given as one is right
+        time = 0.0 if half else self.time(tau, where)
         self.states.append(y.copy())
         self.taus.append(time)
         self.steps.append(self.step)
