@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from inspect import signature
 from typing import Any
 
 import numpy as np
@@ -25,7 +26,7 @@ def plain_subject(entry: Scheme) -> Subject:
 
 def takes_eta(entry: Scheme) -> bool:
     """Whether the printed sampler has an eta, which says whether it is one of the SDE."""
-    return "eta" in plain.sampler_of(entry.model_name, entry.name).__code__.co_varnames
+    return "eta" in signature(plain.sampler_of(entry.model_name, entry.name)).parameters
 
 
 def engine_subject(scheme: Scheme) -> Subject:

@@ -127,6 +127,8 @@ def test_slow_code_is_left_open_and_not_called_wrong(monkeypatch):
         (lambda z: z[:1], "shape (1, 3)"),
         (lambda z: z[:, :1], "shape (5, 1)"),
         (list, "is list"),
+        (lambda z: z + 0j, "complex128"),
+        (lambda z: z.astype(object), "object"),
         (lambda z: None, "is NoneType"),
     ],
 )
@@ -152,8 +154,33 @@ def test_a_state_overwritten_by_a_whole_run_is_seen_too():
     assert "z is overwritten" in behaved(overwrites)["its inputs are left as they are"]
 
 
+def test_what_code_prints_is_no_part_of_the_answer(capsys):
+    def talks(z, t, h, score, noise, model):
+        print("step")
+        return ddim(z, t, h, score, noise, model)
+
+    assert not behaved(talks)
+    captured = capsys.readouterr()
+    assert not captured.out
+    assert "step" in captured.err
+
+
+@pytest.mark.parametrize("clamped", [True, False])
+def test_an_order_that_samples_do_not_show_is_left_open(clamped, monkeypatch):
+    monkeypatch.setattr("analytic_models.probing.statistics.SAMPLES", 2000)
+
+    def step(z, t, h, score, noise, model):
+        own = noise() if clamped else np.random.default_rng().normal(size=z.shape)
+        return np.clip(euler(z, t, h, score, lambda: own, model), -8, 8)
+
+    found = validate(step, "order=1", "vp")
+    assert not found.holds
+    assert not found.failures
+    assert any("order is 1" in c.name and c.verdict == "inconclusive" for c in found.checks)
+
+
 def test_history_that_leaks_is_told_from_random_numbers():
-    kept = []
+    kept: list[np.ndarray] = []
 
     def leaks(score, z, grid, noise, model):
         for tau, after in pairwise(taus_of(model, grid)):
@@ -199,6 +226,17 @@ def test_a_grid_that_is_ignored_is_seen():
         return z
 
     assert "the same times" in behaved(own_grid)["it runs over the grid that it is given"]
+
+
+@pytest.mark.parametrize("tau", [0.0, 5.0, -1.0, None])
+def test_a_force_is_given_any_time(tau):
+    def verlet(z, t, h, score, noise, model):
+        q, p = z[:, : z.shape[1] // 2], z[:, z.shape[1] // 2 :]
+        p = p + h / 2 * score(q, tau)
+        q = q + h * p
+        return np.hstack([q, p + h / 2 * score(q, tau)])
+
+    assert validate(verlet, "VV", "langevin").holds
 
 
 # What is said of wrong times.

@@ -252,7 +252,7 @@ def _power(c: Comparison, d: Difference) -> str:
         if seen.size and claimed.size and claimed[0, 0] > 0 and seen[0, 0] > 0:
             ratios.append(float(seen[0, 0] / claimed[0, 0]))
             lengths.append(float(steps[min(c.step_of(k - 1), len(steps) - 1)]))
-    if len(ratios) < 3 or np.ptp(lengths) < 1e-9 * np.max(lengths):
+    if len(ratios) < 3 or np.ptp(lengths) < 1e-9 * np.max(lengths) or d.row != d.column:
         return ""
     rate = np.polyfit(np.log(lengths), np.log(ratios), 1)[0]
     return _powered(float(rate))
@@ -260,7 +260,7 @@ def _power(c: Comparison, d: Difference) -> str:
 
 def _powered(rate: float) -> str:
     power = round(rate)
-    if not power or abs(rate - power) > 0.25 * abs(power):
+    if not power or abs(rate - power) > 0.25 * abs(power) or abs(power) > MOST_POWER:
         return ""
     way = "grows with h, not with its root" if power == 1 else "does not go with the root of h"
     return f", and the ratio goes with h^{power}: its standard deviation {way}"

@@ -129,7 +129,8 @@ class _Watch:
 
     def called(self, *arguments: Any) -> Any:
         try:
-            with np.errstate(all="ignore"):
+            # what it prints is no part of what a command prints
+            with np.errstate(all="ignore"), contextlib.redirect_stdout(sys.stderr):
                 return self.subject.call(*arguments)
         except (Trouble, _Late, KeyboardInterrupt):
             raise
@@ -149,6 +150,8 @@ class _Watch:
             raise Trouble(
                 f"an array of shape {self.shape}", f"{what} is {type(value).__name__}", self.place
             )
+        if value.dtype.kind not in "fiu":
+            raise Trouble("an array of real numbers", f"{what} has {value.dtype} in it", self.place)
         self.single = self.single or value.dtype in (np.float32, np.float16)
         return np.array(value, dtype=np.float64)
 
@@ -172,7 +175,8 @@ class _Watch:
             raise Trouble(f"score({what}) of shape {wanted}", f"shape {y.shape}", where)
         if not np.all(np.isfinite(y)):
             raise Trouble("a finite state given to the score", "NaN or infinity", where)
-        time = self.time(tau, where)
+        # the force of a fixed target has no time, and whatever is given as one is right
+        time = 0.0 if half else self.time(tau, where)
         self.states.append(y.copy())
         self.taus.append(time)
         self.steps.append(self.step)

@@ -11,6 +11,7 @@ splitting_analysis.processes.
 
 from __future__ import annotations
 
+import contextlib
 import inspect
 import sys
 from collections.abc import Callable, Sequence
@@ -102,7 +103,8 @@ def load(path: str | Path, attribute: str) -> Callable[..., Any]:
     sys.modules[spec.name] = module
     sys.path.insert(0, str(file.parent.resolve()))
     try:
-        spec.loader.exec_module(module)
+        with contextlib.redirect_stdout(sys.stderr):
+            spec.loader.exec_module(module)
     except Exception as error:  # noqa: BLE001 - whatever foreign code raises is its verdict
         raise ValueError(f"{file} cannot be loaded: {type(error).__name__}: {error}") from None
     finally:

@@ -88,7 +88,7 @@ def _whole(pairs: Pairs) -> str:
                 way = f"are {name} to multiples of"
                 break
         off = b - a
-        return f"all {way} 1/{n}: between {off.min():.2f} and {off.max():.2f} of one too early"
+        return f"all {way} 1/{n}, by {off.min():.2f} to {off.max():.2f} of one too early"
     return ""
 
 

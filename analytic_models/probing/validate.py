@@ -152,24 +152,32 @@ class _Judge:
         claimed = as_claims(claims, self.process.model_name, dynamics)
         if claimed.scheme is None or _open(claims, claimed.scheme, self.process):
             claimed = _as_seen(claims, self.process, known, claimed)
+        self.evaluations(claimed, found.first)
         if found.own_noise:
-            self.say("its law, from samples")
-            self.add(*noisy_law(self.subject, self.process, claimed.scheme, self.lambda_s))
+            self.from_samples(claimed)
             return
         self.say("its coefficients")
-        self.evaluations(claimed, found.first)
         seen = self.coefficients(found, claimed)
         if seen is not None:
             self.against(claimed, seen)
         elif stochastic:
-            self.say("its law, from samples")
-            self.add(*noisy_law(self.subject, self.process, claimed.scheme, self.lambda_s))
+            self.from_samples(claimed)
             return
         self.say("its order")
         self.order(claimed, stochastic, seen is not None)
         if isinstance(self.process, Langevin) and stochastic and seen is not None:
             self.say("transport")
             self.notes += filter(None, [transport_note(self.subject, self.process)])
+
+    def from_samples(self, claimed: Claims) -> None:
+        """All that is known of stochastic code which has no exact law: too little for an order."""
+        self.say("its law, from samples")
+        self.add(*noisy_law(self.subject, self.process, claimed.scheme, self.lambda_s))
+        if claimed.order is not None:
+            text = "its law from samples alone, and that does not show an order"
+            p = claimed.order
+            name = f"its order is {p}: {p} holds, {p + 1} does not"
+            self.add(Check(name, "inconclusive", f"order {claimed.order}", text, "its noise"))
 
     def manners(self) -> Manners:
         """With tensors where the code turns arrays down, if torch is there."""
@@ -251,7 +259,7 @@ class _Judge:
                 found.append(Comparison(scheme, program, self.process, times, seen, told))
         except Trouble:
             return checks
-        return both(*found, checks)
+        return both(found[0], found[1], checks)
 
     def evaluations(self, claimed: Claims, found: Run) -> None:
         """What can be said of the score's calls where no word is claimed."""

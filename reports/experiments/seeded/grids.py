@@ -43,7 +43,7 @@ def shifted(tau: float) -> float:
     "times the claimed",
     source="huggingface/diffusers#13243",
     process=Flow(T=0.9999),
-    grid=lambda n: [0.9999 - shifted(float(u)) for u in np.linspace(0.999, 0.001, n + 1)],
+    grid=lambda n: [0.9999 - shifted(float(u)) for u in 0.999 * np.linspace(1, 0.1, n + 1) ** 3],
 )
 def shift_twice(score: Any, z: Array, grid: Any, noise: Any, model: Any) -> Array:
     for tau, after in pairwise(shifted(tau) for tau in taus_of(model, grid)):

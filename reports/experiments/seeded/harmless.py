@@ -118,12 +118,14 @@ def runge_kutta_start(score: Any, z: Array, grid: Any, noise: Any, model: Any) -
     notes=("float32",),
 )
 def in_single_precision(score: Any, z: Array, grid: Any, noise: Any, model: Any) -> Array:
-    z, last = z.astype(np.float32), None
+    last: Any = None
+    z = np.asarray(z, dtype=np.float32)  # type: ignore[assignment]
     for tau, after in pairwise(taus_of(model, grid)):
-        data = data_of(model, score, z, tau).astype(np.float32)
+        data: Any = data_of(model, score, z, tau).astype(np.float32)
         h = model.log_snr(after) - model.log_snr(tau)
         used = data if last is None else data + h / (2 * last[1]) * (data - last[0])
-        z, last = held(model, z, used, tau, after).astype(np.float32), (data, h)
+        z = np.asarray(held(model, z, used, tau, after), dtype=np.float32)  # type: ignore[assignment]
+        last = data, h
     return z
 
 

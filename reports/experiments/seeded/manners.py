@@ -42,7 +42,7 @@ KEPT: dict[str, Any] = {}
 def history_leaks(score: Any, z: Array, grid: Any, noise: Any, model: Any) -> Array:
     for tau, after in pairwise(taus_of(model, grid)):
         data, h = data_of(model, score, z, tau), model.log_snr(after) - model.log_snr(tau)
-        last = KEPT.get("vp")
+        last: Any = KEPT.get("vp")
         fits = last is not None and last[0].shape == data.shape
         used = data + h / (2 * last[1]) * (data - last[0]) if fits else data
         z, KEPT["vp"] = held(model, z, used, tau, after), (data, h)
