@@ -195,7 +195,8 @@ class _Writer:
                 for k, w in enumerate(weights, 1)
                 if w
             ]
-            self.lines.append(f"{n} = {n}0 + h * {_grouped(_sum(terms))}")
+            moved = f" + h * {_grouped(_sum(terms))}" if terms else ""
+            self.lines.append(f"{n} = {n}0{moved}")
 
     def advance(self, op: Advance) -> None:
         linear, score, noise = self.terms(op.piece)
