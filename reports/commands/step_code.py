@@ -45,9 +45,9 @@ def step_code(scheme: Scheme, style: str = "python", lambda_s: Fraction | None =
     if program.holds or program.conjugates:
         what = "holds a prediction" if program.holds else "takes conjugate steps"
         raise ValueError(
-            f"{scheme.name}: {scheme.word} {what}, whose coefficients are integrals over each "
-            f'step; code is written for words of the other letters, such as "O S B A". It runs as '
-            f'it is: splitting-analysis sample --sampler "{scheme.name}"'
+            f"{scheme.name}: {scheme.word} {what}: its coefficients are integrals over each step. "
+            'Code is written for words of the other letters, such as "O S B A"; others run as '
+            "they are, by splitting-analysis sample"
         )
     body = _Writer(scheme, style, lambda_s).written()
     head = [f'"""{_title(scheme)}', "", *_told(scheme, style), '"""', ""]
