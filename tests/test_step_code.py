@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from fractions import Fraction
+from typing import Any
 
 import numpy as np
 import pytest
@@ -128,7 +129,7 @@ def test_the_code_of_a_random_word_has_its_exact_law(scheme):
     """Against the word carried out instruction by instruction, on a Gaussian, from step to step."""
     process = PROCESSES[scheme.model_name]
     times = [process.T * part for part in (0.2, 0.3, 0.45)]
-    named = {"__name__": "written"}
+    named: dict[str, Any] = {"__name__": "written"}
     exec(compile(step_code(scheme), "written.py", "exec"), named)  # noqa: S102 - what is tested
     code = subject_of(named["sample" if scheme.carries_score else "step"])
     try:
