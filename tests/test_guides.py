@@ -80,8 +80,11 @@ def test_a_guides_page_shows_all_of_it(slug):
     page = getattr(guides, slug)(QUICK)
     text = html.render(page, [(slug, "Title")])
     shown = [block for block in page.blocks if isinstance(block, Code)]
-    assert [block.source for block in shown if block.source[0] == "$"] == [
-        f"$ {command}" for command in commands(slug)
+    blocks = re.findall(r"```console\n(.*?)```", guides.read(slug), re.DOTALL)
+    assert [(block.source, block.output) for block in shown if block.source[0] == "$"] == [
+        (f"$ {command}", printed.rstrip())
+        for block in blocks
+        for command, printed in guides.sessions(block)
     ]
     assert all(escape(block.source) in text and escape(block.output) in text for block in shown)
     words = re.sub(r"```.*?```", "", guides.read(slug), flags=re.DOTALL)

@@ -3,17 +3,23 @@
 from __future__ import annotations
 
 from fractions import Fraction
+from typing import Any
 
 import numpy as np
 import pytest
+from hypothesis import assume, given
 
-from analytic_models.probing.subject import load
-from analytic_models.probing.validate import validate
+from analytic_models.probing.law import output_law
+from analytic_models.probing.reference import subject_for
+from analytic_models.probing.running import Trouble
+from analytic_models.probing.subject import load, subject_of
+from analytic_models.probing.validate import PROCESSES, validate
 from reports import cli
 from reports.commands.step_code import step_code
 from splitting_analysis.catalogue import CATALOGUE, samplers
 from splitting_analysis.lookup import as_scheme
 from splitting_analysis.schemes import Scheme
+from tests import strategies
 
 WRITTEN = [s for s in samplers() if not (s.program.holds or s.program.conjugates)]
 WORDS = [
@@ -115,3 +121,22 @@ def test_what_has_no_code_is_refused_in_a_sentence(arguments, said, capsys):
         cli.main(["derive", *arguments])
     shown = capsys.readouterr()
     assert ended.value.code == 2 and said in shown.err and not shown.out
+
+
+@given(strategies.schemes(max_parts=2))
+@strategies.examples(25)
+def test_the_code_of_a_random_word_has_its_exact_law(scheme):
+    """Against the word carried out instruction by instruction, on a Gaussian, from step to step."""
+    process = PROCESSES[scheme.model_name]
+    times = [process.T * part for part in (0.2, 0.3, 0.45)]
+    named: dict[str, Any] = {"__name__": "written"}
+    exec(compile(step_code(scheme), "written.py", "exec"), named)  # noqa: S102 - what is tested
+    code = subject_of(named["sample" if scheme.carries_score else "step"])
+    try:
+        told = output_law(subject_for(scheme), process, times)
+    except (Trouble, ValueError):  # an ancestral step may be too long
+        assume(False)
+    seen = output_law(code, process, times)
+    assert seen.calls == told.calls
+    for one, other in ((seen.mean, told.mean), (seen.covariance, told.covariance)):
+        assert np.max(np.abs(one - other)) <= 1e-11 * max(1, np.max(np.abs(other)))

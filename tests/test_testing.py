@@ -6,6 +6,7 @@ import pytest
 
 import splitting_analysis as sa
 from analytic_models.probing.checks import Check, Validation
+from gpu_samplers.adapters import named
 
 pytest_plugins = ["pytester"]
 STEPS = """
@@ -178,3 +179,16 @@ def test_every_option_is_in_the_help_of_pytest(run):
     shown = run("--help").stdout.str()
     for option in ("--sampler=TEXT", "--claims=TEXT", "--sampler-model=", "--sampler-dynamics="):
         assert option in shown
+
+
+@pytest.mark.parametrize("text", ["mine.py", "mine.py::right", "folder/mine.py"])
+def test_a_file_without_its_function_is_asked_for_it(text):
+    with pytest.raises(ValueError, match=r"which function\? give path/to/file.py:function"):
+        sa.validate(text, "Euler", "vp")
+
+
+@pytest.mark.parametrize("word", ["S E:data[2]", "O S B:eye A:eye", "ROBA"])
+def test_a_word_with_a_colon_is_no_file_and_no_library(word):
+    assert named(word) is None
+    with pytest.raises(ValueError, match="--option a=1: for samplers of a library"):
+        named(word, ["a=1"])

@@ -43,7 +43,7 @@ def named(text: str, options: Sequence[str] = ()) -> Callable[..., Any] | Subjec
     there is not, and for options where there are none.
     """
     path, colon, attribute = text.rpartition(":")
-    if path.partition("::")[0].endswith(".py") or text.endswith(".py"):
+    if path.rstrip(":").endswith(".py") or text.endswith(".py"):
         if not colon or not path.endswith(".py"):
             raise ValueError(f"{text}: which function? give path/to/file.py:function")
         _refuse(options, text)

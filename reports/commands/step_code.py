@@ -45,9 +45,9 @@ def step_code(scheme: Scheme, style: str = "python", lambda_s: Fraction | None =
     if program.holds or program.conjugates:
         what = "holds a prediction" if program.holds else "takes conjugate steps"
         raise ValueError(
-            f"{scheme.name}: {scheme.word} {what}, whose coefficients are integrals over each "
-            f'step; code is written for words of the other letters, such as "O S B A". It runs as '
-            f'it is: splitting-analysis sample --sampler "{scheme.name}"'
+            f"{scheme.name}: {scheme.word} {what}: its coefficients are integrals over each step. "
+            'Code is written for words of the other letters, such as "O S B A"; others run as '
+            "they are, by splitting-analysis sample"
         )
     body = _Writer(scheme, style, lambda_s).written()
     head = [f'"""{_title(scheme)}', "", *_told(scheme, style), '"""', ""]
@@ -195,7 +195,8 @@ class _Writer:
                 for k, w in enumerate(weights, 1)
                 if w
             ]
-            self.lines.append(f"{n} = {n}0 + h * {_grouped(_sum(terms))}")
+            moved = f" + h * {_grouped(_sum(terms))}" if terms else ""
+            self.lines.append(f"{n} = {n}0{moved}")
 
     def advance(self, op: Advance) -> None:
         linear, score, noise = self.terms(op.piece)

@@ -137,12 +137,13 @@ def _error(scheme: Scheme, absent: list[str]) -> tuple[int | None, tuple[Formula
         if scheme.program.holds:
             held = held_error(scheme)
             title = f"Local error per unit of the linear part, coefficient of {power(held.power)}"
-            return held.order, (Formulas("error", title, (expression(held.coefficient, "x"),)),)
+            label = ", ".join(scheme.model.components)
+            found = expression(held.coefficient, label)
+            return held.order, (Formulas("error", title, (found,)),)
         exact_noise = at_lambda_one(scheme)
         error = local_error(exact_noise, 1)
         note = ", λ_{s} = 1" if scheme.has_tunable_noise else ""
-        found = formulas_of(error, "error", note)
-        return order_of(exact_noise), tuple(found)
+        return order_of(exact_noise), tuple(formulas_of(error, "error", note))
     except ValueError as refused:
         absent.append(_sentence(refused))
         return None, ()
