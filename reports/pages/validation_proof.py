@@ -100,6 +100,6 @@ def _lead(bugs: list[dict[str, Any]], right: list[dict[str, Any]], kinds: list[s
         f"Of {len(bugs)} samplers with a seeded bug, in {count(len(kinds))} kinds and {models} "
         f"models, a validation finds {'all' if found == len(bugs) else found} and says where; of "
         f"{len(right)} right ones that look wrong it accuses "
-        f"{count(alarms) if alarms else 'none'}. They follow {public} public reports, and have siblings in "
-        "other models."
+        f"{count(alarms) if alarms else 'none'}. They follow {public} public reports, and have "
+        "siblings in other models."
     )

@@ -119,12 +119,12 @@ def runge_kutta_start(score: Any, z: Array, grid: Any, noise: Any, model: Any) -
 )
 def in_single_precision(score: Any, z: Array, grid: Any, noise: Any, model: Any) -> Array:
     last: Any = None
-    z = np.asarray(z, dtype=np.float32)  # type: ignore[assignment]
+    z = np.asarray(z, dtype=np.float32)
     for tau, after in pairwise(taus_of(model, grid)):
         data: Any = data_of(model, score, z, tau).astype(np.float32)
         h = model.log_snr(after) - model.log_snr(tau)
         used = data if last is None else data + h / (2 * last[1]) * (data - last[0])
-        z = np.asarray(held(model, z, used, tau, after), dtype=np.float32)  # type: ignore[assignment]
+        z = np.asarray(held(model, z, used, tau, after), dtype=np.float32)
         last = data, h
     return z
 
