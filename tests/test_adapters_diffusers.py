@@ -10,7 +10,7 @@ import pytest
 pytest.importorskip("diffusers", reason="diffusers is not installed: pip install '.[adapters]'")
 
 from gpu_samplers.adapters import subject
-from gpu_samplers.adapters.schedulers import OTHERS, SAMPLERS
+from gpu_samplers.adapters.names import OTHERS, SAMPLERS
 
 V = 0.3
 

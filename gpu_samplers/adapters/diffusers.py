@@ -29,15 +29,9 @@ from analytic_models.probing.subject import Subject
 from gpu_samplers.adapters import options as texts
 from gpu_samplers.adapters.arrays import Array, array, tensor
 from gpu_samplers.adapters.brownian import Brownian
+from gpu_samplers.adapters.names import OTHERS, SAMPLERS
 from gpu_samplers.adapters.networks import Network
-from gpu_samplers.adapters.schedulers import (
-    FIRST,
-    HIDDEN,
-    OTHERS,
-    SAMPLERS,
-    levels_of,
-    network_of,
-)
+from gpu_samplers.adapters.schedulers import FIRST, HIDDEN, levels_of, network_of
 
 OWN: dict[str, Any] = {"again": False, "arithmetic": "single", "ends": "grid"}
 """Options of the adapter itself.

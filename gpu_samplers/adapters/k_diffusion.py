@@ -82,7 +82,8 @@ class Run:
 
     @property
     def process(self) -> VE:
-        return VE(T=self.ends[1])
+        """Churn asks the network beyond the first noise level, by a factor of sqrt(2) at most."""
+        return VE(T=self.ends[1] * (2**0.5 if self.named.get("s_churn") else 1))
 
     @property
     def fast(self) -> bool:
@@ -92,12 +93,13 @@ class Run:
     def grid(self, n: int) -> list[float]:
         """Reverse times of the noise levels of n steps."""
         low, high = self.ends
+        T = float(self.process.T)
         if self.fast:
             ratio = math.log(low / high)
-            return [high - high * math.exp(ratio * i / n) for i in range(n)] + [high - low]
+            return [T - high * math.exp(ratio * i / n) for i in range(n)] + [T - low]
         levels = library().get_sigmas_karras(n + self.short, low, high, self.rho)
         levels = levels[:-1] if self.short else levels
-        return [high - min(float(level), high) for level in levels]
+        return [T - min(float(level), high) for level in levels]
 
     def sample(self, score: Any, z: Array, grid: Sequence[float], noise: Any, model: Any) -> Array:  # noqa: ARG002
         """The whole run, `sample` of the protocol."""
@@ -121,7 +123,7 @@ class Run:
             def __call__(self, sigma: Any, after: Any) -> Any:
                 return self.path(sigma, after)
 
-        sigmas = [self.ends[1] - float(t) for t in grid]
+        sigmas = [float(process.T) - float(t) for t in grid]
         with (
             mock.patch.object(module, "default_noise_sampler", plain),
             mock.patch.object(module, "BrownianTreeNoiseSampler", Sampler),

@@ -27,7 +27,7 @@ OPTIONS = {"friction": 1.0, "noise": "own", "seed": 1, "inner": 1}
 
 @dataclass
 class Stepper:
-    """One integrator, with a context for every size of batch and step that it is asked for."""
+    """One integrator, with a context for every size of batch that it is asked for."""
 
     library: Any
     name: str
@@ -35,7 +35,7 @@ class Stepper:
     own: bool
     seed: int
     inner: int
-    contexts: dict[tuple[int, float], tuple[Any, Any, list[Any]]] = field(default_factory=dict)
+    contexts: dict[int, tuple[Any, Any, list[Any]]] = field(default_factory=dict)
 
     def step(
         self,
@@ -66,9 +66,10 @@ class Stepper:
         return made
 
     def context(self, count: int, h: float) -> tuple[Any, Any, list[Any]]:
-        if (count, h) not in self.contexts:
-            self.contexts[count, h] = self.made(count, h)
-        return self.contexts[count, h]
+        if count not in self.contexts:
+            self.contexts[count] = self.made(count, h)
+        self.contexts[count][1].setStepSize(h)  # one stream of random numbers, whatever the steps
+        return self.contexts[count]
 
     def made(self, count: int, h: float) -> tuple[Any, Any, list[Any]]:
         mm = self.library

@@ -193,17 +193,17 @@ DIFFUSERS = _of(
     ("LTXEulerAncestralRFScheduler", "order=1"),
     ("LTXEulerAncestralRFScheduler eta=0", "Euler"),
     ("MiniMaxH3Scheduler", "Euler"),
-    ("HeliosScheduler", "UniPC2"),
+    ("HeliosScheduler", "order=2", "from σ = 1, where log(α/σ) is infinite: no word does that"),
     ("HeliosScheduler scheduler_type=euler", "Euler"),
     ("RFD4ProteinaScheduler tail_steps=0", "order=1"),
 )
 K_DIFFUSION = _of(
     "k_diffusion",
     ("sample_euler", "Euler"),
-    ("sample_euler s_churn=5", "order=1"),
+    ("sample_euler s_churn=5 s_tmax=50", "order=1"),
     ("sample_euler_ancestral", "Euler-a"),
     ("sample_heun", "Heun"),
-    ("sample_heun s_churn=5", "order=1"),
+    ("sample_heun s_churn=5 s_tmax=50", "order=2"),
     ("sample_dpm_2", "DPM-Solver-2"),
     ("sample_dpm_2_ancestral", "order=2"),
     ("sample_dpm_2_ancestral eta=0", "DPM-Solver-2"),
@@ -221,8 +221,7 @@ K_DIFFUSION = _of(
 )
 OPENMM = _of(
     "openmm",
-    ("LangevinMiddleIntegrator noise=none", "S B A/2 O A/2", "temperature 0: what moves it"),
-    ("LangevinMiddleIntegrator", "BAOA"),
+    ("LangevinMiddleIntegrator", "BAOA", "its law is the word’s; its draws cannot be repeated"),
 )
 CASES = {"diffusers": DIFFUSERS, "k_diffusion": K_DIFFUSION, "openmm": OPENMM}
 """By library, which is a part of the experiment."""

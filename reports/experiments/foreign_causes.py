@@ -6,7 +6,7 @@ the library; `seen` is read off the running code. Where formula and seen agree t
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from itertools import pairwise
 from math import asin, cos, exp, expm1, hypot, log2, pi, sin, sqrt, tan
@@ -52,17 +52,27 @@ def _signature(spec: str, n: int, **options: str) -> tuple[Subject, Signature]:
 
 
 def _variance(spec: str, n: int, **options: str) -> float:
-    """The variance of a deterministic sampler's result on N(0, V), over the right one, minus 1."""
-    made = subject(spec, {"arithmetic": "double", **options})
-    process, grid = made.process, made.grid(n)  # type: ignore[misc]
+    """The variance of a sampler's result on N(0, V), over the right one, minus 1."""
+    made: Any = subject(spec, {"arithmetic": "double", **options})
+    process, grid, draws = made.process, made.grid(n), [0]
 
     def size(tau: float) -> float:
-        return float(process.alpha(tau) ** 2 * V + process.sigma(tau) ** 2)  # type: ignore[union-attr]
+        return float(process.alpha(tau) ** 2 * V + process.sigma(tau) ** 2)
 
-    start, end = (float(process.T) - grid[i] for i in (0, -1))  # type: ignore[union-attr]
-    z = np.array([[sqrt(size(start))]])
-    final = made.call(lambda y, tau: -y / size(tau), z, grid, lambda: 0 * z, process)
-    return float(final[0, 0] ** 2 / size(end) - 1)
+    def run(z: Array, noise: Callable[[], Array]) -> Array:
+        return np.asarray(made.call(lambda y, tau: -y / size(tau), z, grid, noise, process))
+
+    def counted() -> Array:
+        draws[0] += 1
+        return np.zeros((1, 1))
+
+    run(np.zeros((1, 1)), counted)
+    basis = iter(np.eye(draws[0] + 1)[1:])
+    start, end = (float(process.T) - grid[i] for i in (0, -1))
+    z = np.zeros((draws[0] + 1, 1))
+    z[0] = sqrt(size(start))
+    final = run(z, lambda: next(basis)[:, None])
+    return float(np.sum(final**2) / size(end) - 1)
 
 
 def step_beside_the_grid() -> list[Trace]:
@@ -228,6 +238,46 @@ ADAMS: dict[int, Array] = {
 }
 
 
+def noise_of_flows() -> list[Trace]:
+    """All noise drawn anew in every step, and churn without the scale that a flow needs."""
+    n = 64
+    levels = [float(s) for s in np.linspace(1, 1e-3, n + 1)]
+
+    def size(s: float) -> float:
+        return (1 - s) ** 2 * V + s * s
+
+    variance = 1.0
+    for s, after in pairwise(levels):
+        variance *= ((1 - after) * (1 - s) * V / size(s)) ** 2
+        variance += after**2
+    name = "diffusers:FlowMatchEulerDiscreteScheduler"
+    anew = Trace(
+        "anew",
+        f"FlowMatchEuler, stochastic_sampling, {n} steps: relative error of the variance",
+        0.0,
+        variance / size(levels[-1]) - 1,
+        _variance(name, n, stochastic_sampling="true"),
+    )
+    variance, gamma = 1.0, min(5 / (2 * (n + 1) - 1), sqrt(2) - 1)
+    for s, after in pairwise(levels):
+        first, last = ((u - (1 - u) * V) / size(u) for u in (s, after))
+        raised = s * (1 + gamma)
+        slope, step = first * s / raised, after - raised
+        keep = 1 + step / 2 * (slope + last * (1 + slope * step))
+        variance *= keep**2
+        variance += (raised**2 - s * s) * (1 + step * last / 2) ** 2
+    return [
+        anew,
+        Trace(
+            "flow",
+            f"FlowMatchHeun, s_churn = 5, {n} steps: relative error of the variance",
+            0.0,
+            variance / size(levels[-1]) - 1,
+            _variance("diffusers:FlowMatchHeunDiscreteScheduler", n, s_churn="5"),
+        ),
+    ]
+
+
 def equal_steps_assumed() -> list[Trace]:
     """IPNDM weighs earlier noises as for equal steps; in sigma/alpha no two are equal."""
     n = 64
@@ -322,6 +372,19 @@ def mixed_before_converted() -> list[Trace]:
     return [Trace("mixed", what, error(False), error(True), own)]
 
 
+def another_start() -> list[Trace]:
+    """The second step of k-diffusion's three-step sampler integrates its line exactly."""
+    made: Any = subject("k_diffusion:sample_dpmpp_3m_sde", {"eta": "0"})
+    times = made.grid(6)
+    seen = probe(made, made.process, tuple(times))
+    first, second, third = (np.log(float(made.process.T) - t) for t in times[:3])
+    h, ratio = second - third, (first - second) / (second - third)
+    own = float(segments(seen)[2].gains[0, 0, 0])
+    what = "dpmpp_3m_sde, eta = 0: weight of the first data prediction in the second step"
+    right, formula = expm1(-h) / (2 * ratio), -(expm1(-h) / h + 1) / ratio
+    return [Trace("start", what, float(right), float(formula), own)]
+
+
 def larger_variance() -> list[Trace]:
     """fixed_large takes the variance of the forward step, not of the posterior."""
     bars = _bars()
@@ -365,9 +428,11 @@ TRACES = (
     sign_of_the_third_order,
     noise_of_a_stage,
     asked_before_the_noise,
+    noise_of_flows,
     shifted_twice,
     equal_steps_assumed,
     mixed_before_converted,
+    another_start,
     larger_variance,
     two_interpolations,
     log_linear_beside_linear_times,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from gpu_samplers.adapters.schedulers import OTHERS
+from gpu_samplers.adapters.names import OTHERS
 from reports.experiments.foreign_cases import CASES, Case
 from reports.experiments.store import stored
 from reports.pages.absent import absent, parts_absent
@@ -174,5 +174,5 @@ def _others() -> Table:
         "**Schedulers of diffusers that sample no score.**",
         (Column("name", "scheduler"), Column("why", "why")),
         tuple((name, why) for name, why in OTHERS.items()),
-        "gpu_samplers/adapters/schedulers.py",
+        "gpu_samplers/adapters/names.py",
     )

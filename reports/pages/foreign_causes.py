@@ -86,6 +86,28 @@ CAUSES = {
         "then the claim holds. It also makes one noise level more than there are timesteps, so "
         "the run ends at the lowest level and not at 0.",
     ),
+    "start": Cause(
+        "A start of its own",
+        "Harmless: k-diffusion’s `sample_dpmpp_3m_sde` takes its second step with the exact "
+        "integral of the line through two data predictions, where the claimed word starts with "
+        "DPM-Solver++(2M). From the third step on the weights are the claimed ones, half of the "
+        "exact second difference included.",
+    ),
+    "anew": Cause(
+        "All noise drawn anew",
+        "By design: `stochastic_sampling` goes from the data prediction to fresh noise in every "
+        "step, (1 − σ′) D + σ′ ξ, keeping none of the state’s. That samples what a distilled "
+        "network says of the end of the path. With the prediction of an ordinary network, a "
+        "mean, variance is lost in every step: the limit is not the target, however many steps "
+        "are taken.",
+    ),
+    "flow": Cause(
+        "Churn that moves a flow off its path",
+        "`s_churn` adds the noise from σ to σ̂ of a variance-exploding process to a state of "
+        "flow matching and leaves the data’s share at 1 − σ, where σ̂ has 1 − σ̂; it asks the "
+        "network before that, and from σ = 1 it goes beyond the end of time. What is added in "
+        "all does not vanish with smaller steps: the limit is another law.",
+    ),
     "churn": Cause(
         "Noise is added after the network was asked",
         "Not a failed claim: runs converge, at first order. `s_churn` raises the noise level "
@@ -101,7 +123,7 @@ CAUSES = {
     ),
 }
 """By the key of their traces."""
-HARMLESS = ("large", "linear")
+HARMLESS = ("large", "linear", "anew", "start")
 
 RULES: tuple[tuple[str, str, str], ...] = (
     ("step", "DDIM", "timestep_spacing"),
@@ -109,6 +131,9 @@ RULES: tuple[tuple[str, str, str], ...] = (
     ("sign", "DPMSolver", "solver_order=3 sde-dpmsolver++"),
     ("stage", "DPMSolverSinglestep", "sde-dpmsolver++"),
     ("churn", "diffusers:E", "s_churn"),
+    ("flow", "FlowMatchHeun", "s_churn"),
+    ("anew", "FlowMatchEuler", "stochastic_sampling"),
+    ("start", "3m_sde", ""),
     ("log", "EulerDiscrete", "log_linear"),
     ("equal", "IPNDM", ""),
     ("mixed", "PNDM", "v_prediction"),
