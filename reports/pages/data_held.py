@@ -71,11 +71,11 @@ def build(_: Settings) -> Page:
     body: list[Block] = [
         text(
             "Position and momentum of PSLD may be advanced exactly while the data predicted from "
-            "the score, x_0 = (x + (Σ s)^{x}) / Φ_{xx}, are held: `S E:data` (PDDIM), or on "
+            "the score, x_{0} = (x + (Σ s)^{x}) / Φ_{xx}, are held: `S E:data` (PDDIM), or on "
             "a polynomial through the last evaluations in λ = log(Φ_{xx}/σ_{x}): "
             "`S E:data[2:dpm]` (P2M, DPM-Solver++’s coefficients) and `S E:data[3]` (P3M, the "
-            "exact integral). Given x_0 a state is N(μ x_0, Σ); with η = 0 a step carries R^{−1} "
-            "(z − μ x_0) along, with a factor R R^{T} = Σ; with η = 1 it draws from the exact "
+            "exact integral). Given x_{0} a state is N(μ x_{0}, Σ); with η = 0 a step carries "
+            "R^{−1} (z − μ x_{0}) along, with a factor R R^{T} = Σ; with η = 1 it draws from the exact "
             "bridge. All runs here start from the prior and end with the data predicted at forward "
             f"time {EPS:g}, at one evaluation. Orders in history are "
             f"{listed([str(held_error(s).order) for s in DATA_CATALOGUE])}, derived: the error of "
@@ -100,7 +100,7 @@ def build(_: Settings) -> Page:
             "local error holds no term in them, only the derivatives P′, P″, ... of the "
             "prediction along the flow. On data of one point they are 0, and a step of any length "
             "is exact, with any factor and noise; where the score is held instead, a step errs "
-            "there too. What z tells about x_0 is S = μ^{T} Σ^{−1} z alone, with the "
+            "there too. What z tells about x_{0} is S = μ^{T} Σ^{−1} z alone, with the "
             "signal-to-noise ratio q = μ^{T} Σ^{−1} μ, and on data N(0, v)"
         ),
         Formulas("data-held-slope", "P′, derived", (expression(prediction_slope(), "P′"),)),
@@ -109,8 +109,8 @@ def build(_: Settings) -> Page:
             "which R^{−1} μ turns, both in λ. The first term is that of a position-only process "
             "of the same q; the second is the momentum’s, and vanishes where R^{−1} μ keeps its "
             "direction. That is the *aligned* factor, R = (μ/√q, ...): with it and an exact score "
-            "PSLD with data held *is* a position-only process, x_0 plus noise of variance 1/q, on "
-            "any data. All factors are one another turned: by how much, the table says. "
+            "PSLD with data held *is* a position-only process, x_{0} plus noise of variance 1/q, "
+            "on any data. All factors are one another turned: by how much, the table says. "
             "With the flow’s factor the step is that of gDDIM (ε held), "
             "whose published Fréchet distances on CIFAR-10 (CLD, its network) are 2.86 with 27 "
             "evaluations and 2.26 with 50 (arXiv 2206.05564, abstract); distances of a Gaussian "
@@ -217,7 +217,7 @@ def _lead() -> str:
     return (
         f"With {budgets} evaluations the best of the samplers that hold the data come as close to "
         f"the digits spectrum as {listed(ours)} by position W_{{2}}, the best of PSLD’s published "
-        f"samplers {listed(theirs)}. {_compared(digits(), 'digits')}"
+        f"samplers {listed(theirs)}."
     )
 
 
