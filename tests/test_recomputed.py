@@ -323,7 +323,9 @@ def test_every_stored_error_on_the_cifar_10_spectrum_is_that_of_now():
     for table, rows in cifar10.compute(Gaussian(load_spectrum(str(SPECTRUM)))).items():
         for name, row in rows.items():
             for scheme, by_nfe in row.items():
-                assert kept[table][name][scheme] == pytest.approx(by_nfe, rel=2e-6), (name, scheme)
+                # None where a run blew up
+                now = {n: e if e is None else pytest.approx(e, rel=2e-6) for n, e in by_nfe.items()}
+                assert kept[table][name][scheme] == now, (name, scheme)
 
 
 # What needs no long run.
