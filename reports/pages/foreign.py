@@ -99,10 +99,11 @@ def _shown(case: Case) -> str:
 
 
 def _seen(row: dict[str, Any]) -> str:
-    """The first check that does not pass, in a line."""
-    for name, verdict, expected, seen, where in row["checks"]:
+    """The first check that does not pass, in a line; of several numbers the first."""
+    for name, verdict, expected, seen, _ in row["checks"]:
         if verdict == "fail":
-            return f"{name}: {seen}, expected {expected}" + (f"; {where}" if where else "")
+            now, wanted = (told.partition("; ")[0] for told in (seen, expected))
+            return f"Not so: {name}. Seen: {now}. Claimed: {wanted}"
     return next((seen for _, _, _, seen, _ in row["checks"]), "")
 
 
