@@ -9,8 +9,12 @@ import pytest
 
 pytest.importorskip("diffusers", reason="diffusers is not installed: pip install '.[adapters]'")
 
+from analytic_models.probing.reference import subject_for
+from analytic_models.probing.segments import same
+from analytic_models.probing.signature import probe
 from gpu_samplers.adapters import subject
 from gpu_samplers.adapters.names import OTHERS, SAMPLERS
+from splitting_analysis.catalogue import find
 
 V = 0.3
 
@@ -154,3 +158,22 @@ def test_truncated_timesteps_are_seen_as_times_beside_those_of_the_noise_levels(
     gaps = [1000 * (own - tau) for own, (tau, _) in zip(taus, calls, strict=False)]
     assert all(-1e-3 < gap < 1 for gap in gaps)
     assert max(gaps) > 0.3
+
+
+@pytest.mark.parametrize(
+    ("name", "options", "word", "model"),
+    [
+        ("UniPCMultistepScheduler", {}, "UniPC2", "vp"),
+        ("DPMSolverMultistepScheduler", {"timestep_spacing": "leading"}, "DPM++2M", "vp"),
+        ("KDPM2DiscreteScheduler", {"timestep_spacing": "trailing"}, "DPM-Solver-2", "ve"),
+        ("EDMDPMSolverMultistepScheduler", {}, "DPM++2M", "ve"),
+        ("EulerAncestralDiscreteScheduler", {}, "Euler-a", "ve"),
+        ("FlowMatchHeunDiscreteScheduler", {"arithmetic": "single"}, "Heun", "flow"),
+        ("CogVideoXDPMScheduler", {}, "DPM++2M-SDE", "vp"),
+    ],
+)
+def test_coefficient_by_coefficient_a_scheduler_is_its_word(name, options, word, model):
+    made: Any = subject(f"diffusers:{name}", {"arithmetic": "double", **options})
+    times = made.grid(5)
+    wanted = probe(subject_for(find(word, model)), made.process, times)
+    assert same(probe(made, made.process, times), wanted)

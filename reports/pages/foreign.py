@@ -36,8 +36,7 @@ def build(_: Settings) -> Page:
             "coefficient of a run of six steps; these are compared with those of the claimed word, "
             "and each time that the network is given with the time of the noise level. Where only "
             "an order is claimed it is observed on a Gaussian target, and on one that is not. "
-            "The last step, to the data, is left out: there log σ is infinite, and every "
-            "sampler here returns the data prediction."
+            "The last step, to the data, is left out: there log σ is infinite, and no word goes."
         ),
         text(
             "Options that clip the data prediction to [−1, 1] are off: they suit images, not "
@@ -99,10 +98,11 @@ def _shown(case: Case) -> str:
 
 
 def _seen(row: dict[str, Any]) -> str:
-    """The first check that does not pass, in a line."""
-    for name, verdict, expected, seen, where in row["checks"]:
+    """The first check that does not pass, in a line; of several numbers the first."""
+    for name, verdict, expected, seen, _ in row["checks"]:
         if verdict == "fail":
-            return f"{name}: {seen}, expected {expected}" + (f"; {where}" if where else "")
+            now, wanted = (told.partition("; ")[0] for told in (seen, expected))
+            return f"Not so: {name}. Seen: {now}. Claimed: {wanted}"
     return next((seen for _, _, _, seen, _ in row["checks"]), "")
 
 

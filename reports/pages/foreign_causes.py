@@ -76,7 +76,9 @@ CAUSES = {
         "Two interpolations between training steps",
         "Harmless: with `linspace` KDPM2’s noise levels are interpolated linearly, the "
         "timesteps of its stages by the logarithm. One network cannot mean both; here they "
-        "differ by 3 parts in a million.",
+        "differ by 3 parts in a million. Orders observed on this grid rise slowly to 2: 1.64, "
+        "1.65, 1.72 and 1.82 on N(0, 0.3) as 25 steps are doubled to 400. With `trailing` the "
+        "code is the claimed word.",
     ),
     "log": Cause(
         "Log-linear noise levels beside linear timesteps",
