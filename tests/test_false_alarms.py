@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from analytic_models.probing.agreement import agreement
 from analytic_models.probing.comparison import Comparison
 from analytic_models.probing.reference import subject_for
+from analytic_models.probing.running import Trouble
 from analytic_models.probing.signature import probe
 from analytic_models.probing.validate import PROCESSES, validate
 from splitting_analysis.catalogue import samplers
@@ -65,9 +66,11 @@ def grids(draw, process):
 
 
 def disagreements(scheme_, process, times):
-    subject = engine_subject(scheme_)
-    seen = probe(subject, process, times)
-    claimed = probe(subject_for(scheme_), process, times)
+    try:
+        claimed = probe(subject_for(scheme_), process, times)
+    except Trouble:  # ddpm divides by sqrt(1 - beta h): some steps are too long for it
+        assume(False)
+    seen = probe(engine_subject(scheme_), process, times)
     checks = agreement(Comparison(scheme_, scheme_.program, process, times, seen, claimed))
     return [str(check) for check in checks if check.verdict != "pass"]
 
