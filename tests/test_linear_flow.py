@@ -57,10 +57,15 @@ def test_the_closed_form_and_the_integrated_moment_equations_agree(diffusion, dy
     assert np.abs(closed[0] - 1).max() > 0.1, "the flow does something"
 
 
+def resolved(value):
+    """Products of smaller numbers leave double precision: then it is 0."""
+    return value if abs(value) > 1e-20 else 0.0
+
+
 def random_diffusion(data, number):
     """A random process and target with entries made by `number` from float64 strings."""
     x = {
-        name: number(data.draw(st.floats(low, high), label=name))
+        name: number(data.draw(st.floats(low, high, allow_subnormal=False).map(resolved), label=name))
         for name, low, high in [
             ("Gamma", 0, 2), ("nu", 2.2, 6), ("beta_min", 0.1, 5), ("beta_max", 0.1, 5),
             ("kappa", 0.02, 1), ("T", 0.5, 2), ("variance", 0.05, 4), ("mean", -2, 2),

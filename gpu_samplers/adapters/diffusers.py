@@ -391,7 +391,7 @@ def _try(run: Run, shown: str) -> None:
         z = rng.normal(size=(2, 2))
         run.sample(_calm, z, grid, lambda: rng.normal(size=z.shape), None)
     except Exception as error:
-        said = str(error).splitlines()[0] if str(error) else ""
+        said = next((line.strip() for line in str(error).splitlines() if line.strip()), "")
         raise ValueError(f"{shown} does not run: {type(error).__name__}: {said}") from error
     if any(b <= a for a, b in pairwise(grid)):
         raise ValueError(f"{shown} does not run: its noise levels do not fall")
