@@ -111,7 +111,7 @@ def test_the_host_waits_for_nothing_before_the_last_evaluation(name, state):
     handed_over(name, Stub(), state=state)
 
 
-@pytest.mark.share(3)
+@pytest.mark.heavy
 @pytest.mark.parametrize(
     ("winograd", "options"),
     [(False, {}), (True, {"dtype": torch.bfloat16}), (True, {"channels_last": True})],

@@ -300,6 +300,7 @@ def test_the_reference_converges_to_the_path_that_many_euler_maruyama_steps_appr
     assert distances[0] > distances[1] > distances[2]
 
 
+@pytest.mark.heavy
 @pytest.mark.skipif(not DIGITS.is_file(), reason="no trained digits network in this copy")
 def test_one_step_on_the_digits_network_errs_as_its_closed_form_and_the_stored_row_say():
     target, stored = local.trained_network(), store.stored("local")

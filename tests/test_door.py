@@ -347,6 +347,7 @@ def test_the_rules_of_the_papers_take_names_words_and_schemes_in_their_models():
         sa.naive("O B A", "cld")
 
 
+@pytest.mark.heavy
 def test_samples_are_those_of_the_command(tmp_path):
     torch = pytest.importorskip("torch")
     import numpy as np
@@ -385,6 +386,7 @@ def test_samples_that_cannot_be_drawn_are_refused(given, said):
         sa.sample("EM", **given)
 
 
+@pytest.mark.heavy
 def test_without_torch_the_package_works_and_sampling_says_what_to_install():
     code = """
 import sys

@@ -49,6 +49,7 @@ def run(command):
     return ""
 
 
+@pytest.mark.heavy
 @pytest.mark.parametrize("slug", ["design", "adapter"])
 def test_every_command_of_a_guide_prints_what_is_stored(slug, tmp_path, monkeypatch):
     pytest.importorskip("torch")

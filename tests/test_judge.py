@@ -43,7 +43,7 @@ def test_patches_between_those_trained_on_pass(few):
     assert found["bands"]["beyond"] == 0
 
 
-@pytest.mark.share(3)
+@pytest.mark.heavy
 @pytest.mark.parametrize("how", ["blur", "noise", "contrast"])
 def test_spoiled_patches_do_not_pass(few, how):
     found = judge.judged(spoiled(few[1], how), few[0], few[2])
@@ -110,6 +110,7 @@ def told_to_judge(monkeypatch, *arguments):
     judge.command()
 
 
+@pytest.mark.heavy
 def test_the_command_writes_what_it_found_of_other_weights_and_says_it(
     folder, monkeypatch, capsys, few
 ):

@@ -65,7 +65,7 @@ def resolved(value):
 def random_diffusion(data, number):
     """A random process and target with entries made by `number` from float64 strings."""
     x = {
-        name: number(data.draw(st.floats(low, high, allow_subnormal=False).map(resolved), label=name))
+        name: number(data.draw(st.floats(low, high).map(resolved), label=name))
         for name, low, high in [
             ("Gamma", 0, 2), ("nu", 2.2, 6), ("beta_min", 0.1, 5), ("beta_max", 0.1, 5),
             ("kappa", 0.02, 1), ("T", 0.5, 2), ("variance", 0.05, 4), ("mean", -2, 2),

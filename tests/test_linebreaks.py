@@ -44,7 +44,7 @@ def typeset(line):
     return parser.parse(f"${fixed}$", 72).width / parser.parse("$x$", 72).width
 
 
-@pytest.mark.share(2)
+@pytest.mark.heavy
 @pytest.mark.parametrize("width", [WIDTH, 40])
 def test_no_line_of_the_catalogue_is_typeset_much_wider_than_asked(width):
     long = [f for f in formulas() if len(f) > 600]

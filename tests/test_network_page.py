@@ -70,6 +70,7 @@ def off_the_picture(drawn):
     return np.abs(now - pictured()[: len(now)]).max()
 
 
+@pytest.mark.heavy
 def test_samples_drawn_now_are_those_of_the_picture():
     # a rounding error may cross the border of a grey level
     assert off_the_picture(samples.sampled(4)) <= 1

@@ -44,6 +44,7 @@ def test_a_samples_noise_is_the_same_bits_in_any_batch_and_order(shape, dtype, o
             assert rounds[0].dtype == dtype
 
 
+@pytest.mark.heavy
 def test_another_process_with_another_number_of_threads_draws_the_same_bits():
     code = (
         "import torch, hashlib; torch.set_num_threads(2); from gpu_samplers.noise import Noise;"

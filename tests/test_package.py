@@ -103,6 +103,7 @@ def shell(line):
     ).stdout
 
 
+@pytest.mark.heavy
 def test_the_shell_sessions_of_the_readme_are_true(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     blocks = re.findall(r"```console\n(.*?)```", README, re.DOTALL)

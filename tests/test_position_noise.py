@@ -141,6 +141,7 @@ def test_small_steps_tend_to_that_limit_at_first_order(name, rule):
     assert np.abs(errors[-1]).max() < 0.02 * np.abs(limit_excess_variance(MODES, 2.5)).max()
 
 
+@pytest.mark.heavy
 def test_the_bias_vanishes_at_one_and_grows_on_both_sides():
     sizes = [bias(MODES, x) for x in (0.0, 0.5, 1.0, 1.5, 4.0)]
     assert sizes[2] < 1e-9

@@ -108,6 +108,7 @@ def test_samples_unlike_the_images_are_refused(measure):
             measure(samples, images)
 
 
+@pytest.mark.heavy
 def test_a_cell_is_what_is_stored():
     """The stored data are those that the code makes now: a cheap cell, and what a perfect sampler
     scores.

@@ -261,6 +261,7 @@ def test_the_stored_roundings_on_the_network_are_of_the_size_found_now():
     roundings_again("network", 1)
 
 
+@pytest.mark.heavy
 def test_the_stored_roundings_on_the_mixture_are_of_the_size_found_now():
     roundings_again("mixture", 1)
 

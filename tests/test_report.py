@@ -242,6 +242,7 @@ page = Page("p", "A page", "A lead", (figure, table))
 """
 
 
+@pytest.mark.heavy
 def test_another_process_with_other_hashes_makes_the_same_bytes():
     names: dict[str, Any] = {}
     exec(SAMPLE, names)  # noqa: S102 - our own lines

@@ -273,6 +273,7 @@ def test_the_rule_behind_wrong_times_is_named(at, said):
 # Limits, stability, transport.
 
 
+@pytest.mark.heavy
 def test_the_limit_of_right_code_is_right():
     words = limit_in_words(subject_of(ddim), VP(0.1, 6.0), stochastic=False)
     assert "tends to 0.3 where 0.3 is right" in words

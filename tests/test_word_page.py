@@ -100,6 +100,7 @@ def test_json_has_the_word_under_its_own_key_and_code_has_none(capsys, tmp_path)
     assert code == 1 and not told["holds"] and "word" not in told
 
 
+@pytest.mark.heavy
 def test_the_page_of_what_fails_begins_with_what_fails(capsys, tmp_path):
     page = tmp_path / "page.html"
     code, shown, _ = ran(
