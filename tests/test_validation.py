@@ -239,6 +239,41 @@ def test_a_force_is_given_any_time(tau):
     assert validate(verlet, "VV", "langevin").holds
 
 
+# What right code may do.
+
+
+def test_times_in_float32_are_those_of_the_grid():
+    def rounded(z, t, h, score, noise, model):
+        tau, after = (float(np.float32(model.T - u)) for u in (t, t + h))
+        return held(model, z, data_of(model, score, z, tau), tau, after)
+
+    found = validate(rounded, "DDIM", "vp")
+    assert found.holds, str(found)
+    assert any("its times are float32" in note for note in found.notes)
+    assert not any("float32" in note for note in validate(ddim, "DDIM", "vp").notes)
+
+
+def verlet_that_keeps(wrong):
+    """A step that takes its last force for the next one's first; `wrong` times as much of it."""
+    kept: list[np.ndarray] = []
+
+    def step(z, t, h, score, noise, model):
+        q, p = np.hsplit(z, 2)
+        known = kept and kept[0].shape == q.shape and np.array_equal(kept[0], q)
+        p = p + h / 2 * (wrong * kept[1] if known else score(q, 0.0))
+        q = q + h * p
+        kept[:] = [q, score(q, 0.0)]
+        return np.hstack([q, p + h / 2 * kept[1]])
+
+    return step
+
+
+@pytest.mark.parametrize(("wrong", "holds"), [(1.0, True), (1.01, False)])
+def test_a_step_may_keep_its_last_force_for_the_next(wrong, holds):
+    found = validate(verlet_that_keeps(wrong), "VV", "langevin")
+    assert found.holds is holds, str(found)
+
+
 # What is said of wrong times.
 
 

@@ -28,6 +28,8 @@ AFFINE = 1e-9
 """How well a probe of random numbers must be met by the forms (float64)."""
 AFFINE_SINGLE = 2e-4
 """The same for code that computes in float32, in whole or in part."""
+EXACT, ROUNDED = 1e-12, 1e-7
+"""Parts of T: by less, a time agrees in float64; by as much, it is float32's."""
 PROBE = 8.0
 """Size of the random probe: beyond the range of most clamps."""
 
@@ -189,8 +191,18 @@ def probe(subject: Subject, process: Process, times: Sequence[float]) -> Signatu
         form = _form(state.reshape(rows, asked, d), inputs, misses, f"score call {number + 1}")
         made.append(Call(step, tau, form[:, kept], columns.index(column), own, gain))
     final = _form(done.final.reshape(rows, n, d), inputs, misses, "the result")
-    single = done.single or max(misses) > AFFINE
+    single = done.single or max(misses) > AFFINE or single_times(done.taus, process, times)
     return Signature(n, m, tuple(made), final[:, kept], len(columns), draws, single, len(times) - 1)
+
+
+def single_times(taus: Sequence[float], process: Process, times: Sequence[float]) -> bool:
+    """Whether a time is that of the grid rounded to float32, the state being float64."""
+    grid, size = np.array([float(process.T - t) for t in times]), float(process.T)
+    for tau in taus:
+        off = float(np.min(np.abs(grid - tau)))
+        if float(np.float32(tau)) == tau and EXACT * size < off <= ROUNDED * size:
+            return True
+    return False
 
 
 def _form(values: Array, inputs: Array, misses: list[float], what: str) -> Array:

@@ -27,7 +27,7 @@ from analytic_models.probing.orders import (
 )
 from analytic_models.probing.reference import subject_for
 from analytic_models.probing.running import Late, Run, Trouble, budget
-from analytic_models.probing.signature import Signature, probe, rehearse
+from analytic_models.probing.signature import Signature, probe, rehearse, single_times
 from analytic_models.probing.stability import stability, transport_note
 from analytic_models.probing.statistics import noisy_law
 from analytic_models.probing.subject import Subject, subject_of
@@ -210,7 +210,9 @@ class _Judge:
         self.add(Check(AFFINE, "pass"))
         self.single = seen.single or found.first.single
         if self.single:
-            self.notes.append("it computes in float32: errors end in round-off at about 1e-6")
+            rounded = single_times(found.first.taus, self.process, self.times)
+            what = "its times are float32" if rounded else "it computes in float32"
+            self.notes.append(f"{what}: errors end in round-off at about 1e-6")
         return seen
 
     def against(self, claimed: Claims, seen: Signature) -> None:
@@ -220,7 +222,10 @@ class _Judge:
                 seen, self.process, self.times, None
             )
             return
-        program = _as_step(scheme) if self.subject.kind == "step" else scheme.program
+        # a step may keep its last score for the next one: then it makes the word's own calls
+        keeps = len(seen.calls) == scheme.nfe * seen.steps + scheme.carries_score
+        step = self.subject.kind == "step" and not keeps
+        program = _as_step(scheme) if step else scheme.program
         reference = subject_for(scheme, program, self.lambda_s)
         try:
             told = probe(reference, self.process, self.times)
