@@ -197,18 +197,33 @@ def test_history_that_leaks_is_told_from_random_numbers():
 
 
 @pytest.mark.parametrize(
-    ("draw", "verdict"),
+    ("draw", "said"),
     [
-        (lambda z: np.random.normal(size=z.shape), ""),  # noqa: NPY002
-        (lambda z: np.random.default_rng().normal(size=z.shape), "inconclusive"),
+        (lambda z: np.random.normal(size=z.shape), "once the global generators are seeded"),  # noqa: NPY002
+        (lambda z: np.random.default_rng().normal(size=z.shape), "that no seed repeats"),
     ],
 )
-def test_numbers_of_its_own_are_fine_if_a_seed_repeats_them(draw, verdict):
+def test_numbers_of_its_own_are_left_to_samples(draw, said):
     def own(z, t, h, score, noise, model):
         return euler(z, t, h, score, lambda: draw(z), model)
 
-    found = behaved(own)
-    assert list(found.values()) == [] if not verdict else "inconclusive" in "".join(found.values())
+    found = manners(subject_of(own), PROCESS, TIMES_OF_VP)
+    assert found.own_noise
+    assert all(check.verdict == "pass" for check in found.checks)
+    assert any(said in check.seen for check in found.checks)
+
+
+@pytest.mark.parametrize(("scale", "holds"), [(1.0, True), (1.2, False)])
+def test_numbers_that_no_seed_repeats_are_judged_by_their_law(scale, holds):
+    rng = np.random.default_rng(5)
+
+    def own(score, z, grid, noise, model):
+        for t, after in pairwise(grid):
+            draw = lambda: scale * rng.normal(size=z.shape)  # noqa: E731
+            z = euler(z, t, after - t, score, draw, model)
+        return z
+
+    assert validate(own, "EM", "vp").holds is holds
 
 
 def test_a_buffer_that_was_never_filled_is_seen_whatever_memory_holds():
@@ -272,6 +287,32 @@ def verlet_that_keeps(wrong):
 def test_a_step_may_keep_its_last_force_for_the_next(wrong, holds):
     found = validate(verlet_that_keeps(wrong), "VV", "langevin")
     assert found.holds is holds, str(found)
+
+
+def churned(amount, noisy):
+    """Heun's step from a time above the step's own, to which noise has led."""
+
+    def step(z, t, h, score, noise, model):
+        after, start = model.T - t - h, model.T - t
+        tau = min(start * (1 + amount * h), model.T)
+        if noisy:
+            z = z + np.sqrt(tau**2 - start**2) * noise()
+        slope = -tau * score(z, tau)
+        ahead = z + (after - tau) * slope
+        return z + (after - tau) * (slope - after * score(ahead, after)) / 2
+
+    return step
+
+
+@pytest.mark.parametrize(
+    ("amount", "noisy", "verdict"), [(0.02, True, "pass"), (0.02, False, "fail"), (0, True, "pass")]
+)
+def test_a_time_above_its_step_is_right_where_noise_leads_there(amount, noisy, verdict):
+    found = validate(churned(amount, noisy), "evaluations=2", "ve")
+    check = next(c for c in found.checks if "inside its step" in c.name)
+    assert check.verdict == verdict
+    assert ("noise is added first" in check.seen) is (noisy and amount > 0)
+    assert found.holds is (verdict == "pass"), str(found)
 
 
 # What is said of wrong times.

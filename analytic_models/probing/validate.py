@@ -152,7 +152,7 @@ class _Judge:
         claimed = as_claims(claims, self.process.model_name, dynamics)
         if claimed.scheme is None or _open(claims, claimed.scheme, self.process):
             claimed = _as_seen(claims, self.process, known, claimed)
-        self.evaluations(claimed, found.first)
+        self.evaluations(claimed, found.first, stochastic)
         if found.own_noise:
             self.from_samples(claimed)
             return
@@ -266,13 +266,13 @@ class _Judge:
             return checks
         return both(found[0], found[1], checks)
 
-    def evaluations(self, claimed: Claims, found: Run) -> None:
+    def evaluations(self, claimed: Claims, found: Run, stochastic: bool) -> None:
         """What can be said of the score's calls where no word is claimed."""
         if claimed.evaluations is not None:
             more = self.more_at_the_start(len(found.taus))
             self.add(counted(claimed.evaluations, len(found.taus), len(self.times) - 1, more))
         if claimed.scheme is None:
-            self.add(in_range(found, self.process, self.times))
+            self.add(in_range(found, self.process, self.times, stochastic))
 
     def more_at_the_start(self, calls: int) -> int | None:
         """Evaluations beyond a fixed number per step, None where their number is not that."""
