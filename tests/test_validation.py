@@ -315,6 +315,45 @@ def test_a_time_above_its_step_is_right_where_noise_leads_there(amount, noisy, v
     assert found.holds is (verdict == "pass"), str(found)
 
 
+def in_pairs(drops):
+    """Midpoint steps over pairs of the grid's; what an odd number leaves over is one Euler step, or
+    is dropped.
+    """
+
+    def run_(score, z, grid, noise, model):
+        slope = lambda z, t: -(model.T - t) * score(z, model.T - t)  # noqa: E731 - d x / d tau
+        steps = list(grid)
+        for k in range(0, len(steps) - 2, 2):
+            t, middle, after = steps[k : k + 3]
+            halfway = z - (middle - t) * slope(z, t)
+            # of steps of two lengths: through both slopes, linear in time
+            share = (after - t) / (2 * (middle - t))
+            z = z - (after - t) * ((1 - share) * slope(z, t) + share * slope(halfway, middle))
+        if len(steps) % 2 == 0 and not drops:
+            z = z - (steps[-1] - steps[-2]) * slope(z, steps[-2])
+        return z
+
+    return run_
+
+
+@pytest.mark.parametrize(("drops", "holds"), [(False, True), (True, False)])
+def test_an_odd_number_of_steps_must_converge_as_an_even_one(drops, holds):
+    found = validate(in_pairs(drops), "order=2", "ve")
+    assert found.holds is holds, str(found)
+
+
+def test_code_for_even_numbers_of_steps_alone_is_seen():
+    def even(score, z, grid, noise, model):
+        assert len(grid) % 2 == 1, "an even number of steps"
+        for t, after in pairwise(grid):
+            z = ddim(z, t, after - t, score, noise, model)
+        return z
+
+    found = validate(even, "DDIM", "vp")
+    assert "an even number of steps" in str(found)
+    assert not found.holds
+
+
 # What is said of wrong times.
 
 

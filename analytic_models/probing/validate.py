@@ -54,8 +54,8 @@ PROCESSES: dict[str, Process] = {
 }
 """On what samplers are tried: no parameter is 0 or 1, and none is stiff."""
 AFFINE = "a step is an affine map of state, scores and normals, coordinate by coordinate"
-STEPS = 6
-"""Of the run whose coefficients are read off."""
+STEPS = 7
+"""Of the run whose coefficients are read off: odd, which code may treat as it does not even ones."""
 LONGEST = 50.0
 """Seconds that a validation may take."""
 Say = Callable[[str], None]
