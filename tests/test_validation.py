@@ -10,6 +10,8 @@ import numpy as np
 import pytest
 
 from analytic_models.probing import running
+from analytic_models.probing.agreement import agreement
+from analytic_models.probing.checks import apart
 from analytic_models.probing.claims import read
 from analytic_models.probing.comparison import Comparison
 from analytic_models.probing.limits import limit_in_words
@@ -219,8 +221,8 @@ def test_numbers_that_no_seed_repeats_are_judged_by_their_law(scale, holds):
 
     def own(score, z, grid, noise, model):
         for t, after in pairwise(grid):
-            draw = lambda: scale * rng.normal(size=z.shape)  # noqa: E731
-            z = euler(z, t, after - t, score, draw, model)
+            xi = scale * rng.normal(size=z.shape)
+            z = euler(z, t, after - t, score, lambda xi=xi: xi, model)
         return z
 
     assert validate(own, "EM", "vp").holds is holds
@@ -364,10 +366,15 @@ def said_of_times(at, model="vp"):
         tau = model.T - t
         return held(model, z, data_of(model, score, z, tau, at=at(tau, t, h)), tau, tau - h)
 
-    scheme, process = find("DDIM", model), PROCESSES[model]
+    return timing(compared(wrong, "DDIM", model))
+
+
+def compared(call, name, model):
+    """The code beside the word, on a grid whose steps differ."""
+    scheme, process = find(name, model), PROCESSES[model]
     times = tuple(process.T * (0.1 + 0.8 * (i / 6) ** 1.2) for i in range(7))
-    seen, claimed = (probe(s, process, times) for s in (subject_of(wrong), subject_for(scheme)))
-    return timing(Comparison(scheme, scheme.program, process, times, seen, claimed))
+    seen, claimed = (probe(s, process, times) for s in (subject_of(call), subject_for(scheme)))
+    return Comparison(scheme, scheme.program, process, times, seen, claimed)
 
 
 @pytest.mark.parametrize(
@@ -383,6 +390,58 @@ def said_of_times(at, model="vp"):
 )
 def test_the_rule_behind_wrong_times_is_named(at, said):
     assert said in str(said_of_times(at))
+
+
+# What else is said.
+
+
+@pytest.mark.parametrize(
+    ("deviation", "said"),
+    [
+        (lambda b, h: np.sqrt(b) * h, "goes with h^1:"),
+        (lambda b, h: np.sqrt(b), "goes with h^-1:"),
+        (lambda b, h: np.sqrt(b * h) * h, "goes with h^2:"),
+        (lambda b, h: np.sqrt(np.expm1(b * h)), ""),
+        (lambda b, h: b * h, ""),
+    ],
+)
+def test_a_power_of_the_step_is_named_only_where_the_noise_is_off_by_one(deviation, said):
+    def step(z, t, h, score, noise, model):
+        b = model.beta(model.T - t)
+        return z + h * b * (z / 2 + score(z, model.T - t)) + deviation(b, h) * noise()
+
+    check = agreement(compared(step, "EM", "vp"))[-1]
+    assert (check.name, check.verdict) == ("the noise is as claimed", "fail")
+    assert ("goes with h^" in check.seen) is bool(said), check.seen
+    assert said in check.seen
+
+
+@pytest.mark.parametrize(
+    ("bent", "where"),
+    [(0, "before score call 1"), (2, "between score calls 2 and 3"), (3, "after score call 3")],
+)
+def test_what_is_not_affine_is_placed_between_score_calls(bent, where):
+    def run_(score, z, grid, noise, model):
+        for k, (t, after) in enumerate(pairwise([*grid])):
+            z = ddim(np.clip(z, -3, 3) if k == bent else z, t, after - t, score, noise, model)
+        return np.clip(z, -3, 3) if bent == 3 else z
+
+    with pytest.raises(Trouble, match="not affine") as caught:
+        probe(subject_of(run_), PROCESS, TIMES_OF_VP)
+    assert where in caught.value.where
+
+
+def test_two_numbers_are_shown_in_digits_in_which_they_differ():
+    assert apart(0.9, 0.9 + 4e-8) == "0.9"
+    assert apart(0.9 + 4e-8, 0.9) == "0.90000004"
+    assert apart(1.00034, 1, 3) == "1.00034"
+    assert apart(0.5, 0.25) == apart(0.5, 0.5) == "0.5"
+
+
+def test_a_time_that_is_off_by_little_is_shown_to_be_off():
+    check = said_of_times(lambda tau, t, h: tau * (1 + 4e-8))
+    assert "all are 1.00000004 times" in check.seen
+    assert check.seen.split(";")[0] != check.expected
 
 
 # Limits, stability, transport.

@@ -46,16 +46,18 @@ from splitting_analysis.program import Evaluate, Program
 from splitting_analysis.schemes import Scheme
 
 PROCESSES: dict[str, Process] = {
-    "psld": PSLD(Gamma=0.3, nu=2.1, beta_min=2.0, beta_max=6.0, kappa=0.3),
-    "vp": VP(beta_min=0.1, beta_max=6.0),
+    "psld": PSLD(Gamma=0.3, nu=2.1, beta_min=2.0, beta_max=6.0, T=0.8, kappa=0.3),
+    "vp": VP(beta_min=0.4, beta_max=6.0, T=1.25),
     "ve": VE(T=10.0),
     "flow": Flow(),
     "langevin": Langevin(gamma=0.7, T=3.0),
 }
-"""On what samplers are tried: no parameter is 0 or 1, and none is stiff."""
+"""On what samplers are tried: no parameter is 0 or 1 where it can be another, and none
+is stiff.
+"""
 AFFINE = "a step is an affine map of state, scores and normals, coordinate by coordinate"
 STEPS = 7
-"""Of the run whose coefficients are read off: odd, which code may treat as it does not even ones."""
+"""Of the run whose coefficients are read off: odd, for which code may have a branch of its own."""
 LONGEST = 50.0
 """Seconds that a validation may take."""
 Say = Callable[[str], None]

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from analytic_models.probing.checks import Check
+from analytic_models.probing.checks import Check, apart
 from analytic_models.probing.orders import NEAR, Observed
 from analytic_models.probing.running import Run
 from splitting_analysis.processes import Langevin, Process
@@ -22,7 +22,7 @@ def elsewhere(found: Observed, words: str) -> Check:
     if not what:
         tends = f"a sample tends to {limit:+.3g} beside the right one"
     elif what.startswith("cov") and _diagonal(what):
-        tends = f"{what} tends to {max(1 + limit, 0):.3g} times the right one"
+        tends = f"{what} tends to {apart(max(1 + limit, 0), 1, 3)} times the right one"
     else:
         tends = f"{what} tends to {limit:+.3g} standard deviations beside the right one"
     return Check(
