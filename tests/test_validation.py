@@ -10,6 +10,8 @@ import numpy as np
 import pytest
 
 from analytic_models.probing import running
+from analytic_models.probing.agreement import agreement
+from analytic_models.probing.checks import apart
 from analytic_models.probing.claims import read
 from analytic_models.probing.comparison import Comparison
 from analytic_models.probing.limits import limit_in_words
@@ -197,18 +199,33 @@ def test_history_that_leaks_is_told_from_random_numbers():
 
 
 @pytest.mark.parametrize(
-    ("draw", "verdict"),
+    ("draw", "said"),
     [
-        (lambda z: np.random.normal(size=z.shape), ""),  # noqa: NPY002
-        (lambda z: np.random.default_rng().normal(size=z.shape), "inconclusive"),
+        (lambda z: np.random.normal(size=z.shape), "once the global generators are seeded"),  # noqa: NPY002
+        (lambda z: np.random.default_rng().normal(size=z.shape), "that no seed repeats"),
     ],
 )
-def test_numbers_of_its_own_are_fine_if_a_seed_repeats_them(draw, verdict):
+def test_numbers_of_its_own_are_left_to_samples(draw, said):
     def own(z, t, h, score, noise, model):
         return euler(z, t, h, score, lambda: draw(z), model)
 
-    found = behaved(own)
-    assert list(found.values()) == [] if not verdict else "inconclusive" in "".join(found.values())
+    found = manners(subject_of(own), PROCESS, TIMES_OF_VP)
+    assert found.own_noise
+    assert all(check.verdict == "pass" for check in found.checks)
+    assert any(said in check.seen for check in found.checks)
+
+
+@pytest.mark.parametrize(("scale", "holds"), [(1.0, True), (1.2, False)])
+def test_numbers_that_no_seed_repeats_are_judged_by_their_law(scale, holds):
+    rng = np.random.default_rng(5)
+
+    def own(score, z, grid, noise, model):
+        for t, after in pairwise(grid):
+            xi = scale * rng.normal(size=z.shape)
+            z = euler(z, t, after - t, score, lambda xi=xi: xi, model)
+        return z
+
+    assert validate(own, "EM", "vp").holds is holds
 
 
 def test_a_buffer_that_was_never_filled_is_seen_whatever_memory_holds():
@@ -239,6 +256,106 @@ def test_a_force_is_given_any_time(tau):
     assert validate(verlet, "VV", "langevin").holds
 
 
+# What right code may do.
+
+
+def test_times_in_float32_are_those_of_the_grid():
+    def rounded(z, t, h, score, noise, model):
+        tau, after = (float(np.float32(model.T - u)) for u in (t, t + h))
+        return held(model, z, data_of(model, score, z, tau), tau, after)
+
+    found = validate(rounded, "DDIM", "vp")
+    assert found.holds, str(found)
+    assert any("its times are float32" in note for note in found.notes)
+    assert not any("float32" in note for note in validate(ddim, "DDIM", "vp").notes)
+
+
+def verlet_that_keeps(wrong):
+    """A step that takes its last force for the next one's first; `wrong` times as much of it."""
+    kept: list[np.ndarray] = []
+
+    def step(z, t, h, score, noise, model):
+        q, p = np.hsplit(z, 2)
+        known = kept and kept[0].shape == q.shape and np.array_equal(kept[0], q)
+        p = p + h / 2 * (wrong * kept[1] if known else score(q, 0.0))
+        q = q + h * p
+        kept[:] = [q, score(q, 0.0)]
+        return np.hstack([q, p + h / 2 * kept[1]])
+
+    return step
+
+
+@pytest.mark.parametrize(("wrong", "holds"), [(1.0, True), (1.01, False)])
+def test_a_step_may_keep_its_last_force_for_the_next(wrong, holds):
+    found = validate(verlet_that_keeps(wrong), "VV", "langevin")
+    assert found.holds is holds, str(found)
+
+
+def churned(amount, noisy):
+    """Heun's step from a time above the step's own, to which noise has led."""
+
+    def step(z, t, h, score, noise, model):
+        after, start = model.T - t - h, model.T - t
+        tau = min(start * (1 + amount * h), model.T)
+        if noisy:
+            z = z + np.sqrt(tau**2 - start**2) * noise()
+        slope = -tau * score(z, tau)
+        ahead = z + (after - tau) * slope
+        return z + (after - tau) * (slope - after * score(ahead, after)) / 2
+
+    return step
+
+
+@pytest.mark.parametrize(
+    ("amount", "noisy", "verdict"), [(0.02, True, "pass"), (0.02, False, "fail"), (0, True, "pass")]
+)
+def test_a_time_above_its_step_is_right_where_noise_leads_there(amount, noisy, verdict):
+    found = validate(churned(amount, noisy), "evaluations=2", "ve")
+    check = next(c for c in found.checks if "inside its step" in c.name)
+    assert check.verdict == verdict
+    assert ("noise is added first" in check.seen) is (noisy and amount > 0)
+    assert found.holds is (verdict == "pass"), str(found)
+
+
+def in_pairs(drops):
+    """Midpoint steps over pairs of the grid's; what an odd number leaves over is one Euler step, or
+    is dropped.
+    """
+
+    def run_(score, z, grid, noise, model):
+        slope = lambda z, t: -(model.T - t) * score(z, model.T - t)  # noqa: E731 - d x / d tau
+        steps = list(grid)
+        for k in range(0, len(steps) - 2, 2):
+            t, middle, after = steps[k : k + 3]
+            halfway = z - (middle - t) * slope(z, t)
+            # of steps of two lengths: through both slopes, linear in time
+            share = (after - t) / (2 * (middle - t))
+            z = z - (after - t) * ((1 - share) * slope(z, t) + share * slope(halfway, middle))
+        if len(steps) % 2 == 0 and not drops:
+            z = z - (steps[-1] - steps[-2]) * slope(z, steps[-2])
+        return z
+
+    return run_
+
+
+@pytest.mark.parametrize(("drops", "holds"), [(False, True), (True, False)])
+def test_an_odd_number_of_steps_must_converge_as_an_even_one(drops, holds):
+    found = validate(in_pairs(drops), "order=2", "ve")
+    assert found.holds is holds, str(found)
+
+
+def test_code_for_even_numbers_of_steps_alone_is_seen():
+    def even(score, z, grid, noise, model):
+        assert len(grid) % 2 == 1, "an even number of steps"
+        for t, after in pairwise(grid):
+            z = ddim(z, t, after - t, score, noise, model)
+        return z
+
+    found = validate(even, "DDIM", "vp")
+    assert "an even number of steps" in str(found)
+    assert not found.holds
+
+
 # What is said of wrong times.
 
 
@@ -249,10 +366,15 @@ def said_of_times(at, model="vp"):
         tau = model.T - t
         return held(model, z, data_of(model, score, z, tau, at=at(tau, t, h)), tau, tau - h)
 
-    scheme, process = find("DDIM", model), PROCESSES[model]
+    return timing(compared(wrong, "DDIM", model))
+
+
+def compared(call, name, model):
+    """The code beside the word, on a grid whose steps differ."""
+    scheme, process = find(name, model), PROCESSES[model]
     times = tuple(process.T * (0.1 + 0.8 * (i / 6) ** 1.2) for i in range(7))
-    seen, claimed = (probe(s, process, times) for s in (subject_of(wrong), subject_for(scheme)))
-    return timing(Comparison(scheme, scheme.program, process, times, seen, claimed))
+    seen, claimed = (probe(s, process, times) for s in (subject_of(call), subject_for(scheme)))
+    return Comparison(scheme, scheme.program, process, times, seen, claimed)
 
 
 @pytest.mark.parametrize(
@@ -268,6 +390,58 @@ def said_of_times(at, model="vp"):
 )
 def test_the_rule_behind_wrong_times_is_named(at, said):
     assert said in str(said_of_times(at))
+
+
+# What else is said.
+
+
+@pytest.mark.parametrize(
+    ("deviation", "said"),
+    [
+        (lambda b, h: np.sqrt(b) * h, "goes with h^1:"),
+        (lambda b, h: np.sqrt(b), "goes with h^-1:"),
+        (lambda b, h: np.sqrt(b * h) * h, "goes with h^2:"),
+        (lambda b, h: np.sqrt(np.expm1(b * h)), ""),
+        (lambda b, h: b * h, ""),
+    ],
+)
+def test_a_power_of_the_step_is_named_only_where_the_noise_is_off_by_one(deviation, said):
+    def step(z, t, h, score, noise, model):
+        b = model.beta(model.T - t)
+        return z + h * b * (z / 2 + score(z, model.T - t)) + deviation(b, h) * noise()
+
+    check = agreement(compared(step, "EM", "vp"))[-1]
+    assert (check.name, check.verdict) == ("the noise is as claimed", "fail")
+    assert ("goes with h^" in check.seen) is bool(said), check.seen
+    assert said in check.seen
+
+
+@pytest.mark.parametrize(
+    ("bent", "where"),
+    [(0, "before score call 1"), (2, "between score calls 2 and 3"), (3, "after score call 3")],
+)
+def test_what_is_not_affine_is_placed_between_score_calls(bent, where):
+    def run_(score, z, grid, noise, model):
+        for k, (t, after) in enumerate(pairwise([*grid])):
+            z = ddim(np.clip(z, -3, 3) if k == bent else z, t, after - t, score, noise, model)
+        return np.clip(z, -3, 3) if bent == 3 else z
+
+    with pytest.raises(Trouble, match="not affine") as caught:
+        probe(subject_of(run_), PROCESS, TIMES_OF_VP)
+    assert where in caught.value.where
+
+
+def test_two_numbers_are_shown_in_digits_in_which_they_differ():
+    assert apart(0.9, 0.9 + 4e-8) == "0.9"
+    assert apart(0.9 + 4e-8, 0.9) == "0.90000004"
+    assert apart(1.00034, 1, 3) == "1.00034"
+    assert apart(0.5, 0.25) == apart(0.5, 0.5) == "0.5"
+
+
+def test_a_time_that_is_off_by_little_is_shown_to_be_off():
+    check = said_of_times(lambda tau, t, h: tau * (1 + 4e-8))
+    assert "all are 1.00000004 times" in check.seen
+    assert check.seen.split(";")[0] != check.expected
 
 
 # Limits, stability, transport.

@@ -9,7 +9,7 @@ from math import log
 
 import numpy as np
 
-from analytic_models.probing.checks import Check
+from analytic_models.probing.checks import Check, apart
 from analytic_models.probing.comparison import Comparison
 from analytic_models.probing.deduce import token
 from analytic_models.probing.segments import Difference, differences, segments
@@ -23,6 +23,10 @@ MOST_SHOWN = 3
 SIMPLE = 12
 """Largest denominator of a ratio that is shown as a fraction."""
 MOST_POWER = 8
+POWERS = (Fraction(1), Fraction(-1), Fraction(1, 2), Fraction(-1, 2), Fraction(2))
+"""Of h, by which a variance is off where its root, or h itself, is forgotten or taken twice."""
+NO_NOISE, LENGTHS, EXACTLY = 1e-6, 1.2, 0.01
+"""What is no variance beside the largest, how far steps must differ, how well a power must fit."""
 
 
 def agreement(c: Comparison) -> list[Check]:
@@ -122,8 +126,8 @@ def _moves(c: Comparison, found: Sequence[Difference]) -> Check:
     return Check(
         MOVES,
         "fail",
-        "; ".join(f"{_label(c, d)} {_shown(d.claimed)}" for d in here),
-        "; ".join(f"{_label(c, d)} {_shown(d.seen)}{_ratio(d)}" for d in here),
+        "; ".join(f"{_label(c, d)} {_shown(d.claimed, d.seen)}" for d in here),
+        "; ".join(f"{_label(c, d)} {_shown(d.seen, d.claimed)}{_ratio(d)}" for d in here),
         _where(c, found),
     )
 
@@ -144,8 +148,9 @@ def _noise(c: Comparison, found: Sequence[Difference]) -> Check:
     d = found[0]
     if d.kind == "correlation":
         return _shared(c, d)
-    text = f"{_label(c, d)} {_shown(d.seen)}{_ratio(d)}{_power(c, d)}"
-    return Check(NOISE, "fail", f"{_label(c, d)} {_shown(d.claimed)}", text, _where(c, found))
+    text = f"{_label(c, d)} {_shown(d.seen, d.claimed)}{_ratio(d)}{_power(c, d)}"
+    wanted = f"{_label(c, d)} {_shown(d.claimed, d.seen)}"
+    return Check(NOISE, "fail", wanted, text, _where(c, found))
 
 
 def _shared(c: Comparison, d: Difference) -> Check:
@@ -156,8 +161,8 @@ def _shared(c: Comparison, d: Difference) -> Check:
     return Check(
         NOISE,
         "fail",
-        f"{what}: {_shown(d.claimed)}",
-        f"{what}: {_shown(d.seen)}{why}",
+        f"{what}: {_shown(d.claimed, d.seen)}",
+        f"{what}: {_shown(d.seen, d.claimed)}{why}",
         _where(c, [d]),
     )
 
@@ -197,8 +202,8 @@ def _label(c: Comparison, d: Difference) -> str:
     return f"{row} from {what}, {which}:"
 
 
-def _shown(value: float) -> str:
-    return "0" if abs(value) < 1e-13 else f"{value:.6g}"
+def _shown(value: float, other: float) -> str:
+    return "0" if abs(value) < 1e-13 else apart(value, other)
 
 
 def _simple(d: Difference) -> bool:
@@ -238,29 +243,37 @@ def _ratio(d: Difference) -> str:
         return f" ({nice} of the claimed one)"
     if (power := _exponent(d)) is not None:
         return f" (the claimed one to the power {power})"
-    return f" ({d.seen / d.claimed:.4g} of the claimed one)"
+    return f" ({apart(d.seen / d.claimed, 1, 4)} of the claimed one)"
 
 
 def _power(c: Comparison, d: Difference) -> str:
-    """Whether the noise is off by a power of the step: its standard deviation grows wrongly."""
+    """Whether the noise is off by a power of the step: said only where it is one exactly."""
     ours, theirs = segments(c.seen), segments(c.claimed)
     steps = np.diff(np.asarray(c.times))
-    ratios, lengths = [], []
+    found = []
     for k in range(1, min(len(ours), len(theirs))):
-        seen = ours[k].covariance[d.row : d.row + 1, d.column : d.column + 1]
-        claimed = theirs[k].covariance[d.row : d.row + 1, d.column : d.column + 1]
-        if seen.size and claimed.size and claimed[0, 0] > 0 and seen[0, 0] > 0:
-            ratios.append(float(seen[0, 0] / claimed[0, 0]))
-            lengths.append(float(steps[min(c.step_of(k - 1), len(steps) - 1)]))
-    if len(ratios) < 3 or np.ptp(lengths) < 1e-9 * np.max(lengths) or d.row != d.column:
+        seen, claimed = (one[k].covariance for one in (ours, theirs))
+        if max(d.row, d.column) < min(len(seen), len(claimed)):
+            h = steps[min(c.step_of(k - 1), len(steps) - 1)]
+            found.append((h, seen[d.row, d.row], claimed[d.row, d.row]))
+    if len(found) < 3 or d.row != d.column:
         return ""
-    rate = np.polyfit(np.log(lengths), np.log(ratios), 1)[0]
-    return _powered(float(rate))
+    lengths, seen, claimed = np.array(found).T
+    least = NO_NOISE * np.max(claimed)
+    if not np.all(np.isfinite(seen)) or least <= 0 or min(np.min(seen), np.min(claimed)) <= least:
+        return ""
+    if np.max(lengths) < LENGTHS * np.min(lengths):
+        return ""
+    x, y = np.log(lengths), np.log(seen / claimed)
+    rate, start = np.polyfit(x, y, 1)
+    if np.max(np.abs(start + rate * x - y)) > EXACTLY:
+        return ""
+    return _powered(float(rate), EXACTLY)
 
 
-def _powered(rate: float) -> str:
-    power = round(rate)
-    if not power or abs(rate - power) > 0.25 * abs(power) or abs(power) > MOST_POWER:
+def _powered(rate: float, close: float = 0.25) -> str:
+    power = min(POWERS, key=lambda p: abs(rate - p))
+    if abs(rate - power) > close * abs(power):
         return ""
     way = "grows with h, not with its root" if power == 1 else "does not go with the root of h"
     return f", and the ratio goes with h^{power}: its standard deviation {way}"

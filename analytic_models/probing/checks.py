@@ -3,9 +3,19 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
+from math import ceil, inf, log10
 from typing import Any, Literal
 
 Verdict = Literal["pass", "fail", "inconclusive"]
+MOST_DIGITS = 16
+
+
+def apart(value: float, other: float, least: int = 6) -> str:
+    """A number in so many digits, at least, that it shows by two digits how it differs."""
+    size = max(abs(value), abs(other))
+    gap = abs(value - other)
+    needed = ceil(log10(size / gap)) + 2 if 0 < gap < size < inf else 0
+    return f"{value:.{min(max(least, needed), MOST_DIGITS)}g}"
 
 
 @dataclass(frozen=True)

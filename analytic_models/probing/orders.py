@@ -17,9 +17,9 @@ from splitting_analysis.models import model_of
 from splitting_analysis.observed import observed_order
 from splitting_analysis.processes import Process
 
-COUNTS = (4, 6, 8, 12, 16, 24, 32, 48, 64, 96, 128)
-"""Steps of the runs, coarse to fine."""
-SKEWED_COUNTS = (4, 6, 8, 12, 16, 24, 32, 48, 64)
+COUNTS = (4, 5, 6, 8, 11, 16, 23, 32, 45, 64, 91, 128)
+"""Steps of the runs, coarse to fine; code may do otherwise where they are odd."""
+SKEWED_COUNTS = (4, 6, 8, 11, 16, 23, 32, 45, 64)
 FLOOR, FLOOR_SINGLE = 2e-13, 3e-6
 """Errors below are round-off, and show no order: of float64, and of code in float32."""
 NEAR = 0.12
@@ -168,16 +168,32 @@ def _observed(
         order_here = _settled(done, [float(value) for value in column], floor)
         if order_here is not None:
             found_orders.append(order_here)
+        else:
+            found_orders += _by_parity(done, column, floor)
     order = min(found_orders, default=None)
     ended = bool(np.max(np.abs(errors[-1])) < 4 * floor)
     return Observed(target, order, tuple(done), errors, ended, names)
+
+
+def _by_parity(counts: Sequence[int], errors: Array, floor: float) -> list[float]:
+    """The orders of even and of odd numbers of steps, where each by itself shows one: code that
+    takes steps in pairs has two constants, and one table of both does not settle.
+    """
+    found = []
+    for odd in (0, 1):
+        rows = [k for k, n in enumerate(counts) if n % 2 == odd]
+        order = _settled([counts[k] for k in rows], [float(errors[k]) for k in rows], floor)
+        if order is None:
+            return []
+        found.append(order)
+    return found
 
 
 def _settled(counts: Sequence[int], errors: list[float], floor: float) -> float | None:
     """The order that errors show; where round-off leaves it open, of those that are clear of it, as
     if it were smaller: the bound on it is wide.
     """
-    found = observed_order(counts, errors, floor).order
+    found = observed_order(counts, errors, floor).order if counts else None
     if found is not None:
         return found
     clear = next((k for k, e in enumerate(errors) if abs(e) < CLEAR * floor), len(errors))

@@ -28,6 +28,8 @@ AFFINE = 1e-9
 """How well a probe of random numbers must be met by the forms (float64)."""
 AFFINE_SINGLE = 2e-4
 """The same for code that computes in float32, in whole or in part."""
+EXACT, ROUNDED = 1e-12, 1e-7
+"""Parts of T: by less, a time agrees in float64; by as much, it is float32's."""
 PROBE = 8.0
 """Size of the random probe: beyond the range of most clamps."""
 
@@ -186,14 +188,37 @@ def probe(subject: Subject, process: Process, times: Sequence[float]) -> Signatu
     for number, (state, tau, step, (column, own, gain)) in enumerate(
         zip(done.states, done.taus, done.steps, found, strict=True)
     ):
-        form = _form(state.reshape(rows, asked, d), inputs, misses, f"score call {number + 1}")
+        what, where = f"score call {number + 1}", _between(number, done.steps)
+        form = _form(state.reshape(rows, asked, d), inputs, misses, what, where)
         made.append(Call(step, tau, form[:, kept], columns.index(column), own, gain))
-    final = _form(done.final.reshape(rows, n, d), inputs, misses, "the result")
-    single = done.single or max(misses) > AFFINE
+    where = _between(len(made), done.steps)
+    final = _form(done.final.reshape(rows, n, d), inputs, misses, "the result", where)
+    single = done.single or max(misses) > AFFINE or single_times(done.taus, process, times)
     return Signature(n, m, tuple(made), final[:, kept], len(columns), draws, single, len(times) - 1)
 
 
-def _form(values: Array, inputs: Array, misses: list[float], what: str) -> Array:
+def single_times(taus: Sequence[float], process: Process, times: Sequence[float]) -> bool:
+    """Whether a time is that of the grid rounded to float32, the state being float64."""
+    grid, size = np.array([float(process.T - t) for t in times]), float(process.T)
+    for tau in taus:
+        off = float(np.min(np.abs(grid - tau)))
+        if float(np.float32(tau)) == tau and EXACT * size < off <= ROUNDED * size:
+            return True
+    return False
+
+
+def _between(number: int, steps: Sequence[int]) -> str:
+    """Where a state came about that is first seen at a score call, or (the last) as the result."""
+    count = len(steps)
+    if number == count:
+        text = f"after score call {count}, the last" if count else "the run"
+    else:
+        text = f"between score calls {number} and {number + 1}" if number else "before score call 1"
+    step = steps[min(number, count - 1)] if count else -1
+    return text + (f", step {step + 1}" if step >= 0 else "")
+
+
+def _form(values: Array, inputs: Array, misses: list[float], what: str, where: str) -> Array:
     """The linear form of what the batch shows, confirmed on its last row in both coordinates.
 
     How far it misses goes to `misses`: float32 shows there, whatever the type of the result.
@@ -206,11 +231,13 @@ def _form(values: Array, inputs: Array, misses: list[float], what: str) -> Array
         raise Trouble(
             "each coordinate moved by itself, all alike",
             f"{what}: a change in one coordinate moves another",
+            where,
         )
     if np.max(np.abs(origin)) > close:
         raise Trouble(
             "a step that leaves the origin where it is, scores and normals 0",
             f"{what}: moved to {origin.ravel()[np.argmax(np.abs(origin))]:.4g}",
+            where,
         )
     miss = float(np.max(np.abs(form @ inputs - values[-1])))
     if miss > close:
@@ -218,6 +245,7 @@ def _form(values: Array, inputs: Array, misses: list[float], what: str) -> Array
             "an affine map of state, scores and normals",
             f"{what}: not affine (off by {miss:.2g} on a random state): something clamps, rescales "
             "or adapts to the values",
+            where,
         )
     misses.append(miss / size)
     return form

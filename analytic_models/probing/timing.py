@@ -7,7 +7,7 @@ from fractions import Fraction
 
 import numpy as np
 
-from analytic_models.probing.checks import Check
+from analytic_models.probing.checks import Check, apart
 from analytic_models.probing.comparison import Comparison
 from splitting_analysis.clocks import PositionOnly
 
@@ -40,8 +40,8 @@ def timing(c: Comparison) -> Check:
     return Check(
         TIMES,
         "fail",
-        f"{moment(c, step, claimed)} (tau = {claimed:.6g})",
-        f"{moment(c, step, seen)} (tau = {seen:.6g})" + (f"; {rule}" if rule else ""),
+        f"{moment(c, step, claimed)} (tau = {apart(claimed, seen)})",
+        f"{moment(c, step, seen)} (tau = {apart(seen, claimed)})" + (f"; {rule}" if rule else ""),
         f"score call {c.number_in_step(k)} of step {step + 1} "
         f"({'every step' if each else f'{len(wrong)} of {len(pairs)} calls'})",
     )
@@ -65,7 +65,7 @@ def _rule(c: Comparison, pairs: Pairs, wrong: Sequence[int]) -> str:
             return f"each is the time of the call {name} it"
     ratios = [seen / claimed for seen, claimed in bad if claimed > 0]
     if ratios and len(ratios) == len(pairs) and np.ptp(ratios) < 1e-6 * abs(ratios[-1]):
-        return f"all are {ratios[-1]:.4g} times the claimed ones"
+        return f"all are {apart(ratios[-1], 1, 4)} times the claimed ones"
     seen, claimed = bad[-1]
     if claimed > 0 and abs(seen / claimed - 1) > 0.02:
         last = "the last" if wrong[-1] == len(pairs) - 1 else "the last of them"

@@ -95,7 +95,7 @@ def force_never_computed(score: Any, z: Array, grid: Any, noise: Any, model: Any
     "langevin",
     "OBABO",
     "the score is evaluated as",
-    "6 calls in 6 steps",
+    "7 calls in 7 steps",
     source="JuliaMolSim/Molly.jl#203",
 )
 def first_force_zero(score: Any, z: Array, grid: Any, noise: Any, model: Any) -> Array:

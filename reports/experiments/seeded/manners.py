@@ -24,6 +24,7 @@ from reports.experiments.seeded.case import (
 KIND = "behaviour of the code"
 OUT = "it does what a sampler does"
 AGREE = "two runs with the same normals agree"
+LAW = "its law after 8 steps"
 ROWS = "each row of a batch is what it is alone"
 FILLED = "memory is filled before it is read"
 LEFT = "its inputs are left as they are"
@@ -165,12 +166,17 @@ def a_tuple(z: Array, t: float, h: float, score: Any, noise: Any, model: Any) ->
 
 
 @case(
-    KIND, "normals of its own, that no seed resets", "vp", "EM", AGREE, "draws numbers of its own"
+    KIND,
+    "normals of its own, that no seed resets, without beta",
+    "vp",
+    "EM",
+    LAW,
+    "covariance of components",
 )
 def own_normals(z: Array, t: float, h: float, score: Any, noise: Any, model: Any) -> Array:
     b = model.beta(model.T - t)
     xi = np.random.default_rng().normal(size=z.shape)
-    return np.asarray(z + h * b * (z / 2 + score(z, model.T - t)) + np.sqrt(h * b) * xi)
+    return np.asarray(z + h * b * (z / 2 + score(z, model.T - t)) + np.sqrt(h) * xi)
 
 
 @case(
@@ -178,7 +184,7 @@ def own_normals(z: Array, t: float, h: float, score: Any, noise: Any, model: Any
     "normals of its own, a tenth too large",
     "vp",
     "EM",
-    "its law after 8 steps",
+    LAW,
     "covariance of components",
     "40,000 samples",
 )
@@ -190,7 +196,7 @@ def own_normals_too_large(
     return np.asarray(z + h * b * (z / 2 + score(z, model.T - t)) + np.sqrt(h * b) * xi)
 
 
-@case(KIND, "a step is skipped now and then", "psld", "RSE", AGREE, "numbers of its own")
+@case(KIND, "a step is skipped now and then", "psld", "RSE", LAW, "covariance of components")
 def skips_at_random(z: Array, t: float, h: float, score: Any, noise: Any, model: Any) -> Array:
     s = score(z, model.T - t)
     if random.SystemRandom().random() < 0.5:

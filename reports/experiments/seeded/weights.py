@@ -35,7 +35,7 @@ HISTORY = "history"
     "x from x: 0.5",
     "0.606531",
     source="NVIDIA/physicsnemo#1932",
-    grid=lambda n: [10 - 5 * 2.0 ** (-6 * i / n) for i in range(n + 1)],
+    grid=lambda n: [10 - 5 * 2.0 ** (-7 * i / n) for i in range(n + 1)],
 )
 def frozen_linear_part(score: Any, z: Array, grid: Any, noise: Any, model: Any) -> Array:
     before: Any = None
