@@ -13,6 +13,7 @@ from analytic_models.probing.checks import Check, Validation
 from analytic_models.probing.claims import Claims, as_claims, model_for
 from analytic_models.probing.comparison import Comparison
 from analytic_models.probing.deduce import recognised
+from analytic_models.probing.leading import leading
 from analytic_models.probing.limits import limit_in_words
 from analytic_models.probing.manners import Manners, manners
 from analytic_models.probing.orders import (
@@ -330,6 +331,10 @@ class _Judge:
                 )
                 seen, lowest = again, other
         self.add(ordered(expected, seen, lowest, start))
+        if scheme is not None and affine and lowest is not None and abs(lowest - expected) <= NEAR:
+            reference = subject_for(scheme, lambda_s=self.lambda_s)
+            own = gaussian_orders(reference, self.process, grid, stochastic)
+            self.add(leading(first, own))
 
     def beyond_linear(self, grid: Grid, stochastic: bool) -> Observed | None:
         try:
