@@ -98,7 +98,8 @@ def run(
                 result = watch.called(given, t, after - t, watch.score, watch.noise, process)
                 watch.unchanged(given, before, "z")
                 final = watch.checked(result, f"the result of step {index + 1}")
-    single = watch.single or not np.any(final.astype(np.float32) != final)
+    with np.errstate(over="ignore"):  # what float32 cannot hold is not of its precision
+        single = watch.single or not np.any(final.astype(np.float32) != final)
     return Run(
         final, watch.states, watch.taus, watch.steps, watch.draws, bool(single), watch.mutated
     )
