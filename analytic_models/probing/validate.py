@@ -214,7 +214,8 @@ class _Judge:
         self.single = seen.single or found.first.single
         if self.single:
             rounded = single_times(found.first.taus, self.process, self.times)
-            what = "its times are float32" if rounded else "it computes in float32"
+            times_only = rounded and not found.first.single
+            what = "its times are float32" if times_only else "it computes in float32"
             self.notes.append(f"{what}: errors end in round-off at about 1e-6")
         return seen
 
