@@ -57,12 +57,11 @@ def subject_of(call: Callable[..., Any], name: str | None = None) -> Subject:
         return call
     name = name or str(getattr(call, "__qualname__", type(call).__name__))
     if not callable(call):
-        message = f"{name} is {type(call).__name__}, and not callable; it must be {FORMS}"
+        methods = [each for each in ("step", "sample") if callable(getattr(call, each, None))]
+        hint = f"; its method is {name}.{methods[0]}" if methods else ""
+        message = f"{name} is {type(call).__name__}, and not callable; it must be {FORMS}{hint}"
         raise ValueError(message)  # noqa: TRY004 - bad input is a ValueError here
-    try:
-        parameters = list(inspect.signature(call).parameters.values())
-    except (TypeError, ValueError):
-        parameters = []
+    parameters = _parameters(call)
     kinds = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
     needed = [p.name for p in parameters if p.kind in kinds and p.default is p.empty]
     places = [p.name for p in parameters if p.kind in kinds]
@@ -72,12 +71,30 @@ def subject_of(call: Callable[..., Any], name: str | None = None) -> Subject:
         kind = "step"
     else:
         shown = ", ".join(str(p) for p in parameters) or "no parameters"
-        raise ValueError(f"{name} takes ({shown}); it must be {FORMS}")
+        wrapped = any(p.kind is p.VAR_POSITIONAL for p in parameters)
+        hint = "; a wrapper keeps the names with functools.wraps" if wrapped else ""
+        raise ValueError(f"{name} takes ({shown}); it must be {FORMS}{hint}")
     return Subject(name, kind, call, torch=_wants_torch(call))
+
+
+def _parameters(call: Callable[..., Any]) -> list[inspect.Parameter]:
+    """Of a module of torch those of its `forward`: it is called with any."""
+    try:
+        found = list(inspect.signature(call).parameters.values())
+        if [p.kind for p in found] == [
+            inspect.Parameter.VAR_POSITIONAL,
+            inspect.Parameter.VAR_KEYWORD,
+        ]:
+            found = list(inspect.signature(getattr(call, "forward", call)).parameters.values())
+    except (TypeError, ValueError):
+        return []
+    return found
 
 
 def _wants_torch(call: Callable[..., Any]) -> bool:
     """Whether the function names torch: then it is given tensors."""
+    if hasattr(call, "forward") and "torch" in sys.modules:
+        return isinstance(call, sys.modules["torch"].nn.Module)
     code = getattr(inspect.unwrap(call), "__code__", None)
     known = getattr(inspect.unwrap(call), "__globals__", {})
     used = set(code.co_names) if code is not None else set()

@@ -65,8 +65,9 @@ def validate(
     sample(score, z, grid, noise, model) -> z, in NumPy or torch. It is fed basis
     vectors in place of scores and normals, which shows its coefficients exactly;
     they are compared with those of the claimed word, one by one, and its order,
-    limit and manners are judged. Exit status 0 only if every claim holds. Of a
-    word or name all else that is known is told, too: its error as a formula, its
+    limit and manners are judged, on even grids of 4 to 128 steps from 0.1 T to
+    0.9 T: nearer to the ends nothing is seen. Exit status 0 only if every claim
+    holds. Of a word or name all else that is known is told, too: its error as a formula, its
     exact distance to the data beside the claimed sampler's, its largest stable step.
 
     \b

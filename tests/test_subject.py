@@ -1,0 +1,49 @@
+"""What may be validated: functions, methods, modules of torch; and what is said of the rest."""
+
+from __future__ import annotations
+
+from functools import wraps
+
+import pytest
+
+from analytic_models.probing.subject import subject_of
+
+
+def em(z, t, h, score, noise, model):
+    rate = h * model.beta(model.T - t)
+    return z + rate * (z / 2 + score(z, model.T - t)) + rate**0.5 * noise()
+
+
+class Stepper:
+    def step(self, z, t, h, score, noise, model):
+        return em(z, t, h, score, noise, model)
+
+
+def loose(*arguments, **named):
+    return em(*arguments, **named)
+
+
+def test_a_function_a_method_and_a_wrapper_that_keeps_names_are_steps():
+    for call in (em, Stepper().step, wraps(em)(loose)):
+        assert subject_of(call).kind == "step"
+    assert subject_of(lambda score, z, grid, noise, model: z).kind == "sample"  # noqa: ARG005
+
+
+def test_a_module_of_torch_is_what_its_forward_is_and_is_given_tensors():
+    torch = pytest.importorskip("torch")
+
+    class Module(torch.nn.Module):  # type: ignore[name-defined,misc]
+        def forward(self, z, t, h, score, noise, model):
+            return em(z, t, h, score, noise, model)
+
+    found = subject_of(Module())
+    assert found.kind == "step" and found.torch
+
+
+def test_what_is_no_sampler_is_refused_with_what_would_be_right():
+    with pytest.raises(ValueError, match=r"must be step\(z, t, .*; its method is Stepper\.step"):
+        subject_of(Stepper())
+    with pytest.raises(ValueError, match=r"takes \(\*arguments, \*\*named\).*functools\.wraps"):
+        subject_of(loose)
+    with pytest.raises(ValueError, match=r"takes \(x\); it must be step"):
+        subject_of(lambda x: x)
