@@ -24,9 +24,13 @@ def loose(*arguments, **named):
 
 
 def test_a_function_a_method_and_a_wrapper_that_keeps_names_are_steps():
-    for call in (em, Stepper().step, wraps(em)(loose)):
+    @wraps(em)
+    def kept(*arguments, **named):
+        return em(*arguments, **named)
+
+    for call in (em, Stepper().step, kept):
         assert subject_of(call).kind == "step"
-    assert subject_of(lambda score, z, grid, noise, model: z).kind == "sample"  # noqa: ARG005
+    assert subject_of(lambda score, z, grid, noise, model: z).kind == "sample"
 
 
 def test_a_module_of_torch_is_what_its_forward_is_and_is_given_tensors():
@@ -42,7 +46,7 @@ def test_a_module_of_torch_is_what_its_forward_is_and_is_given_tensors():
 
 def test_what_is_no_sampler_is_refused_with_what_would_be_right():
     with pytest.raises(ValueError, match=r"must be step\(z, t, .*; its method is Stepper\.step"):
-        subject_of(Stepper())
+        subject_of(Stepper())  # type: ignore[arg-type]
     with pytest.raises(ValueError, match=r"takes \(\*arguments, \*\*named\).*functools\.wraps"):
         subject_of(loose)
     with pytest.raises(ValueError, match=r"takes \(x\); it must be step"):
