@@ -236,6 +236,7 @@ def test_ode_words_err_on_a_network_as_their_closed_forms_say(network, name):
     assert abs(c.by_step[-1] - 1) < abs(c.by_step[0] - 1) / 4
 
 
+@pytest.mark.heavy
 def test_the_closed_form_tells_the_conditioning_time_of_the_second_score(network):
     """RVV with S for S@1 has another leading error by far more than the comparison's tolerance."""
     z = local.noised(network.target, 0.4, 2)

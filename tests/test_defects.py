@@ -24,18 +24,14 @@ from splitting_analysis.processes import VE, VP, Flow, Langevin
 from tests.test_false_alarms import complaints
 
 CHEAP = (
-    "times-rounded",
-    "first-order-at-the-end-of-flow",
     "frozen-linear-part",
     "history-unused",
-    "deviation-h",
-    "noise-uncorrected",
     "force-never-computed",
     "predictor-clamped",
     "history-leaks",
     "runge-kutta-start",
 )
-"""One of each kind, judged anew by default."""
+"""Of different kinds, judged anew by default; the others with the heavy tests."""
 STORED = {row["key"]: row for row in (store.stored("defects") or {}).get("rows", [])}
 
 

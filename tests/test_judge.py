@@ -36,6 +36,7 @@ def few():
     return taught[::26].clone(), taught[13::26].clone(), held[::5].clone()
 
 
+@pytest.mark.heavy
 def test_patches_between_those_trained_on_pass(few):
     found = judge.judged(few[1], few[0], few[2])
     assert found["passes"] and found["times_the_floor"] < 0.1 and found["largest_power_off"] < 0.1

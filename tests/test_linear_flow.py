@@ -212,7 +212,7 @@ def test_the_flow_reaches_a_point_mass_exactly_and_as_the_limit_of_flows_that_st
     assert 0 < np.abs(entries(flow, 2) - entries(short, 2)).max() < 1e-3
 
 
-@pytest.mark.share(2)
+@pytest.mark.heavy
 @pytest.mark.parametrize("diffusion", [DIFFUSIONS[0], DIFFUSIONS[2]], ids=repr)
 def test_lambda_s_scales_the_position_noise_and_nothing_else(diffusion):
     times = 0.1, diffusion.T - 0.01

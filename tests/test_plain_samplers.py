@@ -137,6 +137,7 @@ def test_the_black_box_takes_scipys_steps(tol):
     np.testing.assert_allclose(ours.numpy().ravel(), theirs.y[:, -1], rtol=1e-9)
 
 
+@pytest.mark.heavy
 def test_the_black_box_comes_as_close_as_it_is_told():
     process, diffusion, _ = flow("psld")
     z = torch.tensor([[[1.0, -0.4]], [[0.3, 0.8]]], dtype=torch.float64)

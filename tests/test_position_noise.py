@@ -113,7 +113,7 @@ def test_with_a_fixed_clock_step_the_variance_is_affine_in_the_injected_variance
         assert np.abs(found - anchor[1]).max() > 1e-3
 
 
-@pytest.mark.share(3)
+@pytest.mark.heavy
 @pytest.mark.parametrize(
     "setting", [FEW, MODES, replace(MODES, start="pT")], ids=["digits", "modes", "pT"]
 )

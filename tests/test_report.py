@@ -439,6 +439,7 @@ def forget_figures():
     figures.draw_panel.cache_clear()
 
 
+@pytest.mark.heavy
 def test_two_pages_made_again_are_the_same_byte_for_byte(files, pages):
     forget_figures()
     short = {slug: title for slug, title, _ in site.PAGES}

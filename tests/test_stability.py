@@ -97,7 +97,7 @@ def test_a_mode_has_no_limit_exactly_where_its_exact_frozen_flow_expands(entry):
         assert list(np.isnan(limits)) == [g > 1e-9 for g in growth]
 
 
-@pytest.mark.share(3)
+@pytest.mark.heavy
 @pytest.mark.parametrize("name", ["Euler", "NSE", "RSE", "NVV", "RVV", "EM"])
 def test_bisection_finds_the_exact_roots_of_jurys_polynomials(name):
     entry, diffusion = find(name), PROCESSES["psld"]

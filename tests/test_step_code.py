@@ -67,6 +67,7 @@ def test_every_sampler_of_the_catalogue_that_the_closed_forms_are_about_has_its_
     assert set(CATALOGUE) <= set(WRITTEN)
 
 
+@pytest.mark.heavy
 def test_code_of_another_word_is_not_validated(tmp_path):
     found = validate(written(as_scheme("O S B A"), tmp_path), "RBAO")
     assert not found.holds and found.deduced.startswith("ROBA = O S B A")

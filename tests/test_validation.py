@@ -285,6 +285,7 @@ def verlet_that_keeps(wrong):
     return step
 
 
+@pytest.mark.heavy
 @pytest.mark.parametrize(("wrong", "holds"), [(1.0, True), (1.01, False)])
 def test_a_step_may_keep_its_last_force_for_the_next(wrong, holds):
     found = validate(verlet_that_keeps(wrong), "VV", "langevin")
@@ -338,6 +339,7 @@ def in_pairs(drops):
     return run_
 
 
+@pytest.mark.heavy
 @pytest.mark.parametrize(("drops", "holds"), [(False, True), (True, False)])
 def test_an_odd_number_of_steps_must_converge_as_an_even_one(drops, holds):
     found = validate(in_pairs(drops), "order=2", "ve")

@@ -88,6 +88,7 @@ def test_validate_tells_of_a_word_all_that_is_known_beside_the_claimed_sampler(c
     assert "href=" not in text, "the page stands alone: it has no other page to lead to"
 
 
+@pytest.mark.heavy
 def test_json_has_the_word_under_its_own_key_and_code_has_none(capsys, tmp_path):
     code, shown, _ = ran(capsys, "validate", "S E", "--model", "vp", "--dynamics", "ode", "--json")
     told = json.loads(shown)
