@@ -44,6 +44,7 @@ def test_the_change_of_the_score_halves_with_the_step():
     assert coarse["x"] > 1e-4
 
 
+@pytest.mark.heavy
 def test_carried_along_the_closed_forms_give_the_difference_in_the_limit_and_summed_they_do_not():
     coarse, fine = (reuse.predicted_difference(TARGET, ("NSE", "RSE"), n, 0.4, 1) for n in (10, 20))
     assert 1.5 < coarse["carried_miss"] / fine["carried_miss"] < 3

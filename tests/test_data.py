@@ -74,6 +74,7 @@ def test_patches_are_of_left_halves_those_held_out_of_right_ones_and_each_has_a_
                 assert np.allclose(mirrored.numpy(), patch[:, :, ::-1], atol=1e-6)
 
 
+@pytest.mark.heavy
 def test_the_power_of_the_patches_falls_like_that_of_natural_images(patches):
     """Like k^-2, averaged over directions; the window keeps the edges of a patch from adding to
     it.

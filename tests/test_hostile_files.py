@@ -166,6 +166,7 @@ def test_a_checkpoint_that_unpacks_to_more_than_itself_is_refused_unread(tmp_pat
         read_checkpoint(tmp_path / "bomb.pt")
 
 
+@pytest.mark.heavy
 def test_a_tensor_that_claims_to_be_huge_is_refused_by_its_shape(tmp_path):
     weights = network().state_dict()
     key = next(iter(weights))

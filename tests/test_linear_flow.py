@@ -87,7 +87,7 @@ def test_the_two_routes_agree_on_random_models_with_time_dependent_beta(data, dy
     assert np.abs(closed - integrated).max() < 1e-10
 
 
-@pytest.mark.share(3)
+@pytest.mark.heavy
 @both_dynamics
 @pytest.mark.parametrize("model", ["psld", "vp", "langevin"])
 def test_the_two_routes_agree_in_fifty_digits_for_short_and_long_steps(model, dynamics):
@@ -240,6 +240,7 @@ def test_over_a_short_time_lambda_s_multiplies_the_position_noise_and_leaves_the
         assert np.all(exact.noise[0][0] > 1e-6)
 
 
+@pytest.mark.heavy
 def test_an_integration_that_cannot_reach_its_tolerance_says_so(monkeypatch):
     monkeypatch.setattr(linear_flow, "MOST_HALVINGS", 1)
     with mp.workdps(20):

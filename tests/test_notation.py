@@ -231,6 +231,7 @@ def _arbitrary_text(draw: random.Random) -> str:
     return "".join(map(chr, draw.choices(range(0x80), k=draw.randint(0, 20))))
 
 
+@pytest.mark.heavy
 def test_5_000_arbitrary_texts_are_words_or_word_errors_and_nothing_else():
     draw = random.Random(20240211)
     read = refused = 0

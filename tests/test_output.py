@@ -107,6 +107,7 @@ def test_output_that_cannot_be_written_is_one_sentence_and_exit_code_1(command, 
     assert done.stderr == f"error: cannot write the output: {said}\n"
 
 
+@pytest.mark.heavy
 def test_an_output_of_ascii_alone_spells_out_what_it_lacks():
     done = subprocess.run(
         [sys.executable, "-m", "reports", "derive", "EM", "--model", "vp"],

@@ -169,6 +169,7 @@ def test_the_limits_of_the_digits_stiffest_mode_are_those_of_variance_zero(name,
     assert limits[0] == pytest.approx(limit, abs=5e-6) and limits[0] == np.nanmin(limits)
 
 
+@pytest.mark.heavy
 def test_the_fifth_order_runge_kutta_step_is_stable_up_to_the_root_of_its_polynomials():
     limit = largest_stable_step(find("RK45"), PROCESSES["psld"], [0.3], 0.2)[0]
     assert limit == pytest.approx(

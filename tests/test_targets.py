@@ -197,6 +197,7 @@ def test_the_digits_spectrum_is_that_of_the_images():
     assert np.array_equal(load_spectrum("digits"), values)
 
 
+@pytest.mark.heavy
 def test_the_patches_spectrum_has_the_variance_and_the_largest_eigenvalue_of_the_patches():
     """On a coarser grid, cut here: cheap parts of what the heavy test below computes in full."""
     halves = [load_sample_image(name)[:, :320] / 127.5 - 1 for name in ("china.jpg", "flower.jpg")]

@@ -195,6 +195,7 @@ def test_the_file_knows_how_it_was_trained(tmp_path):
     assert all(math.isfinite(loss) for point in stored.record["curve"] for loss in point)
 
 
+@pytest.mark.heavy
 def test_the_loss_falls(tmp_path):
     record = train(settings(steps=40, batch=24, rate=8e-3), images(), tmp_path / "net.safetensors")
     (_, first, _), *_, (_, last, held) = record["curve"]
