@@ -10,7 +10,8 @@ from typing import Any, Literal
 
 import numpy as np
 
-from splitting_analysis.grids import EVEN, GRIDS, Grid, given_times, spaced
+from splitting_analysis import grids
+from splitting_analysis.grids import GRIDS, Grid
 from splitting_analysis.processes import Process
 
 GridName = Literal["uniform", "quadratic"]
@@ -42,11 +43,7 @@ def grid(name: str, steps: int, T: Any = 1.0, eps: Any = 1e-3) -> list[Any]:
 
 def times_on(chosen: Grid, steps: int, process: Process, eps: Any) -> list[Any]:
     """The reverse times of a grid by name, or of one given; as `splitting_analysis.grids` says."""
-    if not isinstance(chosen, str):
-        return given_times(chosen, steps, process.T)
-    if chosen in EVEN:
-        return grid(chosen, steps, process.T, eps)
-    return spaced(chosen, steps, process, eps)
+    return grids.times_on(chosen, steps, process, eps, grid)
 
 
 def read_grid(text: str) -> Grid:

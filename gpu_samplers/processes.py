@@ -12,7 +12,8 @@ from math import ceil, isfinite, sqrt
 import numpy as np
 from numpy.typing import NDArray
 
-from splitting_analysis.grids import EVEN, Grid, given_times, spaced
+from splitting_analysis import grids
+from splitting_analysis.grids import Grid
 from splitting_analysis.processes import PSLD, VE, VP, Flow, Langevin, Process
 from splitting_analysis.schemes import steps_for
 
@@ -150,11 +151,7 @@ def grid(name: str, steps: int, T: float = 1.0, eps: float = 1e-3) -> list[float
 
 def times_on(chosen: Grid, steps: int, process: Process, eps: float) -> list[float]:
     """The reverse times of a grid by name, or of one given; as `splitting_analysis.grids` says."""
-    if not isinstance(chosen, str):
-        return given_times(chosen, steps, process.T)
-    if chosen in EVEN:
-        return grid(chosen, steps, process.T, eps)
-    return spaced(chosen, steps, process, eps)
+    return grids.times_on(chosen, steps, process, eps, grid)
 
 
 def check_times(times: Sequence[float], T: float) -> None:

@@ -15,6 +15,7 @@ position only, the last three for psld, vp and flow.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from itertools import pairwise
 from typing import Any
 
@@ -27,6 +28,8 @@ KARRAS = 7
 HELP = f"{', '.join(GRIDS)}, FILE of reverse times (.npy or text), or times 0,0.3,0.9."
 Grid = str | tuple[float, ...]
 """A name, or reverse times."""
+Even = Callable[[str, int, Any, Any], list[Any]]
+"""(name, steps, T, eps) -> the times of one of `EVEN`."""
 
 
 def spaced(name: str, steps: int, process: Any, eps: float) -> list[float]:
@@ -78,6 +81,15 @@ def _timesteps(name: str, steps: int) -> list[int]:
     if name == "linspace":
         return [round((TRAINED - 1) * (1 - k / steps)) for k in range(steps)]
     raise ValueError(f"no grid {name!r}; there are: {', '.join(GRIDS)}")
+
+
+def times_on(chosen: Grid, steps: int, process: Any, eps: Any, even: Even) -> list[Any]:
+    """The reverse times of a grid by name, or of one given; `even` are a world's own two."""
+    if not isinstance(chosen, str):
+        return given_times(chosen, steps, process.T)
+    if chosen in EVEN:
+        return even(chosen, steps, process.T, eps)
+    return spaced(chosen, steps, process, eps)
 
 
 def given_times(times: tuple[float, ...], steps: int, T: float) -> list[float]:

@@ -9,14 +9,12 @@ from typing import Any
 
 import numpy as np
 import pytest
-import torch
 
 from analytic_models.probing.reference import subject_for
 from analytic_models.probing.segments import same
 from analytic_models.probing.signature import probe
 from gpu_samplers.adapters import options as texts
 from gpu_samplers.adapters import subject
-from gpu_samplers.adapters.arrays import as_numpy
 from gpu_samplers.adapters.brownian import Brownian
 from gpu_samplers.adapters.networks import predicted
 from gpu_samplers.adapters.tables import Interpolated, Quarter
@@ -143,17 +141,6 @@ def test_a_library_that_is_missing_is_one_message_with_the_package_to_install(
     monkeypatch.setitem(sys.modules, module, None)
     with pytest.raises(ValueError, match=f"needs the package {module}: pip install"):
         subject(spec)
-
-
-def test_a_step_written_for_tensors_takes_and_gives_arrays():
-    def step(z, t, h, score, noise, model):
-        assert isinstance(z, torch.Tensor) and z.dtype is torch.float64
-        return z + h * score(z, torch.tensor(model.T - t)) + h**0.5 * noise()
-
-    z = np.arange(6.0).reshape(3, 2)
-    seen = as_numpy(step)(z, 0.25, 0.04, lambda y, tau: -tau * y, lambda: np.ones((3, 2)), Flow())
-    assert isinstance(seen, np.ndarray) and seen.dtype == np.float64
-    assert seen == pytest.approx(z - 0.04 * (0.999 - 0.25) * z + 0.2)
 
 
 def test_the_guide_is_an_adapter_that_works(monkeypatch):

@@ -61,17 +61,12 @@ def both(one: Comparison, long: Comparison, whole: Sequence[Check]) -> list[Chec
 
 
 def _power_of_two(one: Comparison, long: Comparison) -> str:
-    ratios = []
+    rows = []
     for c in (one, long):
         seen, claimed = (np.diag(segments(s)[-1].covariance) for s in (c.seen, c.claimed))
-        ratios.append((c.times[1] - c.times[0], seen, claimed))
-    (h, a, b), (h2, a2, b2) = ratios
-    for i in range(len(a)):
-        if min(a[i], b[i], a2[i], b2[i]) > 0:
-            rate = log(a2[i] * b[i] / (b2[i] * a[i])) / log(h2 / h)
-            if abs(rate) > 0.5:
-                return _powered(rate)
-    return ""
+        rows.append((c.times[1] - c.times[0], seen, claimed))
+    found = [_fitted([(h, a[i], b[i]) for h, a, b in rows], 0.25) for i in range(len(rows[0][1]))]
+    return next(filter(None, found), "")
 
 
 def _evaluations(c: Comparison, found: Sequence[Difference]) -> Check:
@@ -256,9 +251,12 @@ def _power(c: Comparison, d: Difference) -> str:
         if max(d.row, d.column) < min(len(seen), len(claimed)):
             h = steps[min(c.step_of(k - 1), len(steps) - 1)]
             found.append((h, seen[d.row, d.row], claimed[d.row, d.row]))
-    if len(found) < 3 or d.row != d.column:
-        return ""
-    lengths, seen, claimed = np.array(found).T
+    return _fitted(found, EXACTLY) if len(found) > 2 and d.row == d.column else ""
+
+
+def _fitted(rows: Sequence[tuple[float, float, float]], close: float) -> str:
+    """The power of h that seen over claimed variances follow; "" where there is none."""
+    lengths, seen, claimed = np.array(rows).T
     least = NO_NOISE * np.max(claimed)
     if not np.all(np.isfinite(seen)) or least <= 0 or min(np.min(seen), np.min(claimed)) <= least:
         return ""
@@ -268,10 +266,10 @@ def _power(c: Comparison, d: Difference) -> str:
     rate, start = np.polyfit(x, y, 1)
     if np.max(np.abs(start + rate * x - y)) > EXACTLY:
         return ""
-    return _powered(float(rate), EXACTLY)
+    return _powered(float(rate), close)
 
 
-def _powered(rate: float, close: float = 0.25) -> str:
+def _powered(rate: float, close: float) -> str:
     power = min(POWERS, key=lambda p: abs(rate - p))
     if abs(rate - power) > close * abs(power):
         return ""

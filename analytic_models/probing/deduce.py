@@ -22,20 +22,20 @@ Next = tuple[str, Scheme, Program]
 """What is different, and the scheme and program that are so."""
 
 
-def recognised(
-    seen: Signature, process: Process, times: Sequence[float], first: Scheme | None = None
-) -> str:
-    """The sampler of the catalogue, or next to the claimed one, that the signature is; "" if
-    none."""
+def recognised(seen: Signature, process: Process, times: Sequence[float]) -> str:
+    """The sampler of the catalogue that the signature is; "" if none."""
     stochastic = bool(seen.draws)
     for scheme in samplers(process.model_name):
         if (scheme.dynamics == "sde") == stochastic and _is(seen, scheme, process, times):
             return str(scheme)
-    if first is None:
-        return ""
-    for text, scheme, program in neighbours(first):
+    return ""
+
+
+def next_to(claimed: Scheme, seen: Signature, process: Process, times: Sequence[float]) -> str:
+    """The word one slip away from the claimed one that the signature is; "" if none."""
+    for text, scheme, program in neighbours(claimed):
         if _is(seen, scheme, process, times, program):
-            return f"{first.word}, but {text}"
+            return f"{claimed.word}, but {text}"
     return ""
 
 

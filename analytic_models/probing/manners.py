@@ -73,7 +73,7 @@ def manners(subject: Subject, process: Process, times: Sequence[float]) -> Manne
         ),
         _unchanged(first),
     ]
-    close = ALIKE_SINGLE if first.single else ALIKE
+    close = _close(first)
     own_noise = leaks = False
     if _apart(first, again) <= close:
         checks.append(Check("two runs with the same normals agree", "pass"))
@@ -84,7 +84,7 @@ def manners(subject: Subject, process: Process, times: Sequence[float]) -> Manne
     if not own_noise and not leaks:  # else a comparison of runs says nothing of what it looks for
         if subject.kind == "sample" and subject.grid is None:
             checks.append(_grid(subject, process, times, first))
-        checks += [_rows(subject, process, times, close), _filled(subject, process, times, close)]
+        checks += [_rows(subject, process, times, first), _filled(subject, process, times, first)]
     return Manners(tuple(checks), first, own_noise)
 
 
@@ -155,17 +155,16 @@ def seed_all(seed: int) -> None:
         sys.modules["torch"].manual_seed(seed)
 
 
-def _rows(subject: Subject, process: Process, times: Sequence[float], close: float) -> Check:
+def _rows(subject: Subject, process: Process, times: Sequence[float], first: Run) -> Check:
     name = "each row of a batch is what it is alone"
-    whole = ordinary_run(subject, process, times).final
     worst = 0.0
     try:
         for rows in ([1], [2, 0]):
             part = ordinary_run(subject, process, times, rows).final
-            worst = max(worst, float(np.max(np.abs(part - whole[rows]) / (1 + np.abs(part)))))
+            worst = max(worst, float(np.max(np.abs(part - first.final[rows]) / (1 + np.abs(part)))))
     except Trouble as trouble:
         return Check(name, "fail", "a run of any batch size", trouble.seen, trouble.where)
-    if worst <= close:
+    if worst <= _close(first):
         return Check(name, "pass")
     return Check(
         name,
@@ -176,19 +175,22 @@ def _rows(subject: Subject, process: Process, times: Sequence[float], close: flo
     )
 
 
-def _filled(subject: Subject, process: Process, times: Sequence[float], close: float) -> Check:
+def _filled(subject: Subject, process: Process, times: Sequence[float], first: Run) -> Check:
     name = "memory is filled before it is read"
     place = "an array from empty() or empty_like()"
-    whole = ordinary_run(subject, process, times)
     try:
         other = ordinary_run(subject, process, times, fill=float("nan"))
     except Trouble as trouble:
         text = f"{trouble.seen} once unfilled memory holds NaN"
         return Check(name, "fail", "no use of what was never written", text, trouble.where or place)
-    if _apart(whole, other) <= close:
+    if _apart(first, other) <= _close(first):
         return Check(name, "pass")
     text = "another result once unfilled memory holds NaN"
     return Check(name, "fail", "no use of what was never written", text, place)
+
+
+def _close(first: Run) -> float:
+    return ALIKE_SINGLE if first.single else ALIKE
 
 
 def _apart(a: Run, b: Run) -> float:

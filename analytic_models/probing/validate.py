@@ -12,7 +12,7 @@ from analytic_models.probing.agreement import agreement, both
 from analytic_models.probing.checks import Check, Validation
 from analytic_models.probing.claims import Claims, as_claims, model_for
 from analytic_models.probing.comparison import Comparison
-from analytic_models.probing.deduce import recognised
+from analytic_models.probing.deduce import next_to, recognised
 from analytic_models.probing.leading import leading
 from analytic_models.probing.limits import limit_in_words
 from analytic_models.probing.manners import Manners, manners
@@ -40,6 +40,7 @@ from analytic_models.probing.verdicts import (
     in_range,
     lowest_of,
     number,
+    order_name,
     ordered,
 )
 from splitting_analysis.processes import PSLD, VE, VP, Flow, Langevin, Process
@@ -90,15 +91,16 @@ def validate(
         model = model or sampler.model_name
     else:
         subject = subject_of(sampler)
-    if process is not None or subject.process is not None:
-        model = (process or subject.process or PROCESSES["psld"]).model_name
+    process = process or subject.process
+    if process is not None:
+        model = process.model_name
     claimed = claims.scheme if isinstance(claims, Claims) else claims
     if model is None and isinstance(claimed, Scheme):
         model = claimed.model_name
     model = (model or model_for(str(claims))).strip().lower()
     if model not in PROCESSES:
         raise ValueError(f"no model {model!r}; there are: {', '.join(PROCESSES)}")
-    process = process or subject.process or PROCESSES[model]
+    process = process or PROCESSES[model]
     as_claims(claims, model, dynamics)  # a claim that cannot be read is refused before any work
     times = _uneven(process) if subject.grid is None else tuple(subject.grid(STEPS))
     judge = _Judge(subject, process, times, lambda_s, say)
@@ -153,8 +155,7 @@ class _Judge:
         stochastic = bool(found.first.draws) or found.own_noise
         known = dynamics or ("sde" if stochastic else None)
         claimed = as_claims(claims, self.process.model_name, dynamics)
-        if claimed.scheme is None or _open(claims, claimed.scheme, self.process):
-            claimed = _as_seen(claims, self.process, known, claimed)
+        claimed = _as_seen(claims, self.process, known, claimed)
         self.evaluations(claimed, found.first, stochastic)
         if found.own_noise:
             self.from_samples(claimed)
@@ -178,8 +179,7 @@ class _Judge:
         self.add(*noisy_law(self.subject, self.process, claimed.scheme, self.lambda_s))
         if claimed.order is not None:
             text = "its law from samples alone, and that does not show an order"
-            p = claimed.order
-            name = f"its order is {p}: {p} holds, {p + 1} does not"
+            name = order_name(claimed.order)
             self.add(Check(name, "inconclusive", f"order {claimed.order}", text, "its noise"))
 
     def manners(self) -> Manners:
@@ -222,9 +222,7 @@ class _Judge:
     def against(self, claimed: Claims, seen: Signature) -> None:
         scheme = claimed.scheme
         if scheme is None:
-            self.deduced = recognised(seen, self.process, self.times) or tuned(
-                seen, self.process, self.times, None
-            )
+            self.deduced = self.known_word(seen, None)
             return
         # a step may keep its last score for the next one: then it makes the word's own calls
         keeps = len(seen.calls) == scheme.nfe * seen.steps + scheme.carries_score
@@ -243,14 +241,17 @@ class _Judge:
             self.deduced = str(scheme)
             return
         self.say("which word it is")
-        self.deduced = (
-            recognised(seen, self.process, self.times)
-            or tuned(seen, self.process, self.times, scheme)
-            or recognised(seen, self.process, self.times, scheme)
+        self.deduced = self.known_word(seen, scheme) or next_to(
+            scheme, seen, self.process, self.times
         )
         if isinstance(self.process, Langevin):
             self.say("its largest stable step")
             self.add(stability(self.subject, reference, self.process))
+
+    def known_word(self, seen: Signature, claimed: Scheme | None) -> str:
+        """The sampler of the catalogue that it is, perhaps with a number of its own."""
+        where = self.process, self.times
+        return recognised(seen, *where) or tuned(seen, *where, claimed)
 
     def in_one_step(
         self, scheme: Scheme, program: Program, reference: Subject, checks: list[Check]
@@ -365,11 +366,6 @@ def _as_step(scheme: Scheme) -> Program:
     if not scheme.carries_score:
         return own
     return Program((Evaluate(Fraction(0)), *own.instructions))
-
-
-def _open(claims: Any, scheme: Scheme, process: Process) -> bool:
-    """Whether the claimed text is a word of the ODE and of the SDE alike."""
-    return isinstance(claims, str) and scheme.model_name == process.model_name
 
 
 def _as_seen(claims: Any, process: Process, dynamics: str | None, read: Claims) -> Claims:

@@ -55,11 +55,16 @@ def number(value: float | None) -> str:
     return "nothing that settles" if value is None else f"{value:.3f}"
 
 
+def order_name(p: int) -> str:
+    """The check of an order, two-sided."""
+    return f"its order is {p}: {p} holds, {p + 1} does not"
+
+
 def ordered(
     expected: int, seen: Sequence[Observed | None], lowest: float | None, start: str
 ) -> Check:
     """Whether the order is the claimed one, from above and below."""
-    name = f"its order is {expected}: {expected} holds, {expected + 1} does not"
+    name = order_name(expected)
     shown = ", ".join(
         f"{number(o.order)} on {o.target}" + (" (ending in round-off)" if o.floor else "")
         for o in seen
