@@ -9,62 +9,41 @@ NumPy floats, mpmath numbers or SymPy expressions alike.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from fractions import Fraction
 from itertools import pairwise
-from types import MappingProxyType
-from typing import Any, assert_never
+from typing import Any
 
 import numpy as np
 
-from analytic_models import bridges
-from analytic_models.diffusions import PSLD, Diffusion
+from analytic_models.diffusions import Diffusion
 from analytic_models.grids import check_times
-from analytic_models.held import hold, predicted
 from analytic_models.rules import (
     Lambda,
-    Map,
-    advance,
-    coefficients,
     conjugate_tables,
     is_zero,
     part_of,
-    product,
     refuse_long,
 )
+from analytic_models.steps import (
+    CONSTANT,
+    Affine,
+    Form,
+    add_scaled,
+    drift_form,
+    evaluated,
+    held_form,
+    one_step,
+    predicted_form,
+    time_at,
+)
 from analytic_models.targets import Block, Gaussian, Pair, marginal, score
-from splitting_analysis.clocks import PositionOnly
 from splitting_analysis.predictions import Prediction
-from splitting_analysis.program import Advance, Evaluate, Hold, Row
+from splitting_analysis.program import Evaluate
 from splitting_analysis.schemes import Denoise, Scheme, check_ending
 
-Form = dict[Any, Any]
-"""{basis element: coefficient}; see `StepMap` for the basis."""
-Affine = tuple[Block, Pair]
-"""The score at one time, s = H z + g."""
-CONSTANT = ("1", 0)
-"""The basis element 1 of a form."""
 CACHED = 3 * 2**12
 """Numbers in an array over steps and modes: a step's arrays stay in the processor's cache."""
-
-
-@dataclass(frozen=True)
-class StepMap:
-    """One step: component i becomes forms[i], over z_j = ("z", j), carried ("s", j), `CONSTANT`,
-    and noise.
-
-    `score` are the forms of the score held at the end; noise element ("n", k, i) belongs to block
-    k with covariance noise[k]; blocks are independent. `kept` are the forms of the predictions that
-    later steps need, oldest first, with the forward times at which they were evaluated; in them the
-    j-th of earlier steps is ("p", j).
-    """
-
-    forms: tuple[Form, ...]
-    score: tuple[Form, ...]
-    noise: tuple[Block, ...]
-    evaluations: int
-    kept: tuple[tuple[Any, Form], ...] = ()
 
 
 @dataclass(frozen=True)
@@ -77,215 +56,6 @@ class Moments:
     covariance: Block
     nfe: int
     steps: int
-
-
-def add_scaled(into: Form, factor: Any, form: Form) -> None:
-    """into += factor * form. Exact zeros and ones cost nothing."""
-    if isinstance(factor, int | float) and factor == 0:
-        return
-    one = isinstance(factor, int | float) and factor == 1
-    for key, value in form.items():
-        unit = isinstance(value, int) and value == 1
-        term = factor if unit else value if one else factor * value
-        into[key] = into[key] + term if key in into else term
-
-
-def one_step(
-    scheme: Scheme,
-    diffusion: Diffusion,
-    t: Any,
-    h: Any,
-    score_at: Callable[[Any], Affine],
-    lambda_s: Lambda = None,
-    earlier: Sequence[Any] = (),
-    ready: Mapping[int, Map] = MappingProxyType({}),
-) -> StepMap:
-    """The exact map of one step from reverse time t over h. `score_at(tau)` gives the affine score.
-
-    `earlier` are the forward times of the predictions kept from the steps before, oldest first.
-    """
-    program, n = scheme.program, len(scheme.model.components)
-    state: list[Form] = [{("z", i): 1} for i in range(n)]
-    start = [dict(form) for form in state]
-    held: tuple[Form, ...] = tuple({("s", i): 1} for i in range(n))
-    drifts: list[list[Form]] = []
-    noise: list[Block] = []
-    kept: list[tuple[Any, Form]] = [(tau, {("p", j): 1}) for j, tau in enumerate(earlier)]
-    blocks: dict[Any, int] = {}
-    for op in program.instructions:
-        match op:
-            case Evaluate():
-                tau = _time(scheme, diffusion, t, h, op.at)
-                held = _evaluate(score_at(tau), state)
-                if program.holds:
-                    kept.append((tau, _predicted(scheme, diffusion, tau, state, held)))
-                if program.is_runge_kutta:
-                    drifts.append(_drift(scheme, diffusion, tau, state, held))
-            case Row():
-                state = [dict(form) for form in start]
-                for weight, drift in zip(op.weights, drifts, strict=True):
-                    if weight:
-                        for i in range(n):
-                            add_scaled(
-                                state[i], h * weight.numerator / weight.denominator, drift[i]
-                            )
-            case Advance():
-                moved = ready.get(op.index) or advance(scheme, diffusion, op, t, h, lambda_s)
-                state = _moved(moved, state, held, len(noise))
-                if moved.noise is not None:
-                    noise.append(moved.noise)
-            case Hold():
-                ends = (
-                    _time(scheme, diffusion, t, h, op.start),
-                    _time(scheme, diffusion, t, h, op.stop),
-                )
-                state, added = _held(
-                    scheme, diffusion, op, ends, start if op.restarts else state, kept
-                )
-                if added is not None:  # a stretch has one noise, however often it is advanced
-                    block = blocks.setdefault((op.start, op.stop), len(noise))
-                    noise += [added] if block == len(noise) else []
-                    for i in range(n):
-                        add_scaled(state[i], 1, {("n", block, i): 1})
-            case _:
-                assert_never(op)
-    return StepMap(
-        tuple(state),
-        held,
-        tuple(noise),
-        program.evaluations,
-        tuple(kept[max(0, len(kept) - program.history) :]),
-    )
-
-
-def _held(
-    scheme: Scheme,
-    diffusion: Diffusion,
-    op: Hold,
-    ends: tuple[Any, Any],
-    before: Sequence[Form],
-    kept: Sequence[tuple[Any, Form]],
-) -> tuple[list[Form], Block | None]:
-    """The state after a step that holds the last of the predictions kept, and the covariance of its
-    noise, if any.
-    """
-    through = kept[-op.through :]
-    nodes, eta = [tau for tau, _ in through], _number(scheme.noise_level, ends[0])
-    if isinstance(diffusion, PSLD):
-        step = bridges.hold(op, diffusion, scheme.in_clock, eta, scheme.factor, *ends, nodes)
-    else:
-        own = hold(op, _position_only(diffusion), scheme.in_clock, eta, *ends, nodes)
-        noise = ((own.noise,),) if scheme.noise_level else None
-        step = bridges.Step(((own.keep,),), tuple((gain,) for gain in own.gains), noise)
-    forms: list[Form] = []
-    for i, row in enumerate(step.keep):
-        form: Form = {}
-        for entry, component in zip(row, before, strict=True):
-            add_scaled(form, entry, component)
-        for gain, (_, prediction) in zip(step.gains, through, strict=True):
-            add_scaled(form, gain[i], prediction)
-        forms.append(form)
-    return forms, step.noise
-
-
-def _time(scheme: Scheme, diffusion: Diffusion, t: Any, h: Any, at: Fraction) -> Any:
-    """The forward time at the part `at` of the step, as the scheme's clock measures it."""
-    if scheme.in_clock == "tau" or at.denominator == 1:
-        return diffusion.T - t - at.numerator * h / at.denominator
-    if isinstance(diffusion, PSLD):
-        share, start = _number(at, t + h), diffusion.T - t
-        return bridges.tau_between(diffusion, scheme.in_clock, start, start - h, share)
-    process, clock = _position_only(diffusion), scheme.in_clock
-    first, last = (
-        process.clock_at(clock, diffusion.T - t),
-        process.clock_at(clock, diffusion.T - t - h),
-    )
-    return process.tau_at(clock, first + at.numerator * (last - first) / at.denominator)
-
-
-def _position_only(diffusion: Diffusion) -> PositionOnly:
-    if not isinstance(diffusion, PositionOnly):
-        message = f"a prediction is held in psld, vp, ve and flow, not in {diffusion.model_name}"
-        raise ValueError(message)  # noqa: TRY004 - bad input is a ValueError
-    return diffusion
-
-
-def _number(value: Fraction, like: Any) -> Any:
-    """A fraction in the arithmetic of another number."""
-    return (
-        (like / like if not isinstance(like, np.ndarray) else 1)
-        * value.numerator
-        / value.denominator
-    )
-
-
-def _predicted(
-    scheme: Scheme, diffusion: Diffusion, tau: Any, state: Sequence[Form], held: Sequence[Form]
-) -> Form:
-    """What the word holds, at the current state and forward time tau."""
-    return predicted_form(scheme.program.holds[0].held.prediction, diffusion, tau, state, held)
-
-
-def predicted_form(
-    prediction: Prediction,
-    diffusion: Diffusion,
-    tau: Any,
-    state: Sequence[Form],
-    held: Sequence[Form],
-) -> Form:
-    """A prediction at the state and the score `held` there, at forward time tau."""
-    if isinstance(diffusion, PSLD):
-        own, gain = bridges.predicted(diffusion, tau)
-    else:
-        of_one, of_score = predicted(prediction, _position_only(diffusion), tau)
-        own, gain = (of_one,), (of_score,)
-    form: Form = {}
-    for factors, forms in ((own, state), (gain, held)):
-        for factor, component in zip(factors, forms, strict=True):
-            add_scaled(form, factor, component)
-    return form
-
-
-def _moved(moved: Map, state: Sequence[Form], held: Sequence[Form], block: int) -> list[Form]:
-    new: list[Form] = []
-    for i in range(len(state)):
-        form: Form = {}
-        for j in range(len(state)):
-            add_scaled(form, moved.keep[i][j], state[j])
-            add_scaled(form, moved.gain[i][j], held[j])
-        if moved.noise is not None:
-            form["n", block, i] = 1
-        new.append(form)
-    return new
-
-
-def _evaluate(affine: Affine, state: Sequence[Form]) -> tuple[Form, ...]:
-    h, g = affine
-    forms = []
-    for row, constant in zip(h, g, strict=True):
-        form: Form = {}
-        for entry, component in zip(row, state, strict=True):
-            add_scaled(form, entry, component)
-        if not (isinstance(constant, int | float) and constant == 0):
-            add_scaled(form, constant, {CONSTANT: 1})
-        forms.append(form)
-    return tuple(forms)
-
-
-def _drift(
-    scheme: Scheme, diffusion: Diffusion, tau: Any, state: Sequence[Form], held: Sequence[Form]
-) -> list[Form]:
-    """The full drift at the current state and forward time tau, the score held."""
-    linear, weights, _ = coefficients(scheme.model.drift, diffusion)
-    rate = diffusion.beta(tau)
-    result = []
-    for row, weight, own in zip(linear, weights, held, strict=True):
-        form: Form = {}
-        for entry, component in zip(row, state, strict=True):
-            add_scaled(form, product(entry, rate), component)
-        add_scaled(form, product(weight, rate), own)
-        result.append(form)
-    return result
 
 
 def run(
@@ -404,7 +174,7 @@ def _earlier(
     each.
     """
     times = [op.at for op in scheme.program.instructions if isinstance(op, Evaluate)]
-    own = np.hstack([_time(scheme, diffusion, t, h, at) for at in times]).ravel()
+    own = np.hstack([time_at(scheme, diffusion, t, h, at) for at in times]).ravel()
     row = np.concatenate([np.ravel(kept), own])
     starts = np.arange(len(t)) * len(times)
     return [row[starts + j][:, np.newaxis] for j in range(len(kept))]
@@ -520,9 +290,9 @@ def _with_score(
     n = len(mean)
     state: list[Form] = [{("z", i): 1} for i in range(n)]
     keys = [("z", i) for i in range(n)]
-    held = _evaluate(score_at(tau), state)
+    held = evaluated(score_at(tau), state)
     if scheme.program.holds:
-        held = (_predicted(scheme, diffusion, tau, state, held),)
+        held = (held_form(scheme, diffusion, tau, state, held),)
     return push((*state, *held), (), keys, mean, covariance)
 
 
@@ -536,11 +306,11 @@ def _denoising_step(
 ) -> tuple[Form, ...]:
     n = len(scheme.model.components)
     state: list[Form] = [{("z", i): 1} for i in range(n)]
-    held = _evaluate(score_at(diffusion.T - t), state)
+    held = evaluated(score_at(diffusion.T - t), state)
     if how == "data":
         data = predicted_form(Prediction.DATA, diffusion, diffusion.T - t, state, held)
         return (data, *state[1:])
-    drift = _drift(scheme, diffusion, diffusion.T - t, state, held)
+    drift = drift_form(scheme, diffusion, diffusion.T - t, state, held)
     for i in range(n):
         add_scaled(state[i], left, drift[i])
     return tuple(state)

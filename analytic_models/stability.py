@@ -32,8 +32,8 @@ import sympy
 from numpy.typing import NDArray
 
 from analytic_models.diffusions import VP, Diffusion, Langevin
-from analytic_models.moments import one_step
 from analytic_models.rules import coefficients
+from analytic_models.steps import one_step
 from analytic_models.targets import Block, Gaussian, score
 from splitting_analysis.models import Rule
 from splitting_analysis.schemes import Scheme

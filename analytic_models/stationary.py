@@ -9,7 +9,7 @@ import sympy
 from sympy.polys.matrices import DomainMatrix
 
 from analytic_models.diffusions import Langevin
-from analytic_models.moments import Form, one_step
+from analytic_models.steps import Form, one_step
 from analytic_models.targets import Block, Gaussian, score
 from splitting_analysis.schemes import Scheme
 

@@ -6,9 +6,10 @@ from collections.abc import Iterable
 from fractions import Fraction
 
 from splitting_analysis.catalogue import find, named, samplers
+from splitting_analysis.checking import accepts
 from splitting_analysis.models import MODEL_NAMES, model_of
 from splitting_analysis.notation import Word, WordError, parse, read_number
-from splitting_analysis.schemes import Scheme, accepts, scheme
+from splitting_analysis.schemes import Scheme, scheme
 
 LARGEST_LAMBDA = 10**6
 """Of lambda_s, and the smallest but 0 is its inverse: beyond, formulas are pages of digits."""

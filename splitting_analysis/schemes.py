@@ -9,12 +9,11 @@ from fractions import Fraction
 from math import inf
 from typing import Literal
 
+from splitting_analysis.checking import check
 from splitting_analysis.clocks import CLOCKS, Clock
-from splitting_analysis.histories import check_held
-from splitting_analysis.models import MODELS, Dynamics, Model, Rule, model_of
-from splitting_analysis.notation import Word, WordError, as_word
+from splitting_analysis.models import Dynamics, Model, model_of
+from splitting_analysis.notation import Word, as_word
 from splitting_analysis.program import Program, resolve
-from splitting_analysis.spelling import from_openmm
 
 MOST_ETA = 10
 """A noise level beyond it is no sampler's."""
@@ -29,8 +28,6 @@ TRIANGULAR = FACTORS[:2]
 Denoise = bool | Literal["data"]
 """How a run ends: as it is (False), with an Euler step over what is left to T (True), or with the
 data predicted in place of the position; the last two take one evaluation."""
-ROUNDING = Fraction(1, 10**12)
-"""How far fractions may miss their sum: coefficients typed as decimals do, in their last digit."""
 
 
 @dataclass(frozen=True)
@@ -333,179 +330,3 @@ def check_history(scheme: Scheme, steps: int) -> None:
             f"{scheme.name}: it holds data through {most} evaluations, and a run of {steps} "
             f"step{'s' * (steps > 1)} has {here}: take more steps, or hold fewer, {fewer}"
         )
-
-
-def _uses_score(word: Word, model: Model, index: int) -> bool:
-    op = word.ops[index]
-    if op.letter == "S":
-        return False
-    piece = model.piece(op.key)
-    return piece is None or piece.uses_score
-
-
-def check(word: Word, model: Model) -> None:
-    """Raise `WordError` at the first token that the model cannot make sense of.
-
-    The message says for which models the same text is a word, if for any.
-    """
-    try:
-        _check(word, model)
-    except WordError as error:
-        text, start, length, problem, allowed = error._parts
-        homes = [
-            f"{m.name} {m.dynamics}" for m in MODELS.values() if m is not model and accepts(word, m)
-        ]
-        if homes:
-            raise WordError(
-                text,
-                start,
-                length,
-                problem,
-                f"{allowed} (as it stands, a word of {', '.join(homes)})",
-            ) from None
-        raise
-
-
-def accepts(word: Word, model: Model) -> bool:
-    """Whether the word means something in the model."""
-    try:
-        _check(word, model)
-    except WordError:
-        return False
-    return True
-
-
-def _check(word: Word, model: Model) -> None:
-    letters = ", ".join(
-        ["S", *model.pieces, *(f"E:{name}" for name in model.held), *model.conjugate]
-    )
-    if not word.ops:
-        raise WordError("", 0, 1, "the word is empty", letters)
-    for index, op in enumerate(word):
-        if op.letter == "S":
-            if op.at != 0 and not model.time_dependent and not word.is_runge_kutta:
-                raise word.error(index, f"the {model.name} target does not depend on time", "S")
-            continue
-        piece = model.piece(op.key)
-        if piece is None and op.letter == "E" and op.rule in model.held:
-            continue
-        if piece is None and op.rule in model.held and op.letter in model.pieces:
-            problem = f"{op.key}: the whole drift holds a prediction, its pieces do not"
-            raise word.error(index, problem, f"E:{op.rule}, or {op.letter}")
-        if piece is None:
-            what = (
-                "an ODE has no noise"
-                if op.letter in "OLK" and model.dynamics == "ode"
-                else (f"unknown piece {op.key!r}")
-            )
-            problem = f"{what} (model {model.name}, {model.dynamics.upper()})"
-            raise word.error(index, problem, _translated(word) or letters)
-        if piece.rule is Rule.CONJUGATE and _carried_from_before(word, index):
-            raise word.error(
-                index,
-                "this eps is from before the step's start, a time that the step does not know",
-                "an S before it, or a last S@1",
-            )
-        if op.fraction < 0 and (piece.has_noise or piece.rule is not Rule.EULER):
-            why = "noise" if piece.has_noise else "an exact substep"
-            raise word.error(index, f"{why} cannot run backwards", "a positive fraction")
-        if op.through or (op.row and (op.letter != "E" or op.rule or model.dynamics != "ode")):
-            allowed = "E[1/2,1/2]" + (f", E:{model.held[0]}[2]" if model.held else "")
-            raise word.error(
-                index, "a Runge-Kutta row belongs to the full drift of an ODE", allowed
-            )
-    if any(op.letter != "S" and model.piece(op.key) is None for op in word):
-        check_held(word, model)
-        return _check_scores(word, model)
-    _check_sums(word, model)
-    return _check_scores(word, model)
-
-
-def _carried_from_before(word: Word, index: int) -> bool:
-    """Whether a token uses a score of the step before that was not taken at its end."""
-    times = [op.at for op in word if op.letter == "S"]
-    return bool(times) and times[-1] != 1 and all(op.letter != "S" for op in word.ops[:index])
-
-
-def _translated(word: Word) -> str | None:
-    """What a word in OpenMM's letters is in ours, if it is one."""
-    translation = from_openmm([str(op) for op in word])
-    return translation and (
-        f"{translation} with model langevin (in OpenMM's letters V is the kick B, R the drift A)"
-    )
-
-
-def _is(total: Fraction, expected: Fraction) -> bool:
-    return abs(total - expected) <= ROUNDING
-
-
-def _shown(total: Fraction) -> str:
-    """A sum for a message: a fraction if it is short, else a decimal."""
-    if max(abs(total.numerator), total.denominator) < 10**6:
-        return str(total)
-    return f"{float(total):.17g}" if abs(total) < 10**300 else "more than 1e300"
-
-
-def _check_sums(word: Word, model: Model) -> None:
-    if word.is_runge_kutta:
-        return _check_rows(word)
-    last = len(word.ops) - 1
-    if "".join(sorted(word.letters)) not in model.splittings:
-        sets = " or ".join(" ".join(letters) for letters in model.splittings)
-        used = " ".join(sorted(word.letters))
-        drift = f"the {model.dynamics.upper()}'s drift"
-        problem = (
-            f"{used} does not add up to {drift}"
-            if used
-            else f"no letter moves the state by {drift}"
-        )
-        raise word.error(last, problem, sets)
-    for letter in sorted(word.letters):
-        total = sum((op.fraction for op in word if op.letter == letter), Fraction(0))
-        if not _is(total, Fraction(1)):
-            index = max(i for i, op in enumerate(word) if op.letter == letter)
-            problem = f"the fractions of {letter} add up to {_shown(total)}"
-            raise word.error(index, problem, f"a sum of 1 over all {letter}")
-    return None
-
-
-def _check_rows(word: Word) -> None:
-    """Rows and score times of a Runge-Kutta word: the row sums are the nodes c."""
-    evaluations, row_sum = 0, Fraction(0)
-    for index, op in enumerate(word):
-        if op.letter == "S":
-            if not _is(op.at, row_sum):
-                here = _shown(row_sum)
-                raise word.error(index, f"the state here stands at {here} of the step", f"S@{here}")
-            evaluations += 1
-            continue
-        if not op.row:
-            raise word.error(index, "every E of a Runge-Kutta word has a row", "E[1/2]")
-        if len(op.row) > evaluations:
-            raise word.error(
-                index,
-                f"{len(op.row)} weights, but {evaluations} evaluations so far in the step",
-                f"at most {evaluations} weights",
-            )
-        if index and word.ops[index - 1].row:
-            raise word.error(
-                index, "the row before is never used: a row starts anew", "an S between rows"
-            )
-        row_sum = sum(op.row, Fraction(0))
-    if not _is(row_sum, Fraction(1)):
-        problem = f"the last row sums to {_shown(row_sum)}"
-        raise word.error(len(word.ops) - 1, problem, "weights that sum to 1")
-
-
-def _check_scores(word: Word, model: Model) -> None:
-    scores = [i for i, op in enumerate(word) if op.letter == "S"]
-    uses = [i for i in range(len(word.ops)) if _uses_score(word, model, i)]
-    if not scores:
-        raise word.error(
-            uses[0], "the score is used but never evaluated", "an S before it, or later in the word"
-        )
-    carried = uses[0] < scores[0]
-    for index, following in zip(scores, [*scores[1:], len(word.ops)], strict=True):
-        used = any(index < use < following for use in uses)
-        if not used and not (carried and following == len(word.ops)):
-            raise word.error(index, "this score is never used", "a piece that uses it, or no S")

@@ -18,8 +18,9 @@ import sympy
 
 from analytic_models.diffusions import Langevin
 from analytic_models.grids import grid
-from analytic_models.moments import one_step, run
+from analytic_models.moments import run
 from analytic_models.stationary import stationary
+from analytic_models.steps import one_step
 from analytic_models.targets import Gaussian, score
 from splitting_analysis.catalogue import entries, find
 from splitting_analysis.schemes import scheme

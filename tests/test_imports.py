@@ -25,6 +25,7 @@ WORD_LEVEL = {
     "program",
     "reduction",
     "clocks",
+    "checking",
     "grids",
     "predictions",
     "histories",

@@ -18,7 +18,8 @@ from hypothesis import strategies as st
 from analytic_models import moments as module
 from analytic_models.diffusions import PSLD, VP, Diffusion, Langevin
 from analytic_models.grids import grid
-from analytic_models.moments import Moments, one_step, run, starting_law
+from analytic_models.moments import Moments, run, starting_law
+from analytic_models.steps import one_step
 from analytic_models.targets import Gaussian, initial, marginal, score
 from splitting_analysis.catalogue import CATALOGUE, find
 from splitting_analysis.schemes import LambdaS, scheme, steps_for

@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 
 from analytic_models.diffusions import PSLD, VP, Diffusion, Langevin
 from analytic_models.linear_flow import closed_flow
-from analytic_models.moments import one_step
+from analytic_models.steps import one_step
 from analytic_models.targets import Gaussian, score
 from splitting_analysis.catalogue import CATALOGUE, find
 from splitting_analysis.numbers import Point, evaluate, linear_field, vector_field

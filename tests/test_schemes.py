@@ -10,10 +10,11 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
+from splitting_analysis.checking import check
 from splitting_analysis.models import MODELS, Model, Rule, model_of
 from splitting_analysis.notation import Op, Word, WordError, as_word, parse
 from splitting_analysis.program import resolve
-from splitting_analysis.schemes import check, scheme
+from splitting_analysis.schemes import scheme
 from tests.strategies import MODEL_KEYS, exact_parameters, examples, schemes, splitting_words
 from tests.test_notation import pointed_at
 
