@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import gc
+from dataclasses import replace
 from functools import wraps
 
 import pytest
 
 from analytic_models.probing.subject import subject_of
+from analytic_models.probing.validate import validate
 
 
 def em(z, t, h, score, noise, model):
@@ -51,3 +54,19 @@ def test_what_is_no_sampler_is_refused_with_what_would_be_right():
         subject_of(loose)
     with pytest.raises(ValueError, match=r"takes \(x\); it must be step"):
         subject_of(lambda x: x)
+
+
+def test_a_run_that_is_cut_short_leaves_the_garbage_collector_as_it_was():
+    def endless(z, t, h, score, noise, model):
+        assert not gc.isenabled()  # an exception within a collection would be lost
+        while True:
+            pass
+
+    for collecting in (True, False):
+        (gc.enable if collecting else gc.disable)()
+        try:
+            found = validate(replace(subject_of(endless), limit=0.1), "order=1", "flow")
+            assert gc.isenabled() is collecting
+        finally:
+            gc.enable()
+        assert "still running" in found.checks[-1].seen

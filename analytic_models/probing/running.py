@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import gc
 import math
 import signal
 import sys
@@ -239,7 +240,8 @@ def _limited(seconds: float, end: float) -> Iterator[None]:
     def late(number: int, frame: FrameType | None) -> None:  # noqa: ARG001
         raise _Late
 
-    before = signal.signal(signal.SIGALRM, late)
+    before, collecting = signal.signal(signal.SIGALRM, late), gc.isenabled()
+    gc.disable()  # what is raised within a collection is lost, and warned of
     signal.setitimer(signal.ITIMER_REAL, seconds, 1)  # again, if code goes on after it
     try:
         yield
@@ -248,6 +250,8 @@ def _limited(seconds: float, end: float) -> Iterator[None]:
     finally:
         signal.setitimer(signal.ITIMER_REAL, 0)
         signal.signal(signal.SIGALRM, before)
+        if collecting:
+            gc.enable()
 
 
 @contextlib.contextmanager

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from analytic_models.probing.validate import STEPS
 from gpu_samplers.adapters.names import OTHERS
 from reports.experiments.foreign_cases import CASES, Case
 from reports.experiments.store import stored
@@ -33,10 +34,10 @@ def build(_: Settings) -> Page:
         text(
             "A scheduler is driven as its pipeline does, its noise replaced by ours, and asked for "
             "nothing but its own steps. Free data predictions in place of a network show every "
-            "coefficient of a run of six steps; these are compared with those of the claimed word, "
-            "and each time that the network is given with the time of the noise level. Where only "
-            "an order is claimed it is observed on a Gaussian target, and on one that is not. "
-            "The last step, to the data, is left out: there log σ is infinite, and no word goes."
+            f"coefficient of a run of {count(STEPS)} steps; these are compared with those of the "
+            "claimed word, and each time that the network is given with the time of the noise "
+            "level. Where only an order is claimed it is observed on a Gaussian target, and on one "
+            "that is not. The last step, to the data, is left out: there log σ is infinite, and no word goes."
         ),
         text(
             "Options that clip the data prediction to [−1, 1] are off: they suit images, not "
