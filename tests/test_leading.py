@@ -9,6 +9,7 @@ from analytic_models.probing.leading import leading
 from analytic_models.probing.orders import Observed, evenly, gaussian_orders
 from analytic_models.probing.reference import subject_for
 from analytic_models.probing.validate import PROCESSES
+from analytic_models.probing.verdicts import ordered
 from splitting_analysis.catalogue import find
 
 COUNTS = (8, 16, 32, 64)
@@ -40,3 +41,12 @@ def test_a_word_that_errs_otherwise_at_the_same_order_is_told_from_the_claimed_o
     }
     assert leading(seen["ROBA"], seen["ROBA"]).verdict == "pass"
     assert leading(seen["RBAO"], seen["ROBA"]).verdict == "fail"
+
+
+@pytest.mark.parametrize(
+    ("seen", "verdict"),
+    [(2.1, "pass"), (1.9, "pass"), (1.05, "fail"), (1.4, "inconclusive"), (2.6, "inconclusive")]
+    + [(0.7, "fail"), (3.3, "fail")],
+)
+def test_an_order_between_whole_numbers_next_to_the_claimed_one_decides_nothing(seen, verdict):
+    assert ordered(2, [errors(1.0)], seen, "").verdict == verdict

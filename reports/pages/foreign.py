@@ -37,7 +37,8 @@ def build(_: Settings) -> Page:
             f"coefficient of a run of {count(STEPS)} steps; these are compared with those of the "
             "claimed word, and each time that the network is given with the time of the noise "
             "level. Where only an order is claimed it is observed on a Gaussian target, and on one "
-            "that is not. The last step, to the data, is left out: there log σ is infinite, and no word goes."
+            "that is not. The last step, to the data, is left out: there log σ is infinite, and no "
+            "word goes."
         ),
         text(
             "Options that clip the data prediction to [−1, 1] are off: they suit images, not "
