@@ -5,14 +5,16 @@ VENV   ?= .venv
 BIN    := $(VENV)/bin
 CORE   := $(VENV)/.core
 STAMP  := $(VENV)/.installed
+OTHERS := $(VENV)/.foreign
 PIP    := $(BIN)/python -m pip install --disable-pip-version-check --progress-bar on --editable
 ARGS   ?=
 
-.PHONY: help test report check check-report lint types bench heavy gpu
+.PHONY: help test report check check-report lint types bench heavy foreign gpu
 help:
 	@echo "make test    the tests (about 2 minutes);    make heavy   the long ones (a quarter of an hour)"
 	@echo "make report  regenerate the error analysis;  make check   lint, types, report unchanged"
 	@echo "make bench   measure what is claimed fast;   make gpu     the same on a GPU, at most 8 minutes"
+	@echo "make foreign the packages whose samplers the long tests judge, into $(VENV)"
 	@echo "ARGS=...     passed on, e.g. make test ARGS='-k words'"
 
 $(CORE): pyproject.toml
@@ -27,10 +29,19 @@ $(STAMP): pyproject.toml
 	$(PIP) '.[dev]'
 	touch $(CORE) $@
 
+# Their samplers are judged by the long tests. What k-diffusion asks for and sampling does not need is gigabytes.
+$(OTHERS): $(STAMP)
+	@echo "adding to $(VENV): k-diffusion and OpenMM, whose samplers are judged; 30 MB"
+	$(BIN)/python -m pip install --disable-pip-version-check --no-deps \
+	  'k-diffusion==0.1.1.post1' 'openmm==8.6.1' 'torchdiffeq>=0.2.5,<0.3'
+	touch $@
+
+foreign: $(OTHERS)
+
 test: $(STAMP)
 	$(BIN)/python -m pytest -n 2 --dist loadfile $(ARGS)
 
-heavy: $(STAMP)
+heavy: $(OTHERS)
 	$(BIN)/python -m pytest -m heavy -n 2 --dist worksteal $(ARGS)
 
 bench: $(STAMP)

@@ -10,13 +10,14 @@ import pytest
 
 from gpu_samplers.adapters import subject
 
+pytestmark = pytest.mark.heavy  # `make heavy` installs the packages
 V = 0.3
 K_DIFFUSION = pytest.mark.skipif(
     any(find_spec(name) is None for name in ("k_diffusion", "torchsde", "torchdiffeq")),
-    reason="k-diffusion is not installed: pip install '.[adapters]'",
+    reason="k-diffusion is not installed: make foreign",
 )
 OPENMM = pytest.mark.skipif(
-    find_spec("openmm") is None, reason="OpenMM is not installed: pip install '.[adapters]'"
+    find_spec("openmm") is None, reason="OpenMM is not installed: make foreign"
 )
 
 
