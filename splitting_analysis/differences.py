@@ -13,7 +13,7 @@ from splitting_analysis.errors import LocalError, keys_of
 from splitting_analysis.notation import Op, Word
 from splitting_analysis.reduction import naive, reduced
 from splitting_analysis.schemes import Scheme
-from splitting_analysis.trees import MOMENT, Combination, Tree, is_contraction, leaves
+from splitting_analysis.trees import MOMENT, Combination, Tree, units
 
 
 class Pair(NamedTuple):
@@ -88,7 +88,7 @@ def _families(combination: Combination) -> dict[object, Combination]:
 
 def _family(tree: Tree) -> object:
     name, j, children = tree
-    if not children or name == MOMENT or any(is_contraction(end) for end in leaves(tree)):
+    if not children or name == MOMENT or units(tree):
         return tree
     return name, j, tuple(c for c, _ in children)
 

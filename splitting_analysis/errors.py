@@ -136,7 +136,7 @@ def display(error: LocalError, width: int = WIDTH) -> str:
     """
 
     def about(key: str) -> str:
-        return "".join(LATEX.symbol(c) for c in parts(key, error.model.components))
+        return "".join(LATEX.symbol(c) for c in parts(key))
 
     rows = [
         (rf"h^{{{k}}} \;\; {about(key)}: \quad", spell_error(error, k, key, LATEX))

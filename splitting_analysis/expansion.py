@@ -18,6 +18,7 @@ from splitting_analysis.algebra import algebra
 from splitting_analysis.models import Model
 from splitting_analysis.program import Advance, Evaluate, Hold, Instruction, Row
 from splitting_analysis.rules import transition
+from splitting_analysis.symbols import unit
 from splitting_analysis.trees import (
     PHI,
     Combination,
@@ -27,12 +28,11 @@ from splitting_analysis.trees import (
     add_child,
     canonical,
     derivative,
-    is_contraction,
     leaf,
-    leaves,
     linear,
     taylor,
     time_derivative,
+    units,
 )
 
 
@@ -190,12 +190,12 @@ def generator(model: Model, combination: Combination) -> Combination:
             for direction, factor in terms.items():
                 for new in derivative(tree, c, direction, arguments):
                     accumulate(result, canonical(new), coefficient * factor)
-        unit = leaf(f"e{sum(is_contraction(end) for end in leaves(tree)) // 2 + 1}")
+        along = leaf(unit(len(units(tree)) + 1))
         for i, c in enumerate(model.components):
             if noise[i]:
                 factor = coefficient * rate * noise[i] / 2
-                for once in derivative(tree, c, unit, arguments):
-                    for twice in derivative(once, c, unit, arguments):
+                for once in derivative(tree, c, along, arguments):
+                    for twice in derivative(once, c, along, arguments):
                         accumulate(result, canonical(twice), factor)
     return result
 

@@ -13,18 +13,18 @@ from splitting_analysis.models import Coefficients, Matrix, Piece
 from splitting_analysis.program import Advance
 from splitting_analysis.rules import clock, matrix_power, multiply, noise_drift
 from splitting_analysis.schemes import LambdaS
+from splitting_analysis.symbols import unit
 from splitting_analysis.trees import (
+    Noise,
     Series,
     Tree,
     accumulate,
     canonical,
-    is_contraction,
     is_noise,
     leaf,
-    leaves,
-    noise_leaf,
-    noise_parts,
+    noises,
     replace_leaves,
+    units,
 )
 
 
@@ -60,14 +60,14 @@ def weak_noise(policy: LambdaS) -> NoiseRule:
         block = block_of(op, origin)
         flow.noise[block] = covariance
         for c in {c for pair in covariance for c in pair}:
-            accumulate(flow.state[c][1], noise_leaf(block, c), a.one)
+            accumulate(flow.state[c][1], leaf(Noise(block, c)), a.one)
 
     return draw
 
 
 def block_of(op: Advance, origin: int) -> str:
     """The name of an op's noise: its place in the word, and a mark for the step before."""
-    return f"~{op.index}" + "-" * -origin
+    return f"{op.index}" + "-" * -origin
 
 
 def scaled_noise(piece: Piece, policy: LambdaS) -> tuple[Matrix, Coefficients]:
@@ -90,7 +90,7 @@ def expectation(series: Series, flow: Flow) -> Series:
     result: Series = [{} for _ in series]
     for weight, terms in enumerate(series):
         for tree, coefficient in terms.items():
-            noisy = [end[0] for end in leaves(tree) if is_noise(end)]
+            noisy = noises(tree)
             for pairing in _pairings(tuple(range(len(noisy)))):
                 _contract(result, weight, tree, coefficient, noisy, pairing, flow)
     return result
@@ -112,24 +112,23 @@ def _contract(
     weight: int,
     tree: Tree,
     coefficient: PolyElement,
-    noisy: list[str],
+    noisy: list[Noise],
     pairing: list[tuple[int, int]],
     flow: Flow,
 ) -> None:
     factors = [coefficient]
     name_of: dict[int, Tree] = {}
-    # the generator's own pairs
-    taken = len({end[0] for end in leaves(tree) if is_contraction(end)})
+    taken = len(units(tree))  # the generator's own pairs
     terms = (len(result) - 1 - weight) // 2 + 1
     for number, (i, j) in enumerate(pairing):
-        (block, a), (other, b) = noise_parts(noisy[i]), noise_parts(noisy[j])
-        if block != other:
+        one, other = noisy[i], noisy[j]
+        if one.block != other.block:
             return
-        covariance = flow.noise[block].get((a, b))
+        covariance = flow.noise[one.block].get((one.component, other.component))
         if covariance is None:
             return
         factors = multiply(factors, covariance, terms)
-        name_of[i] = name_of[j] = leaf(f"e{taken + number + 1}")
+        name_of[i] = name_of[j] = leaf(unit(taken + number + 1))
     position = iter(range(len(noisy)))
     new = canonical(
         replace_leaves(tree, lambda end: name_of[next(position)] if is_noise(end) else end)

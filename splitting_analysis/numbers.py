@@ -19,7 +19,7 @@ from sympy.polys.rings import PolyElement
 
 from splitting_analysis.models import Model
 from splitting_analysis.symbols import row, rows
-from splitting_analysis.trees import MOMENT, PHI, Combination, Tree, gather, is_contraction, leaves
+from splitting_analysis.trees import MOMENT, PHI, Combination, Tree, gather, is_contraction, units
 
 Directions = tuple[tuple[str, Any], ...]
 Field = Callable[[str, int, Directions], Any]
@@ -72,7 +72,7 @@ def coefficient_value(element: PolyElement, parameters: Mapping[str, Any]) -> An
 
 
 def _tree(tree: Tree, point: Point) -> Any:
-    labels = sorted({end[0] for end in leaves(tree) if is_contraction(end)})
+    labels = units(tree)
     if not labels or point.basis is None:
         return _bound(tree, point, dict.fromkeys(labels, 1))
     if point.laplacian is not None and _is_laplacian(tree):

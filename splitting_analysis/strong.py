@@ -24,19 +24,18 @@ from splitting_analysis.noise import block_of
 from splitting_analysis.program import Advance
 from splitting_analysis.rules import flows
 from splitting_analysis.schemes import Scheme
-from splitting_analysis.symbols import pair
+from splitting_analysis.symbols import pair, unit
 from splitting_analysis.trees import (
     MOMENT,
     Combination,
+    Noise,
     Tree,
     accumulate,
     derivative,
     is_noise,
     leaf,
-    leaves,
     linear,
-    noise_leaf,
-    noise_parts,
+    noises,
     replace_leaves,
 )
 from splitting_analysis.weak import carried_score, refuse_held
@@ -84,16 +83,16 @@ def _path_noise(root: PolyElement, kernels: dict[str, Kernel]) -> NoiseRule:
             if not noise[q]:
                 continue
             scale = root if q == piece.tuned else a.one
-            accumulate(flow.state[c][1], noise_leaf(block, c), scale)
+            accumulate(flow.state[c][1], leaf(Noise(block, c)), scale)
             if not flows(piece):
                 continue  # the noise comes in at once, at the rate of the step's start
             for i, d in enumerate(flow.model.components):
                 if matrix[i][q]:
-                    late = noise_leaf(block + "late", c)
+                    late = leaf(Noise(block + "late", c))
                     accumulate(flow.state[d][3], late, scale * rate * matrix[i][q])
             if flow.model.time_dependent:
                 growth = scale * a.betas[1] * a.ibeta * a.number(Fraction(-1, 2))
-                accumulate(flow.state[c][3], noise_leaf(block + "drift", c), growth)
+                accumulate(flow.state[c][3], leaf(Noise(block + "drift", c)), growth)
 
     return draw
 
@@ -160,7 +159,7 @@ def _exact(
 ) -> list[Combination]:
     """z + g W + h f + (integral of f'[g W]) through h^(3/2), from the state `before`."""
     a, model = algebra(), flow.model
-    whole = "~exact"
+    whole = "exact"
     kernels[whole] = Kernel(Fraction(0), Fraction(1), Fraction(1), Fraction(0))
     kernels[whole + "late"] = Kernel(Fraction(0), Fraction(1), Fraction(1), Fraction(-1))
     kernels[whole + "drift"] = Kernel(Fraction(0), Fraction(1), Fraction(0), Fraction(1))
@@ -174,13 +173,14 @@ def _exact(
         if not noise[q]:
             continue
         for tree, coefficient in drift.items():
-            for new in derivative(tree, c, noise_leaf(whole + "late", c), flow.arguments()):
+            late = leaf(Noise(whole + "late", c))
+            for new in derivative(tree, c, late, flow.arguments()):
                 accumulate(result[3], new, coefficient)
         if c == component:
-            accumulate(result[1], noise_leaf(whole, c), a.one)
+            accumulate(result[1], leaf(Noise(whole, c)), a.one)
             if model.time_dependent:
                 growth = a.betas[1] * a.ibeta * a.number(Fraction(-1, 2))
-                accumulate(result[3], noise_leaf(whole + "drift", c), growth)
+                accumulate(result[3], leaf(Noise(whole + "drift", c)), growth)
     return result
 
 
@@ -197,22 +197,20 @@ def _mean_square(
     rate = ring.betas[0] if model.time_dependent else ring.one
     result: Combination = {}
     for tree, coefficient in left.items():
-        u, (path, component) = _split(tree)
+        u, path = _split(tree)
         for other, factor in right.items():
-            v, (path_too, component_too) = _split(other)
-            if component != component_too:
+            v, other_path = _split(other)
+            if path.component != other_path.component:
                 continue
-            overlap = kernels[path].inner(kernels[path_too])
+            overlap = kernels[path.block].inner(kernels[other_path.block])
             if overlap:
-                weight: PolyElement = rate * noise[component] * ring.number(overlap)
+                weight: PolyElement = rate * noise[path.component] * ring.number(overlap)
                 key: Tree = (MOMENT, 0, tuple(sorted(((a, u), (b, v)))))
                 accumulate(result, key, coefficient * factor * weight)
     return {tree: r for tree, c in result.items() if (r := ring.reduce(c))}
 
 
-def _split(tree: Tree) -> tuple[Tree, tuple[str, str]]:
-    """The tree with a unit vector in place of its one noise leaf, and that leaf's block and
-    component.
-    """
-    (name,) = [end[0] for end in leaves(tree) if is_noise(end)]
-    return replace_leaves(tree, lambda end: leaf("e1") if is_noise(end) else end), noise_parts(name)
+def _split(tree: Tree) -> tuple[Tree, Noise]:
+    """The tree with a unit vector in place of its one noise leaf, and that noise."""
+    (noise,) = noises(tree)
+    return replace_leaves(tree, lambda end: leaf(unit(1)) if is_noise(end) else end), noise

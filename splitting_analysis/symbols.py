@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 from functools import cache
 from types import SimpleNamespace
-from typing import Any, Literal
+from typing import Any, Literal, Self
 
 MAX_BETA = 8
 """Derivatives of beta kept: beta, beta', ..., enough for h^8."""
@@ -152,9 +152,32 @@ ROWS: dict[str, Symbol] = {row.name: row for row in _TABLE}
 """The table by name, in the order in which plain terms are printed (coefficients: `printed`)."""
 
 
-def is_unit(name: str) -> bool:
-    """Whether a node is a unit vector: "e1", "e2", ..."""
-    return name[0] == "e" and name[1:].isdigit()
+class Unit(str):
+    """The name of a unit vector of R^d. What makes it one is this class: the text is how it is
+    spelled, and `refuse_state` keeps components and scores from being spelled alike.
+    """
+
+    __slots__ = ()
+
+
+def unit(number: int) -> Unit:
+    """The unit vector e1, e2, ...; numbers count from 1."""
+    return Unit(f"e{number}")
+
+
+class Moment(str):
+    """The key of a second moment in a local error; `parts` are its two components."""
+
+    __slots__ = ("parts",)
+    parts: tuple[str, str]
+
+    def __new__(cls, a: str, b: str, text: str) -> Self:
+        key = super().__new__(cls, text)
+        key.parts = (a, b)
+        return key
+
+    def __reduce__(self) -> tuple[type[Self], tuple[str, str, str]]:  # for copies and pickles
+        return type(self), (*self.parts, str(self))
 
 
 def row(name: str) -> Symbol:
@@ -164,7 +187,7 @@ def row(name: str) -> Symbol:
 
 @cache
 def _unlisted(name: str) -> Symbol:
-    if is_unit(name):
+    if isinstance(name, Unit):
         return Symbol(name, "mark", name, name, name)
     return symbol(name, "component")
 
@@ -210,16 +233,14 @@ def ones() -> SimpleNamespace:
     return namespace(Fraction(1, 2), {row.name: 1 for row in rows("parameter")})
 
 
-def pair(a: str, b: str, components: Iterable[str]) -> str:
+def pair(a: str, b: str, components: Iterable[str]) -> Moment:
     """The key of the second moment of two components: "xm", or "aux x" where names are longer."""
-    return f"{a}{b}" if all(len(c) == 1 for c in components) else f"{a} {b}"
+    return Moment(a, b, f"{a}{b}" if all(len(c) == 1 for c in components) else f"{a} {b}")
 
 
-def parts(key: str, components: Iterable[str]) -> tuple[str, ...]:
+def parts(key: str) -> tuple[str, ...]:
     """The components that a key of a local error is about: one, or the two of a second moment."""
-    if key in components:
-        return (key,)
-    return tuple(key.split(" ")) if " " in key else tuple(key)
+    return key.parts if isinstance(key, Moment) else (key,)
 
 
 def refuse_state(
@@ -228,7 +249,8 @@ def refuse_state(
     """Raise ValueError for names of a state that formulas could not tell apart or spell."""
     names = [*components, *(name for name in scores if name)]
     for name in names:
-        if not (name.isalnum() and name[0].isalpha()) or is_unit(name) or name == "moment":
+        spelled_as_unit = name[:1] == "e" and name[1:].isdigit()
+        if not (name.isalnum() and name[0].isalpha()) or spelled_as_unit or name == "moment":
             raise ValueError(
                 f"{name!r} names no part of a state: letters and digits, a letter first, and "
                 "neither 'moment' nor e1, e2, ..., the unit vectors"

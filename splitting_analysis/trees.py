@@ -6,13 +6,14 @@ A *tree* is a nested tuple (name, j, children), a vector in R^d; rooted in `PHI`
     ("x", 0, ())                            the position itself
     ("sx", j, ((c1, v1), ..., (ck, vk)))    k-th derivative of d^j sx / d tau^j along the
                                             directions v1..vk, taken in components c1..ck
-    ("e1", 0, ())                           a unit vector; it occurs twice and is summed over
-    ("~3~x", 0, ())                         standard normal noise of block 3, component x
+    (unit(1), 0, ())                        a unit vector; it occurs twice and is summed over
+    (Noise("3", "x"), 0, ())                standard normal noise of block 3, component x
 
-Children are sorted, so equal differentials are equal tuples. A *combination* maps trees to
-coefficients (elements of a polynomial ring); a *series* is a list of combinations indexed by
-weight, the power of sqrt(h). Order in a product is kept by the nesting, which is what makes
-results valid in R^d, where Jacobians do not commute.
+The class of its name says what a node is: a `Unit`, a `Noise`, or, a plain string, a component or
+a function of the state. Children are sorted, so equal differentials are equal tuples. A
+*combination* maps trees to coefficients (elements of a polynomial ring); a *series* is a list of
+combinations indexed by weight, the power of sqrt(h). Order in a product is kept by the nesting,
+which is what makes results valid in R^d, where Jacobians do not commute.
 """
 
 from __future__ import annotations
@@ -20,11 +21,11 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from functools import lru_cache
 from itertools import permutations
-from typing import Any
+from typing import Any, Self
 
 from sympy.polys.rings import PolyElement
 
-from splitting_analysis.symbols import is_unit
+from splitting_analysis.symbols import Unit, unit
 
 Tree = tuple[str, int, tuple[Any, ...]]
 Combination = dict[Tree, PolyElement]
@@ -40,22 +41,38 @@ def leaf(name: str) -> Tree:
     return (name, 0, ())
 
 
+class Noise(str):
+    """The name of a block's standard normal noise in one component."""
+
+    __slots__ = ("block", "component")
+    block: str
+    component: str
+
+    def __new__(cls, block: str, component: str) -> Self:
+        name = super().__new__(cls, f"~{block}~{component}")  # "~": no component is named so
+        name.block, name.component = block, component
+        return name
+
+    def __reduce__(self) -> tuple[type[Self], tuple[str, str]]:  # for copies and pickles
+        return type(self), (self.block, self.component)
+
+
 def is_noise(tree: Tree) -> bool:
-    return tree[0][0] == "~"
+    return isinstance(tree[0], Noise)
 
 
 def is_contraction(tree: Tree) -> bool:
-    return is_unit(tree[0])
+    return isinstance(tree[0], Unit)
 
 
-def noise_leaf(block: str, component: str) -> Tree:
-    """The noise of a block in one component; `noise_parts` of its name gives both back."""
-    return leaf(f"{block}~{component}")
+def units(tree: Tree) -> list[Unit]:
+    """The unit vectors that occur in a tree, each once, sorted."""
+    return sorted({name for name, _, _ in leaves(tree) if isinstance(name, Unit)})
 
 
-def noise_parts(name: str) -> tuple[str, str]:
-    block, _, component = name.rpartition("~")
-    return block, component
+def noises(tree: Tree) -> list[Noise]:
+    """The noise in a tree, left to right."""
+    return [name for name, _, _ in leaves(tree) if isinstance(name, Noise)]
 
 
 def add_child(tree: Tree, component: str, child: Tree) -> Tree:
@@ -102,15 +119,17 @@ def replace_leaves(tree: Tree, new: Callable[[Tree], Tree]) -> Tree:
 @lru_cache(maxsize=100_000)
 def canonical(tree: Tree) -> Tree:
     """The same tree with its contraction indices numbered in one fixed way."""
-    labels = sorted({end[0] for end in leaves(tree) if is_contraction(end)})
+    labels = units(tree)
     if not labels:
         return tree
-    numbers = permutations([f"e{i + 1}" for i in range(len(labels))])
+    numbers = permutations([unit(i + 1) for i in range(len(labels))])
     return min(_renamed(tree, dict(zip(labels, order, strict=True))) for order in numbers)
 
 
-def _renamed(tree: Tree, names: dict[str, str]) -> Tree:
-    return replace_leaves(tree, lambda end: leaf(names.get(end[0], end[0])) if not end[1] else end)
+def _renamed(tree: Tree, names: dict[Unit, Unit]) -> Tree:
+    return replace_leaves(
+        tree, lambda end: leaf(names[end[0]]) if isinstance(end[0], Unit) else end
+    )
 
 
 def derivative(
@@ -193,11 +212,7 @@ def gather(
     gathered: dict[tuple[str, int, tuple[Any, ...], str], Combination] = {}
     for tree, coefficient in combination.items():
         name, j, children = tree
-        if (
-            not children
-            or name in (PHI, MOMENT)
-            or any(is_contraction(end) for end in leaves(tree))
-        ):
+        if not children or name in (PHI, MOMENT) or units(tree):
             plain[tree] = coefficient
         else:
             *others, (component, last) = children

@@ -173,10 +173,10 @@ def test_a_formula_in_new_symbols_reads_as_one_in_old_ones(theta):
 
 
 def test_keys_of_second_moments_are_told_from_those_of_means():
-    assert (pair("x", "m", ("x", "m")), parts("xm", ("x", "m"))) == ("xm", ("x", "m"))
+    key = pair("x", "m", ("x", "m"))
+    assert key == "xm" and parts(key) == ("x", "m") and parts("xm") == ("xm",)
     # "xx" is a component here, so that letters side by side would not do
-    names = ("x", "xx")
-    assert parts("xx", names) == ("xx",) and parts(pair("x", "x", names), names) == ("x", "x")
+    assert parts("xx") == ("xx",) and parts(pair("x", "x", ("x", "xx"))) == ("x", "x")
 
 
 @pytest.mark.parametrize(

@@ -4,6 +4,8 @@ function.
 
 from __future__ import annotations
 
+import copy
+import pickle
 from fractions import Fraction
 
 import pytest
@@ -12,16 +14,21 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from splitting_analysis.algebra import SYMBOLS, algebra
+from splitting_analysis.symbols import Moment, Unit, pair, unit
 from splitting_analysis.trees import (
+    Noise,
     canonical,
     derivative,
     gather,
+    is_contraction,
+    is_noise,
     leaf,
     leaves,
     linear,
     replace_leaves,
     taylor,
     time_derivative,
+    units,
 )
 from tests.strategies import examples
 
@@ -34,7 +41,8 @@ ARGUMENTS = {"x": frozenset("x"), "m": frozenset("m"), "sx": frozenset("xm"), "s
 def value(tree):
     """The function a tree stands for, in one dimension."""
     name, j, children = tree
-    result = sp.Integer(1) if name[0] in "e~" else sp.diff(FUNCTIONS[name], tau, j)
+    one = isinstance(name, Unit | Noise)
+    result = sp.Integer(1) if one else sp.diff(FUNCTIONS[name], tau, j)
     for c, _ in children:
         result = sp.diff(result, {"x": x, "m": m}[c])
     for _, child in children:
@@ -90,7 +98,7 @@ def test_taylor_expands_a_node_as_its_function(name):
     """At (x + a h + b h^2, m + c h) and tau - h/2, through h^3; steps are series in sqrt(h)."""
     a, h = algebra(), sp.Symbol("h")
     number = lambda v: a.number(Fraction(v))  # noqa: E731
-    one = leaf("e1")
+    one = leaf(unit(1))
     series = {
         "x": [{}, {}, {one: number(2)}, {}, {one: number(-1)}, {}, {}],
         "m": [{}, {}, {one: number(3)}, {}, {}, {}, {}],
@@ -106,19 +114,32 @@ def test_taylor_expands_a_node_as_its_function(name):
     assert not any(result[1::2])
 
 
-@given(tree=trees(labels=("e1", "e2")), swap=st.booleans())
+@given(tree=trees(labels=(unit(1), unit(2))), swap=st.booleans())
 def test_the_canonical_tree_does_not_depend_on_the_names_of_its_indices(tree, swap):
-    names = {"e1": "e2", "e2": "e1"} if swap else {"e1": "e7", "e2": "e3"}
+    new = (unit(2), unit(1)) if swap else (unit(7), unit(3))
+    names: dict[str, str] = dict(zip((unit(1), unit(2)), new, strict=True))
     renamed = replace_leaves(tree, lambda end: leaf(names[end[0]]) if end[0] in names else end)
     assert canonical(renamed) == canonical(tree) == canonical(canonical(tree))
-    shape = lambda t: replace_leaves(t, lambda end: leaf("e") if end[0][0] == "e" else end)  # noqa: E731
+    shape = lambda t: replace_leaves(t, lambda end: leaf("e") if is_contraction(end) else end)  # noqa: E731
     assert shape(canonical(tree)) == shape(tree)
-    assert len({end for end in leaves(canonical(tree)) if end[0][0] == "e"}) == len(
-        {end for end in leaves(tree) if end[0][0] == "e"}
-    )
+    assert len(units(canonical(tree))) == len(units(tree))
 
 
-@given(tree=trees(labels=("e1", "~0x")))
+def test_what_a_node_is_does_not_hang_on_how_its_name_is_spelled():
+    """Neither is a component called e, or eps, a unit vector, nor what only looks like noise
+    noise.
+    """
+    assert is_contraction(leaf(unit(3))) and is_noise(leaf(Noise("3", "x")))
+    for name in ("e", "e1", "eps", "~3~x"):
+        assert not is_contraction(leaf(name)) and not is_noise(leaf(name))
+    noise, key = Noise("4-late", "e~x"), pair("x", "aux", ("x", "aux"))
+    for each in (copy.deepcopy(noise), pickle.loads(pickle.dumps(noise))):  # noqa: S301 - our own
+        assert isinstance(each, Noise) and (each.block, each.component) == ("4-late", "e~x")
+    again = pickle.loads(pickle.dumps(key))  # noqa: S301 - our own
+    assert isinstance(again, Moment) and again == "x aux" and again.parts == ("x", "aux")
+
+
+@given(tree=trees(labels=(unit(1), Noise("0", "x"))))
 def test_leaves_are_visited_in_the_order_in_which_they_are_replaced(tree):
     seen = []
 
@@ -131,7 +152,7 @@ def test_leaves_are_visited_in_the_order_in_which_they_are_replaced(tree):
 
 
 @examples(16)
-@given(terms=st.lists(st.tuples(trees(labels=("e1",)), st.integers(-3, 3)), max_size=8))
+@given(terms=st.lists(st.tuples(trees(labels=(unit(1),)), st.integers(-3, 3)), max_size=8))
 def test_gathering_loses_nothing(terms):
     a = algebra()
     combination = linear([(a.number(c), {tree: a.one}) for tree, c in terms])

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
-from itertools import combinations_with_replacement
 
 from splitting_analysis.models import Model
 from splitting_analysis.schemes import Scheme
@@ -99,12 +98,10 @@ def _entries(keys: list[str], tokens: list[str], scheme: Scheme) -> Iterable[tup
 
 def _moments(keys: list[str], model: Model) -> tuple[list[str], str]:
     """The keys of second moments, and what a mixed one and a diagonal one are."""
-    everything = list(combinations_with_replacement(model.components, 2))
-    known = {pair(a, b, model.components): (a, b) for a, b in everything}
-    moments = [key for key in keys if key in known]
-    diagonal = " and ".join(key for key, (a, b) in known.items() if a == b)
+    moments = [key for key in keys if len(parts(key)) == 2]
+    diagonal = " and ".join(pair(c, c, model.components) for c in model.components)
     for key in moments:
-        a, b = parts(key, model.components)
+        a, b = parts(key)
         if a != b:
             return moments, (
                 f"second moments, d x d matrices ({key} of {a} with {b}; on {diagonal} the "

@@ -20,6 +20,7 @@ from splitting_analysis.errors import LocalError
 from splitting_analysis.models import Model
 from splitting_analysis.numbers import Directions, Field, Point, evaluate
 from splitting_analysis.schemes import Scheme
+from splitting_analysis.symbols import parts
 from splitting_analysis.trees import Combination
 
 Tensor = torch.Tensor
@@ -216,7 +217,7 @@ def coefficient(
 
 
 def _value(key: str, combination: Combination, here: Point, z: Tensor) -> Tensor:
-    shape = z.shape[2:] if len(key) == 1 else ()
+    shape = z.shape[2:] if len(parts(key)) == 1 else ()
     if not combination:
         return z.new_zeros(shape)
     return torch.as_tensor(evaluate(combination, here), dtype=torch.float64).reshape(shape)

@@ -81,12 +81,12 @@ def formula(combination: Combination, label: str = "") -> Formula:
 
 def entry(error: LocalError, k: int, key: str) -> Formula:
     """The coefficient of h^k of one entry of a local error."""
-    return formula(error.terms[k][key], label(key, error.model.components))
+    return formula(error.terms[k][key], label(key))
 
 
-def label(key: str, components: Sequence[str] = ()) -> str:
+def label(key: str) -> str:
     """What an entry is: the state's component, a mean, or a second moment of the increment."""
-    names = parts(key, components)
+    names = parts(key)
     return key if len(names) == 1 else f"{names[0]} {names[1]}ᵀ"
 
 
