@@ -96,14 +96,13 @@ def flow_2x2(
 
     Taylor series over delta / 2^k, short enough not to cancel, and k doublings: with E and G the
     flow and its integral over u, those over 2u are E E and G + E G, and the covariance is Q + E Q
-    E^T. Scalars and arrays of float64 or mpmath numbers. Raises ValueError for SymPy expressions.
+    E^T. Scalars and arrays of float64 or mpmath numbers; SymPy expressions where A is that of a
+    free particle with friction, ((0, b), (0, d)). Raises ValueError for others.
     """
     if isinstance(delta, sympy.Basic) or any(
         isinstance(e, sympy.Basic) for row in matrix for e in row
     ):
-        raise ValueError(
-            "no closed form of this exponential piece: its linear part is not critically damped"
-        )
+        return _free_particle(matrix, noise, delta)
     n = range(2)
     size = float(np.max(np.abs(delta)) * max(sum(abs(e) for e in row) for row in matrix))
     halvings = max(0, math.ceil(math.log2(size)) + 2) if size > 0 else 0
@@ -141,6 +140,30 @@ def flow_2x2(
         q = [[q[i][j] + spread[i][j] for j in n] for i in n]
         e = [[sum(e[i][m] * e[m][j] for m in n) for j in n] for i in n]
     return tuple(map(tuple, e)), tuple(map(tuple, g)), tuple(map(tuple, q))
+
+
+def _free_particle(
+    matrix: tuple[tuple[Any, ...], ...], noise: tuple[Any, ...], delta: Any
+) -> tuple[Any, Any, Any]:
+    """`flow_2x2` of ((0, b), (0, d)), d not 0, in closed form; the noise is that of the second
+    component.
+
+    With r the integral of e^{du}, the first component has b^2 times that of r^2, and the covariance
+    is that of r r' = (r^2)'/2.
+    """
+    (zero, b), (too, d) = matrix
+    if not zero == too == noise[0] == 0:
+        raise ValueError(
+            "no closed form of this exponential piece: its linear part is not critically damped"
+        )
+    decay = sympy.exp(d * delta)
+    ramp, twice = (decay - 1) / d, (decay**2 - 1) / (2 * d)
+    cross = noise[1] * b * ramp**2 / 2
+    return (
+        ((1, b * ramp), (0, decay)),
+        ((delta, b * (ramp - delta) / d), (0, ramp)),
+        ((noise[1] * b**2 * (twice - 2 * ramp + delta) / d**2, cross), (cross, noise[1] * twice)),
+    )
 
 
 def lower_gammas(x: Any) -> tuple[Any, Any, Any]:

@@ -350,7 +350,9 @@ def boundaries(scheme: Scheme) -> tuple[Any, ...]:
         # SymPy factors no root of c
         decay = {sympy.exp(-gamma * h): c**2, sympy.exp(-gamma * h / 2): c}
         factors = {
-            f for q in conditions for f, _ in sympy.factor_list(sympy.expand(q).subs(decay))[1]
+            f
+            for q in conditions
+            for f, _ in sympy.factor_list(sympy.fraction(sympy.together(q.subs(decay)))[0])[1]
         }
         found = [root for f in factors if f.has(h) and not f.has(c) for root in sympy.solve(f, h)]
     elif scheme.model_name == "vp":

@@ -4,8 +4,8 @@ page.
 Nothing here or in plain_psld.py knows words, letters or models.py: a wrong letter there cannot
 hide. A sampler takes the process, the score, the state's components, the reverse times
 t_0 < ... < t_n and the noise, and returns the components at t_n. PSLD: s(x, m, tau) is (sx, sm)
-and noise() two normals; VP: s(x, tau), noise() one; Langevin: s(q), noise() one. It is called
-model_name, as `psld_roba`, and found by that; one of an ODE calls its last argument `_`.
+and noise() two normals; VP: s(x, tau), noise() one; Langevin: s(q), noise() one, noise(2) two. It
+is called model_name, as `psld_roba`, and found by that; one of an ODE calls its last argument `_`.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Sequence
 from inspect import isfunction, signature
-from math import exp, expm1, sqrt
+from math import exp, expm1, factorial, sqrt
 from typing import Any
 
 import torch
@@ -176,6 +176,52 @@ def langevin_baoa(p: Langevin, s: Any, q: Tensor, v: Tensor, times: Times, noise
     return q, v
 
 
+def free(
+    p: Langevin, q: Tensor, v: Tensor, h: float, xi: Tensor, eta: Tensor
+) -> tuple[Tensor, Tensor]:
+    """The exact free particle with friction and noise: U of Alamo Zapatero 2017."""
+    g, x = p.gamma, p.gamma * h
+    ramp = -expm1(-x) / g if g else h
+    qq, qv = _squares(x)  # of the noise, in units of h^2 and h
+    root = sqrt(qq)
+    below = qv / root if root else 0.0
+    rest = sqrt(max(-expm1(-2 * x) - below**2, 0.0))
+    return q + ramp * v + h * root * xi, exp(-x) * v + below * xi + rest * eta
+
+
+def _squares(x: float) -> tuple[float, float]:
+    """(2 x - 3 + 4 e^-x - e^-2x) / x^2 and (1 - e^-x)^2 / x, the first by its series where it
+    cancels.
+    """
+    if not x:
+        return 0.0, 0.0
+    if x > 0.5:
+        first = (2 * x - 3 + 4 * exp(-x) - exp(-2 * x)) / x / x
+    else:
+        first = sum((-x) ** (n - 2) * (4 - 2**n) / factorial(n) for n in range(3, 24))
+    return first, expm1(-x) ** 2 / x
+
+
+def langevin_ubu(p: Langevin, s: Any, q: Tensor, v: Tensor, times: Times, noise: Any) -> Pair:
+    """UBU (Alamo Zapatero 2017; Sanz-Serna & Zygalakis 2021)."""
+    for _t, h in steps(times):
+        q, v = free(p, q, v, h / 2, *noise(2))
+        v = v + h * s(q)
+        q, v = free(p, q, v, h / 2, *noise(2))
+    return q, v
+
+
+def langevin_bub(p: Langevin, s: Any, q: Tensor, v: Tensor, times: Times, noise: Any) -> Pair:
+    """BUB (Sanz-Serna & Zygalakis 2021)."""
+    f = s(q)
+    for _t, h in steps(times):
+        v = v + h / 2 * f
+        q, v = free(p, q, v, h, *noise(2))
+        f = s(q)
+        v = v + h / 2 * f
+    return q, v
+
+
 Sampler = Callable[..., Any]
 POSITION_ONLY = ("vp", "ve", "flow")
 """Models that all samplers of plain_position.py are for."""
@@ -269,9 +315,12 @@ def sample(
     sampler, score = sampler_of(p.model_name, name), _on_copies(score)
 
     if isinstance(p, Langevin):
-        return torch.stack(
-            sampler(p, lambda q: score(q[None], 0.0)[0], *z, times, lambda: noise(1)[0])
-        )
+
+        def normals(count: int = 1) -> Tensor:
+            drawn = noise(count)
+            return drawn if count > 1 else drawn[0]
+
+        return torch.stack(sampler(p, lambda q: score(q[None], 0.0)[0], *z, times, normals))
     if p.model_name in POSITION_ONLY:
         of_one = lambda x, tau: score(x[None], tau)[0]  # noqa: E731 - a name for one line
         z = sampler(p, of_one, z[0], times, lambda: noise(1)[0], **options)[None]

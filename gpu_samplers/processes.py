@@ -40,6 +40,8 @@ __all__ = [
 
 Array = NDArray[np.float64]
 _NODES, _WEIGHTS = np.polynomial.legendre.leggauss(20)
+MOST_PANELS = 1000
+"""Panels of 20 nodes each of one quadrature: longer ones are put together from shorter ones."""
 
 
 def exponential(matrix: Array, delta: Array) -> Array:
@@ -47,8 +49,15 @@ def exponential(matrix: Array, delta: Array) -> Array:
 
     With mu the mean eigenvalue and q the square of half their difference times delta:
     exp = e^(mu delta) (cosh sqrt(q) + sinh(sqrt q)/sqrt(q) delta (matrix - mu)); q < 0 oscillates.
+    Where nothing acts back on the first component, as in a free particle with friction, however
+    strong, it is written with the two rates themselves, which do not overflow.
     """
     n = len(matrix)
+    if n == 2 and matrix[1, 0] == 0 > matrix[1, 1] and matrix[0, 0] == 0:
+        flow = np.tile(np.eye(2), (len(delta), 1, 1))
+        flow[:, 0, 1] = matrix[0, 1] * np.expm1(matrix[1, 1] * delta) / matrix[1, 1]
+        flow[:, 1, 1] = np.exp(matrix[1, 1] * delta)
+        return flow
     mu = float(np.trace(matrix)) / n
     rest = matrix - mu * np.eye(n)
     q = (rest @ rest)[0, 0] * delta**2  # traceless and 2 x 2: its square is a multiple of I
@@ -66,8 +75,13 @@ def noise_covariance(matrix: Array, noise: Array, delta: Array) -> Array:
     n, n).
 
     By Gauss-Legendre panels: the diagonal is a sum of positive terms, so that a tiny variance
-    (the position of CLD after a short step, of order delta^3) keeps all its digits.
+    (the position of CLD after a short step, of order delta^3) keeps all its digits. A time too long
+    for MOST_PANELS is halved, and doubled again by Q <- Q + E Q E^T.
     """
+    if _panel_count(matrix, delta) > MOST_PANELS:
+        half = noise_covariance(matrix, noise, delta / 2)
+        flow = exponential(matrix, delta / 2)
+        return np.asarray(half + flow @ half @ flow.swapaxes(1, 2))
     nodes, weights = _panels(matrix, delta)
     roots = np.sqrt(weights)[:, None, None] * np.sqrt(noise)
     flow = exponential(matrix, np.outer(delta, nodes).ravel()).reshape(
@@ -88,12 +102,16 @@ def integrated_exponential(matrix: Array, delta: Array) -> Array:
 
 def _panels(matrix: Array, delta: Array) -> tuple[Array, Array]:
     """Nodes in [0, 1] and weights of Gauss-Legendre panels short enough for exp(u matrix)."""
+    panels = _panel_count(matrix, delta)
+    nodes = ((np.arange(panels)[:, None] + (_NODES + 1) / 2) / panels).ravel()
+    return nodes, np.tile(_WEIGHTS / 2 / panels, panels)
+
+
+def _panel_count(matrix: Array, delta: Array) -> int:
     size = np.abs(matrix)
     # in the units of a heavy or light momentum one entry is huge alone
     balanced = np.sqrt(size * size.T)
-    panels = max(1, ceil(float(delta.max() * min(size.sum(), 4 * balanced.sum())) / 4))
-    nodes = ((np.arange(panels)[:, None] + (_NODES + 1) / 2) / panels).ravel()
-    return nodes, np.tile(_WEIGHTS / 2 / panels, panels)
+    return max(1, ceil(float(delta.max() * min(size.sum(), 4 * balanced.sum())) / 4))
 
 
 def lower_factor(covariance: Array) -> Array:

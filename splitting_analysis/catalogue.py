@@ -29,6 +29,8 @@ EDM = "Karras et al., NeurIPS 2022, arXiv 2206.00364"
 MD = "Leimkuhler & Matthews, Appl. Math. Res. Express 2013"
 OBABO = "Bussi & Parrinello, Phys. Rev. E 75, 056707 (2007)"
 BAOA = "Kieninger & Keller, J. Chem. Theory Comput. 18 (2022)"
+UBU = "Alamo Zapatero, PhD thesis, Valladolid (2017); Sanz-Serna & Zygalakis, JMLR 22 (2021)"
+BUB = "Sanz-Serna & Zygalakis, JMLR 22 (2021); Paulin & Whalley, arXiv 2402.08711"
 VERLET = "Hairer, Lubich & Wanner, Acta Numerica 12 (2003)"
 TEXTBOOK = "Hairer, Norsett & Wanner, Solving Ordinary Differential Equations I (1993)"
 KLOEDEN = "Kloeden & Platen, Numerical Solution of SDEs (1992)"
@@ -100,6 +102,8 @@ CATALOGUE: tuple[Scheme, ...] = (
     _entry("ABOBA", "A/2 S B/2 O B/2 A/2",   "langevin", "sde", 2, 1, MD),
     _entry("OBABO", "O/2 B/2 A S B/2 O/2",   "langevin", "sde", 2, 1, OBABO),
     _entry("BAOA",  "S B A/2 O A/2",         "langevin", "sde", 1, 1, BAOA),
+    _entry("UBU",   "U/2 S B U/2",           "langevin", "sde", 2, 1, UBU),
+    _entry("BUB",   "B/2 U S B/2",           "langevin", "sde", 2, 1, BUB),
 )
 # fmt: on
 

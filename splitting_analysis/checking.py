@@ -74,7 +74,7 @@ def _check(word: Word, model: Model) -> None:
         if piece is None:
             what = (
                 "an ODE has no noise"
-                if op.letter in "OLK" and model.dynamics == "ode"
+                if op.letter in "OLKU" and model.dynamics == "ode"
                 else (f"unknown piece {op.key!r}")
             )
             problem = f"{what} (model {model.name}, {model.dynamics.upper()})"

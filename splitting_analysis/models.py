@@ -256,6 +256,9 @@ _LANGEVIN = {
     "O": Piece(
         Rule.EXPONENTIAL, lambda p: ((0, 0), (0, -p.gamma)), _none, lambda p: (0, 2 * p.gamma)
     ),
+    "U": Piece(  # A and O at once: the free particle, friction and noise included
+        Rule.EXPONENTIAL, lambda p: ((0, 1), (0, -p.gamma)), _none, lambda p: (0, 2 * p.gamma)
+    ),
 }
 
 _XM, _QP = ("x", "m"), ("q", "p")
@@ -295,7 +298,15 @@ MODELS: dict[tuple[str, Dynamics], Model] = {
         Model("flow", "sde", ("x",), ("s",), ("x",), True, (), {}, ("E",), _HELD_SDE),
         Model("langevin", "ode", _QP, ("", "s"), ("q",), False, (), _HAMILTON, ("E", "AB")),
         Model(
-            "langevin", "sde", _QP, ("", "s"), ("q",), False, ("gamma",), _LANGEVIN, ("E", "ABO")
+            "langevin",
+            "sde",
+            _QP,
+            ("", "s"),
+            ("q",),
+            False,
+            ("gamma",),
+            _LANGEVIN,
+            ("E", "ABO", "BU"),
         ),
     )
 }

@@ -228,7 +228,7 @@ def scheme(
     word = as_word(word)
     if isinstance(model, str):
         if dynamics is None:
-            noisy = word.letters & set("OLK") or any(op.rule == "ddpm" for op in word)
+            noisy = word.letters & set("OLKU") or any(op.rule == "ddpm" for op in word)
             dynamics = "sde" if noisy else "ode"
         model = model_of(model.strip().lower(), dynamics.strip().lower())
     elif dynamics not in (None, model.dynamics):

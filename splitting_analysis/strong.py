@@ -19,10 +19,18 @@ from sympy.polys.rings import PolyElement
 
 from splitting_analysis.algebra import algebra
 from splitting_analysis.errors import LocalError
-from splitting_analysis.expansion import Flow, NoiseRule, begin, compose, drift_terms, run
+from splitting_analysis.expansion import (
+    Flow,
+    NoiseRule,
+    begin,
+    compose,
+    drift_terms,
+    generator,
+    run,
+)
 from splitting_analysis.noise import block_of
 from splitting_analysis.program import Advance
-from splitting_analysis.rules import flows
+from splitting_analysis.rules import flows, matrix_power
 from splitting_analysis.schemes import Scheme
 from splitting_analysis.symbols import pair, unit
 from splitting_analysis.trees import (
@@ -42,30 +50,46 @@ from splitting_analysis.weak import carried_score, refuse_held
 
 _WEIGHT = 3
 """h^(3/2): the first order at which additive noise and a consistent drift can disagree."""
+_LATER = 5
+"""h^(5/2): where they first disagree if the noise passes through the position exactly, too."""
+
+
+Errors = dict[str, list[Combination]]
 
 
 class Kernel(NamedTuple):
-    """constant + slope * u on [start, stop], in units of the step."""
+    """A polynomial in u on [start, stop], in units of the step; coefficients of 1, u, u^2, ..."""
 
     start: Fraction
     stop: Fraction
-    constant: Fraction
-    slope: Fraction
+    coefficients: tuple[Fraction, ...]
 
     def inner(self, other: Kernel) -> Fraction:
         """The integral of the product."""
         low, high = max(self.start, other.start), min(self.stop, other.stop)
         if low >= high:
             return Fraction(0)
-        c = (
-            self.constant * other.constant,
-            self.constant * other.slope + self.slope * other.constant,
-            self.slope * other.slope,
-        )
         return sum(
-            (a * (high ** (k + 1) - low ** (k + 1)) / (k + 1) for k, a in enumerate(c)),
+            (
+                a * b * (high ** (i + j + 1) - low ** (i + j + 1)) / (i + j + 1)
+                for i, a in enumerate(self.coefficients)
+                for j, b in enumerate(other.coefficients)
+            ),
             Fraction(0),
         )
+
+
+def _kernels(block: str, start: Fraction, stop: Fraction) -> dict[str, Kernel]:
+    """What noise on [start, stop] of the step is integrated against: 1; the time that is left of
+    it, and half of that squared, for what acts on it meanwhile; u, for a rate that moves.
+    """
+    one, half = Fraction(1), Fraction(1, 2)
+    return {
+        block: Kernel(start, stop, (one,)),
+        block + "late": Kernel(start, stop, (stop, -one)),
+        block + "later": Kernel(start, stop, (half * stop**2, -stop, half)),
+        block + "drift": Kernel(start, stop, (0 * one, one)),
+    }
 
 
 def _path_noise(root: PolyElement, kernels: dict[str, Kernel]) -> NoiseRule:
@@ -74,10 +98,8 @@ def _path_noise(root: PolyElement, kernels: dict[str, Kernel]) -> NoiseRule:
     def draw(flow: Flow, op: Advance, origin: int) -> None:
         a, piece, block = algebra(), op.piece, block_of(op, origin)
         matrix, noise = piece.linear(a.p), piece.noise(a.p)
-        start, stop = op.start + origin, op.stop + origin
-        kernels[block] = Kernel(start, stop, Fraction(1), Fraction(0))
-        kernels[block + "late"] = Kernel(start, stop, stop, Fraction(-1))
-        kernels[block + "drift"] = Kernel(start, stop, Fraction(0), Fraction(1))
+        kernels.update(_kernels(block, op.start + origin, op.stop + origin))
+        square = matrix_power(matrix, 2)
         rate = a.betas[0] if flow.model.time_dependent else a.one
         for q, c in enumerate(flow.model.components):
             if not noise[q]:
@@ -90,6 +112,9 @@ def _path_noise(root: PolyElement, kernels: dict[str, Kernel]) -> NoiseRule:
                 if matrix[i][q]:
                     late = leaf(Noise(block + "late", c))
                     accumulate(flow.state[d][3], late, scale * rate * matrix[i][q])
+                if flow.weight >= _LATER and square[i][q]:
+                    later = leaf(Noise(block + "later", c))
+                    accumulate(flow.state[d][_LATER], later, scale * square[i][q])
             if flow.model.time_dependent:
                 growth = scale * a.betas[1] * a.ibeta * a.number(Fraction(-1, 2))
                 accumulate(flow.state[c][3], leaf(Noise(block + "drift", c)), growth)
@@ -103,37 +128,68 @@ def strong_error(scheme: Scheme) -> LocalError:
 
     Keys "xx", "xm", "mm" (d x d matrices in R^d). terms[3] is the usual leading coefficient, and
     the strong global order is then 1. Where a free lambda_s or missing noise makes the scheme
-    inconsistent, terms[1] is the leading one and nothing else is returned. The root of a fixed
-    lambda_s that is no rational number stays a symbol.
+    inconsistent, terms[1] is the leading one and nothing else is returned. Where the noise passes
+    exactly through the position (langevin's U), it is terms[5], for strong order 2, or terms[4].
+    The root of a fixed lambda_s that is no rational number stays a symbol.
     Raises ValueError for a scheme without noise.
     """
     refuse_held(scheme)
     model = scheme.model
     if model.dynamics != "sde":
         raise ValueError(f"{scheme.name} is deterministic: it has no strong error, only an ODE one")
-    kernels: dict[str, Kernel] = {}
     value = scheme.lambda_s.value
-    rule = _path_noise(_root(value), kernels)
-    flow = begin(model, _WEIGHT)
-    carried, _ = carried_score(scheme, flow, rule)
-    before = {c: list(series) for c, series in flow.state.items()}
-    run(scheme.program.instructions, flow, rule, carried)
-    errors = {
-        c: [
-            linear([(1, _exact(c, flow, before, kernels)[w]), (-1, flow.state[c][w])])
-            for w in range(_WEIGHT + 1)
-        ]
-        for c in model.components
-    }
-    terms: dict[int, dict[str, Combination]] = {1: {}, 3: {}}
-    for a, b in combinations_with_replacement(model.components, 2):
-        for power, by_key in terms.items():
-            mean = _mean_square(scheme, kernels, a, errors[a][power], b, errors[b][power])
-            by_key[pair(a, b, model.components)] = mean
+    errors, kernels, moved = _errors(scheme, _WEIGHT)
+    terms = {power: _mean_squares(scheme, kernels, errors, power) for power in (1, 3)}
     if value != "free":
         terms = {power: _at_lambda(by_key, value) for power, by_key in terms.items()}
     terms = {1: terms[1]} if any(terms[1].values()) else {3: terms[3]}
+    if not (moved or model.time_dependent or any(v for by in terms.values() for v in by.values())):
+        terms = _later(scheme)
     return LocalError(scheme.name, str(scheme.word), model, "strong", terms, (scheme,))
+
+
+def _errors(scheme: Scheme, weight: int) -> tuple[Errors, dict[str, Kernel], bool]:
+    """Exact minus scheme by component, a series through `weight`; the kernels of its noise; and
+    whether the base point is one before the step's start.
+    """
+    kernels: dict[str, Kernel] = {}
+    rule = _path_noise(_root(scheme.lambda_s.value), kernels)
+    flow = begin(scheme.model, weight)
+    carried, moved = carried_score(scheme, flow, rule)
+    before = {c: list(series) for c, series in flow.state.items()}
+    run(scheme.program.instructions, flow, rule, carried)
+    errors: Errors = {}
+    for c in scheme.model.components:
+        true = _exact(c, flow, before, kernels)
+        errors[c] = [linear([(1, true[w]), (-1, flow.state[c][w])]) for w in range(weight + 1)]
+    return errors, kernels, moved
+
+
+def _later(scheme: Scheme) -> dict[int, dict[str, Combination]]:
+    """The terms of h^5, or those of h^4, which one mean makes; of h^3, none, where noise acts on
+    noise before that.
+    """
+    errors, kernels, _ = _errors(scheme, _LATER)
+    nothing = _mean_squares(scheme, kernels, errors, _WEIGHT)
+    counts = {4: 0, _LATER: 1}
+    for series in errors.values():
+        for power, count in counts.items():
+            if any(len(noises(tree)) != count for tree in series[power]):
+                return {_WEIGHT: nothing}
+    found = {power: _mean_squares(scheme, kernels, errors, power) for power in counts}
+    return {4: found[4]} if any(found[4].values()) else {_LATER: found[_LATER]}
+
+
+def _mean_squares(
+    scheme: Scheme, kernels: dict[str, Kernel], errors: Errors, power: int
+) -> dict[str, Combination]:
+    components = scheme.model.components
+    return {
+        pair(a, b, components): _mean_square(
+            scheme, kernels, a, errors[a][power], b, errors[b][power]
+        )
+        for a, b in combinations_with_replacement(components, 2)
+    }
 
 
 def _root(value: Fraction | Literal["free"]) -> PolyElement:
@@ -160,22 +216,25 @@ def _exact(
     """z + g W + h f + (integral of f'[g W]) through h^(3/2), from the state `before`."""
     a, model = algebra(), flow.model
     whole = "exact"
-    kernels[whole] = Kernel(Fraction(0), Fraction(1), Fraction(1), Fraction(0))
-    kernels[whole + "late"] = Kernel(Fraction(0), Fraction(1), Fraction(1), Fraction(-1))
-    kernels[whole + "drift"] = Kernel(Fraction(0), Fraction(1), Fraction(0), Fraction(1))
+    kernels.update(_kernels(whole, Fraction(0), Fraction(1)))
     result = [dict(terms) for terms in before[component]]
     drift = drift_terms(model)[component]
+    slopes = {"late": drift}
     for w, terms in enumerate(compose(drift, flow, before)[:2]):
         for tree, coefficient in terms.items():
             accumulate(result[w + 2], tree, coefficient)
+    if flow.weight >= _LATER:  # from the base point; noise does not act on the drift's slope
+        slopes["later"] = generator(model, drift)
+        for tree, coefficient in slopes["later"].items():
+            accumulate(result[4], tree, coefficient * a.number(Fraction(1, 2)))
     noise = model.drift.noise(a.p)
     for q, c in enumerate(model.components):
         if not noise[q]:
             continue
-        for tree, coefficient in drift.items():
-            late = leaf(Noise(whole + "late", c))
-            for new in derivative(tree, c, late, flow.arguments()):
-                accumulate(result[3], new, coefficient)
+        for weight, (kernel, slope) in zip((_WEIGHT, _LATER), slopes.items(), strict=False):
+            for tree, coefficient in slope.items():
+                for new in derivative(tree, c, leaf(Noise(whole + kernel, c)), flow.arguments()):
+                    accumulate(result[weight], new, coefficient)
         if c == component:
             accumulate(result[1], leaf(Noise(whole, c)), a.one)
             if model.time_dependent:
@@ -200,17 +259,25 @@ def _mean_square(
         u, path = _split(tree)
         for other, factor in right.items():
             v, other_path = _split(other)
+            if path is None or other_path is None:  # two means, where no noise is left
+                accumulate(result, _moment(a, u, b, v), coefficient * factor)
+                continue
             if path.component != other_path.component:
                 continue
             overlap = kernels[path.block].inner(kernels[other_path.block])
             if overlap:
                 weight: PolyElement = rate * noise[path.component] * ring.number(overlap)
-                key: Tree = (MOMENT, 0, tuple(sorted(((a, u), (b, v)))))
-                accumulate(result, key, coefficient * factor * weight)
+                accumulate(result, _moment(a, u, b, v), coefficient * factor * weight)
     return {tree: r for tree, c in result.items() if (r := ring.reduce(c))}
 
 
-def _split(tree: Tree) -> tuple[Tree, Noise]:
-    """The tree with a unit vector in place of its one noise leaf, and that noise."""
-    (noise,) = noises(tree)
-    return replace_leaves(tree, lambda end: leaf(unit(1)) if is_noise(end) else end), noise
+def _moment(a: str, u: Tree, b: str, v: Tree) -> Tree:
+    return (MOMENT, 0, tuple(sorted(((a, u), (b, v)))))
+
+
+def _split(tree: Tree) -> tuple[Tree, Noise | None]:
+    """The tree with a unit vector in place of its noise leaf, and that noise, if it has one."""
+    found = noises(tree)
+    if not found:
+        return tree, None
+    return replace_leaves(tree, lambda end: leaf(unit(1)) if is_noise(end) else end), found[0]

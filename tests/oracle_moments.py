@@ -203,6 +203,15 @@ class Plain:
         self.v = decay * self.v
         self.noise([0.0], [np.sqrt(1 - decay**2)])
 
+    def free(self, c: float) -> None:
+        """Position and friction together: both driven by one Brownian path (van Loan 1978)."""
+        g, h = self.process.gamma, c * self.h
+        block = np.array([[0, -1, 0, 0], [0, g, 0, 2 * g], [0, 0, 0, 0], [0, 0, 1, -g]])
+        moved = scipy.linalg.expm(h * block)
+        flow = moved[2:, 2:].T
+        self.q, self.v = (flow[i, 0] * self.q + flow[i, 1] * self.v for i in (0, 1))
+        self.noise(*np.linalg.cholesky(flow @ moved[:2, 2:]).tolist())
+
     def run(self, times: list[float], step: Callable[[Plain], Any], denoise: int = 0) -> Plain:
         for t, after in pairwise(times):
             self.t, self.h = t, after - t
@@ -259,6 +268,10 @@ def _f(c: float) -> Callable[[Plain], Any]:
     return lambda p: p.friction(c)
 
 
+def _u(c: float) -> Callable[[Plain], Any]:
+    return lambda p: p.free(c)
+
+
 SAMPLERS: dict[tuple[str, str], Callable[[Plain], Any]] = {
     ("psld", "Euler"): _steps(_s(), lambda p: p.euler(1)),
     ("psld", "NSE"): _steps(_s(), _b(1, 1), _s(), _a(1, 1)),
@@ -292,4 +305,6 @@ SAMPLERS: dict[tuple[str, str], Callable[[Plain], Any]] = {
     ("langevin", "ABOBA"): _steps(_q(0.5), _v(0.5), _f(1), _v(0.5), _q(0.5)),
     ("langevin", "OBABO"): _steps(_f(0.5), _v(0.5), _q(1), _v(0.5), _f(0.5)),
     ("langevin", "BAOA"): _steps(_v(1), _q(0.5), _f(1), _q(0.5)),
+    ("langevin", "UBU"): _steps(_u(0.5), _v(1), _u(0.5)),
+    ("langevin", "BUB"): _steps(_v(0.5), _u(1), _v(0.5)),
 }

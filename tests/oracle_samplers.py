@@ -349,6 +349,20 @@ def _langevin_o(run: Run, b: Any, _: Any) -> None:
     run.z = run.z | {"p": p}
 
 
+def _langevin_u(run: Run, b: Any, _: Any) -> None:
+    """The free particle: dq = p dt, dp = -gamma p dt + sqrt(2 gamma) dW, both from one path."""
+    (xi, eta), gamma = run.normal(2), run.problem.gamma
+    decay = np.exp(-gamma * b)
+    ramp = (1 - decay) / gamma
+    spread = 2 * b / gamma - 4 * ramp / gamma + (1 - decay**2) / gamma**2
+    corner = np.sqrt(1 - decay**2)
+    beside = gamma * ramp**2 / corner
+    run.z = {
+        "q": run.z["q"] + ramp * run.z["p"] + beside * xi + np.sqrt(spread - beside**2) * eta,
+        "p": decay * run.z["p"] + corner * xi,
+    }
+
+
 _LETTERS: dict[tuple[str, str, str], Callable[[Run, Any, Any], None]] = {
     (model, dynamics, "E"): _euler for model in COMPONENTS for dynamics in ("ode", "sde")
 } | {
@@ -371,4 +385,5 @@ _LETTERS: dict[tuple[str, str, str], Callable[[Run, Any, Any], None]] = {
     ("langevin", "sde", "A"): _langevin_a,
     ("langevin", "sde", "B"): _langevin_b,
     ("langevin", "sde", "O"): _langevin_o,
+    ("langevin", "sde", "U"): _langevin_u,
 }

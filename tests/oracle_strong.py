@@ -74,6 +74,7 @@ class Affine:
                 "E": ([[0, 1], [0, -g]], [0, 1], [0, 2 * g]),
                 "A": ([[0, 1], [0, 0]], [0, 0], [0, 0]), "B": ([[0, 0], [0, 0]], [0, 1], [0, 0]),
                 "O": ([[0, 0], [0, -g]], [0, 0], [0, 2 * g]),
+                "U": ([[0, 1], [0, -g]], [0, 0], [0, 2 * g]),
             }  # fmt: skip
         else:
             table = {
@@ -101,7 +102,7 @@ class Affine:
         )
 
 
-EXACT = ("O", "L", "E:exp")
+EXACT = ("O", "L", "U", "E:exp")
 
 
 def strong_error(p: Affine, word: str, highest: int = 3) -> dict[int, Any]:

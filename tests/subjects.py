@@ -57,7 +57,7 @@ def protocol(scheme: Scheme, run: Callable[..., Any]) -> Callable[..., Any]:
 
         def normals(parts: int) -> torch.Tensor:
             drawn = packed(noise(), n)
-            return drawn[-parts:]  # langevin draws for the momentum alone
+            return drawn[-parts:]  # langevin draws for the momentum alone, or for both
 
         times = [float(t) for t in grid]
         return flat(run(packed(z, n), scored, times, normals, model))

@@ -202,7 +202,7 @@ class _Writer:
         linear, score, noise = self.terms(op.piece)
         b = _share("h" if self.force else "b", op.share)
         if op.piece.has_noise:
-            self.draw(noise)
+            self.draw(op.piece, linear, noise)
         match op.piece.rule:
             case Rule.EULER:
                 self.euler(linear, score, noise, b)
@@ -224,12 +224,13 @@ class _Writer:
         s = sympy.sympify
         return [[s(e) for e in row] for row in linear], [s(e) for e in score], [s(e) for e in noise]
 
-    def draw(self, noise: list[Any]) -> None:
+    def draw(self, piece: Piece, linear: Any, noise: list[Any]) -> None:
         if not self.vector:
             self.lines.append("xi = noise()")
             return
         halves = ["xi[:, :d]", "xi[:, d:]"]
-        kept = [i for i, q in enumerate(noise) if q != 0]
+        reached = piece.rule is Rule.EXPONENTIAL and self.couples(linear)
+        kept = [i for i, q in enumerate(noise) if q != 0 or reached]
         names = ", ".join(self.normals[i] for i in kept)
         self.lines += ["xi = noise()", f"{names} = {', '.join(halves[i] for i in kept)}"]
 
@@ -257,12 +258,16 @@ class _Writer:
         self.lines.append(f"{names} = {', '.join(f'{n}_new' for n, _ in moved)}")
 
     def exponential(self, piece: Piece, linear: Any, score: Any, noise: Any) -> None:
-        n = range(len(self.names))
-        if any(linear[i][j] != 0 for i in n for j in n if i != j):
+        if self.couples(linear):
             self.coupled(linear, score, noise)
             return
-        for i in n:
+        for i in range(len(self.names)):
             self.alone(piece, i, linear[i][i], score[i], noise[i])
+
+    @staticmethod
+    def couples(linear: Any) -> bool:
+        """Whether one component acts on the other."""
+        return any(e != 0 for i, row in enumerate(linear) for j, e in enumerate(row) if i != j)
 
     def alone(self, piece: Piece, i: int, rate: Any, weight: Any, noise: Any) -> None:
         """A component that no other one acts on."""
