@@ -8,6 +8,7 @@ from typing import Any
 from analytic_models.problem import Problem
 from analytic_models.table import Table
 from splitting_analysis.catalogue import named
+from splitting_analysis.families import family_of
 from splitting_analysis.lookup import as_scheme, check_lambda_s
 from splitting_analysis.models import MODEL_NAMES
 from splitting_analysis.notation import Word
@@ -134,7 +135,7 @@ def _blow_up(row: dict[str, Any], cause: dict[str, Any]) -> str:
 def footnote(problem: Problem, rows: Sequence[dict[str, Any]]) -> str:
     """What the table's numbers refer to."""
     modes = problem.target.variances.size
-    if problem.process.model_name == "langevin":
+    if not family_of(problem.process).diffuses:
         law = (
             "unit variance" if modes == 1 and problem.target.variances[0] == 1 else f"{modes} modes"
         )

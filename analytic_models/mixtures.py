@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from analytic_models.diffusions import Diffusion
 from analytic_models.targets import Gaussian, marginal
 from analytic_models.targets import score as gaussian_score
+from splitting_analysis.families import family_of
 
 Array = NDArray[np.float64]
 
@@ -124,7 +125,7 @@ def _samples(
 
 def _components(diffusion: Diffusion, target: Mixture, tau: float) -> tuple[Array, Array]:
     """Centres (n, k, d) and precisions (k, n, n) of the components at forward time tau."""
-    fixed = diffusion.model_name == "langevin"
+    fixed = not family_of(diffusion).diffuses
     if (fixed or tau == 0) and not np.all(target.variances > 0):
         raise ValueError(
             f"component {np.argmin(target.variances)} has variance 0 and no score at forward time "

@@ -15,18 +15,13 @@ from analytic_models.moments import Moments, run
 from analytic_models.rules import Lambda
 from analytic_models.schedules import scheduled
 from analytic_models.targets import Gaussian, load_spectrum
-from splitting_analysis.grids import Grid
+from splitting_analysis.families import family_of
+from splitting_analysis.grids import EPS, Grid
 from splitting_analysis.lookup import as_scheme, spelled
 from splitting_analysis.models import model_of
-from splitting_analysis.processes import Langevin, Process, process_of
+from splitting_analysis.processes import Process, process_of
 from splitting_analysis.schemes import Denoise, Scheme, check_ending, check_history, steps_for
 
-EPS = 1e-3
-"""Where the grid ends before T, unless said otherwise (theory section 7)."""
-SPECTRA = {"langevin": "1"}
-"""The spectrum of a model, unless said otherwise; digits for the others. Three variances of digits
-are 0, where a langevin run has no score; a well of unit frequency is the usual test of molecular
-dynamics."""
 STARTS = ("prior", "pT")
 
 
@@ -67,23 +62,25 @@ class Problem:
                 f"eps {self.eps}: the last time is T - eps, 0 <= eps < T = {self.process.T}"
             )
         check_ending(self.denoise, model_of(self.process.model_name, "ode"))
-        if isinstance(self.process, Langevin):
-            self._check_langevin()
+        if not family_of(self.process).diffuses:
+            self._check_fixed_target()
         # an eps that is none is refused before the first run
         times_on(self.grid, self.least_steps, self.process, self.eps)
 
-    def _check_langevin(self) -> None:
+    def _check_fixed_target(self) -> None:
         if isinstance(self.grid, str) and self.grid != "uniform":
-            raise ValueError(f"grid {self.grid}: a langevin run takes uniform steps")
+            raise ValueError(
+                f"grid {self.grid}: a {self.process.model_name} run takes uniform steps"
+            )
         if (self.eps and isinstance(self.grid, str)) or self.denoise:
             raise ValueError(
-                "a langevin run has no diffusion to stop early and no denoising step: eps = 0 and "
-                "denoise = False"
+                f"a {self.process.model_name} run has no diffusion to stop early and no denoising "
+                "step: eps = 0 and denoise = False"
             )
         if zeros := int(np.sum(np.asarray(self.target.variances) == 0)):
             raise ValueError(
                 f"spectrum: {zeros} of {np.size(self.target.variances)} variances are 0, and a "
-                "langevin run needs positive ones, v1,v2,..."
+                f"{self.process.model_name} run needs positive ones, v1,v2,..."
             )
 
     @property
@@ -183,18 +180,16 @@ def problem_for(
     """
     model = model.strip().lower()
     process = process_of(model, **(parameters or {}))
+    family = family_of(process)
     if schedule is not None:
         process = scheduled(process, schedule, parameters or {})
     if isinstance(spectrum, int | float):
         spectrum = [spectrum]
     if spectrum is None:
-        spectrum = SPECTRA.get(model, "digits")
+        spectrum = family.spectrum
     # a name, not a file and not numbers
     if isinstance(spectrum, str) and spectrum.strip().isalpha():
         spectrum = spectrum.strip().lower()
     target = Gaussian(load_spectrum(spectrum) if isinstance(spectrum, str) else spectrum)
-    if model == "flow":
-        how = {"denoise": False, **how}
-    if model == "langevin":
-        how = {"eps": 0.0, "denoise": False, **how}
+    how = {"denoise": family.denoises, "eps": EPS if family.diffuses else 0.0, **how}
     return Problem(process, target, **how)

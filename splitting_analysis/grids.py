@@ -19,6 +19,10 @@ from collections.abc import Callable
 from itertools import pairwise
 from typing import Any
 
+from splitting_analysis.families import FAMILIES, POSITION_ONLY, family_of, names
+
+EPS = 1e-3
+"""Where a grid ends before T, unless said otherwise (theory section 7)."""
 EVEN = ("uniform", "quadratic")
 SPACED = ("karras", "lambda", "leading", "trailing", "linspace")
 GRIDS = (*EVEN, *SPACED)
@@ -39,10 +43,13 @@ def spaced(name: str, steps: int, process: Any, eps: float) -> list[float]:
     T = float(process.T)
     if name in ("karras", "lambda"):
         taus = _clocked(name, steps, process, eps)
-    elif process.model_name == "ve":
-        raise ValueError(f"grid {name}: timesteps are those of psld, vp and flow, not of ve")
-    elif process.model_name == "langevin":
-        raise ValueError(f"grid {name}: a langevin run takes uniform steps")
+    elif not family_of(process).diffuses:
+        raise ValueError(f"grid {name}: a {process.model_name} run takes uniform steps")
+    elif not family_of(process).timesteps:
+        known = names(model for model, family in FAMILIES.items() if family.timesteps)
+        raise ValueError(
+            f"grid {name}: timesteps are those of {known}, not of {process.model_name}"
+        )
     else:
         taus = [(k + 1) * T / TRAINED for k in _timesteps(name, steps)]
     times = [*(max(0.0, T - tau) for tau in taus), T - eps]
@@ -57,8 +64,9 @@ def spaced(name: str, steps: int, process: Any, eps: float) -> list[float]:
 
 def _clocked(name: str, steps: int, process: Any, eps: float) -> list[float]:
     """Forward times, noisiest first, without the last."""
-    if process.model_name not in ("vp", "ve", "flow"):
-        raise ValueError(f"grid {name}: for vp, ve and flow, not for {process.model_name}")
+    if process.model_name not in POSITION_ONLY:
+        known = names(POSITION_ONLY)
+        raise ValueError(f"grid {name}: for {known}, not for {process.model_name}")
     if not eps > 0:
         raise ValueError(f"grid {name}: sigma/alpha is 0 at eps = 0; give eps > 0")
     if name == "lambda":

@@ -17,6 +17,7 @@ import mpmath
 import sympy
 
 from splitting_analysis.expressions import did_you_mean, parse_expression
+from splitting_analysis.families import FAMILIES, names
 from splitting_analysis.lookup import check_lambda_s
 from splitting_analysis.notation import read_float
 from splitting_analysis.numbers import Directions, Point, beta_parameters, evaluate
@@ -33,16 +34,6 @@ DIGITS = 30
 MAX_SIZE = 10_000
 """Nodes of a score's derivative that is differentiated once more: beyond it, minutes go by."""
 
-DEFAULTS = {
-    "psld": {"Gamma": 0.01, "nu": 4.01, "beta": 8.0, "T": 1.0},
-    "vp": {"beta_min": 0.1, "beta_max": 20.0, "T": 1.0},
-    "langevin": {"gamma": 1.0},
-}
-OPTIONAL = {
-    "psld": ("lambda_s", "M", "beta_min", "beta_max", "tau", "t"),
-    "vp": ("beta", "tau", "t"),
-    "langevin": (),
-}
 POSITIVE = {
     "M": "it is a mass",
     "beta": "with beta = 0 nothing moves",
@@ -59,8 +50,23 @@ NOT_NEGATIVE = {
 
 
 def known_values(scheme: Scheme) -> tuple[str, ...]:
-    """The keys that a point of a scheme's error may have: state, time and parameters."""
-    return (*DEFAULTS[scheme.model_name], *OPTIONAL[scheme.model_name], *scheme.model.components)
+    """The keys that a point of a scheme's error may have: state, time and parameters.
+
+    Raises ValueError for a model whose errors are formulas alone.
+    """
+    family = FAMILIES[scheme.model_name]
+    return (*_defaults(scheme), *family.optional, *scheme.model.components)
+
+
+def _defaults(scheme: Scheme) -> Mapping[str, float]:
+    point = FAMILIES[scheme.model_name].point
+    if point is None:
+        known = names(model for model, family in FAMILIES.items() if family.point is not None)
+        raise ValueError(
+            f"errors become numbers at a point for {known}, not for {scheme.model_name}: its clock "
+            "has no beta_min and beta_max"
+        )
+    return point
 
 
 def values_at(schemes: Sequence[Scheme], point: Mapping[str, float | str]) -> dict[str, float]:
@@ -69,11 +75,11 @@ def values_at(schemes: Sequence[Scheme], point: Mapping[str, float | str]) -> di
     With them beta, dbeta, d2beta, ... at that time. Raises ValueError for a key that there is not,
     a value that is missing, that has no meaning, or that takes a derived one out of float64.
     """
-    name, model = schemes[0].model_name, schemes[0].model
+    model = schemes[0].model
     known = known_values(schemes[0])
     given = {key: _number(key, value, known) for key, value in point.items()}
     _check_signs(given)
-    values: dict[str, float] = {**DEFAULTS[name], **given, **_lambda_at(schemes, given)}
+    values: dict[str, float] = {**_defaults(schemes[0]), **given, **_lambda_at(schemes, given)}
     needed = [c for c in model.components if c not in values]
     if model.time_dependent and not ({"t", "tau"} & set(given)):
         needed.append("t (reverse time; or tau = T - t)")
@@ -81,7 +87,7 @@ def values_at(schemes: Sequence[Scheme], point: Mapping[str, float | str]) -> di
         raise ValueError(f"missing {', '.join(needed)}")
     if model.time_dependent:
         _set_clock(values, given)
-    if name == "psld":
+    if "M" in model.parameters:
         if values["Gamma"] == values["nu"]:
             raise ValueError("Gamma and nu must differ (critical damping: 1/M = (Gamma - nu)^2/4)")
         if "M" not in given:

@@ -7,6 +7,7 @@ it.
 from __future__ import annotations
 
 from splitting_analysis.clocks import Clock
+from splitting_analysis.families import POSITION_ONLY
 from splitting_analysis.models import Dynamics
 from splitting_analysis.schemes import Scheme, Source, scheme
 
@@ -20,7 +21,6 @@ RES = "Zhang et al., 2023 (RES), arXiv 2308.02157"
 EDM = "Karras et al., NeurIPS 2022 (EDM), arXiv 2206.00364"
 FLOW = "Lipman et al., ICLR 2023 (flow matching), arXiv 2210.02747"
 K_DIFFUSION = "Crowson, k-diffusion (2022)"
-POSITION_ONLY = ("vp", "ve", "flow")
 
 _3M = (
     "The shipped coefficient of the second difference is half of the polynomial's integral: its "

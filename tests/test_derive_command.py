@@ -11,9 +11,10 @@ import time
 import pytest
 
 from reports.commands import derivation
-from reports.commands.derivation import BEYOND, SECONDS, check_order, formulas
+from reports.commands.derivation import BEYOND, check_order, formulas
 from splitting_analysis import CATALOGUE, find, points
 from splitting_analysis.expressions import MAX_NESTED, parse_expression
+from splitting_analysis.families import FAMILIES
 from splitting_analysis.lookup import as_scheme
 from tests.test_cli import run  # noqa: F401  the fixture
 
@@ -247,7 +248,14 @@ def test_hostile_options_end_in_numbers_or_in_one_message(run):  # noqa: F811
     assert set(codes) == {0, 2}
 
 
-@pytest.mark.parametrize(("key", "limit"), SECONDS.items(), ids=str)
+EFFORTS = {
+    (name, dynamics): effort
+    for name, family in FAMILIES.items()
+    for dynamics, effort in (family.efforts or {}).items()
+}
+
+
+@pytest.mark.parametrize(("key", "limit"), EFFORTS.items(), ids=str)
 def test_an_order_that_takes_long_says_how_long_and_is_derived_only_when_confirmed(key, limit):
     scheme = next(
         s for s in CATALOGUE if (s.model_name, s.dynamics) == key and not s.word.is_runge_kutta
@@ -314,3 +322,12 @@ def test_a_time_just_outside_is_refused_with_its_digits(time_of: str) -> None:
     key, value = time_of.split("=")
     with pytest.raises(ValueError, match=said):
         points.values_at([as_scheme("RSE")], {"x": 0.0, "m": 0.0, key: value})
+
+
+def test_a_model_whose_clock_is_no_line_has_formulas_to_any_order_and_says_that_no_numbers(run):  # noqa: F811
+    code, out, _ = run("derive", "S E", "--model", "ve", "--order", "2")
+    assert code == 0 and "local error, coefficient of h^2" in out
+    code, _, err = run(
+        "derive", "S E", "--model", "ve", "--score-x=-x", "--at", "x=1,t=0.2", "--dynamics", "ode"
+    )
+    assert code == 2 and "for psld, vp and langevin, not for ve" in err

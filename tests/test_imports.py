@@ -26,6 +26,7 @@ WORD_LEVEL = {
     "reduction",
     "clocks",
     "checking",
+    "families",
     "grids",
     "predictions",
     "histories",

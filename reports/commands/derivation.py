@@ -15,6 +15,7 @@ from reports.commands.step_code import FORMATS, step_code
 from reports.commands.terminal import json_text
 from splitting_analysis.errors import LocalError, keys_of, spell_error, to_json
 from splitting_analysis.expressions import parse_settings
+from splitting_analysis.families import FAMILIES, Effort
 from splitting_analysis.lookup import as_scheme, check_lambda_s, read_lambda_s
 from splitting_analysis.points import (
     check_scores,
@@ -33,13 +34,7 @@ from splitting_analysis.weak import (
     order_in_words,
 )
 
-SECONDS = {
-    ("psld", "sde"): (4, 8, 18), ("psld", "ode"): (5, 18, 10), ("vp", "sde"): (6, 20, 9),
-    ("vp", "ode"): (8, 16, 4), ("langevin", "sde"): (6, 4, 10), ("langevin", "ode"): (10, 1, 2),
-}  # fmt: skip
-"""Measured: the highest order that the formulas of a short word reach within half a minute of CPU,
-the seconds that takes, and by how much the next order takes longer (and is longer to read)."""
-RUNGE_KUTTA = (10, 20, 3)
+RUNGE_KUTTA: Effort = (10, 20, 3)
 BEYOND = 2
 """How many further orders --long allows."""
 MAX_TIMED = 8
@@ -51,7 +46,8 @@ def check_order(order: int | None, schemes: list[Scheme], long: bool) -> None:
     if order is None:
         return
     limits = [
-        RUNGE_KUTTA if s.word.is_runge_kutta else SECONDS[s.model_name, s.dynamics] for s in schemes
+        RUNGE_KUTTA if s.word.is_runge_kutta else FAMILIES[s.model_name].effort(s.dynamics)
+        for s in schemes
     ]
     quick, seconds, growth = min(limits)
     timed = any(s.model.time_dependent and not s.word.is_runge_kutta for s in schemes)
@@ -158,9 +154,7 @@ def resolved(text: str, minus: str | None, model: str | None, dynamics: str | No
 
 
 def _heading(scheme: Scheme, minus: str | None, value: Fraction | None) -> list[str]:
-    kind = "reverse SDE" if scheme.dynamics == "sde" else "probability-flow ODE"
-    if scheme.model_name == "langevin":
-        kind = "kinetic Langevin" if scheme.dynamics == "sde" else "Hamiltonian flow"
+    kind = FAMILIES[scheme.model_name].kind(scheme.dynamics)
     title = f"{scheme.name} = {scheme.word}" if scheme.name != str(scheme.word) else scheme.name
     evaluations = f"{scheme.word.nfe} score evaluation{'s' if scheme.word.nfe > 1 else ''}"
     lines = [f"{title}  ({scheme.model_name}, {kind}, {evaluations} per step)"]

@@ -13,6 +13,7 @@ from analytic_models.moments import run
 from analytic_models.problem import Problem, problem_for
 from splitting_analysis.clocks import CLOCKS
 from splitting_analysis.expressions import parse_settings
+from splitting_analysis.families import FAMILIES
 from splitting_analysis.lookup import read_lambda_s
 from splitting_analysis.notation import read_number
 from splitting_analysis.processes import PROCESSES
@@ -80,11 +81,11 @@ def problem_of(
     schedule: str | None = None,
 ) -> Problem:
     """The problem of the command's options; None is the default. Raises ValueError for bad ones."""
-    if model == "langevin":  # it samples the target itself: nothing is diffused, or left to denoise
+    if not FAMILIES[model].diffuses:
         for option, value in (("--eps", eps), ("--denoise/--no-denoise", denoise)):
             if value is not None:
                 raise ValueError(
-                    f"{option}: a langevin run has no diffusion to stop early and no denoising step"
+                    f"{option}: a {model} run has no diffusion to stop early and no denoising step"
                 )
     names = [field.name for field in fields(PROCESSES[model])]
     given = parse_settings(parameters, names) if parameters else {}

@@ -62,7 +62,7 @@ def _title(scheme: Scheme) -> str:
 
 def _told(scheme: Scheme, style: str) -> list[str]:
     d = "(batch, d)" if len(scheme.model.components) == 1 else "(batch, 2 d), positions first"
-    q = "q" if scheme.model_name == "langevin" else "z"
+    q = "q" if _is_force(scheme) else "z"
     of_q = " at positions (batch, d)" if q == "q" else ""
     kind = "a tensor" if style == "torch" else "an array"
     return [
@@ -71,6 +71,11 @@ def _told(scheme: Scheme, style: str) -> list[str]:
         "noise()       fresh standard normals like z",
         "model         the process: its parameters, beta(tau), clock(t, length) = integral of beta",
     ]
+
+
+def _is_force(scheme: Scheme) -> bool:
+    """Whether the score is that of the positions alone, which moves the momenta."""
+    return "" in scheme.model.scores
 
 
 def _imports(body: list[str]) -> list[str]:
@@ -97,7 +102,7 @@ class _Writer:
         self.names = names
         self.vector = len(names) > 1
         self.scores = [f"s{n}" if self.vector else "s" for n in names]
-        self.force = scheme.model_name == "langevin"
+        self.force = _is_force(scheme)
         if self.force:
             self.scores = ["", "f"]
         self.normals = [f"xi_{n}" for n in names] if self.vector else ["xi"]

@@ -6,19 +6,18 @@ from reports.pages.settings import Settings
 from reports.render.document import Block, Cell, Column, Heading, Page, Table, text
 from reports.render.spelling import anchor, blocks, count, link, listed, power, share
 from splitting_analysis.catalogue import CATALOGUE, entries
+from splitting_analysis.families import FAMILIES
 from splitting_analysis.models import MODELS, Dynamics, Model
 from splitting_analysis.schemes import Scheme
 from splitting_analysis.strong import strong_error
 from splitting_analysis.weak import at_lambda_one, local_error, order_of
 
 TITLES: dict[tuple[str, Dynamics], str] = {
-    ("psld", "ode"): "PSLD, probability flow",
-    ("psld", "sde"): "PSLD, reverse SDE",
-    ("vp", "ode"): "VP, probability flow",
-    ("vp", "sde"): "VP, reverse SDE",
-    ("langevin", "ode"): "Hamiltonian dynamics",
-    ("langevin", "sde"): "Kinetic Langevin dynamics",
+    (name, dynamics): FAMILIES[name].title(dynamics)
+    for name, dynamics in MODELS
+    if any((s.model_name, s.dynamics) == (name, dynamics) for s in CATALOGUE)
 }
+"""The chapters: models and dynamics that the catalogue has samplers of."""
 LONG = 40
 FOLDED_FROM = 3
 """Coefficients of a diffusion model from this power of h on are long: they open on a click."""
@@ -50,10 +49,10 @@ def build(_: Settings) -> Page:
 def _lead() -> str:
     right = [s for s in CATALOGUE if s.order == order_of(s)]
     two_on_one = [
-        s for s in CATALOGUE if s.model_name == "langevin" and s.word.nfe == 1 and order_of(s) == 2
+        s for s in CATALOGUE if not s.model.time_dependent and s.word.nfe == 1 and order_of(s) == 2
     ]
     best = max(CATALOGUE, key=order_of)
-    splittings = [s for s in CATALOGUE if s.model_name != "langevin" and not s.word.is_runge_kutta]
+    splittings = [s for s in CATALOGUE if s.model.time_dependent and not s.word.is_runge_kutta]
     return (
         f"{len(CATALOGUE)} samplers of {count(len({s.model_name for s in CATALOGUE}))} models; "
         "the order derived from the word equals the order claimed for "
@@ -118,7 +117,7 @@ def _scheme(scheme: Scheme) -> list[Block]:
     highest = order_of(scheme) + 1
     if scheme.dynamics == "ode" and not scheme.word.is_runge_kutta:
         highest = max(highest, 3)
-    long = FOLDED_FROM if scheme.model_name != "langevin" and not scheme.word.is_runge_kutta else 99
+    long = FOLDED_FROM if scheme.model.time_dependent and not scheme.word.is_runge_kutta else 99
     body += blocks(local_error(scheme, highest), name, folded_from=long)
     if scheme.word.is_runge_kutta:
         body.append(

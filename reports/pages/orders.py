@@ -9,7 +9,6 @@ from typing import Any
 import mpmath
 
 from analytic_models.convergence import global_orders, slowest
-from analytic_models.diffusions import PSLD, VP, Diffusion, Langevin
 from analytic_models.targets import Gaussian
 from reports.pages.catalogue import TITLES
 from reports.pages.settings import Settings
@@ -27,6 +26,7 @@ from reports.render.document import (
 )
 from reports.render.spelling import count, link, listed, share
 from splitting_analysis.catalogue import CATALOGUE, entries
+from splitting_analysis.families import FAMILIES
 from splitting_analysis.observed import ObservedOrder
 from splitting_analysis.schemes import Scheme
 from splitting_analysis.weak import at_lambda_one, order_of
@@ -37,11 +37,6 @@ DIGITS = 40
 """Decimal digits for orders above two, whose errors reach float64's round-off within the table."""
 COARSER = 4
 """High order needs so many times fewer steps."""
-PROCESSES: dict[str, tuple[type[Diffusion], tuple[str, ...]]] = {
-    "psld": (PSLD, ("0.25", "4.25", "2", "4", "0.04", "1")),
-    "vp": (VP, ("0.1", "5", "1")),
-    "langevin": (Langevin, ("1", "2")),
-}
 
 
 @cache
@@ -49,12 +44,12 @@ def observed(scheme: Scheme, steps: tuple[int, ...]) -> tuple[str, ObservedOrder
     """The entry (mean or covariance) that converges slowest, what it shows, and the steps used."""
     precise = order_of(scheme) > 2
     number: Any = mpmath.mpf if precise else float
-    kind, parameters = PROCESSES[scheme.model_name]
+    family = FAMILIES[scheme.model_name]
     cut = number(CUT) if scheme.model.time_dependent else number(0)
     if precise:
         steps = tuple(n // COARSER for n in steps[:5])
     with mpmath.workdps(DIGITS):
-        process = kind(*map(number, parameters))
+        process = family.process(*map(number, family.observed))
         variance = number(VARIANCE)
         # In float64 a list of one mode: the steps' maps are then computed many at once.
         target = Gaussian(variance if precise else [variance], number(MEAN))

@@ -27,6 +27,7 @@ from reports.render.document import (
 from reports.render.spelling import count, link, listed, power
 from splitting_analysis.catalogue import CATALOGUE, entries, find
 from splitting_analysis.clocks import PositionOnly
+from splitting_analysis.families import FAMILIES, POSITION_ONLY
 from splitting_analysis.held_error import leading_power
 from splitting_analysis.lookup import as_scheme
 from splitting_analysis.position_catalogue import HELD_CATALOGUE
@@ -55,7 +56,7 @@ CLAIMED = {"DPM++3M": 3}
 """Orders that a source claims, where the derived one is another."""
 VISIBLE = 0.05
 """How far below the limit, relatively, a sampler must lie to be named."""
-PROCESSES = {"vp": "VP", "ve": "VE", "flow": "flow matching"}
+PROCESSES = {model: FAMILIES[model].label for model in POSITION_ONLY}
 UNSTABLE = "unstable"
 
 
