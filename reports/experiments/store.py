@@ -64,6 +64,12 @@ KEPT = {
     "comparisons": Kept(
         "crossval_comparisons", "comparisons", "Naive against reduced samplers at one budget"
     ),
+    "family": Kept(
+        "family", "family", "PSLD's samplers on the digits network at one budget", rows="rows"
+    ),
+    "predicted": Kept(
+        "predicted", "predicted", "Fréchet distances that exact laws foretell", rows="rows"
+    ),
     "foreign": Kept(
         "foreign",
         "foreign",

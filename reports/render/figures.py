@@ -17,7 +17,7 @@ from matplotlib.style import context
 from matplotlib.ticker import LogLocator, NullFormatter, NullLocator, StrMethodFormatter
 
 from reports.render.document import Figure, Line, Panel, plain, rounded
-from reports.render.looks import Look, looks
+from reports.render.looks import NO_LINE, Look, looks
 
 Paper = Literal["page", "white"]
 _INK, _GROUND = "#101418", "#fdfefc"
@@ -110,8 +110,12 @@ def legend(panel: Panel) -> list[tuple[str, Look]]:
     """The names of a panel's curves, each once and with its look; reference lines are named in
     place.
     """
-    names = dict.fromkeys(line.label for line in panel.lines if not _is_reference(line))
-    return list(zip(names, _panel_looks(list(names)), strict=True))
+    styles = {line.label: line.style for line in panel.lines if not _is_reference(line)}
+    looks = zip(styles.items(), _panel_looks(list(styles)), strict=True)
+    return [
+        (name, look._replace(dashes=NO_LINE) if style == "points" else look)
+        for (name, style), look in looks
+    ]
 
 
 def _is_reference(line: Line) -> bool:

@@ -29,6 +29,10 @@ MARKERS = "os^XD*vP><hpd8"
 SOLID, DASHED = (), (5.0, 2.0)
 
 
+NO_LINE = (0.0, 99.0)
+"""Dashes of a curve that is points alone."""
+
+
 class Look(NamedTuple):
     """`dashes` in line widths on and off, none for a solid line; a hollow marker is filled with
     paper.
