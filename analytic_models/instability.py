@@ -22,15 +22,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from analytic_models.diffusions import Diffusion
-from analytic_models.moments import Moments
-from analytic_models.stability import (
+from analytic_models.frozen import (
     exact_growth,
     frozen_problem,
     has_limits,
-    largest_stable_step,
     spectral_radius,
     step_matrix,
 )
+from analytic_models.moments import Moments
+from analytic_models.stability import largest_stable_step
 from analytic_models.targets import Gaussian, marginal
 from splitting_analysis.notation import parse
 from splitting_analysis.schemes import Scheme

@@ -15,7 +15,7 @@ Entries are floats, arrays over modes, or mpmath numbers, and results are as exa
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import mpmath
@@ -26,6 +26,7 @@ from scipy.integrate import quad_vec, solve_ivp
 from analytic_models.diffusions import PSLD, VP, Diffusion, Langevin, transition
 from analytic_models.targets import Block, Gaussian, Pair, marginal, score
 from splitting_analysis.models import Dynamics, model_of
+from splitting_analysis.processes import LinearClock
 
 MOST_COLUMNS = 24
 """Columns of the extrapolation table before a step is split in two."""
@@ -63,14 +64,14 @@ def closed_flow(
     does not exist or a law on the way is lost to round-off.
     """
     _refuse_bad_times(diffusion, t0, t1)
-    if not isinstance(diffusion, PSLD | VP | Langevin):
-        message = f"closed flows are those of psld, vp and langevin, not of {diffusion.model_name}"
-        raise ValueError(message)  # noqa: TRY004 - bad input is a ValueError
     if isinstance(diffusion, Langevin):
         matrix, noise = _langevin(dynamics, diffusion, target, t1 - t0)
         return Flow(matrix, _shift(matrix, (target.mean, 0), (target.mean, 0)), noise)
+    if not isinstance(diffusion, LinearClock):
+        message = f"closed flows are those of psld, vp and langevin, not of {diffusion.model_name}"
+        raise ValueError(message)  # noqa: TRY004 - bad input is a ValueError
     score(diffusion, target, diffusion.T - t0)  # refuses a degenerate start
-    own = _unit_rate(diffusion)
+    own = diffusion.at_rate(diffusion.T / diffusion.T)  # in its own clock: forward time is then b
     early, late = diffusion.integral(diffusion.T - t1), diffusion.integral(diffusion.T - t0)
     mean0, sigma0 = marginal(own, target, early)
     mean1, sigma1 = marginal(own, target, late)
@@ -311,14 +312,6 @@ def _midpoint(
         slope = f(a + k * h, here)
         before, here = here, [u + 2 * h * v for u, v in zip(before, slope, strict=True)]
     return here
-
-
-def _unit_rate(diffusion: PSLD | VP) -> PSLD | VP:
-    """The process in its own clock, beta = 1: forward time tau is then b."""
-    one = diffusion.T / diffusion.T
-    if isinstance(diffusion, VP):
-        return VP(one, one, diffusion.T)
-    return replace(diffusion, beta_min=one, beta_max=one)
 
 
 def _refuse_bad_times(diffusion: Diffusion, t0: Any, t1: Any) -> None:

@@ -14,19 +14,19 @@ import numpy as np
 import sympy
 from numpy.typing import NDArray
 
-from analytic_models.arithmetic import exp
-from analytic_models.diffusions import PSLD, VP, Diffusion, noise, transition
-from splitting_analysis.clocks import PositionOnly
+from analytic_models import diffusions
+from analytic_models.diffusions import Diffusion, law
+from splitting_analysis.families import family_of
 from splitting_analysis.notation import read_float
 
 LARGEST_VARIANCE = 1e100
 """Of a spectrum, and the smallest is its inverse: distances square variances, scores divide by
 them.
 """
+Pair = diffusions.Pair
+Block = diffusions.Block
 PATCHES = Path(__file__).parent / "spectra" / "patches.npy"
 """Kept as numbers: to find them again takes the patches, 230 MB, and ten seconds."""
-Pair = tuple[Any, ...]
-Block = tuple[tuple[Any, ...], ...]
 
 
 @dataclass(frozen=True, eq=False)
@@ -65,11 +65,7 @@ class Gaussian:
 
 def initial(diffusion: Diffusion, target: Gaussian) -> tuple[Pair, Block]:
     """Mean and covariance of the augmented law at forward time 0 (PSLD: m_0 ~ N(0, kappa M))."""
-    if isinstance(diffusion, PSLD):
-        return (target.mean, 0), ((target.variances, 0), (0, diffusion.kappa * diffusion.M))
-    if isinstance(diffusion, PositionOnly):
-        return (target.mean,), ((target.variances,),)
-    return (target.mean, 0), ((target.variances, 0), (0, 1))
+    return diffusions.initial(diffusion, target.mean, target.variances)
 
 
 def marginal(diffusion: Diffusion, target: Gaussian, tau: Any) -> tuple[Pair, Block]:
@@ -77,35 +73,8 @@ def marginal(diffusion: Diffusion, target: Gaussian, tau: Any) -> tuple[Pair, Bl
 
     `tau` may be a scalar, or an array shaped to broadcast against the modes.
     """
-    if isinstance(diffusion, PSLD):
-        mean, covariance, _ = _psld_marginal(diffusion, target, tau)
-        return mean, covariance
-    if isinstance(diffusion, VP):
-        decay = exp(-diffusion.integral(tau))
-        variance = decay * target.variances + noise(diffusion, tau)[0][0]
-        return (transition(diffusion, tau)[0][0] * target.mean,), ((variance,),)
-    if isinstance(diffusion, PositionOnly):
-        alpha, sigma = diffusion.alpha(tau), diffusion.sigma(tau)
-        return (alpha * target.mean,), ((alpha * alpha * target.variances + sigma * sigma,),)
-    return initial(diffusion, target)  # a fixed target
-
-
-def _psld_marginal(process: PSLD, target: Gaussian, tau: Any) -> tuple[Pair, Block, Any]:
-    """Mean, covariance and its determinant. Near tau = 0 the determinant is far below the products
-    of variances, so it is summed over where the noise came from: position and momentum at 0, or
-    later."""
-    (a, b), (c, d) = transition(process, tau)
-    (xx, xm), (_, mm) = noise(process, tau)
-    x, m = target.variances, process.kappa * process.M
-    cross = a * c * x + (b * d * m + xm)
-    covariance = ((a * a * x + (b * b * m + xx), cross), (cross, c * c * x + (d * d * m + mm)))
-    from_x = (a * d - b * c) ** 2 * m + (a * a * mm - 2 * a * c * xm + c * c * xx)
-    from_m = m * (b * b * mm - 2 * b * d * xm + d * d * xx)
-    return (
-        (a * target.mean, c * target.mean),
-        covariance,
-        x * from_x + (from_m + (xx * mm - xm * xm)),
-    )
+    mean, covariance, _ = law(diffusion, target.mean, target.variances, tau)
+    return mean, covariance
 
 
 def score(diffusion: Diffusion, target: Gaussian, tau: Any) -> tuple[Block, Pair]:
@@ -117,15 +86,13 @@ def score(diffusion: Diffusion, target: Gaussian, tau: Any) -> tuple[Block, Pair
     zero variance at tau = 0).
     """
     centred = not isinstance(target.mean, np.ndarray) and target.mean == 0
-    if not isinstance(diffusion, PSLD):
-        mean, covariance = marginal(diffusion, target, tau)
-        _refuse_degenerate(covariance[0][0], tau)
-        h = -1 / covariance[0][0]
-        g = 0 if centred else -h * mean[0]
-        return (((h,),), (g,)) if len(covariance) == 1 else (((0, 0), (h, 0)), (0, g))
-    mean, ((p, q), (_, r)), det = _psld_marginal(diffusion, target, tau)
+    mean, covariance, det = law(diffusion, target.mean, target.variances, tau)
     _refuse_degenerate(det, tau)
     scale = -1 / det
+    if len(covariance) == 1 or not family_of(diffusion).diffuses:
+        g = 0 if centred else -scale * mean[0]
+        return (((scale,),), (g,)) if len(covariance) == 1 else (((0, 0), (scale, 0)), (0, g))
+    (p, q), (_, r) = covariance
     xx, xm, mm = r * scale, q / det, p * scale
     if centred:
         return ((xx, xm), (xm, mm)), (0, 0)

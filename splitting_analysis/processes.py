@@ -8,7 +8,7 @@ SymPy expressions: nothing here rounds. Standard library only.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from math import inf
 from numbers import Number
 from types import SimpleNamespace
@@ -22,7 +22,7 @@ MOST_DAMPING = 1e3
 """The rate of decay times the time span; 700 is already beyond the range of exp."""
 
 
-class _LinearClock:
+class LinearClock:
     """A clock rate beta, linear in forward time tau from beta_min at 0 to beta_max at T."""
 
     beta_min: Any
@@ -46,9 +46,13 @@ class _LinearClock:
         """
         return length * self.beta(self.T - t - length / 2)
 
+    def at_rate(self, rate: Any) -> Any:
+        """The process with that beta at all times."""
+        return replace(self, beta_min=rate, beta_max=rate)  # type: ignore[type-var]
+
 
 @dataclass(frozen=True)
-class PSLD(_LinearClock):
+class PSLD(LinearClock):
     """Phase-space Langevin diffusion, critically damped: M = 4 / (Gamma - nu)^2 (theory section 1).
 
     Raises ValueError for Gamma = nu, negative Gamma, nu, kappa or beta, T <= 0, what is not finite,
@@ -90,7 +94,7 @@ class PSLD(_LinearClock):
 
 
 @dataclass(frozen=True)
-class VP(_LinearClock, VariancePreserving):
+class VP(LinearClock, VariancePreserving):
     """Variance-preserving diffusion dx = -(beta/2) x dtau + sqrt(beta) dW (theory sections 8 and
     9).
 
@@ -165,6 +169,10 @@ class ScheduledVP(VP):
     def tau_of_integral(self, b: Any) -> Any:
         """The forward time at which the integral of beta is b."""
         return self.schedule.inverse(b)
+
+    def at_rate(self, rate: Any) -> VP:
+        """VP with that beta at all times, which no schedule has."""
+        return VP(rate, rate, self.T)
 
 
 @dataclass(frozen=True)

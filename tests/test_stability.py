@@ -13,18 +13,11 @@ from hypothesis import given, reject
 from hypothesis import strategies as st
 from scipy.optimize import brentq
 
+from analytic_models.boundaries import boundaries, jury_conditions, polynomial_limit
 from analytic_models.diffusions import PSLD, VP, Diffusion, Langevin
+from analytic_models.frozen import frozen_problem, spectral_radius, step_matrix
 from analytic_models.moments import run
-from analytic_models.stability import (
-    boundaries,
-    frozen_problem,
-    jury_conditions,
-    largest_stable_step,
-    polynomial_limit,
-    spectral_radius,
-    step_matrix,
-    stiffest,
-)
+from analytic_models.stability import largest_stable_step, stiffest
 from analytic_models.targets import Gaussian, digits_spectrum, marginal
 from splitting_analysis.catalogue import CATALOGUE, entries, find
 from splitting_analysis.notation import Word

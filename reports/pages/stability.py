@@ -9,7 +9,8 @@ import numpy as np
 import sympy
 from numpy.typing import NDArray
 
-from analytic_models.stability import boundaries, largest_stable_step, stiffest
+from analytic_models.boundaries import boundaries
+from analytic_models.stability import largest_stable_step, stiffest
 from reports.pages.exact import KINDS, schemes
 from reports.pages.exact_runs import EPS, SPECTRUM, diffusion, target
 from reports.pages.settings import Settings
