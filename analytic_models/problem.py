@@ -19,7 +19,7 @@ from splitting_analysis.families import family_of
 from splitting_analysis.grids import EPS, Grid
 from splitting_analysis.lookup import as_scheme, spelled
 from splitting_analysis.models import model_of
-from splitting_analysis.processes import Process, process_of
+from splitting_analysis.processes import VP, Process, ScheduledVP, process_of
 from splitting_analysis.schemes import Denoise, Scheme, check_ending, check_history, steps_for
 
 STARTS = ("prior", "pT")
@@ -124,6 +124,19 @@ class Problem:
             lambda_s,
         )
 
+    def _acting(self, scheme: Scheme) -> dict[str, Any]:
+        """What a row says of its scheme and process beyond the word; None where it does not act."""
+        program, vp = scheme.program, isinstance(self.process, VP)
+        own = self.process.schedule.name if isinstance(self.process, ScheduledVP) else "linear"
+        factor = program.conjugates or scheme.holds_pair
+        return {
+            "lambda": float(scheme.conjugate) if program.conjugates else None,
+            "factor": scheme.factor if factor else None,
+            "eta": float(scheme.noise_level) if scheme.model.time_dependent else None,
+            "clock": scheme.in_clock if scheme.model.time_dependent else None,
+            "schedule": own if vp else None,
+        }
+
     def errors(
         self, scheme: str | Scheme, steps: int, lambda_s: float | None = None
     ) -> dict[str, Any]:
@@ -146,16 +159,7 @@ class Problem:
             "steps": moments.steps,
             "nfe": moments.nfe,
             "lambda_s": lambda_s,
-            **(
-                {"lambda": float(scheme.conjugate), "factor": scheme.factor}
-                if scheme.program.conjugates
-                else {}
-            ),
-            **(
-                {"eta": float(scheme.noise_level), "factor": scheme.factor}
-                if scheme.holds_pair
-                else {}
-            ),
+            **self._acting(scheme),
             "grid": self.grid if isinstance(self.grid, str) else list(self.grid),
             "start": self.start,
             "eps": self.eps,

@@ -8,6 +8,7 @@ from fractions import Fraction
 from splitting_analysis.histories import check_held
 from splitting_analysis.models import MODELS, Model, Rule
 from splitting_analysis.notation import Word, WordError
+from splitting_analysis.predictions import HELD
 from splitting_analysis.spelling import from_openmm
 
 ROUNDING = Fraction(1, 10**12)
@@ -71,6 +72,11 @@ def _check(word: Word, model: Model) -> None:
         if piece is None and op.rule in model.held and op.letter in model.pieces:
             problem = f"{op.key}: the whole drift holds a prediction, its pieces do not"
             raise word.error(index, problem, f"E:{op.rule}, or {op.letter}")
+        if piece is None and op.letter == "E" and op.rule in HELD:
+            where = f"{model.name} {model.dynamics.upper()}"
+            known = [f"E:{name}" for name in model.held]
+            problem = f"the {where} holds no {op.rule}"
+            raise word.error(index, problem, ", ".join(known or letters.split(", ")))
         if piece is None:
             what = (
                 "an ODE has no noise"

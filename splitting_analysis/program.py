@@ -97,6 +97,11 @@ class Program:
         return tuple(each for each in self.instructions if isinstance(each, Hold))
 
     @property
+    def uses_clock(self) -> bool:
+        """Whether it depends on the clock in which held polynomials are ones, and steps halved."""
+        return any(op.through > 1 or op.stop != 1 for op in self.holds)
+
+    @property
     def history(self) -> int:
         """Evaluations of earlier steps that a step needs, in the middle of a run."""
         needed, evaluations = 0, 0

@@ -12,7 +12,7 @@ from typing import Literal
 from splitting_analysis.checking import check
 from splitting_analysis.clocks import CLOCKS, Clock
 from splitting_analysis.models import Dynamics, Model, model_of
-from splitting_analysis.notation import Word, as_word
+from splitting_analysis.notation import Op, Word, as_word
 from splitting_analysis.program import Program, resolve
 
 MOST_ETA = 10
@@ -256,6 +256,12 @@ def with_noise_level(scheme: Scheme, eta: Fraction) -> Scheme:
             f"{scheme.word} has none"
         )
     model = model_of(scheme.model_name, "sde" if eta else "ode")
+    for op in scheme.word:
+        if op.letter != "S" and op.rule not in model.held:
+            raise ValueError(
+                f"{scheme.name}: eta = {eta}, but {op.key} is one of the ODE, eta = 0; with noise "
+                f"{scheme.model_name} holds {', '.join(f'E:{name}' for name in model.held)}"
+            )
     order = scheme.order if eta == scheme.eta else None
     return replace(scheme, model=model, eta=eta, order=order)
 
@@ -317,16 +323,18 @@ def steps_for(nfe: int, scheme: Scheme, denoise: Denoise = True) -> int:
 
 
 def check_history(scheme: Scheme, steps: int) -> None:
-    """Raise ValueError for a run too short to hold data of psld as its word says.
+    """Raise ValueError for a run too short to hold a prediction as its word says.
 
-    It would be a run of another word. Samplers of position-only processes are published with such
-    runs, in which they hold fewer evaluations.
+    It would be a run of another word: in the first steps fewer evaluations are held.
     """
-    most = max((op.through for op in scheme.program.holds), default=0)
+    holds = scheme.program.holds
+    most = max((op.through for op in holds), default=0)
     here = steps * scheme.nfe + scheme.carries_score
-    if scheme.holds_pair and here < most:
-        fewer = f"S E:data[{here}]" if here > 1 else "S E:data"
+    if here < most:
+        fewer = Op("E", rule=next(op.rule for op in scheme.word if op.letter != "S"), through=here)
+        less = f"S {fewer if here > 1 else fewer.key}"
         raise ValueError(
-            f"{scheme.name}: it holds data through {most} evaluations, and a run of {steps} "
-            f"step{'s' * (steps > 1)} has {here}: take more steps, or hold fewer, {fewer}"
+            f"{scheme.name}: it holds {holds[0].held.prediction} through {most} evaluations, and a "
+            f"run of {steps} step{'s' * (steps > 1)} has {here}: take more steps, or hold "
+            f"fewer, {less}"
         )

@@ -214,3 +214,28 @@ def test_every_scheme_is_found_by_the_command_as_by_its_name():
 def test_lambda_s_is_refused_in_a_spelling_that_only_python_reads(text: str) -> None:
     with pytest.raises(ValueError, match=r"--lambda-s .*(is not a number|is closer to 0)"):
         lambdas(text)
+
+
+KEYS = (
+    "scheme word model dynamics steps nfe lambda_s lambda factor eta clock schedule grid start eps "
+    "denoise w2_x w2 kl_x kl_modes worst_mode_x unstable"
+)
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        ("ROBA", {"eta": 1, "clock": "tau", "factor": None, "lambda": None, "schedule": None}),
+        ("LDDIM-I", {"eta": 0, "clock": "tau", "factor": "lower", "lambda": 0}),
+        ("P2M --denoise data", {"eta": 0, "clock": "lambda", "factor": "lower", "denoise": "data"}),
+        ("P2M --eta 1/2 --clock rho", {"eta": 0.5, "dynamics": "sde", "clock": "rho"}),
+        ("DEIS2 --model vp --schedule cosine", {"clock": "tau", "eta": 0, "schedule": "cosine"}),
+        ("SA2 --model flow --no-denoise", {"eta": 1, "schedule": None, "denoise": False}),
+        ("EM --model vp --grid quadratic", {"schedule": "linear", "grid": "quadratic"}),
+        ("BAOAB", {"eta": None, "clock": None, "model": "langevin"}),
+    ],
+)
+def test_rows_of_every_kind_of_sampler_have_the_same_keys_and_say_what_is_set(run, words, told):
+    (row,) = rows_of(run, *words.split(), "--steps", "8", "--spectrum", "1")
+    assert list(row) == KEYS.split()
+    assert {key: row[key] for key in told} == told

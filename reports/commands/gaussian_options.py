@@ -104,6 +104,13 @@ def with_options(schemes: list[Scheme], clock: str | None, eta: str | None) -> l
         chosen = next((known for known in CLOCKS if known == own), None)
         if chosen is None:
             raise ValueError(f"--clock {clock[:40]}: there are {', '.join(CLOCKS)}")
+        if not any(s.program.uses_clock for s in schemes):
+            names = " or ".join(dict.fromkeys(s.name for s in schemes))
+            raise ValueError(
+                f"--clock {own}: it acts where a prediction is held as a polynomial, or in the "
+                f"middle of a step, e.g. S E:data[2] or S E:eps/2 S@1/2 E:eps[1]; {names} does "
+                "neither"
+            )
         schemes = [
             replace(s, clock=chosen, order=s.order if s.clock == chosen else None) for s in schemes
         ]
