@@ -114,7 +114,7 @@ def _rates_of(process: PSLD, law: Sequence[Any], tau: Any) -> tuple[Any, Any, An
     )
 
 
-def _clock_rate(process: PSLD, clock: Clock, tau: Any) -> Any:
+def clock_rate(process: PSLD, clock: Clock, tau: Any) -> Any:
     """The derivative of a clock's reading in forward time."""
     if clock == "tau":
         return 1 + 0 * tau
@@ -173,6 +173,26 @@ def drift(process: PSLD, factor: str, eta: Any, tau: Any) -> Block:
     return _times(half, ((mm / det, -xm / det), (-xm / det, xx / det)))
 
 
+def clock_ends(process: PSLD, clock: Clock, begin: Any, end: Any) -> tuple[Any, Any]:
+    """What the clock shows at both ends of a step that holds a prediction.
+
+    Raises ValueError where it would end without noise, and where the clock does not run one way.
+    """
+    if not np.min(end) > 0:
+        raise ValueError(
+            f"a step from forward time {float(np.max(begin)):g} to {float(np.min(end)):g}: the "
+            "position has no noise at 0, where a held prediction has no clock; end at eps > 0 (a "
+            "last denoising step may go on to 0)"
+        )
+    first, last = clock_at(process, clock, begin), clock_at(process, clock, end)
+    if not np.min((last - first) * (1 if clock == "lambda" else -1)) > 0:
+        raise ValueError(
+            f"the clock {clock} does not run on in a step from forward time "
+            f"{float(np.max(begin)):g} to {float(np.min(end)):g}; --clock tau does"
+        )
+    return first, last
+
+
 def hold(
     op: Hold,
     process: PSLD,
@@ -188,18 +208,7 @@ def hold(
     Raises ValueError where it would end without noise, where no data are left at its start, and
     where the clock does not run one way.
     """
-    if not np.min(end) > 0:
-        raise ValueError(
-            f"a step from forward time {float(np.max(begin)):g} to {float(np.min(end)):g}: the "
-            "position has no noise at 0, where a held prediction has no clock; end at eps > 0 (a "
-            "last denoising step may go on to 0)"
-        )
-    first, last = clock_at(process, clock, begin), clock_at(process, clock, end)
-    if not np.min((last - first) * (1 if clock == "lambda" else -1)) > 0:
-        raise ValueError(
-            f"the clock {clock} does not run on in a step from forward time "
-            f"{float(np.max(begin)):g} to {float(np.min(end)):g}; --clock tau does"
-        )
+    first, last = clock_ends(process, clock, begin, end)
     count = len(nodes)
     if 0 < eta < 1:
         keep, integrals, added = _integrated(process, clock, eta, factor, begin, end, count)
@@ -209,7 +218,7 @@ def hold(
     moved = _applied(keep, before)
     w = drift(process, factor, eta, end)
     slope, carried = mean_rate(process, end), _applied(w, after)
-    speed = _clock_rate(process, clock, end) / (last - first)
+    speed = clock_rate(process, clock, end) / (last - first)
     places = [(clock_at(process, clock, tau) - first) / (last - first) for tau in nodes]
     columns = []
     for i in N:
@@ -358,7 +367,7 @@ def _integrals(
     def integrand(u: Any) -> tuple[Pair, Any, Any]:
         tau = exp(u)
         theta = (clock_at(process, clock, tau) - first) / (last - first)
-        speed = _clock_rate(process, clock, tau) / (last - first) * tau
+        speed = clock_rate(process, clock, tau) / (last - first) * tau
         return _applied(moving(tau), mean(process, tau)), speed, theta
 
     low, high = of("log", begin), of("log", end)
@@ -405,7 +414,7 @@ def _integrated(
         result = [-speed * entry for row in fallen for entry in row] + spread
         if count > 1:
             theta = (clock_at(process, clock, tau) - first) / (last - first)
-            run = -speed * _clock_rate(process, clock, tau) / (last - first)
+            run = -speed * clock_rate(process, clock, tau) / (last - first)
             value = _applied(moved, mean(process, tau))
             result += [value[i] * run * theta**k for k in range(count - 1) for i in N]
         return result

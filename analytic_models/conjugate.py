@@ -65,13 +65,18 @@ def conjugate_step(
         return _product(_flow(diffusion, linear, shift, u, end), source)
 
     held = transposed_factor(diffusion, scheme.factor, seen)
-    return _rows(keep), _rows(_product(_integral(integrand, len(linear), begin, end), held))
+    return _rows(keep), _rows(_product(integral(integrand, (len(n), len(n)), begin, end), held))
 
 
-def _integral(
-    integrand: Callable[[Any], list[list[Any]]], n: int, begin: Any, end: Any
+def conjugate_flow(diffusion: PSLD, linear: Block, begin: Any, end: Any) -> list[list[Any]]:
+    """The flow of dz = beta linear z dt over reverse time, from forward time `begin` to `end`."""
+    return _flow(diffusion, linear, ((0, 0), (0, 0)), begin, end)
+
+
+def integral(
+    integrand: Callable[[Any], list[list[Any]]], shape: tuple[int, int], begin: Any, end: Any
 ) -> list[list[Any]]:
-    """Over forward time from `end` to `begin`."""
+    """Over forward time from `end` to `begin`, of a matrix of that shape."""
     if isinstance(begin, mpmath.mpf) or isinstance(end, mpmath.mpf):
         found: dict[Any, list[list[Any]]] = {}
 
@@ -81,8 +86,8 @@ def _integral(
             return found[u][i][j]
 
         return [
-            [mpmath.quad(lambda u, i=i, j=j: entry(u, i, j), [end, begin]) for j in range(n)]
-            for i in range(n)
+            [mpmath.quad(lambda u, i=i, j=j: entry(u, i, j), [end, begin]) for j in range(shape[1])]
+            for i in range(shape[0])
         ]
     length = begin - end
     values = integrand(end + length * NODES)

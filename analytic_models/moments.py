@@ -30,11 +30,12 @@ from analytic_models.steps import (
     Affine,
     Form,
     add_scaled,
+    components_held,
     drift_form,
     evaluated,
-    held_form,
+    held_forms,
     one_step,
-    predicted_form,
+    predicted_forms,
     time_at,
 )
 from analytic_models.targets import Block, Gaussian, Pair, marginal, score
@@ -100,7 +101,8 @@ def run(
     kept: list[Any] = []
     if scheme.carries_score:
         kept = [diffusion.T - times[0]] if holds else []
-        keys += [("p", 0)] if holds else [("s", i) for i in range(size)]
+        held = [("p", 0, c) for c in range(components_held(scheme))]
+        keys += held if holds else [("s", i) for i in range(size)]
         mean, covariance = _with_score(
             scheme, diffusion, mean, covariance, score_at, diffusion.T - times[0]
         )
@@ -114,7 +116,7 @@ def run(
             step = one_step(scheme, diffusion, t, h, score_at, lambda_s, earlier, ready)
             done += np.size(t)
             forms = step.forms + (step.score if scheme.carries_score and not holds else ())
-            forms += tuple(form for _, form in step.kept)
+            forms += tuple(form for _, held in step.kept for form in held)
             added = collected(forms, step.noise)
             inputs = (*keys, CONSTANT)
             for k in range(np.size(t)):
@@ -123,7 +125,9 @@ def run(
                 mean, covariance = _push(here, keys, mean, covariance, noise)
             kept = [_last(tau) for tau, _ in step.kept]
             if holds:
-                keys = [*(("z", i) for i in range(size)), *(("p", j) for j in range(len(kept)))]
+                parts = range(components_held(scheme))
+                keys = [("z", i) for i in range(size)]
+                keys += [("p", j, c) for j in range(len(kept)) for c in parts]
         mean, covariance = mean[:size], tuple(row[:size] for row in covariance[:size])
         left = diffusion.T - times[-1]
         if denoise and left > 0 and scheme.model.time_dependent:
@@ -292,7 +296,7 @@ def _with_score(
     keys = [("z", i) for i in range(n)]
     held = evaluated(score_at(tau), state)
     if scheme.program.holds:
-        held = (held_form(scheme, diffusion, tau, state, held),)
+        held = held_forms(scheme, diffusion, tau, state, held)
     return push((*state, *held), (), keys, mean, covariance)
 
 
@@ -308,8 +312,8 @@ def _denoising_step(
     state: list[Form] = [{("z", i): 1} for i in range(n)]
     held = evaluated(score_at(diffusion.T - t), state)
     if how == "data":
-        data = predicted_form(Prediction.DATA, diffusion, diffusion.T - t, state, held)
-        return (data, *state[1:])
+        data = predicted_forms(Prediction.DATA, diffusion, diffusion.T - t, state, held)
+        return (*data, *state[1:])
     drift = drift_form(scheme, diffusion, diffusion.T - t, state, held)
     for i in range(n):
         add_scaled(state[i], left, drift[i])

@@ -128,10 +128,9 @@ class Problem:
         """What a row says of its scheme and process beyond the word; None where it does not act."""
         program, vp = scheme.program, isinstance(self.process, VP)
         own = self.process.schedule.name if isinstance(self.process, ScheduledVP) else "linear"
-        factor = program.conjugates or scheme.holds_pair
         return {
             "lambda": float(scheme.conjugate) if program.conjugates else None,
-            "factor": scheme.factor if factor else None,
+            "factor": scheme.factor if scheme.factors else None,
             "eta": float(scheme.noise_level) if scheme.model.time_dependent else None,
             "clock": scheme.in_clock if scheme.model.time_dependent else None,
             "schedule": own if vp else None,

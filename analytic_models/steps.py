@@ -15,7 +15,7 @@ from typing import Any, assert_never
 
 import numpy as np
 
-from analytic_models import bridges
+from analytic_models import bridges, exponential
 from analytic_models.diffusions import PSLD, Diffusion
 from analytic_models.held import hold, predicted
 from analytic_models.rules import (
@@ -46,15 +46,15 @@ class StepMap:
 
     `score` are the forms of the score held at the end; noise element ("n", k, i) belongs to block
     k with covariance noise[k]; blocks are independent. `kept` are the forms of the predictions that
-    later steps need, oldest first, with the forward times at which they were evaluated; in them the
-    j-th of earlier steps is ("p", j).
+    later steps need, oldest first, with the forward times at which they were evaluated; in them
+    component c of the j-th of earlier steps is ("p", j, c).
     """
 
     forms: tuple[Form, ...]
     score: tuple[Form, ...]
     noise: tuple[Block, ...]
     evaluations: int
-    kept: tuple[tuple[Any, Form], ...] = ()
+    kept: tuple[tuple[Any, tuple[Form, ...]], ...] = ()
 
 
 def add_scaled(into: Form, factor: Any, form: Form) -> None:
@@ -88,7 +88,10 @@ def one_step(
     held: tuple[Form, ...] = tuple({("s", i): 1} for i in range(n))
     drifts: list[list[Form]] = []
     noise: list[Block] = []
-    kept: list[tuple[Any, Form]] = [(tau, {("p", j): 1}) for j, tau in enumerate(earlier)]
+    parts = range(components_held(scheme))
+    kept: list[tuple[Any, tuple[Form, ...]]] = [
+        (tau, tuple({("p", j, c): 1} for c in parts)) for j, tau in enumerate(earlier)
+    ]
     blocks: dict[Any, int] = {}
     for op in program.instructions:
         match op:
@@ -96,7 +99,7 @@ def one_step(
                 tau = time_at(scheme, diffusion, t, h, op.at)
                 held = evaluated(score_at(tau), state)
                 if program.holds:
-                    kept.append((tau, held_form(scheme, diffusion, tau, state, held)))
+                    kept.append((tau, held_forms(scheme, diffusion, tau, state, held)))
                 if program.is_runge_kutta:
                     drifts.append(drift_form(scheme, diffusion, tau, state, held))
             case Row():
@@ -142,7 +145,7 @@ def _held(
     op: Hold,
     ends: tuple[Any, Any],
     before: Sequence[Form],
-    kept: Sequence[tuple[Any, Form]],
+    kept: Sequence[tuple[Any, tuple[Form, ...]]],
 ) -> tuple[list[Form], Block | None]:
     """The state after a step that holds the last of the predictions kept, and the covariance of its
     noise, if any.
@@ -150,18 +153,19 @@ def _held(
     through = kept[-op.through :]
     nodes, eta = [tau for tau, _ in through], _number(scheme.noise_level, ends[0])
     if isinstance(diffusion, PSLD):
-        step = bridges.hold(op, diffusion, scheme.in_clock, eta, scheme.factor, *ends, nodes)
+        step = exponential.hold(op, diffusion, scheme.in_clock, eta, scheme.factor, *ends, nodes)
     else:
         own = hold(op, _position_only(diffusion), scheme.in_clock, eta, *ends, nodes)
         noise = ((own.noise,),) if scheme.noise_level else None
-        step = bridges.Step(((own.keep,),), tuple((gain,) for gain in own.gains), noise)
+        step = exponential.Step(((own.keep,),), tuple(((gain,),) for gain in own.gains), noise)
     forms: list[Form] = []
     for i, row in enumerate(step.keep):
         form: Form = {}
         for entry, component in zip(row, before, strict=True):
             add_scaled(form, entry, component)
         for gain, (_, prediction) in zip(step.gains, through, strict=True):
-            add_scaled(form, gain[i], prediction)
+            for factor, part in zip(gain[i], prediction, strict=True):
+                add_scaled(form, factor, part)
         forms.append(form)
     return forms, step.noise
 
@@ -197,31 +201,42 @@ def _number(value: Fraction, like: Any) -> Any:
     )
 
 
-def held_form(
+def components_held(scheme: Scheme) -> int:
+    """Components of the prediction that a word holds: of PSLD's score and eps both."""
+    pair = scheme.holds_pair and scheme.program.holds[0].held.prediction is not Prediction.DATA
+    return 2 if pair else 1
+
+
+def held_forms(
     scheme: Scheme, diffusion: Diffusion, tau: Any, state: Sequence[Form], held: Sequence[Form]
-) -> Form:
+) -> tuple[Form, ...]:
     """What the word holds, at the current state and forward time tau."""
-    return predicted_form(scheme.program.holds[0].held.prediction, diffusion, tau, state, held)
+    kind = scheme.program.holds[0].held.prediction
+    return predicted_forms(kind, diffusion, tau, state, held, scheme.factor)
 
 
-def predicted_form(
+def predicted_forms(
     prediction: Prediction,
     diffusion: Diffusion,
     tau: Any,
     state: Sequence[Form],
     held: Sequence[Form],
-) -> Form:
+    factor: str = "lower",
+) -> tuple[Form, ...]:
     """A prediction at the state and the score `held` there, at forward time tau."""
     if isinstance(diffusion, PSLD):
-        own, gain = bridges.predicted(diffusion, tau)
+        own, gain = exponential.predicted(prediction, diffusion, factor, tau)
     else:
         of_one, of_score = predicted(prediction, _position_only(diffusion), tau)
-        own, gain = (of_one,), (of_score,)
-    form: Form = {}
-    for factors, forms in ((own, state), (gain, held)):
-        for factor, component in zip(factors, forms, strict=True):
-            add_scaled(form, factor, component)
-    return form
+        own, gain = ((of_one,),), ((of_score,),)
+    found = []
+    for of_state, of_held in zip(own, gain, strict=True):
+        form: Form = {}
+        for factors, forms in ((of_state, state), (of_held, held)):
+            for entry, component in zip(factors, forms, strict=True):
+                add_scaled(form, entry, component)
+        found.append(form)
+    return tuple(found)
 
 
 def _moved(moved: Map, state: Sequence[Form], held: Sequence[Form], block: int) -> list[Form]:

@@ -24,7 +24,9 @@ IDENTITY = np.eye(2)
 
 
 class Step(NamedTuple):
-    """z <- keep z + sum of gains[j] prediction_j + deviation xi; shapes (2, 2), (2, 1), (2, 2)."""
+    """z <- keep z + sum of gains[j] prediction_j + deviation xi; shapes (2, 2), (2, p), (2, 2) for
+    p components of the prediction.
+    """
 
     keep: Array
     gains: tuple[Array, ...]
@@ -75,6 +77,25 @@ def time_between(process: PSLD, clock: Clock, begin: float, end: float, share: f
     return begin * exp(high * log(end / begin))
 
 
+def ends(process: PSLD, clock: Clock, begin: float, end: float) -> tuple[float, float]:
+    """What the clock shows where a step that holds a prediction begins and ends.
+
+    Raises ValueError where it would end without noise, or its clock turns back.
+    """
+    if end <= 0:
+        raise ValueError(
+            f"a step from forward time {begin:g} to {end:g} holds a prediction where the position "
+            "has no noise; the grid ends at eps > 0"
+        )
+    first, last = readings(process, clock, np.array([begin, end]))
+    if not (last - first) * (1 if clock == "lambda" else -1) > 0:
+        raise ValueError(
+            f"from forward time {begin:g} to {end:g} the clock {clock} stands still or turns "
+            "back; the clock tau runs on"
+        )
+    return float(first), float(last)
+
+
 def hold(
     op: Hold,
     process: PSLD,
@@ -89,36 +110,26 @@ def hold(
 
     Raises ValueError where it would end without noise, or begin without data.
     """
-    if end <= 0:
-        raise ValueError(
-            f"a step from forward time {begin:g} to {end:g} holds the data where the position has "
-            "no noise; the grid ends at eps > 0"
-        )
-    first, last = readings(process, clock, np.array([begin, end]))
-    if not (last - first) * (1 if clock == "lambda" else -1) > 0:
-        raise ValueError(
-            f"from forward time {begin:g} to {end:g} the clock {clock} stands still or turns "
-            "back; the clock tau runs on"
-        )
+    first, last = ends(process, clock, begin, end)
     count = len(nodes)
     state = np.hstack([IDENTITY, np.zeros((2, count))])
     noise = np.zeros((4, 1))
     for high, low in _panels(process, begin, end):
         taus = np.exp(log(high) + log(low / high) * NODES)
-        speed = (log(low / high) * taus)[:, None, None]
+        pace = (log(low / high) * taus)[:, None, None]
         drift, kernel, added = _reverse(process, factor, eta, taus)
         theta = (readings(process, clock, taus) - first) / (last - first)
         source = kernel[:, :, None] * theta[:, None, None] ** np.arange(count)
         padded = np.concatenate([np.zeros_like(drift), source], axis=2)
-        state = _collocated(speed * drift, speed * padded, state)
+        state = collocated(pace * drift, pace * padded, state)
         if eta:
             whole = np.einsum("qij,kl->qikjl", drift, IDENTITY)
             whole = whole + np.einsum("ij,qkl->qikjl", IDENTITY, drift)
-            noise = _collocated(
-                speed * whole.reshape(-1, 4, 4), -speed * added.reshape(-1, 4, 1), noise
+            noise = collocated(
+                pace * whole.reshape(-1, 4, 4), -pace * added.reshape(-1, 4, 1), noise
             )
     _, kernel, _ = _reverse(process, factor, eta, np.array([end]))
-    at_end = kernel[0] * (last - first) / _speed(process, clock, end)
+    at_end = kernel[0] * (last - first) / speed(process, clock, end)
     places = (readings(process, clock, np.array(nodes)) - first) / (last - first)
     powers = places ** np.arange(count)[:, None]
     gains = np.array(
@@ -131,7 +142,7 @@ def hold(
     return Step(state[:, :2], tuple(gains[:, j : j + 1] for j in range(count)), deviation)
 
 
-def _speed(process: PSLD, clock: Clock, tau: float) -> float:
+def speed(process: PSLD, clock: Clock, tau: float) -> float:
     """d (reading) / d tau."""
     if clock == "tau":
         return 1.0
@@ -209,7 +220,7 @@ def _aligned(process: PSLD, taus: Array, lower: Array, slopes: Array) -> Array:
     return np.asarray(root @ result @ back)
 
 
-def _collocated(matrices: Array, sources: Array, state: Array) -> Array:
+def collocated(matrices: Array, sources: Array, state: Array) -> Array:
     """The state after dZ = (matrix Z + source) du over u in [0, 1], both given at the nodes."""
     n = len(state)
     system = np.eye(STAGES * n)

@@ -67,13 +67,13 @@ def conjugate_step(
     n = len(linear)
     identity, state = np.eye(n), np.hstack([np.eye(n), np.zeros((n, n))])
     size = float(np.abs(shift).sum() + process.beta(begin) * np.abs(linear).sum())
-    for high, low in _panels(sqrt(begin), sqrt(end), sqrt(float(process.T)), size):
+    for high, low in panels(sqrt(begin), sqrt(end), sqrt(float(process.T)), size):
         v = high + (low - high) * NODES
         tau, speed = v * v, 2 * v * (high - low)
         rate = np.array([process.beta(u) for u in tau])
         matrices = speed[:, None, None] * (shift + rate[:, None, None] * linear)
         source = (speed * rate)[:, None, None] * (
-            weight[:, None] * _inverse_factors(process, factor, tau)
+            weight[:, None] * inverse_factors(process, factor, tau)
         )
         forced = np.concatenate([np.zeros_like(source), source], axis=2)
         # stages Z_i = Z_0 + sum_j a_ij (M_j Z_j + f_j)
@@ -87,7 +87,7 @@ def conjugate_step(
     return keep, state[:, n:] @ factors(process, factor, np.array([seen]))[0].T
 
 
-def _panels(high: float, low: float, whole: float, size: float) -> list[tuple[float, float]]:
+def panels(high: float, low: float, whole: float, size: float) -> list[tuple[float, float]]:
     """Panels of v from `high` down to `low`."""
     borders = {high, low, *(b for k in range(HALVINGS + 1) if low < (b := whole * 0.5**k) < high)}
     ordered, panels = sorted(borders, reverse=True), []
@@ -123,7 +123,7 @@ def factors(process: PSLD | VP, name: str, taus: Array) -> Array:
     return result
 
 
-def _inverse_factors(process: PSLD | VP, name: str, taus: Array) -> Array:
+def inverse_factors(process: PSLD | VP, name: str, taus: Array) -> Array:
     """L^-T at forward times (k,)."""
     return _cached(process, name, tuple(taus.tolist()))
 

@@ -8,7 +8,7 @@ from fractions import Fraction
 
 import numpy as np
 
-from gpu_samplers import bridges, held
+from gpu_samplers import bridges, exponential, held
 from gpu_samplers.processes import PSLD, Array, Process
 from splitting_analysis.clocks import PositionOnly
 from splitting_analysis.predictions import Prediction
@@ -101,8 +101,9 @@ class History:
         self.predictions.append((tau, prediction))
 
     def prediction(self, tau: float) -> tuple[Array, Array]:
-        """The factors (1, n) of state and score in what is held."""
-        return prediction(self.scheme.program.holds[0].held.prediction, self.process, tau)
+        """The factors (p, n) of state and score in the p components of what is held."""
+        kind = self.scheme.program.holds[0].held.prediction
+        return prediction(kind, self.process, tau, self.scheme.factor)
 
     def time(self, t: float, h: float, at: Fraction) -> float:
         """The forward time at the part `at` of the step, in the scheme's clock."""
@@ -127,7 +128,7 @@ class History:
         nodes = [tau for tau, _ in through]
         try:
             if isinstance(self.process, PSLD):
-                step = bridges.hold(
+                step = exponential.hold(
                     op, self.process, clock, eta, self.scheme.factor, begin, end, nodes
                 )
             else:
@@ -151,13 +152,15 @@ class History:
         return _sum([(np.eye(len(new.base)), new), (step.deviation, self.drawn[key])], state)
 
 
-def prediction(kind: Prediction, process: Process, tau: float) -> tuple[Array, Array]:
-    """The factors (1, n) of state and score in a prediction at forward time tau.
+def prediction(
+    kind: Prediction, process: Process, tau: float, factor: str = "lower"
+) -> tuple[Array, Array]:
+    """The factors (p, n) of state and score in a prediction of p components at forward time tau.
 
     Raises ValueError for a process without one.
     """
     if isinstance(process, PSLD):
-        return bridges.predicted(process, tau)
+        return exponential.predicted(kind, process, factor, tau)
     own, gain = held.predicted(kind, position_only(process), tau)
     return np.array([[own]]), np.array([[gain]])
 

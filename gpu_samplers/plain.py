@@ -18,7 +18,13 @@ from typing import Any
 
 import torch
 
-from gpu_samplers import plain_conjugate, plain_position, plain_psld, plain_psld_data
+from gpu_samplers import (
+    plain_conjugate,
+    plain_exponential,
+    plain_position,
+    plain_psld,
+    plain_psld_data,
+)
 from gpu_samplers.plain_psld import delta, steps
 from gpu_samplers.processes import PSLD, VE, VP, Flow, Langevin, Process
 
@@ -231,6 +237,7 @@ SAMPLERS: dict[tuple[str, str], Sampler] = {
     for function in [
         *vars(plain_psld).values(),
         *vars(plain_conjugate).values(),
+        *vars(plain_exponential).values(),
         *globals().values(),
     ]
     if isfunction(function)

@@ -14,6 +14,7 @@ from typing import Any
 
 from splitting_analysis.conjugate_catalogue import CONJUGATE_CATALOGUE
 from splitting_analysis.data_catalogue import DATA_CATALOGUE
+from splitting_analysis.exponential_catalogue import EXPONENTIAL_CATALOGUE, RK4
 from splitting_analysis.models import Dynamics
 from splitting_analysis.notation import WordError, meant_word, parse, read_number
 from splitting_analysis.position_catalogue import HELD_CATALOGUE
@@ -52,7 +53,6 @@ def _entry(
     )
 
 
-_RK4 = "S E[1/2] S@1/2 E[0,1/2] S@1/2 E[0,0,1] S@1 E[1/6,1/3,1/3,1/6]"
 _DOPRI5 = (
     "S E[1/5] S@1/5 E[3/40,9/40] S@3/10 E[44/45,-56/15,32/9] "
     "S@4/5 E[19372/6561,-25360/2187,64448/6561,-212/729] "
@@ -89,7 +89,7 @@ CATALOGUE: tuple[Scheme, ...] = (
 
     _entry("Euler", "S E",                   "vp", "ode", 1, 1, SONG, "probability flow"),
     _entry("Heun",  "S E[1] S@1 E[1/2,1/2]", "vp", "ode", 2, 2, EDM, "algorithm 1"),
-    _entry("RK4",   _RK4,                    "vp", "ode", 4, 4, TEXTBOOK, "II.1"),
+    _entry("RK4",   RK4,                     "vp", "ode", 4, 4, TEXTBOOK, "II.1"),
     _entry("EM",    "S E",                   "vp", "sde", 1, 1, SONG, "appendix D"),
     _entry("EI",    "S E:exp",               "vp", "sde", 1, 1, GAUSSIAN, "section 4"),
     _entry("DDPM",  "S E:ddpm",              "vp", "sde", 1, 1, DDPM, "algorithm 2"),
@@ -108,6 +108,13 @@ CATALOGUE: tuple[Scheme, ...] = (
 # fmt: on
 
 
+FURTHER: tuple[Scheme, ...] = (
+    *CONJUGATE_CATALOGUE,
+    *EXPONENTIAL_CATALOGUE,
+    *DATA_CATALOGUE,
+    *HELD_CATALOGUE,
+)
+"""Samplers with a name that the pages of stored results leave out."""
 _registered: list[Scheme] = []
 _NAME = re.compile(r"[A-Za-z][A-Za-z0-9+\-:.'_*]{0,39}")
 MAX_CATALOGUE = 200_000
@@ -127,7 +134,7 @@ def samplers(model: str | None = None, dynamics: str | None = None) -> tuple[Sch
     """`entries`, conjugate integrators, and samplers that hold a prediction: what a name may stand
     for.
     """
-    every = (*CATALOGUE, *CONJUGATE_CATALOGUE, *DATA_CATALOGUE, *HELD_CATALOGUE, *_registered)
+    every = (*CATALOGUE, *FURTHER, *_registered)
     return tuple(
         s for s in every if model in (None, s.model_name) and dynamics in (None, s.dynamics)
     )

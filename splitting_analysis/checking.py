@@ -66,9 +66,9 @@ def _check(word: Word, model: Model) -> None:
             if op.at != 0 and not model.time_dependent and not word.is_runge_kutta:
                 raise word.error(index, f"the {model.name} target does not depend on time", "S")
             continue
-        piece = model.piece(op.key)
-        if piece is None and op.letter == "E" and op.rule in model.held:
+        if model.holds(op, word):
             continue
+        piece = model.piece(op.key)
         if piece is None and op.rule in model.held and op.letter in model.pieces:
             problem = f"{op.key}: the whole drift holds a prediction, its pieces do not"
             raise word.error(index, problem, f"E:{op.rule}, or {op.letter}")
@@ -99,7 +99,7 @@ def _check(word: Word, model: Model) -> None:
             raise word.error(
                 index, "a Runge-Kutta row belongs to the full drift of an ODE", allowed
             )
-    if any(op.letter != "S" and model.piece(op.key) is None for op in word):
+    if any(model.holds(op, word) for op in word):
         check_held(word, model)
         return _check_scores(word, model)
     _check_sums(word, model)

@@ -12,12 +12,13 @@ Standard library only.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from functools import cached_property
 from typing import Any, Literal
 
+from splitting_analysis.notation import Op
 from splitting_analysis.predictions import HELD
 from splitting_analysis.symbols import ones, refuse_state
 
@@ -164,8 +165,18 @@ class Model:
             for letter, piece in self.pieces.items()
             if piece.rule is Rule.EULER and piece.uses_score and not piece.has_noise
             for name in CONJUGATIONS
-            if not (letter == "E" and name in self.held)
+            if not (letter == "E" and name in self.held and len(self.components) == 1)
         }
+
+    def holds(self, op: Op, word: Iterable[Op]) -> bool:
+        """Whether a token of the word holds a prediction through several evaluations, or one.
+
+        `E:eps` of psld alone is a conjugate step; where a token of its word has a bracket, all are
+        steps that hold eps, which through one evaluation is the same.
+        """
+        if op.letter != "E" or op.rule not in self.held:
+            return False
+        return op.key not in self.conjugate or any(other.through for other in word)
 
     def piece(self, key: str) -> Piece | None:
         """The piece of a token's key; None where it names none."""
@@ -242,6 +253,7 @@ _HELD_ODE = tuple(HELD)
 _HELD_SDE = ("data", "eps", "ddim")
 _HELD_PAIR = ("data",)
 """Of position and momentum: what is known of x_0 is one component, and moves both."""
+_HELD_PAIR_ODE = (*_HELD_PAIR, "eps", "score")
 _HAMILTON = {
     "E": Piece(Rule.EULER, lambda p: ((0, 1), (0, 0)), lambda p: (0, 1), _none),
     "A": Piece(Rule.EULER, lambda p: ((0, 1), (0, 0)), _none, _none),
@@ -276,7 +288,7 @@ MODELS: dict[tuple[str, Dynamics], Model] = {
             _PSLD_PARAMETERS,
             _PSLD_ODE,
             ("E", "AB"),
-            _HELD_PAIR,
+            _HELD_PAIR_ODE,
         ),
         Model(
             "psld",

@@ -153,7 +153,7 @@ def resolve(word: Word, model: Model) -> Program:
         elif op.row:
             missing = evaluations - len(op.row)
             instructions.append(Row((Fraction(0),) * missing + op.row))
-        elif op.key not in model.pieces and op.rule in model.held:
+        elif model.holds(op, word):
             restarts = op.through > 0
             start = Fraction(0) if restarts else done.get(op.letter, Fraction(0))
             done[op.letter] = stop = start + op.fraction

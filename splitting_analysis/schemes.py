@@ -13,6 +13,7 @@ from splitting_analysis.checking import check
 from splitting_analysis.clocks import CLOCKS, Clock
 from splitting_analysis.models import Dynamics, Model, model_of
 from splitting_analysis.notation import Op, Word, as_word
+from splitting_analysis.predictions import Prediction
 from splitting_analysis.program import Program, resolve
 
 MOST_ETA = 10
@@ -23,7 +24,7 @@ Factor = Literal["lower", "upper", "symmetric", "flow", "aligned"]
 FACTORS: tuple[Factor, ...] = ("lower", "upper", "symmetric", "flow", "aligned")
 """Square roots R of the kernel's covariance: triangular, symmetric, carried along by the
 probability flow, or with R^-1 mu in one direction at all times (mu: what multiplies x_0)."""
-TRIANGULAR = FACTORS[:2]
+TRIANGULAR: tuple[Factor, ...] = FACTORS[:2]
 """Those that a network's eps has, and conjugate steps."""
 Denoise = bool | Literal["data"]
 """How a run ends: as it is (False), with an Euler step over what is left to T (True), or with the
@@ -136,18 +137,31 @@ class Scheme:
             raise ValueError(
                 f"{self.name}: lambda = {self.conjugate} lies beyond +-{MOST_CONJUGATE}"
             )
-        known = FACTORS if self.holds_pair else TRIANGULAR
+        known = self.factors or TRIANGULAR
         if self.factor not in known:
             held = f"; {self.factor} is one of S E:data on psld" if self.factor in FACTORS else ""
             raise ValueError(
                 f"{self.name}: no factor {self.factor!a}; there are: {', '.join(known)}{held}"
             )
-        acts = self.holds_pair or (names and len(self.model.components) == 2)
-        if self.factor != "lower" and not acts:
+        if self.factor != "lower" and not self.factors:
             raise ValueError(
                 f"{self.name}: factor = {self.factor} is that of the eps that conjugate steps of "
-                f"psld hold, e.g. S E:eps, or of data held there, S E:data; {self.word} has none"
+                "psld hold, e.g. S E:eps, or of data held there, S E:data; the score has no "
+                f"factor, and {self.word} has none"
             )
+
+    @property
+    def factors(self) -> tuple[Factor, ...]:
+        """The factors that it may take; none where a factor does not act."""
+        if self.holds_pair:
+            match self.program.holds[0].held.prediction:
+                case Prediction.DATA:
+                    return FACTORS
+                case Prediction.EPS:
+                    return TRIANGULAR
+            return ()
+        acts = self.program.conjugates and len(self.model.components) == 2
+        return TRIANGULAR if acts else ()
 
     def __str__(self) -> str:
         """Its name and word; of a scheme without a name of its own the word alone."""
@@ -163,7 +177,7 @@ class Scheme:
 
     @property
     def holds_pair(self) -> bool:
-        """Whether it holds the data of a process with a momentum, where a factor acts."""
+        """Whether it holds a prediction in a process with a momentum."""
         return bool(self.program.holds) and len(self.model.components) == 2
 
     @property
@@ -290,7 +304,7 @@ def with_conjugation(scheme: Scheme, value: Fraction | None, factor: str | None 
         (known for known in FACTORS if known == (factor or scheme.factor).strip().lower()), None
     )
     if chosen is None:
-        known = ", ".join(FACTORS if scheme.holds_pair else TRIANGULAR)
+        known = ", ".join(scheme.factors or TRIANGULAR)
         raise ValueError(f"{scheme.name}: no factor {factor!a}; there are: {known}")
     return replace(scheme, conjugate=scheme.conjugate if value is None else value, factor=chosen)
 

@@ -33,6 +33,7 @@ WORD_LEVEL = {
     "position_catalogue",
     "conjugate_catalogue",
     "data_catalogue",
+    "exponential_catalogue",
 }
 """The modules of splitting_analysis that say what a sampler is; they hold no expansion."""
 

@@ -14,13 +14,10 @@ from reports.render import figures, html
 from reports.render.document import Figure, Line, Mark, Page, Panel, to_json
 from reports.render.looks import MARKERS, PALETTE, looks
 from splitting_analysis import catalogue
-from splitting_analysis.catalogue import CATALOGUE, _entry, entries
-from splitting_analysis.conjugate_catalogue import CONJUGATE_CATALOGUE
-from splitting_analysis.data_catalogue import DATA_CATALOGUE
-from splitting_analysis.position_catalogue import HELD_CATALOGUE
+from splitting_analysis.catalogue import CATALOGUE, FURTHER, _entry, entries
 
 PAIRS = [("NSE", "RSE"), ("NVV", "RVV"), ("NOBA", "ROBA"), ("NBAO", "RBAO"), ("NOBAB", "ROBAB")]
-BUILT_IN = (*CATALOGUE, *CONJUGATE_CATALOGUE, *DATA_CATALOGUE, *HELD_CATALOGUE)
+BUILT_IN = (*CATALOGUE, *FURTHER)
 KEYS = sorted({(s.model_name, s.dynamics) for s in CATALOGUE})
 # Machado, Oliveira & Fernandes 2009, full severity, on linear RGB
 BLINDNESS = {

@@ -21,6 +21,7 @@ from gpu_samplers import black_box, engine, plain, plain_psld  # noqa: E402
 from gpu_samplers.processes import PSLD, VP, grid  # noqa: E402
 from splitting_analysis import CATALOGUE  # noqa: E402
 from splitting_analysis.conjugate_catalogue import CONJUGATE_CATALOGUE  # noqa: E402
+from splitting_analysis.exponential_catalogue import EXPONENTIAL_CATALOGUE  # noqa: E402
 from tests.probing import (  # noqa: E402
     case_names,
     diffusion_of,
@@ -46,8 +47,11 @@ def test_every_entry_of_the_built_in_catalogue_has_its_plain_version():
 def test_every_plain_version_is_that_of_one_entry_or_a_baseline():
     found = [plain.sampler_of(entry.model_name, entry.name) for entry in PRINTED] + BASELINES
     assert len(set(found)) == len(found)
-    conjugate = {plain.sampler_of(entry.model_name, entry.name) for entry in CONJUGATE_CATALOGUE}
-    assert set(found) | conjugate == set(plain.SAMPLERS.values()) and not set(found) & conjugate
+    further = {
+        plain.sampler_of(entry.model_name, entry.name)
+        for entry in (*CONJUGATE_CATALOGUE, *EXPONENTIAL_CATALOGUE)
+    }
+    assert set(found) | further == set(plain.SAMPLERS.values()) and not set(found) & further
 
 
 @EVERY_SCHEME
@@ -58,14 +62,24 @@ def test_a_plain_version_takes_noise_if_it_is_one_of_an_sde(entry):
 
 
 @pytest.mark.parametrize(
-    "name", ["plain.py", "plain_psld.py", "plain_conjugate.py", "black_box.py"]
+    "name",
+    [
+        "plain.py",
+        "plain_psld.py",
+        "plain_conjugate.py",
+        "plain_exponential.py",
+        "plain_psld_data.py",
+        "black_box.py",
+    ],
 )
 def test_what_is_printed_knows_no_word_and_no_letter(name):
     tree = ast.parse((Path(plain.__file__).parent / name).read_text(encoding="utf-8"))
     modules = {node.module for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)}
     ours = {m for m in modules if m and m.startswith(("gpu_samplers", "splitting_analysis"))}
     assert ours <= {
-        f"gpu_samplers{part}" for part in ("", ".processes", ".plain_psld", ".black_box")
+        f"gpu_samplers{part}"
+        for part in ("", ".processes", ".plain_psld", ".black_box")
+        + (".plain_conjugate", ".plain_psld_data")
     }
 
 

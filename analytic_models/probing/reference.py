@@ -10,7 +10,7 @@ from typing import Any, assert_never
 
 import numpy as np
 
-from analytic_models import bridges
+from analytic_models import bridges, exponential
 from analytic_models.held import hold, predicted
 from analytic_models.probing.running import Array
 from analytic_models.probing.subject import Subject
@@ -79,13 +79,13 @@ class _Walk:
             self.kept.append((tau, self.prediction(held, z, self.held, tau)))
 
     def prediction(self, kind: Prediction, z: Array, s: Array, tau: float) -> Array:
-        """What is held, (batch, d), from the state and the score there."""
+        """What is held, (batch, p d), from the state and the score there."""
         if isinstance(self.model, PSLD):
-            own, gain = bridges.predicted(self.model, tau)
+            own, gain = exponential.predicted(kind, self.model, self.scheme.factor, tau)
         else:
             of_state, of_score = predicted(kind, self.model, tau)
-            own, gain = (of_state,), (of_score,)
-        return np.asarray(self.mixed((own,), z) + self.mixed((gain,), s))
+            own, gain = ((of_state,),), ((of_score,),)
+        return np.asarray(self.mixed(own, z) + self.mixed(gain, s))
 
     def step(self, z: Array, t: float, h: float) -> Array:
         start, drifts = z, list[Array]()
@@ -120,15 +120,15 @@ class _Walk:
         clock = self.scheme.in_clock
         noise: Any
         if isinstance(self.model, PSLD):
-            bridge = bridges.hold(op, self.model, clock, eta, self.scheme.factor, *ends, nodes)
-            keep, gains, noise = bridge.keep, bridge.gains, bridge.noise
+            own = exponential.hold(op, self.model, clock, eta, self.scheme.factor, *ends, nodes)
+            keep, gains, noise = own.keep, own.gains, own.noise
         else:
             step = hold(op, self.model, clock, eta, *ends, nodes)
-            keep, gains = ((step.keep,),), tuple((gain,) for gain in step.gains)
+            keep, gains = ((step.keep,),), tuple(((gain,),) for gain in step.gains)
             noise = ((step.noise,),) if eta else None
         z = self.mixed(keep, z)
         for gain, (_, value) in zip(gains, through, strict=True):
-            z = z + self.mixed([[entry] for entry in gain], value)
+            z = z + self.mixed(gain, value)
         if noise is None:
             return z
         if (op.start, op.stop) not in drawn:  # a stretch has one noise, however often it is taken

@@ -27,6 +27,12 @@ OF_A_PAIR = {
     "step's start, over its value there; of x with the lower factor and in λ kappa_k = 1/k!",
     "J": "J: derivative of the prediction along the kernel; J1: its derivative",
 }
+OF_A_PAIRS_EPS = {
+    "kappa": "kappa1, ...: Taylor coefficients of the integral's kernel at the step's start, over "
+    "its value there: 2 x 2 matrices, applied to P1, ...",
+    "J": "J: Jacobian of the prediction times the kernel, a matrix that is applied first; J1: its "
+    "derivative",
+}
 SYMBOLS = {
     "P": "P1, P2, ...: first, second, ... derivative of the prediction along the exact path, in "
     "the clock",
@@ -70,6 +76,8 @@ def held_formulas(
         return f'<!-- local error, h^{error.power} -->\n<math display="block">{inner}</math>'
     held = HOLDS[scheme.program.holds[0].held.prediction]
     pair, components = scheme.holds_pair, ", ".join(scheme.model.components)
+    is_data = scheme.program.holds[0].held.prediction is Prediction.DATA
+    other = (OF_A_PAIR if is_data else OF_A_PAIRS_EPS) if pair else {}
     clock = (PAIR_CLOCKS if pair else CLOCKS)[scheme.in_clock]
     holds = f"holds the {held} P, as a polynomial in the clock {clock}; h is a step's length in it"
     title = "local error in the middle of a run, per unit of the exact linear part, coefficient of "
@@ -81,7 +89,7 @@ def held_formulas(
             f"{title}h^{error.power}:",
             f"   {components}: {sympy.sstr(error.coefficient).replace('**', '^')}",
             "",
-            *_legend(error, OF_A_PAIR if pair else {}),
+            *_legend(error, other),
         ]
     )
 

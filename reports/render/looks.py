@@ -14,9 +14,6 @@ from typing import NamedTuple
 from zlib import crc32
 
 from splitting_analysis import catalogue
-from splitting_analysis.conjugate_catalogue import CONJUGATE_CATALOGUE
-from splitting_analysis.data_catalogue import DATA_CATALOGUE
-from splitting_analysis.position_catalogue import HELD_CATALOGUE
 from splitting_analysis.reduction import naive, reduced
 from splitting_analysis.schemes import Scheme
 
@@ -109,7 +106,7 @@ def looks() -> dict[str, Look]:
 @cache
 def _looks(schemes: Sequence[Scheme]) -> dict[str, Look]:
     partner = _reduced_forms(schemes)
-    built_in = (*schemes, *CONJUGATE_CATALOGUE, *DATA_CATALOGUE, *HELD_CATALOGUE)
+    built_in = (*schemes, *catalogue.FURTHER)
     every = [s.name for s in built_in]
     names = list(dict.fromkeys(partner.get(name, name) for name in (*every, *_WORDS)))
     taken = dict(_CHOSEN)
