@@ -18,7 +18,6 @@ from typing import Any
 import numpy as np
 import torch
 
-from analytic_models.problem import EPS
 from gpu_samplers import engine
 from gpu_samplers.features import FILE as CLASSIFIER
 from gpu_samplers.features import digit_features
@@ -30,6 +29,7 @@ from reports.experiments.quality import target
 from reports.experiments.runner import SILENT, Watch, main
 from reports.experiments.targets import Target
 from splitting_analysis.catalogue import find
+from splitting_analysis.grids import EPS
 from splitting_analysis.schemes import Scheme, with_conjugation
 
 NFES = (5, 10, 20, 50)
