@@ -36,6 +36,10 @@ class Algebra:
             return self.ring.ground_new(QQ(value.numerator, value.denominator))
         return self.ring(value) if isinstance(value, int) else value
 
+    def element(self, name: str) -> PolyElement:
+        """The generator of that name."""
+        return self.ring.gens[[str(symbol) for symbol in self.ring.symbols].index(name)]
+
     def reduce(self, element: PolyElement) -> PolyElement:
         """Apply M (1/M) = 1, beta (1/beta) = 1 and (root lambda_s)^2 = lambda_s."""
         place = {str(name): i for i, name in enumerate(self.ring.symbols)}

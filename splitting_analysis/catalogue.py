@@ -268,7 +268,8 @@ def find(name: str, model: str | None = None, dynamics: str | None = None) -> Sc
 
 def named(name: str) -> list[Scheme]:
     """The schemes of that name in all models, PSLD's first."""
-    return [entry for entry in samplers() if entry.name.casefold() == name.strip().casefold()]
+    found = [entry for entry in samplers() if entry.name.casefold() == name.strip().casefold()]
+    return sorted(found, key=lambda entry: entry.model_name != "psld")
 
 
 def _unknown(name: str, model: str | None) -> str:

@@ -15,6 +15,7 @@ from typing import Any, assert_never
 from sympy.polys.rings import PolyElement
 
 from splitting_analysis.algebra import algebra
+from splitting_analysis.conjugate_rule import PLAIN, Bend
 from splitting_analysis.models import Model
 from splitting_analysis.program import Advance, Evaluate, Hold, Instruction, Row
 from splitting_analysis.rules import transition
@@ -45,6 +46,8 @@ class Flow:
     state: dict[str, Series]
     noise: dict[str, dict[tuple[str, str], list[PolyElement]]]
     """Block -> (component, component) -> covariance by powers of h (index 0 is h^1)."""
+    bend: Bend = PLAIN
+    """What conjugate steps need to know."""
 
     def arguments(self) -> dict[str, frozenset[str]]:
         """Which components each node depends on."""
@@ -71,11 +74,11 @@ earlier.
 """
 
 
-def begin(model: Model, weight: int) -> Flow:
+def begin(model: Model, weight: int, bend: Bend = PLAIN) -> Flow:
     """The state before any op: z itself."""
     one = algebra().one
     state = {c: [{leaf(c): one}] + [{} for _ in range(weight)] for c in model.components}
-    return Flow(model, weight, state, {})
+    return Flow(model, weight, state, {}, bend)
 
 
 def run(
@@ -112,15 +115,14 @@ def run(
 
 def _advance(flow: Flow, op: Advance, origin: int, score: dict[str, Series]) -> None:
     """z <- K z + G (score part), with K, G series of matrices in h that the rule dictates."""
-    weights = op.piece.score(algebra().p)
-    keep, gain = transition(flow.model, op, origin, flow.weight // 2)
+    keep, gain = transition(flow.model, op, origin, flow.weight // 2, flow.bend)
     old = flow.state
     flow.state = {}
     for i, c in enumerate(flow.model.components):
         parts = [(keep[i][j], old[d]) for j, d in enumerate(flow.model.components)]
         for j, name in enumerate(flow.model.scores):
-            if name and weights[j]:
-                parts.append(([x * weights[j] for x in gain[i][j]], score[name]))
+            if name and gain[i][j]:
+                parts.append((gain[i][j], score[name]))
         flow.state[c] = _h_linear(parts, flow.weight)
 
 

@@ -9,7 +9,7 @@ from splitting_analysis.catalogue import find, named, samplers
 from splitting_analysis.checking import accepts
 from splitting_analysis.models import MODEL_NAMES, model_of
 from splitting_analysis.notation import Word, WordError, parse, read_number
-from splitting_analysis.schemes import Scheme, scheme
+from splitting_analysis.schemes import Scheme, scheme, with_conjugation, with_noise_level
 
 LARGEST_LAMBDA = 10**6
 """Of lambda_s, and the smallest but 0 is its inverse: beyond, formulas are pages of digits."""
@@ -68,6 +68,62 @@ def as_scheme(
             raise
         names = " or ".join(f"{s.name} = {s.word} ({s.model_name} {s.dynamics})" for s in spelled)
         raise ValueError(f"{error}\n  a name is written without spaces: {names}") from None
+
+
+def conjugated(schemes: list[Scheme], parameters: str) -> tuple[list[Scheme], str]:
+    """The schemes with what `parameters` says of conjugate steps, and the rest, which is the
+    process's.
+
+    Raises ValueError for values that they cannot take, and where they act in one of the schemes
+    not.
+    """
+    own: dict[str, str] = {}
+    rest = []
+    for item in parameters.split(","):
+        key, _, value = (part.strip() for part in item.partition("="))
+        if key not in ("lambda", "factor"):
+            rest.append(item)
+        elif key in own:
+            raise ValueError(f"--param: {key} is given twice")
+        else:
+            own[key] = value
+    if not own:
+        return schemes, parameters
+    try:
+        return told(schemes, own.get("lambda"), own.get("factor")), ",".join(rest)
+    except ValueError as error:
+        marked = "--param " if str(error).startswith("lambda: ") else ""
+        raise ValueError(f"{marked}{error}") from None
+
+
+def told(
+    schemes: list[Scheme],
+    value: str | float | Fraction | None = None,
+    factor: str | None = None,
+    eta: str | float | Fraction | None = None,
+) -> list[Scheme]:
+    """The schemes with that lambda and factor of their conjugate steps (or of data held on PSLD),
+    and that noise level; None leaves each its own.
+
+    A number is taken for what it prints as. Raises ValueError for what cannot be, and for what acts
+    in one of the schemes not.
+    """
+    if eta is not None:
+        level = _read("eta", eta)
+        schemes = [with_noise_level(scheme, level) for scheme in schemes]
+    if value is None and factor is None:
+        return schemes
+    if factor is not None and not isinstance(factor, str):
+        raise ValueError(f"factor = {factor!r}: a name such as 'upper'")
+    number = None if value is None else _read("lambda", value)
+    return [with_conjugation(scheme, number, factor) for scheme in schemes]
+
+
+def _read(what: str, given: str | float | Fraction) -> Fraction:
+    try:
+        return read_number(str(given))
+    except ValueError as error:
+        raise ValueError(f"{what}: {error}") from None
 
 
 def reading(scheme: Scheme, dynamics: str | None) -> str:

@@ -17,6 +17,7 @@ import mpmath
 import sympy
 
 from splitting_analysis.expressions import did_you_mean, parse_expression
+from splitting_analysis.factor_rates import bent_values
 from splitting_analysis.families import FAMILIES, names
 from splitting_analysis.lookup import check_lambda_s
 from splitting_analysis.notation import read_float
@@ -34,6 +35,8 @@ DIGITS = 30
 MAX_SIZE = 10_000
 """Nodes of a score's derivative that is differentiated once more: beyond it, minutes go by."""
 
+_OF_CONJUGATES = ("lambda", "kappa")
+"""lambda, and the variance at the start of m_0 over M, which is in the factor of eps."""
 POSITIVE = {
     "M": "it is a mass",
     "beta": "with beta = 0 nothing moves",
@@ -46,6 +49,7 @@ NOT_NEGATIVE = {
     "beta_min": "it is the rate of a clock",
     "beta_max": "it is the rate of a clock",
     "lambda_s": "it scales a variance",
+    "kappa": "it scales a variance",
 }
 
 
@@ -55,7 +59,8 @@ def known_values(scheme: Scheme) -> tuple[str, ...]:
     Raises ValueError for a model whose errors are formulas alone.
     """
     family = FAMILIES[scheme.model_name]
-    return (*_defaults(scheme), *family.optional, *scheme.model.components)
+    known = (*_defaults(scheme), *family.optional, *scheme.model.components)
+    return (*known, *(_OF_CONJUGATES if scheme.program.conjugates else ()))
 
 
 def _defaults(scheme: Scheme) -> Mapping[str, float]:
@@ -76,7 +81,10 @@ def values_at(schemes: Sequence[Scheme], point: Mapping[str, float | str]) -> di
     a value that is missing, that has no meaning, or that takes a derived one out of float64.
     """
     model = schemes[0].model
-    known = known_values(schemes[0])
+    conjugates = [scheme for scheme in schemes if scheme.program.conjugates]
+    known = known_values(conjugates[0] if conjugates else schemes[0])
+    if "lambda_" in point:  # Python's spelling
+        point = {"lambda" if key == "lambda_" else key: value for key, value in point.items()}
     given = {key: _number(key, value, known) for key, value in point.items()}
     _check_signs(given)
     values: dict[str, float] = {**_defaults(schemes[0]), **given, **_lambda_at(schemes, given)}
@@ -95,6 +103,8 @@ def values_at(schemes: Sequence[Scheme], point: Mapping[str, float | str]) -> di
                 values["M"] = 4 / (values["Gamma"] - values["nu"]) ** 2
             except (OverflowError, ZeroDivisionError):
                 values["M"] = math.inf
+    if conjugates:
+        values |= bent_values(conjugates, values)
     for key, value in values.items():
         if not math.isfinite(value) or (key == "M" and value == 0):
             raise ValueError(f"{key}, which follows from {_given(given)}, lies outside float64")

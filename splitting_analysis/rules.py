@@ -11,6 +11,7 @@ from typing import Any, assert_never
 from sympy.polys.rings import PolyElement
 
 from splitting_analysis.algebra import algebra
+from splitting_analysis.conjugate_rule import Bend, conjugate_step
 from splitting_analysis.models import Matrix, Model, Piece, Rule
 from splitting_analysis.program import Advance
 
@@ -20,24 +21,32 @@ Matrices = list[list[Coefficients]]
 """A matrix of series."""
 
 
-def transition(model: Model, op: Advance, origin: int, terms: int) -> tuple[Matrices, Matrices]:
-    """K and G of z <- K z + G (score part), through h^terms, in the step that starts at
-    `origin`.
-    """
+def transition(
+    model: Model, op: Advance, origin: int, terms: int, bend: Bend
+) -> tuple[Matrices, Matrices]:
+    """K and G of z <- K z + G s, through h^terms, in the step that starts at `origin`."""
     delta = [algebra().ring.zero, *clock(model, op, origin, terms)]
     match op.piece.rule:
         case Rule.EULER:
-            return _exponential(op.piece, delta, terms, last=1)
+            return _weighed(op.piece, _exponential(op.piece, delta, terms, last=1))
         case Rule.EXPONENTIAL:
-            return _exponential(op.piece, delta, terms, last=terms)
+            return _weighed(op.piece, _exponential(op.piece, delta, terms, last=terms))
         case Rule.ANCESTRAL:
-            return _ancestral(delta, terms)
+            return _weighed(op.piece, _ancestral(delta, terms))
         case Rule.CONJUGATE:
-            raise ValueError(
-                "no closed form of a conjugate step: the factor L of its eps is no symbol"
-            )
+            return conjugate_step(op, origin, beta_at(model, Fraction(1), terms + 1), bend, terms)
         case _:
             assert_never(op.piece.rule)
+
+
+def _weighed(piece: Piece, maps: tuple[Matrices, Matrices]) -> tuple[Matrices, Matrices]:
+    """G with the piece's score part in it."""
+    keep, gain = maps
+    weights = piece.score(algebra().p)
+    return keep, [
+        [[x * w for x in entry] if w else [] for entry, w in zip(row, weights, strict=True)]
+        for row in gain
+    ]
 
 
 def clock(model: Model, op: Advance, origin: int, terms: int) -> Coefficients:

@@ -87,6 +87,10 @@ class Scheme:
     """L of the eps that conjugate steps hold, s = -L^-T eps with L L^T the kernel's covariance; and
     the R of steps of psld that hold the data, which carry R^-1 (z - mu x_0) along.
     """
+    told: bool = False
+    """Whether lambda of its conjugate steps was told: if not, it is a symbol in closed forms, and 0
+    in numbers.
+    """
 
     def __post_init__(self) -> None:
         check(self.word, self.model)
@@ -128,7 +132,7 @@ class Scheme:
 
     def _check_conjugate(self) -> None:
         names = {piece.conjugation for piece in self.program.pieces} - {""}
-        if self.conjugate and not names - {"eps"}:
+        if self.conjugate and not self.bends:
             raise ValueError(
                 f"{self.name}: lambda = {self.conjugate} acts in conjugate steps, e.g. S E:eye or "
                 f"S E:ones; {self.word} has none"
@@ -137,6 +141,8 @@ class Scheme:
             raise ValueError(
                 f"{self.name}: lambda = {self.conjugate} lies beyond +-{MOST_CONJUGATE}"
             )
+        if self.conjugate:
+            object.__setattr__(self, "told", True)
         known = self.factors or TRIANGULAR
         if self.factor not in known:
             held = f"; {self.factor} is one of S E:data on psld" if self.factor in FACTORS else ""
@@ -174,6 +180,11 @@ class Scheme:
     def noise_level(self) -> Fraction:
         """eta, filled in."""
         return Fraction(0) if self.eta is None else self.eta
+
+    @property
+    def bends(self) -> bool:
+        """Whether lambda acts in it: one of its conjugate steps has a B."""
+        return any(piece.conjugation not in ("", "eps") for piece in self.program.pieces)
 
     @property
     def holds_pair(self) -> bool:
@@ -293,9 +304,7 @@ def with_conjugation(scheme: Scheme, value: Fraction | None, factor: str | None 
             f"{scheme.name}: {what} acts in conjugate steps, e.g. S E:eye{also}; {scheme.word} "
             "has none"
         )
-    if value is not None and all(
-        piece.conjugation in ("", "eps") for piece in scheme.program.pieces
-    ):
+    if value is not None and not scheme.bends:
         raise ValueError(
             f"{scheme.name}: lambda acts in conjugate steps with a B, e.g. S E:eye; {scheme.word} "
             "has B = 0"
@@ -306,7 +315,9 @@ def with_conjugation(scheme: Scheme, value: Fraction | None, factor: str | None 
     if chosen is None:
         known = ", ".join(scheme.factors or TRIANGULAR)
         raise ValueError(f"{scheme.name}: no factor {factor!a}; there are: {known}")
-    return replace(scheme, conjugate=scheme.conjugate if value is None else value, factor=chosen)
+    if value is None:
+        return replace(scheme, factor=chosen)
+    return replace(scheme, conjugate=value, told=True, factor=chosen)
 
 
 def check_ending(denoise: Denoise, model: Model) -> None:

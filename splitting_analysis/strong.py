@@ -46,7 +46,7 @@ from splitting_analysis.trees import (
     noises,
     replace_leaves,
 )
-from splitting_analysis.weak import carried_score, refuse_held
+from splitting_analysis.weak import bend_of, carried_score, refuse_held
 
 _WEIGHT = 3
 """h^(3/2): the first order at which additive noise and a consistent drift can disagree."""
@@ -154,7 +154,7 @@ def _errors(scheme: Scheme, weight: int) -> tuple[Errors, dict[str, Kernel], boo
     """
     kernels: dict[str, Kernel] = {}
     rule = _path_noise(_root(scheme.lambda_s.value), kernels)
-    flow = begin(scheme.model, weight)
+    flow = begin(scheme.model, weight, bend_of(scheme))
     carried, moved = carried_score(scheme, flow, rule)
     before = {c: list(series) for c, series in flow.state.items()}
     run(scheme.program.instructions, flow, rule, carried)

@@ -18,8 +18,11 @@ from typing import Any, Literal, Self
 MAX_BETA = 8
 """Derivatives of beta kept: beta, beta', ..., enough for h^8."""
 
-Kind = Literal["component", "score", "parameter", "scale", "clock", "mark"]
-"""Of the last four, the first three are generators of the coefficient ring."""
+MAX_RATE = 3
+"""Rates of the factor of eps kept: l, l', l'', enough for h^4 of conjugate steps."""
+
+Kind = Literal["component", "score", "parameter", "scale", "clock", "factor", "mark"]
+"""Of the last five, the first four are generators of the coefficient ring."""
 
 
 @dataclass(frozen=True)
@@ -103,6 +106,23 @@ def _beta(k: int) -> Symbol:
     return symbol(name, "clock", meaning, *spelled, value=value)
 
 
+def _rate(entry: str, k: int) -> Symbol:
+    """An entry of (dL/dtau) L^-1, or its k-th derivative in forward time."""
+    mark = "′″‴"[k - 1] if k else ""
+    value = {0: "", 1: "d"}.get(k, f"d{k}") + f"l_{entry}"
+    below = f"<msub><mi>ℓ</mi><mi>{entry}</mi></msub>"
+    return symbol(
+        f"l{entry}{k or ''}",
+        "factor",
+        "entries of (dL/dτ) L⁻¹, with L of the noise prediction, s = −L⁻ᵀ ε; with primes, their "
+        "derivatives in τ",
+        f"ℓ_{entry}{mark}",
+        rf"\ell_{{{entry}}}" + "'" * k,
+        f"<msup>{below}<mo>{mark}</mo></msup>" if k else below,
+        value,
+    )
+
+
 _INVERSE, _ROOT = Fraction(-1), Fraction(1, 2)
 _UNDER_ROOT = "<msub><mi>λ</mi><mi>s</mi></msub>"
 _IN_POSITION = "friction of the position, which scales its noise"
@@ -143,6 +163,10 @@ _TABLE = (
     ),
     symbol("ibeta", "clock", "", "1/β", r"\frac{1}{\beta}", _over("<mi>β</mi>"), "beta", _INVERSE),
     *(_beta(k) for k in range(MAX_BETA)),
+    symbol(
+        "lambda_", "scale", "of conjugate steps: B = λ I (eye) or λ times all ones", "λ", r"\lambda"
+    ),
+    *(_rate(entry, k) for entry in ("xx", "mx", "xm", "mm") for k in range(MAX_RATE)),
     symbol("tau", "mark", "", "τ", r"\tau"),
     symbol("phi", "mark", "a smooth test function", "φ", r"\varphi"),
     symbol("identity", "mark", "identity matrix", "I", "I"),
@@ -199,7 +223,7 @@ def rows(*kinds: Kind) -> list[Symbol]:
 
 def generators() -> list[Symbol]:
     """The generators of the coefficient ring, in its order."""
-    return rows("parameter", "scale", "clock")
+    return rows("parameter", "scale", "clock", "factor")
 
 
 def base(generator: Symbol) -> Symbol:
@@ -209,7 +233,7 @@ def base(generator: Symbol) -> Symbol:
 
 def printed() -> list[str]:
     """Names of the generators in the order of a printed product: the clock before the rest."""
-    return [row.name for row in (*rows("clock"), *rows("parameter", "scale"))]
+    return [row.name for row in (*rows("clock"), *rows("parameter", "scale", "factor"))]
 
 
 def rank(name: str) -> tuple[int, int]:

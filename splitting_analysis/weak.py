@@ -14,6 +14,7 @@ from itertools import combinations_with_replacement
 from math import ceil, log10
 
 from splitting_analysis.algebra import algebra
+from splitting_analysis.conjugate_rule import MOST, Bend
 from splitting_analysis.errors import LocalError, difference
 from splitting_analysis.expansion import Flow, NoiseRule, begin, compose, exact, run
 from splitting_analysis.held_error import leading_power
@@ -106,12 +107,6 @@ def refuse_held(scheme: Scheme) -> None:
             "differentials of the score: held_error.held_error(scheme) has it in derivatives "
             "along the path"
         )
-    if scheme.program.conjugates:
-        raise ValueError(
-            f"{scheme.name}: {scheme.word} has conjugate steps, whose closed forms are not "
-            "derived: the factor L of the eps that they hold is no symbol; `gaussian` gives "
-            "their exact errors"
-        )
 
 
 def _orders(scheme: Scheme) -> Iterator[tuple[int, float]]:
@@ -128,8 +123,15 @@ def _orders(scheme: Scheme) -> Iterator[tuple[int, float]]:
     raise ValueError(f"{scheme.name}: no error through h^{highest_power(scheme)}")
 
 
+def bend_of(scheme: Scheme) -> Bend:
+    """What its conjugate steps need: lambda stays a symbol unless the scheme was told one."""
+    return Bend(scheme.conjugate if scheme.told else None, scheme.factor)
+
+
 def highest_power(scheme: Scheme) -> int:
     """The highest power of h that the error of a scheme can be derived to."""
+    if scheme.program.conjugates:
+        return MOST
     moving = scheme.model.time_dependent and not scheme.word.is_runge_kutta
     return MAX_BETA if moving else HIGHEST_POWER
 
@@ -149,7 +151,7 @@ def at_lambda_one(scheme: Scheme) -> Scheme:
 @cache
 def _expand(scheme: Scheme, order: int) -> LocalError:
     model = scheme.model
-    flow = begin(model, 2 * order)
+    flow = begin(model, 2 * order, bend_of(scheme))
     rule = weak_noise(scheme.lambda_s)
     carried, moved = carried_score(scheme, flow, rule)
     before = {c: list(series) for c, series in flow.state.items()}

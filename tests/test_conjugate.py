@@ -20,14 +20,13 @@ from analytic_models.targets import Gaussian, marginal, score  # noqa: E402
 from gpu_samplers import engine, plain  # noqa: E402
 from gpu_samplers.conjugate import conjugate_step as machine_step  # noqa: E402
 from gpu_samplers.plan import plan  # noqa: E402
-from reports.commands.gaussian_options import conjugated  # noqa: E402
 from splitting_analysis.catalogue import find  # noqa: E402
 from splitting_analysis.conjugate_catalogue import CONJUGATE_CATALOGUE  # noqa: E402
+from splitting_analysis.lookup import conjugated  # noqa: E402
 from splitting_analysis.models import CONJUGATIONS  # noqa: E402
 from splitting_analysis.notation import WordError  # noqa: E402
 from splitting_analysis.processes import PSLD, VP  # noqa: E402
 from splitting_analysis.schemes import Scheme, scheme, with_conjugation  # noqa: E402
-from splitting_analysis.weak import order_of  # noqa: E402
 
 TARGET = Gaussian([2.0, 0.1])
 PROCESSES = {
@@ -237,8 +236,6 @@ def test_an_eps_from_before_the_step_is_refused_and_one_from_its_start_is_not():
     assert scheme("B:eye/2 A:eye S@1 B:eye/2", "psld", "ode").carries_score
 
 
-def test_a_conjugate_step_has_no_closed_form_and_says_so():
-    with pytest.raises(ValueError, match="conjugate steps, whose closed forms are not derived"):
-        order_of(find("LDDIM-II"))
+def test_a_factor_is_refused_where_no_eps_is_held():
     with pytest.raises(ValueError, match="factor"):
         with_conjugation(find("RSE"), None, "upper")

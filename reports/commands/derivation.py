@@ -16,7 +16,7 @@ from reports.commands.terminal import json_text
 from splitting_analysis.errors import LocalError, keys_of, spell_error, to_json
 from splitting_analysis.expressions import parse_settings
 from splitting_analysis.families import FAMILIES, Effort
-from splitting_analysis.lookup import as_scheme, check_lambda_s, read_lambda_s
+from splitting_analysis.lookup import as_scheme, check_lambda_s, conjugated, read_lambda_s
 from splitting_analysis.points import (
     check_scores,
     coefficients,
@@ -30,6 +30,7 @@ from splitting_analysis.styles import STYLES
 from splitting_analysis.weak import (
     at_lambda_one,
     error_difference,
+    highest_power,
     local_error,
     order_in_words,
 )
@@ -39,6 +40,8 @@ BEYOND = 2
 """How many further orders --long allows."""
 MAX_TIMED = 8
 """The closed forms hold derivatives of beta for that power of h."""
+CONJUGATES = (3, 10, 6)
+"""Of conjugate steps; BEYOND it they would need more rates of their factor than are kept."""
 
 
 def check_order(order: int | None, schemes: list[Scheme], long: bool) -> None:
@@ -46,12 +49,17 @@ def check_order(order: int | None, schemes: list[Scheme], long: bool) -> None:
     if order is None:
         return
     limits = [
-        RUNGE_KUTTA if s.word.is_runge_kutta else FAMILIES[s.model_name].effort(s.dynamics)
+        CONJUGATES
+        if s.program.conjugates
+        else RUNGE_KUTTA
+        if s.word.is_runge_kutta
+        else FAMILIES[s.model_name].effort(s.dynamics)
         for s in schemes
     ]
     quick, seconds, growth = min(limits)
     timed = any(s.model.time_dependent and not s.word.is_runge_kutta for s in schemes)
     highest = min(quick + BEYOND, MAX_TIMED if timed else quick + BEYOND)
+    highest = min([highest, *(highest_power(s) for s in schemes if s.program.conjugates)])
     if not 1 <= order <= highest:
         more = f", above {quick} with --long" if highest > quick else ""
         raise ValueError(
@@ -77,6 +85,7 @@ def formulas(
     lambda_s: str | None,
     long: bool = False,
     say: Callable[[str], None] = print,
+    param: str = "",
 ) -> str:
     """The formulas as text to print; `say` is told what is being done.
 
@@ -85,7 +94,7 @@ def formulas(
     if style not in (*STYLES, "json"):
         known = ", ".join([*STYLES, "json", *FORMATS])
         raise ValueError(f"no format {style!a}; there are: {known}")
-    schemes = resolved(text, minus, model, dynamics)
+    schemes = _bent(resolved(text, minus, model, dynamics), param)
     if any(scheme.program.holds for scheme in schemes):
         _check_held(schemes, order, lambda_s)
         heading = _heading(schemes[0], None, None) if style == "text" else []
@@ -109,7 +118,36 @@ def formulas(
     spelled: list[tuple[str, str]] = []
     for i, error in enumerate(errors):
         lines += _formulas(error, style, " at lambda_s = 1" if i == 2 else "", spelled, say)
+    if style == "text" and minus is None and scheme.bends and not scheme.told:
+        lines += _brought_in(scheme, errors[0], spelled, say)
     return "\n".join(lines + (["", *legend(spelled, scheme)] if style == "text" else []))
+
+
+def _bent(schemes: list[Scheme], param: str) -> list[Scheme]:
+    """The schemes with the lambda and factor of --param, each where it acts."""
+    if not param.strip():
+        return schemes
+    acts = [s for s in schemes if s.program.conjugates and (s.bends or "lambda" not in param)]
+    found, rest = conjugated(acts or schemes, param)
+    if rest.strip():
+        raise ValueError(
+            f"--param {rest}: of a formula there are lambda and factor, of conjugate steps; what "
+            "the process is, --at says"
+        )
+    return [dict(zip(acts, found, strict=True)).get(s, s) for s in schemes]
+
+
+def _brought_in(
+    scheme: Scheme, error: LocalError, spelled: list[tuple[str, str]], say: Callable[[str], None]
+) -> list[str]:
+    """What lambda changes in the coefficient of h^2, a line."""
+    say("what lambda changes")
+    change = error - local_error(replace(scheme, told=True), max(error.terms))
+    terms = [
+        (key, spell_error(change, 2, key)) for key in keys_of(change, 2) if change.terms[2].get(key)
+    ]
+    spelled += terms
+    return ["", "of this lambda brings into h^2:", *(f"  {key:>2}: {term}" for key, term in terms)]
 
 
 def code(
@@ -216,9 +254,10 @@ def numbers(
     at: str,
     long: bool = False,
     say: Callable[[str], None] = print,
+    param: str = "",
 ) -> dict[str, Any]:
     """The coefficients at one state, for score expressions in the state and forward time tau."""
-    schemes = resolved(text, minus, model, dynamics)
+    schemes = _bent(resolved(text, minus, model, dynamics), param)
     scheme = schemes[0]
     if any(each.program.holds for each in schemes):
         raise ValueError(
@@ -243,7 +282,7 @@ def numbers(
         "word": str(scheme.word),
         "dynamics": scheme.dynamics,
         "model": scheme.model_name,
-        "at": values,
+        "at": {"lambda" if key == "lambda_" else key: value for key, value in values.items()},
     }
     for suffix, each in errors.items():
         for power, by_key in coefficients(scheme, each.terms, values, expressions).items():

@@ -42,6 +42,12 @@ def derive(
         str | None,
         typer.Option(help="Fix lambda_s, the noise of the letter O (default: a symbol)."),
     ] = None,
+    param: Annotated[
+        str,
+        typer.Option(
+            help="Of conjugate steps: lambda=0.5 (default: a symbol), factor=upper (of eps)."
+        ),
+    ] = "",
     score_x: Annotated[
         str | None,
         typer.Option(help="Score of the position, in x, m and forward time tau (q for langevin)."),
@@ -67,6 +73,7 @@ def derive(
       splitting-analysis derive ROBA
       splitting-analysis derive "S B/2 A S@1 B/2" --order 2 --format latex
       splitting-analysis derive NOBA --minus ROBA
+      splitting-analysis derive LDDIM-I --minus EI
       splitting-analysis derive BAOAB --model langevin --order 3
       splitting-analysis derive "O S B A" --format python > my_sampler.py
       splitting-analysis derive RSE --score-x "sin(0.7*x) - m/2" \\
@@ -80,13 +87,14 @@ def derive(
         if said := reading(one, dynamics):
             print(said, file=sys.stderr)
     if style in ("python", "torch"):
-        _refuse(style, order=order, minus=minus, score_x=score_x, score_m=score_m, at=at)
+        given = {"score_x": score_x, "score_m": score_m, "at": at, "param": param or None}
+        _refuse(style, order=order, minus=minus, **given)
         print(derivation.code(scheme, model, dynamics, style, lambda_s), end="")
         return
     if at is None and score_x is None and score_m is None:
         with heard() as say:
             text = derivation.formulas(
-                scheme, model, dynamics, order, minus, style, lambda_s, long, say
+                scheme, model, dynamics, order, minus, style, lambda_s, long, say, param
             )
         print(text)
         return
@@ -100,7 +108,7 @@ def derive(
         raise ValueError(f"--format {style}: with --at the result is numbers, printed as JSON")
     with heard() as say:
         found = derivation.numbers(
-            scheme, model, dynamics, order, minus, (score_x, score_m), at, long, say
+            scheme, model, dynamics, order, minus, (score_x, score_m), at, long, say, param
         )
     print_json(found)
 

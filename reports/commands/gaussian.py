@@ -108,6 +108,7 @@ def gaussian(
     from analytic_models import gaussian as g
     from analytic_models.table import cell
     from reports.commands import gaussian_options as o
+    from splitting_analysis.lookup import conjugated
 
     if (nfe is None) == (steps is None):
         raise ValueError("give either --nfe 50,100 (budgets) or --steps 49,99")
@@ -115,7 +116,7 @@ def gaussian(
     ending = ending_of(denoise, denoise_by)
     schemes = g.schemes_of(names, model, dynamics, "--model ")
     schemes = o.with_options(schemes, clock, eta)
-    schemes, param = o.conjugated(schemes, param)
+    schemes, param = conjugated(schemes, param)
     problem = o.problem_of(
         schemes[0].model_name, spectrum, param, start, grid, eps, ending, schedule
     )

@@ -5,7 +5,6 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 from dataclasses import fields, replace
-from fractions import Fraction
 from typing import Any
 
 from analytic_models.gaussian import Case
@@ -17,7 +16,7 @@ from splitting_analysis.families import FAMILIES
 from splitting_analysis.lookup import read_lambda_s
 from splitting_analysis.notation import read_number
 from splitting_analysis.processes import PROCESSES
-from splitting_analysis.schemes import Denoise, Scheme, with_conjugation, with_noise_level
+from splitting_analysis.schemes import Denoise, Scheme, with_noise_level
 
 MOST = 10**7
 """Steps or evaluations of one run, at most."""
@@ -121,34 +120,6 @@ def with_options(schemes: list[Scheme], clock: str | None, eta: str | None) -> l
             raise ValueError(f"--eta: {error}") from None
         schemes = [with_noise_level(s, level) for s in schemes]
     return schemes
-
-
-def conjugated(schemes: list[Scheme], parameters: str) -> tuple[list[Scheme], str]:
-    """The schemes with what `parameters` says of conjugate steps, and the rest, which is the
-    process's.
-
-    Raises ValueError for values that they cannot take, and where they act in one of the schemes
-    not.
-    """
-    own: dict[str, str] = {}
-    rest = []
-    for item in parameters.split(","):
-        key, _, value = (part.strip() for part in item.partition("="))
-        if key not in ("lambda", "factor"):
-            rest.append(item)
-        elif key in own:
-            raise ValueError(f"--param: {key} is given twice")
-        else:
-            own[key] = value
-    if not own:
-        return schemes, parameters
-    number: Fraction | None = None
-    if "lambda" in own:
-        try:
-            number = read_number(own["lambda"])
-        except ValueError as error:
-            raise ValueError(f"--param lambda: {error}") from None
-    return [with_conjugation(s, number, own.get("factor")) for s in schemes], ",".join(rest)
 
 
 def counts(text: str, option: str) -> list[int]:

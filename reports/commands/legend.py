@@ -112,10 +112,11 @@ def _moments(keys: list[str], model: Model) -> tuple[list[str], str]:
 
 def _groups() -> list[list[Symbol]]:
     """The parameters as they are explained: beta with its derivatives, the others with their
-    roots.
+    roots, the rates of a factor.
     """
     parameters = [symbol for symbol in rows("parameter", "scale") if symbol.power > 0]
     by_value: dict[str, list[Symbol]] = {}
     for symbol in parameters:
         by_value.setdefault(symbol.value, []).append(symbol)
-    return [[symbol for symbol in rows("clock") if symbol.power > 0], *by_value.values()]
+    clock = [symbol for symbol in rows("clock") if symbol.power > 0]
+    return [clock, *by_value.values(), rows("factor")]

@@ -18,7 +18,13 @@ from reports.render.progress import shown
 from splitting_analysis.catalogue import named
 from splitting_analysis.expressions import parse_settings
 from splitting_analysis.grids import HELP as GRID_HELP
-from splitting_analysis.lookup import as_scheme, check_family, read_lambda_s, reading
+from splitting_analysis.lookup import (
+    as_scheme,
+    check_family,
+    conjugated,
+    read_lambda_s,
+    reading,
+)
 
 if TYPE_CHECKING:
     from gpu_samplers.network import NCSNpp
@@ -276,7 +282,7 @@ def sample(
 
 def _with_options(scheme: Scheme | None, eta: str | None, param: str) -> tuple[Scheme | None, str]:
     """The scheme with its noise level and what `param` says of it, and the rest of `param`."""
-    from reports.commands.gaussian_options import conjugated, with_options
+    from reports.commands.gaussian_options import with_options
 
     if scheme is None:
         if eta is not None:

@@ -11,12 +11,12 @@ from analytic_models.probing.claims import Claims, as_claims, model_for
 from analytic_models.probing.validate import PROCESSES as TRIED
 from analytic_models.probing.validate import validate
 from gpu_samplers.adapters import named
-from reports.commands.gaussian_options import conjugated, with_options
+from reports.commands.gaussian_options import with_options
 from reports.pages import validation as page_of
 from reports.pages.word import Facts, facts
 from reports.render import html
 from splitting_analysis.expressions import parse_settings
-from splitting_analysis.lookup import as_scheme, check_family, read_lambda_s
+from splitting_analysis.lookup import as_scheme, check_family, conjugated, read_lambda_s
 from splitting_analysis.processes import PROCESSES, Process
 from splitting_analysis.schemes import Scheme
 

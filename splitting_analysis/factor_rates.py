@@ -1,0 +1,110 @@
+"""The rates l = (dL/dtau) L^-1 of the factor of a noise prediction, as numbers at a time.
+
+L L^T is the kernel's covariance, given x_0 (of PSLD m_0 ~ N(0, kappa M) is unknown). Its Taylor
+coefficients are those of numbers with many digits: near tau = 0 it moves like a root of tau.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from math import factorial
+from typing import Any
+
+import mpmath
+
+from splitting_analysis.schemes import Scheme
+from splitting_analysis.symbols import MAX_RATE, rows
+
+DIGITS = 60
+
+
+def bent_values(schemes: Sequence[Scheme], values: dict[str, float]) -> dict[str, float]:
+    """lambda (0 unless given) and the rates of the factor, of schemes with conjugate steps.
+
+    Takes "lambda" out of `values`. Raises ValueError for a lambda that acts nowhere or was told
+    already, and for two factors.
+    """
+    value = values.pop("lambda", None)
+    if value is not None and not any(scheme.bends for scheme in schemes):
+        raise ValueError(f"lambda = {value:g}: {schemes[0].name} has B = 0, lambda acts in none")
+    for scheme in schemes:
+        if value is not None and scheme.told and value != float(scheme.conjugate):
+            raise ValueError(
+                f"lambda = {value:g}: {scheme.name} was told lambda = {scheme.conjugate}; leave "
+                "one of them out"
+            )
+    own = {"lambda_": value or 0.0} | {"kappa": values.get("kappa", 0.04)}
+    if len({scheme.factor for scheme in schemes}) > 1:
+        raise ValueError("numbers of a difference need one factor of eps, lower or upper, in both")
+    return own | factor_rates(schemes[0].model_name, schemes[0].factor, {**values, **own})
+
+
+def factor_rates(name: str, factor: str, values: Mapping[str, float]) -> dict[str, float]:
+    """The rates and their derivatives in tau by name, l_xx, dl_xx, ..., for the model `name`.
+
+    `values` hold tau, beta_min, beta_max, T and the model's parameters. Raises ValueError at tau =
+    0, where eps has no factor.
+    """
+    if values["tau"] <= 0:
+        raise ValueError(
+            "tau = 0: the factor of the noise prediction that conjugate steps hold vanishes "
+            "there, and its rates are infinite; choose tau > 0"
+        )
+    with mpmath.workdps(DIGITS):
+        given = {key: mpmath.mpf(value) for key, value in values.items()}
+        columns = [
+            mpmath.taylor(
+                lambda u, k=k: _entries(name, factor, given, u)[k], given["tau"], MAX_RATE
+            )
+            for k in range(3 if name == "psld" else 1)
+        ]
+        found = _rates(columns, factor)
+        return {
+            row.value: float(found.get(row.name[1:3], [0] * MAX_RATE)[k] * factorial(k))
+            for i, row in enumerate(rows("factor"))
+            for k in [i % MAX_RATE]
+        }
+
+
+def _entries(name: str, factor: str, p: Mapping[str, Any], u: Any) -> tuple[Any, ...]:
+    """Diagonal and off-diagonal entries of L at forward time u."""
+    b = p["beta_min"] * u + (p["beta_max"] - p["beta_min"]) * u * u / (2 * p["T"])
+    if name == "vp":
+        return (mpmath.sqrt(-mpmath.expm1(-b)),)
+    drift = mpmath.matrix([[-p["Gamma"], 1 / p["M"]], [-1, -p["nu"]]]) * (b / 2)
+    phi, rest = mpmath.expm(drift), mpmath.diag([1, p["M"]])
+    start = mpmath.diag([0, p["kappa"] * p["M"]])
+    sigma = rest + phi * (start - rest) * phi.T
+    xx, xm, mm = sigma[0, 0], sigma[0, 1], sigma[1, 1]
+    if factor == "lower":
+        root = mpmath.sqrt(xx)
+        return root, mpmath.sqrt(mm - xm * xm / xx), xm / root
+    root = mpmath.sqrt(mm)
+    return mpmath.sqrt(xx - xm * xm / mm), root, xm / root
+
+
+def _rates(columns: list[list[Any]], factor: str) -> dict[str, list[Any]]:
+    """Taylor coefficients of the entries of (dL/dtau) L^-1 from those of L's."""
+    if len(columns) == 1:
+        return {"xx": _quotient(_slope(columns[0]), columns[0])}
+    a, c, off = columns
+    xx, mm = _quotient(_slope(a), a), _quotient(_slope(c), c)
+    own, other, under = ("mx", mm, a) if factor == "lower" else ("xm", xx, c)
+    moved = [s - p for s, p in zip(_slope(off), _product(other, off), strict=True)]
+    return {"xx": xx, "mm": mm, own: _quotient(moved, under)}
+
+
+def _slope(series: list[Any]) -> list[Any]:
+    return [k * c for k, c in enumerate(series)][1:]
+
+
+def _product(a: list[Any], b: list[Any]) -> list[Any]:
+    return [sum(a[i] * b[k - i] for i in range(k + 1)) for k in range(MAX_RATE)]
+
+
+def _quotient(top: list[Any], bottom: list[Any]) -> list[Any]:
+    result: list[Any] = []
+    for k in range(MAX_RATE):
+        rest = top[k] - sum(result[i] * bottom[k - i] for i in range(k))
+        result.append(rest / bottom[0])
+    return result

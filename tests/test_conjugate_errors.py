@@ -1,0 +1,163 @@
+"""Closed forms of conjugate steps against one step with numbers in, by exact Gaussian laws."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from fractions import Fraction
+from functools import cache
+from itertools import pairwise
+from typing import Any
+
+import mpmath
+import pytest
+
+from analytic_models.linear_flow import closed_flow
+from analytic_models.steps import one_step
+from analytic_models.targets import Gaussian, score
+from splitting_analysis.catalogue import find
+from splitting_analysis.conjugate_catalogue import CONJUGATE_CATALOGUE
+from splitting_analysis.errors import spell_error
+from splitting_analysis.numbers import Point, error_numbers, linear_field
+from splitting_analysis.points import values_at
+from splitting_analysis.processes import PSLD, VP
+from splitting_analysis.schemes import Scheme, scheme
+from splitting_analysis.weak import error_difference, local_error, order_of
+
+VARIANCE, TAU, STATE = 0.7, 0.4, {"x": 0.3, "m": -0.7}
+PSLD_NUMBERS = {"Gamma": 0.5, "nu": 2.5, "beta_min": 0.5, "beta_max": 4.0}
+
+
+@cache
+def jacobians(process: Any) -> list[list[list[float]]]:
+    """The score's matrix and its derivatives in tau."""
+    with mpmath.workdps(40):
+        target = Gaussian(mpmath.mpf(VARIANCE))
+        n = range(len(process.stationary))
+
+        def series(i: int, j: int) -> list[Any]:
+            found = mpmath.taylor(lambda u: score(process, target, u)[0][i][j], mpmath.mpf(TAU), 3)
+            return [float(c * mpmath.factorial(k)) for k, c in enumerate(found)]
+
+        entries = [[series(i, j) for j in n] for i in n]
+    return [[[entries[i][j][k] for j in n] for i in n] for k in range(4)]
+
+
+def predicted(s: Scheme, process: Any) -> dict[int, dict[str, float]]:
+    """The coefficients at STATE, by the closed form."""
+    names = s.model.components
+    slopes = jacobians(process)
+    given = {k: getattr(process, k) for k in (PSLD_NUMBERS if len(names) == 2 else ())}
+    given |= {"beta_min": process.beta_min, "beta_max": process.beta_max, "tau": TAU}
+    state = {c: STATE[c] for c in names}
+    told = {} if s.told or not s.bends else {"lambda": 1.25}
+    values = values_at([s], {**given, **state, **told})
+    field = linear_field(s.model, slopes, [[0.0] * len(names)] * 4, state)
+    return error_numbers(
+        local_error(s, 3 if s.dynamics == "ode" else 2), Point(state, field, values)
+    )
+
+
+def measured(s: Scheme, process: Any, h: float) -> dict[str, Any]:
+    """Exact minus scheme after one step: the mean, of an SDE second moments of increments, too."""
+    names = s.model.components
+    n = range(len(names))
+    target, t = Gaussian(VARIANCE), process.T - TAU
+    flow = closed_flow(s.dynamics, process, target, t, t + h)
+    moved = one_step(s, process, t, h, lambda u: score(process, target, u))
+    z = [STATE[c] for c in names]
+    own = [[moved.forms[i].get(("z", j), 0) for j in n] for i in n]
+    mean = [
+        [sum(matrix[i][j] * z[j] for j in n) - z[i] for i in n] for matrix in (flow.matrix, own)
+    ]
+    found = {c: mean[0][i] - mean[1][i] for i, c in enumerate(names)}
+    if s.dynamics == "sde":
+        noise = [
+            [
+                sum(
+                    moved.forms[i].get(("n", k, a), 0)
+                    * block[a][b]
+                    * moved.forms[j].get(("n", k, b), 0)
+                    for k, block in enumerate(moved.noise)
+                    for a in n
+                    for b in n
+                )
+                for j in n
+            ]
+            for i in n
+        ]
+        for i, j in ((0, 0), (0, 1), (1, 1)):
+            exact = flow.noise[i][j] + mean[0][i] * mean[0][j]
+            found[names[i] + names[j]] = exact - noise[i][j] - mean[1][i] * mean[1][j]
+    return found
+
+
+def limits(s: Scheme, process: Any) -> tuple[dict[str, float], dict[str, float]]:
+    """The coefficients of h^2 and h^3, from steps that halve, by extrapolation."""
+    lengths = [2.0**-k for k in range(4, 9)]
+    table = [measured(s, process, h) for h in lengths]
+    second, third = {}, {}
+    for key in table[0]:
+        column = [row[key] / h**2 for row, h in zip(table, lengths, strict=True)]
+        second[key] = extrapolated(column)
+        rest = [(c - second[key]) / h for c, h in zip(column, lengths, strict=True)]
+        third[key] = extrapolated(rest[:-1])
+    return second, third
+
+
+def extrapolated(column: list[float]) -> float:
+    """The limit of a sequence over steps that halve."""
+    for m in range(1, len(column)):
+        column = [(2**m * b - a) / (2**m - 1) for a, b in pairwise(column)]
+    return float(column[-1])
+
+
+# every one with one factor or the other, in the default run one that has all that there is
+CASES = [(s.name, s, f) for s, f in zip(CONJUGATE_CATALOGUE, ["lower", "upper"] * 9, strict=False)]
+CASES += [
+    ("mixed", scheme("S B:ones/2 A:eye S@1 B:eps/2", "psld", "ode"), "upper"),
+    ("vp", scheme("S E:eye", "vp", "ode"), "lower"),
+]
+
+
+@pytest.mark.parametrize(
+    ("s", "factor"),
+    [
+        pytest.param(*case[1:], id=case[0], marks=() if case[0] == "mixed" else pytest.mark.heavy)
+        for case in CASES
+    ],
+)
+def test_the_leading_coefficient_is_the_limit_of_the_exact_error_of_one_step(s, factor):
+    process = VP() if s.model_name == "vp" else PSLD(**PSLD_NUMBERS)
+    s = replace(s, factor=factor)
+    numbers = replace(s, conjugate=Fraction(5, 4)) if s.bends else s
+    found, wanted = predicted(s, process), limits(numbers, process)
+    for power, by_key in zip((2, 3), wanted, strict=True):
+        size = max(abs(value) for value in by_key.values())
+        assert size > 0.01
+        for key, value in by_key.items() if power in found else ():
+            off = abs(found[power][key] - value) / size
+            assert off < (1e-6 if power == 2 else 1e-3), (power, key)
+    # lambda as a number in the formula is lambda at the point
+    assert predicted(numbers, process)[2] == pytest.approx(found[2], rel=1e-12)
+
+
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [("LDDIM-I", {"x": "λ/4 (2 λ x − β Γ s^x)", "m": "λ/4 (2 λ m − β ν M s^m)"}), ("EI", {})],
+)
+def test_what_lambda_brings_into_the_leading_error_is_one_line_a_component(name, said):
+    change = error_difference(find(name, "psld"), find("EI", "psld"))
+    assert {c: spell_error(change, 2, c) for c in ("x", "m") if change.terms[2][c]} == said
+
+
+def test_the_order_of_conjugate_words_is_derived_to_be_what_they_claim():
+    assert [order_of(s) for s in CONJUGATE_CATALOGUE] == [s.order for s in CONJUGATE_CATALOGUE]
+
+
+def test_powers_that_need_more_rates_of_the_factor_than_there_are_are_refused():
+    with pytest.raises(ValueError, match="from 1 to 4"):
+        local_error(find("EI", "psld"), 5)
+    with pytest.raises(ValueError, match="tau > 0"):
+        values_at([find("EI", "psld")], {"x": 1, "m": 1, "tau": 0})
+    with pytest.raises(ValueError, match="B = 0"):
+        values_at([find("EI", "psld")], {"x": 1, "m": 1, "tau": 0.5, "lambda": 1})
