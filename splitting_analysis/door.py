@@ -16,7 +16,13 @@ from fractions import Fraction
 from typing import TYPE_CHECKING, Any
 
 from splitting_analysis.catalogue import named
-from splitting_analysis.lookup import as_scheme, check_family, check_lambda_s, read_lambda_s
+from splitting_analysis.lookup import (
+    as_scheme,
+    check_family,
+    check_lambda_s,
+    read_lambda_s,
+    told,
+)
 from splitting_analysis.models import Model
 from splitting_analysis.notation import Word
 from splitting_analysis.schemes import Denoise, LambdaS, Scheme, Source
@@ -47,13 +53,17 @@ def scheme(
     order: int | None = None,
     nfe: int | None = None,
     lambda_s: LambdaS | Scale | None = None,
+    lambda_: Scale | None = None,
+    factor: str | None = None,
+    eta: Scale | None = None,
 ) -> Scheme:
     """The scheme of a name ("ROBA") or of a word ("O S B A").
 
     `model` may be a model of your own, `lambda_s` a number that fixes the noise of the letter O;
-    `name`, `source` and the claims `order` and `nfe` are for a word. Raises WordError or ValueError
-    where word, model and claims disagree, and for a name that there is not, with those that there
-    are.
+    `lambda_` and `factor` are those of conjugate steps, `eta` the noise level where a prediction is
+    held. `name`, `source` and the claims `order` and `nfe` are for a word. Raises WordError or
+    ValueError where word, model and claims disagree, and for a name that there is not, with those
+    that there are.
     """
     if isinstance(text, Scheme) or (
         isinstance(text, str) and named(text) and not isinstance(model, Model)
@@ -73,7 +83,7 @@ def scheme(
         found = scheme_of(
             text, model or "psld", dynamics, name, source=source, order=order, nfe=nfe
         )
-    return _tuned([found], lambda_s)[0]
+    return told(_tuned([found], lambda_s), lambda_, factor, eta)[0]
 
 
 def local_error(
@@ -84,18 +94,20 @@ def local_error(
     model: str | None = None,
     dynamics: str | None = None,
     lambda_s: Scale | None = None,
+    lambda_: Scale | None = None,
+    factor: str | None = None,
 ) -> LocalError:
     """The local truncation error of a scheme in closed form: weak for an SDE.
 
     Through h^order (default: 3, an SDE's 2), and on to its leading term. It prints as formulas,
     displays so in a notebook, and `.at(...)` gives its numbers at a point. `minus` subtracts the
-    error of another scheme; `lambda_s` fixes the noise of the letter O, a symbol by default. Raises
-    ValueError for a scheme or an order that there is not, and for lambda_s where it acts on
-    nothing.
+    error of another scheme; `lambda_s` fixes the noise of the letter O, `lambda_` (with `factor`)
+    the B of conjugate steps, both symbols by default. Raises ValueError for a scheme or an order
+    that there is not, and for lambda_s or lambda_ where it acts on nothing.
     """
     from splitting_analysis import weak
 
-    one = as_scheme(scheme, model, dynamics)
+    one = told([as_scheme(scheme, model, dynamics)], lambda_, factor)[0]
     if minus is None:
         return weak.local_error(_tuned([one], lambda_s)[0], order)
     left, right = _tuned([one, as_scheme(minus, model or one.model_name, dynamics)], lambda_s)
@@ -145,7 +157,10 @@ def gaussian(
     eps: float | None = None,
     denoise: Denoise | None = None,
     lambda_s: Scale | Iterable[Scale] | None = None,
-    **parameters: float,
+    lambda_: Scale | None = None,
+    factor: str | None = None,
+    eta: Scale | None = None,
+    **parameters: Any,
 ) -> Table:
     """Exact errors on a Gaussian target, a row per scheme, budget `nfe` (or number of `steps`) and
     lambda_s.
@@ -155,7 +170,9 @@ def gaussian(
 
     `spectrum` are the variances of the target, an array, a text as the command takes it or one
     number (default: digits; 1 for langevin). `parameters` are those of the process: Gamma=0.02,
-    beta_max=20. Rows have the keys of the command's --json. Raises ValueError for what there is
+    beta_max=20. `lambda_` and `factor` are those of conjugate steps (lambda and factor of the
+    command's --param), `eta` (and `factor`) those of data held, `denoise` is True, False or "data".
+    Rows have the keys of the command's --json. Raises ValueError for what there is
     not.
     """
     from analytic_models import gaussian as exact
@@ -166,7 +183,9 @@ def gaussian(
     if (nfe is None) == (steps is None):
         raise ValueError("give either nfe=[50, 100] (budgets of evaluations) or steps=[49, 99]")
     counts = _counts("steps", steps) if nfe is None else _counts("nfe", nfe)
-    found = exact.schemes_of(schemes, model, dynamics)
+    found = told(
+        exact.schemes_of(schemes, model, dynamics), *_settings(parameters, lambda_, factor, eta)
+    )
     chosen = grid if isinstance(grid, str) else tuple(float(t) for t in grid)
     how: dict[str, Any] = {"start": start, "grid": chosen, "eps": eps, "denoise": denoise}
     how = {key: value for key, value in how.items() if value is not None}
@@ -185,7 +204,8 @@ def stability(
     model: str | None = None,
     dynamics: str | None = None,
     spectrum: str | float | ArrayLike | None = None,
-    **parameters: float,
+    lambda_: Scale | None = None,
+    **parameters: Any,
 ) -> Table:
     """The largest stable step of each scheme on a Gaussian target, coefficients frozen at forward
     time tau.
@@ -201,7 +221,8 @@ def stability(
 
     if not schemes:
         raise ValueError('no scheme: give names or words, sa.stability("ROBA", "O S B A")')
-    found = exact.schemes_of(schemes, model, dynamics)
+    settings = _settings(parameters, lambda_, None, None)
+    found = told(exact.schemes_of(schemes, model, dynamics), *settings)
     problem = problem_for(found[0].model_name, spectrum, parameters)
     return limits(found, problem.process, problem.target.variances, [float(t) for t in _many(tau)])
 
@@ -222,9 +243,12 @@ def sample(
     eps: float = 1e-3,
     denoise: Denoise = True,
     lambda_s: Scale | None = None,
+    lambda_: Scale | None = None,
+    factor: str | None = None,
+    eta: Scale | None = None,
     batch: int | None = None,
     device: str = "cpu",
-    **parameters: float,
+    **parameters: Any,
 ) -> NDArray[np.floating[Any]]:
     """`n` samples, each for at most `nfe` evaluations: of the digits network, a checkpoint or a
     score.
@@ -246,7 +270,8 @@ def sample(
             "'splitting-analysis[torch]'"
         ) from None
 
-    found = as_scheme(scheme, model, dynamics)
+    settings = _settings(parameters, lambda_, factor, eta)
+    (found,) = told([as_scheme(scheme, model, dynamics)], *settings)
     if lambda_s is not None:
         check_lambda_s("lambda_s", found)
     from analytic_models.grids import read_grid
@@ -337,6 +362,19 @@ def _tuned(schemes: list[Scheme], lambda_s: LambdaS | Scale | None) -> list[Sche
     check_lambda_s("lambda_s", *schemes)
     value = read_lambda_s(lambda_s)
     return [replace(each, lambda_s=replace(each.lambda_s, value=value)) for each in schemes]
+
+
+def _settings(
+    parameters: dict[str, Any], lambda_: Any, factor: Any, eta: Any
+) -> tuple[Any, Any, Any]:
+    """lambda, factor and eta; lambda is a word of Python's, and `**{"lambda": 0.5}` says it, too.
+
+    Takes it out of `parameters`. Raises ValueError where both spellings are given.
+    """
+    other = parameters.pop("lambda", None)
+    if other is not None and lambda_ is not None:
+        raise ValueError("lambda is given twice: lambda_=0.5 and **{'lambda': 0.5} are the same")
+    return other if lambda_ is None else lambda_, factor, eta
 
 
 def _many(given: Any) -> list[Any]:
