@@ -7,7 +7,7 @@ from typing import Any
 
 from analytic_models.problem import Problem
 from analytic_models.table import Table
-from splitting_analysis.catalogue import named
+from splitting_analysis.catalogue import entries, named
 from splitting_analysis.families import family_of
 from splitting_analysis.lookup import as_scheme, check_lambda_s
 from splitting_analysis.models import MODEL_NAMES
@@ -40,19 +40,19 @@ def schemes_of(
     """The schemes of names or words, all of one model. Raises ValueError as `as_scheme` does, or
     for two.
 
-    Without `model` a name belongs where it is found, PSLD first, and a word to PSLD; beside names
-    of another model alone, to that. `option` is how the model is given.
+    Without `model` a name belongs where it is found, PSLD first, and a word to PSLD; `option` is
+    how the model is given.
     """
     found = [as_scheme(text, model, dynamics) for text in texts]
     names = list(dict.fromkeys(s.model_name for s in found))
     if len(names) > 1 and model is None:
-        homes = [
-            {s.model_name for s in named(text)} if isinstance(text, str) else set[str]()
-            for text in texts
+        # a name that PSLD has beside others' (EI) joins the names that only another model has
+        plain = [
+            next((e for e in entries(None, dynamics) if e in named(str(t))), s)
+            for t, s in zip(texts, found)
         ]
-        only = set[str]().union(*(home for home in homes if len(home) == 1))
-        if len(only) == 1 and _all_in(texts, (own := only.pop()), dynamics):
-            return [as_scheme(text, own, dynamics) for text in texts]
+        names = list(dict.fromkeys(s.model_name for s in plain))
+        found = plain if len(names) == 1 else found
     if len(names) > 1:
         parts = ", ".join(f"{s.name} is a {s.model_name} scheme" for s in found)
         common = [name for name in MODEL_NAMES if _all_in(texts, name, dynamics)]

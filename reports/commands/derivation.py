@@ -40,7 +40,7 @@ BEYOND = 2
 """How many further orders --long allows."""
 MAX_TIMED = 8
 """The closed forms hold derivatives of beta for that power of h."""
-CONJUGATES = (3, 10, 6)
+CONJUGATES: Effort = (3, 10, 6)
 """Of conjugate steps; BEYOND it they would need more rates of their factor than are kept."""
 
 
