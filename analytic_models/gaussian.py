@@ -49,7 +49,7 @@ def schemes_of(
         # a name that PSLD has beside others' (EI) joins the names that only another model has
         plain = [
             next((e for e in entries(None, dynamics) if e in named(str(t))), s)
-            for t, s in zip(texts, found)
+            for t, s in zip(texts, found, strict=True)
         ]
         names = list(dict.fromkeys(s.model_name for s in plain))
         found = plain if len(names) == 1 else found
