@@ -131,7 +131,6 @@ class Scheme:
             )
 
     def _check_conjugate(self) -> None:
-        names = {piece.conjugation for piece in self.program.pieces} - {""}
         if self.conjugate and not self.bends:
             raise ValueError(
                 f"{self.name}: lambda = {self.conjugate} acts in conjugate steps, e.g. S E:eye or "
