@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
+from typing import Any
 
 import numpy as np
 
@@ -30,6 +31,8 @@ class Manners:
     first: Run
     own_noise: bool
     """Whether it draws random numbers that are not from `noise`."""
+    repeats: bool = True
+    """Whether two runs with the same normals agree: without that they show nothing else."""
 
 
 def ordinary_run(
@@ -39,17 +42,24 @@ def ordinary_run(
     rows: Sequence[int] = range(ROWS),
     *,
     fill: float = 0.0,
+    nudge: float = 0.0,
+    form: Callable[[Any], Any] | None = None,
 ) -> Run:
     """A run on a Gaussian target, row i always with the same start and normals.
 
     What `empty` allocates holds `fill`: otherwise two runs differ by what memory held before.
+    `nudge` is the part of themselves by which start and normals are moved, each another way;
+    `form` is what the code is given (see `run`).
     """
     n, asked, m = sizes(process)
     d = len(TARGET.variances)
     picked = list(rows)
 
     def normals(number: int) -> Array:
-        return np.random.default_rng((3, number)).normal(size=(ROWS, n * d))[picked]
+        return moved(np.random.default_rng((3, number)).normal(size=(ROWS, n * d)))[picked]
+
+    def moved(values: Array) -> Array:
+        return values * (1 + nudge * np.cos(np.arange(values.size)).reshape(values.shape))
 
     def score(_: int, y: Array, tau: float) -> Array:
         return affine_score(process, TARGET, y.reshape(len(picked), asked, d), tau).reshape(
@@ -57,8 +67,8 @@ def ordinary_run(
         )
 
     scale = np.repeat(np.sqrt([float(v) for v in process.stationary]), d)
-    z = np.random.default_rng(2).normal(size=(ROWS, n * d))[picked] * scale
-    return run(subject, process, times, z, score, normals, fill=fill)
+    z = moved(np.random.default_rng(2).normal(size=(ROWS, n * d)))[picked] * scale
+    return run(subject, process, times, z, score, normals, fill=fill, form=form)
 
 
 def manners(subject: Subject, process: Process, times: Sequence[float]) -> Manners:
@@ -85,7 +95,7 @@ def manners(subject: Subject, process: Process, times: Sequence[float]) -> Manne
         if subject.kind == "sample" and subject.grid is None:
             checks.append(_grid(subject, process, times, first))
         checks += [_rows(subject, process, times, first), _filled(subject, process, times, first)]
-    return Manners(tuple(checks), first, own_noise)
+    return Manners(tuple(checks), first, own_noise, not own_noise and not leaks)
 
 
 def _unchanged(first: Run) -> Check:

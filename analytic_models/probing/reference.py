@@ -152,7 +152,7 @@ class _Walk:
 
     def mixed(self, block: Any, z: Array) -> Array:
         """A block (k, n) applied to the components of (batch, n d)."""
-        matrix = np.array([[float(entry) for entry in row] for row in block])
+        matrix = np.array([[float(entry) for entry in row] for row in block], dtype=z.dtype)
         parts = z.reshape(len(z), matrix.shape[1], self.d)
         return np.einsum("ij,bjd->bid", matrix, parts).reshape(len(z), -1)
 

@@ -11,7 +11,7 @@ import threading
 import time
 import traceback
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from importlib import import_module
 from itertools import pairwise
 from types import FrameType
@@ -34,6 +34,9 @@ NoiseOf = Callable[[int], Array]
 class Trouble(Exception):
     """The code under test went wrong: what it should have done, what it did, and where."""
 
+    late = False
+    """Whether it is only that time is up."""
+
     def __init__(self, expected: str, seen: str, where: str = "") -> None:
         super().__init__(seen)
         self.expected, self.seen, self.where = expected, seen, where
@@ -41,6 +44,8 @@ class Trouble(Exception):
 
 class Late(Trouble):
     """Time is up for the validation as a whole: no fault of the code, but no verdict either."""
+
+    late = True
 
 
 class _Late(BaseException):
@@ -61,6 +66,15 @@ class Run:
     """Whether the result has float32 precision."""
     mutated: str = ""
     """What of its inputs it overwrote."""
+    types: dict[str, str] = field(default_factory=dict)
+    """Types of the states that came back, and where each came first."""
+
+
+def as_given(subject: Subject, kind: Any = np.float64) -> Callable[[Any], Any]:
+    """What makes of numbers a copy in the form that the code wants, of this type."""
+    if not subject.torch:
+        return lambda values: np.array(values, dtype=kind)
+    return lambda values: import_module("torch").tensor(np.array(values, dtype=kind))
 
 
 def run(
@@ -73,13 +87,15 @@ def run(
     *,
     limit: float | None = None,
     fill: float | None = None,
+    form: Callable[[Any], Any] | None = None,
 ) -> Run:
     """Run the subject from `z` over the reverse times. Raises Trouble for whatever goes wrong.
 
     A run may take `limit` seconds, the subject's own by default. Memory that is allocated
-    without being filled holds `fill`, if that is given, NaN for instance.
+    without being filled holds `fill`, if that is given, NaN for instance. `form` makes what the
+    code is given, float64 arrays or tensors by default.
     """
-    watch = _Watch(subject, process, z, score, noise)
+    watch = _Watch(subject, process, z, score, noise, form)
     with (
         _limited(limit or subject.limit, _ends[-1]),
         contextlib.nullcontext() if fill is None else _filling(fill),
@@ -102,7 +118,14 @@ def run(
     with np.errstate(over="ignore"):  # what float32 cannot hold is not of its precision
         single = watch.single or not np.any(final.astype(np.float32) != final)
     return Run(
-        final, watch.states, watch.taus, watch.steps, watch.draws, bool(single), watch.mutated
+        final,
+        watch.states,
+        watch.taus,
+        watch.steps,
+        watch.draws,
+        bool(single),
+        watch.mutated,
+        watch.types,
     )
 
 
@@ -110,24 +133,26 @@ class _Watch:
     """The score and the noise as the code under test sees them."""
 
     def __init__(
-        self, subject: Subject, process: Process, z: Array, score: ScoreOf, noise: NoiseOf
+        self,
+        subject: Subject,
+        process: Process,
+        z: Array,
+        score: ScoreOf,
+        noise: NoiseOf,
+        form: Callable[[Any], Any] | None,
     ) -> None:
         self.subject, self.process, self.shape = subject, process, z.shape
+        self.given = form or as_given(subject)
         self.score_of, self.noise_of = score, noise
         self.states: list[Array] = []
         self.taus: list[float] = []
         self.steps: list[int] = []
+        self.types: dict[str, str] = {}
         self.draws, self.step, self.single, self.mutated = 0, -1, False, ""
 
     @property
     def place(self) -> str:
         return f"step {self.step + 1}" if self.step >= 0 else "the run"
-
-    def given(self, array: Any) -> Any:
-        """A copy in the form that the code wants."""
-        if not self.subject.torch:
-            return np.array(array, dtype=np.float64)
-        return import_module("torch").tensor(np.array(array, dtype=np.float64))
 
     def called(self, *arguments: Any) -> Any:
         try:
@@ -155,6 +180,7 @@ class _Watch:
         if value.dtype.kind not in "fiu":
             raise Trouble("an array of real numbers", f"{what} has {value.dtype} in it", self.place)
         self.single = self.single or value.dtype in (np.float32, np.float16)
+        self.types.setdefault(str(value.dtype), what if "step" in what else f"{what}, {self.place}")
         return np.array(value, dtype=np.float64)
 
     def checked(self, value: Any, what: str) -> Array:
@@ -203,7 +229,7 @@ class _Watch:
 
     def unchanged(self, given: Any, before: Any, name: str) -> None:
         now = given.detach().cpu().numpy() if hasattr(given, "detach") else np.asarray(given)
-        if not np.array_equal(now, np.asarray(before)) and not self.mutated:
+        if not np.array_equal(now, np.asarray(before, now.dtype)) and not self.mutated:
             self.mutated = f"{name} is overwritten in {self.place}"
 
 

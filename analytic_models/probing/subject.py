@@ -47,6 +47,11 @@ class Subject:
     notes: tuple[str, ...] = ()
     limit: float = 20.0
 
+    @property
+    def adapted(self) -> bool:
+        """Whether it comes through an adapter, whose types and devices are not the code's."""
+        return self.process is not None or self.grid is not None
+
 
 def subject_of(call: Callable[..., Any], name: str | None = None) -> Subject:
     """A callable as a subject; its parameters say whether it is a step or a whole run.

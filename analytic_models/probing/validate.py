@@ -26,6 +26,7 @@ from analytic_models.probing.orders import (
     ramped,
     skewed_orders,
 )
+from analytic_models.probing.precision import precision
 from analytic_models.probing.reference import subject_for
 from analytic_models.probing.running import Late, Run, Trouble, budget
 from analytic_models.probing.signature import Signature, probe, rehearse, single_times
@@ -152,6 +153,9 @@ class _Judge:
         self.say("running it")
         found = self.manners()
         self.add(*found.checks)
+        if found.repeats:
+            self.say("its rounding")
+            self.add(*precision(self.subject, self.process, self.times, found.first))
         stochastic = bool(found.first.draws) or found.own_noise
         known = dynamics or ("sde" if stochastic else None)
         claimed = as_claims(claims, self.process.model_name, dynamics)

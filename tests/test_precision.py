@@ -1,0 +1,116 @@
+"""What a validation says of the types that code computes in, and of where its tensors live."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+
+from analytic_models.probing.manners import manners
+from analytic_models.probing.precision import GRAINS, KEEPS, precision
+from analytic_models.probing.subject import subject_of
+from analytic_models.probing.validate import PROCESSES, validate
+from splitting_analysis.processes import VP
+
+TIMES = (0.1, 0.3, 0.6, 0.9)
+PROCESS = PROCESSES["vp"]
+
+
+def em(z, t, h, score, noise, model):
+    b = model.beta(model.T - t)
+    return z + h * b * (z / 2 + score(z, model.T - t)) + (h * b) ** 0.5 * noise()
+
+
+def rounded(what, kind, only=None):
+    """`em`, one of its inputs rounded to a type, and back, everywhere or where states are `only`"""
+
+    def step(z, t, h, score, noise, model):
+        def cut(value):
+            return value.astype(kind).astype(z.dtype) if only in (None, z.dtype) else value
+
+        shown = cut(z) if what == "state" else z
+        asked = (lambda y, tau: cut(score(y, tau))) if what == "score" else score
+        drawn = (lambda: cut(noise())) if what == "noise" else noise
+        return em(shown, t, h, asked, drawn, model)
+
+    return step
+
+
+def judged(call, process=PROCESS):
+    """The checks of its precision that do not pass, with what is said."""
+    subject = subject_of(call)
+    found = precision(subject, process, TIMES, manners(subject, process, TIMES).first)
+    return {c.name: f"{c.seen} | {c.where}" for c in found if c.verdict != "pass"}
+
+
+@pytest.mark.parametrize("what", ["state", "score", "noise"])
+def test_float16_inside_does_not_pass_for_the_rounding_of_float32(what):
+    assert "float16 rounds to 1e-3" in judged(rounded(what, np.float16))[GRAINS]
+    assert not judged(rounded(what, np.float32))
+
+
+def test_float16_for_float32_states_alone_is_seen_there():
+    found = judged(rounded("score", np.float16, only=np.float32))
+    assert list(found) == [KEEPS]
+    assert "apart from it by" in found[KEEPS]
+
+
+def wide_torch(z, t, h, score, noise, model):
+    return em(z, t, h, score, noise, model) * torch.ones(1, dtype=torch.float64)
+
+
+def mixed_torch(z, t, h, score, noise, model):
+    return em(z, t, h, score, noise, model) @ torch.eye(z.shape[1], dtype=torch.float64)
+
+
+def right_torch(z, t, h, score, noise, model):
+    return em(z, t, h, score, noise, model) * torch.tensor(1.0, dtype=torch.float64)
+
+
+def bfloat_torch(z, t, h, score, noise, model):
+    torch.is_tensor(z)
+    return em(z, t, h, lambda y, tau: score(y, tau).bfloat16().to(z), noise, model)
+
+
+@pytest.mark.parametrize(
+    ("call", "said"),
+    [
+        (lambda z, *rest: em(z.astype(float), *rest), "float64 comes back | the state given to"),
+        (lambda z, *rest: em(z, *rest) * np.ones(z.shape), "comes back | the result of step 1"),
+        (lambda z, *rest: em(z, *rest).astype(np.float16), "float16 comes back"),
+        (wide_torch, "float64 comes back | the result of step 1"),
+        (mixed_torch, "raises RuntimeError"),
+    ],
+)
+def test_states_that_do_not_stay_float32_are_named_with_their_place(call, said):
+    def step(z, t, h, score, noise, model):
+        return call(z, t, h, score, noise, model)
+
+    assert said in judged(call if call.__module__ and "torch" in call.__name__ else step)[KEEPS]
+
+
+def test_scalars_of_numpy_that_widen_an_array_are_said_and_not_failed():
+    def step(z, t, h, score, noise, model):
+        return np.asarray(np.float64(1.0) * em(z, t, h, score, noise, model))
+
+    subject = subject_of(step)
+    first = manners(subject, PROCESS, TIMES).first
+    assert "float64 scalars" in precision(subject, PROCESS, TIMES, first)[0].seen
+    assert "float64" not in precision(subject_of(em), PROCESS, TIMES, first)[0].seen
+
+
+def test_tensors_of_numbers_widen_nothing_and_bfloat16_is_seen():
+    assert not judged(right_torch)
+    assert "bfloat16" in judged(bfloat_torch)[GRAINS]
+
+
+def test_what_bends_is_not_taken_for_rounding():
+    def bent(z, t, h, score, noise, model):
+        return em(z, t, h, score, noise, model) + 0.02 * np.sin(60 * z)
+
+    assert not judged(bent, VP(0.4, 2.0))
+
+
+def test_a_validation_says_it():
+    assert KEEPS in {c.name for c in validate(em, "EM", "vp").checks}
+    assert not validate(rounded("noise", np.float16), "EM", "vp").holds
