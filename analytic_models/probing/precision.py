@@ -34,9 +34,10 @@ NUDGE = 3e-4
 def precision(
     subject: Subject, process: Process, times: Sequence[float], first: Run
 ) -> list[Check]:
-    """Both checks; of code behind an adapter, which chooses types of its own, the second."""
-    checks = [] if subject.adapted else [_keeps(subject, process, times)]
-    return [*checks, _grains(subject, process, times, first)]
+    """Both checks; none of code behind an adapter, which chooses types of its own."""
+    if subject.adapted:
+        return []
+    return [_keeps(subject, process, times), _grains(subject, process, times, first)]
 
 
 def _keeps(subject: Subject, process: Process, times: Sequence[float]) -> Check:
