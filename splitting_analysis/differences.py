@@ -54,7 +54,7 @@ def pairs() -> tuple[Pair, ...]:
     found = []
     for other in CATALOGUE:
         if (
-            other.model_name == "psld"
+            len(other.model.score_arguments) > 1  # else reuse is exact, or there is one part
             and naive(other.word) != other.word
             and reduced(other.word) == other.word
         ):

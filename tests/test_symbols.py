@@ -14,6 +14,7 @@ import pytest
 import sympy as sp
 
 from reports.commands.legend import legend
+from reports.render.spelling import entry
 from splitting_analysis import symbols
 from splitting_analysis.algebra import SYMBOLS, algebra
 from splitting_analysis.errors import keys_of, spell_error, to_json
@@ -177,6 +178,8 @@ def test_keys_of_second_moments_are_told_from_those_of_means():
     assert key == "xm" and parts(key) == ("x", "m") and parts("xm") == ("xm",)
     # "xx" is a component here, so that letters side by side would not do
     assert parts("xx") == ("xx",) and parts(pair("x", "x", ("x", "xx"))) == ("x", "x")
+    # a key that is typed, as in a page, is the error's own
+    assert entry(local_error(scheme("O S B A")), 2, "xm").label == "x mᵀ"
 
 
 @pytest.mark.parametrize(

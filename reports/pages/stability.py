@@ -226,17 +226,18 @@ def _cost_finding() -> str:
 def _closed_table() -> Table:
     rows: list[tuple[Cell, ...]] = []
     never = []
-    for model in ("vp", "langevin"):
+    for model, spoken, unit in (
+        ("vp", "VP", "VP, u"),
+        ("langevin", "Langevin", "harmonic well, h"),
+    ):
         for s in entries(model):
             found = boundaries(s)
             if not found:
-                never.append(f"{s.name} ({model.upper() if model == 'vp' else model})")
+                never.append(f"{s.name} ({spoken})")
             for value in found:
                 if not value.has(*_symbols("gamma")):
                     formula: Formula = expression(value)
-                    rows.append(
-                        (link(s), "VP, u" if model == "vp" else "harmonic well, h", formula)
-                    )
+                    rows.append((link(s), unit, formula))
     note = f" No boundary in closed form: {listed(never)}." if never else ""
     same = {
         row[2].text

@@ -81,7 +81,8 @@ def formula(combination: Combination, label: str = "") -> Formula:
 
 def entry(error: LocalError, k: int, key: str) -> Formula:
     """The coefficient of h^k of one entry of a local error."""
-    return formula(error.terms[k][key], label(key))
+    own = next(own for own in error.terms[k] if own == key)  # knows which components it is of
+    return formula(error.terms[k][key], label(own))
 
 
 def label(key: str) -> str:
