@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any, assert_never
 
 import mpmath
@@ -145,7 +146,9 @@ def _moments(
             at_end = more * sigma * sigma * h
         case _:
             at_end = end - begin
-    if not isinstance(begin, np.ndarray):
+    if not isinstance(begin, np.ndarray) or not process.kinks(
+        float(np.min(end)), float(np.max(begin))
+    ):
         return _integrals(prediction, process, clock, more, begin, end, count), at_end
     pairs = zip(begin.flat, end.flat, strict=True)
     rows = [
@@ -208,17 +211,21 @@ def _integrals(
             case _:
                 assert_never(prediction)
 
-    borders = [begin, *reversed(process.kinks(float(end), float(begin))), end]
-    borders = [process.clock_at(own, tau) for tau in borders]
+    kinks = [] if isinstance(end, np.ndarray) else process.kinks(float(end), float(begin))
+    borders = [process.clock_at(own, tau) for tau in (begin, *reversed(kinks), end)]
     if isinstance(end, mpmath.mpf):
         return [mpmath.quad(_times(integrand, k), borders) for k in range(count)]
-    low, high = np.array(borders[:-1]), np.array(borders[1:])
-    parts = 2 if len(low) == 1 else 1
-    nodes = np.concatenate([(i + (NODES + 1) / 2) / parts for i in range(parts)])
-    u = low[:, None] + (high - low)[:, None] * nodes
-    kernel, theta = integrand(u)
-    kernel = kernel * (high - low)[:, None] * np.tile(WEIGHTS, parts) / (2 * parts)
-    return [float(np.sum(kernel * theta**k)) for k in range(count)]
+    if len(borders) == 2:
+        borders.insert(1, (borders[0] + borders[1]) / 2)
+    totals: list[Any] = [0.0] * count
+    for low, high in pairwise(borders):
+        kernel, theta = integrand(low + (high - low) * (NODES + 1) / 2)
+        kernel = kernel * (high - low) * WEIGHTS / 2
+        totals = [
+            total + np.sum(kernel * theta**k, axis=-1, keepdims=np.ndim(end) > 0)
+            for k, total in enumerate(totals)
+        ]
+    return totals
 
 
 def _times(integrand: Callable[[Any], tuple[Any, Any]], k: int) -> Callable[[Any], Any]:

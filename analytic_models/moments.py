@@ -9,7 +9,7 @@ NumPy floats, mpmath numbers or SymPy expressions alike.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
@@ -18,15 +18,14 @@ import numpy as np
 
 from analytic_models.diffusions import Diffusion
 from analytic_models.grids import check_times
+from analytic_models.pushing import collected, one_by_one, push, pushed
 from analytic_models.rules import (
     Lambda,
     conjugate_tables,
-    is_zero,
     part_of,
     refuse_long,
 )
 from analytic_models.steps import (
-    CONSTANT,
     Affine,
     Form,
     add_scaled,
@@ -118,11 +117,10 @@ def run(
             forms = step.forms + (step.score if scheme.carries_score and not holds else ())
             forms += tuple(form for _, held in step.kept for form in held)
             added = collected(forms, step.noise)
-            inputs = (*keys, CONSTANT)
-            for k in range(np.size(t)):
-                here = [{key: _at(form[key], k) for key in inputs if key in form} for form in forms]
-                noise = [[_at(value, k) for value in row] for row in added]
-                mean, covariance = _push(here, keys, mean, covariance, noise)
+            if isinstance(t, np.ndarray):
+                mean, covariance = pushed(forms, added, keys, mean, covariance, len(t))
+            else:
+                mean, covariance = one_by_one(forms, keys, mean, covariance, added)
             kept = [_last(tau) for tau, _ in step.kept]
             if holds:
                 parts = range(components_held(scheme))
@@ -188,13 +186,6 @@ def _last(tau: Any) -> Any:
     return tau[-1:] if isinstance(tau, np.ndarray) else tau
 
 
-def _at(value: Any, k: int) -> Any:
-    """The entry of step k in a stretch; one for all modes is a plain number, many times as fast."""
-    if not isinstance(value, np.ndarray) or value.ndim < 2:
-        return value
-    return value.item(k) if value.shape[1] == 1 else value[k]
-
-
 def _plain(value: Any) -> Any:
     """What `_at` does, for an entry of the law: an array over one mode as the number in it."""
     return value.item() if isinstance(value, np.ndarray) and value.size == 1 else value
@@ -214,72 +205,6 @@ def starting_law(
     zero = 0 * target.variances
     block = tuple(tuple(zero + diffusion.stationary[i] if i == j else zero for j in n) for i in n)
     return tuple(0 for _ in n), block
-
-
-def push(
-    forms: Sequence[Form],
-    noise: Sequence[Block],
-    keys: Sequence[Any],
-    mean: Pair,
-    covariance: Block,
-) -> tuple[Pair, Block]:
-    """Mean and covariance of the forms, whose inputs `keys` have the given law."""
-    return _push(forms, keys, mean, covariance, collected(forms, noise))
-
-
-def collected(forms: Sequence[Form], noise: Sequence[Block]) -> list[list[Any]]:
-    """Covariance of the noise in the forms; 0 where there is none."""
-    block: list[list[Any]] = [[0] * len(forms) for _ in forms]
-    for i, left in enumerate(forms):
-        for j in range(i, len(forms)):
-            terms = (
-                term for b, q in enumerate(noise) for term in _noise_terms(left, forms[j], b, q)
-            )
-            block[i][j] = block[j][i] = _total(terms)
-    return block
-
-
-def _noise_terms(left: Form, right: Form, block: int, covariance: Block) -> Iterator[Any]:
-    for a, row in enumerate(covariance):
-        for b, q in enumerate(row):
-            x, y = left.get(("n", block, a)), right.get(("n", block, b))
-            if x is not None and y is not None and not is_zero(q):
-                yield x * y * q
-
-
-def _push(
-    forms: Sequence[Form],
-    keys: Sequence[Any],
-    mean: Pair,
-    covariance: Block,
-    noise: Sequence[Sequence[Any]],
-) -> tuple[Pair, Block]:
-    n = range(len(forms))
-    rows = [[(j, form[key]) for j, key in enumerate(keys) if key in form] for form in forms]
-    # none where the target is centred
-    moving = [j for j in range(len(keys)) if not is_zero(mean[j])]
-    new_mean = tuple(
-        _total([form.get(CONSTANT, 0), *(entry * mean[j] for j, entry in row if j in moving)])
-        for form, row in zip(forms, rows, strict=True)
-    )
-    half = [
-        [_total(entry * column[j] for j, entry in row) for column in covariance] for row in rows
-    ]
-    block: list[list[Any]] = [[0] * len(forms) for _ in n]
-    for i in n:
-        for j in range(i, len(forms)):
-            block[i][j] = _total([noise[i][j], *(entry * half[i][k] for k, entry in rows[j])])
-            block[j][i] = block[i][j]
-    return new_mean, tuple(tuple(row) for row in block)
-
-
-def _total(terms: Iterable[Any]) -> Any:
-    """Their sum, skipping exact zeros."""
-    total: Any = None
-    for term in terms:
-        if isinstance(term, np.ndarray) or term != 0:
-            total = term if total is None else total + term
-    return 0 if total is None else total
 
 
 def _with_score(

@@ -1,0 +1,120 @@
+"""The law of affine maps of a Gaussian: mean and covariance pushed through the forms of steps.
+
+Arrays over modes go through small matrices, one product a step for all modes; entries that are no
+arrays (mpmath numbers, SymPy expressions) go one by one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any
+
+import numpy as np
+
+from analytic_models.rules import is_zero
+from analytic_models.steps import CONSTANT, Form
+from analytic_models.targets import Block, Pair
+
+
+def push(
+    forms: Sequence[Form],
+    noise: Sequence[Block],
+    keys: Sequence[Any],
+    mean: Pair,
+    covariance: Block,
+) -> tuple[Pair, Block]:
+    """Mean and covariance of the forms, whose inputs `keys` have the given law."""
+    return one_by_one(forms, keys, mean, covariance, collected(forms, noise))
+
+
+def collected(forms: Sequence[Form], noise: Sequence[Block]) -> list[list[Any]]:
+    """Covariance of the noise in the forms; 0 where there is none."""
+    block: list[list[Any]] = [[0] * len(forms) for _ in forms]
+    for i, left in enumerate(forms):
+        for j in range(i, len(forms)):
+            terms = (
+                term for b, q in enumerate(noise) for term in _noise_terms(left, forms[j], b, q)
+            )
+            block[i][j] = block[j][i] = _total(terms)
+    return block
+
+
+def _noise_terms(left: Form, right: Form, block: int, covariance: Block) -> Iterator[Any]:
+    for a, row in enumerate(covariance):
+        for b, q in enumerate(row):
+            x, y = left.get(("n", block, a)), right.get(("n", block, b))
+            if x is not None and y is not None and not is_zero(q):
+                yield x * y * q
+
+
+def one_by_one(
+    forms: Sequence[Form],
+    keys: Sequence[Any],
+    mean: Pair,
+    covariance: Block,
+    noise: Sequence[Sequence[Any]],
+) -> tuple[Pair, Block]:
+    n = range(len(forms))
+    rows = [[(j, form[key]) for j, key in enumerate(keys) if key in form] for form in forms]
+    # none where the target is centred
+    moving = [j for j in range(len(keys)) if not is_zero(mean[j])]
+    new_mean = tuple(
+        _total([form.get(CONSTANT, 0), *(entry * mean[j] for j, entry in row if j in moving)])
+        for form, row in zip(forms, rows, strict=True)
+    )
+    half = [
+        [_total(entry * column[j] for j, entry in row) for column in covariance] for row in rows
+    ]
+    block: list[list[Any]] = [[0] * len(forms) for _ in n]
+    for i in n:
+        for j in range(i, len(forms)):
+            block[i][j] = _total([noise[i][j], *(entry * half[i][k] for k, entry in rows[j])])
+            block[j][i] = block[i][j]
+    return new_mean, tuple(tuple(row) for row in block)
+
+
+def _total(terms: Iterable[Any]) -> Any:
+    """Their sum, skipping exact zeros."""
+    total: Any = None
+    for term in terms:
+        if isinstance(term, np.ndarray) or term != 0:
+            total = term if total is None else total + term
+    return 0 if total is None else total
+
+
+def pushed(
+    forms: Sequence[Form],
+    noise: Sequence[Sequence[Any]],
+    keys: Sequence[Any],
+    mean: Pair,
+    covariance: Block,
+    steps: int,
+) -> tuple[Pair, Block]:
+    """The law after `steps` steps, whose entries are arrays (steps, 1) or (steps, modes), and whose
+    noise has the covariance `noise`.
+
+    What the forms give are the inputs `keys` of the next step; of a single one, any number.
+    """
+    size = len(forms)
+    whole = _stacked([[form.get(key, 0) for key in keys] for form in forms], steps)
+    shift = _stacked([[form.get(CONSTANT, 0)] for form in forms], steps)
+    spread = _stacked(noise, steps)
+    centre = _stacked([[value] for value in mean], 1)[0]
+    law = _stacked(covariance, 1)[0]
+    for k in range(steps):
+        centre = whole[k] @ centre + shift[k]
+        law = whole[k] @ law @ whole[k].swapaxes(-1, -2) + spread[k]
+    return (
+        tuple(centre[:, i, 0] for i in range(size)),
+        tuple(tuple(law[:, min(i, j), max(i, j)] for j in range(size)) for i in range(size)),
+    )
+
+
+def _stacked(rows: Sequence[Sequence[Any]], steps: int) -> Any:
+    """Entries as matrices (steps, modes, rows, columns); modes is 1 where all have the same."""
+    values = [np.asarray(value, dtype=np.float64) for row in rows for value in row]
+    modes = max((value.shape[-1] for value in values if value.ndim), default=1)
+    result = np.empty((steps, modes, len(rows), len(rows[0])))
+    for place, value in enumerate(values):
+        result[..., place // len(rows[0]), place % len(rows[0])] = value
+    return result
