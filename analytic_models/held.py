@@ -45,6 +45,9 @@ def predicted(prediction: Prediction, process: PositionOnly, tau: Any) -> tuple[
         case Prediction.VELOCITY:
             shrink, (_, growth) = process.rates(tau)[0] / process.alpha(tau), process.rates(tau)
             return shrink, sigma * (shrink * sigma - growth)
+        case Prediction.V:
+            alpha = process.alpha(tau)
+            return -sigma / alpha, -sigma * (alpha * alpha + sigma * sigma) / alpha
         case _:
             assert_never(prediction)
 
@@ -80,12 +83,19 @@ def hold(
             noise = eta * eta * sigma * sigma * of("expm1", 2 * h)
         case Prediction.VELOCITY:
             keep, noise = 1, 0 * h
+        case Prediction.V:  # x over the root of alpha^2 + sigma^2 turns by an angle
+            keep, noise = of("sqrt", _size(process, end) / _size(process, begin)), 0 * h
         case _:
             assert_never(op.held.prediction)
     first, last = process.clock_at(clock, begin), process.clock_at(clock, end)
     places = [(process.clock_at(clock, tau) - first) / (last - first) for tau in nodes]
     moments, at_end = _moments(op.held.prediction, process, clock, more, begin, end, len(nodes))
     return Step(keep, weights(places, op.rule(moments, at_end)), noise)
+
+
+def _size(process: PositionOnly, tau: Any) -> Any:
+    """alpha^2 + sigma^2."""
+    return process.alpha(tau) ** 2 + process.sigma(tau) ** 2
 
 
 def refuse_ends(process: PositionOnly, begin: Any, end: Any) -> None:
@@ -144,6 +154,8 @@ def _moments(
             at_end = -more * sigma * h
         case Prediction.SCORE, _:
             at_end = more * sigma * sigma * h
+        case Prediction.V, _:
+            at_end = -alpha * sigma * h / _size(process, end)
         case _:
             at_end = end - begin
     if not isinstance(begin, np.ndarray) or not process.kinks(
@@ -208,6 +220,10 @@ def _integrals(
                 ), theta
             case Prediction.VELOCITY:
                 return 1 + 0 * u, theta
+            case Prediction.V:
+                size = _size(process, tau)
+                turn = process.alpha(tau) * process.sigma(tau) / size
+                return -turn * of("sqrt", _size(process, end) / size), theta
             case _:
                 assert_never(prediction)
 

@@ -46,6 +46,8 @@ def predicted(prediction: Prediction, process: PositionOnly, tau: float) -> tupl
         case Prediction.VELOCITY:
             alpha_rate, sigma_rate = process.rates(tau)
             found = alpha_rate * data + sigma_rate * noise
+        case Prediction.V:
+            found = alpha * noise - sigma * data
         case _:
             assert_never(prediction)
     return float(found[0]), float(found[1])
@@ -102,6 +104,11 @@ def hold(
             kernel, limit = growth * more * alpha * sigmas**2 / alphas, more * sigma**2 * h
         case Prediction.VELOCITY:
             keep, deviation, kernel, limit = 1.0, 0.0, weights, end - begin
+        case Prediction.V:
+            size, sizes = alpha**2 + sigma**2, alphas**2 + sigmas**2
+            keep, deviation = sqrt(size / (before**2 + sigma_before**2)), 0.0
+            kernel = weights * (alphas * sigma_rates - alpha_rates * sigmas) / sizes
+            kernel, limit = kernel * np.sqrt(size / sizes), -alpha * sigma * h / size
         case _:
             assert_never(op.held.prediction)
     start = process.clock_at(clock, begin)

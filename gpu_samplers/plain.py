@@ -22,6 +22,7 @@ from gpu_samplers import (
     plain_conjugate,
     plain_exponential,
     plain_position,
+    plain_position_noise,
     plain_psld,
     plain_psld_data,
 )
@@ -254,7 +255,8 @@ def sampler_of(model: str, name: str) -> Sampler:
     none.
     """
     key = (model, re.sub(r"\W+", "_", name.lower()))
-    shared = plain_position.SAMPLERS if model in POSITION_ONLY else plain_psld_data.SAMPLERS
+    of_position = plain_position.SAMPLERS | plain_position_noise.SAMPLERS
+    shared = of_position if model in POSITION_ONLY else plain_psld_data.SAMPLERS
     for name_there in ("_".join(key), key[1]):
         if key not in SAMPLERS and name_there in shared:
             return shared[name_there]

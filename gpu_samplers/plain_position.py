@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from itertools import pairwise
-from math import exp, expm1, factorial, sqrt
+from math import expm1, factorial, sqrt
 from typing import Any
 
 import numpy as np
@@ -56,21 +56,6 @@ def ddim(
     return x
 
 
-def euler_a(
-    p: PositionOnly, score: Any, x: Tensor, times: Times, noise: Any, eta: float = 1
-) -> Tensor:
-    """k-diffusion's Euler ancestral, in y = x/alpha and the noise level rho = sigma/alpha."""
-    y = x / p.alpha(p.T - times[0])  # type: ignore[attr-defined]
-    for s, t in times_of(p, times):
-        a, b = p.sigma(s) / p.alpha(s), p.sigma(t) / p.alpha(t)
-        denoised = data(p, score, p.alpha(s) * y, s)
-        up = min(b, eta * sqrt(b**2 * (a**2 - b**2) / a**2))
-        down = sqrt(b**2 - up**2)
-        y = y + (y - denoised) / a * (down - a) + up * noise()
-    result: Tensor = p.alpha(p.T - times[-1]) * y  # type: ignore[attr-defined]
-    return result
-
-
 def dpm_1(p: PositionOnly, score: Any, x: Tensor, times: Times, _: Any) -> Tensor:
     """DPM-Solver++ of order 1 (Lu et al. 2022, arXiv 2211.01095)."""
     for s, t in times_of(p, times):
@@ -100,19 +85,6 @@ def dpm_2m(p: PositionOnly, score: Any, x: Tensor, times: Times, _: Any) -> Tens
         r = h_old / h
         d = now if old is None else (1 + 1 / (2 * r)) * now - 1 / (2 * r) * old
         x = p.sigma(t) / p.sigma(s) * x - p.alpha(t) * expm1(-h) * d
-        old, h_old = now, h
-    return x
-
-
-def dpm_2m_sde(p: PositionOnly, score: Any, x: Tensor, times: Times, noise: Any) -> Tensor:
-    """SDE-DPM-Solver++(2M), section 4.3 of the same paper (eta = 1)."""
-    old, h_old = None, 0.0
-    for s, t in times_of(p, times):
-        h, now = p.log_snr(t) - p.log_snr(s), data(p, score, x, s)
-        x = p.sigma(t) / p.sigma(s) * exp(-h) * x - p.alpha(t) * expm1(-2 * h) * now
-        if old is not None:
-            x = x - p.alpha(t) * expm1(-2 * h) / 2 * (now - old) / (h_old / h)
-        x = x + p.sigma(t) * sqrt(-expm1(-2 * h)) * noise()
         old, h_old = now, h
     return x
 
@@ -151,6 +123,36 @@ def dpm_solver_2(p: PositionOnly, score: Any, x: Tensor, times: Times, _: Any) -
             p, score, u, middle
         )
     return x
+
+
+def _third(
+    p: PositionOnly, score: Any, x: Tensor, times: Times, kind: Any, scale: Any, sign: int
+) -> Tensor:
+    """The singlestep solver of order 3, r_1 = 1/3 and r_2 = 2/3, of either prediction."""
+    r1, r2 = 1 / 3, 2 / 3
+    for s, t in times_of(p, times):
+        h = p.log_snr(t) - p.log_snr(s)
+        s1, s2 = (p.tau_at("lambda", p.log_snr(s) + r * h) for r in (r1, r2))
+        other = p.alpha if sign > 0 else p.sigma
+        first = kind(p, score, x, s)
+        u1 = other(s1) / other(s) * x - scale(s1) * expm1(sign * r1 * h) * first
+        d1 = kind(p, score, u1, s1) - first
+        u2 = other(s2) / other(s) * x - scale(s2) * expm1(sign * r2 * h) * first
+        u2 = u2 - sign * scale(s2) * r2 / r1 * (expm1(sign * r2 * h) / (r2 * h) - sign) * d1
+        d2 = kind(p, score, u2, s2) - first
+        x = other(t) / other(s) * x - scale(t) * expm1(sign * h) * first
+        x = x - sign * scale(t) / r2 * (expm1(sign * h) / h - sign) * d2
+    return x
+
+
+def dpm_solver_3(p: PositionOnly, score: Any, x: Tensor, times: Times, _: Any) -> Tensor:
+    """DPM-Solver-3 (Lu et al. 2022, arXiv 2206.00927, algorithm 2)."""
+    return _third(p, score, x, times, noise_prediction, p.sigma, 1)
+
+
+def dpm_3s(p: PositionOnly, score: Any, x: Tensor, times: Times, _: Any) -> Tensor:
+    """DPM-Solver++(3S) as its authors' code has it, singlestep_dpm_solver_third_update."""
+    return _third(p, score, x, times, data, p.alpha, -1)
 
 
 def res2s(p: PositionOnly, score: Any, x: Tensor, times: Times, _: Any) -> Tensor:
@@ -198,14 +200,45 @@ def deis3(p: Any, score: Any, x: Tensor, times: Times, _: Any) -> Tensor:
     return _deis(p, score, x, times, 3)
 
 
-def _unipc(p: PositionOnly, score: Any, x: Tensor, times: Times, order: int) -> Tensor:
-    """UniPC (Zhao et al. 2023, algorithms 1 and 2) with data prediction and B_2(h)."""
+def _rho_deis(p: PositionOnly, score: Any, x: Tensor, times: Times, most: int) -> Tensor:
+    """rhoAB-DEIS (Zhang & Chen 2023): Adams-Bashforth of y = x/alpha in rho, dy = eps drho."""
+    past: list[tuple[float, Tensor]] = []
+    for s, t in times_of(p, times):
+        a, b = p.sigma(s) / p.alpha(s), p.sigma(t) / p.alpha(t)
+        past = [*past, (a, noise_prediction(p, score, x, s))][-most:]
+        e, h = past[-1][1], b - a
+        y = x / p.alpha(s) + h * e
+        if len(past) > 1:  # Newton's form: divided differences, and the integrals of their factors
+            slopes = [(v - w) / (c - d) for (d, w), (c, v) in pairwise(past)]
+            y = y + h**2 / 2 * slopes[-1]
+            if len(past) > 2:
+                bend = (slopes[1] - slopes[0]) / (past[2][0] - past[0][0])
+                y = y + (h**3 / 3 + h**2 / 2 * (past[2][0] - past[1][0])) * bend
+        x = p.alpha(t) * y
+    return x
+
+
+def rho_deis2(p: PositionOnly, score: Any, x: Tensor, times: Times, _: Any) -> Tensor:
+    """rhoAB1-DEIS: through two evaluations."""
+    return _rho_deis(p, score, x, times, 2)
+
+
+def rho_deis3(p: PositionOnly, score: Any, x: Tensor, times: Times, _: Any) -> Tensor:
+    """rhoAB2-DEIS: through three evaluations."""
+    return _rho_deis(p, score, x, times, 3)
+
+
+def _unipc(
+    p: PositionOnly, score: Any, x: Tensor, times: Times, order: int, b_1: bool = False
+) -> Tensor:
+    """UniPC (Zhao et al. 2023, algorithms 1 and 2) with data prediction and B_2(h), or B_1(h)."""
     past = [(p.log_snr(p.T - times[0]), data(p, score, x, p.T - times[0]))]  # type: ignore[attr-defined]
     for s, t in times_of(p, times):
         k = min(order, len(past))
         lambda_s, m0 = past[-1]
         h = p.log_snr(t) - lambda_s
-        b_h = expm1(-h)  # B_2 of -h, as the data prediction has it
+        h_phi_1 = expm1(-h)
+        b_h = -h if b_1 else h_phi_1  # B_1 or B_2 of -h, as the data prediction has it
         older = past[-k:-1][::-1]
         rks = [(lam - lambda_s) / h for lam, _ in older] + [1.0]
         d1s = [(m - m0) / rk for rk, (_, m) in zip(rks, older, strict=False)]
@@ -216,7 +249,7 @@ def _unipc(p: PositionOnly, score: Any, x: Tensor, times: Times, order: int) -> 
             phi = phi / -h - 1 / factorial(i + 1)
         rhos_p = np.array([0.5]) if k == 2 else np.linalg.solve(matrix[:-1, :-1], b[:-1])
         rhos_c = np.array([0.5]) if k == 1 else np.linalg.solve(matrix, b)
-        linear = p.sigma(t) / p.sigma(s) * x - p.alpha(t) * b_h * m0
+        linear = p.sigma(t) / p.sigma(s) * x - p.alpha(t) * h_phi_1 * m0
         predicted = linear
         for rho, d in zip(rhos_p, d1s, strict=True):
             predicted = predicted - p.alpha(t) * b_h * float(rho) * d
@@ -238,23 +271,14 @@ def unipc3(p: PositionOnly, score: Any, x: Tensor, times: Times, _: Any) -> Tens
     return _unipc(p, score, x, times, 3)
 
 
-def sa2(p: PositionOnly, score: Any, x: Tensor, times: Times, noise: Any, eta: float = 1) -> Tensor:
-    """SA-Solver (Xue et al. 2023), a 2-step predictor and a 1-step corrector, its integrals done by
-    hand.
-    """
-    now, old, h_old = data(p, score, x, p.T - times[0]), None, 0.0  # type: ignore[attr-defined]
-    c = 1 + eta**2
-    for s, t in times_of(p, times):
-        h = p.log_snr(t) - p.log_snr(s)
-        zeroth = -expm1(-c * h)
-        first = h - zeroth / c  # the integral of the kernel times the time since s, in lambda
-        common = p.sigma(t) / p.sigma(s) * exp(-(eta**2) * h) * x + p.alpha(t) * zeroth * now
-        common = common + p.sigma(t) * sqrt(-expm1(-2 * eta**2 * h)) * noise()
-        slope = 0.0 if old is None else (now - old) / h_old
-        new = data(p, score, common + p.alpha(t) * first * slope, t)
-        x = common + p.alpha(t) * first * (new - now) / h
-        now, old, h_old = new, now, h
-    return x
+def unipc2_bh1(p: PositionOnly, score: Any, x: Tensor, times: Times, _: Any) -> Tensor:
+    """UniPC of order 2 with B_1."""
+    return _unipc(p, score, x, times, 2, b_1=True)
+
+
+def unipc3_bh1(p: PositionOnly, score: Any, x: Tensor, times: Times, _: Any) -> Tensor:
+    """UniPC of order 3 with B_1."""
+    return _unipc(p, score, x, times, 3, b_1=True)
 
 
 def ve_euler(p: PositionOnly, score: Any, x: Tensor, times: Times, _: Any) -> Tensor:
@@ -311,16 +335,19 @@ SAMPLERS: dict[str, Sampler] = {
         dpm_1,
         dpm_2s,
         dpm_2m,
-        dpm_2m_sde,
         dpm_3m,
         dpm_solver_2,
+        dpm_solver_3,
+        dpm_3s,
         res2s,
         deis2,
         deis3,
+        rho_deis2,
+        rho_deis3,
         unipc2,
         unipc3,
-        sa2,
-        euler_a,
+        unipc2_bh1,
+        unipc3_bh1,
         ve_euler,
         ve_heun,
         flow_euler,

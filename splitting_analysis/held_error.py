@@ -273,7 +273,10 @@ def _moment(kernel: Series, a: Any, b: Any, k: int) -> Series:
 
 
 class _Series(list[Any]):
-    """Coefficients by power of h that a rule may halve, double, add."""
+    """Coefficients by power of h that a rule may multiply and divide."""
+
+    def __rmul__(self, number: Any) -> _Series:
+        return _Series([number * c for c in self])
 
     def __truediv__(self, number: int) -> _Series:
         return _Series([c / number for c in self])

@@ -30,6 +30,8 @@ _LAST = (
     "The authors' code leaves out the last correction; here every step is corrected, the last one "
     "too."
 )
+_THIRDS = "S E:{0}/3 S@1/3 E:{0}*2/3[2] S@2/3 E:{0}[3:dpm3]"
+_UNIPC = "E:data[{0}:{2}] S@1 E:data[{1}:{2}]"
 _ROWS: tuple[tuple[str, str, Dynamics, Clock, int, str, str, str], ...] = (
     ("DDIM", "S E:ddim", "ode", "lambda", 1, DDIM, "equation 12", ""),
     ("DPM++1", "S E:data", "ode", "lambda", 1, DPMPP, "equation 3.7", ""),
@@ -37,14 +39,21 @@ _ROWS: tuple[tuple[str, str, Dynamics, Clock, int, str, str, str], ...] = (
     ("DPM++2M", "S E:data[2:dpm]", "ode", "lambda", 2, DPMPP, "algorithm 2", ""),
     ("DPM++3M", "S E:data[3:dpm]", "ode", "lambda", 2, DPMPP, "its third order", _3M),
     ("DPM-Solver-2", "S E:eps/2 S@1/2 E:eps[2:dpm]", "ode", "lambda", 2, DPM, "algorithm 1", ""),
+    ("DPM-Solver-3", _THIRDS.format("eps"), "ode", "lambda", 3, DPM, "algorithm 2", ""),
+    ("DPM++3S", _THIRDS.format("data"), "ode", "lambda", 3, DPMPP, "the authors' code", ""),
     ("DEIS2", "S E:eps[2]", "ode", "tau", 2, DEIS, "tAB1", ""),
     ("DEIS3", "S E:eps[3]", "ode", "tau", 3, DEIS, "tAB2", ""),
-    ("UniPC2", "E:data[2:bh2] S@1 E:data[3:bh2]", "ode", "lambda", 3, UNIPC, "p = 2, B_2", _LAST),
-    ("UniPC3", "E:data[3:bh2] S@1 E:data[4:bh2]", "ode", "lambda", 4, UNIPC, "p = 3, B_2", _LAST),
+    ("rho-DEIS2", "S E:eps[2]", "ode", "rho", 2, DEIS, "rhoAB1", ""),
+    ("rho-DEIS3", "S E:eps[3]", "ode", "rho", 3, DEIS, "rhoAB2", ""),
+    ("UniPC2", _UNIPC.format(2, 3, "bh2"), "ode", "lambda", 3, UNIPC, "p = 2, B_2", _LAST),
+    ("UniPC3", _UNIPC.format(3, 4, "bh2"), "ode", "lambda", 4, UNIPC, "p = 3, B_2", _LAST),
+    ("UniPC2-bh1", _UNIPC.format(2, 3, "bh1"), "ode", "lambda", 3, UNIPC, "p = 2, B_1", _LAST),
+    ("UniPC3-bh1", _UNIPC.format(3, 4, "bh1"), "ode", "lambda", 4, UNIPC, "p = 3, B_1", _LAST),
     ("res2s", "S E:data/2 S@1/2 E:data[2]", "ode", "lambda", 2, RES, "c_2 = 1/2", ""),
-    ("DPM++2M-SDE", "S E:data[2:dpm]", "sde", "lambda", 0, DPMPP, "section 4.3", ""),
-    ("SA2", "E:data[2] S@1 E:data[2]", "sde", "lambda", 0, SA, "predictor 2, corrector 2", ""),
-    ("Euler-a", "S E:ddim", "sde", "lambda", 0, K_DIFFUSION, "sample_euler_ancestral", ""),
+    ("DPM++1-SDE", "S E:data", "sde", "lambda", 1, DPMPP, "section 4.3", ""),
+    ("DPM++2M-SDE", "S E:data[2:dpm]", "sde", "lambda", 2, DPMPP, "section 4.3", ""),
+    ("SA2", "E:data[2] S@1 E:data[2]", "sde", "lambda", 2, SA, "predictor 2, corrector 2", ""),
+    ("Euler-a", "S E:ddim", "sde", "lambda", 1, K_DIFFUSION, "sample_euler_ancestral", ""),
 )
 
 _OWN_ROWS: dict[str, tuple[tuple[str, str, Dynamics, Clock, int, str, str, str], ...]] = {
@@ -67,7 +76,7 @@ HELD_CATALOGUE: tuple[Scheme, ...] = tuple(
         name,
         source=Source(cite, place, erratum),
         clock=clock,
-        order=order or None,
+        order=order,
     )
     for model in POSITION_ONLY
     for name, word, dynamics, clock, order, cite, place, erratum in (
@@ -75,4 +84,6 @@ HELD_CATALOGUE: tuple[Scheme, ...] = tuple(
         *_OWN_ROWS.get(model, ()),
     )
 )
-"""0 claims nothing: the weak orders of the SDE's rows are not derived yet."""
+"""The order of the ODE's is derived; an SDE's weak order is that of mean and covariance on Gaussian
+targets, at any noise level.
+"""

@@ -31,6 +31,8 @@ class Prediction(StrEnum):
     """s itself."""
     VELOCITY = "velocity"
     """alpha' x_0 + sigma' eps, the slope of x along the probability flow."""
+    V = "v"
+    """alpha eps - sigma x_0, what networks trained on v predict."""
 
 
 @dataclass(frozen=True)
@@ -74,6 +76,10 @@ def _dpm(moments: Moments, _: Any) -> Moments:
     return (*moments[:2], moments[2] / 2) if len(moments) == 3 else moments
 
 
+def _dpm3(moments: Moments, _: Any) -> Moments:
+    return (*moments[:2], 2 * moments[1] / 3) if len(moments) == 3 else moments
+
+
 def _bh2(moments: Moments, _: Any) -> Moments:
     return (moments[0], moments[0] / 2) if len(moments) == 2 else moments
 
@@ -89,6 +95,11 @@ COEFFICIENTS: dict[str, Coefficients] = {
         3,
         "DPM-Solver's: through two, the value in the middle is held; through three, half of the "
         "integral of the square",
+    ),
+    "dpm3": Coefficients(
+        _dpm3,
+        3,
+        "DPM-Solver-3's: through three at 0, 1/3 and 2/3, the line through the first and the last",
     ),
     "bh1": Coefficients(
         _bh1, 8, "UniPC's with B(h) = h: through two, half of the kernel at the end"

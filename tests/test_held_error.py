@@ -40,7 +40,10 @@ def test_an_entry_claims_the_order_that_is_derived(entry):
 
 @pytest.mark.parametrize(
     "entry",
-    [pytest.param(s, marks=pytest.mark.heavy if s.name == "UniPC3" else ()) for s in DETERMINISTIC],
+    [
+        pytest.param(s, marks=pytest.mark.heavy if "UniPC3" in s.name or "bh1" in s.name else ())
+        for s in DETERMINISTIC
+    ],
     ids=lambda s: f"{s.model_name}-{s.name}",
 )
 def test_ratios_of_steps_as_symbols_leave_the_order_that_numbers_leave(entry):
@@ -157,7 +160,7 @@ leading term vanishes."""
             name,
             own,
             id=f"{name}-{own.model_name}",
-            marks=pytest.mark.heavy if name == "UniPC3" else (),
+            marks=pytest.mark.heavy if "UniPC3" in name or "bh1" in name else (),
         )
         for name, own in CASES
     ],

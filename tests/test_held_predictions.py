@@ -6,6 +6,7 @@ import ast
 from fractions import Fraction
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import mpmath
 import numpy as np
@@ -15,12 +16,13 @@ torch = pytest.importorskip("torch", reason="the engine needs torch")
 
 from analytic_models import moments  # noqa: E402
 from analytic_models.targets import Gaussian, marginal  # noqa: E402
-from gpu_samplers import engine, plain, plain_position  # noqa: E402
+from gpu_samplers import engine, plain, plain_position, plain_position_noise  # noqa: E402
 from gpu_samplers.plan import plan  # noqa: E402
 from splitting_analysis.clocks import scaled_linear  # noqa: E402
 from splitting_analysis.position_catalogue import HELD_CATALOGUE  # noqa: E402
 from splitting_analysis.processes import VE, VP, Flow, Process, ScheduledVP  # noqa: E402
 from splitting_analysis.schemes import scheme, with_noise_level  # noqa: E402
+from splitting_analysis.weak import order_of  # noqa: E402
 from tests.probing import gaussian_score, law  # noqa: E402
 
 TARGET = Gaussian([3.0, 0.2], [0.5, -1.0])
@@ -42,6 +44,7 @@ CASES = [
     ("E:data[4] S@1 E:data[4]", "ode", None, None),
     ("S E:velocity[2]", "ode", "tau", None),
     ("S E:score[2]", "ode", None, None),
+    ("E:v[2:bh1] S@1 E:v[3]", "ode", "sigma", None),
     ("S E:data[2]", "sde", "tau", Fraction(3, 2)),
     ("S E:ddim", "sde", None, Fraction(1, 2)),
     ("S E:eps[2]", "sde", None, Fraction(1, 3)),
@@ -164,6 +167,64 @@ def test_high_precision_and_float64_agree(word, dynamics):
     same(found.covariance[0][0][0], float(wanted.covariance[0][0]), 1e-12)
 
 
+WEAK = [
+    pytest.param(s, eta, id=f"{s.model_name}-{s.name}-{eta}")
+    for s in HELD_CATALOGUE
+    if s.dynamics == "sde"
+    for eta in (Fraction(1, 4), Fraction(1, 2), Fraction(1), Fraction(3, 2))
+    if s.model_name != "flow" and (eta <= 1 or s.name != "Euler-a")
+]
+
+
+@pytest.mark.share(15)
+@pytest.mark.parametrize(("entry", "eta"), WEAK)
+def test_the_covariance_converges_with_the_claimed_weak_order_and_no_higher(entry, eta):
+    """From any law: on its own path of marginals, the leading coefficient may be small."""
+    own: Any = with_noise_level(entry, eta)
+    process: Any = PROCESSES[entry.model_name]
+    ends = (3.0, 0.6) if own.model_name == "ve" else (0.9, 0.2)
+    high, low = (process.clock_at("lambda", tau) for tau in ends)
+    found: list[float] = []
+    for n in (80, 160, 320):
+        taus = [process.tau_at("lambda", high + (low - high) * i / n) for i in range(n + 1)]
+        run = moments.run(
+            own,
+            process,
+            Gaussian(0.3, 0.7),
+            [process.T - tau for tau in taus],
+            ((2.0,), ((0.2,),)),
+            False,
+        )
+        found.append(float(np.ravel(run.covariance[0][0])[0]))
+    first, second = np.diff(found)
+    assert abs(np.log2(first / second) - entry.order) < 0.2
+
+
+@pytest.mark.parametrize("eta", [0, Fraction(1, 2), 1])
+def test_sa_solver_holds_for_every_noise_level_and_ends_with_the_law_of_the_data(eta):
+    """Its limit is the right one, at eta 0 that of the ODE, whose order is derived."""
+    entry = next(s for s in HELD_CATALOGUE if s.name == "SA2")
+    own, process, target = with_noise_level(entry, Fraction(eta)), VP(), Gaussian(0.3, 0.7)
+    grid = times(process, 60)
+    mean, covariance = marginal(process, target, process.T - grid[-1])
+    found = moments.run(own, process, target, grid, "pT", False)
+    assert abs(found.mean[0] - mean[0]) < 1e-3
+    assert abs(found.covariance[0][0] / covariance[0][0] - 1) < 0.02
+    assert own.dynamics == ("sde" if eta else "ode") and (eta or order_of(own) == 2)
+    score = gaussian_score(process, TARGET)
+    exact = moments.run(own, process, TARGET, times(process), denoise=False)
+    got, spread = law(
+        lambda z, noise: plain.sample(
+            "SA2", process, score, z, times(process), noise, last=False, eta=float(eta)
+        ),
+        1,
+        2,
+        process.stationary,
+    )
+    same(got, np.array(exact.mean))
+    same(spread, np.array(exact.covariance))
+
+
 @pytest.mark.parametrize(
     "word", ["S E:data[2:dpm]", "S E:data[3]", "E:data[2:bh2] S@1 E:data[3:bh2]"]
 )
@@ -192,13 +253,15 @@ def test_a_known_data_point_is_sampled_exactly_with_any_noise(process, word):
         same(found.covariance[0][0], np.broadcast_to(covariance[0][0], 2), 1e-10)
 
 
-def test_what_is_printed_knows_no_word_and_no_letter():
-    tree = ast.parse(Path(plain_position.__file__).read_text(encoding="utf-8"))
+@pytest.mark.parametrize("module", [plain_position, plain_position_noise])
+def test_what_is_printed_knows_no_word_and_no_letter(module):
+    tree = ast.parse(Path(module.__file__).read_text(encoding="utf-8"))
     modules = {node.module for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)}
     ours = {m for m in modules if m and m.startswith(("gpu_samplers", "splitting_analysis"))}
-    assert ours <= {"splitting_analysis.clocks"}
+    assert ours <= {"splitting_analysis.clocks", "gpu_samplers.plain_position"}
 
 
 def test_every_entry_has_its_printed_sampler_and_every_printed_sampler_its_entry():
     found = {plain.sampler_of(entry.model_name, entry.name) for entry in HELD_CATALOGUE}
-    assert found == {*plain_position.SAMPLERS.values()}
+    printed = plain_position.SAMPLERS | plain_position_noise.SAMPLERS
+    assert found == {*printed.values()}

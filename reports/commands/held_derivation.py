@@ -19,6 +19,7 @@ HOLDS = {
     Prediction.EPS: "noise prediction",
     Prediction.SCORE: "score",
     Prediction.VELOCITY: "velocity",
+    Prediction.V: "v prediction",
 }
 CLOCKS = {"tau": "τ", "lambda": "λ = log(α/σ)", "sigma": "log σ", "rho": "σ/α"}
 PAIR_CLOCKS = {"tau": "τ", "lambda": "λ = log(Φ_xx/σ_x)", "sigma": "log σ_x", "rho": "σ_x/Φ_xx"}
