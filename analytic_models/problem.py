@@ -13,13 +13,13 @@ from analytic_models.grids import read_grid, times_on
 from analytic_models.instability import instability
 from analytic_models.moments import Moments, run
 from analytic_models.rules import Lambda
-from analytic_models.schedules import scheduled
+from analytic_models.schedules import schedule_name, scheduled
 from analytic_models.targets import Gaussian, load_spectrum
 from splitting_analysis.families import family_of
 from splitting_analysis.grids import EPS, Grid
 from splitting_analysis.lookup import as_scheme, spelled
 from splitting_analysis.models import model_of
-from splitting_analysis.processes import VP, Process, ScheduledVP, process_of
+from splitting_analysis.processes import Process, process_of
 from splitting_analysis.schemes import Denoise, Scheme, check_ending, check_history, steps_for
 
 STARTS = ("prior", "pT")
@@ -126,14 +126,12 @@ class Problem:
 
     def _acting(self, scheme: Scheme) -> dict[str, Any]:
         """What a row says of its scheme and process beyond the word; None where it does not act."""
-        program, vp = scheme.program, isinstance(self.process, VP)
-        own = self.process.schedule.name if isinstance(self.process, ScheduledVP) else "linear"
         return {
-            "lambda": float(scheme.conjugate) if program.conjugates else None,
+            "lambda": float(scheme.conjugate) if scheme.program.conjugates else None,
             "factor": scheme.factor if scheme.factors else None,
             "eta": float(scheme.noise_level) if scheme.model.time_dependent else None,
             "clock": scheme.in_clock if scheme.model.time_dependent else None,
-            "schedule": own if vp else None,
+            "schedule": schedule_name(self.process),
         }
 
     def errors(

@@ -37,6 +37,13 @@ def load_schedule(text: str) -> Schedule | None:
     return table(values.tolist())
 
 
+def schedule_name(process: Process) -> str | None:
+    """The name of a VP process's schedule; None for other processes, which have none."""
+    if isinstance(process, ScheduledVP):
+        return process.schedule.name
+    return "linear" if isinstance(process, VP) else None
+
+
 def scheduled(process: Process, text: str, given: dict[str, Any]) -> Process:
     """The process with that schedule; `given` are the parameters that were set. Raises
     ValueError.

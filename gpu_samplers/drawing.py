@@ -15,8 +15,9 @@ from numpy.typing import NDArray
 
 from gpu_samplers import engine
 from gpu_samplers.embedded import KINDS, network_and_process
+from gpu_samplers.job import Job
 from gpu_samplers.processes import steps_for, times_on
-from gpu_samplers.sampling import Job, write_samples
+from gpu_samplers.sampling import write_samples
 from gpu_samplers.shards import read_shard
 from splitting_analysis.grids import Grid
 from splitting_analysis.processes import PROCESSES
@@ -38,7 +39,7 @@ def from_network(
     command's.
 
     `checkpoint` is a file or the name of a network in BUNDLED (default: digits); `parameters` are
-    those of its process where they differ from its record; `job` are fields of sampling.Job. Raises
+    those of its process where they differ from its record; `job` are fields of job.Job. Raises
     ValueError for what cannot be run.
     """
     if scheme.model_name not in KINDS:

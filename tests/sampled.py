@@ -10,8 +10,9 @@ pytest.importorskip("safetensors", reason="checkpoints need safetensors")
 
 
 from gpu_samplers import Config, ncsnpp  # noqa: E402
+from gpu_samplers.job import Job  # noqa: E402
 from gpu_samplers.processes import PSLD  # noqa: E402
-from gpu_samplers.sampling import Job, write_samples  # noqa: E402
+from gpu_samplers.sampling import write_samples  # noqa: E402
 from gpu_samplers.shards import read_shard  # noqa: E402
 from splitting_analysis import find  # noqa: E402
 

@@ -19,6 +19,7 @@ from analytic_models import bridges, mixtures, moments  # noqa: E402
 from analytic_models.targets import Gaussian, marginal  # noqa: E402
 from analytic_models.targets import score as exact_score  # noqa: E402
 from gpu_samplers import embedded, engine, plain, plain_psld_data, sampling  # noqa: E402
+from gpu_samplers.job import Job  # noqa: E402
 from gpu_samplers.plan import plan  # noqa: E402
 from gpu_samplers.shards import read_shard  # noqa: E402
 from reports import cli  # noqa: E402
@@ -369,7 +370,7 @@ def test_the_command_samples_with_noise_level_factor_and_ending_and_says_so_in_i
     options = "--eta", "1/2", "--denoise", "data", "--param", "factor=aligned"
     assert run(*options)[0] == 0
     network, process = embedded.network_and_process(net, "psld", {}, None, "float32")
-    job = sampling.Job(sampler("P2M", HALF, "aligned"), process, 1, 4, denoise="data")
+    job = Job(sampler("P2M", HALF, "aligned"), process, 1, 4, denoise="data")
     sampling.write_samples(tmp_path / "job", job, network)
     command, wanted = (
         read_shard(next((tmp_path / name).glob("*.npz")))[0] for name in ("command", "job")

@@ -353,7 +353,8 @@ def test_samples_are_those_of_the_command(tmp_path):
     import numpy as np
 
     from gpu_samplers.embedded import digits_network
-    from gpu_samplers.sampling import Job, write_samples
+    from gpu_samplers.job import Job
+    from gpu_samplers.sampling import write_samples
 
     images = sa.sample("O S B A", n=3, nfe=4, seed=7, lambda_s="5/4", grid="Quadratic")
     network, process = digits_network()

@@ -19,7 +19,8 @@ from torch import nn  # noqa: E402
 
 from gpu_samplers import embedded  # noqa: E402
 from gpu_samplers.graphs import Graphs  # noqa: E402
-from gpu_samplers.sampling import Job, write_samples  # noqa: E402
+from gpu_samplers.job import Job  # noqa: E402
+from gpu_samplers.sampling import write_samples  # noqa: E402
 from gpu_samplers.score import NetworkScore, float32_products  # noqa: E402
 from reports.experiments import gpu, gpu_runs, gpu_speed, gpu_training, store  # noqa: E402
 from reports.experiments.gpu_card import Card, Row  # noqa: E402

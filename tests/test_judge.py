@@ -17,8 +17,8 @@ pytest.importorskip("safetensors", reason="checkpoints need safetensors")
 from gpu_samplers.checkpoints import save_checkpoint  # noqa: E402
 from gpu_samplers.configs import Config  # noqa: E402
 from gpu_samplers.data import Images, patches  # noqa: E402
+from gpu_samplers.job import digest_of  # noqa: E402
 from gpu_samplers.network import ncsnpp  # noqa: E402
-from gpu_samplers.sampling import digest_of  # noqa: E402
 from gpu_samplers.shards import write_shard  # noqa: E402
 from reports.experiments import judge, store  # noqa: E402
 from tests.test_patch_features import spoiled  # noqa: E402

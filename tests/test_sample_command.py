@@ -22,8 +22,9 @@ pytest.importorskip("safetensors", reason="checkpoints need safetensors")
 from gpu_samplers import Config, load_checkpoint, ncsnpp, sampling, save_checkpoint  # noqa: E402
 from gpu_samplers.distributed import Rank  # noqa: E402
 from gpu_samplers.embedded import DIGITS  # noqa: E402
+from gpu_samplers.job import Job  # noqa: E402
 from gpu_samplers.processes import PSLD, VP  # noqa: E402
-from gpu_samplers.sampling import Job, Made, write_samples  # noqa: E402
+from gpu_samplers.sampling import Made, write_samples  # noqa: E402
 from gpu_samplers.shards import read_shard  # noqa: E402
 from reports import cli  # noqa: E402
 from splitting_analysis import find, scheme  # noqa: E402

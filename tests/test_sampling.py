@@ -15,9 +15,10 @@ pytest.importorskip("safetensors", reason="checkpoints need safetensors")
 from PIL import Image  # noqa: E402
 
 from gpu_samplers import engine, plain  # noqa: E402
+from gpu_samplers.job import BLACK_BOX, Job  # noqa: E402
 from gpu_samplers.noise import Noise  # noqa: E402
 from gpu_samplers.processes import PSLD, VP, grid, steps_for  # noqa: E402
-from gpu_samplers.sampling import BLACK_BOX, Job, write_samples  # noqa: E402
+from gpu_samplers.sampling import write_samples  # noqa: E402
 from gpu_samplers.score import NetworkScore  # noqa: E402
 from gpu_samplers.shards import write_shard  # noqa: E402
 from splitting_analysis import find, scheme  # noqa: E402

@@ -20,8 +20,9 @@ pytest.importorskip("safetensors", reason="checkpoints need safetensors")
 from PIL import Image  # noqa: E402
 
 from gpu_samplers import memory, sampling, save_checkpoint, shards  # noqa: E402
+from gpu_samplers.job import Job  # noqa: E402
 from gpu_samplers.processes import PSLD  # noqa: E402
-from gpu_samplers.sampling import Job, write_samples  # noqa: E402
+from gpu_samplers.sampling import write_samples  # noqa: E402
 from reports.cli import main  # noqa: E402
 from tests.sampled import JOB, files, network, run  # noqa: E402
 

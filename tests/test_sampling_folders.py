@@ -17,8 +17,9 @@ pytest.importorskip("safetensors", reason="checkpoints need safetensors")
 
 
 from gpu_samplers.distributed import Rank, rank_of  # noqa: E402
+from gpu_samplers.job import Job  # noqa: E402
 from gpu_samplers.processes import PSLD, VP, Langevin  # noqa: E402
-from gpu_samplers.sampling import Job, write_samples  # noqa: E402
+from gpu_samplers.sampling import write_samples  # noqa: E402
 from splitting_analysis import find  # noqa: E402
 from tests.sampled import JOB, files, network, run  # noqa: E402
 

@@ -27,9 +27,10 @@ from splitting_analysis.lookup import (
 )
 
 if TYPE_CHECKING:
+    from gpu_samplers.job import Job
     from gpu_samplers.network import NCSNpp
     from gpu_samplers.processes import PSLD, VP
-    from gpu_samplers.sampling import Job, Made, Partly
+    from gpu_samplers.sampling import Made, Partly
     from splitting_analysis.schemes import Scheme
 
 TOLERANCE = 1e-4
@@ -211,7 +212,8 @@ def sample(
     """
     try:
         from gpu_samplers.distributed import rank_of
-        from gpu_samplers.sampling import BLACK_BOX, Job, write_samples
+        from gpu_samplers.job import BLACK_BOX, Job
+        from gpu_samplers.sampling import write_samples
         from gpu_samplers.shards import named_folder
     except ModuleNotFoundError as error:
         raise ValueError(

@@ -21,7 +21,8 @@ import torch
 
 from gpu_samplers.distributed import rank_of
 from gpu_samplers.embedded import digits_network
-from gpu_samplers.sampling import Job, write_samples
+from gpu_samplers.job import Job
+from gpu_samplers.sampling import write_samples
 from reports.experiments.gpu_card import Card, Row
 from splitting_analysis.catalogue import find
 

@@ -14,9 +14,9 @@ from typing import Any
 import torch
 
 from gpu_samplers import engine, ncsnpp, plain
+from gpu_samplers.job import BLACK_BOX, PRECISIONS
 from gpu_samplers.noise import Noise
 from gpu_samplers.processes import PSLD, grid, steps_for
-from gpu_samplers.sampling import BLACK_BOX, PRECISIONS
 from gpu_samplers.score import NetworkScore
 from reports.experiments.gpu_card import Card, Row
 from splitting_analysis.catalogue import find
@@ -33,7 +33,7 @@ COMPILING = 100
 
 @dataclass(frozen=True)
 class Form:
-    """How the network runs: a key of sampling.PRECISIONS, and the options of NetworkScore."""
+    """How the network runs: a key of job.PRECISIONS, and the options of NetworkScore."""
 
     precision: str = "float32"
     channels_last: bool = False

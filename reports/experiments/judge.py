@@ -28,10 +28,10 @@ from gpu_samplers.checkpoints import Checkpoint, network_of, read_checkpoint
 from gpu_samplers.data import patches
 from gpu_samplers.embedded import bundled_path
 from gpu_samplers.files import check_file, is_folder, read_json
+from gpu_samplers.job import digest_of
 from gpu_samplers.patch_features import CHANNELS, band_power, opponent, patch_features
 from gpu_samplers.processes import Array
 from gpu_samplers.quality import frechet_distance
-from gpu_samplers.sampling import digest_of
 from gpu_samplers.shards import read_shard
 from reports.experiments import store
 from reports.experiments.runner import SILENT, Watch, run
