@@ -251,3 +251,65 @@ def psld_coba(
         x, m = b((x, m), eps, tau, after)
         x, m = a((x, m), eps, tau, after)
     return x, m
+
+
+def psld_ncse(
+    p: PSLD,
+    s: Any,
+    x: Tensor,
+    m: Tensor,
+    times: Times,
+    _: Any,
+    lam: float = 0.0,
+    factor: str = "lower",
+) -> Pair:
+    """Naive conjugate symplectic Euler: B, then A with an eps of its own, both at time tau."""
+    taus = [p.T - t for t in times]
+    a, b = pieces(p, 1, lam, factor, taus)
+    for tau, after in pairwise(taus):
+        x, m = b((x, m), eps_of(p, s, x, m, tau, factor), tau, after)
+        x, m = a((x, m), eps_of(p, s, x, m, tau, factor), tau, after)
+    return x, m
+
+
+def psld_ncvv(
+    p: PSLD,
+    s: Any,
+    x: Tensor,
+    m: Tensor,
+    times: Times,
+    _: Any,
+    lam: float = 0.0,
+    factor: str = "lower",
+) -> Pair:
+    """Naive conjugate velocity Verlet: an eps anew for half of B, A, half of B, all at time tau."""
+    taus = [p.T - t for t in times]
+    halves = [(u + v) / 2 for u, v in pairwise(taus)]
+    a, b = pieces(p, 1, lam, factor, [*taus, *halves])
+    for tau, middle, after in zip(taus, halves, taus[1:], strict=False):
+        x, m = b((x, m), eps_of(p, s, x, m, tau, factor), tau, middle)
+        x, m = a((x, m), eps_of(p, s, x, m, tau, factor), tau, after)
+        x, m = b((x, m), eps_of(p, s, x, m, tau, factor), middle, after)
+    return x, m
+
+
+def psld_ncoba(
+    p: PSLD,
+    s: Any,
+    x: Tensor,
+    m: Tensor,
+    times: Times,
+    noise: Any,
+    lam: float = 0.0,
+    factor: str = "lower",
+) -> Pair:
+    """Naive conjugate OBA: the exact OU step, then B and A with an eps each."""
+    taus = [p.T - t for t in times]
+    a, b = pieces(p, 2, lam, factor, taus)
+    for (t, h), tau, after in zip(steps(times), taus, taus[1:], strict=False):
+        d, (ex, em) = delta(p, t, h), noise()
+        x = exp(-d * p.Gamma / 2) * x + sqrt(1 - exp(-d * p.Gamma)) * ex
+        m = exp(-d * p.nu / 2) * m + sqrt(p.M * (1 - exp(-d * p.nu))) * em
+        x, m = b((x, m), eps_of(p, s, x, m, tau, factor), tau, after)
+        x, m = a((x, m), eps_of(p, s, x, m, tau, factor), tau, after)
+    return x, m

@@ -90,4 +90,8 @@ def _placed(of: str | Word, model: str | Model | None, dynamics: str | None) -> 
 
 
 def _uses_score(op: Op, model: Model) -> bool:
-    return op.key in model.pieces and model.pieces[op.key].uses_score
+    """Whether a piece uses the score; a step that holds a prediction does, of any dynamics."""
+    piece = model.piece(op.key)
+    if piece is not None:
+        return piece.uses_score
+    return op.letter == "E" and bool(op.rule)

@@ -26,6 +26,7 @@ from splitting_analysis.lookup import conjugated  # noqa: E402
 from splitting_analysis.models import CONJUGATIONS  # noqa: E402
 from splitting_analysis.notation import WordError  # noqa: E402
 from splitting_analysis.processes import PSLD, VP  # noqa: E402
+from splitting_analysis.reduction import naive, reduced  # noqa: E402
 from splitting_analysis.schemes import Scheme, scheme, with_conjugation  # noqa: E402
 
 TARGET = Gaussian([2.0, 0.1])
@@ -239,3 +240,10 @@ def test_an_eps_from_before_the_step_is_refused_and_one_from_its_start_is_not():
 def test_a_factor_is_refused_where_no_eps_is_held():
     with pytest.raises(ValueError, match="factor"):
         with_conjugation(find("RSE"), None, "upper")
+
+
+@pytest.mark.parametrize("name", ["CSE", "CVV", "COBA"])
+def test_the_naive_conjugate_words_are_the_reduced_ones_with_a_score_anew_before_every_piece(name):
+    plain, fresh = find(name, "psld"), find(f"N{name}", "psld")
+    assert naive(plain).word == fresh.word == naive(str(plain.word), "psld", plain.dynamics)
+    assert reduced(fresh).word == plain.word != fresh.word

@@ -105,8 +105,8 @@ def looks() -> dict[str, Look]:
 
 @cache
 def _looks(schemes: Sequence[Scheme]) -> dict[str, Look]:
-    partner = _reduced_forms(schemes)
     built_in = (*schemes, *catalogue.FURTHER)
+    partner = _reduced_forms(built_in)
     every = [s.name for s in built_in]
     names = list(dict.fromkeys(partner.get(name, name) for name in (*every, *_WORDS)))
     taken = dict(_CHOSEN)
