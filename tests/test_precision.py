@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
 
+from analytic_models.probing.elsewhere import LIVES, located
 from analytic_models.probing.manners import manners
 from analytic_models.probing.precision import GRAINS, KEEPS, precision
 from analytic_models.probing.subject import subject_of
@@ -114,3 +117,99 @@ def test_what_bends_is_not_taken_for_rounding():
 def test_a_validation_says_it():
     assert KEEPS in {c.name for c in validate(em, "EM", "vp").checks}
     assert not validate(rounded("noise", np.float16), "EM", "vp").holds
+
+
+# Devices.
+
+
+def on_the_cpu(z, t, h, score, noise, model):
+    return em(z, t, h, score, noise, model) * torch.ones(z.shape[1], dtype=z.dtype)
+
+
+def own_noise(z, t, h, score, noise, model):
+    return em(z, t, h, score, lambda: torch.randn(z.shape, dtype=z.dtype), model)
+
+
+def from_numpy(z, t, h, score, noise, model):
+    weights = torch.from_numpy(np.ones(z.shape[1]))
+    return em(z, t, h, score, noise, model) * weights.to(z.dtype)
+
+
+def state_moved(z, t, h, score, noise, model):
+    return em(z, t, h, lambda y, tau: score(y.cpu(), tau).to(z.device), noise, model)
+
+
+def times_on_the_cpu(z, t, h, score, noise, model):
+    return em(z, t, h, lambda y, tau: score(y, torch.full((len(z),), tau)), noise, model)
+
+
+def back_on_the_cpu(z, t, h, score, noise, model):
+    torch.is_tensor(z)
+    return em(z, t, h, score, noise, model).cpu()
+
+
+@pytest.mark.parametrize(
+    ("call", "said"),
+    [
+        (on_the_cpu, "(3,) on the CPU meets one of z's device in mul"),
+        (own_noise, "(5, 3) on the CPU"),
+        (from_numpy, "(3,) on the CPU"),
+        (state_moved, "the state given to the score is on the CPU"),
+        (times_on_the_cpu, "the time given to the score is on the CPU"),
+        (back_on_the_cpu, "the result is on the CPU"),
+    ],
+)
+def test_a_tensor_that_is_made_on_the_cpu_is_seen_without_a_card(call, said):
+    found = located(replace(subject_of(call), torch=True), PROCESS, TIMES)
+    assert found.verdict == "fail"
+    assert said in found.seen
+    own = em if call is own_noise else call  # where the two meet
+    lines = [own.__code__.co_firstlineno + k for k in (1, 2)]
+    assert any(f"line {n} of test_precision.py" in found.where for n in lines) or "result" in said
+
+
+def right_device(z, t, h, score, noise, model):
+    tau = torch.tensor(model.T - t)
+    ones = torch.ones(z.shape[1], dtype=z.dtype, device=z.device) * z.new_tensor([1.0, 1.0, 1.0])
+    table = torch.tensor([1.0, 2.0], device=z.device, dtype=z.dtype)
+    table[0] += 1.0
+    xi = torch.empty_like(z).copy_(noise())
+    picked = table[torch.tensor([0])] / 2
+    for_all = torch.full((len(z),), float(tau), device=z.device, dtype=z.dtype)
+    z = em(z, t, h, lambda y, _: score(y, for_all), lambda: xi, model)
+    return torch.where(z > 0, z, z) * ones * picked * torch.as_tensor(1.0).to(z)
+
+
+def right_run(score, z, grid, noise, model):
+    steps = torch.diff(grid)
+    for k in range(len(steps)):
+        z = em(z, float(grid[k]), steps[k].item(), score, noise, model)
+    return torch.cat(z.chunk(3, 1), 1)
+
+
+def padded_run(score, z, grid, noise, model):
+    grid = torch.cat([grid, torch.zeros(1, dtype=z.dtype, device=z.device)])
+    return right_run(score, z, grid[:-1], noise, model)
+
+
+@pytest.mark.parametrize("call", [right_device, right_run, padded_run, right_torch])
+def test_code_that_makes_tensors_where_z_is_is_right(call):
+    assert located(subject_of(call), PROCESS, TIMES).verdict == "pass"
+
+
+def through_numpy(z, t, h, score, noise, model):
+    return em(torch.tensor(z.numpy()), t, h, score, noise, model)
+
+
+def test_what_could_not_be_looked_at_is_a_note_and_no_failure():
+    found = validate(through_numpy, "EM", "vp")
+    assert LIVES not in {c.name for c in found.checks}
+    assert any("could not be looked at: it raises" in note for note in found.notes)
+    assert found.holds
+
+
+def test_arrays_have_no_device_and_a_validation_says_it_of_tensors():
+    assert located(subject_of(em), PROCESS, TIMES) == ""
+    checks = validate(right_torch, "EM", "vp").checks
+    assert [c.verdict for c in checks if c.name == LIVES] == ["pass"]
+    assert all(c.verdict == "pass" for c in checks)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import gc
 import math
+import os
 import signal
 import sys
 import threading
@@ -14,6 +15,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from importlib import import_module
 from itertools import pairwise
+from pathlib import Path
 from types import FrameType
 from typing import Any
 from unittest import mock
@@ -24,6 +26,8 @@ from numpy.typing import NDArray
 from analytic_models.probing.subject import Subject
 from splitting_analysis.processes import Process
 
+HOME, TORCH = str(Path(__file__).parent), f"{os.sep}torch{os.sep}"
+"""Where frames of a traceback are not those of the code under test."""
 Array = NDArray[np.float64]
 ScoreOf = Callable[[int, Array, float], Array]
 """(number of the call, state as given, forward time) -> score."""
@@ -162,7 +166,11 @@ class _Watch:
         except (Trouble, _Late, KeyboardInterrupt):
             raise
         except BaseException as error:  # noqa: BLE001 - whatever it raises is its verdict
-            last = traceback.extract_tb(error.__traceback__)[-1]
+            frames = traceback.extract_tb(error.__traceback__)
+            outside = [
+                f for f in frames if not f.filename.startswith(HOME) and TORCH not in f.filename
+            ]
+            last = (outside or frames)[-1]
             raise Trouble(
                 "a result",
                 f"raises {type(error).__name__}: {(str(error).splitlines() or [''])[0]}",

@@ -18,6 +18,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
+from types import CodeType
 from typing import Any, Literal
 
 from splitting_analysis.processes import Process
@@ -102,12 +103,18 @@ def _wants_torch(call: Callable[..., Any]) -> bool:
         return isinstance(call, sys.modules["torch"].nn.Module)
     code = getattr(inspect.unwrap(call), "__code__", None)
     known = getattr(inspect.unwrap(call), "__globals__", {})
-    used = set(code.co_names) if code is not None else set()
+    used = _names(code) if code is not None else set()
     torch = sys.modules.get("torch")
     mentioned = {name for name, value in known.items() if torch is not None and value is torch}
     helpers = [known[n] for n in used if inspect.isfunction(known.get(n))]
-    own = any(mentioned & set(h.__code__.co_names) for h in helpers if h is not call)
+    own = any(mentioned & _names(h.__code__) for h in helpers if h is not call)
     return bool(mentioned & used) or "torch" in used or own
+
+
+def _names(code: CodeType) -> set[str]:
+    """Global names that code uses, in functions within it, too."""
+    inner = (each for each in code.co_consts if isinstance(each, CodeType))
+    return set(code.co_names).union(*map(_names, inner))
 
 
 def load(path: str | Path, attribute: str) -> Callable[..., Any]:

@@ -13,6 +13,7 @@ from analytic_models.probing.checks import Check, Validation
 from analytic_models.probing.claims import Claims, as_claims, model_for
 from analytic_models.probing.comparison import Comparison
 from analytic_models.probing.deduce import next_to, recognised
+from analytic_models.probing.elsewhere import located
 from analytic_models.probing.leading import leading
 from analytic_models.probing.limits import limit_in_words
 from analytic_models.probing.manners import Manners, manners
@@ -150,6 +151,14 @@ class _Judge:
         self.checks += checks
 
     def judge(self, claims: Any, dynamics: str | None) -> None:
+        self.compare(claims, dynamics)
+        where = located(self.subject, self.process, self.times)  # last: it may leave tensors behind
+        if isinstance(where, Check):
+            self.add(where)
+        elif where:
+            self.notes.append(where)
+
+    def compare(self, claims: Any, dynamics: str | None) -> None:
         self.say("running it")
         found = self.manners()
         self.add(*found.checks)
