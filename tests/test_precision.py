@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 
+from analytic_models.probing.checks import Check
 from analytic_models.probing.elsewhere import LIVES, located
 from analytic_models.probing.manners import manners
 from analytic_models.probing.precision import GRAINS, KEEPS, precision
@@ -161,6 +162,7 @@ def back_on_the_cpu(z, t, h, score, noise, model):
 )
 def test_a_tensor_that_is_made_on_the_cpu_is_seen_without_a_card(call, said):
     found = located(replace(subject_of(call), torch=True), PROCESS, TIMES)
+    assert isinstance(found, Check)
     assert found.verdict == "fail"
     assert said in found.seen
     own = em if call is own_noise else call  # where the two meet
@@ -194,7 +196,7 @@ def padded_run(score, z, grid, noise, model):
 
 @pytest.mark.parametrize("call", [right_device, right_run, padded_run, right_torch])
 def test_code_that_makes_tensors_where_z_is_is_right(call):
-    assert located(subject_of(call), PROCESS, TIMES).verdict == "pass"
+    assert located(subject_of(call), PROCESS, TIMES) == Check(LIVES, "pass")
 
 
 def through_numpy(z, t, h, score, noise, model):
