@@ -14,6 +14,7 @@ import mpmath
 import numpy as np
 import pytest
 import sympy
+from scipy.linalg import expm
 
 from analytic_models.arithmetic import flow_2x2
 from analytic_models.diffusions import Langevin
@@ -21,6 +22,7 @@ from analytic_models.moments import run
 from analytic_models.rules import advance
 from analytic_models.targets import Gaussian
 from gpu_samplers import rules
+from reports.commands.step_code import FLOW
 from splitting_analysis.program import Advance
 from splitting_analysis.schemes import scheme
 
@@ -40,7 +42,7 @@ def reference(gamma, h):
 
 
 @pytest.mark.parametrize("gamma", [0.0, 1e-30, 1e-9, 1e-3, 0.7, 30.0, 1e4, 1e9, 1e29])
-def test_both_worlds_move_a_free_particle_to_rounding_whatever_the_friction(gamma):
+def test_both_worlds_and_written_code_move_a_free_particle_to_rounding_whatever_the_friction(gamma):
     (first, *_) = [op for op in UBU.program.instructions if isinstance(op, Advance)]
     process = Langevin(gamma, 1.0)
     flow, spread = reference(gamma, H / 2)
@@ -48,7 +50,16 @@ def test_both_worlds_move_a_free_particle_to_rounding_whatever_the_friction(gamm
     noise = np.zeros((2, 2)) if ours.noise is None else np.array(ours.noise)
     machine = rules.advance(first, process, 0.0, H, rules.Tuned(1.0, "exponent"))
     assert machine.noise is not None
-    for found in ((np.array(ours.keep), noise), (machine.keep, machine.noise @ machine.noise.T)):
+    written: dict[str, Any] = {"np": np, "expm": expm}
+    exec(FLOW, written)  # noqa: S102 - what the code of a word defines
+    keep, _, root = map(
+        np.array, written["flow"](((0, 1), (0, -gamma)), (0, 0), (0, 2 * gamma), H / 2)
+    )
+    for found in (
+        (np.array(ours.keep), noise),
+        (machine.keep, machine.noise @ machine.noise.T),
+        (keep, root @ root.T),
+    ):
         assert found[0] == pytest.approx(np.array(flow), rel=1e-14, abs=0)
         assert found[1] == pytest.approx(np.array(spread), rel=2e-14, abs=0)
 
