@@ -23,6 +23,7 @@ from typer.core import TyperCommand, TyperGroup
 from reports.commands.convert import convert
 from reports.commands.derive import derive
 from reports.commands.gaussian import gaussian
+from reports.commands.harmonic import harmonic
 from reports.commands.list import list_schemes
 from reports.commands.report import report
 from reports.commands.sample import sample
@@ -99,7 +100,7 @@ app = _App(
     else None,
 )
 app.command("list", cls=_Command)(list_schemes)
-for command in (derive, gaussian, validate, report, sample, train, convert):
+for command in (derive, gaussian, harmonic, validate, report, sample, train, convert):
     app.command(cls=_Command)(command)
 
 

@@ -1,0 +1,167 @@
+"""What a sampler of kinetic Langevin dynamics does at a finite step: to a harmonic well, and to a
+particle that is free or pulled by a constant force (theory section 11).
+
+In units in which the exact answer is 1, but for the correlation, where it is 0, and the limit.
+`measures` gives numbers, `closed_forms` the same as formulas in x = gamma h and y = (omega h)^2: a
+step has no other numbers, mass and temperature being 1.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cache
+from typing import Any
+
+import sympy
+
+from analytic_models.diffusions import Langevin
+from analytic_models.stability import jury_conditions, largest_stable_step
+from analytic_models.stationary import stationary
+from analytic_models.steps import CONSTANT, one_step
+from splitting_analysis.schemes import Scheme
+
+X, Y = sympy.symbols("x y", positive=True)
+"""gamma h and (omega h)^2."""
+
+
+@dataclass(frozen=True)
+class Harmonic:
+    """position     <q^2> omega^2 of the law kept on the well
+    momentum     <p^2>
+    correlation  <q p> omega (a number), <q p>/h (a formula); exact: 0
+    limit        omega h up to which every step is stable (a number); the values of (omega h)^2 at
+                 which an eigenvalue leaves the unit disk (formulas)
+    diffusion    of a free particle, times gamma
+    drift        velocity under a constant unit force, times gamma
+
+    The law is None where none is kept: the step is too long.
+    """
+
+    position: Any
+    momentum: Any
+    correlation: Any
+    limit: Any
+    diffusion: Any
+    drift: Any
+
+
+def measures(scheme: Scheme, h: float, omega: float = 1.0, gamma: float = 1.0) -> Harmonic:
+    """The numbers. Raises ValueError for a scheme that has none, and for h, omega and gamma outside
+    1e-6 to 1e6, where rounding would show.
+    """
+    _check(scheme)
+    for name, value in (("h", h), ("omega", omega), ("gamma", gamma)):
+        if not 1e-6 <= value <= 1e6:
+            raise ValueError(f"{name} = {value:g}: {name} lies between 1e-06 and 1e+06 here")
+    process = Langevin(gamma=float(gamma), T=1.0)
+    limit = _limit(scheme, gamma / omega)
+    spread, velocity = transport(scheme, process, h)
+    try:
+        (qq, qp), (_, pp) = stationary(scheme, process, 1 / omega**2, h)
+    except ValueError:
+        return Harmonic(None, None, None, limit, float(spread), float(velocity))
+    law = [float(value) for value in (qq * omega**2, pp, qp * omega)]
+    return Harmonic(law[0], law[1], law[2], limit, float(spread), float(velocity))
+
+
+@cache
+def _limit(scheme: Scheme, friction: float) -> float:
+    """omega h up to which all steps are stable, by gamma/omega."""
+    process = Langevin(gamma=friction, T=1.0)
+    return float(largest_stable_step(scheme, process, [1.0], 0.0, 10 * max(1.0, friction))[0])
+
+
+@cache
+def closed_forms(scheme: Scheme) -> Harmonic:
+    """The formulas in X, Y and the hyperbolic tangent of a part of X. Raises ValueError for a
+    scheme that has none.
+    """
+    _check(scheme)
+    one = sympy.Integer(1)
+    process = Langevin(gamma=X, T=one)
+    (qq, qp), (_, pp) = stationary(scheme, process, 1 / Y, one)
+    conditions = jury_conditions(scheme, process, ((0, 0), (-Y, 0)), one)
+    spread, velocity = transport(scheme, process, one)
+    law = [tidy(value) for value in (qq * Y, pp, qp)]
+    limits = _boundaries(conditions)
+    return Harmonic(law[0], law[1], law[2], limits, tidy(spread), tidy(velocity))
+
+
+def _check(scheme: Scheme) -> None:
+    if scheme.model_name != "langevin":
+        raise ValueError(
+            f"{scheme.name} is a {scheme.model_name} scheme: a well and a free particle are for "
+            "langevin"
+        )
+    if scheme.dynamics == "ode":
+        raise ValueError(
+            f"{scheme.name} has no friction and no noise: it keeps no law of its own, and a free "
+            "particle flies; take one of the SDE, such as BAOAB"
+        )
+
+
+def transport(scheme: Scheme, process: Langevin, h: Any) -> tuple[Any, Any]:
+    """Diffusion of a free particle and drift velocity under a unit force, both times gamma.
+
+    Without a force that depends on q a step is q <- q + a p + n_q + u, p <- c p + n_p + w. The sum
+    of all p is that of all (n_p + w)/(1 - c), but for what does not grow.
+    """
+    pulled = ((0, 0), (0, 0)), (0, 1 + 0 * h)
+    step = one_step(scheme, process, 0 * h, h, lambda _: pulled)
+    q, p = step.forms
+    share = q.get(("z", 1), 0) / (1 - p.get(("z", 1), 0))
+    # a carried score is the constant force, too
+    pull = [form.get(CONSTANT, 0) + form.get(("s", 1), 0) for form in (q, p)]
+    spread: Any = 0
+    for k, block in enumerate(step.noise):
+        weights = [q.get(("n", k, i), 0) + share * p.get(("n", k, i), 0) for i in (0, 1)]
+        spread += sum(weights[i] * block[i][j] * weights[j] for i in (0, 1) for j in (0, 1))
+    return process.gamma * spread / (2 * h), process.gamma * (pull[0] + share * pull[1]) / h
+
+
+def tidy(value: Any) -> Any:
+    """A rational function of x, y and exponentials of rational multiples of x, with the tangents in
+    their place.
+    """
+    rational, tangent = _in_tangent(sympy.sympify(value))
+    top, bottom = sympy.fraction(sympy.factor(sympy.cancel(rational)))
+    constant, factors = sympy.factor_list(bottom)
+    # 4/(4 - y) rather than -4/(y - 4): for a short step all below the line is positive
+    short = {X: sympy.Rational(1, 10), Y: sympy.Rational(1, 100), _T: sympy.Rational(1, 40)}
+    for factor, power in factors:
+        own = factor if factor.subs(short) > 0 else -factor
+        top, constant = top / own**power, constant * (-1 if own != factor and power % 2 else 1)
+    return (top / constant).subs(_T, tangent)
+
+
+_T = sympy.Symbol("T", positive=True)
+
+
+def _in_tangent(value: Any) -> tuple[Any, Any]:
+    """The value as a rational function of T, and T as a tangent: e^-(x/d) = (1 - T)/(1 + T)."""
+    powers = {e: e.args[0].as_coefficient(X) for e in value.atoms(sympy.exp)}
+    parts = sympy.ilcm(1, 1, *(power.q for power in powers.values()))
+    decay = (1 - _T) / (1 + _T)
+    # not subs, which would take one exponential for a power of another
+    rational = value.xreplace({e: decay ** int(-power * parts) for e, power in powers.items()})
+    return rational, sympy.tanh(X / (2 * parts))
+
+
+def _boundaries(conditions: tuple[Any, ...]) -> tuple[Any, ...]:
+    """Where Jury's conditions vanish, in y: roots of factors of degree 1 and 2 that are positive
+    for some friction.
+    """
+    found = []
+    for condition in conditions:
+        rational, tangent = _in_tangent(sympy.sympify(condition))
+        for factor, _ in sympy.factor_list(sympy.fraction(sympy.together(rational))[0])[1]:
+            if 0 < sympy.degree(factor, Y) <= 2:
+                found += [root.subs(_T, tangent) for root in sympy.solve(factor, Y)]
+    at = [sympy.Rational(1, 10), sympy.Integer(1), sympy.Integer(10)]
+    return tuple(
+        dict.fromkeys(
+            root
+            for root in found
+            if any((number := root.subs(X, x).evalf()).is_real and number > 1e-9 for x in at)
+        )
+    )

@@ -1,0 +1,170 @@
+"""A harmonic well, a free particle and a constant force, each by a second route.
+
+Transport by running code, closed forms by numbers; what theory section 11 says of them. The law has
+its second routes in test_harmonic_langevin.py.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+
+import pytest
+import sympy
+from hypothesis import given
+
+from analytic_models.diffusions import Langevin
+from analytic_models.harmonic import X, Y, closed_forms, measures, transport
+from analytic_models.probing.reference import subject_for
+from analytic_models.probing.stability import transport as code_transport
+from reports import cli
+from splitting_analysis.catalogue import entries, find
+from splitting_analysis.schemes import scheme
+from tests.strategies import examples, splitting_words
+
+SDE = entries("langevin", "sde")
+WHOLE = ("BAOAB", "ABOBA", "OBABO", "BAOA", "O/2 A/2 S B A/2 O/2")
+"""Friction split symmetrically around kicks, or kicks around it."""
+
+
+def named(text):
+    return scheme(text, "langevin", "sde") if " " in text else find(text, "langevin", "sde")
+
+
+@pytest.mark.parametrize("text", WHOLE)
+def test_friction_split_around_whole_kicks_drags_and_diffuses_by_half_its_cotangent(text):
+    for gamma_h in (0.1, 1.0, 7.0):
+        found = transport(named(text), Langevin(2 * gamma_h), 0.5)
+        half = gamma_h / 2
+        assert found == pytest.approx([half / math.tanh(half)] * 2, rel=1e-12)
+
+
+@pytest.mark.parametrize("text", ["UBU", "BUB", "S B/4 U/2 S B/2 U/2 S B/4"])
+def test_the_free_particle_moves_exactly_and_a_constant_force_pulls_it_exactly(text):
+    for gamma in (0.2, 2.0, 14.0):
+        assert transport(named(text), Langevin(gamma), 0.5) == pytest.approx((1, 1), rel=1e-12)
+
+
+def test_kicks_moved_off_the_middle_of_the_friction_lose_that():
+    found = transport(named("B/2 O/2 A O/2 S B/2"), Langevin(1.0), 1.0)
+    assert found == pytest.approx((0.5 / math.tanh(0.5), 0.5 / math.sinh(0.5)), rel=1e-12)
+
+
+@examples(3)
+@given(word=splitting_words("langevin", "sde", 2))
+def test_transport_is_that_of_running_code(word):
+    own = scheme(word, "langevin", "sde")
+    process = Langevin(1.2)
+    ours = code_transport(subject_for(own), process, 0.48)
+    assert transport(own, process, 0.4) == pytest.approx(ours, rel=1e-8)
+
+
+def agree(own):
+    forms = closed_forms(own)
+    for h, omega, gamma in ((0.3, 0.5, 1.1), (0.7, 1.2, 2.3)):
+        numbers = measures(own, h, omega, gamma)
+        at = {X: gamma * h, Y: (omega * h) ** 2}
+        for name in ("position", "momentum", "correlation", "diffusion", "drift"):
+            value = float(sympy.sympify(getattr(forms, name)).subs(at))
+            scale = omega * h if name == "correlation" else 1.0
+            assert value * scale == pytest.approx(getattr(numbers, name), rel=1e-10, abs=1e-12)
+
+
+@pytest.mark.parametrize("text", ["BAOAB", "EM"])
+def test_a_closed_form_is_its_number(text):
+    agree(named(text))
+
+
+@pytest.mark.heavy
+@pytest.mark.parametrize(
+    "text",
+    ["B/2 O/2 A O/2 S B/2", "ABOBA", "OBABO", "UBU", "BUB", "S B O/3 A O*2/3"],
+)
+def test_a_closed_form_with_tangents_is_its_number(text):
+    agree(named(text))
+
+
+@pytest.mark.heavy
+def test_the_limit_is_where_the_closed_form_says():
+    for entry in SDE:
+        found = measures(entry, 0.1, 1.3, 0.9)
+        # all boundaries of the catalogue rise with y slower than y itself: the first one counts
+        gamma_h = found.limit * 0.9 / 1.3
+        roots = [float(root.subs(X, gamma_h)) for root in LIMITS[entry.name]]
+        assert min(abs(found.limit**2 - root) for root in roots) < 1e-6
+
+
+LIMITS = {
+    **dict.fromkeys(("BAOAB", "ABOBA", "OBABO", "BAOA"), (sympy.Integer(4),)),
+    "EM": (X, 2 * X - 4),
+    **dict.fromkeys(("UBU", "BUB"), (2 * X / sympy.tanh(X / 2),)),
+}
+
+
+@pytest.mark.parametrize("name", ["BAOAB", "EM", pytest.param("BUB", marks=pytest.mark.heavy)])
+def test_the_boundaries_of_the_closed_forms_are_those(name):
+    for ours, known in zip(
+        closed_forms(find(name, "langevin", "sde")).limit, LIMITS[name], strict=True
+    ):
+        assert sympy.simplify((ours - known).rewrite(sympy.exp)) == 0
+
+
+def test_formulas_have_no_sign_to_spare():
+    found = closed_forms(find("OBABO", "langevin"))
+    assert str(found.position) == "4/(4 - y)" and str(found.drift) == "x/(2*tanh(x/2))"
+
+
+def test_the_command_prints_numbers_with_what_is_exact_and_names_what_is_too_long(capsys):
+    with pytest.raises(SystemExit) as status:
+        cli.main(["harmonic", "BAOAB", "UBU", "--h", "0.5,1.1", "--omega", "2", "--gamma", "6"])
+    assert not status.value.code
+    shown = capsys.readouterr()
+    head, *rows = [line.split("\t") for line in shown.out.splitlines()]
+    assert head == [
+        "scheme",
+        "h",
+        "position",
+        "momentum",
+        "correlation",
+        "limit",
+        "diffusion",
+        "drift",
+    ]
+    assert rows[0] == ["BAOAB", "0.5", "1", "0.75", "0", "2", "1.65719", "1.65719"]
+    assert rows[1][2:5] == ["-", "-", "-"] and rows[3][0] == "UBU" and rows[3][2] != "-"
+    assert "BAOAB keeps no law at h = 1.1: omega h = 2.2 is beyond its limit, 2" in shown.err
+
+
+def test_the_command_gives_formulas_and_json(capsys):
+    with pytest.raises(SystemExit):
+        cli.main(["harmonic", "BAOAB", "--json"])
+    (row,) = json.loads(capsys.readouterr().out)
+    assert row["momentum"] == "1 - y/4" and row["limit"] == "4" and row["scheme"] == "BAOAB"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["BAOAB", "--h", "-1"], "h = -1: h lies between 1e-06 and 1e+06"),
+        (["BAOAB", "--h", "1,x"], "--h: 'x' is not a number"),
+        (["BAOAB", "--h", "1", "--gamma", "0"], "gamma = 0: gamma lies between"),
+        (["BAOAB", "--h", "1", "--omega", "1e9"], "omega = 1e+09: omega lies between"),
+        (["BAOAB", "--omega", "2"], "--omega and --gamma are for numbers: give --h, too"),
+        (["VV"], "VV is no langevin sde scheme; it belongs to langevin (ode)"),
+        (["ROBA", "--h", "1"], "ROBA is no langevin sde scheme"),
+    ],
+)
+def test_the_command_refuses_what_means_nothing(capsys, arguments, said):
+    with pytest.raises(SystemExit) as status:
+        cli.main(["harmonic", *arguments])
+    assert status.value.code == 2
+    assert capsys.readouterr().err.startswith(f"error: {said}")
+
+
+@pytest.mark.parametrize(
+    ("name", "model", "said"), [("VV", "langevin", "no friction"), ("ROBA", "psld", "psld")]
+)
+def test_measures_are_those_of_langevin_with_friction(name, model, said):
+    for ask in (closed_forms, lambda s: measures(s, 1.0)):
+        with pytest.raises(ValueError, match=said):
+            ask(find(name, model))
