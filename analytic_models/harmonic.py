@@ -14,8 +14,9 @@ from typing import Any
 
 import sympy
 
+from analytic_models.boundaries import jury_conditions
 from analytic_models.diffusions import Langevin
-from analytic_models.stability import jury_conditions, largest_stable_step
+from analytic_models.stability import largest_stable_step
 from analytic_models.stationary import stationary
 from analytic_models.steps import CONSTANT, one_step
 from splitting_analysis.schemes import Scheme
