@@ -38,6 +38,7 @@ SAMPLES, SEED, BATCH = 2000, 0, 500
 GROUPS = 20
 """Left out one at a time (the jackknife)."""
 PUBLISHED = ("Euler", "RSE", "RVV", "NVV", "RK45", "EM", "SSCS", "ROBA", "ROBAB", "NOBA", "NOBAB")
+STAGES = ("Heun", "RK4", "ExpAdams2", "ExpAdams3", "Exp-Midpoint")
 CONJUGATE = ("EI", "LDDIM-I", "LDDIM-II", "CSE", "CVV", "COBA")
 HELD = (("PDDIM", "lower"), ("P2M", "lower"), ("P2M", "aligned"), ("P3M", "lower"))
 LAMBDAS = tuple(Fraction(k, 2) for k in range(-4, 9))
@@ -50,7 +51,7 @@ Key = tuple[str, str, int]
 @cache
 def samplers() -> dict[str, Scheme]:
     """Every sampler that is compared, by the name that it is shown with."""
-    found = {name: find(name, "psld") for name in (*PUBLISHED, *CONJUGATE)}
+    found = {name: find(name, "psld") for name in (*PUBLISHED, *STAGES, *CONJUGATE)}
     for name, factor in HELD:
         found[label(name, factor)] = with_conjugation(find(name, "psld"), None, factor)
     return found

@@ -28,6 +28,7 @@ from reports.pages import (
     position_only,
     published,
     quality,
+    questions,
     ranking,
     reproduce,
     reuse,
@@ -109,12 +110,13 @@ def build_pages(quick: bool, progress: Progress = lambda *_: None) -> list[Page]
         if page.slug != slug:
             raise ValueError(f"page {page.slug!r} is registered as {slug!r}")
         pages.append(page)
-    return [overview.build(pages), *pages]
+    return [overview.build(pages), questions.build(pages), *pages]
 
 
 def render(pages: list[Page]) -> dict[str, str]:
     """Every file of the report by its path: HTML, JSON, LaTeX, and the overview as Markdown."""
-    short = {"index": "Overview", **{slug: title for slug, title, _ in PAGES}}
+    short = {"index": "Overview", "questions": "Open questions"}
+    short |= {slug: title for slug, title, _ in PAGES}
     site = [(page.slug, short[page.slug]) for page in pages]
     files: dict[str, str] = {}
     for page in pages:
