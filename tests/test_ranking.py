@@ -16,7 +16,7 @@ from gpu_samplers.features import digit_features
 from gpu_samplers.quality import frechet_distance
 from reports.experiments import family, predicted, quality, store
 from reports.pages import family as family_page
-from reports.pages import ranking
+from reports.pages import questions, ranking, site
 from reports.pages.settings import QUICK
 from splitting_analysis.catalogue import find
 from splitting_analysis.schemes import steps_for
@@ -168,3 +168,12 @@ def test_what_is_foretold_now_is_what_is_stored():
     features = digit_features(torch.tensor(images).float().reshape(where.data.shape))
     again = frechet_distance(features, digit_features(where.data))
     assert again == pytest.approx(row["predicted"], rel=2e-3)
+
+
+def test_every_open_question_is_answered_by_pages_that_there_are():
+    slugs = {slug for slug, _, _ in site.PAGES}
+    assert {slug for question in questions.QUESTIONS for slug in question.evidence} <= slugs
+    assert {*questions.MEASURE} <= slugs
+    page = ranking.build(QUICK)
+    told = questions.build([page])
+    assert any(page.lead[:60] in str(block) for block in told.blocks)

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from reports.pages.overview import first_sentence
-from reports.render.document import Block, Heading, Page, Paragraph, text
+from reports.render.document import Block, Column, Heading, Page, Paragraph, Table, text
 from reports.render.spelling import count
 
 
@@ -54,7 +54,7 @@ MEASURE = ("ranking",)
 
 def build(pages: Sequence[Page]) -> Page:
     by_slug = {page.slug: page for page in pages}
-    body: list[Block] = []
+    body: list[Block] = [_table(by_slug)]
     for question in QUESTIONS:
         anchor = question.evidence[0]
         body += [
@@ -77,14 +77,30 @@ def build(pages: Sequence[Page]) -> Page:
         "The papers’ open questions",
         f"{count(len(QUESTIONS)).capitalize()} questions that the papers on splitting and "
         "conjugate integrators leave open, in our words, each with what is now known of it, by "
-        f"the findings of {count(len(used))} pages.",
+        f"the findings of {len(used)} pages.",
         tuple(body),
     )
+
+
+def _table(by_slug: dict[str, Page]) -> Table:
+    rows = [
+        (question.title, ", ".join(_links(by_slug, question.evidence))) for question in QUESTIONS
+    ]
+    return Table(
+        "questions-evidence",
+        "**Where the evidence is.**",
+        (Column("question", "question"), Column("pages", "pages")),
+        tuple(rows),
+    )
+
+
+def _links(by_slug: dict[str, Page], slugs: Sequence[str]) -> list[str]:
+    return [f"[{by_slug[slug].title}]({slug}.html)" for slug in slugs if slug in by_slug]
 
 
 def _known(by_slug: dict[str, Page], slugs: Sequence[str]) -> list[Paragraph]:
     """What each page finds, with the way there."""
     return [
-        text(f"*Known.* {first_sentence(page.lead)} ([{page.title}]({page.slug}.html))")
-        for page in (by_slug[slug] for slug in slugs)
+        text(f"*Known* ([{page.title}]({page.slug}.html)): {first_sentence(page.lead)}")
+        for page in (by_slug[slug] for slug in slugs if slug in by_slug)
     ]

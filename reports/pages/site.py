@@ -110,7 +110,8 @@ def build_pages(quick: bool, progress: Progress = lambda *_: None) -> list[Page]
         if page.slug != slug:
             raise ValueError(f"page {page.slug!r} is registered as {slug!r}")
         pages.append(page)
-    return [overview.build(pages), questions.build(pages), *pages]
+    pages.insert(0, questions.build(pages))
+    return [overview.build(pages), *pages]
 
 
 def render(pages: list[Page]) -> dict[str, str]:
