@@ -108,12 +108,13 @@ def run(
     tables, done = conjugate_tables(scheme, diffusion, target, times), 0
     # a scheme beyond its stability ends at inf or nan
     with np.errstate(over="ignore", invalid="ignore"):
-        for t, h in _stretches(times, target, history):
+        for t, h in _stretches(times, target, history, history if scheme.lower_final else 0):
             refuse_long(scheme, diffusion, t, h)
             earlier = kept if np.size(t) == 1 else _earlier(scheme, diffusion, kept, t, h)
             ready = {index: part_of(table, done, np.size(t)) for index, table in tables.items()}
-            step = one_step(scheme, diffusion, t, h, score_at, lambda_s, earlier, ready)
             done += np.size(t)
+            usable = scheme.usable(len(times) - done)
+            step = one_step(scheme, diffusion, t, h, score_at, lambda_s, earlier, ready, usable)
             forms = step.forms + (step.score if scheme.carries_score and not holds else ())
             forms += tuple(form for _, held in step.kept for form in held)
             added = collected(forms, step.noise)
@@ -151,22 +152,26 @@ def refuse_denoising(scheme: Scheme, denoise: bool) -> None:
         )
 
 
-def _stretches(times: Sequence[Any], target: Gaussian, alone: int) -> Iterator[tuple[Any, Any]]:
+def _stretches(
+    times: Sequence[Any], target: Gaussian, first: int, last: int
+) -> Iterator[tuple[Any, Any]]:
     """Starts t and sizes h of the steps: many at once, shape (n, 1), for arrays of modes; else one
     by one.
 
-    The first `alone` steps come alone: they have fewer evaluations behind them than the others.
+    The first steps come alone, as they have fewer evaluations behind them than the others, and the
+    last do where they use fewer.
     """
     if not isinstance(target.variances, np.ndarray):
         yield from ((t, after - t) for t, after in pairwise(times))
         return
     t = np.asarray(times, dtype=np.float64)[:, np.newaxis]
     width = max(1, CACHED // target.variances.size)
-    for i in range(min(alone, len(t) - 1)):
-        yield t[i : i + 1], np.diff(t[i : i + 2], axis=0)
-    for i in range(alone, len(t) - 1, width):
-        piece = t[i : i + width + 1]
-        yield piece[:-1], np.diff(piece, axis=0)
+    begins = min(first, len(t) - 1)
+    ends = max(begins, len(t) - 1 - last)
+    middle = [(i, min(i + width, ends)) for i in range(begins, ends, width)]
+    alone = [(i, i + 1) for i in (*range(begins), *range(ends, len(t) - 1))]
+    for a, b in sorted(alone + middle):
+        yield t[a:b], np.diff(t[a : b + 1], axis=0)
 
 
 def _earlier(

@@ -132,6 +132,7 @@ class Problem:
             "eta": float(scheme.noise_level) if scheme.model.time_dependent else None,
             "clock": scheme.in_clock if scheme.model.time_dependent else None,
             "schedule": schedule_name(self.process),
+            "lower_order_final": scheme.lower_final,
         }
 
     def errors(

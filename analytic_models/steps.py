@@ -77,11 +77,14 @@ def one_step(
     lambda_s: Lambda = None,
     earlier: Sequence[Any] = (),
     ready: Mapping[int, Map] = MappingProxyType({}),
+    usable: int | None = None,
 ) -> StepMap:
     """The exact map of one step from reverse time t over h. `score_at(tau)` gives the affine score.
 
-    `earlier` are the forward times of the predictions kept from the steps before, oldest first.
+    `earlier` are the forward times of the predictions kept from the steps before, oldest first, of
+    which the last `usable` may be held; None for all.
     """
+    unused = 0 if usable is None else max(0, len(earlier) - usable)
     program, n = scheme.program, len(scheme.model.components)
     state: list[Form] = [{("z", i): 1} for i in range(n)]
     start = [dict(form) for form in state]
@@ -121,7 +124,7 @@ def one_step(
                     time_at(scheme, diffusion, t, h, op.stop),
                 )
                 state, added = _held(
-                    scheme, diffusion, op, ends, start if op.restarts else state, kept
+                    scheme, diffusion, op, ends, start if op.restarts else state, kept[unused:]
                 )
                 if added is not None:  # a stretch has one noise, however often it is advanced
                     block = blocks.setdefault((op.start, op.stop), len(noise))

@@ -84,9 +84,12 @@ class History:
         start = [self.start] if self.start else []
         return [*(form for _, form in self.predictions), *start, *self.drawn.values()]
 
-    def begin(self) -> None:
-        """A step begins: the state is its start, nothing is drawn."""
+    def begin(self, usable: int) -> None:
+        """A step begins that holds so many earlier predictions: the state is its start, nothing is
+        drawn.
+        """
         self.start, self.drawn = None, {}
+        self.predictions = self.predictions[max(0, len(self.predictions) - usable) :]
 
     def look(self, ahead: Sequence[Instruction]) -> None:
         """Forget what the instructions ahead, of which the first is an evaluation, do not use."""

@@ -237,11 +237,13 @@ def _settings_of_word(scheme: Scheme) -> dict[str, Any]:
         "clock": scheme.clock,
         "lambda": float(scheme.conjugate),
         "factor of the word": scheme.factor,
+        "lower order final": scheme.lower_final,
     }
     usual = {
         "eta": float(scheme.dynamics == "sde"),
         "clock": "lambda" if scheme.program.holds else "tau",
         "lambda": 0.0,
         "factor of the word": "lower",
+        "lower order final": False,
     }
     return {key: value for key, value in own.items() if value != usual[key]}

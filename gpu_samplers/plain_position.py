@@ -77,10 +77,13 @@ def dpm_2s(p: PositionOnly, score: Any, x: Tensor, times: Times, _: Any) -> Tens
     return x
 
 
-def dpm_2m(p: PositionOnly, score: Any, x: Tensor, times: Times, _: Any) -> Tensor:
+def dpm_2m(
+    p: PositionOnly, score: Any, x: Tensor, times: Times, _: Any, lower_order_final: bool = False
+) -> Tensor:
     """DPM-Solver++(2M), algorithm 2."""
     old, h_old = None, 0.0
-    for s, t in times_of(p, times):
+    for i, (s, t) in enumerate(times_of(p, times)):
+        old = None if lower_order_final and i == len(times) - 2 else old
         h, now = p.log_snr(t) - p.log_snr(s), data(p, score, x, s)
         r = h_old / h
         d = now if old is None else (1 + 1 / (2 * r)) * now - 1 / (2 * r) * old
@@ -89,13 +92,17 @@ def dpm_2m(p: PositionOnly, score: Any, x: Tensor, times: Times, _: Any) -> Tens
     return x
 
 
-def dpm_3m(p: PositionOnly, score: Any, x: Tensor, times: Times, _: Any) -> Tensor:
+def dpm_3m(
+    p: PositionOnly, score: Any, x: Tensor, times: Times, _: Any, lower_order_final: bool = False
+) -> Tensor:
     """DPM-Solver++(3M) as its authors' code has it, dpm_solver_pytorch,
     multistep_dpm_solver_third_update.
     """
     past: list[Tensor] = []
     hs: list[float] = []
-    for s, t in times_of(p, times):
+    for i, (s, t) in enumerate(times_of(p, times)):
+        if lower_order_final:
+            past = past[max(0, len(past) - (len(times) - 2 - i)) :]
         h, now = p.log_snr(t) - p.log_snr(s), data(p, score, x, s)
         phi_1 = expm1(-h)
         new = p.sigma(t) / p.sigma(s) * x - p.alpha(t) * phi_1 * now
@@ -229,12 +236,19 @@ def rho_deis3(p: PositionOnly, score: Any, x: Tensor, times: Times, _: Any) -> T
 
 
 def _unipc(
-    p: PositionOnly, score: Any, x: Tensor, times: Times, order: int, b_1: bool = False
+    p: PositionOnly,
+    score: Any,
+    x: Tensor,
+    times: Times,
+    order: int,
+    b_1: bool = False,
+    lower_order_final: bool = False,
 ) -> Tensor:
     """UniPC (Zhao et al. 2023, algorithms 1 and 2) with data prediction and B_2(h), or B_1(h)."""
     past = [(p.log_snr(p.T - times[0]), data(p, score, x, p.T - times[0]))]  # type: ignore[attr-defined]
-    for s, t in times_of(p, times):
+    for i, (s, t) in enumerate(times_of(p, times)):
         k = min(order, len(past))
+        k = min(k, len(times) - 1 - i) if lower_order_final else k
         lambda_s, m0 = past[-1]
         h = p.log_snr(t) - lambda_s
         h_phi_1 = expm1(-h)
@@ -266,9 +280,11 @@ def unipc2(p: PositionOnly, score: Any, x: Tensor, times: Times, _: Any) -> Tens
     return _unipc(p, score, x, times, 2)
 
 
-def unipc3(p: PositionOnly, score: Any, x: Tensor, times: Times, _: Any) -> Tensor:
+def unipc3(
+    p: PositionOnly, score: Any, x: Tensor, times: Times, _: Any, lower_order_final: bool = False
+) -> Tensor:
     """UniPC of order 3."""
-    return _unipc(p, score, x, times, 3)
+    return _unipc(p, score, x, times, 3, lower_order_final=lower_order_final)
 
 
 def unipc2_bh1(p: PositionOnly, score: Any, x: Tensor, times: Times, _: Any) -> Tensor:

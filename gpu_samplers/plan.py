@@ -112,7 +112,7 @@ def plan(
             f"{scheme.name} is a {scheme.model_name} scheme, not one for {process.model_name}"
         )
     check_times(times, process.T)
-    builder = _Builder(scheme, process, lambda_s, merge_noise, factor)
+    builder = _Builder(scheme, process, len(times) - 1, lambda_s, merge_noise, factor)
     if scheme.carries_score:
         builder.evaluate(process.T - times[0], 0)
     for i, (t, after) in enumerate(pairwise(times)):
@@ -138,10 +138,12 @@ class _Builder:
         self,
         scheme: Scheme,
         process: Process,
+        steps: int,
         lambda_s: LambdaS,
         merge_noise: bool,
         factor: Callable[[float], Array] | None,
     ) -> None:
+        self.steps = steps
         self.scheme, self.process, self.lambda_s = scheme, process, lambda_s
         self.merge_noise, self.factor = merge_noise, factor
         self.identity = np.eye(len(process.stationary))
@@ -216,7 +218,7 @@ class _Builder:
         own, program = self.scheme, self.scheme.program
         tuned = Tuned(self.lambda_at(t), own.lambda_s.rule, float(own.conjugate), own.factor)
         start, drifts = Form(self.identity), list[Form]()
-        self.history.begin()
+        self.history.begin(own.usable(self.steps - index))
         for place, op in enumerate(program.instructions):
             match op:
                 case Evaluate():

@@ -92,6 +92,11 @@ class Scheme:
     in numbers.
     """
 
+    lower_final: bool = False
+    """Whether the last steps of a run hold fewer evaluations: the very last those of its own alone,
+    the one before one step's more, and so on.
+    """
+
     def __post_init__(self) -> None:
         check(self.word, self.model)
         self._check_conjugate()
@@ -124,6 +129,11 @@ class Scheme:
             raise ValueError(
                 f"{self.name}: eta = {self.eta}; where data are held on psld it lies between 0, "
                 "deterministic, and 1, the exact bridge"
+            )
+        if self.lower_final and self.program.history <= self.carries_score:
+            raise ValueError(
+                f"{self.name}: a lower order in the last steps is for words that hold evaluations "
+                f"of earlier steps, e.g. S E:data[2]; {self.word} holds none"
             )
         if self.order is not None and self.order < 1:
             raise ValueError(
@@ -184,6 +194,16 @@ class Scheme:
     def bends(self) -> bool:
         """Whether lambda acts in it: one of its conjugate steps has a B."""
         return any(piece.conjugation not in ("", "eps") for piece in self.program.pieces)
+
+    def usable(self, left: int) -> int:
+        """Evaluations of earlier steps that a step may hold, `left` of the run, the last being 1.
+
+        One at the step's own start, which a carried one is, is not of an earlier step.
+        """
+        history = self.program.history
+        if not self.lower_final:
+            return history
+        return min(history, self.carries_score + (left - 1) * self.nfe)
 
     @property
     def holds_pair(self) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+from dataclasses import replace
 from fractions import Fraction
 from functools import partial
 from pathlib import Path
@@ -18,6 +19,7 @@ from analytic_models import moments  # noqa: E402
 from analytic_models.targets import Gaussian, marginal  # noqa: E402
 from gpu_samplers import engine, plain, plain_position, plain_position_noise  # noqa: E402
 from gpu_samplers.plan import plan  # noqa: E402
+from splitting_analysis.catalogue import find  # noqa: E402
 from splitting_analysis.clocks import scaled_linear  # noqa: E402
 from splitting_analysis.position_catalogue import HELD_CATALOGUE  # noqa: E402
 from splitting_analysis.processes import VE, VP, Flow, Process, ScheduledVP  # noqa: E402
@@ -198,6 +200,45 @@ def test_the_covariance_converges_with_the_claimed_weak_order_and_no_higher(entr
         found.append(float(np.ravel(run.covariance[0][0])[0]))
     first, second = np.diff(found)
     assert abs(np.log2(first / second) - entry.order) < 0.2
+
+
+@pytest.mark.parametrize("name", ["DPM++2M", "DPM++3M", "UniPC3"])
+@pytest.mark.parametrize("steps", [9, 3])
+def test_the_last_steps_hold_fewer_evaluations_where_that_is_told(name, steps):
+    own, process = replace(find(name, "vp"), lower_final=True), PROCESSES["vp"]
+    grid, score = times(process, steps), gaussian_score(process, TARGET)
+    exact = moments.run(own, process, TARGET, grid, denoise=False)
+    ready = plan(own, process, grid, denoise=False)
+    for run in (
+        lambda z, noise: engine.run(ready, score, z, noise)[0],
+        lambda z, noise: plain.sample(
+            name, process, score, z, grid, noise, last=False, lower_order_final=True
+        ),
+    ):
+        mean, covariance = law(run, 1, 2, process.stationary)
+        same(mean, np.array(exact.mean))
+        same(covariance, np.array(exact.covariance))
+    usual = moments.run(find(name, "vp"), process, TARGET, grid, denoise=False)
+    assert np.max(np.abs(np.array(exact.covariance) / np.array(usual.covariance) - 1)) > 1e-6
+
+
+def test_a_last_step_that_holds_its_own_evaluation_alone_is_ddims():
+    usual, process, grid = scheme("S E:data[2]", "vp"), PROCESSES["vp"], times(PROCESSES["vp"])
+    own = replace(usual, lower_final=True)
+    assert [own.usable(left) for left in (1, 2, 3, 9)] == [0, 1, 1, 1]
+    before = moments.run(usual, process, TARGET, grid[:-1], denoise=False)
+    law_there, last = (before.mean, before.covariance), scheme("S E:data", "vp")
+    ended = moments.run(last, process, TARGET, grid[-2:], law_there, False)
+    found = moments.run(own, process, TARGET, grid, denoise=False)
+    same(found.covariance[0][0], np.array(ended.covariance[0][0]), 1e-13)
+
+
+@pytest.mark.parametrize(
+    "word", ["S E:data", "S E:data/2 S@1/2 E:data[2:dpm]", "E:data S@1 E:data[2]"]
+)
+def test_a_lower_order_at_the_end_is_refused_where_no_step_holds_earlier_ones(word):
+    with pytest.raises(ValueError, match="for words that hold evaluations of earlier steps"):
+        replace(scheme(word, "vp"), lower_final=True)
 
 
 @pytest.mark.parametrize("eta", [0, Fraction(1, 2), 1])

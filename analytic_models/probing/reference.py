@@ -54,7 +54,10 @@ class _Walk:
         self.d, self.held = z.shape[1] // self.n, np.zeros_like(z)
         if self.program.carries_score:
             self.evaluate(z, self.model.T - grid[0])
-        for t, after in pairwise(grid):
+        for i, (t, after) in enumerate(pairwise(grid)):
+            if self.scheme.lower_final:
+                usable = self.scheme.usable(len(grid) - 1 - i)
+                self.kept = self.kept[max(0, len(self.kept) - usable) :]
             ends = after >= self.model.T * (1 - 1e-12)
             if self.program.holds and ends and not isinstance(self.model, PSLD):
                 return self.to_data(z, self.model.T - t)

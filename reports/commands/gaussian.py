@@ -84,6 +84,13 @@ def gaussian(
             "bridge), 0.5, ..."
         ),
     ] = None,
+    lower_order_final: Annotated[
+        bool,
+        typer.Option(
+            "--lower-order-final",
+            help="Samplers that hold evaluations of earlier steps hold fewer in the last steps.",
+        ),
+    ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="A JSON array of rows.")] = False,
 ) -> None:
     """Exact error of samplers on a Gaussian target: no Monte Carlo, no network.
@@ -115,7 +122,7 @@ def gaussian(
     counts = o.counts(nfe, "--nfe") if nfe is not None else o.counts(steps or "", "--steps")
     ending = ending_of(denoise, denoise_by)
     schemes = g.schemes_of(names, model, dynamics, "--model ")
-    schemes = o.with_options(schemes, clock, eta)
+    schemes = o.with_options(schemes, clock, eta, lower_order_final)
     schemes, param = conjugated(schemes, param)
     problem = o.problem_of(
         schemes[0].model_name, spectrum, param, start, grid, eps, ending, schedule

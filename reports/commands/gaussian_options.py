@@ -93,11 +93,21 @@ def problem_of(
     return problem_for(model, spectrum, given, schedule, start=start, grid=grid_name, **chosen)
 
 
-def with_options(schemes: list[Scheme], clock: str | None, eta: str | None) -> list[Scheme]:
+def with_options(
+    schemes: list[Scheme], clock: str | None, eta: str | None, lower_final: bool = False
+) -> list[Scheme]:
     """The schemes in that clock and with that noise level; None leaves each its own.
 
-    Raises ValueError for a clock or level that there is not, or that does not act in one of them.
+    With `lower_final` those that hold earlier steps' evaluations lower their order in the last
+    steps. Raises ValueError for a clock or level that there is not, or that does not act in one of
+    them.
     """
+    if lower_final:
+        acts = [s.program.history > s.carries_score for s in schemes]
+        if not any(acts):
+            replace(schemes[0], lower_final=True)  # says what it is for
+        pairs = zip(schemes, acts, strict=True)
+        schemes = [replace(s, lower_final=True) if act else s for s, act in pairs]
     if clock is not None:
         own = clock.strip().lower()
         chosen = next((known for known in CLOCKS if known == own), None)

@@ -138,6 +138,13 @@ def sample(
             "bridge), 0.5, ..."
         ),
     ] = None,
+    lower_order_final: Annotated[
+        bool,
+        typer.Option(
+            "--lower-order-final",
+            help="Samplers that hold evaluations of earlier steps hold fewer in the last steps.",
+        ),
+    ] = False,
     lambda_s: Annotated[
         str | None, typer.Option(help="Position noise of the letter O: 1.25 or 5/4 (default: 1).")
     ] = None,
@@ -235,7 +242,7 @@ def sample(
         model = scheme.model_name
         _check_model(model, f"{scheme.name} is a {model} scheme")
     said = reading(scheme, dynamics) if scheme is not None and eta is None else ""
-    scheme, param = _with_options(scheme, eta, param)
+    scheme, param = _with_options(scheme, eta, param, lower_order_final)
     ending = ending_of(denoise, denoise_by)
     precision = precision.strip().lower()
     network, process = _network_and_process(checkpoint, config, model or "psld", param, precision)
@@ -282,15 +289,22 @@ def sample(
         print(_report(folder, job, made, rank.world))
 
 
-def _with_options(scheme: Scheme | None, eta: str | None, param: str) -> tuple[Scheme | None, str]:
+def _with_options(
+    scheme: Scheme | None, eta: str | None, param: str, lower_final: bool
+) -> tuple[Scheme | None, str]:
     """The scheme with its noise level and what `param` says of it, and the rest of `param`."""
     from reports.commands.gaussian_options import with_options
 
     if scheme is None:
         if eta is not None:
             raise ValueError("--eta acts in words that hold a prediction, e.g. S E:data")
+        if lower_final:
+            raise ValueError(
+                "--lower-order-final is for words that hold evaluations of earlier steps, e.g. S "
+                "E:data[2]"
+            )
         return None, param
-    schemes, rest = conjugated(with_options([scheme], None, eta), param)
+    schemes, rest = conjugated(with_options([scheme], None, eta, lower_final), param)
     return schemes[0], rest
 
 
