@@ -9,6 +9,7 @@
     sa.sample("ROBA", n=16, nfe=50)                               samples of a network (needs torch)
     sa.validate(my_step, claims="ROBAB")                      is running code what it is said to be?
     sa.naive("O B/2 A B/2"), sa.reduced(...)                         the papers' two rules on a word
+    sa.same_class("BAOAB", "BAOA")        one sampler, but for where a run begins and is looked at?
     sa.register(sa.scheme("O S B/2 A B/2", name="MINE"))              samplers of your own, by name
 
 The import costs nothing: SymPy, NumPy and torch are loaded by the function that needs them.
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
     from splitting_analysis.notation import Word, WordError, parse
     from splitting_analysis.reduction import naive, reduced
     from splitting_analysis.schemes import LambdaS, Scheme, Source
+    from splitting_analysis.word_classes import classes, same_class
 
 _HOMES = {
     "catalogue": ("CATALOGUE", "entries", "find", "read_catalogue", "register"),
@@ -48,6 +50,7 @@ _HOMES = {
     "notation": ("Word", "WordError", "parse"),
     "reduction": ("naive", "reduced"),
     "schemes": ("LambdaS", "Scheme", "Source"),
+    "word_classes": ("classes", "same_class"),
 }
 """The modules that are loaded when one of these names is first asked for."""
 
@@ -58,6 +61,7 @@ __all__ = [
     "Source",
     "Word",
     "WordError",
+    "classes",
     "entries",
     "find",
     "gaussian",
@@ -68,6 +72,7 @@ __all__ = [
     "read_catalogue",
     "reduced",
     "register",
+    "same_class",
     "sample",
     "scheme",
     "stability",

@@ -24,6 +24,7 @@ WORD_LEVEL = {
     "symbols",
     "program",
     "reduction",
+    "word_classes",
     "clocks",
     "checking",
     "families",

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+from collections.abc import Sequence
 from typing import Annotated
 
 import typer
@@ -10,6 +12,7 @@ from reports.commands.terminal import print_json, print_table
 from splitting_analysis.catalogue import samplers
 from splitting_analysis.lookup import check_family
 from splitting_analysis.models import MODEL_NAMES
+from splitting_analysis.schemes import Scheme
 
 COLUMNS = ("name", "model", "dynamics", "word", "nfe", "order", "source")
 
@@ -21,6 +24,13 @@ def list_schemes(
     dynamics: Annotated[
         str | None, typer.Option(help="Only deterministic (ode) or stochastic (sde) schemes.")
     ] = None,
+    by_class: Annotated[
+        bool,
+        typer.Option(
+            "--classes",
+            help="Groups of samplers that are one, but for a run's first and last operations.",
+        ),
+    ] = False,
     as_json: Annotated[
         bool,
         typer.Option("--json", help="Print a JSON array, with place and errata of each source."),
@@ -39,9 +49,13 @@ def list_schemes(
     Examples:
       splitting-analysis list
       splitting-analysis list --model psld --dynamics sde
+      splitting-analysis list --model langevin --classes
       splitting-analysis list --json
     """
     model, dynamics = check_family(model, dynamics)
+    if by_class:
+        _list_classes(samplers(model, dynamics), as_json)
+        return
     rows = [
         {
             "name": s.name,
@@ -60,3 +74,31 @@ def list_schemes(
         print_json(rows)
     else:
         print_table(COLUMNS, [[row[column] for column in COLUMNS] for row in rows])
+
+
+def _list_classes(schemes: Sequence[Scheme], as_json: bool) -> None:
+    """The classes of more than one sampler; the others stand alone."""
+    from splitting_analysis.word_classes import classes, cycle
+
+    rows = [
+        {
+            "model": group[0].model_name,
+            "dynamics": group[0].dynamics,
+            "cycle": str(cycle(group[0])),
+            "samplers": [s.name for s in group],
+        }
+        for group in classes(schemes)
+        if len(group) > 1
+    ]
+    if as_json:
+        print_json(rows)
+        return
+    shown = [
+        [row["model"], row["dynamics"], row["cycle"], " ".join(row["samplers"])] for row in rows
+    ]
+    print_table(("model", "dynamics", "cycle", "samplers"), shown)
+    print(
+        "one sampler each at equal steps and a constant rate, begun and looked at elsewhere in its "
+        "cycle; all others are their own",
+        file=sys.stderr,
+    )

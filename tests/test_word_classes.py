@@ -1,0 +1,140 @@
+"""Words of one class run through one cycle: the same eigenvalues, transport, and law in between."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from fractions import Fraction
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import assume, given
+from hypothesis import strategies as st
+
+from analytic_models.diffusions import PSLD, Diffusion, Langevin
+from analytic_models.frozen import frozen_problem, spectral_radius, step_matrix
+from analytic_models.harmonic import transport
+from analytic_models.stationary import stationary
+from reports import cli
+from splitting_analysis.catalogue import find, samplers
+from splitting_analysis.notation import Word, WordError, parse
+from splitting_analysis.schemes import LambdaS, Scheme, scheme
+from splitting_analysis.word_classes import classes, cycle, same_class
+from tests.strategies import examples, splitting_words
+
+PROCESSES: dict[str, Diffusion] = {"psld": PSLD(0.3, 2.5, 5.0, 5.0), "langevin": Langevin(0.8, 3.0)}
+
+
+def radius(own: Scheme) -> float:
+    """The largest eigenvalue of one step, score and rate frozen."""
+    process = PROCESSES[own.model_name]
+    frozen = frozen_problem(own, process, np.array([0.6]), 0.4)
+    return float(spectral_radius(step_matrix(own, *frozen, np.array([0.3])))[0])
+
+
+def turned(word: Word, by: int) -> Word:
+    """The word begun at another token; scores of the step before are one step late."""
+    late = (replace(op, at=op.at + 1) if op.letter == "S" else op for op in word.ops[:by])
+    return Word((*word.ops[by:], *late))
+
+
+@examples(25)
+@given(word=splitting_words("langevin", "sde", 2), data=st.data())
+def test_a_word_begun_elsewhere_and_cut_finer_is_the_same_sampler_at_the_same_stability(word, data):
+    own = scheme(word, "langevin", "sde")
+    ops = list(word.ops)
+    place = data.draw(st.integers(0, len(ops) - 1))
+    if ops[place].letter in "ABOU":  # each of them is exact, or does not act on itself
+        share = data.draw(st.sampled_from([Fraction(1, 3), Fraction(3, 4)]))
+        pieces = [replace(ops[place], fraction=ops[place].fraction * s) for s in (share, 1 - share)]
+        ops[place : place + 1] = pieces
+    by = data.draw(st.integers(0, len(ops) - 1))
+    other = [replace(op, at=Fraction(0)) for op in turned(Word(tuple(ops)), by)]
+    try:
+        again = scheme(Word(tuple(other)), "langevin", "sde")
+    except WordError:  # a score that nothing uses before the word's end
+        assume(False)
+        raise
+    assert same_class(own, again) and same_class(again, own)
+    assert radius(own) == pytest.approx(radius(again), rel=1e-7, abs=1e-7)
+    process = Langevin(0.8)
+    assert transport(own, process, 0.3) == pytest.approx(transport(again, process, 0.3), rel=1e-9)
+    assert cycle(again) == cycle(own) == cycle(replace(own, word=cycle(own)))
+
+
+@examples(15)
+@given(word=splitting_words("psld", "sde", 2), data=st.data())
+def test_times_of_scores_turn_with_the_word(word, data):
+    own = scheme(word, "psld", "sde")
+    front = [op.at for op in word.ops if op.letter == "S"]
+    by = data.draw(st.integers(0, len(word.ops) - 1))
+    ahead = sum(op.letter == "S" for op in word.ops[:by])
+    assume(all(at == 0 for at in front[:ahead]))  # what is late may be late by one step at most
+    try:
+        again = scheme(turned(word, by), "psld", "sde")
+    except WordError:
+        assume(False)
+        raise
+    assert same_class(own, again)
+    assert radius(own) == pytest.approx(radius(again), rel=1e-7, abs=1e-7)
+
+
+def test_the_classes_of_the_catalogue_are_these():
+    found = [[s.name for s in group] for group in classes(samplers()) if len(group) > 1]
+    assert all(pair in found for pair in (["SE", "VV"], ["NOBA", "NBAO"], ["ROBA", "RBAO"]))
+    of_langevin = [[s.name for s in group] for group in classes(samplers("langevin", "sde"))]
+    assert of_langevin == [["EM"], ["BAOAB", "BAOA"], ["ABOBA", "OBABO"], ["UBU", "BUB"]]
+    assert same_class("BAOAB", "baoa") and not same_class("ROBA", "NOBA")
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "model", "same"),
+    [
+        ("S B A/2 O A/2", "S B/2 A/2 O A/2 S B/2", "langevin", True),  # the second S is for nothing
+        ("O/2 S O/2 B A", "S O B A", "langevin", True),  # friction does not move what it asks
+        ("S B U", "S U B", "langevin", False),
+        ("B/2 A/2 O A/2 S B/2", "O/2 B/2 A S B/2 O/2", "langevin", False),
+        ("S B A/2 O A/2", "S B A/3 O A*2/3", "langevin", False),
+        ("S B A O", "B A S O", "langevin", True),
+        ("O S B A", "O/2 S B A O/2", "psld", True),
+        ("O S B A", "O S B/2 B/2 A", "psld", False),  # two Euler steps of what acts on itself
+        ("O S B A", "O S@1 B A", "psld", True),  # all times are relative: begun a step later
+        ("O S B S A", "O S B S@1 A", "psld", False),
+        ("S K L", "L/2 S K L/2", "psld", True),
+    ],
+)
+def test_words_are_of_one_class_or_not(one, other, model, same):
+    left, right = (scheme(text, model, "sde") for text in (one, other))
+    assert same_class(left, right) == same
+    if same:
+        assert radius(left) == pytest.approx(radius(right), rel=1e-9)
+
+
+def test_another_model_another_lambda_s_and_words_that_remember_their_start_are_others():
+    own = scheme("O S B A")
+    assert not same_class(own, scheme("O S B A", "langevin"))
+    tuned = replace(own, lambda_s=LambdaS(value=Fraction(6, 5)))
+    assert not same_class(own, tuned) and cycle(tuned) == cycle(own)
+    cut = replace(tuned, word=parse("O/2 S B A O/2"))
+    assert cycle(cut) != cycle(tuned)  # its noise does not add up
+    for name in ("RK45", "PDDIM", "CSE"):
+        assert cycle(find(name)) == find(name).word
+
+
+def test_the_law_of_aboba_is_that_of_obabo_after_what_lies_between():
+    """From the middle of the position's move: A/2, B/2, O/2 lead to where OBABO begins."""
+    h, gamma, variance = 0.7, 0.9, 0.4
+    process, c = Langevin(gamma), np.exp(-gamma * h / 2)
+    law: Any = np.array(stationary(find("ABOBA", "langevin"), process, variance, h))
+    other: Any = np.array(stationary(find("OBABO", "langevin"), process, variance, h))
+    assert np.abs(law - other).max() > 0.1
+    half = np.diag([1, c]) @ [[1, 0], [-h / 2 / variance, 1]] @ [[1, h / 2], [0, 1]]
+    pushed = half @ law @ half.T + np.diag([0, 1 - c**2])
+    assert pushed == pytest.approx(other, rel=1e-12, abs=1e-12)
+
+
+def test_the_command_lists_the_classes(capsys):
+    with pytest.raises(SystemExit):
+        cli.main(["list", "--model", "langevin", "--dynamics", "sde", "--classes"])
+    shown = capsys.readouterr().out.splitlines()
+    assert shown[1] == "langevin\tsde\tS B A/2 O A/2\tBAOAB BAOA" and len(shown) == 4
