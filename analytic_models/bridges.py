@@ -23,11 +23,19 @@ from typing import Any
 import mpmath
 import numpy as np
 from scipy.integrate import solve_ivp
-from scipy.optimize import brentq
 
 from analytic_models.arithmetic import exp
 from analytic_models.conjugate import covariance
 from analytic_models.diffusions import PSLD, noise, transition
+from analytic_models.given_data import (
+    clock_at,
+    clock_ends,
+    clock_rate,
+    covariance_block,
+    mean,
+    mean_rate,
+    rates_of,
+)
 from analytic_models.held import weights
 from analytic_models.linear_flow import extrapolated
 from analytic_models.targets import Block, Pair
@@ -50,91 +58,12 @@ class Step:
     noise: Block | None
 
 
-def predicted(process: PSLD, tau: Any) -> tuple[Pair, Pair]:
-    """(own, gain): x_0 as predicted at forward time tau is own z + gain s. Raises ValueError where
-    Phi_xx is not positive.
-    """
-    xx, xm, _, _ = covariance(process, tau)
-    phi = _decay(process, tau)
-    return (1 / phi, 0), (xx / phi, xm / phi)
-
-
-def _decay(process: PSLD, tau: Any) -> Any:
-    """Phi_xx."""
-    phi = transition(process, tau)[0][0]
-    if not np.min(phi) > 0:
-        raise ValueError(
-            f"Gamma = {process.Gamma}, nu = {process.nu}: the position has forgotten the data at "
-            f"forward time {float(np.max(tau)):g} (Phi_xx <= 0), and none can be held; it keeps "
-            "them where Gamma < nu"
-        )
-    return phi
-
-
-def clock_at(process: PSLD, clock: Clock, tau: Any) -> Any:
-    """The reading of a clock: lambda = log(Phi_xx / sigma_x), sigma = log sigma_x, rho = sigma_x /
-    Phi_xx, with sigma_x^2 = Sigma_xx; or tau.
-    """
-    if clock == "tau":
-        return tau
-    variance = covariance(process, tau)[0]
-    if clock == "sigma":
-        return of("log", variance) / 2
-    phi = _decay(process, tau)
-    if clock == "rho":
-        return of("sqrt", variance) / phi
-    return of("log", phi) - of("log", variance) / 2
-
-
-def tau_between(process: PSLD, clock: Clock, begin: Any, end: Any, share: Any) -> Any:
-    """The forward time at which a clock has gone this share of its way from `begin` to `end`."""
-    if isinstance(begin, np.ndarray):
-        pairs = zip(begin.flat, end.flat, strict=True)
-        found = [tau_between(process, clock, float(a), float(b), share) for a, b in pairs]
-        return np.reshape(found, begin.shape)
-    first, last = clock_at(process, clock, begin), clock_at(process, clock, end)
-    wanted = first + share * (last - first)
-
-    def off(tau: Any) -> Any:
-        return clock_at(process, clock, tau) - wanted
-
-    if isinstance(begin, mpmath.mpf):
-        return mpmath.findroot(off, (end, begin), solver="anderson", tol=mpmath.mp.eps**1.5)
-    return float(brentq(off, float(end), float(begin), xtol=1e-16, rtol=1e-15))
-
-
-def _rates_of(process: PSLD, law: Sequence[Any], tau: Any) -> tuple[Any, Any, Any]:
-    """The derivatives of xx, xm, mm of Sigma: F Sigma + Sigma F^T + G G^T."""
-    xx, xm, mm, _ = law
-    rate, g, nu, mass = process.beta(tau), process.Gamma, process.nu, process.M
-    return (
-        rate * (-g * xx + xm / mass + g),
-        rate * (mm / mass - xx - (g + nu) * xm) / 2,
-        rate * (-xm - nu * mm + mass * nu),
-    )
-
-
-def clock_rate(process: PSLD, clock: Clock, tau: Any) -> Any:
-    """The derivative of a clock's reading in forward time."""
-    if clock == "tau":
-        return 1 + 0 * tau
-    law = covariance(process, tau)
-    growth = _rates_of(process, law, tau)[0] / law[0] / 2
-    if clock == "sigma":
-        return growth
-    (phi, _), (below, _) = transition(process, tau)
-    fall = process.beta(tau) / 2 * (-process.Gamma + below / phi / process.M)
-    if clock == "lambda":
-        return fall - growth
-    return clock_at(process, "rho", tau) * (growth - fall)
-
-
 def turn(process: PSLD, factor: str, tau: Any) -> Any:
     """a of the factor, the antisymmetric part of R'R^T: all in which one factor differs from
     another.
     """
     law = covariance(process, tau)
-    return _turn(process, factor, law, _rates_of(process, law, tau), tau)
+    return _turn(process, factor, law, rates_of(process, law, tau), tau)
 
 
 def _turn(process: PSLD, factor: str, law: Sequence[Any], rates: Sequence[Any], tau: Any) -> Any:
@@ -162,7 +91,7 @@ def _turn(process: PSLD, factor: str, law: Sequence[Any], rates: Sequence[Any], 
 def drift(process: PSLD, factor: str, eta: Any, tau: Any) -> Block:
     """W at forward time tau."""
     law = covariance(process, tau)
-    (xx, xm, mm, det), (dxx, dxm, dmm) = law, (rates := _rates_of(process, law, tau))
+    (xx, xm, mm, det), (dxx, dxm, dmm) = law, (rates := rates_of(process, law, tau))
     rate, more = process.beta(tau), eta * eta
     own, flow = (_turn(process, name, law, rates, tau) for name in (factor, "flow"))
     a = (1 - more) * own + more * flow
@@ -171,26 +100,6 @@ def drift(process: PSLD, factor: str, eta: Any, tau: Any) -> Block:
         (dxm / 2 - a, (dmm + more * rate * process.M * process.nu) / 2),
     )
     return _times(half, ((mm / det, -xm / det), (-xm / det, xx / det)))
-
-
-def clock_ends(process: PSLD, clock: Clock, begin: Any, end: Any) -> tuple[Any, Any]:
-    """What the clock shows at both ends of a step that holds a prediction.
-
-    Raises ValueError where it would end without noise, and where the clock does not run one way.
-    """
-    if not np.min(end) > 0:
-        raise ValueError(
-            f"a step from forward time {float(np.max(begin)):g} to {float(np.min(end)):g}: the "
-            "position has no noise at 0, where a held prediction has no clock; end at eps > 0 (a "
-            "last denoising step may go on to 0)"
-        )
-    first, last = clock_at(process, clock, begin), clock_at(process, clock, end)
-    if not np.min((last - first) * (1 if clock == "lambda" else -1)) > 0:
-        raise ValueError(
-            f"the clock {clock} does not run on in a step from forward time "
-            f"{float(np.max(begin)):g} to {float(np.min(end)):g}; --clock tau does"
-        )
-    return first, last
 
 
 def hold(
@@ -229,18 +138,6 @@ def hold(
         at_end = (slope[i] - carried[i]) / speed
         columns.append(weights(places, op.rule(moments, at_end)))
     return Step(keep, tuple(zip(*columns, strict=True)), added if eta else None)
-
-
-def mean(process: PSLD, tau: Any) -> Pair:
-    """mu, what multiplies x_0 in the mean of z."""
-    (x, _), (m, _) = transition(process, tau)
-    return x, m
-
-
-def mean_rate(process: PSLD, tau: Any) -> Pair:
-    """mu'."""
-    (x, m), half = mean(process, tau), process.beta(tau) / 2
-    return half * (m / process.M - process.Gamma * x), half * (-x - process.nu * m)
 
 
 def _root(process: PSLD, factor: str, tau: Any) -> tuple[Block, Block]:
@@ -304,7 +201,7 @@ def angle(process: PSLD, factor: str, against: str, begin: Any, end: Any) -> Any
     def rate(u: Any) -> Any:
         tau = of("exp", u)
         law = covariance(process, tau)
-        rates = _rates_of(process, law, tau)
+        rates = rates_of(process, law, tau)
         own, other = (_turn(process, name, law, rates, tau) for name in (factor, against))
         return tau * (own - other) / of("sqrt", law[3])
 
@@ -441,12 +338,6 @@ def _unflat(flat: Sequence[Any]) -> tuple[Block, list[Pair], Block]:
     a, b, c, d, p, q, r, *rest = flat
     pairs: list[Pair] = list(zip(rest[::2], rest[1::2], strict=True))
     return ((a, b), (c, d)), pairs, ((p, q), (q, r))
-
-
-def covariance_block(process: PSLD, tau: Any) -> Block:
-    """Sigma."""
-    xx, xm, mm, _ = covariance(process, tau)
-    return ((xx, xm), (xm, mm))
 
 
 def _times(a: Block, b: Block) -> Block:

@@ -15,7 +15,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from analytic_models import bridges
+from analytic_models import bridges, given_data
 from analytic_models.conjugate import conjugate_flow, integral, inverse_factor, transposed_factor
 from analytic_models.diffusions import PSLD
 from analytic_models.held import weights
@@ -42,7 +42,7 @@ class Step:
 def predicted(prediction: Prediction, process: PSLD, factor: str, tau: Any) -> tuple[Block, Block]:
     """(own, gain), (p, 2) each: the prediction at forward time tau is own z + gain s."""
     if prediction not in (Prediction.EPS, Prediction.SCORE):
-        own, gain = bridges.predicted(process, tau)
+        own, gain = given_data.predicted(process, tau)
         return (own,), (gain,)
     none = ((0, 0), (0, 0))
     if prediction is Prediction.SCORE:
@@ -71,7 +71,7 @@ def hold(
         step = bridges.hold(op, process, clock, eta, factor, begin, end, nodes)
         gains = tuple(tuple((entry,) for entry in gain) for gain in step.gains)
         return Step(step.keep, gains, step.noise)
-    first, last = bridges.clock_ends(process, clock, begin, end)
+    first, last = given_data.clock_ends(process, clock, begin, end)
     drift, p = model_of("psld", "ode").drift, process.parameters
     linear, strengths = drift.linear(p), drift.score(p)
 
@@ -87,12 +87,12 @@ def hold(
         """The kernel carried to the end, times 1, theta, theta^2, ..., side by side."""
         flow, source = conjugate_flow(process, linear, u, end), kernel(u)
         carried = [[sum(flow[i][k] * source[k][j] for k in N) for j in N] for i in N]
-        theta = (bridges.clock_at(process, clock, u) - first) / (last - first)
+        theta = (given_data.clock_at(process, clock, u) - first) / (last - first)
         return [[entry * theta**k for k in range(len(nodes)) for entry in row] for row in carried]
 
     found = integral(integrand, (2, 2 * len(nodes)), begin, end)
-    places = [(bridges.clock_at(process, clock, tau) - first) / (last - first) for tau in nodes]
-    span = (first - last) / bridges.clock_rate(process, clock, end)  # of forward time, by theta
+    places = [(given_data.clock_at(process, clock, tau) - first) / (last - first) for tau in nodes]
+    span = (first - last) / given_data.clock_rate(process, clock, end)  # of forward time, by theta
     at_end = [[span * entry for entry in row] for row in kernel(end)]
     columns = [[weights(places, op.rule(found[i][j::2], at_end[i][j])) for j in N] for i in N]
     gains = tuple(

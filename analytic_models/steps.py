@@ -15,7 +15,7 @@ from typing import Any, assert_never
 
 import numpy as np
 
-from analytic_models import bridges, exponential
+from analytic_models import exponential, given_data
 from analytic_models.diffusions import PSLD, Diffusion
 from analytic_models.held import hold, predicted
 from analytic_models.rules import (
@@ -179,7 +179,7 @@ def time_at(scheme: Scheme, diffusion: Diffusion, t: Any, h: Any, at: Fraction) 
         return diffusion.T - t - at.numerator * h / at.denominator
     if isinstance(diffusion, PSLD):
         share, start = _number(at, t + h), diffusion.T - t
-        return bridges.tau_between(diffusion, scheme.in_clock, start, start - h, share)
+        return given_data.tau_between(diffusion, scheme.in_clock, start, start - h, share)
     process, clock = _position_only(diffusion), scheme.in_clock
     first, last = (
         process.clock_at(clock, diffusion.T - t),

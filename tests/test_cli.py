@@ -10,14 +10,11 @@ from io import StringIO
 from pathlib import Path
 
 import pytest
-import sympy
 
 from reports import cli
 from splitting_analysis import CATALOGUE, find, parse
-from splitting_analysis.algebra import SYMBOLS, algebra
 from splitting_analysis.catalogue import samplers
 from splitting_analysis.lookup import as_scheme, reading
-from splitting_analysis.strong import strong_error
 
 ROOT = Path(__file__).parents[1]
 
@@ -213,7 +210,7 @@ def test_every_scheme_is_found_by_name_and_by_word(entry):
 def test_without_a_model_a_name_is_looked_up_in_psld_first_and_then_in_the_others():
     assert as_scheme("EM").model_name == "psld"
     assert as_scheme("BAOAB").model_name == "langevin"
-    assert as_scheme("Heun").model_name == "vp"
+    assert as_scheme("DDPM").model_name == "vp"
     assert as_scheme("S B A").model_name == "psld"
     assert as_scheme("EM", dynamics="sde") is find("EM")
 
@@ -300,122 +297,3 @@ def test_a_word_of_both_dynamics_says_how_it_is_read_unless_told(run, word, mode
     if open_reading:
         assert ("--dynamics sde" in said and "probability-flow ODE" in out) or "Hamiltonian" in out
         assert run("derive", word, *family, "--dynamics", "ode") == (0, out, "")
-
-
-def formulas(text):
-    """What `derive` prints as text, without the heading and the legend."""
-    return text.partition("\n\n")[2].partition("\nerror = ")[0]
-
-
-@pytest.mark.share(2)
-@pytest.mark.parametrize("value", ["0", "6/5", "1.2", "2", "9/4"])
-def test_a_fixed_lambda_s_is_a_number_but_under_a_root_that_is_irrational(run, value):
-    code, out, err = run("derive", "ROBA", "--lambda-s", value)
-    assert (code, err) == (0, "")
-    assert "λ" not in formulas(out).replace("√λ_s", "")
-    assert ("√λ_s" in out) == (value not in ("0", "9/4"))
-    _, out, _ = run("derive", "ROBA", "--lambda-s", value, "--format", "json")
-    fixed = {SYMBOLS["lambda_s"]: sympy.Rational(value)}
-    [(_, free)] = strong_error(find("ROBA")).terms[1]["xx"].items()
-    [entry] = json.loads(out)[1]["terms"]["h1"]["xx"]["sum"]
-    coefficient = sympy.sympify(entry["coefficient"], SYMBOLS)
-    assert sympy.expand((coefficient - algebra().to_sympy(free)).subs(fixed)) == 0
-
-
-@pytest.mark.parametrize(
-    ("value", "line"),
-    [
-        ("6/5", "weak order at lambda_s = 6/5: 0 (claimed at lambda_s = 1: 1)"),
-        ("1", "weak order at lambda_s = 1: 1 (claimed: 1)"),
-        (None, "weak order at lambda_s = 1: 1 (claimed: 1)"),
-    ],
-)
-def test_an_order_is_said_of_the_lambda_s_that_it_belongs_to(run, value, line):
-    _, out, _ = run("derive", "ROBA", *(["--lambda-s", value] if value else []))
-    assert out.splitlines()[2] == line
-
-
-@pytest.mark.parametrize("name", ["EM", "SSCS", "RSE", "BAOAB"])
-def test_a_scheme_without_lambda_s_does_not_mention_it_and_says_nothing_twice(run, name):
-    _, out, _ = run("derive", name)
-    assert "lambda" not in out and "λ" not in out
-    assert out.count("mean-square local error") == (name != "RSE")
-    place = "q=1,p=0" if name == "BAOAB" else "x=1,m=1,t=0.5"
-    scores = ["--score-x=-q"] if name == "BAOAB" else ["--score-x=-x", "--score-m=-m"]
-    assert "lambda_s" not in run("derive", name, *scores, "--at", place)[1]
-
-
-@pytest.mark.parametrize(
-    ("arguments", "refused"),
-    [
-        (["derive", "SSCS", "--lambda-s", "1.2"], "--lambda-s: SSCS"),
-        (["derive", "BAOAB", "--lambda-s", "1"], "--lambda-s: BAOAB"),
-        (["derive", "EM", "--minus", "SSCS", "--lambda-s", "1"], "--lambda-s: EM or SSCS"),
-        (
-            ["derive", "EM", "--score-x=-x", "--score-m=-m", "--at", "x=1,m=1,t=0.5,lambda_s=1"],
-            "--at lambda_s: EM",
-        ),
-        (["gaussian", "EM", "SSCS", "--nfe", "9", "--lambda-s", "1"], "--lambda-s: EM or SSCS"),
-    ],
-)
-def test_lambda_s_is_refused_where_it_acts_on_nothing(run, arguments, refused):
-    problem = f"error: {refused} has no letter O whose position noise it could scale\n"
-    assert run(*arguments) == (2, "", problem)
-
-
-def test_a_scheme_without_lambda_s_has_one_row_beside_those_that_have_it(run):
-    _, out, _ = run(
-        "gaussian",
-        "ROBA",
-        "EM",
-        "--nfe",
-        "9,10",
-        "--spectrum",
-        "1",
-        "--lambda-s",
-        "1.2,1",
-        "--json",
-    )
-    shown = [(row["scheme"], row["nfe"], row["lambda_s"]) for row in json.loads(out)]
-    assert shown[:4] == [("ROBA", 9, 1.2), ("ROBA", 9, 1), ("ROBA", 10, 1.2), ("ROBA", 10, 1)]
-    assert shown[4:] == [("EM", 9, None), ("EM", 10, None)]
-
-
-@pytest.mark.parametrize(
-    ("options", "problem"),
-    [
-        (
-            ["--spectrum", "digits"],
-            "spectrum: 3 of 64 variances are 0, and a langevin run needs positive ones, v1,v2,...",
-        ),
-        (
-            ["--spectrum", "1,2", "--eps", "0.001"],
-            "--eps: a langevin run has no diffusion to stop early",
-        ),
-        (["--spectrum", "1,2", "--no-denoise"], "--denoise/--no-denoise: a langevin run has no "),
-        (
-            ["--spectrum", "1,2", "--grid", "quadratic"],
-            "grid quadratic: a langevin run takes uniform steps",
-        ),
-    ],
-)
-def test_a_langevin_run_refuses_what_means_nothing_to_it(run, options, problem):
-    asked = ("gaussian", "BAOAB", "--model", "langevin", "--nfe", "19")
-    code, out, err = run(*asked, *options)
-    assert (code, out) == (2, "") and err.startswith(f"error: {problem}")
-    code, out, err = run(*asked, "--spectrum", "1,2")
-    assert (code, err) == (0, "2 modes, start prior, uniform steps over T = 10\n")
-    [row] = json.loads(run(*asked, "--spectrum", "1,2", "--json")[1])
-    assert (row["eps"], row["denoise"], row["steps"], row["nfe"]) == (0, False, 18, 19)
-
-
-def test_a_diffusion_ends_at_a_thousandth_and_denoises_unless_told_otherwise(run):
-    asked = ("gaussian", "ROBA", "--nfe", "9", "--spectrum", "1,2", "--json")
-    assert run(*asked) == run(*asked, "--eps", "1e-3", "--denoise")
-    [row] = json.loads(run(*asked, "--eps", "0.01", "--no-denoise")[1])
-    assert (row["eps"], row["denoise"], row["steps"]) == (0.01, False, 9)
-
-
-def test_one_evaluation_is_singular(run):
-    assert "1 score evaluation per step" in run("derive", "ROBA")[1]
-    assert "2 score evaluations per step" in run("derive", "NOBA")[1]

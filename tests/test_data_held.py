@@ -15,7 +15,7 @@ from scipy.integrate import solve_ivp
 
 torch = pytest.importorskip("torch", reason="the engine needs torch")
 
-from analytic_models import bridges, mixtures, moments  # noqa: E402
+from analytic_models import bridges, given_data, mixtures, moments  # noqa: E402
 from analytic_models.targets import Gaussian, marginal  # noqa: E402
 from analytic_models.targets import score as exact_score  # noqa: E402
 from gpu_samplers import embedded, engine, plain, plain_psld_data, sampling  # noqa: E402
@@ -58,7 +58,7 @@ def same(found, wanted, tolerance=1e-11):
 
 
 def covariance_at(process: PSLD, tau: float) -> Any:
-    return np.array(bridges.covariance_block(process, tau))
+    return np.array(given_data.covariance_block(process, tau))
 
 
 def block(covariance):
@@ -141,10 +141,10 @@ def test_with_the_flows_factor_one_evaluation_is_the_printed_step_of_gddim():
     process, begin, end = PROCESSES["psld"], 0.8, 0.5
     (op,) = sampler("PDDIM", 0, "flow").program.holds
     step = bridges.hold(op, process, "lambda", 0, "flow", begin, end, [begin])
-    own, gain = (np.array(part, dtype=float) for part in bridges.predicted(process, begin))
+    own, gain = (np.array(part, dtype=float) for part in given_data.predicted(process, begin))
     s = np.array([[float(e[0]) for e in row] for row in exact_score(process, LINE, begin)[0]])
     found: Any = np.array(step.keep) + np.outer(step.gains[0], own + gain @ s)
-    r = np.linalg.cholesky(bridges.covariance_block(process, begin))
+    r = np.linalg.cholesky(given_data.covariance_block(process, begin))
     after = plain_psld_data.carried(process, "flow", begin, end) @ r
     phi = np.linalg.inv(plain_psld_data.transition(process, begin, end))
     same(found, phi - (after - phi @ r) @ r.T @ s)
@@ -157,7 +157,9 @@ def test_with_the_aligned_factor_psld_is_a_process_of_position_alone():
     noises: list[float] = []
     seen: Any = None
     for t in GRID:
-        sigma, mu = (np.array(f(process, 1 - t)) for f in (bridges.covariance_block, bridges.mean))
+        sigma, mu = (
+            np.array(f(process, 1 - t)) for f in (given_data.covariance_block, given_data.mean)
+        )
         seen = np.linalg.solve(sigma, mu)
         noises.append(float((mu @ seen) ** -0.5))
     ve = VE(noises[0])
@@ -295,7 +297,7 @@ def ends_of(own, process, factor, grid, start):
     (op,) = own.program.holds
     z, taus, seen = start, list[float](), list[Any]()
     for tau, after in zip(1 - np.array(grid), 1 - np.array(grid[1:]), strict=False):
-        (px, _), gain = bridges.predicted(process, tau)
+        (px, _), gain = given_data.predicted(process, tau)
         s = mixtures.score(process, MIXTURE, z, tau)
         data = px * z[0] + gain[0] * s[0] + gain[1] * s[1]
         taus, seen = [*taus, tau][-op.through :], [*seen, data]
@@ -315,12 +317,12 @@ def test_orders_hold_on_data_that_are_not_gaussian(name, order):
 
     def slope(tau, flat):
         z = flat.reshape(start.shape)
-        (px, _), gain = bridges.predicted(process, tau)
+        (px, _), gain = given_data.predicted(process, tau)
         s = mixtures.score(process, MIXTURE, z, tau)
         data = px * z[0] + gain[0] * s[0] + gain[1] * s[1]
-        away = z - np.array(bridges.mean(process, tau))[:, None, None] * data
+        away = z - np.array(given_data.mean(process, tau))[:, None, None] * data
         moved = np.einsum("ij,jbd->ibd", np.array(bridges.drift(process, factor, 0, tau)), away)
-        return (moved + np.array(bridges.mean_rate(process, tau))[:, None, None] * data).ravel()
+        return (moved + np.array(given_data.mean_rate(process, tau))[:, None, None] * data).ravel()
 
     exact = solve_ivp(slope, (1.0, 0.4), start.ravel(), method="DOP853", rtol=1e-9, atol=1e-10)
     errors = []

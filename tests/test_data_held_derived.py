@@ -12,7 +12,7 @@ import sympy
 from numpy.polynomial import Chebyshev
 from scipy.integrate import solve_ivp
 
-from analytic_models import bridges
+from analytic_models import bridges, given_data
 from analytic_models.problem import problem_for
 from reports import cli
 from reports.experiments import held_data
@@ -44,7 +44,7 @@ def run(capsys):
 
 def known(tau):
     """mu, Sigma, and the row with which z predicts x_0 on data N(0, VARIANCE)."""
-    mu, sigma = (np.array(f(PROCESS, tau)) for f in (bridges.mean, bridges.covariance_block))
+    mu, sigma = (np.array(f(PROCESS, tau)) for f in (given_data.mean, given_data.covariance_block))
     pull = np.linalg.solve(sigma, mu)
     return mu, sigma, VARIANCE * pull / (1 + VARIANCE * mu @ pull)
 
@@ -53,7 +53,7 @@ def along(factor, tau, z):
     """dz/dtau of the deterministic flow."""
     mu, _, row = known(tau)
     w: Any = np.array(bridges.drift(PROCESS, factor, 0, tau))
-    return w @ z + (np.array(bridges.mean_rate(PROCESS, tau)) - w @ mu) * (row @ z)
+    return w @ z + (np.array(given_data.mean_rate(PROCESS, tau)) - w @ mu) * (row @ z)
 
 
 @pytest.mark.parametrize("factor", FACTORS)
@@ -79,7 +79,7 @@ def test_one_step_errs_by_the_derived_leading_term_in_position_and_momentum(name
     """error / (C h^p) tends to 1: it is nearer to it at half the step."""
     own = with_conjugation(find(name), None, factor)
     (op,), error, ratios, start = own.program.holds, held_error(own), (1.5, 0.8), 0.5
-    here = bridges.clock_at(PROCESS, "lambda", start)
+    here = given_data.clock_at(PROCESS, "lambda", start)
 
     def hold(end, nodes):
         return bridges.hold(op, PROCESS, "lambda", 0, factor, start, end, nodes)
@@ -134,9 +134,9 @@ def test_one_step_errs_by_the_derived_leading_term_in_position_and_momentum(name
 
 
 def tau_of(reading):
-    first, last = (bridges.clock_at(PROCESS, "lambda", tau) for tau in (1.0, 1e-3))
+    first, last = (given_data.clock_at(PROCESS, "lambda", tau) for tau in (1.0, 1e-3))
     share = (reading - first) / (last - first)
-    return bridges.tau_between(PROCESS, "lambda", 1.0, 1e-3, share)
+    return given_data.tau_between(PROCESS, "lambda", 1.0, 1e-3, share)
 
 
 def test_stages_have_their_order_too_and_a_formula_where_it_is_one():

@@ -11,9 +11,7 @@ import subprocess
 import sys
 from decimal import Decimal
 from html import unescape
-from html.parser import HTMLParser
 from typing import Any
-from xml.etree import ElementTree as ET
 
 import pytest
 import typer
@@ -24,12 +22,12 @@ from reports.pages import overview, site
 from reports.pages.settings import Settings
 from reports.render import figures, html, markdown
 from reports.render.document import Figure, Formula, Paragraph, plain, tables, to_json
+from tests.browser import Reader, number, xml
 
 TINY = Settings(True, (50, 100), (50, 100), 5, (8, 16, 32))
 SLUGS = ("catalogue", "reuse", "orders", "exact", "gpu", "reproduce")
 """Pages cheap enough to build here; `make check-report` builds them all."""
 ALL = [slug for slug, *_ in site.PAGES]
-LOADING = {"src", "srcset", "poster", "data", "action"}
 MATHML = {
     "math",
     "mrow",
@@ -73,54 +71,6 @@ def copy(files, tmp_path):
     return tmp_path
 
 
-def xml(source):
-    return ET.fromstring(source)  # noqa: S314 - our own pages
-
-
-class Reader(HTMLParser):
-    """What a browser would see: ids, links, things to load, tables by id, formulas."""
-
-    def __init__(self, source):
-        super().__init__()
-        self.ids, self.links, self.loads = set(), [], []
-        self.tables, self.figure, self.cell, self.value = {}, None, None, None
-        self.feed(source)
-
-    def handle_starttag(self, tag, attrs):
-        found = dict(attrs)
-        if "id" in found:
-            assert found["id"] not in self.ids, f"id {found['id']} twice on one page"
-            self.ids.add(found["id"])
-        if tag == "a":
-            self.links.append(found["href"])
-        self.loads += [found[name] for name in LOADING & found.keys() if tag != "data"]
-        if tag in ("link", "iframe", "object", "embed", "img"):
-            self.loads.append(tag)
-        if tag in ("figure", "details"):
-            self.figure = found.get("id", self.figure)
-        if tag == "tbody":
-            self.tables[self.figure] = []
-        if tag == "tr" and self.figure in self.tables:
-            self.tables[self.figure].append([])
-        if tag in ("td", "th") and self.figure in self.tables:
-            self.cell = []
-        if tag == "data":
-            self.value = float(found["value"])
-
-    def handle_data(self, data):
-        if self.cell is not None:
-            self.cell.append(data)
-
-    def handle_endtag(self, tag):
-        if tag in ("td", "th") and self.cell is not None:
-            shown = "".join(self.cell)
-            if power := re.fullmatch(r"(−?[\d.]+)·10(−?\d+)", shown):
-                shown = "e".join(power.groups())
-                assert float(shown.replace("−", "-")) == self.value
-            self.tables[self.figure][-1].append(shown)
-            self.cell = None
-
-
 @pytest.fixture(scope="module")
 def seen(files):
     return {name: Reader(source) for name, source in files.items() if name.endswith(".html")}
@@ -143,14 +93,6 @@ def test_every_link_leads_to_a_page_and_an_anchor_that_exist(seen, files):
         assert (target or name) in files or target in registered, (name, link)
         if anchor and (target or name) in files:
             assert anchor in seen[target or name].ids, (name, link)
-
-
-def number(shown):
-    """A cell of HTML as a number, or the text that it is."""
-    try:
-        return float(shown.replace("−", "-"))
-    except ValueError:
-        return shown
 
 
 def test_json_holds_exactly_the_numbers_that_html_shows(seen, files, pages):

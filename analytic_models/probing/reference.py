@@ -10,7 +10,7 @@ from typing import Any, assert_never
 
 import numpy as np
 
-from analytic_models import bridges, exponential
+from analytic_models import exponential, given_data
 from analytic_models.held import hold, predicted
 from analytic_models.probing.running import Array
 from analytic_models.probing.subject import Subject
@@ -149,7 +149,7 @@ class _Walk:
         if clock == "tau" or at.denominator == 1:
             return float(T - t - float(at) * h)
         if isinstance(self.model, PSLD):
-            return float(bridges.tau_between(self.model, clock, T - t, T - t - h, float(at)))
+            return float(given_data.tau_between(self.model, clock, T - t, T - t - h, float(at)))
         first, last = (self.model.clock_at(clock, T - u) for u in (t, t + h))
         return float(self.model.tau_at(clock, first + float(at) * (last - first)))
 
