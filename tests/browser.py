@@ -7,6 +7,19 @@ from html.parser import HTMLParser
 from xml.etree import ElementTree as ET
 
 LOADING = {"src", "srcset", "poster", "data", "action"}
+MATHML = {
+    "math",
+    "mrow",
+    "mi",
+    "mn",
+    "mo",
+    "mfrac",
+    "msup",
+    "msub",
+    "msubsup",
+    "msqrt",
+    "mspace",
+}
 
 
 def xml(source):

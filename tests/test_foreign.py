@@ -4,7 +4,7 @@ from importlib.metadata import PackageNotFoundError, version
 
 import pytest
 
-from reports.experiments import foreign_causes, store
+from reports.experiments import foreign_causes, foreign_runs, store
 from reports.experiments.foreign_cases import CASES, Case
 from reports.pages import foreign
 from reports.pages.foreign_causes import CAUSES, cause_of
@@ -113,10 +113,10 @@ def test_a_stored_verdict_is_found_again(key):
     "trace",
     [
         foreign_causes.step_beside_the_grid,
-        foreign_causes.equal_steps_assumed,
+        foreign_runs.equal_steps_assumed,
         foreign_causes.sign_of_the_third_order,
         pytest.param(foreign_causes.times_cut, marks=pytest.mark.heavy),
-        pytest.param(foreign_causes.mixed_before_converted, marks=pytest.mark.heavy),
+        pytest.param(foreign_runs.mixed_before_converted, marks=pytest.mark.heavy),
         pytest.param(foreign_causes.two_interpolations, marks=pytest.mark.heavy),
     ],
 )

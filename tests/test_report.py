@@ -22,25 +22,12 @@ from reports.pages import overview, site
 from reports.pages.settings import Settings
 from reports.render import figures, html, markdown
 from reports.render.document import Figure, Formula, Paragraph, plain, tables, to_json
-from tests.browser import Reader, number, xml
+from tests.browser import MATHML, Reader, number, xml
 
 TINY = Settings(True, (50, 100), (50, 100), 5, (8, 16, 32))
 SLUGS = ("catalogue", "reuse", "orders", "exact", "gpu", "reproduce")
 """Pages cheap enough to build here; `make check-report` builds them all."""
 ALL = [slug for slug, *_ in site.PAGES]
-MATHML = {
-    "math",
-    "mrow",
-    "mi",
-    "mn",
-    "mo",
-    "mfrac",
-    "msup",
-    "msub",
-    "msubsup",
-    "msqrt",
-    "mspace",
-}
 
 
 @pytest.fixture(scope="module", autouse=True)

@@ -1,4 +1,4 @@
-"""The command `sample` in several processes: they make the samples of one, and wait for no dead one."""
+"""The command `sample` in several processes: the samples of one, and none waits for a dead one."""
 
 from __future__ import annotations
 

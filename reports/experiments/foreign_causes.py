@@ -6,82 +6,30 @@ the library; `seen` is read off the running code. Where formula and seen agree t
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
-from itertools import pairwise
-from math import asin, cos, exp, expm1, hypot, log2, pi, sin, sqrt, tan
+from dataclasses import asdict
+from math import exp, expm1, sqrt
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from analytic_models.probing.segments import segments
-from analytic_models.probing.signature import Signature, probe
-from analytic_models.probing.subject import Subject
+from analytic_models.probing.signature import probe
 from gpu_samplers.adapters import subject
-
-V = 0.3
-"""Variance of the data where a run as a whole is looked at."""
-Array = NDArray[np.float64]
-
-
-@dataclass(frozen=True)
-class Trace:
-    """One number that shows a cause; `cause` is a key of the page's texts."""
-
-    cause: str
-    what: str
-    right: float
-    formula: float
-    seen: float | None
-
-
-def _bars(last: float = 0.02, first: float = 1e-4, n: int = 1000) -> Array:
-    """Alpha-bar of linear betas, in float64."""
-    return np.asarray(np.cumprod(1 - np.linspace(first, last, n)))
-
-
-def _rho(bars: Array) -> Array:
-    return np.asarray(np.sqrt((1 - bars) / bars))
-
-
-def _signature(spec: str, n: int, **options: str) -> tuple[Subject, Signature]:
-    made = subject(spec, {"arithmetic": "double", **options})
-    assert made.process is not None and made.grid is not None  # noqa: S101 - an adapter brings both
-    return made, probe(made, made.process, tuple(made.grid(n)))
-
-
-def _variance(spec: str, n: int, **options: str) -> float:
-    """The variance of a sampler's result on N(0, V), over the right one, minus 1."""
-    made: Any = subject(spec, {"arithmetic": "double", **options})
-    process, grid, draws = made.process, made.grid(n), [0]
-
-    def size(tau: float) -> float:
-        return float(process.alpha(tau) ** 2 * V + process.sigma(tau) ** 2)
-
-    def run(z: Array, noise: Callable[[], Array]) -> Array:
-        return np.asarray(made.call(lambda y, tau: -y / size(tau), z, grid, noise, process))
-
-    def counted() -> Array:
-        draws[0] += 1
-        return np.zeros((1, 1))
-
-    run(np.zeros((1, 1)), counted)
-    basis = iter(np.eye(draws[0] + 1)[1:])
-    start, end = (float(process.T) - grid[i] for i in (0, -1))
-    z = np.zeros((draws[0] + 1, 1))
-    z[0] = sqrt(size(start))
-    final = run(z, lambda: next(basis)[:, None])
-    return float(np.sum(final**2) / size(end) - 1)
+from reports.experiments.foreign_runs import (
+    equal_steps_assumed,
+    mixed_before_converted,
+    noise_of_flows,
+)
+from reports.experiments.foreign_trace import Trace, alpha_bars, noise_levels, signature_of
 
 
 def step_beside_the_grid() -> list[Trace]:
     """DDIM steps over N // n training steps, and asks next where its own timesteps say."""
-    bars, rows = _bars(), []
+    bars, rows = alpha_bars(), []
     for spacing, steps in (("linspace", (999, 888)), ("trailing", (999, 856))):
         n = 10 if spacing == "linspace" else 7
         grid = n - (spacing == "linspace")  # its last step leads to the data, and is left out
-        _, seen = _signature("diffusers:DDIMScheduler", grid, timestep_spacing=spacing)
+        _, seen = signature_of("diffusers:DDIMScheduler", grid, timestep_spacing=spacing)
         a = bars[steps[0]]
 
         def weight(t: int, a: float = a) -> float:
@@ -97,13 +45,13 @@ def step_beside_the_grid() -> list[Trace]:
 
 def times_cut() -> list[Trace]:
     """Timesteps rounded, or cut off, to whole ones beside noise levels that are not."""
-    rho, n, call = _rho(_bars()), 10, 4
+    rho, n, call = noise_levels(alpha_bars()), 10, 4
     logs, rows = np.log(rho), []
     even = np.exp(np.linspace(logs[-1], logs[0], n))
     ramp = np.linspace(rho[-1] ** (1 / 7), rho[0] ** (1 / 7), n) ** 7
     levels = {"use_exponential_sigmas": (even, np.floor), "use_karras_sigmas": (ramp, np.rint)}
     for option, (sigmas, cut) in levels.items():
-        _, seen = _signature("diffusers:DPMSolverMultistepScheduler", n - 1, **{option: "true"})
+        _, seen = signature_of("diffusers:DPMSolverMultistepScheduler", n - 1, **{option: "true"})
         right = float(np.interp(np.log(sigmas[call]), logs, np.arange(1000)))
         what = f"DPMSolverMultistep, {option}: timestep given to the network in step {call + 1}"
         rows.append(Trace("times", what, right, float(cut(right)), 1000 * seen.calls[call].tau - 1))
@@ -112,7 +60,7 @@ def times_cut() -> list[Trace]:
         "UniPCMultistepScheduler": np.linspace(1, 1 / 1000, n + 1),
     }
     for name, parts in flows.items():
-        _, seen = _signature(
+        _, seen = signature_of(
             f"diffusers:{name}",
             n - 1,
             use_flow_sigmas="true",
@@ -135,7 +83,7 @@ def sign_of_the_third_order() -> list[Trace]:
         return whole / (-2 * h) + 1, (whole - 2 * h) / (2 * h) ** 2 + sign / 2
 
     options = {"algorithm_type": "sde-dpmsolver++", "solver_order": "3"}
-    made, seen = _signature(
+    made, seen = signature_of(
         "diffusers:DPMSolverMultistepScheduler", 9, lower_order_final="false", **options
     )
     lam = [float(made.process.log_snr(c.tau)) for c in seen.calls]  # type: ignore[union-attr]
@@ -156,7 +104,7 @@ def sign_of_the_third_order() -> list[Trace]:
             float(segments(seen)[3].gains[0, 0, 0]),
         )
     ]
-    made, seen = _signature(
+    made, seen = signature_of(
         "diffusers:DPMSolverSinglestepScheduler", 4, solver_type="heun", **options
     )
     lam = [float(made.process.log_snr(c.tau)) for c in seen.calls]  # type: ignore[union-attr]
@@ -175,7 +123,7 @@ def sign_of_the_third_order() -> list[Trace]:
 
 def noise_of_a_stage() -> list[Trace]:
     """The noise of a step and that of its stage are parts of one path."""
-    made, seen = _signature(
+    made, seen = signature_of(
         "diffusers:DPMSolverSinglestepScheduler", 4, algorithm_type="sde-dpmsolver++"
     )
     lam = [float(made.process.log_snr(c.tau)) for c in seen.calls]  # type: ignore[union-attr]
@@ -193,10 +141,10 @@ def asked_before_the_noise() -> list[Trace]:
         ("EulerDiscreteScheduler", {"use_karras_sigmas": "true"}),
         ("EDMEulerScheduler", {}),
     ):
-        plain, _ = _signature(f"diffusers:{name}", 9, **options)
+        plain, _ = signature_of(f"diffusers:{name}", 9, **options)
         assert plain.grid is not None and plain.process is not None  # noqa: S101
         sigma = float(plain.process.T) - plain.grid(9)[0]
-        _, seen = _signature(f"diffusers:{name}", 9, s_churn="5", **options)
+        _, seen = signature_of(f"diffusers:{name}", 9, s_churn="5", **options)
         gamma = min(5 / 10, sqrt(2) - 1)
         what = f"{name.removesuffix('Scheduler')}, s_churn = 5: noise level of the first call"
         rows.append(Trace("churn", what, sigma * (1 + gamma), sigma, seen.calls[0].tau))
@@ -219,159 +167,6 @@ def shifted_twice() -> list[Trace]:
     return rows
 
 
-def _lagrange(nodes: Array, a: float, b: float) -> Array:
-    """Integrals over [a, b] of the polynomials that are 1 at one node and 0 at the others."""
-    size = abs(a - b)
-    x = (nodes - a) / size
-    powers = np.vander(x, increasing=True).T
-    end = (b - a) / size
-    moments = [size * end ** (k + 1) / (k + 1) for k in range(len(x))]
-    weights: Array = np.linalg.solve(powers, np.array(moments))
-    return weights
-
-
-ADAMS: dict[int, Array] = {
-    1: np.array([1.0]),
-    2: np.array([3, -1]) / 2,
-    3: np.array([23, -16, 5]) / 12,
-    4: np.array([55, -59, 37, -9]) / 24,
-}
-
-
-def noise_of_flows() -> list[Trace]:
-    """All noise drawn anew in every step, and churn without the scale that a flow needs."""
-    n = 64
-    levels = [float(s) for s in np.linspace(1, 1e-3, n + 1)]
-
-    def size(s: float) -> float:
-        return (1 - s) ** 2 * V + s * s
-
-    variance = 1.0
-    for s, after in pairwise(levels):
-        variance *= ((1 - after) * (1 - s) * V / size(s)) ** 2
-        variance += after**2
-    name = "diffusers:FlowMatchEulerDiscreteScheduler"
-    anew = Trace(
-        "anew",
-        f"FlowMatchEuler, stochastic_sampling, {n} steps: relative error of the variance",
-        0.0,
-        variance / size(levels[-1]) - 1,
-        _variance(name, n, stochastic_sampling="true"),
-    )
-    variance, gamma = 1.0, min(5 / (2 * (n + 1) - 1), sqrt(2) - 1)
-    for s, after in pairwise(levels):
-        first, last = ((u - (1 - u) * V) / size(u) for u in (s, after))
-        raised = s * (1 + gamma)
-        slope, step = first * s / raised, after - raised
-        keep = 1 + step / 2 * (slope + last * (1 + slope * step))
-        variance *= keep**2
-        variance += (raised**2 - s * s) * (1 + step * last / 2) ** 2
-    return [
-        anew,
-        Trace(
-            "flow",
-            f"FlowMatchHeun, s_churn = 5, {n} steps: relative error of the variance",
-            0.0,
-            variance / size(levels[-1]) - 1,
-            _variance("diffusers:FlowMatchHeunDiscreteScheduler", n, s_churn="5"),
-        ),
-    ]
-
-
-def equal_steps_assumed() -> list[Trace]:
-    """IPNDM weighs earlier noises as for equal steps; in sigma/alpha no two are equal."""
-    n = 64
-    first = 1 - 1e-7
-    turns = [first, *(i / (n + 1) for i in range(n, 0, -1))]
-    angles = [pi / 2 * first, *(asin(sin(pi / 2 * u) ** 2) for u in turns[1:])]
-    seen = _variance("diffusers:IPNDMScheduler", n)
-    what = f"IPNDM, {n} steps: relative error of the variance"
-    exact, as_is = (_adams(angles, 0, equal) for equal in (False, True))
-
-    def order(equal: bool) -> float:
-        """Of the formula alone: three exact values before the first step."""
-        ends = [
-            _adams(
-                [asin(sin(pi / 2 * (0.9 - 0.8 * i / m)) ** 2) for i in range(-3, m + 1)], 3, equal
-            )
-            for m in (512, 1024)
-        ]
-        return log2(abs(ends[0] / ends[1]))
-
-    last = "IPNDM, its formula after an exact start: observed order"
-    return [
-        Trace("equal", what, exact, as_is, seen),
-        Trace("equal", last, order(False), order(True), None),
-    ]
-
-
-def _adams(angles: Sequence[float], known: int, equal: bool) -> float:
-    """Relative error of the variance on N(0, V) of Adams and Bashforth's steps in rho = tan(angle).
-
-    `known` values before the start are exact; weights are for equal steps, or the integrals.
-    """
-
-    def exact(u: float) -> float:
-        return hypot(sqrt(V), tan(u))
-
-    def noise(x: float, u: float) -> float:
-        return sin(u) * cos(u) * x / (cos(u) ** 2 * V + sin(u) ** 2)
-
-    before = list(angles[known - 1 :: -1]) if known else []
-    noises = [noise(exact(u), u) for u in before]
-    x = exact(angles[known])
-    for u, after in pairwise(angles[known:]):
-        before.insert(0, u)
-        noises.insert(0, noise(x, u))
-        k = min(len(noises), 4)
-        rhos = np.tan(np.array(before[:k]))
-        step = tan(after) - tan(u)
-        by = ADAMS[k] * step if equal else _lagrange(rhos, tan(u), tan(after))
-        x += float(by @ np.array(noises[:k]))
-    return (x / exact(angles[-1])) ** 2 - 1
-
-
-def mixed_before_converted() -> list[Trace]:
-    """PNDM averages velocities of several states, and converts the average at one."""
-    n, bars = 50, _bars()
-    step = 1000 // n
-
-    def error(mixed: bool) -> float:
-        def velocity(x: float, t: int) -> float:
-            a = bars[t]
-            noise = sqrt(1 - a) * x / (a * V + 1 - a)
-            data = (x - sqrt(1 - a) * noise) / sqrt(a)
-            return float(sqrt(a) * noise - sqrt(1 - a) * data)
-
-        def said(x: float, t: int) -> float:
-            v, a = velocity(x, t), bars[t]
-            return v if mixed else float(sqrt(a) * v + sqrt(1 - a) * x)
-
-        def moved(x: float, t: int, to: int, out: float) -> float:
-            a, b = bars[t], bars[to] if to >= 0 else bars[0]
-            noise = sqrt(a) * out + sqrt(1 - a) * x if mixed else out
-            return float(sqrt(b / a) * (x - sqrt(1 - a) * noise) + sqrt(1 - b) * noise)
-
-        t, history = 1000 - step, list[float]()
-        x = sqrt(bars[t] * V + 1 - bars[t])
-        while t > 0:
-            history.insert(0, said(x, t))
-            if len(history) <= 3:  # Runge and Kutta's four stages
-                half, out = t - step // 2, history[0]
-                second = said(moved(x, t, half, out), half)
-                third = said(moved(x, t, half, second), half)
-                fourth = said(moved(x, t, t - step, third), t - step)
-                out = (out + 2 * second + 2 * third + fourth) / 6
-            else:
-                out = float(ADAMS[4] @ np.array(history[:4]))
-            x, t = moved(x, t, t - step, out), t - step
-        return float(x * x / (bars[0] * V + 1 - bars[0]) - 1)
-
-    own = _variance("diffusers:PNDMScheduler", n - 1, prediction_type="v_prediction")
-    what = f"PNDM, v_prediction, {n} steps: relative error of the variance"
-    return [Trace("mixed", what, error(False), error(True), own)]
-
-
 def another_start() -> list[Trace]:
     """The second step of k-diffusion's three-step sampler integrates its line exactly."""
     made: Any = subject("k_diffusion:sample_dpmpp_3m_sde", {"eta": "0"})
@@ -387,8 +182,8 @@ def another_start() -> list[Trace]:
 
 def larger_variance() -> list[Trace]:
     """fixed_large takes the variance of the forward step, not of the posterior."""
-    bars = _bars()
-    _, seen = _signature("diffusers:DDPMScheduler", 9, variance_type="fixed_large")
+    bars = alpha_bars()
+    _, seen = signature_of("diffusers:DDPMScheduler", 9, variance_type="fixed_large")
     a, b = bars[900], bars[800]
     large = 1 - a / b
     own = float(segments(seen)[1].covariance[0, 0])
@@ -398,8 +193,8 @@ def larger_variance() -> list[Trace]:
 
 def two_interpolations() -> list[Trace]:
     """Noise levels are linear between training steps, the stages' timesteps linear in their log."""
-    made, seen = _signature("diffusers:KDPM2DiscreteScheduler", 6)
-    rho = _rho(_bars(0.012, 0.00085))
+    made, seen = signature_of("diffusers:KDPM2DiscreteScheduler", 6)
+    rho = noise_levels(alpha_bars(0.012, 0.00085))
     t = 999 * 5 / 6
     place = int(t)
     part = t - place
@@ -414,8 +209,8 @@ def two_interpolations() -> list[Trace]:
 
 def log_linear_beside_linear_times() -> list[Trace]:
     """EulerDiscrete's log-linear noise levels keep timesteps that are linear."""
-    n, call, rho = 10, 4, _rho(_bars())
-    _, seen = _signature("diffusers:EulerDiscreteScheduler", n, interpolation_type="log_linear")
+    n, call, rho = 10, 4, noise_levels(alpha_bars())
+    _, seen = signature_of("diffusers:EulerDiscreteScheduler", n, interpolation_type="log_linear")
     right = exp(np.linspace(np.log(rho[-1]), np.log(rho[0]), n + 1)[call])
     formula = np.interp(np.linspace(999, 0, n)[call], np.arange(1000), rho)
     what = f"EulerDiscrete, log_linear, {n} steps: noise level the network is asked at in step 5"
