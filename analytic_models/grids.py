@@ -11,7 +11,7 @@ from typing import Any, Literal
 import numpy as np
 
 from splitting_analysis import grids
-from splitting_analysis.grids import GRIDS, Grid
+from splitting_analysis.grids import EPS, GRIDS, Grid
 from splitting_analysis.processes import Process
 
 GridName = Literal["uniform", "quadratic"]
@@ -19,7 +19,7 @@ MOST_TIMES = 1_000_000
 """Of a grid in a file."""
 
 
-def grid(name: str, steps: int, T: Any = 1.0, eps: Any = 1e-3) -> list[Any]:
+def grid(name: str, steps: int, T: Any = 1.0, eps: Any = EPS) -> list[Any]:
     """`steps` + 1 times from 0 to T - eps: uniform, or quadratic (T - eps)(1 - (1 - i/n)^2).
 
     Raises ValueError for an unknown name, steps < 1, or eps outside [0, T) or lost beside T.

@@ -17,12 +17,11 @@ from numpy.typing import NDArray
 from scipy.integrate import quad_vec
 from scipy.optimize import minimize_scalar
 
-from analytic_models.diffusions import PSLD
 from analytic_models.distances import wasserstein_squared
-from analytic_models.grids import GridName, grid
 from analytic_models.linear_flow import closed_flow, integrated_flow
-from analytic_models.moments import run, starting_law
-from analytic_models.targets import Block, Gaussian, Pair, initial
+from analytic_models.moments import starting_law
+from analytic_models.problem import Problem
+from analytic_models.targets import Block, Pair, initial
 from splitting_analysis.schemes import Scheme, steps_for
 
 Array = NDArray[np.float64]
@@ -32,18 +31,6 @@ NODES = 24
 """Chebyshev nodes in lambda_s."""
 SCAN = 513
 """Values of lambda_s compared before refinement."""
-
-
-@dataclass(frozen=True)
-class Setting:
-    """The problem and the conventions of a run (theory section 7)."""
-
-    diffusion: PSLD
-    target: Gaussian
-    grid: GridName = "uniform"
-    eps: float = 1e-3
-    start: Literal["prior", "pT"] = "prior"
-    denoise: bool = True
 
 
 @dataclass(frozen=True)
@@ -62,7 +49,7 @@ class Best:
     boundary: Literal["low", "high"] | None
 
 
-def x_error(scheme: Scheme, setting: Setting, nfe: int, lambda_s: float) -> float:
+def x_error(scheme: Scheme, setting: Problem, nfe: int, lambda_s: float) -> float:
     """2-Wasserstein distance of the position marginal to the data law at a budget of `nfe`
     evaluations.
     """
@@ -71,7 +58,7 @@ def x_error(scheme: Scheme, setting: Setting, nfe: int, lambda_s: float) -> floa
 
 
 def x_error_curve(
-    scheme: Scheme, setting: Setting, nfe: int, low: float = 0.0, high: float = HIGH
+    scheme: Scheme, setting: Problem, nfe: int, low: float = 0.0, high: float = HIGH
 ) -> Callable[[Any], Array]:
     """`x_error` as a function of arrays of lambda_s in [low, high], for the price of NODES runs.
 
@@ -104,7 +91,7 @@ def x_error_curve(
 
 
 def best_lambda_s(
-    scheme: Scheme, setting: Setting, nfe: int, low: float = 0.0, high: float = HIGH
+    scheme: Scheme, setting: Problem, nfe: int, low: float = 0.0, high: float = HIGH
 ) -> Best:
     """The best constant lambda_s in [low, high] at a budget of `nfe` evaluations.
 
@@ -132,32 +119,34 @@ def best_lambda_s(
     )
 
 
-def limit_law(setting: Setting, lambda_s: Any) -> tuple[Pair, Block]:
+def limit_law(setting: Problem, lambda_s: Any) -> tuple[Pair, Block]:
     """The law at T - eps that every scheme with this lambda_s tends to as h -> 0 (either rule).
 
     The reverse SDE with its position noise scaled by lambda_s, a number or a function of reverse
     time; moment equations integrated (linear_flow).
     """
-    diffusion, target = setting.diffusion, setting.target
+    diffusion, target = setting.process, setting.target
     flow = integrated_flow(
         "sde", diffusion, target, 0.0, diffusion.T - setting.eps, lambda_s, 1e-11
     )
     return flow.push(*starting_law(diffusion, target, setting.start))
 
 
-def limit_excess_variance(setting: Setting, lambda_s: float) -> Array:
+def limit_excess_variance(setting: Problem, lambda_s: float) -> Array:
     """Position variance of the limit law minus the exact one, (d,), by another route: one
     quadrature.
 
     (lambda_s - 1) times the integral of beta Gamma R_xx(t)^2 dt, R(t) the exact flow from t to T -
     eps.
     """
-    diffusion, target = setting.diffusion, setting.target
+    diffusion, target = setting.process, setting.target
     end = diffusion.T - setting.eps
 
     def density(t: float) -> Array:
         gain = closed_flow("sde", diffusion, target, t, end).matrix
-        return np.asarray(diffusion.beta(diffusion.T - t) * diffusion.Gamma * gain[0][0] ** 2)
+        return np.asarray(
+            diffusion.beta(diffusion.T - t) * diffusion.parameters.Gamma * gain[0][0] ** 2
+        )
 
     # The integrand lives near the end, on the scale of eps: equal panels in the logarithm of what
     # is left.
@@ -175,11 +164,11 @@ def limit_excess_variance(setting: Setting, lambda_s: float) -> Array:
     return np.asarray((lambda_s - 1) * value)
 
 
-def bias(setting: Setting, lambda_s: Any) -> float:
+def bias(setting: Problem, lambda_s: Any) -> float:
     """2-Wasserstein distance of position marginals at T - eps: limit law against exact reverse
     SDE.
     """
-    diffusion, target = setting.diffusion, setting.target
+    diffusion, target = setting.process, setting.target
     flow = closed_flow("sde", diffusion, target, 0.0, diffusion.T - setting.eps)
     exact, law = flow.push(*starting_law(diffusion, target, setting.start))
     mean, covariance = limit_law(setting, lambda_s)
@@ -187,17 +176,12 @@ def bias(setting: Setting, lambda_s: Any) -> float:
     return float(np.sqrt(np.sum(distance)))
 
 
-def _x_law(scheme: Scheme, setting: Setting, nfe: int, lambda_s: float) -> tuple[Array, Array]:
+def _x_law(scheme: Scheme, setting: Problem, nfe: int, lambda_s: float) -> tuple[Array, Array]:
     """Mean and variance of the position, per mode, at a budget of nfe."""
-    diffusion = setting.diffusion
-    steps = steps_for(nfe, scheme, setting.denoise)
-    times = grid(setting.grid, steps, diffusion.T, setting.eps)
-    moments = run(
-        scheme, diffusion, setting.target, times, setting.start, setting.denoise, lambda_s
-    )
+    moments = setting.law(scheme, setting.steps(scheme, nfe), lambda_s)
     return np.asarray(moments.mean[0]), np.asarray(moments.covariance[0][0])
 
 
-def _x_distance(setting: Setting, mean: Array, variance: Array) -> Array:
-    data_mean, data = initial(setting.diffusion, setting.target)
+def _x_distance(setting: Problem, mean: Array, variance: Array) -> Array:
+    data_mean, data = initial(setting.process, setting.target)
     return wasserstein_squared((mean,), ((variance,),), data_mean[:1], ((data[0][0],),))

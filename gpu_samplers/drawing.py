@@ -19,7 +19,7 @@ from gpu_samplers.job import Job
 from gpu_samplers.processes import steps_for, times_on
 from gpu_samplers.sampling import write_samples
 from gpu_samplers.shards import read_shard
-from splitting_analysis.grids import Grid
+from splitting_analysis.grids import EPS, Grid
 from splitting_analysis.processes import PROCESSES
 from splitting_analysis.schemes import Denoise, Scheme
 
@@ -70,7 +70,7 @@ def from_score(
     shape: Sequence[int],
     seed: int = 0,
     grid_name: Grid = "uniform",
-    eps: float = 1e-3,
+    eps: float = EPS,
     denoise: Denoise = True,
     lambda_s: float | None = None,
     batch: int = 64,

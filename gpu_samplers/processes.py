@@ -149,7 +149,7 @@ def forward_drift(process: PSLD) -> Array:
     return np.array([[-process.Gamma, 1 / process.M], [-1.0, -process.nu]]) / 2
 
 
-def grid(name: str, steps: int, T: float = 1.0, eps: float = 1e-3) -> list[float]:
+def grid(name: str, steps: int, T: float = 1.0, eps: float = grids.EPS) -> list[float]:
     """`steps` + 1 reverse times on [0, T - eps], "uniform" or "quadratic" (theory section 7)."""
     if steps < 1 or not 0 <= eps < T:
         raise ValueError(

@@ -16,6 +16,7 @@ from fractions import Fraction
 from typing import TYPE_CHECKING, Any
 
 from splitting_analysis.catalogue import named
+from splitting_analysis.grids import EPS
 from splitting_analysis.lookup import (
     as_scheme,
     check_family,
@@ -200,7 +201,7 @@ def gaussian(
 
 def stability(
     *schemes: str | Word | Scheme,
-    tau: float | Iterable[float] = 1e-3,
+    tau: float | Iterable[float] = EPS,
     model: str | None = None,
     dynamics: str | None = None,
     spectrum: str | float | ArrayLike | None = None,
@@ -240,7 +241,7 @@ def sample(
     shape: Sequence[int] | None = None,
     seed: int = 0,
     grid: str | Sequence[float] = "uniform",
-    eps: float = 1e-3,
+    eps: float = EPS,
     denoise: Denoise = True,
     lambda_s: Scale | None = None,
     lambda_: Scale | None = None,

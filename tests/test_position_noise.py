@@ -16,7 +16,6 @@ from analytic_models.grids import grid
 from analytic_models.linear_flow import closed_flow
 from analytic_models.moments import run, starting_law
 from analytic_models.position_noise import (
-    Setting,
     best_lambda_s,
     bias,
     limit_excess_variance,
@@ -24,14 +23,15 @@ from analytic_models.position_noise import (
     x_error,
     x_error_curve,
 )
+from analytic_models.problem import Problem
 from analytic_models.targets import Gaussian, digits_spectrum
 from splitting_analysis.catalogue import entries, find
 from splitting_analysis.observed import observed_order
 from splitting_analysis.schemes import LambdaS
 
-DIGITS = Setting(PSLD(), Gaussian(digits_spectrum()))
+DIGITS = Problem(PSLD(), Gaussian(digits_spectrum()))
 FEW = replace(DIGITS, target=Gaussian(digits_spectrum()[::9]))
-MODES = Setting(
+MODES = Problem(
     PSLD(Gamma=0.3, nu=4.3, beta_min=4.0, beta_max=8.0),
     Gaussian(np.array([2.0, 0.3, 0.0])),
     eps=0.01,
@@ -43,8 +43,8 @@ rules = pytest.mark.parametrize("rule", ["exponent", "variance"])
 
 def x_variance(entry, setting, steps, lambda_s):
     """Position variances after `steps` steps to T - eps, no denoising."""
-    times = grid(setting.grid, steps, setting.diffusion.T, setting.eps)
-    moments = run(entry, setting.diffusion, setting.target, times, setting.start, False, lambda_s)
+    times = grid(setting.grid, steps, setting.process.T, setting.eps)
+    moments = run(entry, setting.process, setting.target, times, setting.start, False, lambda_s)
     return np.asarray(moments.covariance[0][0])
 
 
@@ -90,7 +90,7 @@ def test_an_optimum_outside_the_interval_is_said_to_be_at_its_boundary():
 @o_words
 def test_one_mode_can_be_made_exact_and_the_best_lambda_s_finds_where(entry):
     """With one mode the best value is where its variance is right: the distance falls to zero."""
-    one = replace(MODES, target=Gaussian(np.array([0.3])), diffusion=PSLD(Gamma=0.3, nu=4.3))
+    one = replace(MODES, target=Gaussian(np.array([0.3])), process=PSLD(Gamma=0.3, nu=4.3))
     best = best_lambda_s(entry, one, 100)
     assert best.boundary is None
     assert best.w2_x < 1e-6 < 1e-3 < best.w2_x_exact_noise
@@ -100,7 +100,7 @@ def test_one_mode_can_be_made_exact_and_the_best_lambda_s_finds_where(entry):
 @o_words
 def test_with_a_fixed_clock_step_the_variance_is_affine_in_the_injected_variance(entry):
     """By either rule the same noise enters, so both give one line in the variance of one O step."""
-    setting = replace(MODES, diffusion=PSLD(Gamma=0.3, nu=4.3))
+    setting = replace(MODES, process=PSLD(Gamma=0.3, nu=4.3))
     steps = 20
     delta = 8 * (1 - setting.eps) / steps
     full = 1 - np.exp(-0.3 * delta)
@@ -119,9 +119,9 @@ def test_with_a_fixed_clock_step_the_variance_is_affine_in_the_injected_variance
 )
 def test_the_limit_of_small_steps_has_the_same_variance_by_integration_and_by_quadrature(setting):
     exact = closed_flow(
-        "sde", setting.diffusion, setting.target, 0.0, setting.diffusion.T - setting.eps
+        "sde", setting.process, setting.target, 0.0, setting.process.T - setting.eps
     )
-    _, law = exact.push(*starting_law(setting.diffusion, setting.target, setting.start))
+    _, law = exact.push(*starting_law(setting.process, setting.target, setting.start))
     for value in (1, 2.0):
         excess = limit_law(setting, value)[1][0][0] - law[0][0]
         assert np.allclose(excess, limit_excess_variance(setting, value), rtol=1e-7, atol=1e-11)
@@ -150,7 +150,7 @@ def test_the_bias_vanishes_at_one_and_grows_on_both_sides():
 
 
 def test_without_position_noise_lambda_s_does_nothing():
-    cld = replace(MODES, diffusion=PSLD(Gamma=0.0, nu=4.0))
+    cld = replace(MODES, process=PSLD(Gamma=0.0, nu=4.0))
     curve = x_error_curve(find("ROBA"), cld, 50)(np.linspace(0, 32, 9))
     assert np.ptp(curve) < 1e-12 * curve[0]
     assert bias(cld, 3.0) < 1e-9
@@ -166,9 +166,9 @@ def test_the_error_at_one_is_the_one_on_the_score_card(denoise, steps, start, na
         replace(DIGITS, denoise=denoise, start=start, grid=name, eps=0.002),
     )
     times = grid(name, steps, 1.0, 0.002)
-    moments = run(roba, setting.diffusion, setting.target, times, start, denoise)
+    moments = run(roba, setting.process, setting.target, times, start, denoise)
     assert moments.nfe == 50
-    card = score_card(moments, setting.diffusion, setting.target)
+    card = score_card(moments, setting.process, setting.target)
     assert x_error(roba, setting, 50, 1.0) == pytest.approx(card["w2_x"], rel=1e-12)
     best = best_lambda_s(roba, setting, 50)
     assert (best.nfe, best.steps, best.w2_x_exact_noise) == (

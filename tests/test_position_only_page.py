@@ -16,6 +16,7 @@ from reports.pages.exact import GRIDS
 from reports.pages.settings import QUICK
 from reports.render.document import printed
 from reports.render.figures import legend
+from splitting_analysis.grids import EPS
 from splitting_analysis.held_error import held_error, leading_power
 from splitting_analysis.lookup import as_scheme
 from splitting_analysis.position_catalogue import HELD_CATALOGUE
@@ -142,7 +143,7 @@ def test_the_last_step_is_stretched_as_the_log_snr_of_vp_says():
     def reading(tau):  # alpha^2 / sigma^2 = 1 / (e^B - 1) with B the integral of beta
         return -np.log(np.expm1(0.1 * tau + 9.95 * tau * tau)) / 2
 
-    taus = 1 - np.linspace(0, 1 - exact_runs.EPS, page.FEW + 1)
+    taus = 1 - np.linspace(0, 1 - EPS, page.FEW + 1)
     first, second = np.diff(reading(taus[-3:]))
     assert page.stretch("uniform") == pytest.approx(second / first, rel=1e-9)
 

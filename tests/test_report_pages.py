@@ -15,6 +15,7 @@ import sympy
 from analytic_models import position_noise as noise
 from analytic_models.linear_flow import closed_flow
 from analytic_models.moments import starting_law
+from analytic_models.problem import Problem
 from analytic_models.targets import Gaussian, load_spectrum
 from reports.experiments import cifar10, store
 from reports.pages import exact, exact_runs, position_noise, published, stability
@@ -24,6 +25,7 @@ from splitting_analysis import catalogue, differences
 from splitting_analysis.algebra import algebra
 from splitting_analysis.catalogue import _entry, entries, find
 from splitting_analysis.errors import keys_of, spell_error
+from splitting_analysis.grids import EPS
 from splitting_analysis.schemes import steps_for
 from splitting_analysis.styles import LATEX, TEXT
 from splitting_analysis.trees import Combination, linear
@@ -91,7 +93,7 @@ def test_the_unconditioned_word_differs_from_the_reduced_one_in_score_times_only
 @pytest.mark.parametrize("dynamics", ["ode", "sde"])
 def test_the_limit_is_that_of_the_exact_flow(model, dynamics):
     process, target = exact_runs.diffusion(model), exact_runs.target()
-    flow = closed_flow(dynamics, process, target, 0.0, process.T - exact_runs.EPS)
+    flow = closed_flow(dynamics, process, target, 0.0, process.T - EPS)
     _, covariance = flow.push(*starting_law(process, target, "prior"))
     direct = np.linalg.norm(np.sqrt(covariance[0][0]) - np.sqrt(target.variances))
     found = exact_runs.limit(model, dynamics, "prior", denoise=False)["w2_x"]
@@ -102,11 +104,9 @@ def test_the_limit_is_that_of_the_exact_flow(model, dynamics):
 @pytest.mark.parametrize("value", [0.0, 2.0])
 def test_the_bias_of_lambda_s_agrees_with_the_integrated_moment_equations(value):
     small = exact_runs.target().variances[:12]
-    setting = noise.Setting(position_noise.setting("uniform").diffusion, Gaussian(small))
-    flow = closed_flow(
-        "sde", setting.diffusion, setting.target, 0.0, setting.diffusion.T - setting.eps
-    )
-    exact = flow.push(*starting_law(setting.diffusion, setting.target, "prior"))[1][0][0]
+    setting = Problem(position_noise.setting("uniform").process, Gaussian(small))
+    flow = closed_flow("sde", setting.process, setting.target, 0.0, setting.process.T - setting.eps)
+    exact = flow.push(*starting_law(setting.process, setting.target, "prior"))[1][0][0]
     with pytest.MonkeyPatch.context() as patch:
         unit = noise.limit_excess_variance(setting, 2.0)
         patch.setattr(position_noise, "_limit_variances", lambda: (np.asarray(exact), unit))
@@ -115,12 +115,12 @@ def test_the_bias_of_lambda_s_agrees_with_the_integrated_moment_equations(value)
 
 def test_the_budget_of_a_stable_run_is_the_smallest_that_keeps_every_step_stable():
     for scheme in entries("psld", "ode"):
-        limit = float(stability.limits(scheme, (0.01,), exact_runs.EPS)[0])
+        limit = float(stability.limits(scheme, (0.01,), EPS)[0])
         budget = stability._budget(scheme, [limit, math.inf, math.nan])
         assert budget is not None
         steps = budget // scheme.word.nfe
-        assert (1 - exact_runs.EPS) / steps <= limit * (1 + 1e-9)
-        assert steps == 1 or (1 - exact_runs.EPS) / (steps - 1) > limit
+        assert (1 - EPS) / steps <= limit * (1 + 1e-9)
+        assert steps == 1 or (1 - EPS) / (steps - 1) > limit
     assert stability._budget(scheme, [math.nan]) is None
 
 

@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from reports.commands.terminal import a_float, ending_of, print_json, print_table, progress
+from splitting_analysis.grids import EPS
 from splitting_analysis.grids import HELP as GRID_HELP
 
 PARAM_HELP = (
@@ -47,7 +48,7 @@ def gaussian(
         typer.Option(
             parser=a_float,
             metavar="<float>",
-            help="The grid ends at T - eps (default: 0.001; not for langevin).",
+            help=f"The grid ends at T - eps (default: {EPS:g}; not for langevin).",
         ),
     ] = None,
     denoise: Annotated[

@@ -17,6 +17,7 @@ from reports.commands.terminal import a_float, an_int, ending_of
 from reports.render.progress import shown
 from splitting_analysis.catalogue import named
 from splitting_analysis.expressions import parse_settings
+from splitting_analysis.grids import EPS
 from splitting_analysis.grids import HELP as GRID_HELP
 from splitting_analysis.lookup import (
     as_scheme,
@@ -121,7 +122,7 @@ def sample(
     grid: Annotated[str, typer.Option(help=GRID_HELP)] = "uniform",
     eps: Annotated[
         float, typer.Option(parser=a_float, metavar="<float>", help="The grid ends at T - eps.")
-    ] = 1e-3,
+    ] = EPS,
     denoise: Annotated[
         bool | None,
         typer.Option(

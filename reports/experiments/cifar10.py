@@ -16,14 +16,12 @@ from typing import Any
 
 from analytic_models.diffusions import PSLD, VP
 from analytic_models.distances import score_card
-from analytic_models.grids import grid
-from analytic_models.moments import run
+from analytic_models.problem import Problem
 from analytic_models.targets import Gaussian, load_spectrum
 from reports.experiments import held_data, runner, store
 from reports.experiments.runner import SILENT, Watch
 from reports.experiments.store import published
 from splitting_analysis.catalogue import entries, find
-from splitting_analysis.schemes import steps_for
 from splitting_analysis.weak import at_lambda_one
 
 POINTS_PER_NFE = {"RK4": 4}
@@ -37,9 +35,7 @@ def vp_w2(target: Gaussian, name: str, nfe: int, eps: float) -> float:
     T, uniform grid of so many points on [0, T - eps], no denoising step."""
     points = nfe // (2 if name == CORRECTED else POINTS_PER_NFE.get(name, 1))
     scheme, process = find(name.split(",", maxsplit=1)[0], "vp"), VP()
-    law = run(
-        scheme, process, target, grid("uniform", points - 1, process.T, eps), "pT", denoise=False
-    )
+    law = Problem(process, target, "uniform", "pT", eps, denoise=False).law(scheme, points - 1)
     return score_card(law, process, target)["w2_x"]
 
 
@@ -109,10 +105,8 @@ def psld_w2(target: Gaussian, name: str, nfe: int, grid_name: str) -> float:
     denoised.
     """
     scheme, process = at_lambda_one(find(name)), PSLD()
-    steps = steps_for(nfe, scheme, denoise=True)
-    law = run(
-        scheme, process, target, grid(grid_name, steps, process.T, 1e-3), "prior", denoise=True
-    )
+    problem = Problem(process, target, grid_name)
+    law = problem.law(scheme, problem.steps(scheme, nfe))
     return score_card(law, process, target)["w2_x"]
 
 

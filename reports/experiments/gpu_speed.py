@@ -20,13 +20,13 @@ from gpu_samplers.processes import PSLD, grid, steps_for
 from gpu_samplers.score import NetworkScore
 from reports.experiments.gpu_card import Card, Row
 from splitting_analysis.catalogue import find
+from splitting_analysis.grids import EPS
 
 SAMPLERS = ("EM", "SSCS", "ROBA", "ROBAB", "RK45")
 NFE = 50
 LEAST = 8
 """Evaluations that every sampler's step and the denoising step need."""
 REPEATS = 3
-EPS = 1e-3
 COMPILING = 100
 """Seconds that torch.compile may take for one form and batch."""
 

@@ -26,6 +26,7 @@ from gpu_samplers.training import NETWORKS, Settings, train
 from reports.experiments.gpu_card import Card, Row
 from reports.experiments.judge import judged
 from splitting_analysis.catalogue import find
+from splitting_analysis.grids import EPS
 
 SECONDS = 240.0
 """Of training, compilation and the steps that are timed not counted."""
@@ -101,7 +102,7 @@ def samples(card: Card, weights: Path) -> torch.Tensor:
     """Positions of samples (n, 3, 32, 32) of the network."""
     number, nfe = (4, 8) if card.toy else (SAMPLES, NFE)
     score, scheme = NetworkScore(load_checkpoint(weights).to(card.device), PSLD()), find(SAMPLER)
-    times = grid("quadratic", steps_for(nfe, scheme), PSLD().T, 1e-3)
+    times = grid("quadratic", steps_for(nfe, scheme), PSLD().T, EPS)
     made = engine.sample(
         scheme,
         PSLD(),

@@ -21,9 +21,9 @@ from typing import Any
 import numpy as np
 import torch
 
-from analytic_models import diffusions, moments
+from analytic_models import diffusions
 from analytic_models.distances import score_card
-from analytic_models.grids import grid as analytic_grid
+from analytic_models.problem import Problem
 from analytic_models.targets import BUNDLED as SPECTRA
 from analytic_models.targets import Gaussian
 from gpu_samplers import engine
@@ -51,9 +51,9 @@ from reports.experiments.runner import SILENT, Watch, run
 from reports.experiments.scores import Diffusion
 from reports.experiments.targets import Target, digits_target, exact_target, images, patches_target
 from splitting_analysis.catalogue import entries, find
+from splitting_analysis.grids import EPS
 from splitting_analysis.schemes import Scheme
 
-EPS = 1e-3
 LAMBDAS = (0.0, 0.5, 1.0, 2.0, 4.0, 8.0)
 TUNING_SEED, TUNING_SAMPLES = 1, 512
 SEED = 0
@@ -172,8 +172,8 @@ def gaussian(
     """Exact errors of the same run on the Gaussian with the spectrum of these images."""
     diffusion = diffusions.PSLD(**asdict(process))
     law = Gaussian(SPECTRA[images]())
-    times = analytic_grid(grid_name, steps_for(nfe, scheme), process.T, EPS)
-    end = moments.run(scheme, diffusion, law, times, "prior", denoise=True, lambda_s=lambda_s)
+    problem = Problem(diffusion, law, grid_name)
+    end = problem.law(scheme, problem.steps(scheme, nfe), lambda_s)
     card = score_card(end, diffusion, law)
     return {key: store.rounded(card[key]) for key in EXACT}
 

@@ -31,6 +31,7 @@ from reports.experiments.targets import Target
 from splitting_analysis.catalogue import find
 from splitting_analysis.differences import pairs
 from splitting_analysis.errors import LocalError
+from splitting_analysis.grids import EPS
 from splitting_analysis.schemes import Scheme
 from splitting_analysis.weak import at_lambda_one, local_error
 
@@ -38,7 +39,7 @@ PAIRS = tuple((pair.naive.name, pair.reduced.name) for pair in pairs())
 STEPS = (10, 50, 200)
 PREDICTED_STEPS = (10, 20, 40, 80)
 PREDICTED_SAMPLES = 2
-CUT = 0.001
+CUT = EPS
 """Forward time at which the score's change is last looked at: where sampling ends."""
 
 

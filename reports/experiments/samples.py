@@ -23,8 +23,9 @@ from reports.experiments import store
 from reports.experiments.runner import SILENT, Watch, main
 from reports.experiments.targets import digits_target
 from splitting_analysis.catalogue import find
+from splitting_analysis.grids import EPS
 
-SAMPLER, NFE, GRID, EPS, SEED = "ROBA", 100, "uniform", 1e-3, 0
+SAMPLER, NFE, GRID, SEED = "ROBA", 100, "uniform", 0
 ROWS, COLUMNS = 8, 10
 
 

@@ -21,7 +21,7 @@ from reports.experiments.held_data import (
     w2,
 )
 from reports.experiments.store import KEPT, stored
-from reports.pages.exact_runs import EPS, SPECTRUM, target
+from reports.pages.exact_runs import SPECTRUM, target
 from reports.pages.settings import Settings
 from reports.render.document import (
     Block,
@@ -37,6 +37,7 @@ from reports.render.document import (
 from reports.render.spelling import count, expression, listed, power
 from splitting_analysis.data_catalogue import DATA_CATALOGUE
 from splitting_analysis.data_slope import prediction_slope
+from splitting_analysis.grids import EPS
 from splitting_analysis.held_error import held_error
 from splitting_analysis.schemes import FACTORS
 

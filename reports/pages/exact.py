@@ -8,7 +8,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from reports.pages.exact_runs import (
-    EPS,
     SPECTRUM,
     at_budget,
     limit,
@@ -34,6 +33,7 @@ from reports.render.document import (
 )
 from reports.render.spelling import link, listed, share
 from splitting_analysis.catalogue import entries
+from splitting_analysis.grids import EPS
 from splitting_analysis.schemes import Scheme, steps_for
 from splitting_analysis.weak import at_lambda_one
 

@@ -10,14 +10,14 @@ from numpy.typing import NDArray
 
 from analytic_models.diffusions import Diffusion, diffusion_of
 from analytic_models.distances import score_card
-from analytic_models.grids import grid
 from analytic_models.linear_flow import closed_flow
 from analytic_models.moments import Moments, run, starting_law
+from analytic_models.problem import Problem
 from analytic_models.targets import Gaussian, digits_spectrum
 from splitting_analysis.catalogue import entries
+from splitting_analysis.grids import EPS
 from splitting_analysis.schemes import Scheme, steps_for
 
-EPS = 1e-3
 SPECTRUM = "covariance spectrum of scikit-learn’s bundled 8×8 digits, pixels in [−1, 1]"
 _ROUNDING = 1e-12
 """Eigenvalues below this fraction of the largest are round-off of zero: pixels that never
@@ -41,10 +41,8 @@ def moments(
     scheme: Scheme, steps: int, grid_name: str = "uniform", start: str = "prior"
 ) -> Moments:
     """The sampler's exact law on the digits target, final denoising step included."""
-    process = diffusion(scheme.model_name)
-    return run(
-        scheme, process, target(), grid(grid_name, steps, process.T, EPS), start, denoise=True
-    )
+    problem = Problem(diffusion(scheme.model_name), target(), grid_name, start)
+    return problem.law(scheme, steps)
 
 
 def card(scheme: Scheme, steps: int, *options: Any) -> dict[str, float]:

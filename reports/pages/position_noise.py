@@ -14,12 +14,12 @@ from analytic_models.linear_flow import closed_flow
 from analytic_models.moments import starting_law
 from analytic_models.position_noise import (
     Best,
-    Setting,
     best_lambda_s,
     limit_excess_variance,
     x_error_curve,
 )
-from reports.pages.exact_runs import EPS, SPECTRUM, target
+from analytic_models.problem import Problem
+from reports.pages.exact_runs import SPECTRUM, target
 from reports.pages.settings import Settings
 from reports.render.document import (
     Block,
@@ -36,6 +36,7 @@ from reports.render.document import (
 )
 from reports.render.spelling import count, entry, link, listed, share
 from splitting_analysis.catalogue import entries
+from splitting_analysis.grids import EPS
 from splitting_analysis.schemes import Scheme
 from splitting_analysis.weak import local_error
 
@@ -52,8 +53,8 @@ def schemes() -> tuple[Scheme, ...]:
 
 
 @cache
-def setting(grid: GridName) -> Setting:
-    return Setting(PSLD(), target(), grid, EPS)
+def setting(grid: GridName) -> Problem:
+    return Problem(PSLD(), target(), grid)
 
 
 @cache
@@ -207,8 +208,8 @@ def _limit_variances() -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     them.
     """
     own = setting("uniform")
-    flow = closed_flow("sde", own.diffusion, own.target, 0.0, own.diffusion.T - EPS)
-    _, covariance = flow.push(*starting_law(own.diffusion, own.target, "prior"))
+    flow = closed_flow("sde", own.process, own.target, 0.0, own.process.T - EPS)
+    _, covariance = flow.push(*starting_law(own.process, own.target, "prior"))
     return np.asarray(covariance[0][0]), limit_excess_variance(own, 2.0)
 
 

@@ -8,7 +8,7 @@ import numpy as np
 
 from analytic_models.problem import Problem, problem_for
 from reports.pages.exact import GRIDS, KINDS
-from reports.pages.exact_runs import EPS, SPECTRUM
+from reports.pages.exact_runs import SPECTRUM
 from reports.pages.settings import Settings
 from reports.render.document import (
     Block,
@@ -28,6 +28,7 @@ from reports.render.spelling import count, link, listed, power
 from splitting_analysis.catalogue import CATALOGUE, entries, find
 from splitting_analysis.clocks import PositionOnly
 from splitting_analysis.families import FAMILIES, POSITION_ONLY
+from splitting_analysis.grids import EPS
 from splitting_analysis.held_error import leading_power
 from splitting_analysis.lookup import as_scheme
 from splitting_analysis.position_catalogue import HELD_CATALOGUE

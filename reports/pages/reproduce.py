@@ -8,7 +8,7 @@ from dataclasses import fields
 from importlib.metadata import PackageNotFoundError, version
 
 from reports.experiments.store import DATA, stored
-from reports.pages.exact_runs import EPS, SPECTRUM, diffusion
+from reports.pages.exact_runs import SPECTRUM, diffusion
 from reports.pages.settings import Settings
 from reports.render.document import (
     FIGURE_DIGITS,
@@ -21,6 +21,7 @@ from reports.render.document import (
     text,
 )
 from splitting_analysis.catalogue import CATALOGUE
+from splitting_analysis.grids import EPS
 
 PACKAGES = ("splitting-analysis", "numpy", "scipy", "sympy", "mpmath", "matplotlib", "scikit-learn")
 COMMANDS = (

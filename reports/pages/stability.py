@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from analytic_models.boundaries import boundaries
 from analytic_models.stability import largest_stable_step, stiffest
 from reports.pages.exact import KINDS, schemes
-from reports.pages.exact_runs import EPS, SPECTRUM, diffusion, target
+from reports.pages.exact_runs import SPECTRUM, diffusion, target
 from reports.pages.settings import Settings
 from reports.render.document import (
     Block,
@@ -30,6 +30,7 @@ from reports.render.document import (
 )
 from reports.render.spelling import count, expression, link, listed
 from splitting_analysis.catalogue import entries
+from splitting_analysis.grids import EPS
 from splitting_analysis.schemes import Scheme
 
 SMALL, LARGE = 1e-6, 4.0

@@ -21,12 +21,13 @@ from reports.render.document import (
 )
 from reports.render.spelling import blocks as formulas_of
 from reports.render.spelling import count, expression, power
+from splitting_analysis.grids import EPS
 from splitting_analysis.held_error import held_error
 from splitting_analysis.schemes import Scheme
 from splitting_analysis.weak import at_lambda_one, local_error, order_of
 
 BUDGETS = (10, 20, 50)
-NEAR_DATA = 1e-3
+NEAR_DATA = EPS
 """Forward time at which the largest stable step is told: where a run ends, and it is shortest."""
 HELD = (
     "P1, P2, ... are derivatives of the prediction along the exact path in the clock; r1, r2, ... "
