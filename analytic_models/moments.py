@@ -114,7 +114,9 @@ def run(
             ready = {index: part_of(table, done, np.size(t)) for index, table in tables.items()}
             done += np.size(t)
             usable = scheme.usable(len(times) - done)
-            step = one_step(scheme, diffusion, t, h, score_at, lambda_s, earlier, ready, usable)
+            step = one_step(
+                scheme, diffusion, t, h, score_at, lambda_s, earlier, ready, usable, len(times) - 1
+            )
             forms = step.forms + (step.score if scheme.carries_score and not holds else ())
             forms += tuple(form for _, held in step.kept for form in held)
             added = collected(forms, step.noise)

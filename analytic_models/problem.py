@@ -133,6 +133,7 @@ class Problem:
             "clock": scheme.in_clock if scheme.model.time_dependent else None,
             "schedule": schedule_name(self.process),
             "lower_order_final": scheme.lower_final,
+            "churn": scheme.churn and scheme.churn.as_dict(),
         }
 
     def errors(

@@ -26,6 +26,7 @@ from analytic_models.rules import (
     product,
 )
 from analytic_models.targets import Block, Pair
+from splitting_analysis.churn import Churn
 from splitting_analysis.clocks import PositionOnly
 from splitting_analysis.predictions import Prediction
 from splitting_analysis.program import Advance, Evaluate, Hold, Row
@@ -78,19 +79,20 @@ def one_step(
     earlier: Sequence[Any] = (),
     ready: Mapping[int, Map] = MappingProxyType({}),
     usable: int | None = None,
+    steps: int = 1,
 ) -> StepMap:
     """The exact map of one step from reverse time t over h. `score_at(tau)` gives the affine score.
 
     `earlier` are the forward times of the predictions kept from the steps before, oldest first, of
-    which the last `usable` may be held; None for all.
+    which the last `usable` may be held; None for all. `steps` are those of the run.
     """
     unused = 0 if usable is None else max(0, len(earlier) - usable)
     program, n = scheme.program, len(scheme.model.components)
     state: list[Form] = [{("z", i): 1} for i in range(n)]
+    t, h, noise = _begun(scheme, diffusion, t, h, steps, state)
     start = [dict(form) for form in state]
     held: tuple[Form, ...] = tuple({("s", i): 1} for i in range(n))
     drifts: list[list[Form]] = []
-    noise: list[Block] = []
     parts = range(components_held(scheme))
     kept: list[tuple[Any, tuple[Form, ...]]] = [
         (tau, tuple({("p", j, c): 1} for c in parts)) for j, tau in enumerate(earlier)
@@ -140,6 +142,27 @@ def one_step(
         program.evaluations,
         tuple(kept[max(0, len(kept) - program.history) :]),
     )
+
+
+def _begun(
+    scheme: Scheme, diffusion: Diffusion, t: Any, h: Any, steps: int, state: list[Form]
+) -> tuple[Any, Any, list[Block]]:
+    """Start and size of a step, and the noise that its state begins with."""
+    if scheme.churn is None:
+        return t, h, []
+    t, h, added = churned(scheme.churn, diffusion, t, h, steps)
+    state[0]["n", 0, 0] = 1
+    return t, h, [((added,),)]
+
+
+def churned(churn: Churn, diffusion: Diffusion, t: Any, h: Any, steps: int) -> tuple[Any, Any, Any]:
+    """Start and size of a step of VE that has gone back in time, and the variance of its noise."""
+    sigma = diffusion.T - t
+    gamma = min(float(churn.S_churn) / steps, 2**0.5 - 1)
+    inside = (sigma >= float(churn.S_tmin)) & (sigma <= churn.end)
+    back = sigma * (gamma * inside)
+    added = float(churn.S_noise) ** 2 * back * (2 * sigma + back)
+    return t - back, h + back, added
 
 
 def _held(

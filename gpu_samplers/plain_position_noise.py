@@ -68,7 +68,33 @@ def sa2(p: PositionOnly, score: Any, x: Tensor, times: Times, noise: Any, eta: f
     return x
 
 
+def ve_edm(
+    p: PositionOnly,
+    score: Any,
+    x: Tensor,
+    times: Times,
+    fresh: Any,
+    S_churn: float = 40,
+    S_tmin: float = 0.05,
+    S_tmax: float = 50,
+    S_noise: float = 1,
+) -> Tensor:
+    """EDM's stochastic sampler (Karras et al. 2022, algorithm 2), not yet at noise level 0.
+
+    Its noise, `fresh`, is no reverse SDE's: what follows it is the probability flow.
+    """
+    for t, after in times_of(p, times):
+        gamma = min(S_churn / (len(times) - 1), sqrt(2) - 1) if S_tmin <= t <= S_tmax else 0
+        t_hat = t + gamma * t
+        x_hat = x + sqrt(t_hat**2 - t**2) * S_noise * fresh() if gamma else x
+        d = (x_hat - data(p, score, x_hat, t_hat)) / t_hat
+        x = x_hat + (after - t_hat) * d
+        d_after = (x - data(p, score, x, after)) / after
+        x = x_hat + (after - t_hat) * (d / 2 + d_after / 2)
+    return x
+
+
 SAMPLERS: dict[str, Callable[..., Tensor]] = {
-    function.__name__: function for function in (dpm_1_sde, dpm_2m_sde, sa2, euler_a)
+    function.__name__: function for function in (dpm_1_sde, dpm_2m_sde, sa2, euler_a, ve_edm)
 }
 """By the catalogue's name, as in plain_position.py."""

@@ -13,7 +13,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
-from math import isfinite
+from math import isfinite, sqrt
 from typing import assert_never
 
 import numpy as np
@@ -217,6 +217,7 @@ class _Builder:
     def step(self, t: float, h: float, index: int) -> None:
         own, program = self.scheme, self.scheme.program
         tuned = Tuned(self.lambda_at(t), own.lambda_s.rule, float(own.conjugate), own.factor)
+        t, h = self.churned(t, h)
         start, drifts = Form(self.identity), list[Form]()
         self.history.begin(own.usable(self.steps - index))
         for place, op in enumerate(program.instructions):
@@ -237,6 +238,17 @@ class _Builder:
                     self.form = self.history.hold(op, self.form, t, h)
                 case _:
                     assert_never(op)
+
+    def churned(self, t: float, h: float) -> tuple[float, float]:
+        """Start and size of the step, which goes back in time first where it churns."""
+        churn, level = self.scheme.churn, float(self.process.T - t)
+        if churn is None or not float(churn.S_tmin) <= level <= churn.end:
+            return t, h
+        raised = level * (1 + min(float(churn.S_churn) / self.steps, sqrt(2) - 1))
+        if raised > level:
+            deviation = float(churn.S_noise) * sqrt(raised**2 - level**2)
+            self.form = self.form.moved(self.identity, None, deviation * self.identity)
+        return float(self.process.T - raised), float(h + raised - level)
 
     def advance(self, op: Advance, t: float, h: float, tuned: Tuned) -> Map:
         try:

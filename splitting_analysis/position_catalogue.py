@@ -6,6 +6,9 @@ it.
 
 from __future__ import annotations
 
+from fractions import Fraction
+
+from splitting_analysis.churn import Churn
 from splitting_analysis.clocks import Clock
 from splitting_analysis.families import POSITION_ONLY
 from splitting_analysis.models import Dynamics
@@ -30,6 +33,12 @@ _LAST = (
     "The authors' code leaves out the last correction; here every step is corrected, the last one "
     "too."
 )
+_EDM = (
+    "Each step goes back in time by adding noise, then follows the probability flow, so that its "
+    "order is Heun's. S_noise is 1 here: 1.003 or 1.007, as published, has another limit."
+)
+_CHURN = Churn(Fraction(40), Fraction(1, 20), Fraction(50))
+"""Of Karras et al. 2022, table 5, ImageNet, but for S_noise."""
 _THIRDS = "S E:{0}/3 S@1/3 E:{0}*2/3[2] S@2/3 E:{0}[3:dpm3]"
 _UNIPC = "E:data[{0}:{2}] S@1 E:data[{1}:{2}]"
 _ROWS: tuple[tuple[str, str, Dynamics, Clock, int, str, str, str], ...] = (
@@ -60,6 +69,7 @@ _OWN_ROWS: dict[str, tuple[tuple[str, str, Dynamics, Clock, int, str, str, str],
     "ve": (
         ("Euler", "S E:eps", "ode", "rho", 1, EDM, "in the noise level", ""),
         ("Heun", "S E:eps S@1 E:eps[2]", "ode", "rho", 2, EDM, "algorithm 1", ""),
+        ("EDM", "S E:eps S@1 E:eps[2]", "ode", "rho", 2, EDM, "algorithm 2", _EDM),
     ),
     "flow": (
         ("Euler", "S E:velocity", "ode", "tau", 1, FLOW, "", ""),
@@ -77,6 +87,7 @@ HELD_CATALOGUE: tuple[Scheme, ...] = tuple(
         source=Source(cite, place, erratum),
         clock=clock,
         order=order,
+        churn=_CHURN if name == "EDM" else None,
     )
     for model in POSITION_ONLY
     for name, word, dynamics, clock, order, cite, place, erratum in (

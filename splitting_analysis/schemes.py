@@ -10,6 +10,7 @@ from math import inf
 from typing import Literal
 
 from splitting_analysis.checking import check
+from splitting_analysis.churn import Churn
 from splitting_analysis.clocks import CLOCKS, Clock
 from splitting_analysis.models import Dynamics, Model, model_of
 from splitting_analysis.notation import Op, Word, as_word
@@ -97,6 +98,9 @@ class Scheme:
     the one before one step's more, and so on.
     """
 
+    churn: Churn | None = None
+    """Whether each step first goes back in time by adding noise."""
+
     def __post_init__(self) -> None:
         check(self.word, self.model)
         self._check_conjugate()
@@ -129,6 +133,12 @@ class Scheme:
             raise ValueError(
                 f"{self.name}: eta = {self.eta}; where data are held on psld it lies between 0, "
                 "deterministic, and 1, the exact bridge"
+            )
+        if self.churn and (self.model.name != "ve" or not holds or self.program.history):
+            raise ValueError(
+                f"{self.name}: S_churn adds noise before a step of ve that holds evaluations of "
+                f"its own alone, e.g. S E:eps S@1 E:eps[2]; this is {self.word} of "
+                f"{self.model.name}"
             )
         if self.lower_final and self.program.history <= self.carries_score:
             raise ValueError(
@@ -262,6 +272,7 @@ def scheme(
     lambda_s: LambdaS = LambdaS(),
     clock: Clock | None = None,
     eta: Fraction | None = None,
+    churn: Churn | None = None,
 ) -> Scheme:
     """A scheme from a word. In a named model, words with noise in them are the SDE's, others the
     ODE's.
@@ -284,7 +295,7 @@ def scheme(
         raise ValueError(
             f"{name}: claims {nfe} evaluations per step, but its word {word} makes {word.nfe}"
         )
-    return Scheme(name, word, model, source, order, lambda_s, clock, eta)
+    return Scheme(name, word, model, source, order, lambda_s, clock, eta, churn=churn)
 
 
 def with_noise_level(scheme: Scheme, eta: Fraction) -> Scheme:

@@ -218,7 +218,7 @@ def test_lambda_s_is_refused_in_a_spelling_that_only_python_reads(text: str) -> 
 
 KEYS = (
     "scheme word model dynamics steps nfe lambda_s lambda factor eta clock schedule "
-    "lower_order_final grid start eps denoise w2_x w2 kl_x kl_modes worst_mode_x unstable"
+    "lower_order_final churn grid start eps denoise w2_x w2 kl_x kl_modes worst_mode_x unstable"
 )
 
 

@@ -14,6 +14,7 @@ import pytest
 ROOT = Path(__file__).parents[1]
 PACKAGES = ("splitting_analysis", "analytic_models", "gpu_samplers", "reports")
 WORD_LEVEL = {
+    "churn",
     "lookup",
     "notation",
     "spelling",

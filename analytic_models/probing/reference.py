@@ -15,6 +15,7 @@ from analytic_models.held import hold, predicted
 from analytic_models.probing.running import Array
 from analytic_models.probing.subject import Subject
 from analytic_models.rules import advance, coefficients
+from analytic_models.steps import churned
 from splitting_analysis.predictions import Prediction
 from splitting_analysis.processes import PSLD
 from splitting_analysis.program import Advance, Evaluate, Hold, Program, Row
@@ -51,6 +52,7 @@ class _Walk:
         self.kept: list[tuple[float, Array]] = []
 
     def run(self, z: Array, grid: Sequence[float]) -> Array:
+        self.steps = len(grid) - 1
         self.d, self.held = z.shape[1] // self.n, np.zeros_like(z)
         if self.program.carries_score:
             self.evaluate(z, self.model.T - grid[0])
@@ -91,6 +93,10 @@ class _Walk:
         return np.asarray(self.mixed(own, z) + self.mixed(gain, s))
 
     def step(self, z: Array, t: float, h: float) -> Array:
+        if self.scheme.churn:
+            t, h, added = churned(self.scheme.churn, self.model, t, h, self.steps)
+            if added:
+                z = z + added**0.5 * self.noise_of()
         start, drifts = z, list[Array]()
         drawn: dict[Any, Array] = {}
         for op in self.program.instructions:

@@ -10,6 +10,7 @@ from typing import Any
 from analytic_models.gaussian import Case
 from analytic_models.moments import run
 from analytic_models.problem import Problem, problem_for
+from splitting_analysis.churn import told
 from splitting_analysis.clocks import CLOCKS
 from splitting_analysis.expressions import parse_settings
 from splitting_analysis.families import FAMILIES
@@ -130,6 +131,22 @@ def with_options(
             raise ValueError(f"--eta: {error}") from None
         schemes = [with_noise_level(s, level) for s in schemes]
     return schemes
+
+
+def churning(schemes: list[Scheme], parameters: str) -> tuple[list[Scheme], str]:
+    """The schemes with what `parameters` says of noise before a step, and the rest of it.
+
+    Raises ValueError for what cannot be, and where it does not act in one of the schemes.
+    """
+    found = []
+    for scheme in schemes:
+        churn, rest = told(parameters, scheme.churn)
+        consistent = scheme.churn is None or churn == scheme.churn
+        order = scheme.order if consistent else None
+        found.append(replace(scheme, churn=churn, order=order))
+        if scheme is schemes[-1]:
+            parameters = rest
+    return found, parameters
 
 
 def counts(text: str, option: str) -> list[int]:
