@@ -9,7 +9,7 @@ from analytic_models.problem import Problem
 from analytic_models.table import Table
 from splitting_analysis.catalogue import entries, named
 from splitting_analysis.families import family_of
-from splitting_analysis.lookup import as_scheme, check_lambda_s
+from splitting_analysis.lookup import as_scheme, check_lambda_s, reading
 from splitting_analysis.models import MODEL_NAMES
 from splitting_analysis.notation import Word
 from splitting_analysis.schemes import Scheme
@@ -79,22 +79,14 @@ def readings(
     option: str = "dynamics=",
 ) -> list[str]:
     """One line for every word that would mean something else with the other dynamics, if none was
-    given.
+    given: `lookup.reading` of those that were given as words.
     """
-    if dynamics is not None:
-        return []
-    lines = []
-    for text, scheme in zip(texts, schemes, strict=True):
-        other = "sde" if scheme.dynamics == "ode" else "ode"
-        if (
-            isinstance(text, Scheme)
-            or (isinstance(text, str) and named(text))
-            or not _all_in([text], scheme.model_name, other)
-        ):
-            continue
-        called = " for Euler-Maruyama" if str(scheme.word) == "S E" else ""
-        lines.append(f"{scheme.word} read as {scheme.dynamics.upper()} ({option}{other}{called})")
-    return list(dict.fromkeys(lines))
+    said = (
+        reading(scheme, dynamics, option)
+        for text, scheme in zip(texts, schemes, strict=True)
+        if not (isinstance(text, Scheme) or (isinstance(text, str) and named(text)))
+    )
+    return [line for line in dict.fromkeys(said) if line]
 
 
 def cases(

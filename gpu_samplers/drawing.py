@@ -15,46 +15,70 @@ from numpy.typing import NDArray
 
 from gpu_samplers import engine
 from gpu_samplers.embedded import KINDS, network_and_process
-from gpu_samplers.job import Job
+from gpu_samplers.job import BLACK_BOX, TOLERANCE, Job
 from gpu_samplers.processes import steps_for, times_on
 from gpu_samplers.sampling import write_samples
 from gpu_samplers.shards import read_shard
 from splitting_analysis.grids import EPS, Grid
+from splitting_analysis.lookup import as_scheme, told
+from splitting_analysis.notation import Word
 from splitting_analysis.processes import PROCESSES
 from splitting_analysis.schemes import Denoise, Scheme
 
+EVALUATIONS = 50
+"""Of each sample, unless said otherwise."""
+
+
+def sampler_of(
+    sampler: str | Word | Scheme, model: str | None, dynamics: str | None, *settings: Any
+) -> Scheme | None:
+    """The scheme that is meant, with lambda, factor and eta as `lookup.told` takes them; None is
+    `BLACK_BOX`, in upper or lower case.
+    """
+    if not isinstance(sampler, str) or sampler.strip().casefold() != BLACK_BOX.casefold():
+        return told([as_scheme(sampler, model, dynamics)], *settings)[0]
+    if any(value is not None for value in settings):
+        raise ValueError(f"{BLACK_BOX} has no lambda, factor or eta")
+    return None
+
 
 def from_network(
-    scheme: Scheme,
+    scheme: Scheme | None,
     n: int,
-    nfe: int,
+    nfe: int | None,
     parameters: Mapping[str, Any],
     checkpoint: str | Path | None = None,
     config: str | None = None,
     batch: int | None = None,
     device: str = "cpu",
+    tol: float | None = None,
     **job: Any,
 ) -> NDArray[np.float32]:
     """Images (n, channels, height, width) in the scale of the data: samples 0 to n - 1, as the
     command's.
 
     `checkpoint` is a file or the name of a network in BUNDLED (default: digits); `parameters` are
-    those of its process where they differ from its record; `job` are fields of job.Job. Raises
-    ValueError for what cannot be run.
+    those of its process where they differ from its record; `job` are fields of job.Job. A scheme
+    takes 50 evaluations unless told otherwise, `BLACK_BOX`, None, its tolerance. Raises ValueError
+    for what cannot be run.
     """
-    if scheme.model_name not in KINDS:
+    model = "psld" if scheme is None else scheme.model_name
+    if scheme is None:
+        tol = TOLERANCE if tol is None else tol
+    elif model not in KINDS:
         known = ", ".join(KINDS)
         raise ValueError(
             f"{scheme.name} is a {scheme.model_name} scheme: a network is trained for {known}"
         )
     network, process = network_and_process(
         checkpoint,
-        scheme.model_name,
-        _given(scheme, parameters),
+        model,
+        _given(model, parameters),
         config,
         job.get("precision", "float32"),
     )
-    made = Job(scheme, process, n, nfe, **job)
+    budget = EVALUATIONS if nfe is None and scheme is not None else nfe
+    made = Job(scheme, process, n, budget, tol=tol, **job)
     with TemporaryDirectory() as folder:  # the one way in which samples are made, and checked
         write_samples(folder, made, network, batch=batch, device=device)
         shards = sorted(Path(folder).glob("*.npz"))
@@ -62,9 +86,9 @@ def from_network(
 
 
 def from_score(
-    scheme: Scheme,
+    scheme: Scheme | None,
     n: int,
-    nfe: int,
+    nfe: int | None,
     parameters: Mapping[str, Any],
     score: engine.Score,
     shape: Sequence[int],
@@ -80,9 +104,12 @@ def from_score(
 
     Raises ValueError for what cannot be run.
     """
+    if scheme is None:
+        raise ValueError(f"{BLACK_BOX} samples a network here; a score of your own takes a word")
     if n < 1:
         raise ValueError(f"n = {n}: at least one sample")
-    process = PROCESSES[scheme.model_name](**_given(scheme, parameters))
+    process = PROCESSES[scheme.model_name](**_given(scheme.model_name, parameters))
+    nfe = EVALUATIONS if nfe is None else nfe
     ending = denoise if eps > 0 else False
     times = times_on(grid_name, steps_for(nfe, scheme, ending), process, eps)
     made = engine.sample(
@@ -101,15 +128,14 @@ def from_score(
     return np.concatenate([part.z[0].double().cpu().numpy() for part in made])
 
 
-def _given(scheme: Scheme, parameters: Mapping[str, Any]) -> dict[str, Any]:
-    """The parameters by the names that the scheme's process has for them. Raises ValueError for
+def _given(model: str, parameters: Mapping[str, Any]) -> dict[str, Any]:
+    """The parameters by the names that the model's process has for them. Raises ValueError for
     others.
     """
-    known = [field.name for field in fields(PROCESSES[scheme.model_name])]
+    known = [field.name for field in fields(PROCESSES[model])]
     for name in parameters:
         if name not in known:
             raise ValueError(
-                f"model {scheme.model_name} has no parameter {name!r}; there are: "
-                f"{', '.join(known)}"
+                f"model {model} has no parameter {name!r}; there are: {', '.join(known)}"
             )
     return dict(parameters)

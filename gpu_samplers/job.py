@@ -30,6 +30,9 @@ BLACK_BOX = "RK45 adaptive"
 flow.
 """
 
+TOLERANCE = 1e-4
+"""Of the black box, unless said otherwise."""
+
 PRECISIONS = {
     "float32": torch.float32,
     "tf32": torch.float32,

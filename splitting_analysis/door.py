@@ -231,7 +231,7 @@ def stability(
 def sample(
     scheme: str | Word | Scheme,
     n: int = 16,
-    nfe: int = 50,
+    nfe: int | None = None,
     *,
     model: str | None = None,
     dynamics: str | None = None,
@@ -249,10 +249,11 @@ def sample(
     eta: Scale | None = None,
     batch: int | None = None,
     device: str = "cpu",
+    tol: float | None = None,
     **parameters: Any,
 ) -> NDArray[np.floating[Any]]:
-    """`n` samples, each for at most `nfe` evaluations: of the digits network, a checkpoint or a
-    score.
+    """`n` samples, each for at most `nfe` evaluations (50): of the digits network, a checkpoint or
+    a score; "RK45 adaptive" takes `tol` (1e-4) in place of `nfe`.
 
         images = sa.sample("ROBA", n=16, nfe=50)    # (16, 1, 8, 8), in [-1, 1]
         score = lambda z, tau: -z / variances
@@ -272,8 +273,8 @@ def sample(
         ) from None
 
     settings = _settings(parameters, lambda_, factor, eta)
-    (found,) = told([as_scheme(scheme, model, dynamics)], *settings)
-    if lambda_s is not None:
+    found = drawing.sampler_of(scheme, model, dynamics, *settings)
+    if lambda_s is not None and found is not None:
         check_lambda_s("lambda_s", found)
     from analytic_models.grids import read_grid
 
@@ -296,6 +297,7 @@ def sample(
             eps=eps,
             denoise=denoise,
             lambda_s=scale,
+            tol=tol,
         )
     if shape is None or checkpoint is not None or config is not None:
         raise ValueError(

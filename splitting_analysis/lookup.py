@@ -126,11 +126,12 @@ def _read(what: str, given: str | float | Fraction) -> Fraction:
         raise ValueError(f"{what}: {error}") from None
 
 
-def reading(scheme: Scheme, dynamics: str | None) -> str:
+def reading(scheme: Scheme, dynamics: str | None, option: str = "--dynamics ") -> str:
     """How a word was read that is one of the ODE's and of the SDE's; "" where nothing was open.
 
     `scheme` is what `as_scheme` made of a text with this `dynamics`. The sentence says which of the
-    two is meant and how to ask for the other: print it where the result does not show it.
+    two is meant and how to ask for the other, by `option`: print it where the result does not show
+    it.
     """
     if dynamics is not None or scheme in samplers():
         return ""
@@ -142,8 +143,8 @@ def reading(scheme: Scheme, dynamics: str | None) -> str:
         "sde": "an SDE, as one of its letters is noise",
     }
     return (
-        f"'{scheme.word}' is read as {why[scheme.dynamics]}; for the {other.upper()}: --dynamics "
-        f"{other}"
+        f"'{scheme.word}' is read as {why[scheme.dynamics]}; for the {other.upper()}: "
+        f"{option}{other}"
     )
 
 

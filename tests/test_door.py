@@ -251,7 +251,8 @@ def test_the_table_of_exact_errors_is_that_of_the_command(command):
 
 def test_the_table_says_how_a_word_was_read_and_what_blew_up():
     table = sa.gaussian("S E", "EM", nfe=5, spectrum=[1, 0.01])
-    assert "S E read as ODE (dynamics=sde for Euler-Maruyama)" in str(table)
+    said = "'S E' is read as an ODE, as none of its letters is noise; for the SDE: dynamics=sde\n"
+    assert said in str(table)
     assert "is unstable in x and m" in str(table)
     assert "read as" not in str(sa.gaussian("S E", dynamics="ode", nfe=5, spectrum=1))
 

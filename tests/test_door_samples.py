@@ -30,6 +30,31 @@ def test_samples_are_those_of_the_command(tmp_path):
     assert torch.is_grad_enabled()
 
 
+def test_the_adaptive_solver_samples_as_the_command_does(tmp_path):
+    pytest.importorskip("torch")
+    import numpy as np
+
+    from gpu_samplers.embedded import digits_network
+    from gpu_samplers.job import Job
+    from gpu_samplers.sampling import write_samples
+
+    images = sa.sample("rk45 Adaptive", n=2, seed=7, tol=0.1)
+    network, process = digits_network()
+    write_samples(tmp_path, Job(None, process, 2, seed=7, tol=0.1), network)
+    (shard,) = tmp_path.glob("*.npz")
+    assert np.array_equal(images, np.load(shard)["images"])
+    for given, said in (
+        ({"nfe": 5}, "nfe = 5: RK45 adaptive takes what its tolerance"),
+        ({"eta": 1}, "RK45 adaptive has no lambda, factor or eta"),
+        ({"lambda_s": 1}, "lambda_s: RK45 adaptive has no letter O"),
+        ({"score": abs, "shape": (2,)}, "RK45 adaptive samples a network here"),
+    ):
+        with pytest.raises(ValueError, match=said):
+            sa.sample("RK45 adaptive", **given)
+    with pytest.raises(ValueError, match=r"tol = 0\.1: EM has fixed steps"):
+        sa.sample("EM", tol=0.1)
+
+
 @pytest.mark.parametrize(
     ("given", "said"),
     [

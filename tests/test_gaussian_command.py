@@ -18,6 +18,7 @@ from reports.commands import gaussian_options
 from reports.commands.gaussian import gaussian
 from reports.commands.gaussian_options import lambdas
 from splitting_analysis import find
+from splitting_analysis.lookup import as_scheme, reading
 
 VALUES = "0 1e-300 1e-160 1e-30 1e-12 0.01 1 4 4.01 100 1e5 1e29 1e150 1e200 1e300 -1 nan inf"
 SPECTRA = "1 0 1e300 1e-300 1e100,1 nan -1 1e-100,1 5e-324 0,0"
@@ -73,7 +74,7 @@ def test_a_langevin_run_has_a_default_spectrum_that_works_and_says_so(run):
 
 def test_a_word_with_two_readings_says_which_is_meant(run):
     asked = ("S E", "--steps", "60", "--spectrum", "1")
-    assert "S E read as ODE (--dynamics sde for Euler-Maruyama)\n" in run(*asked)[2]
+    assert reading(as_scheme("S E"), None) + "\n" in run(*asked)[2]
     assert "read as" not in run(*asked, "--dynamics", "ode")[2]
     assert "read as" not in run("O S B A", "RSE", "--steps", "60", "--spectrum", "1")[2]
     (row,) = rows_of(run, *asked, "--dynamics", "SDE")

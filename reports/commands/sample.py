@@ -34,7 +34,6 @@ if TYPE_CHECKING:
     from gpu_samplers.sampling import Made, Partly
     from splitting_analysis.schemes import Scheme
 
-TOLERANCE = 1e-4
 TRAINED = ("psld", "vp")
 
 
@@ -220,7 +219,7 @@ def sample(
     """
     try:
         from gpu_samplers.distributed import rank_of
-        from gpu_samplers.job import BLACK_BOX, Job
+        from gpu_samplers.job import BLACK_BOX, TOLERANCE, Job
         from gpu_samplers.sampling import write_samples
         from gpu_samplers.shards import named_folder
     except ModuleNotFoundError as error:
