@@ -166,3 +166,22 @@ def _boundaries(conditions: tuple[Any, ...]) -> tuple[Any, ...]:
             if any((number := root.subs(X, x).evalf()).is_real and number > 1e-9 for x in at)
         )
     )
+
+
+def leading(value: Any, exact: int = 1) -> Any:
+    """The leading term of a closed form's deviation from what is exact, in X and Y; 0 for none.
+
+    X is of the order of the step, Y of its square.
+    """
+    s = sympy.Symbol("s", positive=True)
+    small = sympy.sympify(value).replace(sympy.tanh, _tangent).subs({X: s * X, Y: s**2 * Y})
+    top, bottom = sympy.fraction(sympy.cancel(small - exact))
+    if top == 0:
+        return sympy.Integer(0)
+    first = [sympy.Poly(each, s).terms()[-1] for each in (top, bottom)]
+    return sympy.factor(first[0][1] / first[1][1])
+
+
+def _tangent(z: Any) -> Any:
+    """The series of the tangent, further than any leading term goes."""
+    return z - z**3 / 3 + 2 * z**5 / 15 - 17 * z**7 / 315 + 62 * z**9 / 2835

@@ -5,15 +5,11 @@ from __future__ import annotations
 from decimal import Decimal
 from typing import Any
 
-import sympy
-
-from analytic_models.diffusions import Langevin
-from analytic_models.stationary import stationary
 from reports.experiments.cifar10 import CORRECTED, PSLD_NFES
 from reports.experiments.store import KEPT, published, stored
 from reports.pages.settings import Settings
 from reports.render.document import Block, Cell, Column, Heading, Page, Paragraph, Table, text
-from reports.render.spelling import count, expression, link, listed, share
+from reports.render.spelling import count, link, listed, share
 from splitting_analysis.catalogue import entries, find
 
 COMMAND = KEPT["cifar10"].command
@@ -42,7 +38,6 @@ def build(_: Settings) -> Page:
     body += [_w2_table(eps, table[eps], ours) for eps in ("eps=0", "eps=1e-3")]
     body += _erratum(table, ours)
     body += _fid(theirs, ours)
-    body += _harmonic()
     return Page("published", "Published tables beside ours", _lead(table, ours), tuple(body))
 
 
@@ -220,44 +215,3 @@ def _others(theirs: dict[str, Any]) -> Table:
         tuple(other["rows"].items()),
         other["source"],
     )
-
-
-def _harmonic() -> list[Block]:
-    """Stationary moments on a harmonic well, which molecular dynamics publishes in closed form."""
-    omega, h, gamma = sympy.symbols("omega h gamma", positive=True)
-    process = Langevin(gamma=gamma, T=sympy.Integer(1))
-    rows: list[tuple[Cell, ...]] = []
-    exact: dict[str, list[str]] = {"position": [], "momentum": []}
-    for s in (s for s in entries("langevin", "sde") if "O" in s.word.letters):
-        (qq, qp), (_, pp) = stationary(s, process, 1 / omega**2, h)
-        position = sympy.simplify(qq * omega**2)
-        for marginal, value in (("position", position), ("momentum", pp)):
-            if value == 1:
-                exact[marginal].append(s.name)
-        rows.append(
-            (link(s), expression(position), expression(pp), expression(qp), s.source.citation)
-        )
-    both = [name for name in exact["position"] if name in exact["momentum"]]
-    return [
-        Heading("Molecular dynamics: the harmonic well", "harmonic"),
-        text(
-            "The law that a sampler of kinetic Langevin dynamics keeps on a harmonic well of "
-            "frequency ω, in closed form. It is exact in position for "
-            f"{listed(exact['position'])}, exact in momentum for {listed(exact['momentum'])}, "
-            f"exact in both marginals for {listed(both)}, as their authors publish; for the exact "
-            "law the first two columns are 1 and the third is 0."
-        ),
-        Table(
-            "published-harmonic",
-            "**Stationary second moments at step h.** Temperature and mass 1.",
-            (
-                Column("scheme", "scheme"),
-                Column("qq", "ω² ⟨q²⟩"),
-                Column("pp", "⟨p²⟩"),
-                Column("qp", "⟨q p⟩"),
-                Column("source", "published in"),
-            ),
-            tuple(rows),
-            "solved from the exact one-step map",
-        ),
-    ]

@@ -21,6 +21,7 @@ from reports.pages import (
     foreign,
     gpu,
     guides,
+    harmonic_well,
     network,
     orders,
     overview,
@@ -54,6 +55,7 @@ PAGES: tuple[tuple[str, str, Callable[[Settings], Page]], ...] = (
     ("position-only", "Position-only samplers", position_only.build),
     ("data-held", "Data held on PSLD", data_held.build),
     ("stability", "Stability", stability.build),
+    ("harmonic-well", "Harmonic well", harmonic_well.build),
     ("published", "Published tables", published.build),
     ("network", "Digits network", network.build),
     ("crossval-local", "One step, on networks", crossval_local.build),
@@ -77,6 +79,7 @@ SHARES = {
     "position-noise": 9,
     "data-held": 3,
     "stability": 17,
+    "harmonic-well": 6,
     "writing": 25,
 }
 """About how long the pages take, relative to each other; what is not here counts 1. For the time

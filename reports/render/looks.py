@@ -61,6 +61,8 @@ _CHOSEN: dict[str, tuple[str, str]] = {
     "ABOBA": (ORANGE, "^"),
     "OBABO": (SKY, "s"),
     "BAOA": (BROWN, "v"),
+    "UBU": (CORAL, "P"),
+    "BUB": (BROWN, "X"),
     "LDDIM-I": (SKY, "d"),
     "LDDIM-II": (SKY, "P"),
     "CSE": (BROWN, ">"),

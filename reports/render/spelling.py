@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from typing import Any
 
@@ -122,24 +123,21 @@ _MATHML = {
 """SymPy's MathML has entities that XML does not know, and hyphens for minus signs."""
 
 
-def expression(value: Any, label: str = "") -> Formula:
+def expression(value: Any, label: str = "", *, factored: bool = False) -> Formula:
     """A SymPy expression, roots of polynomials as decimals, quotients with a positive constant
-    below.
+    below; or as it is, in factors.
     """
     value = sympy.sympify(value)
     value = value.xreplace({root: sympy.N(root, 5) for root in value.atoms(sympy.CRootOf)})
-    value = _tidy(value.replace(sympy.log, lambda inside: sympy.log(_tidy(inside))))
+    if not factored:
+        value = _tidy(value.replace(sympy.log, lambda inside: sympy.log(_tidy(inside))))
     order = {"order": "rev-lex"}
     mathml = sympy.mathml(value, printer="presentation", **order)
     for written, meant in _MATHML.items():
         mathml = mathml.replace(written, meant)
-    text = (
-        sympy.sstr(value, **order)
-        .replace("**2", "²")
-        .replace("**3", "³")
-        .replace("*", " ")
-        .replace("-", "−")
-    )
+    plain = sympy.sstr(value, **order)
+    plain = re.sub(r"\*\*([0-9]+)", lambda power: power[1].translate(_POWERS), plain)
+    text = plain.replace("*", " ").replace("-", "−")
     for name, letter in {"omega": "ω", "gamma": "γ"}.items():
         text = text.replace(name, letter)
     return Formula(sympy.latex(value, **order), mathml, text, label)

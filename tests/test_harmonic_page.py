@@ -1,0 +1,52 @@
+"""The page of the harmonic well says what the formulas and the numbers behind it say."""
+
+from __future__ import annotations
+
+import pytest
+
+from reports.pages import harmonic_well
+from reports.pages.settings import QUICK
+from reports.render.document import Formula
+from splitting_analysis.catalogue import entries
+
+
+def cells(table, key):
+    at = [column.key for column in table.columns].index(key)
+    shown = [row[at].text if isinstance(row[at], Formula) else row[at] for row in table.rows]
+    return dict(zip([str(row[0]) for row in table.rows], shown, strict=True))
+
+
+def test_of_the_integrators_that_are_no_words_bbk_alone_is_off():
+    table = harmonic_well._others()
+    assert cells(table, "qq") == {
+        "BBK": "4/(4 − h² ω²)",
+        "SPV": "1",
+        "GJF = GJ-I": "1",
+        "GJ-II": "1",
+    }
+    assert set(cells(table, "diffusion").values()) == {"1"} == set(cells(table, "drift").values())
+    assert list(cells(table, "limit").values()) == ["4", "4", "4", "2 γ h/tanh(γ h/2)"]
+
+
+def test_every_sampler_is_in_one_cycle():
+    rows = [str(row[1]) for row in harmonic_well._classes().rows]
+    for entry in entries("langevin", "sde"):
+        assert sum(f"[{entry.name}]" in row for row in rows) == 1
+
+
+@pytest.mark.heavy
+def test_the_page_has_every_sampler_and_its_curves_end_at_its_limit():
+    page = harmonic_well.build(QUICK)
+    names = [f"[{s.name}]" for s in entries("langevin", "sde")]
+    for key in ("harmonic-law", "harmonic-transport"):
+        assert [str(row[0]).split("(")[0] for row in page.find(key).rows] == names
+    errors = cells(page.find("harmonic-law"), "qq_error")
+    found = {name.split("]")[0][1:]: value for name, value in errors.items()}
+    assert found["UBU"] == "−h² ω²/6" and found["BUB"] == "h² ω²/12" and found["BAOAB"] == "0"
+    limits = {r[0].split("]")[0][1:]: r[2] for r in page.find("harmonic-transport").rows}
+    position, momentum = page.find("harmonic-errors").panels
+    assert [line.label for line in position.lines] == ["EM", "OBABO", "UBU", "BUB"]
+    for line in (*position.lines, *momentum.lines):
+        drawn = [x for x, y in zip(line.x, line.y, strict=True) if y == y]
+        assert max(drawn) < limits[line.label]
+        assert all(y != y for x, y in zip(line.x, line.y, strict=True) if x > limits[line.label])
