@@ -6,8 +6,9 @@ import pytest
 
 from reports.pages import harmonic_well
 from reports.pages.settings import QUICK
-from reports.render.document import Formula
-from splitting_analysis.catalogue import entries
+from reports.render import html
+from reports.render.document import Formula, Page
+from splitting_analysis.catalogue import _entry, entries
 
 
 def cells(table, key):
@@ -32,6 +33,14 @@ def test_every_sampler_is_in_one_cycle():
     rows = [str(row[1]) for row in harmonic_well._classes().rows]
     for entry in entries("langevin", "sde"):
         assert sum(f"[{entry.name}]" in row for row in rows) == 1
+
+
+def test_the_law_of_a_new_sampler_may_have_exponentials(monkeypatch):
+    new = _entry("OBA", "O S B A", "langevin", "sde", 1, 1, "nobody", "nowhere")
+    monkeypatch.setattr(harmonic_well, "words", lambda: (new,))
+    law, (block,) = harmonic_well._law(), harmonic_well._long_forms()
+    page = html.render(Page("p", "T", "l", (law, block)), [("p", "T")])
+    assert ">OBA<" in page and "OBA, with x = γh and y = ω² h², T = tanh(x/2)" in page
 
 
 @pytest.mark.heavy

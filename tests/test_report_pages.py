@@ -20,10 +20,10 @@ from analytic_models.targets import Gaussian, load_spectrum
 from reports.experiments import cifar10, store
 from reports.pages import exact, exact_runs, position_noise, published, stability
 from reports.pages.settings import QUICK
-from reports.render import html, spelling
-from splitting_analysis import catalogue, differences
+from reports.render import spelling
+from splitting_analysis import differences
 from splitting_analysis.algebra import algebra
-from splitting_analysis.catalogue import _entry, entries, find
+from splitting_analysis.catalogue import entries, find
 from splitting_analysis.errors import keys_of, spell_error
 from splitting_analysis.grids import EPS
 from splitting_analysis.schemes import steps_for
@@ -209,13 +209,6 @@ def test_words_for_counts():
         "a and b",
         "a, b and c",
     ]
-
-
-def test_the_limit_of_a_new_sampler_may_have_exponentials(monkeypatch):
-    new = _entry("OBA", "O S B A", "langevin", "sde", 1, 1, "nobody", "nowhere")
-    monkeypatch.setattr(catalogue, "CATALOGUE", (*catalogue.CATALOGUE, new))
-    page = published.build(QUICK)
-    assert ">OBA<" in html.render(page, [(page.slug, "title")])
 
 
 def test_the_axis_of_lambda_s_reaches_beyond_every_best_value(monkeypatch):
