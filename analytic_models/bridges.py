@@ -38,6 +38,7 @@ from analytic_models.given_data import (
 )
 from analytic_models.held import weights
 from analytic_models.linear_flow import extrapolated
+from analytic_models.matrices import applied, plus, times, transposed
 from analytic_models.targets import Block, Pair
 from splitting_analysis.clocks import Clock
 from splitting_analysis.clocks import elementary as of
@@ -99,7 +100,7 @@ def drift(process: PSLD, factor: str, eta: Any, tau: Any) -> Block:
         ((dxx + more * rate * process.Gamma) / 2, dxm / 2 + a),
         (dxm / 2 - a, (dmm + more * rate * process.M * process.nu) / 2),
     )
-    return _times(half, ((mm / det, -xm / det), (-xm / det, xx / det)))
+    return times(half, ((mm / det, -xm / det), (-xm / det, xx / det)))
 
 
 def hold(
@@ -124,9 +125,9 @@ def hold(
     else:
         keep, integrals, added = _closed(process, clock, eta, factor, begin, end, count)
     before, after = mean(process, begin), mean(process, end)
-    moved = _applied(keep, before)
+    moved = applied(keep, before)
     w = drift(process, factor, eta, end)
-    slope, carried = mean_rate(process, end), _applied(w, after)
+    slope, carried = mean_rate(process, end), applied(w, after)
     speed = clock_rate(process, clock, end) / (last - first)
     places = [(clock_at(process, clock, tau) - first) / (last - first) for tau in nodes]
     columns = []
@@ -174,20 +175,20 @@ def _moving(process: PSLD, eta: Any, factor: str, end: Any) -> Callable[[Any], B
         def turned(tau: Any) -> Block:
             turned_by = angle(process, "flow", "lower", tau, end)
             cosine, sine = of("cos", turned_by), of("sin", turned_by)
-            back = _times(((cosine, -sine), (sine, cosine)), _root(process, "lower", tau)[1])
-            return _times(lower, back)
+            back = times(((cosine, -sine), (sine, cosine)), _root(process, "lower", tau)[1])
+            return times(lower, back)
 
         return turned
     if not eta:
         root = _root(process, factor, end)[0]
-        return lambda tau: _times(root, _root(process, factor, tau)[1])
+        return lambda tau: times(root, _root(process, factor, tau)[1])
     own = covariance_block(process, end)
 
     def bayes(tau: Any) -> Block:
         xx, xm, mm, det = covariance(process, tau)
         inverse = ((mm / det, -xm / det), (-xm / det, xx / det))
         phi = transition(process, tau, end)
-        return _times(_times(own, _transposed(phi)), inverse)
+        return times(times(own, transposed(phi)), inverse)
 
     return bayes
 
@@ -235,11 +236,11 @@ def _closed(
     if not eta:
         return keep, integrals, zero
     phi = transition(process, begin, end)
-    rest = _plus(((1, 0), (0, 1)), _times(keep, phi), -1)
+    rest = plus(((1, 0), (0, 1)), times(keep, phi), -1)
     # in Joseph's form, a sum of two positive matrices
-    kept = _times(_times(rest, covariance_block(process, end)), _transposed(rest))
+    kept = times(times(rest, covariance_block(process, end)), transposed(rest))
     forward = _forward_noise(process, begin, end)
-    return keep, integrals, _plus(kept, _times(_times(keep, forward), _transposed(keep)))
+    return keep, integrals, plus(kept, times(times(keep, forward), transposed(keep)))
 
 
 def _forward_noise(process: PSLD, begin: Any, end: Any) -> Block:
@@ -265,7 +266,7 @@ def _integrals(
         tau = exp(u)
         theta = (clock_at(process, clock, tau) - first) / (last - first)
         speed = clock_rate(process, clock, tau) / (last - first) * tau
-        return _applied(moving(tau), mean(process, tau)), speed, theta
+        return applied(moving(tau), mean(process, tau)), speed, theta
 
     low, high = of("log", begin), of("log", end)
     if isinstance(begin, mpmath.mpf) or isinstance(end, mpmath.mpf):
@@ -300,7 +301,7 @@ def _integrated(
     def slope(share: Any, flat: Sequence[Any]) -> list[Any]:
         tau = of("exp", low + share * length)
         moved: Block = ((flat[0], flat[1]), (flat[2], flat[3]))
-        fallen = _times(moved, drift(process, factor, eta, tau))
+        fallen = times(moved, drift(process, factor, eta, tau))
         speed = length * tau
         strength = speed * process.beta(tau) * eta * eta
         gains = strength * process.Gamma, strength * process.M * process.nu
@@ -312,7 +313,7 @@ def _integrated(
         if count > 1:
             theta = (clock_at(process, clock, tau) - first) / (last - first)
             run = -speed * clock_rate(process, clock, tau) / (last - first)
-            value = _applied(moved, mean(process, tau))
+            value = applied(moved, mean(process, tau))
             result += [value[i] * run * theta**k for k in range(count - 1) for i in N]
         return result
 
@@ -338,19 +339,3 @@ def _unflat(flat: Sequence[Any]) -> tuple[Block, list[Pair], Block]:
     a, b, c, d, p, q, r, *rest = flat
     pairs: list[Pair] = list(zip(rest[::2], rest[1::2], strict=True))
     return ((a, b), (c, d)), pairs, ((p, q), (q, r))
-
-
-def _times(a: Block, b: Block) -> Block:
-    return tuple(tuple(sum(a[i][k] * b[k][j] for k in N) for j in N) for i in N)
-
-
-def _plus(a: Block, b: Block, factor: int = 1) -> Block:
-    return tuple(tuple(a[i][j] + factor * b[i][j] for j in N) for i in N)
-
-
-def _transposed(a: Block) -> Block:
-    return tuple(zip(*a, strict=True))
-
-
-def _applied(a: Block, vector: Pair) -> Pair:
-    return tuple(row[0] * vector[0] + row[1] * vector[1] for row in a)

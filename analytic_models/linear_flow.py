@@ -24,6 +24,7 @@ from numpy.typing import NDArray
 from scipy.integrate import quad_vec, solve_ivp
 
 from analytic_models.diffusions import PSLD, VP, Diffusion, Langevin, transition
+from analytic_models.matrices import column, diagonal, identity, inverse, plus, times, transposed
 from analytic_models.targets import Block, Gaussian, Pair, marginal, score
 from splitting_analysis.models import Dynamics, model_of
 from splitting_analysis.processes import LinearClock
@@ -46,11 +47,10 @@ class Flow:
     def push(self, mean: Pair, covariance: Block) -> tuple[Pair, Block]:
         """The law N(mean, covariance) after the flow."""
         moved = tuple(
-            row[0] + r
-            for row, r in zip(_times(self.matrix, _column(mean)), self.shift, strict=True)
+            row[0] + r for row, r in zip(times(self.matrix, column(mean)), self.shift, strict=True)
         )
-        return moved, _plus(
-            _times(_times(self.matrix, covariance), _transposed(self.matrix)), self.noise
+        return moved, plus(
+            times(times(self.matrix, covariance), transposed(self.matrix)), self.noise
         )
 
 
@@ -92,12 +92,12 @@ def _bayes(own: PSLD | VP, delta: Any, sigma0: Block, sigma1: Block) -> tuple[Bl
     The covariance is in Joseph's form, a sum of two positive matrices.
     """
     phi = transition(own, delta)
-    gain = _times(_times(sigma0, _transposed(phi)), _inverse(sigma1))
-    stationary = _diagonal(own.stationary)
-    forward = _plus(stationary, _times(_times(phi, stationary), _transposed(phi)), -1)
-    rest = _plus(_identity(len(phi)), _times(gain, phi), -1)
-    kept = _times(_times(rest, sigma0), _transposed(rest))
-    return gain, _plus(kept, _times(_times(gain, forward), _transposed(gain)))
+    gain = times(times(sigma0, transposed(phi)), inverse(sigma1))
+    stationary = diagonal(own.stationary)
+    forward = plus(stationary, times(times(phi, stationary), transposed(phi)), -1)
+    rest = plus(identity(len(phi)), times(gain, phi), -1)
+    kept = times(times(rest, sigma0), transposed(rest))
+    return gain, plus(kept, times(times(gain, forward), transposed(gain)))
 
 
 def _probability_flow(
@@ -114,7 +114,7 @@ def _probability_flow(
     cosine, sine = (mpmath.cos, mpmath.sin) if isinstance(angle, mpmath.mpf) else (np.cos, np.sin)
     turn = ((cosine(angle), sine(angle)), (-sine(angle), cosine(angle)))  # backwards in tau
     (p, _), (q, r) = _cholesky(sigma1)
-    return _times(_times(_cholesky(sigma0), turn), ((1 / p, 0), (-q / (p * r), 1 / r)))
+    return times(times(_cholesky(sigma0), turn), ((1 / p, 0), (-q / (p * r), 1 / r)))
 
 
 def _angular_velocity(own: PSLD, target: Gaussian, u: Any) -> Any:
@@ -173,8 +173,8 @@ def _langevin(
         (decay * (even + r * odd), decay * odd),
         (-decay * odd * stiffness, decay * (even - r * odd)),
     )
-    law = _diagonal((target.variances, 1 + 0 * target.variances))
-    noise = _plus(law, _times(_times(matrix, law), _transposed(matrix)), -1)
+    law = diagonal((target.variances, 1 + 0 * target.variances))
+    noise = plus(law, times(times(matrix, law), transposed(matrix)), -1)
     return matrix, noise if dynamics == "sde" else tuple(tuple(0 * x for x in row) for row in noise)
 
 
@@ -220,13 +220,13 @@ def integrated_flow(
             tuple(rate * (linear[i][j] + weights[i] * h[i][j]) for j in range(n)) for i in range(n)
         )
         scale = lambda_s(t) if callable(lambda_s) else lambda_s
-        moved = _times(a, _column(shift))
-        half = _times(a, noise)
+        moved = times(a, column(shift))
+        half = times(a, noise)
         q = [[half[i][j] + half[j][i] for j in range(n)] for i in range(n)]
         for i in range(n):
             q[i][i] = q[i][i] + rate * amounts[i] * (scale if i == 0 else 1)
         return [
-            *(entry for row in _times(a, matrix) for entry in row),
+            *(entry for row in times(a, matrix) for entry in row),
             *(moved[i][0] + rate * weights[i] * g[i] for i in range(n)),
             *(q[i][j] for i in range(n) for j in range(i, n)),
         ]
@@ -286,14 +286,14 @@ def extrapolated(
             f"{a}"
         )
     table: list[list[Any]] = []
-    for column in range(MOST_COLUMNS):
-        row = _midpoint(f, y, a, b, 2 * (column + 1))
+    for level in range(MOST_COLUMNS):
+        row = _midpoint(f, y, a, b, 2 * (level + 1))
         new = [row]
-        for k in range(1, column + 1):
-            ratio = mpmath.mpf(column + 1) / (column + 1 - k)
+        for k in range(1, level + 1):
+            ratio = mpmath.mpf(level + 1) / (level + 1 - k)
             factor = 1 / (ratio * ratio - 1)
             new.append([u + (u - v) * factor for u, v in zip(new[-1], table[k - 1], strict=True)])
-        if column:
+        if level:
             change = max(abs(u - v) for u, v in zip(new[-1], new[-2], strict=True))
             if change <= tolerance * max(abs(u) for u in new[-1]):
                 return new[-1]
@@ -320,7 +320,7 @@ def _refuse_bad_times(diffusion: Diffusion, t0: Any, t1: Any) -> None:
 
 
 def _shift(matrix: Block, mean0: Pair, mean1: Pair) -> Pair:
-    return tuple(m - row[0] for m, row in zip(mean0, _times(matrix, _column(mean1)), strict=True))
+    return tuple(m - row[0] for m, row in zip(mean0, times(matrix, column(mean1)), strict=True))
 
 
 def _sqrt(value: Any) -> Any:
@@ -339,40 +339,3 @@ def _cholesky(block: Block) -> Block:
         return ((root, 0), (below, mpmath.sqrt(r - below * below)))
     below = np.divide(q, root, out=np.zeros(np.shape(p)), where=np.asarray(p) > 0)
     return ((root, 0), (below, np.sqrt(np.maximum(r - below * below, 0))))
-
-
-def _inverse(symmetric: Block) -> Block:
-    if len(symmetric) == 1:
-        return ((1 / symmetric[0][0],),)
-    (p, q), (_, r) = symmetric
-    det = p * r - q * q
-    return ((r / det, -q / det), (-q / det, p / det))
-
-
-def _times(a: Block, b: Block) -> Block:
-    columns = range(len(b[0]))
-    return tuple(tuple(sum(row[k] * b[k][j] for k in range(len(b))) for j in columns) for row in a)
-
-
-def _plus(a: Block, b: Block, factor: int = 1) -> Block:
-    return tuple(
-        tuple(x + factor * y for x, y in zip(r, s, strict=True)) for r, s in zip(a, b, strict=True)
-    )
-
-
-def _transposed(a: Block) -> Block:
-    return tuple(zip(*a, strict=True))
-
-
-def _column(values: Pair) -> Block:
-    return tuple((value,) for value in values)
-
-
-def _diagonal(values: Pair) -> Block:
-    return tuple(
-        tuple(v if i == j else 0 * v for j in range(len(values))) for i, v in enumerate(values)
-    )
-
-
-def _identity(n: int) -> Block:
-    return tuple(tuple(int(i == j) for j in range(n)) for i in range(n))
