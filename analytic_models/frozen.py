@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from analytic_models.conjugate_stability import frozen_maps
 from analytic_models.diffusions import Diffusion
 from analytic_models.rules import coefficients
 from analytic_models.steps import one_step
@@ -37,9 +38,9 @@ def frozen_problem(
         )
     if not has_limits(scheme):
         raise ValueError(
-            f"{scheme.name}: stability limits are known for splittings and Runge-Kutta words of "
-            "psld, vp and langevin, not where a prediction is held or the process has no rate to "
-            "freeze"
+            f"{scheme.name}: stability limits are known for splittings, conjugate and Runge-Kutta "
+            "words of psld, vp and langevin, not where a prediction is held or the process has no "
+            "rate to freeze"
         )
     return frozen_at(diffusion, np.asarray(variances, dtype=np.float64), float(tau))
 
@@ -48,9 +49,10 @@ def has_limits(scheme: Scheme) -> bool:
     """Whether stable steps of the scheme are known: frozen coefficients make a linear map of the
     state.
     """
-    special = scheme.program.holds or scheme.program.conjugates
     family = FAMILIES[scheme.model_name]
-    return not special and (issubclass(family.process, LinearClock) or not family.diffuses)
+    return not scheme.program.holds and (
+        issubclass(family.process, LinearClock) or not family.diffuses
+    )
 
 
 def frozen_at(diffusion: Diffusion, variances: Any, tau: Any) -> tuple[Diffusion, Block]:
@@ -64,7 +66,8 @@ def frozen_at(diffusion: Diffusion, variances: Any, tau: Any) -> tuple[Diffusion
 def frozen_step(scheme: Scheme, own: Diffusion, frozen: Block, h: Any) -> list[list[Any]]:
     """Rows of one frozen step over the state, and over the carried score where there is one."""
     nothing = tuple(0 for _ in frozen)
-    step = one_step(scheme, own, 0 * own.T, h, lambda _: (frozen, nothing))
+    maps = frozen_maps(scheme, own, h)
+    step = one_step(scheme, own, 0 * own.T, h, lambda _: (frozen, nothing), ready=maps)
     keys = [
         (kind, i) for kind in ("zs" if scheme.carries_score else "z") for i in range(len(frozen))
     ]

@@ -102,10 +102,11 @@ def instability(
 ) -> Unstable | None:
     """Why the run on the grid `times` that ended at `moments` exploded, or None where it did not.
 
-    None also for schemes without limits (`has_limits`), and where it exploded without a step beyond
-    its limit. The denoising step counts as a step.
+    None also for schemes without limits (`has_limits`), for conjugate steps, whose factor moves as
+    they do, and where it exploded without a step beyond its limit. The denoising step counts as a
+    step.
     """
-    if not has_limits(scheme):
+    if not has_limits(scheme) or scheme.program.conjugates:
         return None
     exploded = _exploded(diffusion, target, times, moments)
     if not exploded.any():

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from analytic_models.conjugate_stability import criterion
 from analytic_models.diffusions import Diffusion
 from analytic_models.stability import largest_stable_step
 from analytic_models.table import Table
@@ -21,7 +22,8 @@ def limits(
     """A row per scheme and time: the shortest of the largest stable steps over the variances, and
     its mode.
 
-    Raises ValueError for a time outside [0, T], and as `largest_stable_step`.
+    Of a word of one conjugate step also what |1 + h lambda~| <= 1 would say, the paper's criterion;
+    None for others. Raises ValueError for a time outside [0, T], and as `largest_stable_step`.
     """
     values, rows = np.atleast_1d(np.asarray(variances, dtype=np.float64)), []
     for scheme in schemes:
@@ -29,6 +31,7 @@ def limits(
             if not 0 <= tau <= diffusion.T:
                 raise ValueError(f"tau = {tau}: forward time lies in [0, T = {diffusion.T:g}]")
             steps = largest_stable_step(scheme, diffusion, values, tau)
+            said = criterion(scheme, diffusion, values, tau)
             mode = 0 if np.isnan(steps).all() else int(np.nanargmin(steps))
             rows.append(
                 {
@@ -40,7 +43,11 @@ def limits(
                     "largest_step": float(steps[mode]),
                     "mode": mode,
                     "variance": float(values[mode]),
+                    "criterion": None if said is None else float(said.min()),
                 }
             )
+    columns = COLUMNS
+    if any(row["criterion"] is not None for row in rows):
+        columns = (*COLUMNS, "criterion")
     note = f"shortest over {values.size} mode{'s' * (values.size > 1)}, coefficients frozen at tau"
-    return Table(tuple(rows), COLUMNS, note, ("tau", "largest_step"))
+    return Table(tuple(rows), columns, note, ("tau", "largest_step"))

@@ -11,11 +11,14 @@ from typing import Any
 import mpmath
 import numpy as np
 import pytest
+import scipy.linalg
 
 torch = pytest.importorskip("torch")
 
 from analytic_models import moments  # noqa: E402
 from analytic_models.conjugate import conjugate_step as exact_step  # noqa: E402
+from analytic_models.conjugate_stability import criterion, step_radius  # noqa: E402
+from analytic_models.stability import largest_stable_step  # noqa: E402
 from analytic_models.targets import Gaussian, marginal, score  # noqa: E402
 from gpu_samplers import engine, plain  # noqa: E402
 from gpu_samplers.conjugate import conjugate_step as machine_step  # noqa: E402
@@ -194,19 +197,36 @@ def test_without_b_the_conjugate_step_of_vp_is_ddim_step_for_step(factor):
 def test_the_criterion_on_the_conjugated_part_is_no_statement_on_the_step_itself(
     variance, tau, h, value, said, stable
 ):
-    """|1 + h lambda~| <= 1, lambda~ of beta w H - B, looks at A z, and cannot see A change over the
-    step.
-    """
+    """It looks at A z, and cannot see A change over the step."""
     entry, process = replace(find("LDDIM-I"), conjugate=Fraction(value)), PROCESSES["constant"]
-    piece = entry.program.pieces[0]
-    keep, gain = (np.array(x, float) for x in exact_step(entry, process, piece, tau, tau - h, tau))
-    hessian = np.array(
-        [[float(e) for e in row] for row in score(process, Gaussian(variance), tau)[0]]
-    )
-    radius = np.abs(np.linalg.eigvals(keep + gain @ hessian)).max()
-    pull = process.beta(tau) * np.diag(np.array(piece.score(process.parameters), float)) @ hessian
-    criterion = np.abs(1 + h * np.linalg.eigvals(pull - value * np.eye(2))).max()
-    assert (bool(criterion <= 1), bool(radius <= 1)) == (said, stable)
+    (limit,) = criterion(entry, process, [variance], tau)
+    (radius,) = step_radius(entry, process, [variance], tau, h)
+    assert (bool(h <= limit), bool(radius <= 1)) == (said, stable)
+
+
+@pytest.mark.parametrize("word", ["S E:eye", "S E:ones", "S B:eye A:eye"])
+def test_the_largest_stable_step_is_where_the_frozen_map_leaves_the_disk_by_another_exponential(
+    word,
+):
+    entry, process = bent(scheme(word, "psld", "ode"), 0.5), PROCESSES["constant"]
+    tau, variance = 0.5, 1.086
+    (limit,) = largest_stable_step(entry, process, [variance], tau)
+    hessian = np.array(score(process, Gaussian(variance), tau)[0], float)
+
+    def radius(h: float) -> float:
+        whole = np.eye(2)
+        carried = hessian  # of the score seen at the step's start, as a function of its state
+        for piece in entry.program.pieces:
+            p = process.parameters
+            shift = np.array(CONJUGATIONS[piece.conjugation](0.5, 2), float)
+            block = np.zeros((4, 4))
+            block[:2, :2] = process.beta_min * np.array(piece.linear(p), float) + shift
+            block[:2, 2:] = process.beta_min * np.diag(np.array(piece.score(p), float))
+            flow = scipy.linalg.expm(h * block)
+            whole = flow[:2, :2] @ (np.eye(2) - h * shift) @ whole + flow[:2, 2:] @ carried
+        return float(np.abs(np.linalg.eigvals(whole)).max())
+
+    assert 0.01 < limit < 1 and radius(0.999 * limit) < 1 < radius(1.001 * limit)
 
 
 def test_lambda_and_factor_come_from_the_parameters_and_leave_the_rest_to_the_process():
