@@ -18,7 +18,7 @@ from analytic_models.diffusions import PSLD, VP
 from analytic_models.distances import score_card
 from analytic_models.problem import Problem
 from analytic_models.targets import Gaussian, load_spectrum
-from reports.experiments import held_data, runner, store
+from reports.experiments import conjugate, held_data, runner, store
 from reports.experiments.runner import SILENT, Watch
 from reports.experiments.store import published
 from splitting_analysis.catalogue import entries, find
@@ -65,6 +65,7 @@ def compute(target: Gaussian, watch: Watch = SILENT) -> dict[str, Any]:
         "psld_w2_x": psld,
         "data_held_w2_x": data_held(target, watch),
         "data_held_grids": best_grids(target, watch),
+        "conjugate_lambda": conjugate.compute(target.variances, watch),
     }
 
 

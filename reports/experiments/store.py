@@ -91,6 +91,12 @@ KEPT = {
         "cifar10_covariance_eigenvalues.npy",
         ("numpy", "scipy"),
     ),
+    "conjugate": Kept(
+        "conjugate_lambda",
+        "conjugate",
+        "The best lambda of lambda-DDIM-I, the predicted one, and what both are worth",
+        packages=("numpy", "scipy"),
+    ),
     **{
         f"quality_{name}": Kept(
             f"quality_{name}",

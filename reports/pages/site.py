@@ -11,6 +11,7 @@ from typing import Any
 from gpu_samplers.files import check_file, check_folder, is_folder, is_there, write_whole
 from reports.pages import (
     catalogue,
+    conjugate,
     crossval_global,
     crossval_local,
     crossval_reuse,
@@ -54,6 +55,7 @@ PAGES: tuple[tuple[str, str, Callable[[Settings], Page]], ...] = (
     ("position-noise", "λ_{s}", position_noise.build),
     ("position-only", "Position-only samplers", position_only.build),
     ("data-held", "Data held on PSLD", data_held.build),
+    ("conjugate", "Conjugate integrators", conjugate.build),
     ("stability", "Stability", stability.build),
     ("harmonic-well", "Harmonic well", harmonic_well.build),
     ("published", "Published tables", published.build),
