@@ -46,7 +46,7 @@ def limits(
                     "criterion": None if said is None else float(said.min()),
                 }
             )
-    columns = COLUMNS
+    columns: tuple[str, ...] = COLUMNS
     if any(row["criterion"] is not None for row in rows):
         columns = (*COLUMNS, "criterion")
     note = f"shortest over {values.size} mode{'s' * (values.size > 1)}, coefficients frozen at tau"

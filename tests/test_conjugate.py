@@ -199,7 +199,8 @@ def test_the_criterion_on_the_conjugated_part_is_no_statement_on_the_step_itself
 ):
     """It looks at A z, and cannot see A change over the step."""
     entry, process = replace(find("LDDIM-I"), conjugate=Fraction(value)), PROCESSES["constant"]
-    (limit,) = criterion(entry, process, [variance], tau)
+    told: Any = criterion(entry, process, [variance], tau)
+    (limit,) = told
     (radius,) = step_radius(entry, process, [variance], tau, h)
     assert (bool(h <= limit), bool(radius <= 1)) == (said, stable)
 

@@ -141,7 +141,7 @@ def _lowest(coefficients: list[Any]) -> float:
     """Where a quartic, coefficients from the constant on, has the minimum next to 0."""
     quartic = np.polynomial.Polynomial([float(c) for c in coefficients])
     roots = quartic.deriv().roots()
-    real = [float(r.real) for r in roots if abs(r.imag) < 1e-9 * (1 + abs(r))]
+    real = [float(r.real) for r in roots if abs(r.imag) < 1e-9 * (1.0 + float(abs(r)))]
     return min((r for r in real if quartic.deriv(2)(r) >= 0), key=abs)
 
 

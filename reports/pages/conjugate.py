@@ -13,6 +13,7 @@ from analytic_models.problem import problem_for
 from analytic_models.stability import largest_stable_step
 from reports.experiments.conjugate import GRIDS, NAME, NFES, POWER_LAW, RULE, bent, w2
 from reports.experiments.store import KEPT, stored
+from reports.pages.absent import absent
 from reports.pages.exact_runs import SPECTRUM
 from reports.pages.settings import Settings
 from reports.render.document import (
@@ -34,6 +35,7 @@ from splitting_analysis.conjugate_catalogue import CONJUGATE_CATALOGUE
 from splitting_analysis.processes import PSLD
 from splitting_analysis.weak import error_difference, local_error, order_of
 
+TITLE = "Conjugate integrators"
 SHOWN = (20, 50, 100)
 CURVE = np.linspace(-2.0, 2.0, 17)
 LAMBDAS = (0.0, 0.5, 2.0)
@@ -47,13 +49,15 @@ CASES = (
 
 
 def build(_: Settings) -> Page:
+    if not found():
+        return absent("conjugate", "conjugate", TITLE)
     ddim, plain = find(NAME, "psld"), find("EI", "psld")
     error, change = local_error(ddim, 2), error_difference(ddim, plain, 2)
     orders = sorted({order_of(s) for s in CONJUGATE_CATALOGUE})
     body: list[Block] = [
         text(
-            "A conjugate integrator takes Euler’s step in A z instead of z, where dA/dτ = A (B − F), and "
-            "holds the noise prediction ε, s = −L^{−T} ε. As words: `S E:eps` (EI, B = 0), "
+            "A conjugate integrator takes Euler’s step in A z instead of z, where dA/dτ = A "
+            "(B − F), and holds the noise prediction ε, s = −L^{−T} ε. As words: `S E:eps` (EI, B = 0), "
             "`S E:eye` (λ-DDIM-I, B = λ I), `S E:ones` (λ-DDIM-II); pieces of a splitting take "
             "such steps, too: `S B:eye A:eye` (CSE). Their orders, derived with λ as a symbol: "
             f"{listed([str(order) for order in orders])}. Of the factor L the errors hold its "
@@ -95,7 +99,7 @@ def build(_: Settings) -> Page:
         ),
         _end(),
     ]
-    return Page("conjugate", "Conjugate integrators", _lead(), tuple(body))
+    return Page("conjugate", TITLE, _lead(), tuple(body))
 
 
 @cache
@@ -194,9 +198,9 @@ def _lambdas() -> Table:
             Column("nfe", "evaluations", "", "d"),
             Column("best", "best λ", "", "2f"),
             Column("predicted", "predicted λ", "", "2f"),
-            Column("zero", "λ = 0", "position W_{2}"),
-            Column("w2best", "best", "position W_{2}"),
-            Column("w2predicted", "predicted", "position W_{2}"),
+            Column("zero", "λ = 0", "data units"),
+            Column("w2best", "best", "data units"),
+            Column("w2predicted", "predicted", "data units"),
             Column("regret", "regret", "", "3g"),
         ),
         tuple(rows),
