@@ -57,7 +57,8 @@ def build(_: Settings) -> Page:
     body: list[Block] = [
         text(
             "A conjugate integrator takes Euler’s step in A z instead of z, where dA/dτ = A "
-            "(B − F), and holds the noise prediction ε, s = −L^{−T} ε. As words: `S E:eps` (EI, B = 0), "
+            "(B − F), and holds the noise prediction ε, s = −L^{−T} ε. As words: `S E:eps` (EI, "
+            "B = 0), "
             "`S E:eye` (λ-DDIM-I, B = λ I), `S E:ones` (λ-DDIM-II); pieces of a splitting take "
             "such steps, too: `S B:eye A:eye` (CSE). Their orders, derived with λ as a symbol: "
             f"{listed([str(order) for order in orders])}. Of the factor L the errors hold its "
