@@ -17,11 +17,12 @@ from analytic_models.targets import Gaussian, score
 from splitting_analysis.catalogue import find
 from splitting_analysis.conjugate_catalogue import CONJUGATE_CATALOGUE
 from splitting_analysis.errors import spell_error
-from splitting_analysis.numbers import Point, error_numbers, linear_field
+from splitting_analysis.numbers import Point
 from splitting_analysis.points import values_at
 from splitting_analysis.processes import PSLD, VP
 from splitting_analysis.schemes import Scheme, scheme
 from splitting_analysis.weak import error_difference, local_error, order_of
+from tests.oracle_fields import error_numbers, linear_field
 
 VARIANCE, TAU, STATE = 0.7, 0.4, {"x": 0.3, "m": -0.7}
 PSLD_NUMBERS = {"Gamma": 0.5, "nu": 2.5, "beta_min": 0.5, "beta_max": 4.0}

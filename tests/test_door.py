@@ -166,7 +166,8 @@ def test_numbers_at_a_point_are_those_of_the_command(command, name, more):
 def test_numbers_at_a_point_are_those_of_the_formulas_by_another_route():
     import sympy
 
-    from splitting_analysis.numbers import Point, beta_parameters, error_numbers, sympy_field
+    from splitting_analysis.numbers import Point, beta_parameters
+    from tests.oracle_fields import error_numbers, sympy_field
 
     tau, M = 0.6, 4 / (0.02 - 3.5) ** 2
     rate = sympy.Rational(8) - 2 * sympy.Symbol("tau")

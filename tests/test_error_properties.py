@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from splitting_analysis.algebra import algebra
 from splitting_analysis.catalogue import CATALOGUE, find
 from splitting_analysis.notation import Op, Word, parse
-from splitting_analysis.numbers import Point, evaluate, vector_field
+from splitting_analysis.numbers import Point, evaluate
 from splitting_analysis.reduction import naive, reduced
 from splitting_analysis.schemes import scheme
 from splitting_analysis.weak import (
@@ -28,6 +28,7 @@ from splitting_analysis.weak import (
 from tests import oracle_errors as oracle
 from tests import oracle_problems as problems
 from tests import oracle_samplers as samplers
+from tests.oracle_fields import vector_field
 from tests.oracle_words import splitting_order
 from tests.strategies import examples, parts_of_one, runge_kutta_words, splitting_words
 

@@ -12,7 +12,7 @@ from hypothesis import given, settings
 
 from splitting_analysis.catalogue import CATALOGUE, find
 from splitting_analysis.errors import keys_of, spell_error, to_json
-from splitting_analysis.numbers import Point, error_numbers, evaluate
+from splitting_analysis.numbers import Point, evaluate
 from splitting_analysis.schemes import Scheme, scheme
 from splitting_analysis.strong import strong_error
 from splitting_analysis.styles import STYLES
@@ -20,6 +20,7 @@ from splitting_analysis.weak import at_lambda_one, local_error
 from tests import oracle_errors as oracle
 from tests import oracle_problems as problems
 from tests import oracle_strong as strong
+from tests.oracle_fields import error_numbers
 from tests.oracle_reader import READERS, Formula
 from tests.strategies import splitting_words
 from tests.test_strong_error import affine

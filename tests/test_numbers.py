@@ -10,20 +10,12 @@ import pytest
 import sympy as sp
 
 from splitting_analysis.catalogue import CATALOGUE, find
-from splitting_analysis.numbers import (
-    Point,
-    beta_parameters,
-    callable_field,
-    coefficient_value,
-    error_numbers,
-    evaluate,
-    linear_field,
-    sympy_field,
-)
+from splitting_analysis.numbers import Point, beta_parameters, coefficient_value, evaluate
 from splitting_analysis.schemes import scheme
 from splitting_analysis.strong import strong_error
 from splitting_analysis.weak import local_error
 from tests import oracle_problems as problems
+from tests.oracle_fields import callable_field, error_numbers, linear_field, sympy_field
 
 SPLITTINGS = [s for s in CATALOGUE if not s.word.is_runge_kutta]
 PARAMETERS = {

@@ -21,9 +21,10 @@ from analytic_models.linear_flow import closed_flow
 from analytic_models.steps import one_step
 from analytic_models.targets import Gaussian, score
 from splitting_analysis.catalogue import CATALOGUE, find
-from splitting_analysis.numbers import Point, evaluate, linear_field, vector_field
+from splitting_analysis.numbers import Point, evaluate
 from splitting_analysis.schemes import Scheme, scheme
 from splitting_analysis.weak import at_lambda_one, local_error, order_of
+from tests.oracle_fields import linear_field, vector_field
 from tests.strategies import splitting_words
 
 H = mpmath.mpf(10) ** -16

@@ -14,7 +14,8 @@ from gpu_samplers.noise import Noise  # noqa: E402
 from gpu_samplers.processes import PSLD, VP, Langevin, grid  # noqa: E402
 from gpu_samplers.score import NetworkScore  # noqa: E402
 from splitting_analysis import find  # noqa: E402
-from splitting_analysis.numbers import Point, _asked, callable_field  # noqa: E402
+from splitting_analysis.numbers import Point, _asked  # noqa: E402
+from tests.oracle_fields import callable_field  # noqa: E402
 
 SHAPE = (2, 3)
 

@@ -20,12 +20,13 @@ from splitting_analysis.algebra import SYMBOLS, algebra
 from splitting_analysis.errors import keys_of, spell_error, to_json
 from splitting_analysis.models import MODELS, Model, Piece, Rule, model_of
 from splitting_analysis.notation import parse
-from splitting_analysis.numbers import Point, error_numbers, sympy_field
+from splitting_analysis.numbers import Point
 from splitting_analysis.schemes import scheme
 from splitting_analysis.strong import strong_error
 from splitting_analysis.styles import LATEX, MATHML, STYLES
 from splitting_analysis.symbols import ROWS, pair, parts, row, symbol
 from splitting_analysis.weak import local_error
+from tests.oracle_fields import error_numbers, sympy_field
 
 AT = {"x": 0.4, "m": -0.7}
 SCORES = {"sx": "x*m**2 - tau*sin(x)", "sm": "exp(-m) + x**2*m - tau**2"}
