@@ -27,6 +27,7 @@ from reports.commands.harmonic import harmonic
 from reports.commands.list import list_schemes
 from reports.commands.report import report
 from reports.commands.sample import sample
+from reports.commands.stability import stability
 from reports.commands.terminal import NARROW, make_readable, narrow_help
 from reports.commands.train import train
 from reports.commands.validate import validate
@@ -100,7 +101,7 @@ app = _App(
     else None,
 )
 app.command("list", cls=_Command)(list_schemes)
-for command in (derive, gaussian, harmonic, validate, report, sample, train, convert):
+for command in (derive, gaussian, stability, harmonic, validate, report, sample, train, convert):
     app.command(cls=_Command)(command)
 
 

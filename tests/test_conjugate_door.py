@@ -81,3 +81,14 @@ def test_samples_of_a_score_of_ones_own_take_lambda_and_eta():
     assert not np.allclose(plain, bent)
     assert np.array_equal(plain, sa.sample("LDDIM-I", **given))
     assert not np.allclose(noisy, sa.sample("P2M", **given))
+
+
+def test_stable_steps_of_the_command_are_those_of_a_notebook(command):
+    given = ["--tau", "0.5,0.1", "--spectrum", "1.1,0.01", "--param", "lambda=0.5"]
+    shown = json.loads(command("stability", "LDDIM-I", *given, "--json"))
+    table = sa.stability("LDDIM-I", tau=[0.5, 0.1], spectrum=[1.1, 0.01], lambda_=0.5)
+    assert shown == list(table.rows)
+    assert all(row["criterion"] > 2 * row["largest_step"] for row in shown[:1])
+    assert "criterion" in command("stability", "LDDIM-I", *given)
+    splitting = command("stability", "RSE", *given[:4])
+    assert "criterion" not in splitting and "0.5" in splitting
