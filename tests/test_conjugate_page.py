@@ -10,9 +10,10 @@ from reports.experiments import conjugate
 from reports.experiments.store import stored
 from reports.pages import conjugate as page
 from splitting_analysis.catalogue import find
-from splitting_analysis.numbers import Point, error_numbers, linear_field
+from splitting_analysis.numbers import Point
 from splitting_analysis.points import values_at
 from splitting_analysis.weak import local_error
+from tests.oracle_fields import error_numbers, linear_field
 
 
 @pytest.mark.parametrize("tau", [0.5, pytest.param(0.01, marks=pytest.mark.heavy)])
