@@ -115,6 +115,7 @@ def test_what_bends_is_not_taken_for_rounding():
     assert not judged(bent, VP(0.4, 2.0))
 
 
+@pytest.mark.heavy
 def test_a_validation_says_it():
     assert KEEPS in {c.name for c in validate(em, "EM", "vp").checks}
     assert not validate(rounded("noise", np.float16), "EM", "vp").holds

@@ -16,6 +16,7 @@ from analytic_models.probing.segments import Difference, differences, segments
 from analytic_models.probing.timing import TIMES, timing, wrong_times
 from splitting_analysis.program import Evaluate
 
+EVALUATIONS = "the score is evaluated as often as claimed"
 MOVES = "state and scores are weighed as claimed"
 NOISE = "the noise is as claimed"
 LATER = (TIMES, MOVES, NOISE)
@@ -30,7 +31,13 @@ NO_NOISE, LENGTHS, EXACTLY = 1e-6, 1.2, 0.01
 
 
 def agreement(c: Comparison) -> list[Check]:
-    """The four checks of a word: evaluations, their times, coefficients, noise."""
+    """The four checks of a word: evaluations, their times, coefficients, noise.
+
+    An evaluation after which nothing comes is told, and the rest compared without it.
+    """
+    used = c.seen.without_unused(c.claimed.scores)
+    if used is not c.seen:
+        return [_thrown_away(c), *agreement(replace(c, seen=used))[1:]]
     found = differences(c.seen, c.claimed)
     moved = [d for d in found if d.kind in ("linear", "gain")]
     noisy = [d for d in found if d.kind in ("noise", "correlation")]
@@ -69,8 +76,20 @@ def _power_of_two(one: Comparison, long: Comparison) -> str:
     return next(filter(None, found), "")
 
 
+def _thrown_away(c: Comparison) -> Check:
+    steps, more = len(c.times) - 1, len(c.seen.calls) - len(c.claimed.calls)
+    count = "one evaluation is" if more == 1 else f"{more} evaluations are"
+    return Check(
+        EVALUATIONS,
+        "fail",
+        f"{len(c.claimed.calls)} calls in {steps} steps",
+        f"{len(c.seen.calls)}: {count} thrown away after the last step",
+        "the end of the run: the result does not depend on what is evaluated there",
+    )
+
+
 def _evaluations(c: Comparison, found: Sequence[Difference]) -> Check:
-    name = "the score is evaluated as often as claimed"
+    name = EVALUATIONS
     steps = len(c.times) - 1
     seen, claimed = len(c.seen.calls), len(c.claimed.calls)
     ours, theirs = c.seen.scores, c.claimed.scores

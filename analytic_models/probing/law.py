@@ -43,10 +43,14 @@ class Law:
     single: bool
 
 
-def output_law(subject: Subject, process: Process, times: Sequence[float]) -> Law:
-    """The exact law of the subject's output on `TARGET`, from the exact law at its start."""
+def output_law(
+    subject: Subject, process: Process, times: Sequence[float], target: Gaussian = TARGET
+) -> Law:
+    """The exact law of the subject's output on the target, three modes, from the exact law at its
+    start.
+    """
     n, asked, m = sizes(process)
-    d = len(TARGET.variances)
+    d = len(target.variances)
     counted = rehearse(subject, process, times, d)
     draws = counted.draws
     rows = 1 + n + n * draws
@@ -54,7 +58,7 @@ def output_law(subject: Subject, process: Process, times: Sequence[float]) -> La
     start[1 + np.arange(n), np.arange(n)] = 1
 
     def gaussian(_: int, y: Array, tau: float) -> Array:
-        return affine_score(process, TARGET, y.reshape(rows, asked, d), tau).reshape(rows, m * d)
+        return affine_score(process, target, y.reshape(rows, asked, d), tau).reshape(rows, m * d)
 
     def noise(number: int) -> Array:
         values = np.zeros((rows, n, d))
@@ -66,7 +70,7 @@ def output_law(subject: Subject, process: Process, times: Sequence[float]) -> La
     values = done.final.reshape(rows, n, d)
     linear = np.moveaxis(values[1 : 1 + n] - values[0], 2, 0).transpose(0, 2, 1)  # (d, n, n)
     normals = np.moveaxis(values[1 + n :] - values[0], 2, 0)  # (d, draws n, n)
-    mean0, covariance0 = starting(process, times[0])
+    mean0, covariance0 = starting(process, times[0], target)
     mean = np.einsum("dij,dj->di", linear, mean0) + values[0].T
     covariance = np.einsum("dij,djk,dlk->dil", linear, covariance0, linear)
     covariance += np.einsum("dki,dkj->dij", normals, normals)
@@ -84,12 +88,12 @@ def affine_score(process: Process, target: Gaussian, y: Array, tau: float) -> Ar
     return result
 
 
-def starting(process: Process, t: float) -> tuple[Array, Array]:
+def starting(process: Process, t: float, target: Gaussian = TARGET) -> tuple[Array, Array]:
     """The law that a run starts from: exact at its first time; (d, n) and (d, n, n)."""
     if isinstance(process, Langevin):
         mean, covariance = LANGEVIN_START
         return _stacked(mean, covariance)
-    return _stacked(*marginal(process, TARGET, process.T - t))
+    return _stacked(*marginal(process, target, process.T - t))
 
 
 def exact(process: Process, times: Sequence[float], stochastic: bool) -> tuple[Array, Array]:

@@ -176,6 +176,15 @@ def _rows(subject: Subject, process: Process, times: Sequence[float], first: Run
         return Check(name, "fail", "a run of any batch size", trouble.seen, trouble.where)
     if worst <= _close(first):
         return Check(name, "pass")
+    if (apart := _alike_rows(subject, process, times)) > _close(first):
+        return Check(
+            name,
+            "fail",
+            "the same result for rows that are the same, their normals, too",
+            f"apart by {apart:.3g}, and so in every run: it draws random numbers of its own, from "
+            "a generator that it seeds anew, the same in every call",
+            "a seed inside; normals are those of noise()",
+        )
     return Check(
         name,
         "fail",
@@ -183,6 +192,15 @@ def _rows(subject: Subject, process: Process, times: Sequence[float], first: Run
         f"apart by {worst:.3g}: a sample depends on those beside it",
         "what mixes rows: a mean, a norm or a maximum over the whole batch",
     )
+
+
+def _alike_rows(subject: Subject, process: Process, times: Sequence[float]) -> float:
+    """How far rows come apart that start alike and are given the same normals."""
+    try:
+        final = ordinary_run(subject, process, times, [0] * ROWS).final
+    except Trouble:
+        return 0.0
+    return float(np.max(np.ptp(final, axis=0) / (1 + np.abs(final[0]))))
 
 
 def _filled(subject: Subject, process: Process, times: Sequence[float], first: Run) -> Check:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from itertools import pairwise
 
 import numpy as np
 
@@ -19,6 +20,8 @@ from splitting_analysis.processes import Process
 
 COUNTS = (4, 5, 6, 8, 11, 16, 23, 32, 45, 64, 91, 128)
 """Steps of the runs, coarse to fine; code may do otherwise where they are odd."""
+UNEVEN_COUNTS = (4, 6, 8, 12, 16, 24, 32, 46, 64)
+"""Of runs on pairs of steps."""
 SKEWED_COUNTS = (4, 6, 8, 11, 16, 23, 32, 45, 64)
 FLOOR, FLOOR_SINGLE = 2e-13, 3e-6
 """Errors below are round-off, and show no order: of float64, and of code in float32."""
@@ -67,6 +70,23 @@ def evenly(process: Process) -> Grid:
     return lambda n: tuple(T * (0.1 + 0.8 * i / n) for i in range(n + 1))
 
 
+def bent(process: Process, bend: float) -> Grid:
+    """The same stretch in pairs of steps, 1 to 2, and growing (bend > 0), or 2 to 1 and shrinking.
+
+    On a grid that is only smooth, neighbours become alike as it is refined: weights that hold for
+    equal steps alone would not show. The number of steps is even.
+    """
+    T, part = float(process.T), 1 / 3 if bend > 0 else 2 / 3
+
+    def grid(n: int) -> tuple[float, ...]:
+        pairs = [i / (n // 2) for i in range(n // 2 + 1)]
+        ends = [T * (0.1 + 0.8 * ((1 - bend) * u + bend * u * u)) for u in pairs]
+        split = [time for a, b in pairwise(ends) for time in (a, a + part * (b - a))]
+        return (*split, ends[-1])
+
+    return grid
+
+
 def ramped(process: Process) -> Grid:
     """The same, its first step cut into steps that double."""
 
@@ -79,7 +99,12 @@ def ramped(process: Process) -> Grid:
 
 
 def gaussian_orders(
-    subject: Subject, process: Process, grid: Grid, stochastic: bool, single: bool = False
+    subject: Subject,
+    process: Process,
+    grid: Grid,
+    stochastic: bool,
+    single: bool = False,
+    counts: Sequence[int] = COUNTS,
 ) -> Observed:
     """Of mean and covariance on a Gaussian target. Raises Trouble where no run succeeds."""
 
@@ -97,11 +122,15 @@ def gaussian_orders(
     pairs = [f"cov({a}, {b})" for k, a in enumerate(components) for b in components[k:]]
     names = [f"mean of {c}, mode {d}" for d in modes for c in components]
     names += [f"{p}, mode {d}" for d in modes for p in pairs]
-    return _observed("a Gaussian target", error, grid, COUNTS, tuple(names))
+    return _observed("a Gaussian target", error, grid, counts, tuple(names))
 
 
 def mixture_orders(
-    subject: Subject, process: Process, grid: Grid, single: bool = False
+    subject: Subject,
+    process: Process,
+    grid: Grid,
+    single: bool = False,
+    counts: Sequence[int] = COUNTS,
 ) -> Observed:
     """Of the end points of deterministic code on a mixture."""
 
@@ -110,7 +139,7 @@ def mixture_orders(
         wrong = mixture_output(subject, process, times) - reference
         return (wrong / (1 + np.abs(reference))).ravel(), single
 
-    return _observed("a mixture of Gaussians", error, grid, COUNTS, (), floor=2e-11)
+    return _observed("a mixture of Gaussians", error, grid, counts, (), floor=2e-11)
 
 
 @lru_cache(maxsize=64)

@@ -18,11 +18,11 @@ from itertools import pairwise
 from pathlib import Path
 from types import FrameType
 from typing import Any
-from unittest import mock
 
 import numpy as np
 from numpy.typing import NDArray
 
+from analytic_models.probing.memory import filling
 from analytic_models.probing.subject import Subject
 from splitting_analysis.processes import Process
 
@@ -102,7 +102,7 @@ def run(
     watch = _Watch(subject, process, z, score, noise, form)
     with (
         _limited(limit or subject.limit, _ends[-1]),
-        contextlib.nullcontext() if fill is None else _filling(fill),
+        contextlib.nullcontext() if fill is None else filling(fill, subject.call),
     ):
         if subject.kind == "sample":
             start, grid = watch.given(z), watch.given(times)
@@ -182,9 +182,9 @@ class _Watch:
         if hasattr(value, "detach"):
             value = value.detach().cpu().numpy()
         if not isinstance(value, np.ndarray):
-            raise Trouble(
-                f"an array of shape {self.shape}", f"{what} is {type(value).__name__}", self.place
-            )
+            hint = ": return only z, here through a wrapper" if isinstance(value, tuple) else ""
+            seen = f"{what} is {type(value).__name__}{hint}"
+            raise Trouble(f"an array of shape {self.shape}", seen, self.place)
         if value.dtype.kind not in "fiu":
             raise Trouble("an array of real numbers", f"{what} has {value.dtype} in it", self.place)
         self.single = self.single or value.dtype in (np.float32, np.float16)
@@ -286,26 +286,3 @@ def _limited(seconds: float, end: float) -> Iterator[None]:
         signal.signal(signal.SIGALRM, before)
         if collecting:
             gc.enable()
-
-
-@contextlib.contextmanager
-def _filling(value: float) -> Iterator[None]:
-    """`empty` gives arrays of this value, in NumPy and in torch where that is loaded."""
-
-    def filled(make: Callable[..., Any]) -> Callable[..., Any]:
-        def whole(*arguments: Any, **named: Any) -> Any:
-            made = make(*arguments, **named)
-            floating = getattr(made, "is_floating_point", None)
-            if floating() if floating else made.dtype.kind == "f":
-                made[...] = value
-            return made
-
-        return whole
-
-    homes = [home for home in (np, sys.modules.get("torch")) if home is not None]
-    with contextlib.ExitStack() as stack:
-        for home in homes:
-            for name in ("empty", "empty_like"):
-                make = getattr(home, name)
-                stack.enter_context(mock.patch.object(home, name, filled(make)))
-        yield

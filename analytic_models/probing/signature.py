@@ -11,7 +11,7 @@ coefficients then read as the papers print them.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -30,8 +30,8 @@ AFFINE_SINGLE = 2e-4
 """The same for code that computes in float32, in whole or in part."""
 EXACT, ROUNDED = 1e-12, 1e-7
 """Parts of T: by less, a time agrees in float64; by as much, it is float32's."""
-PROBE = 8.0
-"""Size of the random probe: beyond the range of most clamps."""
+PROBES = ((8.0, 1.0), (1000.0, 30.0))
+"""Sizes of the random probes, of states and scores, and of normals: beyond the range of clamps."""
 
 
 @dataclass(frozen=True)
@@ -75,6 +75,21 @@ class Signature:
             form[:, first:second].reshape(rows, self.scores, self.m),
             form[:, second:],
         )
+
+    def without_unused(self, scores: int) -> Signature:
+        """The same without the scores from number `scores` on, where the result has none of them;
+        itself, where it has, or where there are no more.
+        """
+        unused = self.split(self.final)[1][:, scores:]
+        if self.scores <= scores or np.any(np.abs(unused) > SAME):
+            return self
+
+        def cut(form: Array) -> Array:
+            start, asked, normals = self.split(form)
+            return np.hstack([start, asked[:, :scores].reshape(len(form), -1), normals])
+
+        calls = tuple(replace(c, form=cut(c.form)) for c in self.calls if c.column < scores)
+        return replace(self, calls=calls, final=cut(self.final), scores=scores)
 
     @property
     def distinct(self) -> tuple[Call, ...]:
@@ -122,13 +137,14 @@ def probe(subject: Subject, process: Process, times: Sequence[float]) -> Signatu
     n, asked, m = sizes(process)
     calls, draws, d = len(counted.taus), counted.draws, 2
     width = n + m * calls + n * draws
-    rows = width + 2  # the origin first, a random probe last
+    rows = width + 1 + len(PROBES)  # the origin first, random probes last
     rng = np.random.default_rng(5)
     start = np.zeros((rows, n, d))
     start[1 + np.arange(n), np.arange(n), 0] = 1
-    start[-1] = PROBE * rng.normal(size=(n, d))
-    random_scores = PROBE * rng.normal(size=(calls, m, d))
+    start[-1] = rng.normal(size=(n, d))
+    random_scores = rng.normal(size=(calls, m, d))
     random_normals = rng.normal(size=(draws, n, d))
+    start[-len(PROBES) :] = np.multiply.outer([size for size, _ in PROBES], start[-1])
     seen: list[tuple[float, Array, int]] = []
     found: list[tuple[int, float, float]] = []
 
@@ -155,7 +171,8 @@ def probe(subject: Subject, process: Process, times: Sequence[float]) -> Signatu
         values = np.zeros((rows, m, d))
         place = 1 + n + m * column
         values[place + np.arange(m), np.arange(m), 0] = 1
-        values[-1] = random_scores[column]
+        for row, (size_of, _) in enumerate(PROBES, -len(PROBES)):
+            values[row] = size_of * random_scores[column]
         return own * y + gain * values.reshape(rows, m * d)
 
     def noise(number: int) -> Array:
@@ -163,7 +180,8 @@ def probe(subject: Subject, process: Process, times: Sequence[float]) -> Signatu
         if number < draws:
             place = 1 + n + m * calls + n * number
             values[place + np.arange(n), np.arange(n), 0] = 1
-            values[-1] = random_normals[number]
+            for row, (_, size_of) in enumerate(PROBES, -len(PROBES)):
+                values[row] = size_of * random_normals[number]
         return values.reshape(rows, n * d)
 
     done = run(subject, process, times, start.reshape(rows, n * d), score, noise)
@@ -172,9 +190,16 @@ def probe(subject: Subject, process: Process, times: Sequence[float]) -> Signatu
             f"{calls} score calls and {draws} draws, as in another run over this grid",
             f"{len(done.taus)} and {done.draws}: their number depends on the values",
         )
-    inputs = np.concatenate(
-        [start[-1], random_scores.reshape(-1, d), random_normals.reshape(-1, d)]
-    )
+    inputs = [
+        np.concatenate(
+            [
+                start[row],
+                size * random_scores.reshape(-1, d),
+                of_normals * random_normals.reshape(-1, d),
+            ]
+        )
+        for row, (size, of_normals) in enumerate(PROBES, -len(PROBES))
+    ]
     misses: list[float] = []
     columns = sorted({column for column, _, _ in found})
     kept = np.concatenate(
@@ -218,16 +243,21 @@ def _between(number: int, steps: Sequence[int]) -> str:
     return text + (f", step {step + 1}" if step >= 0 else "")
 
 
-def _form(values: Array, inputs: Array, misses: list[float], what: str, where: str) -> Array:
-    """The linear form of what the batch shows, confirmed on its last row in both coordinates.
+def _form(
+    values: Array, inputs: Sequence[Array], misses: list[float], what: str, where: str
+) -> Array:
+    """The linear form of what the batch shows, confirmed on its last rows in both coordinates.
 
     How far it misses goes to `misses`: float32 shows there, whatever the type of the result.
     """
-    origin = values[0]
-    form: Array = (values[1:-1, :, 0] - origin[:, 0]).T
-    size = 1 + float(np.max(np.abs(values[-1]))) + float(np.max(np.abs(form))) * PROBE
-    close = AFFINE_SINGLE * size
-    if np.max(np.abs(values[1:-1, :, 1] - origin[:, 1])) > close:
+    origin, basis = values[0], values[1 : -len(inputs)]
+    form: Array = (basis[:, :, 0] - origin[:, 0]).T
+    sizes_of = [
+        1 + float(np.max(np.abs(values[row]))) + float(np.max(np.abs(form))) * states
+        for row, (states, _) in enumerate(PROBES, -len(PROBES))
+    ]
+    close = AFFINE_SINGLE * sizes_of[0]
+    if np.max(np.abs(basis[:, :, 1] - origin[:, 1])) > close:
         raise Trouble(
             "each coordinate moved by itself, all alike",
             f"{what}: a change in one coordinate moves another",
@@ -239,13 +269,15 @@ def _form(values: Array, inputs: Array, misses: list[float], what: str, where: s
             f"{what}: moved to {origin.ravel()[np.argmax(np.abs(origin))]:.4g}",
             where,
         )
-    miss = float(np.max(np.abs(form @ inputs - values[-1])))
-    if miss > close:
-        raise Trouble(
-            "an affine map of state, scores and normals",
-            f"{what}: not affine (off by {miss:.2g} on a random state): something clamps, rescales "
-            "or adapts to the values",
-            where,
-        )
-    misses.append(miss / size)
+    for row, (given, size) in enumerate(zip(inputs, sizes_of, strict=True), -len(inputs)):
+        miss = float(np.max(np.abs(form @ given - values[row])))
+        if miss > AFFINE_SINGLE * size:
+            states, normals = PROBES[row]
+            raise Trouble(
+                "an affine map of state, scores and normals",
+                f"{what}: not affine (off by {miss:.2g} on a random state of size {states:g}, "
+                f"normals of size {normals:g}): something clamps, rescales or adapts to the values",
+                where,
+            )
+        misses.append(miss / size)
     return form

@@ -10,29 +10,24 @@ from typing import Any
 
 from analytic_models.probing.agreement import agreement, both
 from analytic_models.probing.checks import Check, Validation
+from analytic_models.probing.claimed_order import Asked
 from analytic_models.probing.claims import Claims, as_claims, model_for
 from analytic_models.probing.comparison import Comparison
 from analytic_models.probing.deduce import next_to, recognised
 from analytic_models.probing.elsewhere import located
-from analytic_models.probing.leading import leading
 from analytic_models.probing.limits import limit_in_words
 from analytic_models.probing.manners import Manners, manners
 from analytic_models.probing.orders import (
-    NEAR,
-    Grid,
     Observed,
     evenly,
-    gaussian_orders,
-    mixture_orders,
-    ramped,
-    skewed_orders,
 )
 from analytic_models.probing.precision import precision
 from analytic_models.probing.reference import subject_for
 from analytic_models.probing.running import Late, Run, Trouble, budget
-from analytic_models.probing.signature import Signature, probe, rehearse, single_times
+from analytic_models.probing.signature import PROBES, Signature, probe, rehearse, single_times
 from analytic_models.probing.stability import stability, transport_note
 from analytic_models.probing.statistics import noisy_law
+from analytic_models.probing.stiff import explodes, stiff
 from analytic_models.probing.subject import Subject, subject_of
 from analytic_models.probing.tuning import tuned
 from analytic_models.probing.verdicts import (
@@ -40,10 +35,7 @@ from analytic_models.probing.verdicts import (
     counted,
     elsewhere,
     in_range,
-    lowest_of,
-    number,
     order_name,
-    ordered,
 )
 from splitting_analysis.processes import PSLD, VE, VP, Flow, Langevin, Process
 from splitting_analysis.program import Evaluate, Program
@@ -223,7 +215,9 @@ class _Judge:
             else:
                 self.add(Check(AFFINE, "fail", trouble.expected, trouble.seen, trouble.where))
             return None
-        self.add(Check(AFFINE, "pass"))
+        states, normals = PROBES[-1]
+        reach = f"looked at up to {states:g} in states and scores, {normals:g} in normals"
+        self.add(Check(AFFINE, "pass", seen=reach))
         self.single = seen.single or found.first.single
         if self.single:
             rounded = single_times(found.first.taus, self.process, self.times)
@@ -250,8 +244,9 @@ class _Judge:
             ) from None
         checks = agreement(Comparison(scheme, program, self.process, self.times, seen, told))
         self.add(*self.in_one_step(scheme, program, reference, checks))
-        if all(check.verdict == "pass" for check in checks):
+        if all(check.verdict == "pass" for check in checks[1:]):  # at most it evaluates in vain
             self.deduced = str(scheme)
+            self.add(*stiff(self.subject, reference, self.process))
             return
         self.say("which word it is")
         self.deduced = self.known_word(seen, scheme) or next_to(
@@ -311,57 +306,25 @@ class _Judge:
         return extra if not rest and extra == calls - STEPS * each else None
 
     def order(self, claimed: Claims, stochastic: bool, affine: bool) -> None:
-        """Of code that is not affine the Gaussian law is not known: a mixture's points judge it."""
-        grid = self.subject.grid or evenly(self.process)
-        first = (
-            gaussian_orders(self.subject, self.process, grid, stochastic, self.single)
-            if affine
-            else mixture_orders(self.subject, self.process, grid, self.single)
-        )
+        how = stochastic, affine, self.single, self.lambda_s, self.deduced
+        asked = Asked(self.subject, self.process, *how)
+        first = asked.first()
         self.add(self.consistent(first, claimed, stochastic))
         scheme = claimed.scheme
         if scheme is not None and self.deduced == str(scheme) and claimed.order is None:
             text = "that of the word, whose coefficients it has"
-            order = scheme.order
-            self.add(Check("its order is the claimed word's", "pass", seen=f"{order or text}"))
+            self.add(
+                Check("its order is the claimed word's", "pass", seen=f"{scheme.order or text}")
+            )
             return
         expected = claimed.order or (scheme.order if scheme else None)
         if expected is None:
             return
-        seen = [first, self.beyond_linear(grid, stochastic) if affine else None]
-        lowest, start = lowest_of(seen), ""
-        slow = lowest is None or lowest < expected - NEAR
-        runs_freely = self.subject.kind == "sample" and self.subject.grid is None
-        if affine and slow and expected > 1 and runs_freely:
-            gentle = ramped(self.process)
-            again = [
-                gaussian_orders(self.subject, self.process, gentle, stochastic, self.single),
-                self.beyond_linear(gentle, stochastic),
-            ]
-            other = lowest_of(again)
-            if other is not None and abs(other - expected) <= NEAR:
-                start = (
-                    "; that is the formula's, in a run with short first steps: with steps of one "
-                    f"length the start leaves {number(lowest)}"
-                )
-                seen, lowest = again, other
-        self.add(ordered(expected, seen, lowest, start))
-        if scheme is not None and affine and lowest is not None and abs(lowest - expected) <= NEAR:
-            reference = subject_for(scheme, lambda_s=self.lambda_s)
-            own = gaussian_orders(reference, self.process, grid, stochastic)
-            self.add(leading(first, own))
-
-    def beyond_linear(self, grid: Grid, stochastic: bool) -> Observed | None:
-        try:
-            if not stochastic:
-                found = mixture_orders(self.subject, self.process, grid, self.single)
-                if found.order is not None:
-                    return found
-            return skewed_orders(self.subject, self.process, grid)
-        except Late:
-            raise
-        except Trouble:
-            return None
+        checks, notes = asked.judged(expected, first, scheme)
+        self.add(*checks)
+        if claimed.order is not None:
+            notes.append(explodes(self.subject, self.process, stochastic, affine))
+        self.notes += filter(None, notes)
 
     def consistent(self, found: Observed, claimed: Claims, stochastic: bool) -> Check:
         if self.lambda_s is not None and claimed.scheme is not None:

@@ -55,7 +55,7 @@ def judged(
         raise ValueError(
             "say what it is said to be: --claims ROBAB, --claims 'O S B A', --claims order=2"
         )
-    said, process = _told(subject if claims is None else claims, model, dynamics, settings)
+    said, process, given = _told(subject if claims is None else claims, model, dynamics, settings)
     if claims is None and isinstance(said, Claims) and said.scheme is not None:
         subject = said.scheme  # it is itself, with its settings
     found = validate(
@@ -64,15 +64,18 @@ def judged(
     if not isinstance(subject, Scheme):
         return found, None
     say("what is known of the word")
-    return found, facts(subject, as_claims(said, subject.model_name, dynamics).scheme)
+    claimed = as_claims(said, subject.model_name, dynamics).scheme
+    return found, facts(subject, claimed, given)
 
 
 def _told(
     claims: Any, model: str | None, dynamics: str | None, settings: Settings
-) -> tuple[Any, Process | None]:
-    """The claims with their settings, and the process, None where nothing is said of it."""
+) -> tuple[Any, Process | None, dict[str, Any]]:
+    """The claims with their settings, the process, None where nothing is said of it, and what is
+    said of it.
+    """
     if (settings.clock, settings.eta, settings.param) == (None, None, ""):
-        return claims, None
+        return claims, None, {}
     if model is None:
         model = claims.model_name if isinstance(claims, Scheme) else model_for(claims)
     read, param = as_claims(claims, model, dynamics), settings.param
@@ -82,12 +85,12 @@ def _told(
         read = replace(read, scheme=scheme)
     elif settings.clock or settings.eta:
         raise ValueError(f"--clock and --eta are for a claimed word; {claims!r} claims none")
-    process = None
+    process, given = None, dict[str, Any]()
     if param.strip():
         names = [field.name for field in fields(PROCESSES[model])]
-        given: dict[str, Any] = dict(parse_settings(param, names))
+        given = dict(parse_settings(param, names))
         process = replace(TRIED[model], **given)
-    return read, process
+    return read, process, given
 
 
 def page(found: Validation, known: Facts | None, sampler: str) -> str:

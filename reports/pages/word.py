@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -118,18 +119,24 @@ class Facts:
         ]
 
 
-def facts(scheme: Scheme, claimed: Scheme | None = None) -> Facts:
+def facts(
+    scheme: Scheme, claimed: Scheme | None = None, parameters: Mapping[str, Any] | None = None
+) -> Facts:
     """All that the package knows about a scheme; `claimed` is compared with it where it is another.
 
+    Distances and the largest step are those of the model's process, with these `parameters`.
     Takes a second or two.
     """
+    given = dict(parameters or {})
     absent: list[str] = []
     order, error = _error(scheme, absent)
     beside = [scheme]
     if claimed is not None and claimed.model_name == scheme.model_name:
         beside += [claimed] if claimed.name != scheme.name else []
-    rows = tuple(row for each in beside for n in BUDGETS for row in _distance(each, n, absent))
-    return Facts(scheme, order, error, rows, _stable(scheme, absent), tuple(absent))
+    rows = tuple(
+        row for each in beside for n in BUDGETS for row in _distance(each, n, absent, given)
+    )
+    return Facts(scheme, order, error, rows, _stable(scheme, absent, given), tuple(absent))
 
 
 def _error(scheme: Scheme, absent: list[str]) -> tuple[int | None, tuple[Formulas, ...]]:
@@ -151,9 +158,9 @@ def _error(scheme: Scheme, absent: list[str]) -> tuple[int | None, tuple[Formula
 
 
 def _distance(
-    scheme: Scheme, budget: int, absent: list[str]
+    scheme: Scheme, budget: int, absent: list[str], given: dict[str, Any]
 ) -> list[tuple[str, int, int | None, float | None]]:
-    problem = problem_for(scheme.model_name, None, {})
+    problem = problem_for(scheme.model_name, None, given)
     try:
         cases = gaussian.cases([scheme], [budget], [None])
         (row,) = gaussian.rows(cases, problem, are_steps=False)
@@ -163,8 +170,8 @@ def _distance(
     return [(scheme.name, budget, int(row["nfe"]), _finite(row["w2_x"]))]
 
 
-def _stable(scheme: Scheme, absent: list[str]) -> float | None:
-    problem = problem_for(scheme.model_name, None, {})
+def _stable(scheme: Scheme, absent: list[str], given: dict[str, Any]) -> float | None:
+    problem = problem_for(scheme.model_name, None, given)
     try:
         table = limits([scheme], problem.process, problem.target.variances, [NEAR_DATA])
     except ValueError as refused:
