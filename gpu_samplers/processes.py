@@ -93,6 +93,9 @@ def noise_covariance(matrix: Array, noise: Array, delta: Array) -> Array:
 
 def integrated_exponential(matrix: Array, delta: Array) -> Array:
     """Integral over u in [0, delta] of exp(u matrix), by the same panels; delta (k,), (k, n, n)."""
+    if _panel_count(matrix, delta) > MOST_PANELS:
+        half = integrated_exponential(matrix, delta / 2)
+        return np.asarray(half + exponential(matrix, delta / 2) @ half)
     nodes, weights = _panels(matrix, delta)
     flow = exponential(matrix, np.outer(delta, nodes).ravel()).reshape(
         len(delta), -1, *matrix.shape

@@ -30,6 +30,7 @@ EDM = "Karras et al., NeurIPS 2022, arXiv 2206.00364"
 MD = "Leimkuhler & Matthews, Appl. Math. Res. Express 2013"
 OBABO = "Bussi & Parrinello, Phys. Rev. E 75, 056707 (2007)"
 BAOA = "Kieninger & Keller, J. Chem. Theory Comput. 18 (2022)"
+ERMAK = "Ermak & Buckholz, J. Comput. Phys. 35 (1980); Cheng et al., COLT 2018, arXiv 1707.03663"
 UBU = "Alamo Zapatero, PhD thesis, Valladolid (2017); Sanz-Serna & Zygalakis, JMLR 22 (2021)"
 BUB = "Sanz-Serna & Zygalakis, JMLR 22 (2021); Paulin & Whalley, arXiv 2402.08711"
 VERLET = "Hairer, Lubich & Wanner, Acta Numerica 12 (2003)"
@@ -98,6 +99,7 @@ CATALOGUE: tuple[Scheme, ...] = (
     _entry("SE",    "S B A",                 "langevin", "ode", 1, 1, VERLET, "symplectic Euler"),
     _entry("VV",    "B/2 A S B/2",           "langevin", "ode", 2, 1, VERLET, "velocity Verlet"),
     _entry("EM",    "S E",                   "langevin", "sde", 1, 1, KLOEDEN, "14.1"),
+    _entry("EI",    "S E:exp",               "langevin", "sde", 1, 1, ERMAK),
     _entry("BAOAB", "B/2 A/2 O A/2 S B/2",   "langevin", "sde", 2, 1, MD),
     _entry("ABOBA", "A/2 S B/2 O B/2 A/2",   "langevin", "sde", 2, 1, MD),
     _entry("OBABO", "O/2 B/2 A S B/2 O/2",   "langevin", "sde", 2, 1, OBABO),

@@ -263,6 +263,12 @@ _LANGEVIN = {
     "E": Piece(
         Rule.EULER, lambda p: ((0, 1), (0, -p.gamma)), lambda p: (0, 1), lambda p: (0, 2 * p.gamma)
     ),
+    "E:exp": Piece(
+        Rule.EXPONENTIAL,
+        lambda p: ((0, 1), (0, -p.gamma)),
+        lambda p: (0, 1),
+        lambda p: (0, 2 * p.gamma),
+    ),
     "A": _HAMILTON["A"],
     "B": _HAMILTON["B"],
     "O": Piece(

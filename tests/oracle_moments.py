@@ -212,6 +212,14 @@ class Plain:
         self.q, self.v = (flow[i, 0] * self.q + flow[i, 1] * self.v for i in (0, 1))
         self.noise(*np.linalg.cholesky(flow @ moved[:2, 2:]).tolist())
 
+    def held(self) -> None:
+        """The force held, all else exact."""
+        g, h, f = self.process.gamma, self.h, self.sx
+        ramp = (1 - np.exp(-g * h)) / g
+        self.free(1)
+        f = np.hstack([f, np.zeros((self.d, self.q.shape[1] - f.shape[1]))])
+        self.q, self.v = self.q + (h - ramp) / g * f, self.v + ramp * f
+
     def run(self, times: list[float], step: Callable[[Plain], Any], denoise: int = 0) -> Plain:
         for t, after in pairwise(times):
             self.t, self.h = t, after - t
@@ -301,6 +309,7 @@ SAMPLERS: dict[tuple[str, str], Callable[[Plain], Any]] = {
     ("langevin", "SE"): _steps(_v(1), _q(1)),
     ("langevin", "VV"): _steps(_v(0.5), _q(1), _v(0.5)),
     ("langevin", "EM"): _steps(_s(), lambda p: p.maruyama()),
+    ("langevin", "EI"): _steps(_s(), lambda p: p.held()),
     ("langevin", "BAOAB"): _steps(_v(0.5), _q(0.5), _f(1), _q(0.5), _v(0.5)),
     ("langevin", "ABOBA"): _steps(_q(0.5), _v(0.5), _f(1), _v(0.5), _q(0.5)),
     ("langevin", "OBABO"): _steps(_f(0.5), _v(0.5), _q(1), _v(0.5), _f(0.5)),

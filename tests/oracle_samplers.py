@@ -363,6 +363,14 @@ def _langevin_u(run: Run, b: Any, _: Any) -> None:
     }
 
 
+def _langevin_exp(run: Run, b: Any, clock: Any) -> None:
+    """The free particle, and what a constant force adds: the integrals of its flow."""
+    _langevin_u(run, b, clock)  # draws, and has all that is held on as many nodes
+    f, gamma = run.held["p"], run.problem.gamma
+    ramp = (1 - np.exp(-gamma * b)) / gamma
+    run.z = {"q": run.z["q"] + (b - ramp) / gamma * f, "p": run.z["p"] + ramp * f}
+
+
 _LETTERS: dict[tuple[str, str, str], Callable[[Run, Any, Any], None]] = {
     (model, dynamics, "E"): _euler for model in COMPONENTS for dynamics in ("ode", "sde")
 } | {
@@ -386,4 +394,5 @@ _LETTERS: dict[tuple[str, str, str], Callable[[Run, Any, Any], None]] = {
     ("langevin", "sde", "B"): _langevin_b,
     ("langevin", "sde", "O"): _langevin_o,
     ("langevin", "sde", "U"): _langevin_u,
+    ("langevin", "sde", "E:exp"): _langevin_exp,
 }

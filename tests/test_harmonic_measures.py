@@ -94,9 +94,14 @@ def test_the_limit_is_where_the_closed_form_says():
         assert min(abs(found.limit**2 - root) for root in roots) < 1e-6
 
 
+TANGENT = sympy.tanh(X / 2)
 LIMITS = {
     **dict.fromkeys(("BAOAB", "ABOBA", "OBABO", "BAOA"), (sympy.Integer(4),)),
     "EM": (X, 2 * X - 4),
+    "EI": (
+        2 * X**2 * TANGENT / (X * TANGENT - X + 2 * TANGENT),
+        2 * X**2 / (X - 2 * TANGENT),
+    ),
     **dict.fromkeys(("UBU", "BUB"), (2 * X / sympy.tanh(X / 2),)),
 }
 

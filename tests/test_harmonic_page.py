@@ -54,7 +54,7 @@ def test_the_page_has_every_sampler_and_its_curves_end_at_its_limit():
     assert found["UBU"] == "−h² ω²/6" and found["BUB"] == "h² ω²/12" and found["BAOAB"] == "0"
     limits = {r[0].split("]")[0][1:]: r[2] for r in page.find("harmonic-transport").rows}
     position, momentum = page.find("harmonic-errors").panels
-    assert [line.label for line in position.lines] == ["EM", "OBABO", "UBU", "BUB"]
+    assert [line.label for line in position.lines] == ["EM", "EI", "OBABO", "UBU", "BUB"]
     for line in (*position.lines, *momentum.lines):
         drawn = [x for x, y in zip(line.x, line.y, strict=True) if y == y]
         assert max(drawn) < limits[line.label]

@@ -31,7 +31,7 @@ REFUSED = [
     ("S X A", "psld", "sde", "X", "unknown piece 'X'", "S, E, E:exp, A, B, O, L, K"),
     ("S B:exp A", "psld", "ode", "B:exp", "unknown piece 'B:exp'", "S, E, E:exp, A, B"),
     ("S B A", "vp", "ode", "B", "unknown piece 'B'", "S, E, E:exp"),
-    ("S E:exp", "langevin", "sde", "E:exp", "unknown piece 'E:exp'", "A, B, O"),
+    ("S E:exp", "langevin", "ode", "E:exp", "unknown piece 'E:exp'", "A, B"),
     ("O S B A", "psld", "ode", "O", "an ODE has no noise", "S, E, E:exp, A, B"),
     ("L/2 S K L/2", "vp", "ode", "L/2", "an ODE has no noise", "S, E"),
     ("S B A", "psld", "sde", "A", "A B does not add up to the SDE's drift", "E or A B O or K L"),

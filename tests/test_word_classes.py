@@ -83,7 +83,7 @@ def test_the_classes_of_the_catalogue_are_these():
     found = [[s.name for s in group] for group in classes(samplers()) if len(group) > 1]
     assert all(pair in found for pair in (["SE", "VV"], ["NOBA", "NBAO"], ["ROBA", "RBAO"]))
     of_langevin = [[s.name for s in group] for group in classes(samplers("langevin", "sde"))]
-    assert of_langevin == [["EM"], ["BAOAB", "BAOA"], ["ABOBA", "OBABO"], ["UBU", "BUB"]]
+    assert of_langevin == [["EM"], ["EI"], ["BAOAB", "BAOA"], ["ABOBA", "OBABO"], ["UBU", "BUB"]]
     assert same_class("BAOAB", "baoa") and not same_class("ROBA", "NOBA")
 
 
