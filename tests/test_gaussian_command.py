@@ -229,7 +229,7 @@ KEYS = (
         ("ROBA", {"eta": 1, "clock": "tau", "factor": None, "lambda": None, "schedule": None}),
         ("LDDIM-I", {"eta": 0, "clock": "tau", "factor": "lower", "lambda": 0}),
         ("P2M --denoise data", {"eta": 0, "clock": "lambda", "factor": "lower", "denoise": "data"}),
-        ("P2M --eta 1/2 --clock rho", {"eta": 0.5, "dynamics": "sde", "clock": "rho"}),
+        ("P2M --eta 1 --clock rho", {"eta": 1, "dynamics": "sde", "clock": "rho"}),
         ("DEIS2 --model vp --schedule cosine", {"clock": "tau", "eta": 0, "schedule": "cosine"}),
         ("SA2 --model flow --no-denoise", {"eta": 1, "schedule": None, "denoise": False}),
         ("EM --model vp --grid quadratic", {"schedule": "linear", "grid": "quadratic"}),

@@ -178,7 +178,7 @@ WEAK = [
 ]
 
 
-@pytest.mark.share(15)
+@pytest.mark.share(13)
 @pytest.mark.parametrize(("entry", "eta"), WEAK)
 def test_the_covariance_converges_with_the_claimed_weak_order_and_no_higher(entry, eta):
     """From any law: on its own path of marginals, the leading coefficient may be small."""
