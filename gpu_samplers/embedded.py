@@ -15,14 +15,21 @@ from gpu_samplers.configs import SHORT
 from gpu_samplers.network import NCSNpp
 from gpu_samplers.processes import PSLD, VP
 
-BUNDLED: Mapping[str, Path] = {
-    name: Path(__file__).parent / "weights" / f"{name}.safetensors"
-    for name in ("digits", "patches")
+RECIPES: Mapping[str, str] = {
+    "digits": "--data digits",
+    "patches": "--data patches",
+    "digits-vp": "--data digits --process vp --steps 3500",
 }
-"""The weights by the images they were trained on, with their configuration and the record of the
-training.
+"""How `splitting-analysis train` makes such a network, by its name."""
+BUNDLED: Mapping[str, Path] = {
+    name: Path(__file__).parent / "weights" / f"{name}.safetensors" for name in RECIPES
+}
+"""The weights by name: the images they were trained on, and the process where it is not PSLD. They
+hold their configuration and the record of the training.
 """
 DIGITS = BUNDLED["digits"]
+DEFAULT: Mapping[str, str] = {"psld": "digits", "vp": "digits-vp"}
+"""The network that a model's samplers run on unless told otherwise."""
 KINDS: Mapping[str, type[PSLD | VP]] = {"psld": PSLD, "vp": VP}
 """The processes that networks are trained for, by the names of their models."""
 
@@ -37,10 +44,10 @@ def network_and_process(
 ) -> tuple[NCSNpp, PSLD | VP]:
     """A network and its process: defaults, then what the file's record says, then what is `given`.
 
-    `checkpoint` is a file or a name in BUNDLED (default: digits), `model` a key of KINDS; `option`
-    is how the model is called in a message. Raises ValueError where they do not fit.
+    `checkpoint` is a file or a name in BUNDLED (default: DEFAULT's), `model` a key of KINDS;
+    `option` is how the model is called in a message. Raises ValueError where they do not fit.
     """
-    name = str(checkpoint or "digits")
+    name = str(checkpoint or DEFAULT[model])
     path = bundled_path(name) if name in BUNDLED else Path(name)
     stored, kind = read_checkpoint(path), KINDS[model]
     try:
@@ -51,18 +58,24 @@ def network_and_process(
     return network_of(path, stored, config, dtype), kind(**(recorded | dict(given)))
 
 
-def process_of(stored: Checkpoint) -> PSLD | None:
+def process_of(stored: Checkpoint) -> PSLD | VP | None:
     """The process that a network was trained for, if the file's record says it; ValueError if it is
     none.
     """
-    return PSLD(**recorded_settings(stored, PSLD)) if "process" in stored.record else None
+    if "process" not in stored.record:
+        return None
+    kind = KINDS.get(str(stored.record.get("model", "psld")), PSLD)
+    return kind(**recorded_settings(stored, kind))
 
 
 def recorded_settings(stored: Checkpoint, kind: type[PSLD | VP]) -> dict[str, float]:
     """The parameters of a process in a file's record, {} if it says none.
 
-    Raises ValueError for what is not a set of parameters of that kind, each a finite number.
+    Raises ValueError for what is not a set of parameters of that kind, each a finite number, and
+    where the record names another kind; one that names none is of PSLD or older than the names.
     """
+    if (named := stored.record.get("model", kind.model_name)) != kind.model_name:
+        raise ValueError(f"its record says the model {SHORT.repr(named)}")
     told, known = stored.record.get("process", {}), [field.name for field in fields(kind)]
     numbers = isinstance(told, dict) and all(
         isinstance(value, int | float) and not isinstance(value, bool) and abs(value) < 1e300
@@ -88,16 +101,17 @@ def bundled_path(name: str) -> Path:
     if not BUNDLED[name].is_file():
         raise ValueError(
             f"{BUNDLED[name]}: these weights are not in this copy; "
-            f"`splitting-analysis train --data {name}` makes such ones"
+            f"`splitting-analysis train {RECIPES[name]}` makes such ones"
         )
     return BUNDLED[name]
 
 
-def bundled_network(name: str, dtype: torch.dtype = torch.float32) -> tuple[NCSNpp, PSLD]:
+def bundled_network(name: str, dtype: torch.dtype = torch.float32) -> tuple[NCSNpp, PSLD | VP]:
     """A network in BUNDLED, in eval mode, and the process it was trained for.
 
-    It takes states, position and momentum of images in [-1, 1], and forward times (B,): the digits'
-    states are (B, 2, 8, 8), those of the patches (B, 6, 32, 32). Errors as in `bundled_path`.
+    It takes states, position and of PSLD momentum of images in [-1, 1], and forward times (B,): the
+    digits' states are (B, 2, 8, 8), of VP (B, 1, 8, 8), those of the patches (B, 6, 32, 32). Errors
+    as in `bundled_path`.
     """
     path = bundled_path(name)
     stored = read_checkpoint(path)
@@ -108,5 +122,8 @@ def bundled_network(name: str, dtype: torch.dtype = torch.float32) -> tuple[NCSN
 
 
 def digits_network(dtype: torch.dtype = torch.float32) -> tuple[NCSNpp, PSLD]:
-    """The digits network: see `bundled_network`."""
-    return bundled_network("digits", dtype)
+    """The digits network of PSLD: see `bundled_network`."""
+    network, process = bundled_network("digits", dtype)
+    if not isinstance(process, PSLD):
+        raise TypeError(f"{DIGITS} is a network of {process.model_name}")
+    return network, process

@@ -12,7 +12,7 @@ from collections.abc import Callable
 import numpy as np
 import torch
 
-from gpu_samplers.processes import PSLD, VP, Langevin, exponential, forward_drift, kernel
+from gpu_samplers.processes import PSLD, VP, Langevin, kernels
 
 Tensor = torch.Tensor
 _NODES, _WEIGHTS = np.polynomial.legendre.leggauss(40)
@@ -169,7 +169,7 @@ def _pull(x: Tensor, centres: Tensor, precisions: Tensor, scale: Tensor) -> Tens
     return torch.einsum("bk,ibkd->ibd", shares, pulls)
 
 
-def data_set_score(process: PSLD, images: Tensor) -> Callable[[Tensor, float], Tensor]:
+def data_set_score(process: PSLD | VP, images: Tensor) -> Callable[[Tensor, float], Tensor]:
     """The exact score of a data set (k, *shape), fast: -P (z - phi E[x_0 | z]), in two matrix
     products.
 
@@ -182,17 +182,15 @@ def data_set_score(process: PSLD, images: Tensor) -> Callable[[Tensor, float], T
     squares = flat.square().sum(1)
 
     def score(z: Tensor, tau: float, /) -> Tensor:
-        b = process.clock(process.T - tau, tau)
-        phi = exponential(forward_drift(process), np.array([b]))[0][:, 0]
-        precision = np.linalg.inv(kernel(process, tau))
-        pull = phi @ precision
-        state = z.reshape(2, z.shape[1], -1).double()
-        logits = (pull[0] * state[0] + pull[1] * state[1]) @ flat.T - squares * float(
-            pull @ phi
-        ) / 2
+        (phi,), (covariance,) = kernels(process, [tau])
+        precision = np.linalg.inv(covariance)
+        pull, n = phi @ precision, len(phi)
+        state = z.reshape(n, z.shape[1], -1).double()
+        pulled = sum(pull[i] * state[i] for i in range(n))
+        logits = pulled @ flat.T - squares * float(pull @ phi) / 2
         mean = torch.softmax(logits, dim=1) @ flat
-        away = [state[i] - phi[i] * mean for i in range(2)]
-        rows = [-(precision[i, 0] * away[0] + precision[i, 1] * away[1]) for i in range(2)]
+        away = [state[i] - phi[i] * mean for i in range(n)]
+        rows = [-sum(precision[i, j] * away[j] for j in range(n)) for i in range(n)]
         return torch.stack(rows).reshape(z.shape).to(z.dtype)
 
     return score

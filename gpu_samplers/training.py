@@ -1,8 +1,6 @@
-"""Training a PSLD network: hybrid score matching, an average of the weights, resumable, repeatable.
+"""Training a network of PSLD or VP: an average of the weights, resumable, repeatable.
 
-Hybrid score matching (Pandey & Mandt, ICCV 2023, arXiv 2303.01748, section 3): x_0 from the data,
-z_tau drawn from N(Phi(tau) (x_0, 0), Sigma_tau) with the initial momentum integrated out; the
-network regresses on the normals drawn.
+What it is trained on is in `matching`, what determines the weights in `training_settings`.
 """
 
 from __future__ import annotations
@@ -10,43 +8,31 @@ from __future__ import annotations
 import json
 import math
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import asdict, dataclass, field
-from functools import lru_cache
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 
 from gpu_samplers.checkpoints import save_checkpoint
-from gpu_samplers.configs import Config
 from gpu_samplers.data import HOLD_OUT_EVERY, Images
 from gpu_samplers.files import check_file, whole
 from gpu_samplers.interruptions import uninterrupted
+from gpu_samplers.matching import OFFSETS, factors, loss_of, perturbed
 from gpu_samplers.memory import check_memory, kept_for_gradients
 from gpu_samplers.network import NCSNpp, ncsnpp
-from gpu_samplers.processes import PSLD, kernels
 from gpu_samplers.resuming import read_state
+from gpu_samplers.training_settings import NETWORKS, PRECISIONS, Settings
+
+__all__ = ["NETWORKS", "PRECISIONS", "Settings", "loss_of", "partial_of", "perturbed", "train"]
 
 LOOK_EVERY = 100
 """Steps between two points of the loss curve."""
-DIGITS_CONFIG = Config(8, 32, (1, 2), 1, (4,), 0.1, in_ch=2, out_ch=2)
-"""The network for the digits: 754,050 parameters."""
-PATCHES_CONFIG = Config(32, 64, (1, 1, 1), 2, (8,), 0.1, fir=False, progressive_input="none")
-"""The network for the patches: 2,498,694 parameters. As wide on every level, for its 3 x 3
-convolutions of 64 and 128 channels fill a card; resampled without a filter, which would be slow
-depthwise convolutions."""
-NETWORKS: Mapping[str, Config] = {"digits": DIGITS_CONFIG, "patches": PATCHES_CONFIG}
-"""For each of `data.BUNDLED`."""
-PRECISIONS = ("float32", "bf16")
 READ_EVERY = 50
 """Steps after which a card is asked for its losses: to read one is to wait for it."""
-OFFSETS = 64
-"""Places where the times of a batch may begin on a card: kernels of 512 times take a processor 20
-ms, longer than a step on a card. They are made once, before the first."""
 MOST_HELD = 512
 """Of more held-out images than this every second is looked at, or every third, ...: it has to cost
 little.
@@ -66,57 +52,6 @@ Progress = Callable[[int, int, float], None]
 """progress(steps done, steps, mean loss since the last call)."""
 Beat = Callable[[int, int], None]
 """beat(steps done, steps), after every step."""
-
-
-@dataclass(frozen=True)
-class Settings:
-    """Everything that determines the weights, besides the images. Raises ValueError for bad
-    values.
-    """
-
-    config: Config
-    process: PSLD = field(default_factory=PSLD)
-    steps: int = 7000
-    batch: int = 128
-    rate: float = 1e-3
-    """Adam's step size: reached linearly over `warmup` steps, then a cosine down to 0."""
-    warmup: int = 200
-    ema: float = 0.999
-    """Decay of the averaged weights, per step; they are what is saved."""
-    clip: float = 1.0
-    """Largest norm of a gradient."""
-    eps: float = 1e-3
-    """Forward times are drawn from [eps, T]."""
-    seed: int = 0
-    precision: str = "float32"
-    """That of the network's convolutions and products, by torch's autocast; weights, loss, Adam and
-    average are float32 with either."""
-
-    def __post_init__(self) -> None:
-        for name in ("steps", "batch"):
-            if not getattr(self, name) >= 1:
-                raise ValueError(f"training: {name} = {getattr(self, name)}; it must be at least 1")
-        if not -(2**63) <= self.seed < 2**63:
-            raise ValueError(f"training: seed = {self.seed}; it must lie in [-2^63, 2^63)")
-        for name in ("rate", "clip"):
-            if not 0 < getattr(self, name) < math.inf:
-                raise ValueError(f"training: {name} = {getattr(self, name)}; it must be positive")
-        if not 0 <= self.ema < 1 or self.warmup < 0:
-            raise ValueError(
-                f"training: ema = {self.ema} in [0, 1), warmup = {self.warmup} >= 0 must hold"
-            )
-        if not 0 < self.eps < self.process.T:
-            raise ValueError(
-                f"training: eps = {self.eps}; forward times lie in [eps, T], 0 < eps < T"
-            )
-        if self.precision not in PRECISIONS:
-            raise ValueError(
-                f"training: precision = {self.precision}; it is {' or '.join(PRECISIONS)}"
-            )
-
-    def as_dict(self) -> dict[str, Any]:
-        """The settings as JSON can hold them."""
-        return asdict(self) | {"config": self.config.as_dict()}
 
 
 @dataclass
@@ -198,38 +133,6 @@ class _Run:
         self.total, self.curve = state["total"], state["curve"]
 
 
-def perturbed(process: PSLD, x: Tensor, tau: Tensor, normal: Tensor) -> Tensor:
-    """z_tau given the images x (B, C, H, W) and forward times (B,), normals (B, 2C, H, W): like the
-    normals.
-
-    Position channels first. In float64 inside: near tau = 0 the covariance is a small difference.
-    """
-    in_float64 = _factors(process, tuple(tau.tolist()))
-    # no wait for a card
-    there = (part.to(x.dtype).to(x.device, non_blocking=True) for part in in_float64)
-    a, factor = (part[..., None, None, None] for part in there)
-    e_x, e_m = normal.chunk(2, dim=1)
-    z_x = a[:, 0] * x + factor[:, 0, 0] * e_x
-    return torch.cat([z_x, a[:, 1] * x + factor[:, 1, 0] * e_x + factor[:, 1, 1] * e_m], dim=1)
-
-
-@lru_cache(2 * OFFSETS)
-def _factors(process: PSLD, taus: tuple[float, ...]) -> tuple[Tensor, Tensor]:
-    """Factors of the image (k, 2) and of the normals (k, 2, 2) at k forward times."""
-    means, covariances = kernels(process, taus)
-    return torch.from_numpy(means), torch.from_numpy(np.linalg.cholesky(covariances))
-
-
-def loss_of(network: nn.Module, process: PSLD, x: Tensor, tau: Tensor, normal: Tensor) -> Tensor:
-    """Mean squared error of the normals that the network sees in z_tau: hybrid score matching,
-    unweighted.
-
-    The times may stay on the CPU, wherever the images are.
-    """
-    z = perturbed(process, x, tau, normal)
-    return (network(z, tau.to(z.device, non_blocking=True)) - normal).square().mean()
-
-
 def train(
     settings: Settings,
     images: Images,
@@ -253,11 +156,12 @@ def train(
     """
     config, out = settings.config, Path(out)
     channels, size = images.pixels.shape[1], images.pixels.shape[2]
-    if (config.in_ch, config.out_ch, config.image_size) != (2 * channels, 2 * channels, size):
+    wide = channels * len(settings.process.stationary)
+    if (config.in_ch, config.out_ch, config.image_size) != (wide, wide, size):
         raise ValueError(
-            f"images of {channels} channels and {size} x {size} pixels need a network with in_ch "
-            f"= out_ch = {2 * channels}, image_size = {size}; not {config.in_ch}, "
-            f"{config.out_ch}, {config.image_size}"
+            f"images of {channels} channels and {size} x {size} pixels need a network of "
+            f"{settings.process.model_name} with in_ch = out_ch = {wide}, image_size = {size}; not "
+            f"{config.in_ch}, {config.out_ch}, {config.image_size}"
         )
     if (number := len(images.pixels)) < HOLD_OUT_EVERY:
         raise ValueError(f"training holds out one image of {HOLD_OUT_EVERY}: {number} are too few")
@@ -363,9 +267,9 @@ def _started(settings: Settings, device: str | torch.device) -> _Run:
 
 
 def _prepare(settings: Settings) -> None:
-    """Make the kernels of all times that a card draws: `_factors` keeps them."""
+    """Make the kernels of all times that a card draws: `factors` keeps them."""
     for k in range(OFFSETS):
-        _factors(
+        factors(
             settings.process, tuple(_times(settings, torch.tensor([k / OFFSETS]), OFFSETS).tolist())
         )
 
@@ -382,7 +286,8 @@ def _train_step(settings: Settings, run: _Run, taught: Tensor) -> None:
         torch.manual_seed((settings.seed * _APART + run.step + 1) % 2**32)
         x = taught[torch.randint(len(taught), (batch,)).to(device, non_blocking=True)]
         tau = _times(settings, torch.rand(1), OFFSETS if cuda else 0)
-        normal = torch.randn(batch, 2 * x.shape[1], *x.shape[2:], device=device)
+        wide = len(settings.process.stationary) * x.shape[1]
+        normal = torch.randn(batch, wide, *x.shape[2:], device=device)
         with _precision(settings, device):
             loss = loss_of(run.network, settings.process, x, tau, normal)
         run.optimizer.zero_grad()
@@ -451,9 +356,8 @@ def _held_out_loss(settings: Settings, network: NCSNpp, held: Tensor) -> float:
     probes = min(PROBES, len(held))
     share = (torch.arange(len(held)) % probes + 0.5) / probes
     tau = settings.eps + (settings.process.T - settings.eps) * share
-    normal = torch.randn(len(held), 2 * held.shape[1], *held.shape[2:], generator=generator).to(
-        held.device
-    )
+    wide = len(settings.process.stationary) * held.shape[1]
+    normal = torch.randn(len(held), wide, *held.shape[2:], generator=generator).to(held.device)
     with _precision(settings, held.device):
         return float(loss_of(network, settings.process, held, tau, normal))
 

@@ -259,10 +259,11 @@ def sample(
         score = lambda z, tau: -z / variances
         points = sa.sample("O S B A", n=64, nfe=50, score=score, shape=(5,))
 
-    `checkpoint` is a file, or the name of a network that comes with the package: digits (default),
-    patches. A score takes torch states (components, batch, *shape) and the forward time, and
-    returns as much. Samples depend on `seed` and their index alone, and are those of the command
-    `sample`. Raises ImportError where torch is not installed, ValueError for what cannot be run.
+    `checkpoint` is a file, or the name of a network that comes with the package: digits (default of
+    psld), digits-vp (of vp), patches. A score takes torch states (components, batch, *shape) and
+    the forward time, and returns as much. Samples depend on `seed` and their index alone, and are
+    those of the command `sample`. Raises ImportError where torch is not installed, ValueError for
+    what cannot be run.
     """
     try:
         from gpu_samplers import drawing

@@ -10,7 +10,8 @@ from sklearn.datasets import load_digits, load_sample_image
 
 from gpu_samplers.data import BUNDLED, Images, digits, load_images
 from gpu_samplers.network import ncsnpp
-from gpu_samplers.training import NETWORKS
+from gpu_samplers.processes import PSLD, VP
+from gpu_samplers.training_settings import NETWORKS, network_for
 
 
 def saved(path, **arrays):
@@ -95,6 +96,8 @@ def test_every_set_that_is_bundled_has_a_network_that_takes_it_and_is_small():
     sizes = {"digits": (1, 8), "patches": (3, 32)}
     for name, config in NETWORKS.items():
         assert (config.in_ch, config.out_ch) == (2 * sizes[name][0],) * 2
+        assert network_for(name, VP()).in_ch == network_for(name, VP()).out_ch == sizes[name][0]
+        assert network_for(name, PSLD()) == config
         assert config.image_size == sizes[name][1]
         with torch.device("meta"):
             assert sum(p.numel() for p in ncsnpp(config).parameters()) < 3e6  # 12 MB in float32

@@ -59,7 +59,7 @@ def test_the_adaptive_solver_samples_as_the_command_does(tmp_path):
     ("given", "said"),
     [
         ({"model": "langevin"}, "EM is a langevin scheme: a network is trained for psld, vp"),
-        ({"model": "vp"}, "which is not model vp"),
+        ({"model": "vp", "checkpoint": "digits"}, "which is not model vp"),
         ({"nfe": 0}, "0 evaluations buy no step"),
         ({"shape": (2,)}, "a network has its own"),
         ({"score": abs}, "needs the shape of one sample"),

@@ -15,8 +15,9 @@ import torch
 from gpu_samplers.data import digits
 from gpu_samplers.embedded import DIGITS, digits_network
 from gpu_samplers.features import digit_features
+from gpu_samplers.matching import loss_of
 from gpu_samplers.quality import frechet_distance, residual_noise, still_pixel_noise
-from gpu_samplers.training import DIGITS_CONFIG, Settings, loss_of
+from gpu_samplers.training_settings import DIGITS_CONFIG, Settings
 from reports.experiments import quality_data, samples, store
 from reports.experiments.store import stored
 from reports.pages import (

@@ -17,7 +17,7 @@ torch = pytest.importorskip("torch", reason="training needs torch")
 
 from torch import nn  # noqa: E402
 
-from gpu_samplers import memory, training  # noqa: E402
+from gpu_samplers import matching, memory, training  # noqa: E402
 from gpu_samplers.checkpoints import read_checkpoint  # noqa: E402
 from gpu_samplers.training import train  # noqa: E402
 from reports.render import progress  # noqa: E402
@@ -138,7 +138,7 @@ def train_by_lines(path, stop_at=None):
                 raise KeyboardInterrupt
         return at_line
 
-    training._factors.cache_clear()  # every run passes the same lines
+    matching.factors.cache_clear()  # every run passes the same lines
     before = sys.gettrace()
     sys.settrace(
         lambda frame, *_: at_line if frame.f_code.co_filename == training.__file__ else None

@@ -288,7 +288,10 @@ def test_a_network_that_overflows_is_one_message_that_names_sampler_step_and_tim
         (["--sampler", "ROBOA"], "no scheme is named 'ROBOA' in model psld; did you mean ROBA"),
         (["--sampler", "O S B"], "does not add up"),
         (["--model", "langevin"], "--model langevin: a network is trained for one of: psld, vp"),
-        (["--model", "vp", "--sampler", "Heun"], "which is not --model vp"),
+        (
+            ["--model", "vp", "--sampler", "Heun", "--checkpoint", "digits"],
+            "which is not --model vp",
+        ),
         (["--param", "Gama=1"], "unknown key 'Gama'"),
         (["--checkpoint", "nowhere.ckpt"], "nowhere.ckpt: cannot be read"),
         (["--config", "cifar10_sota"], "holds another configuration than asked for"),

@@ -13,13 +13,14 @@ from scipy.integrate import quad
 from torch import nn
 from torch.optim.optimizer import register_optimizer_step_pre_hook
 
-from gpu_samplers import processes, training
+from gpu_samplers import matching, processes, training
 from gpu_samplers.checkpoints import read_checkpoint
 from gpu_samplers.data import Images
 from gpu_samplers.embedded import process_of
-from gpu_samplers.processes import PSLD
-from gpu_samplers.training import Settings, loss_of, perturbed, train
+from gpu_samplers.processes import PSLD, VP
+from gpu_samplers.training import Settings, loss_of, train
 from reports.cli import main
+from splitting_analysis.processes import ScheduledVP
 from tests.trained import (
     TINY,
     calls,
@@ -36,67 +37,28 @@ __all__ = ["calls", "look_often"]  # fixtures
 VARYING = PSLD(Gamma=0.1, nu=3.9, beta_min=3.0, beta_max=12.0, kappa=0.3)
 
 
-@pytest.mark.share(2)
-@pytest.mark.parametrize(
-    "process", [PSLD(), VARYING, PSLD(0.0, 4.0)], ids=["paper", "varying", "CLD"]
-)
-def test_the_perturbation_is_the_forward_process(process):
-    """Mean and covariance against their own differential equations, from hybrid score matching's
-    start.
-    """
-    drift = np.array([[-process.Gamma, 1 / process.M], [-1, -process.nu]]) / 2
-    noise = np.diag([process.Gamma, process.M * process.nu])
-    for tau in (0.01, 0.3, 1.0):
-        steps = 4000
-        mean, covariance = np.array([1.0, 0.0]), np.diag([0.0, process.kappa * process.M])
-        for i in range(steps):  # midpoint rule: error ~ steps^-2
-            h, beta = tau / steps, process.beta((i + 0.5) * tau / steps)
-
-            def slopes(m, c, beta=beta):
-                return beta * drift @ m, beta * (drift @ c + c @ drift.T + noise)
-
-            half = [
-                v + h / 2 * s
-                for v, s in zip((mean, covariance), slopes(mean, covariance), strict=True)
-            ]
-            mean, covariance = (
-                v + h * s for v, s in zip((mean, covariance), slopes(*half), strict=True)
-            )
-        (factor,), (ours,) = processes.kernels(process, [tau])
-        assert factor == pytest.approx(mean, abs=1e-5)
-        assert ours == pytest.approx(covariance, abs=1e-5)
+def test_a_network_of_vp_is_trained_told_and_run_as_one_of_vp_alone(tmp_path, capsys):
+    one = replace(TINY, in_ch=1, out_ch=1)
+    path, process = tmp_path / "net.safetensors", VP(beta_max=10.0)
+    record = train(settings(config=one, process=process), images(), path)
+    assert record["model"] == "vp" and process_of(read_checkpoint(path)) == process
+    with pytest.raises(ValueError, match="of vp with in_ch = out_ch = 1, image_size = 8; not 2, 2"):
+        train(settings(process=process), images(), path)
+    drawn = ["sample", "--nfe", "5", "--n", "2", "--checkpoint", str(path), "--sampler"]
+    with pytest.raises(SystemExit, match="0"):
+        main([*drawn, "DPM++2M", "--out", str(tmp_path / "a")])
+    told = json.loads((tmp_path / "a" / "run.json").read_text())
+    assert told["process"] == {"model": "vp", "beta_min": 0.1, "beta_max": 10.0, "T": 1.0}
+    capsys.readouterr()
+    with pytest.raises(SystemExit, match="2"):
+        main([*drawn, "ROBA", "--out", str(tmp_path / "b")])
+    said = capsys.readouterr().err
+    assert "its record says the model 'vp', which is not --model psld" in said
 
 
-@pytest.mark.parametrize(
-    "process",
-    [PSLD(), VARYING, PSLD(0.0, 4.0), PSLD(0.0, 4.0, kappa=0.0), PSLD(4.0, 0.0)],
-    ids=["paper", "varying", "CLD", "CLD, momentum known", "no friction"],
-)
-def test_a_batch_of_times_has_the_kernels_of_each_time_however_small(process):
-    taus = [1e-6, 1e-5, 1e-3, 0.1, 1.0]
-    for ours, tau in zip(processes.kernels(process, taus)[1], taus, strict=True):
-        np.testing.assert_allclose(ours, processes.kernel(process, tau), rtol=1e-12)
-        # 1/M^2 of M nu, squared and integrated
-        if process.kappa == 0 and process.Gamma == 0 and tau < 1e-4:
-            delta = process.clock(process.T - tau, tau)
-            assert ours[0, 0] == pytest.approx(process.nu / process.M * delta**3 / 12, rel=1e-2)
-
-
-def test_images_and_normals_are_put_together_channel_by_channel():
-    x, normal = (
-        torch.randn(3, 2, 8, 8, dtype=torch.float64),
-        torch.randn(3, 4, 8, 8, dtype=torch.float64),
-    )
-    taus = [0.2, 0.5, 1.0]
-    z = perturbed(VARYING, x, torch.tensor(taus), normal)
-    means, covariances = processes.kernels(VARYING, torch.tensor(taus).tolist())
-    lowers = np.linalg.cholesky(covariances)
-    for i in range(3):
-        for c in range(2):
-            wanted = np.einsum("a,hw->ahw", means[i], x[i, c]) + np.einsum(
-                "ab,bhw->ahw", lowers[i], normal[i, [c, 2 + c]]
-            )
-            assert np.allclose(z[i, [c, 2 + c]], wanted, atol=1e-12)
+def test_a_network_is_trained_for_a_process_whose_parameters_its_record_can_hold():
+    with pytest.raises(ValueError, match=r"for psld or vp \(with a linear beta\), not for Schedu"):
+        settings(process=ScheduledVP())
 
 
 def test_the_best_network_for_one_image_predicts_its_normals():
@@ -321,13 +283,13 @@ def test_the_times_of_a_card_begin_at_one_of_so_many_places_and_cover_the_proces
 
 def test_no_kernel_is_computed_in_a_step_on_a_card():
     told = settings(batch=5)
-    training._factors.cache_clear()
+    matching.factors.cache_clear()
     training._prepare(told)
-    made = training._factors.cache_info().misses
+    made = matching.factors.cache_info().misses
     for _ in range(200):
-        tau = training._times(told, torch.rand(1), training.OFFSETS)
-        training._factors(told.process, tuple(tau.tolist()))
-    assert made == training.OFFSETS == training._factors.cache_info().misses
+        tau = training._times(told, torch.rand(1), matching.OFFSETS)
+        matching.factors(told.process, tuple(tau.tolist()))
+    assert made == matching.OFFSETS == matching.factors.cache_info().misses
 
 
 def test_in_bf16_the_network_multiplies_in_bf16_and_keeps_its_weights_in_float32(tmp_path, calls):

@@ -76,8 +76,8 @@ def sample(
     checkpoint: Annotated[
         Path | None,
         typer.Option(
-            help="A .ckpt, .pt or .safetensors; or digits (the default) or patches: they come "
-            "with this."
+            help="A .ckpt, .pt or .safetensors; or digits (the default of psld), digits-vp (of vp) "
+            "or patches: they come with this."
         ),
     ] = None,
     config: Annotated[

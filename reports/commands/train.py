@@ -1,4 +1,4 @@
-"""`splitting-analysis train`: a PSLD network from images."""
+"""`splitting-analysis train`: a network of PSLD or VP from images."""
 
 from __future__ import annotations
 
@@ -18,6 +18,7 @@ from splitting_analysis.expressions import parse_settings
 
 if TYPE_CHECKING:
     from gpu_samplers.configs import Config
+    from gpu_samplers.processes import PSLD, VP
     from gpu_samplers.training import Beat, Progress
 
 
@@ -60,7 +61,13 @@ def train(
     seed: Annotated[
         int, typer.Option(parser=an_int, metavar="<int>", help="Of everything that is random.")
     ] = 0,
-    param: Annotated[str, typer.Option(help="Parameters of the process: Gamma=0.01,nu=4.01.")] = "",
+    process: Annotated[
+        str, typer.Option(help="What the network is trained for: psld or vp.")
+    ] = "psld",
+    param: Annotated[
+        str,
+        typer.Option(help="Parameters of the process: Gamma=0.01,nu=4.01; of vp beta_max=20."),
+    ] = "",
     device: Annotated[str, typer.Option(help="cpu or cuda.")] = "cpu",
     precision: Annotated[
         str, typer.Option(help="float32 or bf16: of the network's products; weights stay float32.")
@@ -68,7 +75,7 @@ def train(
     compile_: Annotated[bool, typer.Option("--compile", help="Use torch.compile.")] = False,
     force: Annotated[bool, typer.Option("--force", help="Write OUT even if it exists.")] = False,
 ) -> None:
-    """Train a PSLD network: hybrid score matching, averaged weights.
+    """Train a network of PSLD or VP: (hybrid) score matching, averaged weights.
 
     Every fifth image is held out; of the patches, one half of each
     photograph. OUT holds the averaged weights, the
@@ -79,6 +86,7 @@ def train(
     \b
     Examples:
       splitting-analysis train --data digits --out digits.safetensors
+      splitting-analysis train --data digits --process vp --out digits-vp.safetensors
       splitting-analysis train --data photos/ --config cifar10_ablation \\
           --steps 100000 --device cuda --out photos.safetensors
     """
@@ -91,7 +99,7 @@ def train(
         import torch
 
         from gpu_samplers.data import load_images
-        from gpu_samplers.processes import PSLD
+        from gpu_samplers.embedded import KINDS
         from gpu_samplers.training import Settings, partial_of
         from gpu_samplers.training import train as run
     except ModuleNotFoundError as error:
@@ -101,11 +109,14 @@ def train(
         ) from None
     if device not in ("cpu", "cuda") or (device == "cuda" and not torch.cuda.is_available()):
         raise ValueError(f"--device {device}: torch {torch.__version__} finds no such device here")
-    process = PSLD(**parse_settings(param, [field.name for field in fields(PSLD)]))
+    if (kind := KINDS.get(process.strip().lower())) is None:
+        known = ", ".join(KINDS)
+        raise ValueError(f"--process {process}: a network is trained for one of: {known}")
+    trained_for = kind(**parse_settings(param, [field.name for field in fields(kind)]))
     images = load_images(data)
-    network = _config(config, data)
+    network = _config(config, data, trained_for)
     settings = Settings(
-        network, process, steps, batch, rate, ema=ema, seed=seed, precision=precision
+        network, trained_for, steps, batch, rate, ema=ema, seed=seed, precision=precision
     )
     partial = partial_of(out)
 
@@ -124,13 +135,13 @@ def train(
     print(f"{out}: {size:.1f} MB after {record['seconds']} s; {losses}")
 
 
-def _config(given: str | None, data: str) -> Config:
+def _config(given: str | None, data: str, process: PSLD | VP) -> Config:
     from gpu_samplers.configs import config_of
-    from gpu_samplers.training import NETWORKS
+    from gpu_samplers.training_settings import NETWORKS, network_for
 
     if given is None and data not in NETWORKS:
         raise ValueError("--config: give the network for these images, a name or a .json file")
-    return NETWORKS[data] if given is None else config_of(given)
+    return network_for(data, process) if given is None else config_of(given)
 
 
 @contextmanager

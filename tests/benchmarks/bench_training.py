@@ -18,7 +18,7 @@ from rich.table import Table
 
 from gpu_samplers import training
 from gpu_samplers.data import Images
-from gpu_samplers.training import PATCHES_CONFIG, Settings
+from gpu_samplers.training_settings import PATCHES_CONFIG, Settings
 
 GPU = torch.cuda.is_available()
 DEVICE = "cuda" if GPU else "cpu"
