@@ -28,6 +28,7 @@ from analytic_models.rules import (
 from analytic_models.targets import Block, Pair
 from splitting_analysis.churn import Churn
 from splitting_analysis.clocks import PositionOnly
+from splitting_analysis.models import Piece
 from splitting_analysis.predictions import Prediction
 from splitting_analysis.program import Advance, Evaluate, Hold, Row
 from splitting_analysis.schemes import Scheme
@@ -92,7 +93,7 @@ def one_step(
     t, h, noise = _begun(scheme, diffusion, t, h, steps, state)
     start = [dict(form) for form in state]
     held: tuple[Form, ...] = tuple({("s", i): 1} for i in range(n))
-    drifts: list[list[Form]] = []
+    base, drifts = start, list[list[Form]]()
     parts = range(components_held(scheme))
     kept: list[tuple[Any, tuple[Form, ...]]] = [
         (tau, tuple({("p", j, c): 1} for c in parts)) for j, tau in enumerate(earlier)
@@ -105,16 +106,12 @@ def one_step(
                 held = evaluated(score_at(tau), state)
                 if program.holds:
                     kept.append((tau, held_forms(scheme, diffusion, tau, state, held)))
-                if program.is_runge_kutta:
-                    drifts.append(drift_form(scheme, diffusion, tau, state, held))
+                if op.begins:
+                    base, drifts = [dict(form) for form in state], []
+                if op.weighed:
+                    drifts.append(drift_form(op.weighed, diffusion, tau, state, held))
             case Row():
-                state = [dict(form) for form in start]
-                for weight, drift in zip(op.weights, drifts, strict=True):
-                    if weight:
-                        for i in range(n):
-                            add_scaled(
-                                state[i], h * weight.numerator / weight.denominator, drift[i]
-                            )
+                state = _weighed(op, base, drifts, h)
             case Advance():
                 moved = ready.get(op.index) or advance(scheme, diffusion, op, t, h, lambda_s)
                 state = _moved(moved, state, held, len(noise))
@@ -163,6 +160,16 @@ def churned(churn: Churn, diffusion: Diffusion, t: Any, h: Any, steps: int) -> t
     back = sigma * (gamma * inside)
     added = float(churn.S_noise) ** 2 * back * (2 * sigma + back)
     return t - back, h + back, added
+
+
+def _weighed(op: Row, base: Sequence[Form], drifts: Sequence[Sequence[Form]], h: Any) -> list[Form]:
+    """The state that a row of a Runge-Kutta step leads to."""
+    state = [dict(form) for form in base]
+    for weight, drift in zip(op.weights, drifts, strict=True):
+        if weight:
+            for form, slope in zip(state, drift, strict=True):
+                add_scaled(form, h * weight.numerator / weight.denominator, slope)
+    return state
 
 
 def _held(
@@ -292,10 +299,10 @@ def evaluated(affine: Affine, state: Sequence[Form]) -> tuple[Form, ...]:
 
 
 def drift_form(
-    scheme: Scheme, diffusion: Diffusion, tau: Any, state: Sequence[Form], held: Sequence[Form]
+    piece: Piece, diffusion: Diffusion, tau: Any, state: Sequence[Form], held: Sequence[Form]
 ) -> list[Form]:
-    """The full drift at the current state and forward time tau, the score held."""
-    linear, weights, _ = coefficients(scheme.model.drift, diffusion)
+    """The drift of a piece at the current state and forward time tau, the score held."""
+    linear, weights, _ = coefficients(piece, diffusion)
     rate = diffusion.beta(tau)
     result = []
     for row, weight, own in zip(linear, weights, held, strict=True):

@@ -101,6 +101,39 @@ def vp_sscs(p: VP, s: Any, x: Tensor, times: Times, noise: Any) -> Tensor:
     return x
 
 
+def vp_strang_euler(p: VP, s: Any, x: Tensor, times: Times, _: Any) -> Tensor:
+    """Strang splitting of the probability flow (Liu, Gu & Liu 2026), the score's part by Euler."""
+    for t, h in steps(times):
+        x = exp(delta(p, t, h / 2) / 2) * x
+        x = x + h * p.beta(p.T - t) / 2 * s(x, p.T - t - h / 2)
+        x = exp(delta(p, t + h / 2, h / 2) / 2) * x
+    return x
+
+
+def vp_strang(p: VP, s: Any, x: Tensor, times: Times, _: Any) -> Tensor:
+    """Strang splitting of the probability flow (Liu, Gu & Liu 2026): half of the linear flow, the
+    score's part by the explicit midpoint rule at the middle time, the other half.
+    """
+    for t, h in steps(times):
+        middle = p.T - t - h / 2
+        x = exp(delta(p, t, h / 2) / 2) * x
+        k1 = p.beta(middle) / 2 * s(x, middle)
+        x = x + h * p.beta(middle) / 2 * s(x + h / 2 * k1, middle)
+        x = exp(delta(p, t + h / 2, h / 2) / 2) * x
+    return x
+
+
+def vp_sscs2(p: VP, s: Any, x: Tensor, times: Times, noise: Any) -> Tensor:
+    """SSCS without a momentum, its kick x' = beta (s + x) by the explicit midpoint rule."""
+    for t, h in steps(times):
+        first, second = delta(p, t, h / 2), delta(p, t + h / 2, h / 2)
+        x = exp(-first / 2) * x + sqrt(1 - exp(-first)) * noise()
+        y = x + h / 2 * p.beta(p.T - t) * (s(x, p.T - t) + x)
+        x = x + h * p.beta(p.T - t - h / 2) * (s(y, p.T - t - h / 2) + y)
+        x = exp(-second / 2) * x + sqrt(1 - exp(-second)) * noise()
+    return x
+
+
 # Langevin: force s = -grad U, unit mass and temperature. A force at an unchanged position is kept.
 
 

@@ -4,8 +4,8 @@ map.
 All coefficients are computed here, once, in float64. A token acts on *forms*, the state written in
 what it is made of (the base state, the scores evaluated since, the normals drawn since); at every
 `S` the form is written out as one matrix, and the next form starts from the state that results.
-Runge-Kutta words keep the step's start as their base: their rows refer to it. What words that hold
-a prediction need for longer survives as further rows of the base state.
+A Runge-Kutta step keeps the state where it starts as its base: its rows refer to it. What words
+that hold a prediction need for longer survives as further rows of the base state.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ import numpy as np
 from gpu_samplers.forms import Form, History, prediction
 from gpu_samplers.processes import Array, Process, check_times, lower_factor
 from gpu_samplers.rules import Map, Tuned, advance
+from splitting_analysis.models import Piece
 from splitting_analysis.predictions import Prediction
 from splitting_analysis.program import Advance, Evaluate, Hold, Row
 from splitting_analysis.schemes import Denoise, Scheme, check_ending
@@ -197,10 +198,9 @@ class _Builder:
         """own @ state + gain @ score, rows (k, n) each, with the score held."""
         return self.form.moved(own, gain @ self.held)
 
-    def drift(self, tau: float) -> Form:
-        """The full drift at the state, with the score held."""
+    def drift(self, tau: float, drift: Piece) -> Form:
+        """The drift of a piece at the state, with the score held."""
         parameters, rate = self.process.parameters, self.process.beta(tau)
-        drift = self.scheme.model.drift
         gain = np.array(drift.score(parameters), dtype=np.float64)[:, None] * self.held
         return self.form.moved(
             rate * np.array(drift.linear(parameters), dtype=np.float64), rate * gain
@@ -212,21 +212,24 @@ class _Builder:
             data = self.predicted(*prediction(Prediction.DATA, self.process, left))
             self.form = data.above(self.form)
         else:
-            self.form = self.form.plus(left, self.drift(left))
+            self.form = self.form.plus(left, self.drift(left, self.scheme.model.drift))
 
     def step(self, t: float, h: float, index: int) -> None:
         own, program = self.scheme, self.scheme.program
         tuned = Tuned(self.lambda_at(t), own.lambda_s.rule, float(own.conjugate), own.factor)
         t, h = self.churned(t, h)
-        start, drifts = Form(self.identity), list[Form]()
+        start, drifts = Form(self.identity), list[Form]()  # every run of rows begins a base
         self.history.begin(own.usable(self.steps - index))
         for place, op in enumerate(program.instructions):
             match op:
                 case Evaluate():
                     self.history.look(program.instructions[place:])
-                    self.evaluate(self.history.time(t, h, op.at), index, rebase=not drifts)
-                    if program.is_runge_kutta:
-                        drifts.append(self.drift(self.process.T - t - float(op.at) * h))
+                    within = op.weighed is not None and not op.begins
+                    self.evaluate(self.history.time(t, h, op.at), index, rebase=not within)
+                    drifts = drifts if within else []
+                    if op.weighed:
+                        tau = self.process.T - t - float(op.at) * h
+                        drifts.append(self.drift(tau, op.weighed))
                 case Advance():
                     keep, gain, noise = self.advance(op, t, h, tuned)
                     self.form = self.form.moved(keep, gain @ self.held, noise)

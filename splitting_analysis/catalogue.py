@@ -34,6 +34,7 @@ ERMAK = "Ermak & Buckholz, J. Comput. Phys. 35 (1980); Cheng et al., COLT 2018, 
 UBU = "Alamo Zapatero, PhD thesis, Valladolid (2017); Sanz-Serna & Zygalakis, JMLR 22 (2021)"
 BUB = "Sanz-Serna & Zygalakis, JMLR 22 (2021); Paulin & Whalley, arXiv 2402.08711"
 VERLET = "Hairer, Lubich & Wanner, Acta Numerica 12 (2003)"
+STRANG = "Liu, Gu & Liu, arXiv 2601.17375 (2026)"
 TEXTBOOK = "Hairer, Norsett & Wanner, Solving Ordinary Differential Equations I (1993)"
 KLOEDEN = "Kloeden & Platen, Numerical Solution of SDEs (1992)"
 
@@ -60,6 +61,8 @@ _DOPRI5 = (
     "S@8/9 E[9017/3168,-355/33,46732/5247,49/176,-5103/18656] "
     "S@1 E[35/384,0,500/1113,125/192,-2187/6784,11/84]"
 )
+_STRANG = "L/2 S@1/2 K[1/2] S@1/2 K[0,1] L/2"
+_SSCS2 = "L/2 S K[1/2] S@1/2 K[0,1] L/2"
 _SSCS = (
     "The released code conditions both half steps L/2 on the same time; they agree only for "
     "constant beta. Here each half covers its own half of the step."
@@ -94,7 +97,11 @@ CATALOGUE: tuple[Scheme, ...] = (
     _entry("EM",    "S E",                   "vp", "sde", 1, 1, SONG, "appendix D"),
     _entry("EI",    "S E:exp",               "vp", "sde", 1, 1, GAUSSIAN, "section 4"),
     _entry("DDPM",  "S E:ddpm",              "vp", "sde", 1, 1, DDPM, "algorithm 2"),
+    _entry("Strang-Euler", "L/2 S@1/2 K L/2", "vp", "ode", 1, 1, STRANG, "its kick by Euler"),
+    _entry("Strang", _STRANG,                "vp", "ode", 2, 2, STRANG, "second-order sampler"),
     _entry("SSCS",  "L/2 S K L/2",           "vp", "sde", 1, 1, CLD, "without a momentum"),
+    _entry("SSCS2", _SSCS2,                  "vp", "sde", 2, 2, CLD, "without a momentum, its kick "
+                                                                     "by the midpoint rule"),
 
     _entry("SE",    "S B A",                 "langevin", "ode", 1, 1, VERLET, "symplectic Euler"),
     _entry("VV",    "B/2 A S B/2",           "langevin", "ode", 2, 1, VERLET, "velocity Verlet"),

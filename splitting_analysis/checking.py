@@ -3,12 +3,14 @@ place. Standard library only."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from fractions import Fraction
 
 from splitting_analysis.histories import check_held
-from splitting_analysis.models import MODELS, Model, Rule
+from splitting_analysis.models import MODELS, Model, Piece, Rule
 from splitting_analysis.notation import Word, WordError
 from splitting_analysis.predictions import HELD
+from splitting_analysis.program import rows_of
 from splitting_analysis.spelling import from_openmm
 
 ROUNDING = Fraction(1, 10**12)
@@ -80,7 +82,7 @@ def _check(word: Word, model: Model) -> None:
         if piece is None:
             what = (
                 "an ODE has no noise"
-                if op.letter in "OLKU" and model.dynamics == "ode"
+                if op.letter in "OLKU" and model.dynamics == "ode" and op.letter not in model.pieces
                 else (f"unknown piece {op.key!r}")
             )
             problem = f"{what} (model {model.name}, {model.dynamics.upper()})"
@@ -94,16 +96,24 @@ def _check(word: Word, model: Model) -> None:
         if op.fraction < 0 and (piece.has_noise or piece.rule is not Rule.EULER):
             why = "noise" if piece.has_noise else "an exact substep"
             raise word.error(index, f"{why} cannot run backwards", "a positive fraction")
-        if op.through or (op.row and (op.letter != "E" or op.rule or model.dynamics != "ode")):
-            allowed = "E[1/2,1/2]" + (f", E:{model.held[0]}[2]" if model.held else "")
-            raise word.error(
-                index, "a Runge-Kutta row belongs to the full drift of an ODE", allowed
+        if op.through or (op.row and not _has_rows(piece)):
+            allowed = "E[1/2,1/2]" + ", K[0,1]" * ("K" in model.pieces)
+            allowed += f", E:{model.held[0]}[2]" if model.held else ""
+            problem = (
+                "a Runge-Kutta row belongs to the full drift of an ODE, or to a piece with a score "
+                "and without noise"
             )
+            raise word.error(index, problem, allowed)
     if any(model.holds(op, word) for op in word):
         check_held(word, model)
         return _check_scores(word, model)
     _check_sums(word, model)
     return _check_scores(word, model)
+
+
+def _has_rows(piece: Piece) -> bool:
+    """Whether a Runge-Kutta step of the piece exists here: of a drift, by Euler's rule."""
+    return piece.rule is Rule.EULER and piece.uses_score and not piece.has_noise
 
 
 def _carried_from_before(word: Word, index: int) -> bool:
@@ -134,6 +144,7 @@ def _shown(total: Fraction) -> str:
 def _check_sums(word: Word, model: Model) -> None:
     if word.is_runge_kutta:
         return _check_rows(word)
+    _check_rows_between(word)
     last = len(word.ops) - 1
     if "".join(sorted(word.letters)) not in model.splittings:
         sets = " or ".join(" ".join(letters) for letters in model.splittings)
@@ -146,12 +157,40 @@ def _check_sums(word: Word, model: Model) -> None:
         )
         raise word.error(last, problem, sets)
     for letter in sorted(word.letters):
-        total = sum((op.fraction for op in word if op.letter == letter), Fraction(0))
+        total = sum(_parts(word, letter), Fraction(0))
         if not _is(total, Fraction(1)):
             index = max(i for i, op in enumerate(word) if op.letter == letter)
             problem = f"the fractions of {letter} add up to {_shown(total)}"
             raise word.error(index, problem, f"a sum of 1 over all {letter}")
     return None
+
+
+def _parts(word: Word, letter: str) -> Iterator[Fraction]:
+    """The parts of the step over which a letter is advanced; of rows, the last of each run."""
+    inside = rows_of(word)
+    for index, op in enumerate(word):
+        if op.letter != letter:
+            continue
+        if not op.row:
+            yield op.fraction
+        elif inside.get(index + 1) != letter:
+            yield sum(op.row, Fraction(0))
+
+
+def _check_rows_between(word: Word) -> None:
+    """Rows of a piece: as many weights as evaluations in their run, at most, and no row unused."""
+    inside, evaluations = rows_of(word), 0
+    for index, op in enumerate(word):
+        if op.letter == "S":
+            begins = inside.get(index - 1) != inside.get(index)
+            evaluations = 1 if begins else evaluations + 1
+        elif op.row:
+            if inside.get(index - 1) != op.letter or word.ops[index - 1].row:
+                raise word.error(index, "no evaluation of its own before this row", "an S before")
+            if len(op.row) > evaluations:
+                problem = f"{len(op.row)} weights, but {evaluations} evaluations in this run of S"
+                problem += f" and {op.letter}[...]"
+                raise word.error(index, problem, f"at most {evaluations} weights")
 
 
 def _check_rows(word: Word) -> None:
@@ -190,6 +229,9 @@ def _check_scores(word: Word, model: Model) -> None:
             uses[0], "the score is used but never evaluated", "an S before it, or later in the word"
         )
     carried = uses[0] < scores[0]
+    if carried and any(op.row for op in word):
+        problem = "a word with rows does not carry a score over from the step before"
+        raise word.error(uses[0], problem, "an S before it")
     for index, following in zip(scores, [*scores[1:], len(word.ops)], strict=True):
         used = any(index < use < following for use in uses)
         if not used and not (carried and following == len(word.ops)):

@@ -16,9 +16,9 @@ from sympy.polys.rings import PolyElement
 
 from splitting_analysis.algebra import algebra
 from splitting_analysis.conjugate_rule import PLAIN, Bend
-from splitting_analysis.models import Model
+from splitting_analysis.models import Model, Piece
 from splitting_analysis.program import Advance, Evaluate, Hold, Instruction, Row
-from splitting_analysis.rules import transition
+from splitting_analysis.rules import beta_at, transition
 from splitting_analysis.symbols import unit
 from splitting_analysis.trees import (
     PHI,
@@ -92,14 +92,15 @@ def run(
     held.
     """
     start = {c: list(series) for c, series in flow.state.items()}
-    score, drifts = carried, []
-    weighed = any(isinstance(each, Row) for each in instructions)
+    score, drifts = carried, list[dict[str, Series]]()
     for each in instructions:
         match each:
             case Evaluate():
                 score = flow.score(each.at + origin)
-                if weighed:
-                    drifts.append(_drift(flow, score))
+                if each.begins:
+                    start, drifts = {c: list(series) for c, series in flow.state.items()}, []
+                if each.weighed:
+                    drifts.append(_drift(flow, each.weighed, score, each.at + origin))
             case Advance():
                 _advance(flow, each, origin, score or {})
                 if each.piece.has_noise:
@@ -134,17 +135,21 @@ def _h_linear(parts: list[tuple[list[Any], Series]], weight: int) -> Series:
     ]
 
 
-def _drift(flow: Flow, score: dict[str, Series]) -> dict[str, Series]:
-    """The full drift at the current state, a series per component; rows are those of an autonomous
-    field.
+def _drift(flow: Flow, piece: Piece, score: dict[str, Series], at: Fraction) -> dict[str, Series]:
+    """A piece's drift at the current state and the part `at` of the step, a series per
+    component.
     """
     p = algebra().p
-    matrix, weights = flow.model.drift.linear(p), flow.model.drift.score(p)
+    matrix, weights = piece.linear(p), piece.score(p)
+    rate = beta_at(flow.model, at, max(1, flow.weight // 2))
     result = {}
     for i, c in enumerate(flow.model.components):
-        parts = [([matrix[i][j]], flow.state[d]) for j, d in enumerate(flow.model.components)]
+        parts = [
+            ([b * matrix[i][j] for b in rate], flow.state[d])
+            for j, d in enumerate(flow.model.components)
+        ]
         if flow.model.scores[i]:
-            parts.append(([weights[i]], score[flow.model.scores[i]]))
+            parts.append(([b * weights[i] for b in rate], score[flow.model.scores[i]]))
         result[c] = _h_linear(parts, flow.weight)
     return result
 

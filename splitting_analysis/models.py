@@ -237,6 +237,8 @@ _PSLD_SDE = {
 _VP_ODE = {
     "E": Piece(Rule.EULER, lambda p: ((p.half,),), lambda p: (p.half,), lambda p: (0,)),
     "E:exp": Piece(Rule.EXPONENTIAL, lambda p: ((p.half,),), lambda p: (p.half,), lambda p: (0,)),
+    "L": Piece(Rule.EXPONENTIAL, lambda p: ((p.half,),), lambda p: (0,), lambda p: (0,)),
+    "K": Piece(Rule.EULER, lambda p: ((0,),), lambda p: (p.half,), lambda p: (0,)),
 }
 _VP_SDE = {
     "E": Piece(Rule.EULER, lambda p: ((p.half,),), lambda p: (1,), lambda p: (1,)),
@@ -308,7 +310,7 @@ MODELS: dict[tuple[str, Dynamics], Model] = {
             ("E", "ABO", "KL"),
             _HELD_PAIR,
         ),
-        Model("vp", "ode", ("x",), ("s",), ("x",), True, (), _VP_ODE, ("E",), _HELD_ODE),
+        Model("vp", "ode", ("x",), ("s",), ("x",), True, (), _VP_ODE, ("E", "KL"), _HELD_ODE),
         Model("vp", "sde", ("x",), ("s",), ("x",), True, (), _VP_SDE, ("E", "KL"), _HELD_SDE),
         Model("ve", "ode", ("x",), ("s",), ("x",), True, (), _VE["ode"], ("E",), _HELD_ODE),
         Model("ve", "sde", ("x",), ("s",), ("x",), True, (), _VE["sde"], ("E",), _HELD_SDE),

@@ -11,6 +11,8 @@ A word is a row of tokens, carried out left to right within one step of size h:
     (S B/2 A/2)*2   what is in brackets, so many times
     E[0,1/2]  a Runge-Kutta row: from the step's start, h times the weighted drifts of the
               last evaluations, oldest first; the row before S@c sums to c, the last to 1
+    K[0,1]    the same of a piece, between others: from where the first of these evaluations
+              was, at the times that they say; the last row sums to the part of K that is done
     E:data    piece E exactly, the prediction of the data held (others: eps, score, ...)
     E:data[2]       from the step's start, a polynomial through the last two evaluations held,
                     earlier steps' included; E:data/2[1] up to the middle of the step
@@ -140,7 +142,8 @@ class Word:
 
     @property
     def is_runge_kutta(self) -> bool:
-        return any(op.row for op in self.ops)
+        """Whether it is made of rows of the whole drift."""
+        return self.letters == {"E"} and any(op.row for op in self.ops)
 
     def error(self, index: int, problem: str, allowed: str) -> WordError:
         """A `WordError` pointing at token `index` of the canonical spelling."""

@@ -21,6 +21,10 @@ class Evaluate:
 
     at: Fraction
     """0 is the step's start, 1 its end, -1 the start of the step before."""
+    weighed: Piece | None = None
+    """The piece whose drift with this score later rows weigh."""
+    begins: bool = False
+    """Whether these rows start from the current state: the first of their evaluations."""
 
 
 @dataclass(frozen=True)
@@ -45,8 +49,9 @@ class Advance:
 
 @dataclass(frozen=True)
 class Row:
-    """From the step's start, h times the weighted drifts of all evaluations so far, oldest
-    first.
+    """From the state where the first of its evaluations was, h times their weighted drifts,
+    oldest first: of the whole drift, or of a piece between others, at the clock rates of their
+    times.
     """
 
     weights: tuple[Fraction, ...]
@@ -87,8 +92,8 @@ class Program:
         return sum(isinstance(each, Evaluate) for each in self.instructions)
 
     @property
-    def is_runge_kutta(self) -> bool:
-        """Whether it is made of rows: its evaluations are then drifts that later rows weigh."""
+    def has_rows(self) -> bool:
+        """Whether some of its evaluations are drifts that later rows weigh."""
         return any(isinstance(each, Row) for each in self.instructions)
 
     @property
@@ -138,19 +143,41 @@ class Program:
         return self.instructions[last:]
 
 
+def rows_of(word: Word) -> dict[int, str]:
+    """Tokens that belong to rows, evaluations and rows alike, with the letter of those rows.
+
+    A run of such tokens without another between them is one Runge-Kutta step of that letter.
+    """
+    found: dict[int, str] = {}
+    waiting: list[int] = []
+    for index, op in enumerate(word):
+        if op.letter == "S":
+            waiting.append(index)
+        elif op.row:
+            found |= dict.fromkeys((*waiting, index), op.letter)
+            waiting = []
+        else:
+            waiting = []
+    return found
+
+
 @cache
 def resolve(word: Word, model: Model) -> Program:
     """The program of a word. Raises KeyError for a letter without a piece in the model."""
     done: dict[str, Fraction] = {}
-    evaluations = 0
+    inside, first = rows_of(word), 0
     instructions: list[Instruction] = []
     seen = next((op.at - 1 for op in reversed(word.ops) if op.letter == "S"), Fraction(0))
     for index, op in enumerate(word):
         if op.letter == "S":
-            evaluations += 1
             seen = op.at
-            instructions.append(Evaluate(op.at))
+            letter = inside.get(index)
+            begins = letter is not None and inside.get(index - 1) != letter
+            first = index if begins else first
+            weighed = model.pieces[letter] if letter else None
+            instructions.append(Evaluate(op.at, weighed, begins))
         elif op.row:
+            evaluations = sum(before.letter == "S" for before in word.ops[first:index])
             missing = evaluations - len(op.row)
             instructions.append(Row((Fraction(0),) * missing + op.row))
         elif model.holds(op, word):

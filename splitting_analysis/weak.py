@@ -20,7 +20,7 @@ from splitting_analysis.expansion import Flow, NoiseRule, begin, compose, exact,
 from splitting_analysis.held_error import leading_power
 from splitting_analysis.models import Model, Piece, Rule
 from splitting_analysis.noise import expectation, weak_noise
-from splitting_analysis.program import Advance, Evaluate, Instruction
+from splitting_analysis.program import Advance, Evaluate, Instruction, resolve
 from splitting_analysis.schemes import Scheme
 from splitting_analysis.symbols import MAX_BETA, pair
 from splitting_analysis.trees import MOMENT, PHI, Combination, Series, accumulate, leaf, taylor
@@ -264,5 +264,5 @@ def _expand_field(scheme: Scheme, order: int) -> LocalError:
         ("E",),
     )
     flow = begin(field, 2 * order)
-    run(scheme.program.instructions, flow, weak_noise(scheme.lambda_s))
+    run(resolve(scheme.word, field).instructions, flow, weak_noise(scheme.lambda_s))
     return _ode(scheme, flow, order, None)

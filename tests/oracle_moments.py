@@ -190,6 +190,22 @@ class Plain:
         self.x = (self.x + self.now() * self.sx) / np.sqrt(1 - self.now())
         self.noise([np.sqrt(self.now())])
 
+    def grow(self, low: float, high: float) -> None:
+        """The linear part of the probability flow."""
+        self.x = np.exp(self.clock(low, high) / 2) * self.x
+
+    def push(self, b: Any) -> None:
+        self.x = self.x + b * self.sx
+
+    def midpoint(self, linear: float, weight: float, first: float) -> None:
+        """x' = beta (linear x + weight s) by the explicit midpoint rule, its first slope at the
+        part `first` of the step."""
+        before = self.x
+        for c, part in ((first, 0.5), (0.5, 1.0)):
+            self.S(c)
+            rate = part * self.h * self.beta(self.process.T - self.t - c * self.h)
+            self.x = before + rate * (linear * self.x + weight * self.sx)
+
     # Langevin: q += h v, v += h s(q), v = e^{-gamma h} v + sqrt(1 - e^{-2 gamma h}) xi
     def move_q(self, c: float) -> None:
         self.q = self.q + c * self.h * self.v
@@ -306,6 +322,15 @@ SAMPLERS: dict[tuple[str, str], Callable[[Plain], Any]] = {
     ("vp", "EI"): _steps(_s(), lambda p: p.exponential()),
     ("vp", "DDPM"): _steps(_s(), lambda p: p.ddpm()),
     ("vp", "SSCS"): _sscs,
+    ("vp", "SSCS2"): _steps(
+        lambda p: p.L(0, 0.5), lambda p: p.midpoint(1, 1, 0.0), lambda p: p.L(0.5, 1)
+    ),
+    ("vp", "Strang-Euler"): _steps(
+        lambda p: p.grow(0, 0.5), _s(0.5), lambda p: p.push(p.now() / 2), lambda p: p.grow(0.5, 1)
+    ),
+    ("vp", "Strang"): _steps(
+        lambda p: p.grow(0, 0.5), lambda p: p.midpoint(0, 0.5, 0.5), lambda p: p.grow(0.5, 1)
+    ),
     ("langevin", "SE"): _steps(_v(1), _q(1)),
     ("langevin", "VV"): _steps(_v(0.5), _q(1), _v(0.5)),
     ("langevin", "EM"): _steps(_s(), lambda p: p.maruyama()),

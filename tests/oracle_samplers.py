@@ -11,7 +11,6 @@ Nothing of the package is imported. States are arrays (circle, nodes, d), one pe
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from fractions import Fraction
@@ -23,6 +22,8 @@ import numpy as np
 import sympy as sp
 from numpy.polynomial import Polynomial
 from numpy.polynomial.hermite_e import hermegauss
+
+from tests.oracle_tokens import read
 
 COMPONENTS = {"psld": "xm", "vp": "x", "langevin": "qp"}
 SCORES = {"psld": {"x": "sx", "m": "sm"}, "vp": {"x": "s"}, "langevin": {"p": "s"}}
@@ -132,7 +133,7 @@ class Run:
         last = max(i for i, token in enumerate(tokens) if token[0] == "S")
         p, h = self.problem, self.problem.h
         clocks: dict[str, Fraction] = {}
-        z0, slopes = dict(self.z), []
+        z0, slopes, inside = dict(self.z), list[dict[str, Any]](), False
         for i, token in enumerate(tokens):
             letter, rule, at, part, row = read(token)
             begun = clocks.get(letter, Fraction(0))
@@ -143,7 +144,11 @@ class Run:
                 tau = p.tau - (origin + float(at)) * h
                 self.held = p.score(self.z, tau)
                 if "[" in word:
-                    slope = drift(p, self.z, self.held)
+                    if not inside:
+                        z0, slopes = dict(self.z), []
+                    inside = True
+                    kicks = any(t[:2] == "K[" for t in tokens)
+                    slope = (kick if kicks else drift)(p, self.z, self.held)
                     slopes.append({c: p.beta(tau) * slope[c] for c in p.components})
             elif row:
                 used = slopes[-len(row) :]
@@ -152,6 +157,7 @@ class Run:
                     for c in p.components
                 }
             else:
+                inside = False
                 interval = (origin + float(begun)) * h, (origin + float(begun + part)) * h
                 frozen = float(part) * h * p.beta(p.tau - origin * h)
                 _LETTERS[p.model, p.dynamics, letter + rule](self, frozen, p.clock(*interval))
@@ -160,23 +166,6 @@ class Run:
     def average(self, values: Any) -> Any:
         """The mean over the nodes of an array (circle, nodes, ...)."""
         return np.tensordot(np.asarray(values), self.weights, axes=(1, 0))
-
-
-def read(token: str) -> tuple[str, str, Fraction, Fraction, list[Fraction]]:
-    """letter, rule, score time, fraction, Runge-Kutta row of one token."""
-    match = re.fullmatch(
-        r"([A-Z])(?:@([\d/]+))?(:[a-z]+)?(?:\*([-\d/]+)|/(\d+))?(?:\[(.*)\])?", token
-    )
-    assert match, token
-    letter, at, rule, times, over, row = match.groups()
-    part = Fraction(times) if times else Fraction(1, int(over or 1))
-    return (
-        letter,
-        rule or "",
-        Fraction(at or 0),
-        part,
-        [Fraction(w) for w in row.split(",")] if row else [],
-    )
 
 
 def drift(p: Problem, z: dict[str, Any], s: dict[str, Any]) -> dict[str, Any]:
@@ -191,6 +180,12 @@ def drift(p: Problem, z: dict[str, Any], s: dict[str, Any]) -> dict[str, Any]:
         "x": (p.Gamma * z["x"] - z["m"] / p.M + k * p.Gamma * s["x"]) / 2,
         "m": (z["x"] + p.nu * z["m"] + k * p.M * p.nu * s["m"]) / 2,
     }
+
+
+def kick(p: Problem, z: dict[str, Any], s: dict[str, Any]) -> dict[str, Any]:
+    """What of the drift is not that of the letter L, without its factor beta."""
+    assert p.model == "vp"
+    return {"x": s["x"] / 2 if p.dynamics == "ode" else s["x"] + z["x"]}
 
 
 def strength(p: Problem) -> list[float]:
@@ -326,6 +321,14 @@ def _vp_ddpm(run: Run, b: Any, _: Any) -> None:
     run.z = {"x": run.z["x"] + np.sqrt(b) * xi}
 
 
+def _vp_l_ode(run: Run, _: Any, delta: Any) -> None:
+    run.z = {"x": np.exp(delta / 2) * run.z["x"]}
+
+
+def _vp_k_ode(run: Run, b: Any, _: Any) -> None:
+    run.z = {"x": run.z["x"] + b / 2 * run.held["x"]}
+
+
 def _vp_l(run: Run, _: Any, delta: Any) -> None:
     (xi,) = run.normal(1)
     run.z = {"x": np.exp(-delta / 2) * run.z["x"] + np.sqrt(1 - np.exp(-delta)) * xi}
@@ -386,6 +389,8 @@ _LETTERS: dict[tuple[str, str, str], Callable[[Run, Any, Any], None]] = {
     ("vp", "ode", "E:exp"): _vp_exp,
     ("vp", "sde", "E:exp"): _vp_exp,
     ("vp", "sde", "E:ddpm"): _vp_ddpm,
+    ("vp", "ode", "L"): _vp_l_ode,
+    ("vp", "ode", "K"): _vp_k_ode,
     ("vp", "sde", "L"): _vp_l,
     ("vp", "sde", "K"): _vp_k,
     ("langevin", "ode", "A"): _langevin_a,

@@ -25,7 +25,7 @@ import numpy as np
 from numpy.polynomial import Polynomial
 from scipy.integrate import solve_ivp
 
-from tests.oracle_samplers import read
+from tests.oracle_tokens import read
 
 CIRCLE, RADIUS = 16, 0.04
 COMPONENTS = {"psld": "xm", "vp": "x", "langevin": "qp"}
@@ -123,7 +123,8 @@ def strong_error(p: Affine, word: str, highest: int = 3) -> dict[int, Any]:
 
     def go(mean: Any, kernel: Any, held: Any, origin: int, first: int) -> tuple[Any, Any, Any]:
         clocks: dict[str, Fraction] = {}
-        for i, (_, letter, rule, at, part, _) in enumerate(tokens):
+        base, slopes, counting = (mean, kernel), list[tuple[Any, Any]](), False
+        for i, (_, letter, rule, at, part, row) in enumerate(tokens):
             begun = clocks.get(letter, Fraction(0))
             clocks[letter] = begun + part
             if i < first:
@@ -131,7 +132,22 @@ def strong_error(p: Affine, word: str, highest: int = 3) -> dict[int, Any]:
             if letter == "S":
                 jacobian, offset = p.score(p.h * (origin + float(at)))
                 held = (jacobian @ mean[..., None])[..., 0] + offset, jacobian[:, None] @ kernel
+                if "K[" in word:  # a Runge-Kutta step of K, at the rates of its evaluations
+                    base, slopes = (base, slopes) if counting else ((mean, kernel), [])
+                    counting = True
+                    own, gain, _ = pieces["K"]
+                    rate = (p.h * p.beta(-(origin + float(at)) * p.h))[:, None]
+                    at_mean = (own @ mean[..., None] + gain @ held[0][..., None])[..., 0]
+                    at_kernel = own @ kernel + gain @ held[1]
+                    slopes.append((rate * at_mean, rate[..., None, None] * at_kernel))
                 continue
+            if row:
+                mean, kernel = (
+                    base[k] + sum(float(w) * s[k] for w, s in zip(row, slopes, strict=True))
+                    for k in (0, 1)
+                )
+                continue
+            counting = False
             matrix, weight, g = pieces[letter + rule]
             start, stop = origin + float(begun), origin + float(begun + part)
             inside = (u > start) & (u < stop)

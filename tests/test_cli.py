@@ -284,7 +284,7 @@ def test_models_and_dynamics_are_known_in_upper_and_lower_case(run):
         ("S E:ddpm", "vp", False),
         ("Euler", None, False),
         ("S E[1] S@1 E[1/2,1/2]", "vp", False),
-        ("L/2 S K L/2", "vp", False),
+        ("L/2 S K L/2", None, False),
     ],
 )
 def test_a_word_of_both_dynamics_says_how_it_is_read_unless_told(run, word, model, open_reading):
@@ -297,3 +297,11 @@ def test_a_word_of_both_dynamics_says_how_it_is_read_unless_told(run, word, mode
     if open_reading:
         assert ("--dynamics sde" in said and "probability-flow ODE" in out) or "Hamiltonian" in out
         assert run("derive", word, *family, "--dynamics", "ode") == (0, out, "")
+
+
+def test_a_splitting_of_vp_with_noise_in_one_dynamics_only_is_told_as_read(run):
+    code, out, err = run("derive", "L/2 S K L/2", "--model", "vp")
+    assert code == 0 and "reverse SDE" in out
+    assert err.startswith("'L/2 S K L/2' is read as an SDE") and "--dynamics ode" in err
+    code, out, err = run("derive", "L/2 S K L/2", "--model", "vp", "--dynamics", "ode")
+    assert (code, err) == (0, "") and "probability-flow ODE" in out

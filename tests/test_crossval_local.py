@@ -124,7 +124,7 @@ NOISY = [
         id=f"{s.model_name}-{s.name}",
         marks=pytest.mark.heavy if s.model_name == "psld" and s.name not in QUICK else (),
     )
-    for s in (*entries("psld", "sde"), *entries("vp", "sde"))
+    for s in (*sde.judged("psld"), *sde.judged("vp"))
 ]
 """Of PSLD by default two, with all that a word can hold: exact pieces, reuse, a score at the step's
 end.
@@ -165,7 +165,7 @@ def test_the_stored_stochastic_rows_on_a_mixture_are_those_found_now(word):
         pytest.skip("no stored results in this copy")
     all_rows = kept["targets"][{"psld": "mixture", "vp": "mixture, VP"}[word.model_name]]["sde"]
     rows = [row for row in all_rows if row["scheme"] == word.name]
-    assert len(rows) == 3 and len(all_rows) == 3 * len(entries(word.model_name, "sde"))
+    assert len(rows) == 3 and len(all_rows) == 3 * len(sde.judged(word.model_name))
     for row in rows:
         c = sde_found(word)[row["kind"]]
         assert c.predicted == pytest.approx(row["predicted"], rel=1e-5)
@@ -258,7 +258,7 @@ def test_normals_in_orthogonal_pairs_have_the_moments_of_a_normal_law_to_degree_
     assert not torch.allclose(rows, sde.orthogonal_normals(6, 4))
 
 
-@pytest.mark.parametrize("word", named([*entries("psld", "sde"), *entries("vp", "sde")]))
+@pytest.mark.parametrize("word", named([*sde.judged("psld"), *sde.judged("vp")]))
 def test_the_normals_made_from_a_path_are_independent_and_of_unit_variance(word):
     process = TARGETS[word.model_name].target.process
     n = len(process.stationary)

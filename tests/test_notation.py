@@ -100,7 +100,8 @@ def test_a_word_is_exact_data():
         Op("E", row=(Fraction(1, 6), Fraction(-1, 3))),
     )
     assert word.letters == {"B", "E"}
-    assert word.is_runge_kutta and not parse("S E").is_runge_kutta
+    assert parse("S E[1]").is_runge_kutta and not parse("S E").is_runge_kutta
+    assert not parse("L/2 S K[1] L/2").is_runge_kutta  # a splitting with a step of its own inside
 
 
 @examples(20)

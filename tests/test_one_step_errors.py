@@ -68,12 +68,14 @@ def numbers_of(
         return lambda s: score(diffusion, target, s)[1][i] + mpmath.mpf(0)
 
     with mpmath.workdps(2 * DIGITS):
-        jets = [[mpmath.taylor(entry(i, j), tau, 1) for j in range(size)] for i in range(size)]
-        offsets = [mpmath.taylor(offset(i), tau, 1) for i in range(size)]
-    jacobians = [[[jets[i][j][k] for j in range(size)] for i in range(size)] for k in (0, 1)]
-    shifts = [[offsets[i][k] for i in range(size)] for k in (0, 1)]
+        jets = [[mpmath.taylor(entry(i, j), tau, 2) for j in range(size)] for i in range(size)]
+        offsets = [mpmath.taylor(offset(i), tau, 2) for i in range(size)]
+    times = ((0, 1), (1, 1), (2, 2))  # power and its factorial
+    jacobians = [[[f * e[k] for e in row] for row in jets] for k, f in times]
+    shifts = [[f * e[k] for e in offsets] for k, f in times]
     values: dict[str, Any] = {"lambda_s": mpmath.mpf(1), "beta": diffusion.beta(tau)}
     values["dbeta"] = diffusion.beta(mpmath.mpf(1)) - diffusion.beta(mpmath.mpf(0))
+    values["d2beta"] = mpmath.mpf(0)
     for name in scheme.model.parameters:
         values[name] = getattr(diffusion, name)
     at = dict(zip(scheme.model.components, state, strict=True))

@@ -180,7 +180,7 @@ def test_the_black_box_says_when_no_step_is_small_enough():
 
 def test_an_unknown_name_is_refused_with_the_names_there_are():
     with pytest.raises(
-        ValueError, match=r"no plain vp sampler 'ROBA'; there are: euler, heun, .*, sscs$"
+        ValueError, match=r"no plain vp sampler 'ROBA'; there are: euler, heun, .*, sscs2$"
     ):
         plain.sample("ROBA", VP(), None, torch.zeros(1, 1, 1), [0.0, 0.5], None)
     # a function, but no sampler

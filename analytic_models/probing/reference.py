@@ -16,6 +16,7 @@ from analytic_models.probing.running import Array
 from analytic_models.probing.subject import Subject
 from analytic_models.rules import advance, coefficients
 from analytic_models.steps import churned
+from splitting_analysis.models import Piece
 from splitting_analysis.predictions import Prediction
 from splitting_analysis.processes import PSLD
 from splitting_analysis.program import Advance, Evaluate, Hold, Program, Row
@@ -97,18 +98,20 @@ class _Walk:
             t, h, added = churned(self.scheme.churn, self.model, t, h, self.steps)
             if added:
                 z = z + added**0.5 * self.noise_of()
-        start, drifts = z, list[Array]()
+        start, base, drifts = z, z, list[Array]()
         drawn: dict[Any, Array] = {}
         for op in self.program.instructions:
             match op:
                 case Evaluate():
                     tau = self.time(t, h, op.at)
                     self.evaluate(z, tau)
-                    if self.program.is_runge_kutta:
-                        drifts.append(self.drift(z, tau))
+                    if op.begins:
+                        base, drifts = z, []
+                    if op.weighed:
+                        drifts.append(self.drift(op.weighed, z, tau))
                 case Row():
                     pairs = zip(op.weights, drifts, strict=True)
-                    z = start + h * sum(float(w) * drift for w, drift in pairs)
+                    z = base + h * sum(float(w) * drift for w, drift in pairs)
                 case Advance():
                     moved = advance(self.scheme, self.model, op, t, h, self.lambda_s)
                     z = self.mixed(moved.keep, z) + self.mixed(moved.gain, self.held)
@@ -144,8 +147,8 @@ class _Walk:
             drawn[op.start, op.stop] = self.noise_of()
         return z + self.mixed(_root(noise), drawn[op.start, op.stop])
 
-    def drift(self, z: Array, tau: float) -> Array:
-        linear, weights, _ = coefficients(self.scheme.model.drift, self.model)
+    def drift(self, piece: Piece, z: Array, tau: float) -> Array:
+        linear, weights, _ = coefficients(piece, self.model)
         own = [[w if i == j else 0 for j in range(self.n)] for i, w in enumerate(weights)]
         return self.model.beta(tau) * (self.mixed(linear, z) + self.mixed(own, self.held))
 

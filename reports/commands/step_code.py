@@ -155,10 +155,7 @@ class _Writer:
 
     def frozen(self) -> list[str]:
         """What is fixed at a step's start."""
-        lines = ["b = h * model.beta(T - t)"] if self.used("b") else []
-        if self.scheme.program.is_runge_kutta:
-            lines.append(", ".join(f"{n}0" for n in self.names) + " = " + ", ".join(self.names))
-        return lines
+        return ["b = h * model.beta(T - t)"] if self.used("b") else []
 
     def used(self, name: str) -> bool:
         return any(re.search(rf"\b{name}\b", line) for line in self.lines if line[0] != "#")
@@ -166,9 +163,13 @@ class _Writer:
     def instruction(self, op: Any) -> None:
         match op:
             case Evaluate():
+                if op.begins:
+                    first = ", ".join(f"{n}0" for n in self.names)
+                    self.lines.append(f"{first} = {', '.join(self.names)}")
+                    self.stages = 0
                 self.lines += self.evaluation(_shifted("t", op.at))
-                if self.scheme.program.is_runge_kutta:
-                    self.drift(_shifted("t", op.at))
+                if op.weighed:
+                    self.drift(op.weighed, _shifted("t", op.at))
             case Row():
                 self.row(op.weights)
             case Advance():
@@ -189,10 +190,10 @@ class _Writer:
             f"{', '.join(self.scores)} = s[:, :d], s[:, d:]",
         ]
 
-    def drift(self, at: str) -> None:
+    def drift(self, piece: Piece, at: str) -> None:
         """The drift of a Runge-Kutta stage, a name for each component."""
         self.stages += 1
-        linear, score, _ = self.terms(self.scheme.model.drift)
+        linear, score, _ = self.terms(piece)
         tau = f"T - {at}" if at == "t" else f"T - ({at})"
         rate = "" if self.force else f"model.beta({tau}) * "
         for i, n in enumerate(self.names):

@@ -231,9 +231,7 @@ def compute(case: Case, watch: Watch = SILENT) -> dict[str, Any]:
         "sde_tau": case.sde_tau,
         "ode": [ode_row(case, scheme, tau) for scheme, tau in watch(states, "ODE")],
         "sde": [
-            row
-            for schemes in watch([entries(model, "sde")], "SDE")
-            for row in sde_rows(case, schemes)
+            row for schemes in watch([sde.judged(model)], "SDE") for row in sde_rows(case, schemes)
         ],
     }
 

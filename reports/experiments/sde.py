@@ -28,6 +28,7 @@ from reports.experiments.scores import (
     dyadic,
     unit_vectors,
 )
+from splitting_analysis.catalogue import entries
 from splitting_analysis.errors import LocalError
 from splitting_analysis.models import Model, Piece, Rule
 from splitting_analysis.program import Advance
@@ -246,6 +247,11 @@ def predicted(
     strong = _leading(strong_error(plain), 3)
     mean_square = coefficient(strong, 3, process, plain, score, z, tau, units)
     return values | {f"strong {key}": value for key, value in mean_square.items()}
+
+
+def judged(model: str) -> tuple[Scheme, ...]:
+    """The samplers of a model's SDE of weak order 1: of these one step's error leads with h^2."""
+    return tuple(each for each in entries(model, "sde") if each.order == 1)
 
 
 def _leading(error: LocalError, power: int) -> LocalError:
