@@ -35,7 +35,9 @@ TRAINED = (
 """The parts of the files, and the files, that are about the network trained on the digits."""
 OF_PATCHES = ("patches", "patches network", "patches_network.json", "quality_patches.json")
 """Those about the one trained on patches."""
-AWAITED = {"patches", "quality_patches"}
+OF_VP = ("vp_splitting_network.json",)
+"""Those about the one trained on digits for VP."""
+AWAITED = {"patches", "quality_patches", "vp_network"}
 """Files that may be missing: pages say so. All others belong to the package."""
 NAMES = ("mixture", "network")
 
@@ -207,11 +209,13 @@ def hashes(node, name):
 def test_results_on_a_trained_network_are_about_the_weights_that_are_here(file):
     found = list(hashes(json.loads((DATA / file).read_text("utf-8")), file))
     for name, digest in found:
-        images = "digits" if name in TRAINED else "patches" if name in OF_PATCHES else ""
+        of = {"digits": TRAINED, "patches": OF_PATCHES, "digits-vp": OF_VP}
+        network = next((network for network, places in of.items() if name in places), "")
         assert digest == (
-            hashlib.sha256(BUNDLED[images].read_bytes()).hexdigest() if images else ""
+            hashlib.sha256(BUNDLED[network].read_bytes()).hexdigest() if network else ""
         ), name
-    assert file == "quality_dataset.json" or any(name in TRAINED + OF_PATCHES for name, _ in found)
+    known = TRAINED + OF_PATCHES + OF_VP
+    assert file == "quality_dataset.json" or any(name in known for name, _ in found)
 
 
 def test_no_file_of_results_is_left_out():
@@ -335,7 +339,7 @@ def test_stored_noisy_errors_lie_within_their_standard_errors(target):
     """As many beyond three of them as Student's t has there, one in fifty, and none far."""
     found = of("local")
     rows = found["targets"][target]["sde"]
-    assert len(rows) == 3 * len(entries(found["targets"][target]["model"], "sde"))
+    assert len(rows) == 3 * len(sde.judged(found["targets"][target]["model"]))
     off = [abs(row["ratio_minus_1"]) if row["predicted"] else row["measured"] for row in rows]
     scores = [size / row["standard_error"] for size, row in zip(off, rows, strict=True)]
     assert sum(score > 3 for score in scores) <= 2 and max(scores) < 6

@@ -107,6 +107,17 @@ KEPT = {
         )
         for name in ("dataset", "network", "patches")
     },
+    **{
+        f"vp_{name}": Kept(
+            f"vp_splitting_{name}",
+            "vp_splitting",
+            f"Splittings of the position-only flow beside its other samplers, target: {name}",
+            f"--target {name}" + " --spectrum cifar10_covariance_eigenvalues.npy" * exact,
+            ("numpy", "scipy") if exact else PACKAGES,
+            rows="cells",
+        )
+        for name, exact in (("cifar10", True), ("dataset", False), ("network", False))
+    },
 }
 """All files of results by the names that pages and tests ask for."""
 

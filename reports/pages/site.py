@@ -37,6 +37,7 @@ from reports.pages import (
     stability,
     tutorial,
     validation_proof,
+    vp_splitting,
 )
 from reports.pages.settings import FULL, QUICK, Settings
 from reports.render import html, latex, markdown
@@ -54,6 +55,7 @@ PAGES: tuple[tuple[str, str, Callable[[Settings], Page]], ...] = (
     ("exact", "Exact errors", exact.build),
     ("position-noise", "λ_{s}", position_noise.build),
     ("position-only", "Position-only samplers", position_only.build),
+    ("vp-splitting", "Splitting VP", vp_splitting.build),
     ("data-held", "Data held on PSLD", data_held.build),
     ("conjugate", "Conjugate integrators", conjugate.build),
     ("stability", "Stability", stability.build),
