@@ -50,7 +50,7 @@ def cycle(scheme: Scheme) -> Word:
     for themselves.
     """
     program = scheme.program
-    if program.is_runge_kutta or program.holds or program.conjugates:
+    if program.has_rows or program.holds or program.conjugates:
         return scheme.word
     ops = list(scheme.word.ops)
     while _simplified(ops, scheme):

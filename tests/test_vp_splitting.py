@@ -91,7 +91,7 @@ def test_a_run_that_was_stopped_goes_on_where_it_was(tmp_path, monkeypatch):
     monkeypatch.setattr(vp_splitting, "cell", cell)
     vp_splitting.compute("dataset")
     assert asked == list(data.keys("dataset"))[-2:]
-    assert store.stored("vp_dataset")["cells"] == found["cells"]
+    assert kept("dataset")["cells"] == found["cells"]
 
 
 def test_the_page_says_what_its_tables_hold(monkeypatch):

@@ -32,7 +32,6 @@ from gpu_samplers.score import NetworkScore
 from reports.experiments import store
 from reports.experiments.runner import SILENT, Watch, run
 from reports.experiments.vp_splitting_data import (
-    EPS,
     ETAS,
     GRIDS,
     Cell,
@@ -43,6 +42,7 @@ from reports.experiments.vp_splitting_data import (
     sampler,
 )
 from splitting_analysis.catalogue import find
+from splitting_analysis.grids import EPS
 from splitting_analysis.schemes import Scheme
 
 SEED = 0

@@ -20,7 +20,6 @@ Key = tuple[str, str, int]
 """Sampler, grid, evaluations."""
 NFES = (5, 10, 20, 50, 100)
 GRIDS = ("uniform", "quadratic")
-EPS = 1e-3
 REUSED = "SSCS, score reused"
 TUNED = "DPM++2M-SDE, η tuned"
 SPLITTINGS = ("Strang-Euler", "Strang", "SSCS", REUSED, "SSCS2")

@@ -26,7 +26,7 @@ from reports.experiments.vp_splitting_data import (
     w2,
 )
 from reports.pages.absent import told
-from reports.pages.exact_runs import EPS, SPECTRUM
+from reports.pages.exact_runs import SPECTRUM
 from reports.pages.settings import Settings
 from reports.render.document import (
     Block,
@@ -44,6 +44,7 @@ from reports.render.document import (
 from reports.render.document import Cell as Shown
 from reports.render.spelling import link, listed
 from splitting_analysis.catalogue import CATALOGUE
+from splitting_analysis.grids import EPS
 
 Cells = Mapping[Key, Cell]
 DRAWN = 10.0
