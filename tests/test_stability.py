@@ -233,9 +233,9 @@ def test_every_splitting_of_the_harmonic_oscillator_is_stable_up_to_h_omega_two(
     omega = sympy.Symbol("omega", positive=True)
     data = np.array([0.1, 1.0, 7.0])
     for entry in entries("langevin"):
-        limits = largest_stable_step(entry, Langevin(0.7), data, 0.0, longest=50.0)
-        if entry.name in ("EM", "EI"):
+        if entry.name in ("EM", "EI", "BUB"):  # no splittings, and UBU in another order
             continue
+        limits = largest_stable_step(entry, Langevin(0.7), data, 0.0, longest=50.0)
         if "U" in entry.word.letters:  # (omega h)^2 = 2 gamma h coth(gamma h/2), which is above 4
             assert not boundaries(entry)
             assert limits == pytest.approx(1.4 * data / np.tanh(0.35 * limits), rel=1e-7)
