@@ -24,7 +24,7 @@ import numpy as np
 from analytic_models.arithmetic import exp
 from analytic_models.diffusions import PSLD, VP, Diffusion, noise, transition
 from analytic_models.targets import Block, Pair
-from splitting_analysis.models import CONJUGATIONS, Piece
+from splitting_analysis.models import Piece, conjugation
 from splitting_analysis.schemes import Scheme
 
 _U = np.arange(-60, 61) / 16
@@ -53,7 +53,7 @@ def conjugate_step(
     linear, weights = piece.linear(p), piece.score(p)
     n = range(len(linear))
     value = (0 * begin + 1) * scheme.conjugate.numerator / scheme.conjugate.denominator
-    shift = CONJUGATIONS[piece.conjugation](value, len(linear))
+    shift = conjugation(piece.conjugation, value, len(linear))
     flow = _flow(diffusion, linear, shift, begin, end)
     length = begin - end
     first = [[int(i == j) - length * shift[i][j] for j in n] for i in n]
@@ -147,7 +147,8 @@ def _flow(
 
 def _is_scaled(shift: Block) -> bool:
     """Whether B is a multiple of I, which commutes with everything."""
-    return all(isinstance(shift[i][j], int) and shift[i][j] == 0 for i, j in ((0, 1), (1, 0)))
+    alone = all(isinstance(shift[i][j], int) and shift[i][j] == 0 for i, j in ((0, 1), (1, 0)))
+    return alone and shift[0][0] is shift[1][1]
 
 
 def _commuting(

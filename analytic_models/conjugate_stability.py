@@ -19,7 +19,7 @@ from analytic_models.conjugate import conjugate_step
 from analytic_models.diffusions import Diffusion
 from analytic_models.rules import Map
 from analytic_models.targets import Gaussian, score
-from splitting_analysis.models import CONJUGATIONS, Piece, Rule
+from splitting_analysis.models import Piece, Rule, conjugation
 from splitting_analysis.program import Advance
 from splitting_analysis.schemes import Scheme
 
@@ -40,7 +40,7 @@ def _frozen(scheme: Scheme, own: Diffusion, piece: Piece, h: Any) -> Map:
     linear, weights = piece.linear(p), piece.score(p)
     n = range(len(linear))
     value = (0 * rate + 1) * scheme.conjugate.numerator / scheme.conjugate.denominator
-    shift = CONJUGATIONS[piece.conjugation](value, len(linear))
+    shift = conjugation(piece.conjugation, value, len(linear))
     moved = tuple(tuple(shift[i][j] + rate * linear[i][j] for j in n) for i in n)
     if len(linear) == 1:
         flow: Any = ((exp(moved[0][0] * h),),)
@@ -74,7 +74,7 @@ def conjugated(scheme: Scheme, diffusion: Diffusion, variances: Any, tau: float)
     (piece,) = scheme.program.pieces
     hessian = _matrices(score(diffusion, Gaussian(np.atleast_1d(variances)), tau)[0])
     weights = np.array(piece.score(diffusion.parameters), dtype=np.float64)
-    shift = CONJUGATIONS[piece.conjugation](float(scheme.conjugate), len(weights))
+    shift = conjugation(piece.conjugation, float(scheme.conjugate), len(weights))
     pull = float(diffusion.beta(tau)) * weights[:, None] * hessian
     return np.asarray(pull - np.array(shift, dtype=np.float64))
 

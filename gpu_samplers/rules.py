@@ -17,7 +17,7 @@ from gpu_samplers.processes import (
     lower_factor,
     noise_covariance,
 )
-from splitting_analysis.models import CONJUGATIONS, Piece, Rule
+from splitting_analysis.models import Piece, Rule, conjugation
 from splitting_analysis.program import Advance
 from splitting_analysis.symbols import ones
 
@@ -64,7 +64,7 @@ def advance(op: Advance, process: Process, t: float, h: float, tuned: Tuned) -> 
                 process.T - t - h * float(part) for part in (op.start, op.stop, op.seen)
             )
             shift = np.array(
-                CONJUGATIONS[piece.conjugation](tuned.conjugate, len(linear)), dtype=np.float64
+                conjugation(piece.conjugation, tuned.conjugate, len(linear)), dtype=np.float64
             )
             times = begin, max(end, 0.0), seen  # T - t - h may round below 0
             return Map(*conjugate_step(process, linear, weight, shift, tuned.factor, *times), None)

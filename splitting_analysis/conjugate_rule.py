@@ -15,7 +15,7 @@ from math import factorial
 from typing import Any
 
 from splitting_analysis.algebra import algebra
-from splitting_analysis.models import CONJUGATIONS
+from splitting_analysis.models import conjugation
 from splitting_analysis.program import Advance
 from splitting_analysis.symbols import MAX_RATE, rows
 
@@ -46,7 +46,7 @@ def conjugate_step(
     linear, weights = op.piece.linear(a.p), op.piece.score(a.p)
     n = range(len(linear))
     value = _lambda() if bend.value is None else a.number(bend.value)
-    shift = CONJUGATIONS[op.piece.conjugation](value, len(linear))
+    shift = conjugation(op.piece.conjugation, value, len(linear))
     moved = [[[beta * linear[i][j] for j in n] for i in n] for beta in betas[:terms]]
     moved[0] = [[moved[0][i][j] + shift[i][j] for j in n] for i in n]
     turned = [

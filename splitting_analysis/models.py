@@ -15,6 +15,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from enum import StrEnum
+from fractions import Fraction
 from functools import cached_property
 from typing import Any, Literal
 
@@ -59,6 +60,15 @@ CONJUGATIONS: dict[str, Callable[[Any, int], tuple[tuple[Any, ...], ...]]] = {
 `eps` has none: the plain exponential integrator with the noise prediction eps = -L^T s held."""
 
 
+def conjugation(name: str, value: Any, n: int) -> tuple[tuple[Any, ...], ...]:
+    """B, n x n, by its name or, "{1,0,0,1/2}", by the matrix that lambda, `value`, multiplies."""
+    if name in CONJUGATIONS:
+        return CONJUGATIONS[name](value, n)
+    entries = [Fraction(entry) for entry in name.strip("{}").split(",")]
+    scaled = [value * e.numerator / e.denominator if e else 0 for e in entries]
+    return tuple(tuple(scaled[n * i : n * i + n]) for i in range(n))
+
+
 @dataclass(frozen=True)
 class Piece:
     """One term of the reverse drift, its noise, and the rule that advances it.
@@ -91,8 +101,9 @@ class Piece:
             raise ValueError(
                 "the ancestral rule is that of x/2 in one component: its step contains it"
             )
-        if (self.rule is Rule.CONJUGATE) != (self.conjugation in CONJUGATIONS):
-            known = ", ".join(CONJUGATIONS)
+        matrix = self.conjugation.startswith("{")
+        if (self.rule is Rule.CONJUGATE) != (matrix or self.conjugation in CONJUGATIONS):
+            known = ", ".join([*CONJUGATIONS, "{1,0,0,1}"])
             raise ValueError(
                 f"the conjugate rule alone takes a B of {known}, not {self.conjugation!r}"
             )
@@ -180,6 +191,10 @@ class Model:
 
     def piece(self, key: str) -> Piece | None:
         """The piece of a token's key; None where it names none."""
+        letter, _, name = key.partition(":")
+        plain = self.conjugate.get(f"{letter}:eye")
+        if plain is not None and name.startswith("{") and len(self.components) == 2:
+            return replace(plain, conjugation=name)
         return self.pieces.get(key) or self.conjugate.get(key)
 
     @property

@@ -26,11 +26,12 @@ from gpu_samplers.plan import plan  # noqa: E402
 from splitting_analysis.catalogue import find  # noqa: E402
 from splitting_analysis.conjugate_catalogue import CONJUGATE_CATALOGUE  # noqa: E402
 from splitting_analysis.lookup import conjugated  # noqa: E402
-from splitting_analysis.models import CONJUGATIONS  # noqa: E402
-from splitting_analysis.notation import WordError  # noqa: E402
+from splitting_analysis.models import conjugation  # noqa: E402
+from splitting_analysis.notation import WordError, parse  # noqa: E402
 from splitting_analysis.processes import PSLD, VP  # noqa: E402
 from splitting_analysis.reduction import naive, reduced  # noqa: E402
 from splitting_analysis.schemes import Scheme, scheme, with_conjugation  # noqa: E402
+from splitting_analysis.weak import local_error  # noqa: E402
 
 TARGET = Gaussian([2.0, 0.1])
 PROCESSES = {
@@ -54,7 +55,7 @@ def machine(entry: Scheme, process: Any, begin: float, end: float) -> tuple[Any,
     """keep and gain of the first piece, by collocation."""
     piece, p = entry.program.pieces[0], process.parameters
     linear, weight = np.array(piece.linear(p), float), np.array(piece.score(p), float)
-    shift = np.array(CONJUGATIONS[piece.conjugation](float(entry.conjugate), len(linear)), float)
+    shift = np.array(conjugation(piece.conjugation, float(entry.conjugate), len(linear)), float)
     return machine_step(process, linear, weight, shift, entry.factor, begin, end, begin)
 
 
@@ -219,7 +220,7 @@ def test_the_largest_stable_step_is_where_the_frozen_map_leaves_the_disk_by_anot
         carried = hessian  # of the score seen at the step's start, as a function of its state
         for piece in entry.program.pieces:
             p = process.parameters
-            shift = np.array(CONJUGATIONS[piece.conjugation](0.5, 2), float)
+            shift = np.array(conjugation(piece.conjugation, 0.5, 2), float)
             block = np.zeros((4, 4))
             block[:2, :2] = process.beta_min * np.array(piece.linear(p), float) + shift
             block[:2, 2:] = process.beta_min * np.diag(np.array(piece.score(p), float))
@@ -268,3 +269,39 @@ def test_the_naive_conjugate_words_are_the_reduced_ones_with_a_score_anew_before
     plain, fresh = find(name, "psld"), find(f"N{name}", "psld")
     assert naive(plain).word == fresh.word == naive(str(plain.word), "psld", plain.dynamics)
     assert reduced(fresh).word == plain.word != fresh.word
+
+
+def test_a_b_of_ones_own_is_spelled_as_the_matrix_that_lambda_multiplies():
+    for named, spelled in (("S E:eye", "S E:{1,0,0,1}"), ("S E:ones", "S E:{1,1.0,2/2,1}")):
+        one, other = (bent(scheme(w, "psld", "ode")) for w in (named, spelled))
+        maps = [exact_step(s, PSLD(), s.program.pieces[0], 0.5, 0.4, 0.5) for s in (one, other)]
+        assert apart(maps[1], maps[0]) < 1e-14
+        assert (
+            str(local_error(one, 2)).splitlines()[1:] == str(local_error(other, 2)).splitlines()[1:]
+        )
+    own = bent(scheme("S B:{0,0,-1/2,1} A:{0.25,0,0,1}", "psld", "ode"))
+    assert str(own.word) == "S B:{0,0,-1/2,1} A:{1/4,0,0,1}" == str(parse(str(own.word)))
+
+
+@pytest.mark.parametrize("process", [PROCESSES["constant"], PROCESSES["linear"]])
+@pytest.mark.parametrize("word", ["S E:{1,0,0,1/2}", "S E:{0,1,-1,0}"])
+def test_any_b_is_the_same_by_two_routes(process, word):
+    entry = bent(scheme(word, "psld", "ode"))
+    by_series = exact_step(entry, process, entry.program.pieces[0], 0.3, 0.2, 0.3)
+    for found, expected in zip(by_series, machine(entry, process, 0.3, 0.2), strict=True):
+        assert apart(found, expected) < 1e-13
+    assert apart(by_series[0], machine(bent(find("LDDIM-I")), process, 0.3, 0.2)[0]) > 1e-3
+
+
+@pytest.mark.parametrize(
+    ("word", "model"),
+    [
+        ("S E:{1,0,0}", "psld"),
+        ("S E:{1,0,0,1/0}", "psld"),
+        ("S E:{1,0,0,1}", "vp"),
+        ("S E:{}", "psld"),
+    ],
+)
+def test_a_matrix_that_is_none_is_refused_at_its_place(word, model):
+    with pytest.raises(WordError, match=r"\^"):
+        scheme(word, model, "ode")

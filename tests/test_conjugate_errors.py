@@ -117,6 +117,7 @@ CASES = [(s.name, s, f) for s, f in zip(CONJUGATE_CATALOGUE, ["lower", "upper"] 
 CASES += [
     ("mixed", scheme("S B:ones/2 A:eye S@1 B:eps/2", "psld", "ode"), "upper"),
     ("vp", scheme("S E:eye", "vp", "ode"), "lower"),
+    ("own", scheme("S B:{0,0,-1/2,1} A:{1/4,0,0,1}", "psld", "ode"), "lower"),
 ]
 
 
