@@ -16,7 +16,8 @@ from typing import Any
 import numpy as np
 import sympy as sp
 
-from tests.oracle_samplers import CIRCLE, SCORES, Problem, Run, drift, strength
+from tests.oracle_dynamics import CIRCLE, SCORES, Problem, drift, strength
+from tests.oracle_samplers import Run
 
 
 def coefficients(values: Any, radius: float, highest: int) -> list[Any]:

@@ -14,7 +14,7 @@ import numpy as np
 import sympy as sp
 from numpy.polynomial import Polynomial
 
-from tests.oracle_samplers import COMPONENTS, SCORES, Problem
+from tests.oracle_dynamics import COMPONENTS, SCORES, Problem
 
 PARAMETERS = {"Gamma": 0.3, "nu": 1.1, "M": 1.7, "gamma": 0.6, "lambda_s": 0.7}
 TAU, BETA = 0.4, Polynomial([1.3, 0.4, -0.3, 0.2])

@@ -25,9 +25,9 @@ from splitting_analysis.weak import (
     order_in_words,
     order_of,
 )
+from tests import oracle_dynamics as dynamics
 from tests import oracle_errors as oracle
 from tests import oracle_problems as problems
-from tests import oracle_samplers as samplers
 from tests.oracle_fields import vector_field
 from tests.oracle_words import splitting_order
 from tests.strategies import examples, parts_of_one, runge_kutta_words, splitting_words
@@ -59,10 +59,10 @@ def test_the_order_claimed_is_seen_in_the_sampler_itself_from_both_sides(scheme)
 def runge_kutta_error(word, p, order):
     """h^order of a Runge-Kutta word's closed form at a problem: time is one more component."""
     symbols = {c: np.array(row) for c, row in zip(p.components, p.symbols, strict=True)}
-    scores = {c: np.array(p.scores[name]) for c, name in samplers.SCORES[p.model].items()}
+    scores = {c: np.array(p.scores[name]) for c, name in dynamics.SCORES[p.model].items()}
     tau = sp.Symbol("tau")
     beta = sp.Add(*[sp.Float(c, 20) * tau**k for k, c in enumerate(p.beta.coef)])
-    slopes = samplers.drift(p, symbols, scores)
+    slopes = dynamics.drift(p, symbols, scores)
     drift = [*(beta * slopes[c][0] for c in p.components), sp.Integer(-1)]
     at = {str(row[0]): p.state[c][0] for c, row in zip(p.components, p.symbols, strict=True)}
     at["tau"] = p.tau
