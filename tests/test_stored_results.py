@@ -37,7 +37,7 @@ OF_PATCHES = ("patches", "patches network", "patches_network.json", "quality_pat
 """Those about the one trained on patches."""
 OF_VP = ("vp_splitting_network.json",)
 """Those about the one trained on digits for VP."""
-AWAITED = {"patches", "quality_patches", "vp_network"}
+AWAITED = {"patches", "quality_patches"}
 """Files that may be missing: pages say so. All others belong to the package."""
 NAMES = ("mixture", "network")
 
