@@ -124,8 +124,12 @@ class Asked:
         """The same on two grids whose steps grow and shrink; lower on both, it is lower."""
         found: list[float | None] = []
         for bend in BENDS:
+            grid = bent(self.process, bend)
             try:
-                found.append(self.on(bent(self.process, bend), UNEVEN_COUNTS).order)
+                found.append(self.on(grid, UNEVEN_COUNTS).order)
+                if expected > 1 and self.subject.kind == "sample" and _low(found[-1], expected):
+                    gentle = ramped(self.process, grid)  # is it the start that costs the order?
+                    found[-1] = self.on(gentle, UNEVEN_COUNTS).order
             except Trouble as trouble:
                 if trouble.late:
                     raise
@@ -135,7 +139,7 @@ class Asked:
             if last is not None and last >= expected - NEAR:
                 return Check(UNEVEN, "pass", seen=f"{last:.3f} on pairs as 1 to 2")
         known = [order for order in found if order is not None]
-        if len(known) < len(found):
+        if len(known) < len(found) or any(abs(order - round(order)) > NEAR for order in known):
             return "on steps of different lengths its order does not settle"
         return Check(
             UNEVEN,
@@ -157,3 +161,7 @@ class Asked:
             if trouble.late:
                 raise
             return None
+
+
+def _low(order: float | None, expected: int) -> bool:
+    return order is None or order < expected - NEAR

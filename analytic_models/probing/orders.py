@@ -87,11 +87,12 @@ def bent(process: Process, bend: float) -> Grid:
     return grid
 
 
-def ramped(process: Process) -> Grid:
-    """The same, its first step cut into steps that double."""
+def ramped(process: Process, whole: Grid | None = None) -> Grid:
+    """The uniform grid, or another, its first step cut into steps that double."""
+    whole = whole or evenly(process)
 
     def grid(n: int) -> tuple[float, ...]:
-        times = evenly(process)(n)
+        times = whole(n)
         first, length = times[0], times[1] - times[0]
         return (first, *(first + length * 2.0 ** (i - RAMP) for i in range(RAMP)), *times[1:])
 
