@@ -29,6 +29,9 @@ from splitting_analysis.processes import Process
 HOME, TORCH = str(Path(__file__).parent), f"{os.sep}torch{os.sep}"
 """Where frames of a traceback are not those of the code under test."""
 Array = NDArray[np.float64]
+CHURN = math.sqrt(2)
+"""How far beyond T noise that is added may lead (arXiv 2206.00364, algorithm 2): on ve, whose times
+are noise levels, and which goes on there as it was."""
 ScoreOf = Callable[[int, Array, float], Array]
 """(number of the call, state as given, forward time) -> score."""
 NoiseOf = Callable[[int], Array]
@@ -225,11 +228,11 @@ class _Watch:
         time = float(value[0])
         if not np.isfinite(time):
             raise Trouble("a finite forward time given to the score", f"{time}", where)
-        if not 0 <= time <= self.process.T * (1 + 1e-9):
-            raise Trouble(
-                f"a forward time in [0, T], T = {self.process.T:g}", f"tau = {time:.6g}", where
-            )
-        return min(time, float(self.process.T))
+        T = float(self.process.T)
+        churned = T * CHURN if self.process.model_name == "ve" else T
+        if not 0 <= time <= churned * (1 + 1e-9):
+            raise Trouble(f"a forward time in [0, T], T = {T:g}", f"tau = {time:.6g}", where)
+        return min(time, churned)
 
     def noise(self) -> Any:
         self.draws += 1
