@@ -83,14 +83,14 @@ def global_orders(
 
 
 def slowest(orders: dict[str, ObservedOrder]) -> ObservedOrder:
-    """The order of the method: that of its slowest entry; a verdict that is no order comes
-    first.
+    """The order of the method: that of its slowest entry, the first of those that agree in four
+    decimals (round-off tells no more); a verdict that is no order comes first.
     """
     for verdict in ("diverges", "inconclusive"):
         for result in orders.values():
             if result.verdict == verdict:
                 return result
-    return min(orders.values(), key=lambda result: result.order or 0.0)
+    return min(orders.values(), key=lambda result: round(result.order or 0.0, 4))
 
 
 def _named(scheme: Scheme, mean: Pair, covariance: Block) -> dict[str, Any]:
