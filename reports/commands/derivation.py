@@ -147,7 +147,7 @@ def _brought_in(
         (key, spell_error(change, 2, key)) for key in keys_of(change, 2) if change.terms[2].get(key)
     ]
     spelled += terms
-    return ["", "of this lambda brings into h^2:", *(f"  {key:>2}: {term}" for key, term in terms)]
+    return ["", "what lambda brings into h^2:", *(f"  {key:>2}: {term}" for key, term in terms)]
 
 
 def code(
