@@ -120,7 +120,7 @@ def test_the_samples_model_is_where_the_name_is_found(run, tmp_path):
     given = ["--nfe", "9", "-n", 1, "--out", tmp_path / "a"]
     said = run("sample", "--sampler", "BAOAB", *given)[2]
     assert said == "error: BAOAB is a langevin scheme: a network is trained for one of: psld, vp\n"
-    assert "one of vp is numbers for" in run("sample", "--sampler", "ddpm", *given)[2]
+    assert "error: DDPM: beta h = 2.5" in run("sample", "--sampler", "ddpm", *given)[2]
 
 
 @pytest.mark.parametrize("command", COMMANDS)

@@ -19,6 +19,7 @@ from reports.render import progress
 MODULES = sorted({kept.module for kept in store.KEPT.values()})
 BAD = {
     "quality": (["--target", "nothing"], "invalid choice: 'nothing'"),
+    "vp_splitting": (["--target", "nothing"], "invalid choice: 'nothing'"),
     "cifar10": (["nothing.npy"], "nothing.npy"),
     "judge": (["nothing", "--weights", "no.safetensors", "--out", "no.json"], "no.safetensors"),
 }

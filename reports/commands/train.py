@@ -86,7 +86,8 @@ def train(
     \b
     Examples:
       splitting-analysis train --data digits --out digits.safetensors
-      splitting-analysis train --data digits --process vp --out digits-vp.safetensors
+      splitting-analysis train --data digits --process vp \\
+          --out digits-vp.safetensors
       splitting-analysis train --data photos/ --config cifar10_ablation \\
           --steps 100000 --device cuda --out photos.safetensors
     """

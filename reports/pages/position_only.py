@@ -103,10 +103,11 @@ def held() -> tuple[Scheme, ...]:
 
 
 def others() -> tuple[Scheme, ...]:
-    """VP's samplers that hold none: those of the probability flow, and the exponential
-    integrator.
+    """VP's samplers that hold none: those of the probability flow that do not split it, and the
+    exponential integrator.
     """
-    return (*entries("vp", "ode"), find("EI", "vp"))
+    whole = (s for s in entries("vp", "ode") if s.word.letters == {"E"})
+    return (*whole, find("EI", "vp"))
 
 
 def flow() -> tuple[Scheme, ...]:
