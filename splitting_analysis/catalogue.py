@@ -187,7 +187,8 @@ def read_catalogue(path: str | Path) -> tuple[Scheme, ...]:
         [[sampler]]
         name = "MINE"
         word = "O S B/2 A B/2"
-        model = "psld"    # and, if wanted: dynamics, order, nfe, source, place, erratum, lambda_s
+        model = "psld"    # and, if wanted: dynamics, order, nfe, clock, source, place, erratum,
+                          # lambda_s
 
     Raises ValueError that names file and entry; `register(*read_catalogue(path))` makes them known.
     """
@@ -212,6 +213,7 @@ def read_catalogue(path: str | Path) -> tuple[Scheme, ...]:
 
 _KINDS: dict[str, tuple[type, ...]] = {
     **dict.fromkeys(("name", "word", "model", "dynamics", "source", "place", "erratum"), (str,)),
+    "clock": (str,),
     **dict.fromkeys(("order", "nfe"), (int,)),
     "lambda_s": (int, float, str),
 }
@@ -237,6 +239,7 @@ def _read(row: Any, where: str) -> Scheme:
             order=row.get("order"),
             nfe=row.get("nfe"),
             lambda_s=_tuned(row.get("lambda_s")),
+            clock=row.get("clock"),
         )
     except ValueError as error:
         raise ValueError(f"{where} ({row['name'][:40]!a}): {error}") from None

@@ -267,6 +267,10 @@ def _parse_token(text: str, token: str, start: int) -> Op:
         raise refuse(
             "a row has its fraction in its sum", f"{part['letter']}[1/2] for half of the step"
         )
+    if row and part["rule"]:
+        raise refuse(
+            f"{part['row']!a} is no number of evaluations", "a whole number from 1 to 9, E:data[2]"
+        )
     through = int(part["through"] or 0)
     return Op(
         part["letter"],

@@ -13,7 +13,7 @@ import pytest
 
 from reports import cli
 from splitting_analysis import CATALOGUE, find, parse
-from splitting_analysis.catalogue import samplers
+from splitting_analysis.catalogue import read_catalogue, samplers
 from splitting_analysis.lookup import as_scheme, reading
 
 ROOT = Path(__file__).parents[1]
@@ -42,9 +42,7 @@ def test_the_list_in_a_pipe_is_a_header_and_one_undecorated_line_per_scheme(run)
     header, *lines = [line.split("\t") for line in out.splitlines()]
     assert (code, err) == (0, "")
     assert header == ["name", "model", "dynamics", "word", "nfe", "order", "source"]
-    assert [
-        (row[0], row[1], row[2], parse(row[3]), int(row[4]), row[5], row[6]) for row in lines
-    ] == [
+    assert [(row[0], row[1], row[2], parse(row[3]), int(row[4]), *row[5:]) for row in lines] == [
         (s.name, s.model_name, s.dynamics, s.word, s.nfe, str(s.order or ""), s.source.citation)
         for s in samplers()
     ]
@@ -63,6 +61,7 @@ def test_the_list_as_json_is_an_array_of_objects_that_holds_the_whole_catalogue(
             "word": str(entry.word),
             "nfe": entry.nfe,
             "order": entry.order,
+            "clock": entry.clock if entry.program.uses_clock else None,
             "source": source.citation,
             "place": source.place,
             "erratum": source.erratum,
@@ -305,3 +304,28 @@ def test_a_splitting_of_vp_with_noise_in_one_dynamics_only_is_told_as_read(run):
     assert err.startswith("'L/2 S K L/2' is read as an SDE") and "--dynamics ode" in err
     code, out, err = run("derive", "L/2 S K L/2", "--model", "vp", "--dynamics", "ode")
     assert (code, err) == (0, "") and "probability-flow ODE" in out
+
+
+def test_one_word_in_two_clocks_is_two_samplers_by_name_option_and_file(run, tmp_path):
+    def order_lines(*arguments):
+        return run("derive", *arguments)[1].splitlines()[-4:]
+
+    rows = {row["name"]: row for row in json.loads(run("list", "--json", "--model", "vp")[1])}
+    assert rows["DEIS2"]["word"] == rows["rho-DEIS2"]["word"]
+    assert [rows[name]["clock"] for name in ("DEIS2", "rho-DEIS2", "DDIM")] == ["tau", "rho", None]
+    mine = tmp_path / "mine.toml"
+    mine.write_text('[[sampler]]\nname = "MY2"\nword = "S E:eps[2]"\nmodel = "vp"\nclock = "rho"\n')
+    named = order_lines("rho-DEIS2", "--model", "vp")
+    assert order_lines("S E:eps[2]", "--model", "vp", "--clock", "rho") == named
+    assert named != order_lines("S E:eps[2]", "--model", "vp")
+    (own,) = read_catalogue(mine)
+    assert (own.clock, str(own.word)) == ("rho", "S E:eps[2]")
+    mine.write_text(mine.read_text().replace("rho", "rh"))
+    with pytest.raises(ValueError, match="no clock 'rh'; there are: tau, lambda"):
+        read_catalogue(mine)
+
+
+@pytest.mark.parametrize("bracket", ["0", "-1", "3/2", "1/2,1/2"])
+def test_a_bracket_that_counts_no_evaluations_is_refused_at_its_place(run, bracket):
+    code, out, err = run("gaussian", f"S E:data[{bracket}]", "--model", "vp", "--nfe", "9")
+    assert (code, out) == (2, "") and "is no number of evaluations" in err

@@ -35,7 +35,7 @@ def test_order_and_leading_term_are_printed_with_the_symbols_that_occur(derived)
 
 def test_an_erratum_stands_beside_the_order_that_is_derived(derived):
     told = derived("DPM++3M", "--model", "vp")
-    assert "order: 2 (claimed: 2)" in told and "its order is 2, not 3" in told
+    assert "order: 2 (claimed here: 2)" in told and "its order is 2, not 3" in told
     assert "order: 3" in derived("S E:data[3]", "--model", "vp")
 
 

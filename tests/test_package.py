@@ -179,7 +179,7 @@ def test_the_wheel_works_outside_the_checkout(tmp_path):
         str(path.relative_to(ROOT))
         for path in (ROOT / "gpu_samplers/weights").glob("*.safetensors")
     }
-    assert len(weights) == 2 and weights <= inside
+    assert len(weights) == 3 and weights <= inside
     run(sys.executable, "-m", "venv", str(tmp_path / "venv"))
     python, script = tmp_path / "venv/bin/python", tmp_path / "venv/bin/splitting-analysis"
     run(str(python), "-m", "pip", "install", "--quiet", str(wheel))

@@ -76,7 +76,7 @@ def check_order(order: int | None, schemes: list[Scheme], long: bool) -> None:
 
 
 def formulas(
-    text: str,
+    text: str | Scheme,
     model: str | None,
     dynamics: str | None,
     order: int | None,
@@ -151,7 +151,11 @@ def _brought_in(
 
 
 def code(
-    text: str, model: str | None, dynamics: str | None, style: str, lambda_s: str | None
+    text: str | Scheme,
+    model: str | None,
+    dynamics: str | None,
+    style: str,
+    lambda_s: str | None,
 ) -> str:
     """The sampler as Python code. Raises ValueError for anything it refuses."""
     scheme = as_scheme(text, model, dynamics)
@@ -185,7 +189,9 @@ def _derived(schemes: list[Scheme], order: int | None, say: Callable[[str], None
     return error_difference(schemes[0], schemes[1], order)
 
 
-def resolved(text: str, minus: str | None, model: str | None, dynamics: str | None) -> list[Scheme]:
+def resolved(
+    text: str | Scheme, minus: str | None, model: str | None, dynamics: str | None
+) -> list[Scheme]:
     """The scheme, and the one whose error is subtracted, if any."""
     scheme = as_scheme(text, model, dynamics)
     return [scheme] if minus is None else [scheme, as_scheme(minus, scheme.model_name, dynamics)]
@@ -206,7 +212,8 @@ def _heading(scheme: Scheme, minus: str | None, value: Fraction | None) -> list[
     weak = "weak " if scheme.dynamics == "sde" else ""
     if scheme.has_tunable_noise and value is None:
         at = " at lambda_s = 1"
-    claimed = "claimed" if value in (None, 1) else "claimed at lambda_s = 1"
+    claimed = "claimed here" if scheme.source.erratum else "claimed"
+    claimed = claimed if value in (None, 1) else "claimed at lambda_s = 1"
     claim = "" if scheme.order is None else f" ({claimed}: {scheme.order})"
     return [*lines, f"{weak}order{at}: {order_in_words(scheme)}{claim}"]
 
@@ -245,7 +252,7 @@ def _formulas(
 
 
 def numbers(
-    text: str,
+    text: str | Scheme,
     model: str | None,
     dynamics: str | None,
     order: int | None,

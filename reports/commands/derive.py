@@ -8,7 +8,8 @@ from typing import Annotated
 import typer
 
 from reports.commands.terminal import an_int, heard, print_json
-from splitting_analysis.lookup import reading
+from splitting_analysis.lookup import as_scheme, reading
+from splitting_analysis.schemes import Scheme
 
 
 def derive(
@@ -17,7 +18,9 @@ def derive(
     ],
     model: Annotated[
         str | None,
-        typer.Option(help="psld, vp or langevin; by default psld, or where the name is found."),
+        typer.Option(
+            help="psld, vp, ve, flow or langevin; by default psld, or where the name is found."
+        ),
     ] = None,
     dynamics: Annotated[
         str | None, typer.Option(help="ode or sde; by default what the letters say (noise: sde).")
@@ -41,6 +44,10 @@ def derive(
     lambda_s: Annotated[
         str | None,
         typer.Option(help="Fix lambda_s, the noise of the letter O (default: a symbol)."),
+    ] = None,
+    clock: Annotated[
+        str | None,
+        typer.Option(help="Of a held prediction: tau, lambda, sigma or rho (default: its own)."),
     ] = None,
     param: Annotated[
         str,
@@ -80,21 +87,25 @@ def derive(
           --score-m "-m + x/3" --at Gamma=0.01,nu=4.01,beta=8,x=0.3,m=-0.7,t=0.4
     """
     from reports.commands import derivation
+    from reports.commands.gaussian_options import with_options
 
     style = style.strip().lower()
+    given: str | Scheme = scheme
+    if clock is not None:
+        (given,) = with_options([as_scheme(scheme, model, dynamics)], clock, None)
     # said before the work, which may be long
-    for one in derivation.resolved(scheme, minus, model, dynamics):
+    for one in derivation.resolved(given, minus, model, dynamics):
         if said := reading(one, dynamics):
             print(said, file=sys.stderr)
     if style in ("python", "torch"):
-        given = {"score_x": score_x, "score_m": score_m, "at": at, "param": param or None}
-        _refuse(style, order=order, minus=minus, **given)
-        print(derivation.code(scheme, model, dynamics, style, lambda_s), end="")
+        others = {"score_x": score_x, "score_m": score_m, "at": at, "param": param or None}
+        _refuse(style, order=order, minus=minus, **others)
+        print(derivation.code(given, model, dynamics, style, lambda_s), end="")
         return
     if at is None and score_x is None and score_m is None:
         with heard() as say:
             text = derivation.formulas(
-                scheme, model, dynamics, order, minus, style, lambda_s, long, say, param
+                given, model, dynamics, order, minus, style, lambda_s, long, say, param
             )
         print(text)
         return
@@ -108,7 +119,7 @@ def derive(
         raise ValueError(f"--format {style}: with --at the result is numbers, printed as JSON")
     with heard() as say:
         found = derivation.numbers(
-            scheme, model, dynamics, order, minus, (score_x, score_m), at, long, say, param
+            given, model, dynamics, order, minus, (score_x, score_m), at, long, say, param
         )
     print_json(found)
 

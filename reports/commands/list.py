@@ -43,7 +43,8 @@ def list_schemes(
     of B, S@1 evaluates at the time where the step ends, E:data advances all
     exactly with a prediction held. The column nfe counts
     the S of a word: network evaluations per step. One word may be a sampler of
-    the ODE and another of the SDE: the column dynamics says of which.
+    the ODE and another of the SDE: the column dynamics says of which. In which
+    clock a prediction is held, --json says: DEIS2 and rho-DEIS2 are one word.
 
     \b
     Examples:
@@ -64,6 +65,7 @@ def list_schemes(
             "word": str(s.word),
             "nfe": s.nfe,
             "order": s.order,
+            "clock": s.clock if s.program.uses_clock else None,
             "source": s.source.citation,
             "place": s.source.place,
             "erratum": s.source.erratum,

@@ -41,7 +41,10 @@ def build(_: Settings) -> Page:
             "features of a small classifier, its standard error by leaving out groups. The λ of a "
             "conjugate integrator is the one with the smallest exact W_{2} on the digits "
             "spectrum, chosen without a sample. W_{2}: exact, on the Gaussian with the digits’ "
-            "spectrum."
+            "spectrum. “Lower” and “aligned” are factors R of the kernel’s covariance "
+            "([Data held on PSLD](data-held.html)). Above a few hundred a distance is one of noise "
+            "or of samples that have all become alike, whose standard error is then small: it "
+            "tells no more than that there are no images."
         )
     ]
     for grid in dict.fromkeys(row["grid"] for row in found):
@@ -83,8 +86,8 @@ def _lead(found: list[Row]) -> str:
             "best of the others)"
         )
     return (
-        f"By the Fréchet distance of their samples the best are, with {listed(parts)}; beyond "
-        f"{CERTAIN} standard errors: {certain} of {len(parts)}."
+        f"By the Fréchet distance of their samples the best are, with {listed(parts)}; "
+        f"{certain} of these {len(parts)} gaps exceed {CERTAIN} standard errors."
     )
 
 

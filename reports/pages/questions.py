@@ -32,7 +32,7 @@ QUESTIONS = (
         "Both papers split augmented dynamics, and leave open whether splitting pays for models "
         "of position alone, beside exponential and multistep samplers (arXiv 2310.07894, "
         "2402.07211).",
-        ("position-only",),
+        ("vp-splitting", "position-only"),
     ),
     Question(
         "Why, and when, does reusing the score help?",
@@ -45,7 +45,7 @@ QUESTIONS = (
         "The conjugate integrators have a free matrix B_{τ}, searched for as λ_{s} is; and all "
         "samplers of the papers hold the score or ε (arXiv 2310.07894). Can λ be told without a "
         "search, and does another choice of what is held do better?",
-        ("data-held", "family"),
+        ("conjugate", "data-held", "family"),
     ),
 )
 MEASURE = ("ranking",)

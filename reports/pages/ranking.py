@@ -33,8 +33,8 @@ PARTS = {
 PREDICTORS = {
     "predicted": "Fréchet distance foretold",
     "w2_x": "W_{2}",
-    "worst_mode_x": "worst mode",
-    "kl_x": "KL",
+    "worst_mode_x": "worst mode’s W_{2}",
+    "kl_x": "KL divergence",
 }
 CERTAIN = 3
 """Standard errors of a difference beyond which a pair is ordered by more than chance."""
@@ -139,11 +139,11 @@ def _lead(found: dict[str, list[Row]]) -> str:
             if (k := right(pairs, predictor)) is not None
         }
         order = sorted(shares, key=lambda title: -shares[title])
-        told_ = listed([f"{title} {shares[title]:.1%}" for title in order])
-        parts.append(f"on the {PARTS[part]} {told_} (of {len(pairs)})")
+        told = [f"{shares[title]:.0%} by the {title}" for title in order]
+        parts.append(f"{PARTS[part]}: {listed(told)}, of {len(pairs)}")
     return (
-        "Of the pairs of samplers whose Fréchet distances differ by more than chance, exact "
-        f"numbers order rightly, {'; '.join(parts)}."
+        "How many pairs of samplers, whose Fréchet distances differ by more than chance, does an "
+        f"exact number put in the right order? {'; '.join(parts)}."
     )
 
 
