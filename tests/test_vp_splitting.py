@@ -14,7 +14,9 @@ from reports.experiments import store, vp_splitting
 from reports.experiments import vp_splitting_data as data
 from reports.pages import vp_splitting as page
 from reports.pages.settings import QUICK
+from reports.render.document import Table, printed
 from splitting_analysis import find
+from splitting_analysis.catalogue import samplers
 
 TARGETS = ("cifar10", "dataset", "network")
 
@@ -94,21 +96,90 @@ def test_a_run_that_was_stopped_goes_on_where_it_was(tmp_path, monkeypatch):
     assert kept("dataset")["cells"] == found["cells"]
 
 
-def test_the_page_says_what_its_tables_hold(monkeypatch):
-    monkeypatch.setattr(page, "limit", lambda _: 0.0092)
-    built = page.build(QUICK)
-    table = built.find("vp-splitting-digits")
-    column = [c.key for c in table.columns].index("quadratic20")
-    values = {row[0]: row[column] for row in table.rows}
-    best = min(v for v in values.values() if v is not None)
-    assert best == data.exact(("UniPC3", "quadratic", 20))["w2_x"]
-    assert f"{best:.3g} (UniPC3) with 20" in built.lead
-    assert values["DDIM"] < min(v for k, v in values.items() if "Strang" in k and v)
-    assert not any(math.isnan(v) for v in values.values() if v is not None)
+@pytest.fixture(scope="module")
+def built():
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(page, "limit", lambda *_: 0.0092)
+        return page.build(QUICK)
+
+
+def columns(built, target, grid, prefix="nfe"):
+    """Numbers of a table by budget and sampler, as a reader finds them; the links taken off."""
+    table = built.find(f"vp-splitting-{target}-{grid}")
+    names = [str(row[0]).strip("[").split("]")[0] for row in table.rows]
+    return {
+        column.key.removeprefix(prefix): dict(
+            zip(names, (row[i] for row in table.rows), strict=True)
+        )
+        for i, column in enumerate(table.columns)
+        if column.key.startswith(prefix)
+    }
+
+
+def two_best(values):
+    """Name and number of the best splitting and of the best other sampler."""
+    there = {name: v for name, v in values.items() if v is not None}
+    kinds = ({n: v for n, v in there.items() if (n in data.SPLITTINGS) == own} for own in (1, 0))
+    return [min(kind.items(), key=lambda item: item[1]) for kind in kinds]
+
+
+def test_the_first_sentence_is_true_of_all_samplers_of_vp(built):
+    """Every named sampler, run through another door, loses where the sentence says it does."""
+    won, said = [], built.lead.split(" On the ")[0]
+    names = [s.name for s in samplers("vp")]
+    for grid in data.GRIDS:
+        ours = problem_for("vp", grid=grid)
+        for nfe, values in columns(built, "digits", grid).items():
+            assert set(names) | {data.REUSED, data.TUNED} == set(values)
+            (own, a), (other, b) = two_best(values)
+            steps = ours.steps(find(other, "vp"), int(nfe)) if other != data.TUNED else 0
+            if steps:
+                assert ours.errors(find(other, "vp"), steps)["w2_x"] == pytest.approx(b, rel=1e-5)
+            if a < b:
+                won.append((own, other))
+                assert f"{own} with {nfe} on the {grid} grid" in said
+    assert f"Of {len(names) + 2} samplers" in said and f"in {len(won)} of 10 cases" in said
+
+
+def test_every_word_of_vp_that_splits_is_among_the_splittings():
+    for own in samplers("vp"):
+        assert ("L" in {op.letter for op in own.word}) == (own.name in data.SPLITTINGS)
+
+
+def test_the_page_says_what_its_tables_hold(built):
+    for nfe, values in columns(built, "digits", "quadratic").items():
+        (own, a), (other, b) = two_best(values)
+        assert f"{printed(a)} ({own}) beside {printed(b)} ({other}) with {nfe}" in built.lead
+        assert not any(math.isnan(v) for v in values.values() if v is not None)
+    assert values["DPM++3S"] == data.exact(("DPM++3S", "quadratic", 100))["w2_x"]
+
+
+def test_what_the_lead_says_of_samples_is_counted_again_with_their_errors(built):
+    beyond = total = 0
+    for target, title in page.TITLES.items():
+        kept(target)
+        cases, won = 0, 0
+        for grid in data.GRIDS if target == "dataset" else data.GRIDS[1:]:
+            errors = columns(built, target, grid, "error")
+            for nfe, values in columns(built, target, grid).items():
+                (own, a), (other, b) = two_best(values)
+                cases, won = cases + 1, won + (a < b)
+                chance = math.sqrt(errors[nfe][own] ** 2 + errors[nfe][other] ** 2)
+                beyond, total = beyond + (abs(a - b) > 2 * chance), total + 1
+        assert f"in {won} of {cases} cases with the {title}" in built.lead
+    said = f"none of these {total} differences is" if not beyond else f"{beyond} of {total} are"
+    assert f"{said} beyond two standard errors." in built.lead
+
+
+def test_no_table_has_more_columns_than_a_page_is_wide(built):
+    for table in (block for block in built.blocks if isinstance(block, Table)):
+        assert len(table.columns) <= 12 and len({c.key for c in table.columns}) == len(
+            table.columns
+        )
 
 
 def test_the_page_without_stored_results_says_what_is_missing(tmp_path, monkeypatch):
     monkeypatch.setattr(store, "DATA", tmp_path)
-    monkeypatch.setattr(page, "limit", lambda _: 0.0092)
+    monkeypatch.setattr(page, "limit", lambda *_: 0.0092)
     said = str(page.build(QUICK))
     assert said.count("**Not in this copy**") == len(TARGETS)

@@ -12,7 +12,7 @@ from typing import Any
 from analytic_models.problem import Problem, problem_for
 from analytic_models.targets import load_spectrum
 from reports.experiments import store
-from splitting_analysis.catalogue import find
+from splitting_analysis.catalogue import find, samplers
 from splitting_analysis.schemes import Scheme, scheme, with_noise_level
 
 Cell = dict[str, Any]
@@ -24,10 +24,16 @@ REUSED = "SSCS, score reused"
 TUNED = "DPM++2M-SDE, η tuned"
 SPLITTINGS = ("Strang-Euler", "Strang", "SSCS", REUSED, "SSCS2")
 OTHERS = ("EM", "DDIM", "DPM++2M", TUNED, "DEIS2", "UniPC2", "UniPC3")
+"""Others that are sampled, too; exact errors are of all of VP's samplers."""
 ETAS = tuple(Fraction(k, 4) for k in range(6))
 """Noise levels tried; with 0 it is DPM++2M."""
 ON_NETWORK = (NFES[:3], GRIDS[1:])
 """Of a network the cells that a core makes in some minutes."""
+
+
+def others() -> tuple[str, ...]:
+    """VP's samplers that are no splittings, by name, and the one whose noise is tuned."""
+    return (*(s.name for s in samplers("vp") if s.name not in SPLITTINGS), TUNED)
 
 
 @cache

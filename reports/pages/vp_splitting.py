@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from functools import cache
+from itertools import product
 from typing import Any
 
 from reports.experiments.store import KEPT, path_of, stored
@@ -12,7 +13,6 @@ from reports.experiments.vp_splitting_data import (
     ETAS,
     GRIDS,
     NFES,
-    OTHERS,
     REUSED,
     SPLITTINGS,
     TUNED,
@@ -20,7 +20,7 @@ from reports.experiments.vp_splitting_data import (
     Key,
     exact,
     key_of,
-    keys,
+    others,
     problem,
     sampler,
     w2,
@@ -42,7 +42,7 @@ from reports.render.document import (
     text,
 )
 from reports.render.document import Cell as Shown
-from reports.render.spelling import link, listed
+from reports.render.spelling import count, link, listed
 from splitting_analysis.catalogue import CATALOGUE
 from splitting_analysis.grids import EPS
 
@@ -50,9 +50,14 @@ Cells = Mapping[Key, Cell]
 DRAWN = 10.0
 """Exact errors above are not drawn, nor Fréchet distances above a hundred times that."""
 GRID = GRIDS[1]
-"""The grid of the figures and of what is said."""
+"""The grid of the figures and of what is said of single budgets."""
+CERTAIN = 2
+"""Standard errors up to which a difference may be chance."""
 NEAR, FINE = 1.25, 4000
 """So many times the limit no longer tells samplers apart; evaluations that reach it."""
+ALWAYS = (*SPLITTINGS, "DDIM")
+"""Drawn in every figure, beside whatever else is the best at some budget."""
+SHOWN = "The splittings, DDIM, and every other sampler that is the best at some budget."
 PASSES = 3.0
 """A network passes where samples are at most so many times as far as held-out images."""
 TITLES = {"dataset": "exact score of the digits data set", "network": "network trained for VP"}
@@ -60,8 +65,9 @@ TITLES = {"dataset": "exact score of the digits data set", "network": "network t
 
 @cache
 def digits() -> Cells:
-    """Exact errors on the digits' spectrum."""
-    return {key: exact(key) for key in keys("digits")}
+    """Exact errors of all of VP's samplers on the digits' spectrum."""
+    names = (*SPLITTINGS, *others())
+    return {key: exact(key) for key in product(names, GRIDS, NFES)}
 
 
 def kept(target: str) -> dict[str, Any] | None:
@@ -91,18 +97,19 @@ def build(_: Settings) -> Page:
         Heading("Exact errors", "exact"),
         _figure(
             "vp-splitting-exact",
-            f"**Exact position W_{{2}} against cost, {GRID} grid.** Errors above {DRAWN:g} are not "
-            "drawn.",
+            f"**Exact position W_{{2}} against cost, {GRID} grid.** {SHOWN} Errors above {DRAWN:g} "
+            "are not drawn.",
             [_panel(title, cells, "w2_x", DRAWN) for title, cells in _spectra().items()],
             _source(),
         ),
         text(_said(digits())),
-        _table("digits", digits(), "w2_x", "digits spectrum: exact position W_{2}", SPECTRUM),
+        *_tables("digits", digits(), "w2_x", "digits spectrum: exact position W_{2}", SPECTRUM),
     ]
     if cifar := cells_of(kept("cifar10")):
         what = "CIFAR-10 spectrum: exact position W_{2}"
         source = f"stored results, `{KEPT['vp_cifar10'].command}`"
-        body.append(_table("cifar10", cifar, "w2_x", what, source))
+        body.append(text(f"On the CIFAR-10 spectrum {_names(cifar)} samplers are computed."))
+        body += _tables("cifar10", cifar, "w2_x", what, source)
     else:
         body.append(text(told("vp_cifar10")))
     for target, title in TITLES.items():
@@ -120,53 +127,124 @@ def _source() -> str:
     return f"{SPECTRUM}; CIFAR-10: stored results, `{KEPT['vp_cifar10'].command}`"
 
 
+def _names(cells: Cells) -> int:
+    return len({name for name, *_ in cells})
+
+
 def _value(cells: Cells, key: Key, measure: str) -> float:
     """A cell's number, infinite where the run blew up or is not there."""
     value = cells.get(key, {}).get(measure)
     return math.inf if value is None else float(value)
 
 
-def best(cells: Cells, names: tuple[str, ...], nfe: int, measure: str) -> tuple[str, float]:
-    """The best of some samplers on the grid of the figures."""
-    errors = {name: _value(cells, (name, GRID, nfe), measure) for name in names}
+def best(
+    cells: Cells, own: bool, nfe: int, measure: str, grid: str = GRID
+) -> tuple[str, float, float]:
+    """The best of the splittings (`own`) or of the other samplers that have a cell: its name, its
+    number and the standard error of that (0 where it is exact).
+    """
+    names = [n for n in dict.fromkeys(key[0] for key in cells) if (n in SPLITTINGS) == own]
+    errors = {name: _value(cells, (name, grid, nfe), measure) for name in names}
     name = min(errors, key=errors.__getitem__)
-    return name, errors[name]
+    return name, errors[name], cells[name, grid, nfe].get("standard_error") or 0.0
+
+
+def _shown(found: tuple[str, float, float]) -> str:
+    name, value, error = found
+    number = f"{printed(value, '2g')} ± {printed(error, '2g')}" if error else printed(value)
+    return f"{number} ({name})"
 
 
 def _pairs(cells: Cells, measure: str, budgets: tuple[int, ...]) -> str:
     parts = []
     for nfe in budgets:
-        (own, a), (other, b) = (best(cells, g, nfe, measure) for g in (SPLITTINGS, OTHERS))
-        parts.append(f"{printed(a)} ({own}) beside {printed(b)} ({other}) with {nfe}")
+        own, other = (_shown(best(cells, own, nfe, measure)) for own in (True, False))
+        parts.append(f"{own} beside {other} with {nfe}")
     return listed(parts)
 
 
+def cases(cells: Cells) -> list[tuple[str, int]]:
+    """Grids and budgets that have cells."""
+    there = {key[1:] for key in cells}
+    return [(grid, nfe) for grid in GRIDS for nfe in NFES if (grid, nfe) in there]
+
+
+def wins(cells: Cells, measure: str) -> list[tuple[str, int]]:
+    """Grids and budgets at which a splitting is the best of all."""
+    return [
+        (grid, nfe)
+        for grid, nfe in cases(cells)
+        if best(cells, True, nfe, measure, grid)[1] < best(cells, False, nfe, measure, grid)[1]
+    ]
+
+
+def beyond_chance(cells: Cells) -> int:
+    """At how many grids and budgets the best splitting and the best other sampler are apart by
+    more than CERTAIN standard errors of their difference.
+    """
+    found = 0
+    for grid, nfe in cases(cells):
+        (_, a, da), (_, b, db) = (best(cells, own, nfe, "frechet", grid) for own in (True, False))
+        found += abs(a - b) > CERTAIN * math.hypot(da, db)
+    return found
+
+
 def _lead(cells: Cells) -> str:
-    open_ = [n for n in NFES if _least(cells, n) > NEAR * limit("ode")]
-    wins = [n for n in open_ if best(cells, SPLITTINGS, n, "w2_x")[1] < _least(cells, n)]
-    closed = [str(n) for n in NFES if n not in open_]
-    won = (
-        f"A splitting is the best at {listed([str(n) for n in wins])} evaluations only"
-        if wins
-        else "At no budget is a splitting the best"
-    )
-    won += f" (at {listed(closed)} all that is left is near the limit)" if closed else ""
     return (
-        f"{won}. On the digits spectrum and the {GRID} grid the best splitting and the best other "
-        f"sampler come as close to the data, by position W_{{2}}, as "
-        f"{_pairs(cells, 'w2_x', NFES)} evaluations."
+        f"{_won(cells)} On the {GRID} grid the best splitting and the best other sampler come as "
+        f"close as {_pairs(cells, 'w2_x', NFES)} evaluations.{_by_samples()}"
+    )
+
+
+def _won(cells: Cells) -> str:
+    """At which grids and budgets a splitting is the best, by exact distances."""
+    won, all_ = wins(cells, "w2_x"), cases(cells)
+    scope = (
+        f"Of {_names(cells)} samplers of VP a splitting comes closest to the "
+        f"digits spectrum, by exact position W_{{2}}, in {len(won)} of {len(all_)} cases "
+        f"({listed(GRIDS)} grid, {listed([str(n) for n in NFES])} evaluations)"
+    )
+    parts = []
+    for grid, nfe in won:
+        own, other = (best(cells, own, nfe, "w2_x", grid) for own in (True, False))
+        near = max(own[1], other[1]) < NEAR * limit("ode", grid)
+        left = f", both near the limit {printed(limit('ode', grid))} for ever more steps"
+        parts.append(
+            f"{own[0]} with {nfe} on the {grid} grid, {printed(own[1])} beside "
+            f"{printed(other[1])} ({other[0]}){left if near else ''}"
+        )
+    return scope + (f": {'; '.join(parts)}." if parts else ".")
+
+
+def _by_samples() -> str:
+    """The same by samples, where those are in this copy."""
+    parts, apart, total = [], 0, 0
+    for target, title in TITLES.items():
+        cells = cells_of(kept(target))
+        if not cells:
+            continue
+        won = wins(cells, "frechet")
+        apart, total = apart + beyond_chance(cells), total + len(cases(cells))
+        part = f"in {len(won)} of {len(cases(cells))} cases with the {title}"
+        if len(won) == 1:
+            ((grid, nfe),) = won
+            pair = (_shown(best(cells, own, nfe, "frechet", grid)) for own in (True, False))
+            part += f" ({' beside '.join(pair)} with {nfe} evaluations)"
+        parts.append(part)
+    if not parts:
+        return ""
+    chance = f"none of these {total} differences is" if not apart else f"{apart} of {total} are"
+    return (
+        f" By the Fréchet distance of samples a splitting is the best {listed(parts)}; {chance} "
+        f"beyond {count(CERTAIN)} standard errors."
     )
 
 
 @cache
-def limit(dynamics: str) -> float:
+def limit(dynamics: str, grid: str = GRID) -> float:
     """What start, cut and denoising step leave when the steps err no more."""
     own = {"ode": "UniPC3", "sde": "SSCS2"}[dynamics]
-    return w2(problem(GRID), sampler(own, GRID, FINE), FINE) or math.inf
-
-
-def _least(cells: Cells, nfe: int) -> float:
-    return best(cells, OTHERS, nfe, "w2_x")[1]
+    return w2(problem(grid), sampler(own, grid, FINE), FINE) or math.inf
 
 
 def _said(cells: Cells) -> str:
@@ -211,17 +289,18 @@ def _sampled(target: str, title: str) -> list[Block]:
             f"{found['seed']}, judged by the Fréchet distance of the digits’ features; standard "
             f"errors over {found['draws']} draws of the samples with replacement. "
             + (_judged(found["judge"]) if "judge" in found else "")
-            + f"On the {GRID} grid the best splitting and the best other sampler have "
+            + f"Sampled are {_names(cells)} samplers. On the {GRID} grid the best "
+            "splitting and the best other of them have "
             f"{_pairs(cells, 'frechet', budgets)} evaluations."
         ),
         _figure(
             f"vp-splitting-{target}",
-            f"**Fréchet distance against cost, {title}, {GRID} grid.** Above {100 * DRAWN:g} they "
-            "are not drawn.",
+            f"**Fréchet distance against cost, {title}, {GRID} grid.** {SHOWN} Above "
+            f"{100 * DRAWN:g} they are not drawn.",
             [_panel(title, cells, "frechet", 100 * DRAWN, _marks(found))],
             source,
         ),
-        _table(target, cells, "frechet", f"{title}: Fréchet distance", source),
+        *_tables(target, cells, "frechet", f"{title}: Fréchet distance", source),
     ]
     return body
 
@@ -249,7 +328,8 @@ def _panel(
 ) -> Panel:
     budgets = sorted({nfe for _, _, nfe in cells})
     lines = []
-    for name in (*SPLITTINGS, *OTHERS):
+    rivals = (best(cells, False, nfe, measure)[0] for nfe in budgets)
+    for name in dict.fromkeys((*ALWAYS, *rivals)):
         values = [_value(cells, (name, GRID, nfe), measure) for nfe in budgets]
         y = tuple(v if v <= most else math.nan for v in values)
         lines.append(Line(name, tuple(map(float, budgets)), y))
@@ -261,28 +341,33 @@ def _figure(key: str, caption: str, panels: list[Panel], source: str) -> Figure:
     return Figure(key, caption, tuple(panels), source)
 
 
-def _table(target: str, cells: Cells, measure: str, what: str, source: str) -> Table:
-    budgets = [(grid, nfe) for grid in GRIDS for nfe in NFES]
-    budgets = [(g, n) for g, n in budgets if any(key[1:] == (g, n) for key in cells)]
+def _tables(target: str, cells: Cells, measure: str, what: str, source: str) -> list[Block]:
+    """One table a grid: both in one are wider than a page."""
+    grids = dict.fromkeys(grid for grid, _ in cases(cells))
+    return [_table(target, grid, cells, measure, what, source) for grid in grids]
+
+
+def _table(target: str, grid: str, cells: Cells, measure: str, what: str, source: str) -> Table:
+    budgets = [nfe for own, nfe in cases(cells) if own == grid]
     sampled = measure != "w2_x"
     columns = [Column("sampler", "sampler"), Column("order", "order", "claimed", "d")]
-    for grid, nfe in budgets:
-        columns.append(Column(f"{grid}{nfe}", str(nfe), f"{grid} grid", "3g", smallest=True))
-        if sampled and len(budgets) < len(NFES):
-            columns.append(Column(f"{grid}{nfe}-error", "±", f"{grid} grid", "2g"))
+    for nfe in budgets:
+        columns.append(Column(f"nfe{nfe}", str(nfe), "evaluations", "3g", smallest=True))
+        if sampled:
+            columns.append(Column(f"error{nfe}", "±", "", "2g"))
     rows: list[tuple[Shown, ...]] = []
-    for name in (*SPLITTINGS, *OTHERS):
+    for name in dict.fromkeys(key[0] for key in cells):
         row: list[Shown] = [_named(name), sampler(name, GRID, NFES[-1]).order]
-        for grid, nfe in budgets:
+        for nfe in budgets:
             cell = cells.get((name, grid, nfe), {})
             row.append(cell.get(measure))
-            if sampled and len(budgets) < len(NFES):
+            if sampled:
                 row.append(cell.get("standard_error"))
         rows.append(tuple(row))
     return Table(
-        f"vp-splitting-{target}",
-        f"**{what[0].upper()}{what[1:]}, by the number of evaluations.** No number: the budget "
-        "buys no step, or the run blew up. Smallest of each column in bold.",
+        f"vp-splitting-{target}-{grid}",
+        f"**{what[0].upper()}{what[1:]}, {grid} grid, by the number of evaluations.** No number: "
+        "the budget buys no step, or the run blew up. Smallest of each column in bold.",
         tuple(columns),
         tuple(rows),
         source,
