@@ -212,7 +212,9 @@ def row(name: str) -> Symbol:
 @cache
 def _unlisted(name: str) -> Symbol:
     if isinstance(name, Unit):
-        return Symbol(name, "mark", name, name, name)
+        number = name[1:]
+        mathml = f"<msub><mi>e</mi><mn>{number}</mn></msub>"
+        return Symbol(name, "mark", name, f"e_{{{number}}}", mathml)
     return symbol(name, "component")
 
 

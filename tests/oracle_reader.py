@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator, Mapping
+from itertools import product
 from typing import Any
 from xml.etree import ElementTree as ET
 
@@ -30,12 +31,12 @@ NAMES = {
     "β‴": "d3beta",
     "λ_s": "lambda_s",
     "√λ_s": "root_lambda",
-    **{c: c for c in ("x", "m", "q", "p", "s", "M", "I")},
+    **{c: c for c in ("x", "m", "q", "p", "s", "M", "I", "e1", "e2", "e3")},
 }
 _SUPER = str.maketrans("⁰¹²³⁴⁵⁶⁷⁸⁹", "0123456789")
 _TEXT = re.compile(
     r"\s*(?:(?P<number>\d+)|(?P<partial>∂_(?P<along>.)(?P<times>[⁰¹²³⁴-⁹]*))|Δ_(?P<laplace>.)|(?P<power>[⁰¹²³⁴-⁹]+)"
-    r"|(?P<name>s\^x|s\^m|√λ_s|λ_s|β[′″‴]?|[ΓνγτxmqpsMI])|(?P<mark>[-−+/()\[\],⊗ᵀ]))"
+    r"|(?P<name>s\^x|s\^m|√λ_s|λ_s|β[′″‴]?|e\d|[ΓνγτxmqpsMI])|(?P<mark>[-−+/()\[\],⊗ᵀ]))"
 )
 
 
@@ -63,7 +64,7 @@ def from_text(text: str) -> Iterator[Token]:
 _LATEX = re.compile(
     r"\s*(?:(?P<skip>\\,|\\left|\\right)|(?P<partial>\\partial_\{(?P<along>\\?\w+)\}(?:\^\{(?P<times>\d+)\})?)"
     r"|\\Delta_\{(?P<laplace>\w)\}|\^\{(?P<power>\d+)\}|(?P<transposed>\^\{T\})|(?P<number>\d+)|(?P<frac>\\frac)"
-    r"|(?P<name>s\^\{[xm]\}|\\sqrt\{\\lambda_s\}|\\lambda_s|\\beta'{0,3}|\\(?:Gamma|nu|gamma|tau)\b|[xmqpsMI])"
+    r"|(?P<name>s\^\{[xm]\}|e_\{\d\}|\\sqrt\{\\lambda_s\}|\\lambda_s|\\beta'{0,3}|\\(?:Gamma|nu|gamma|tau)\b|[xmqpsMI])"
     r"|(?P<outer>\\otimes)|(?P<mark>[-+/()\[\],{}]))"
 )
 _LATEX_NAMES = {
@@ -75,6 +76,7 @@ _LATEX_NAMES = {
     r"\sqrt{\lambda_s}": "root_lambda",
     "s^{x}": "sx",
     "s^{m}": "sm",
+    **{f"e_{{{k}}}": f"e{k}" for k in (1, 2, 3)},
 }
 
 
@@ -196,6 +198,31 @@ class Formula:
         return total
 
     def term(self) -> Any:
+        """A product; unit vectors that stand in it are summed over the coordinates."""
+        start = self.at
+        free = self.unit_vectors()
+        if not free:
+            return self.product()
+        total = 0.0
+        for units in product(self.units, repeat=len(free)):
+            self.at, self.values = start, {**self.values, **dict(zip(free, units, strict=True))}
+            total = total + self.product()
+        self.values = {name: v for name, v in self.values.items() if name not in free}
+        return total
+
+    def unit_vectors(self) -> list[str]:
+        """Those of the term that begins here, which no term within its parentheses sums over."""
+        found, depth, open_ = list[str](), 0, 0
+        for kind, what in self.tokens[self.at :]:
+            depth += (kind == "(") - (kind == ")")
+            open_ += (kind == "[") - (kind == "]")
+            if depth < 0 or open_ < 0 or (not depth and not open_ and kind in "+-,end"):
+                break
+            if kind == "name" and not depth and re.fullmatch(r"e\d", what):
+                found += [what] if what not in (*found, *self.values) else []
+        return found
+
+    def product(self) -> Any:
         value = self.factor()
         while self.peek() in ("/", "⊗", "(", "number", "name", "partial", "laplace"):
             if self.peek() == "/":
