@@ -124,15 +124,51 @@ def test_what_has_no_code_is_refused_in_a_sentence(arguments, said, capsys):
     assert ended.value.code == 2 and said in shown.err and not shown.out
 
 
+def compiled(scheme: Scheme, style: str = "python") -> Any:
+    """The function that the code defines, without a file."""
+    named: dict[str, Any] = {"__name__": "written"}
+    exec(compile(step_code(scheme, style), "written.py", "exec"), named)  # noqa: S102 - the test
+    return named["sample" if scheme.carries_score else "step"]
+
+
+@pytest.mark.parametrize(
+    ("word", "model"),
+    [
+        ("S B[1/2] S@1/2 B[0,1] A", "psld"),  # moves m alone
+        ("S B S A[1/2] S@1/2 A[0,1]", "psld"),  # moves x alone
+        ("S B[1/2] S@1/2 B[0,1] S A[1/3] S@2/3 A[1/4,3/4]", "psld"),  # two runs
+        ("A/2 S B[1/2] S B[0,1/2] A/2 S B[1/4] S B[0,1/2]", "langevin"),
+        ("L/2 S K[1/2] S@1/2 K[0,1] L/2", "psld"),
+        ("S E[1/2] S@1/2 E[0,1]", "langevin"),
+        ("S K[1/4] S@1/4 K[0,1/2] L S@1/2 K[1/2]", "vp"),
+    ],
+)
+def test_the_code_of_rows_moves_what_its_piece_moves_from_where_its_own_run_began(word, model):
+    scheme = as_scheme(word, model)
+    process = PROCESSES[model]
+    has_its_law(scheme, [process.T * part for part in (0.2, 0.3, 0.45)])
+    torch = pytest.importorskip("torch")
+    z = np.random.default_rng(4).normal(size=(3, 2 * len(scheme.model.components)))
+    one, two = (
+        compiled(scheme, style)(
+            make(z), 0.2, 0.1, lambda y, _: -y, lambda make=make: make(z), process
+        )
+        for style, make in (("python", np.array), ("torch", torch.as_tensor))
+    )
+    assert np.max(np.abs(two.numpy() - one)) < 1e-14 < np.max(np.abs(one - z))
+
+
 @given(strategies.schemes(max_parts=2))
 @strategies.examples(25)
 def test_the_code_of_a_random_word_has_its_exact_law(scheme):
+    process = PROCESSES[scheme.model_name]
+    has_its_law(scheme, [process.T * part for part in (0.2, 0.3, 0.45)])
+
+
+def has_its_law(scheme: Scheme, times: list[float]) -> None:
     """Against the word carried out instruction by instruction, on a Gaussian, from step to step."""
     process = PROCESSES[scheme.model_name]
-    times = [process.T * part for part in (0.2, 0.3, 0.45)]
-    named: dict[str, Any] = {"__name__": "written"}
-    exec(compile(step_code(scheme), "written.py", "exec"), named)  # noqa: S102 - what is tested
-    code = subject_of(named["sample" if scheme.carries_score else "step"])
+    code = subject_of(compiled(scheme))
     try:
         told = output_law(subject_for(scheme), process, times)
     except (Trouble, ValueError):  # an ancestral step may be too long

@@ -117,6 +117,7 @@ class _Writer:
         self.parameters = type("p", (), known)
         self.lines: list[str] = []
         self.stages = 0
+        self.moving: list[str] = []
 
     def written(self) -> list[str]:
         """The function, with its helper where it needs one."""
@@ -163,10 +164,8 @@ class _Writer:
     def instruction(self, op: Any) -> None:
         match op:
             case Evaluate():
-                if op.begins:
-                    first = ", ".join(f"{n}0" for n in self.names)
-                    self.lines.append(f"{first} = {', '.join(self.names)}")
-                    self.stages = 0
+                if op.begins and op.weighed:
+                    self.begin(op.weighed)
                 self.lines += self.evaluation(_shifted("t", op.at))
                 if op.weighed:
                     self.drift(op.weighed, _shifted("t", op.at))
@@ -190,18 +189,28 @@ class _Writer:
             f"{', '.join(self.scores)} = s[:, :d], s[:, d:]",
         ]
 
+    def begin(self, piece: Piece) -> None:
+        """A run of rows, of a piece that need not move every component: what moves, from where."""
+        linear, score, _ = self.terms(piece)
+        self.moving = [n for i, n in enumerate(self.names) if self.drift_of(i, linear, score)]
+        first = ", ".join(f"{n}0" for n in self.moving)
+        self.lines.append(f"{first} = {', '.join(self.moving)}")
+        self.stages = 0
+
     def drift(self, piece: Piece, at: str) -> None:
-        """The drift of a Runge-Kutta stage, a name for each component."""
+        """The drift of a Runge-Kutta stage, a name for each component that moves."""
         self.stages += 1
         linear, score, _ = self.terms(piece)
         tau = f"T - {at}" if at == "t" else f"T - ({at})"
         rate = "" if self.force else f"model.beta({tau}) * "
         for i, n in enumerate(self.names):
+            if n not in self.moving:
+                continue
             text = self.drift_of(i, linear, score)
             self.lines.append(f"d{n}{self.stages} = {rate}{_grouped(text) if rate else text}")
 
     def row(self, weights: tuple[Fraction, ...]) -> None:
-        for n in self.names:
+        for n in self.moving:
             terms = [
                 (sympy.Rational(w.numerator, w.denominator), f"d{n}{k}")
                 for k, w in enumerate(weights, 1)
