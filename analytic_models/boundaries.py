@@ -14,9 +14,16 @@ import numpy as np
 import sympy
 
 from analytic_models.diffusions import VP, Diffusion, Langevin
-from analytic_models.frozen import exact_growth, frozen_problem, frozen_step
+from analytic_models.frozen import (
+    NEUTRAL,
+    cancelling_rate,
+    exact_growth,
+    frozen_problem,
+    frozen_step,
+    stands_still,
+)
 from analytic_models.rules import coefficients
-from analytic_models.stability import NEUTRAL, SMALLEST, TOLERANCE
+from analytic_models.stability import AT_ONCE, SMALLEST, TOLERANCE
 from analytic_models.targets import Block
 from splitting_analysis.models import Rule
 from splitting_analysis.schemes import Scheme
@@ -35,8 +42,9 @@ def polynomial_limit(
     if any(piece.rule is not Rule.EULER for piece in scheme.program.pieces):  # rows have none
         return None
     own, frozen = frozen_problem(scheme, diffusion, [variance], tau)
-    growth, rate = exact_growth(scheme, own, frozen)
-    if growth[0] > NEUTRAL * rate[0]:
+    growth, fastest = exact_growth(scheme, own, frozen)
+    rate, still = cancelling_rate(scheme, own, frozen), stands_still(scheme, own, frozen)[0]
+    if growth[0] > NEUTRAL * fastest[0] and not still:
         return float("nan")
     h = sympy.Symbol("h", positive=True)
     numbers = {field.name: sympy.Rational(getattr(own, field.name)) for field in fields(own)}
@@ -55,7 +63,7 @@ def polynomial_limit(
         if high is not None and high < SMALLEST / float(rate[0]):
             continue  # as in the scan, round-off of the frozen score decides there
         if _outside([c.subs(h, _between(low, high)) for c in monic]):
-            return float(low)
+            return float("nan") if still and low * rate[0] < AT_ONCE else float(low)
     return float("inf")
 
 

@@ -26,6 +26,8 @@ from splitting_analysis.processes import LinearClock
 from splitting_analysis.schemes import Scheme
 
 Array = NDArray[np.float64]
+NEUTRAL = 1e-12
+"""Growth, relative to the fastest rate, below which the exact flow counts as neutral."""
 
 
 def frozen_problem(
@@ -118,10 +120,8 @@ def exact_growth(scheme: Scheme, own: Diffusion, frozen: Block) -> tuple[Array, 
     """Largest real part, and largest modulus, of the eigenvalues of the exact frozen drift; shape
     (d,).
     """
-    linear, weights, _ = coefficients(scheme.model.drift, own)
-    n = range(len(linear))
-    rate = float(own.beta(own.T))
-    a = [[rate * (linear[i][j] + weights[i] * np.asarray(frozen[i][j])) for j in n] for i in n]
+    terms = _terms(scheme, own, frozen)
+    a = [[own_part + score_part for own_part, score_part in row] for row in terms]
     if len(a) == 1:
         return a[0][0], _positive(np.abs(a[0][0]), own)
     size = np.maximum(sum(np.abs(entry) for row in a for entry in row), 1e-300)
@@ -130,6 +130,37 @@ def exact_growth(scheme: Scheme, own: Diffusion, frozen: Block) -> tuple[Array, 
     root = np.sqrt(np.asarray(mean * mean - det, dtype=np.complex128))
     growth = size * (mean + root.real)
     return growth, _positive(size * np.maximum(np.abs(mean + root), np.abs(mean - root)), own)
+
+
+def stands_still(scheme: Scheme, own: Diffusion, frozen: Block) -> NDArray[np.bool_]:
+    """Where drift and score cancel, so that the exact frozen flow is the identity; shape (d,).
+
+    Of one component alone: positions and momenta that neither grow nor shrink turn.
+    """
+    terms = _terms(scheme, own, frozen)
+    if len(terms) > 1:
+        return np.zeros(np.shape(frozen[-1][0]), dtype=bool)
+    (((one, other),),) = terms
+    return np.asarray(np.abs(one + other) <= NEUTRAL * (np.abs(one) + np.abs(other)))
+
+
+def cancelling_rate(scheme: Scheme, own: Diffusion, frozen: Block) -> Array:
+    """The fastest rate at which a step can move a mode, shape (d,): of one component that of drift
+    and score each, since the pieces of a step do not cancel before it ends.
+    """
+    if len(frozen) > 1:
+        return exact_growth(scheme, own, frozen)[1]
+    (((one, other),),) = _terms(scheme, own, frozen)
+    return _positive(np.abs(one) + np.abs(other), own)
+
+
+def _terms(scheme: Scheme, own: Diffusion, frozen: Block) -> list[list[tuple[Any, Array]]]:
+    """Entries of the exact frozen drift, each as what the linear part and the score bring to it."""
+    linear, weights, _ = coefficients(scheme.model.drift, own)
+    n, rate = range(len(linear)), float(own.beta(own.T))
+    return [
+        [(rate * linear[i][j], rate * weights[i] * np.asarray(frozen[i][j])) for j in n] for i in n
+    ]
 
 
 def _positive(rate: Array, own: Diffusion) -> Array:

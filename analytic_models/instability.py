@@ -7,8 +7,9 @@ at its first or its last evaluation; and what such steps multiply by beyond what
 to that growth. A few long steps do it by their norm rather than by their eigenvalues.
 
 Where the exact frozen flow contracts, a step is beyond stability that is longer than the largest
-stable one. Where it expands there is none, since growth is right; a step is beyond stability there
-if its spectral radius outgrows the exact factor exp(g h) by more than that factor itself.
+stable one. Where it expands there is none, since growth is right, and where it stands still there
+may be none, since slow growth is a step's error; a step is beyond stability there if its spectral
+radius outgrows the exact factor exp(g h) by more than that factor itself.
 """
 
 from __future__ import annotations
@@ -75,9 +76,9 @@ class Unstable:
     """The step that goes furthest beyond stability: its length and the limit there, in forward
     time.
 
-    `limit` is None where the exact flow expands: growth is right there, and no step too long by
-    itself. `factor` is the step's spectral radius, `exact` the exact flow's: how much either
-    multiplies. `components` are those of the state that exploded: the momentum may do so in the
+    `limit` is None where the exact flow expands, or stands still while any step grows: none is too
+    long by itself there. `factor` is the step's spectral radius, `exact` the exact flow's: how much
+    either multiplies. `components` are those of the state that exploded: the momentum may do so in the
     last step alone. `tau` is the forward time of the evaluation that shows it; `mode` counts from
     0.
     """

@@ -9,8 +9,10 @@ is evaluated again with DIGITS digits.
 
 What a limit means depends on the exact frozen flow exp(h A):
 
-    contracting or neutral    the limit is the first h at which the scheme leaves the unit disk:
+    contracting or turning    the limit is the first h at which the scheme leaves the unit disk:
                               0 where it does so at once, inf where it never does up to `longest`
+    standing still            the same, but leaving the disk at once is the scheme's error there and
+                              no instability: nan, never 0
     expanding                 growth is right, so no step is too long for stability: nan
 """
 
@@ -25,7 +27,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from analytic_models.diffusions import Diffusion
-from analytic_models.frozen import exact_growth, excess, frozen_at, frozen_problem, frozen_step
+from analytic_models.frozen import (
+    NEUTRAL,
+    cancelling_rate,
+    exact_growth,
+    excess,
+    frozen_at,
+    frozen_problem,
+    frozen_step,
+    stands_still,
+)
 from splitting_analysis.schemes import Scheme
 
 Array = NDArray[np.float64]
@@ -45,8 +56,10 @@ SCAN = 800
 """Steps tried, in geometric progression, before bisection."""
 SMALLEST = 1e-6
 """The shortest step tried, in units of the fastest time scale of the exact flow."""
-NEUTRAL = 1e-12
-"""Growth, relative to the fastest rate, below which the exact flow counts as neutral."""
+AT_ONCE = 1e-2
+"""A limit shorter than this, in time scales, of a mode that stands still up to NEUTRAL is where the
+error of a step passes NEUTRAL.
+"""
 
 
 def largest_stable_step(
@@ -55,7 +68,8 @@ def largest_stable_step(
     """The largest h such that every step up to h is stable, per target variance; shape (d,).
 
     Units of forward time. 0: unstable at once (below SMALLEST time scales); inf: stable up to
-    `longest` (default 10 T); nan: the exact frozen flow expands. Found by a scan of SCAN steps and
+    `longest` (default 10 T); nan: the exact frozen flow expands, or
+    stands still while the scheme grows at once. Found by a scan of SCAN steps and
     bisection, so an unstable window narrower than a scan interval can be missed. A step that does
     not exist (DDPM, beta h >= 1) counts as unstable. Where beta is 0 nothing moves: inf.
     Raises ValueError where the score does not exist at tau, or scheme and process are of different
@@ -64,7 +78,8 @@ def largest_stable_step(
     if diffusion.beta(tau) == 0:
         return np.full(np.size(variances), np.inf)
     own, frozen = frozen_problem(scheme, diffusion, variances, tau)
-    growth, rate = exact_growth(scheme, own, frozen)
+    growth, fastest = exact_growth(scheme, own, frozen)
+    rate = cancelling_rate(scheme, own, frozen)
     wide = scheme.carries_score and len(frozen) > 1  # eigenvalues of larger matrices are less exact
     tolerance = CARRIED_TOLERANCE if wide else TOLERANCE
     longest = 10 * float(diffusion.T) if longest is None else longest
@@ -81,7 +96,8 @@ def largest_stable_step(
         low, high = np.where(bad, low, middle), np.where(bad, middle, high)
     limit = np.where(low * rate <= 2 * SMALLEST, 0.0, low)
     limit = np.where(first < SCAN, limit, np.inf)
-    limit = np.where(growth > NEUTRAL * rate, np.nan, limit)
+    still = stands_still(scheme, own, frozen)
+    limit = np.where((growth > NEUTRAL * fastest) & ~still, np.nan, limit)
     for mode in np.flatnonzero(~np.isnan(limit)):
         at = int(first[mode])
         begin = at
@@ -96,7 +112,9 @@ def largest_stable_step(
             limit[mode] = _first_exit(
                 leaves, reach, float(limit[mode]), 2 * SMALLEST / float(rate[mode])
             )
-    return limit
+    # Of one component that contracts a short enough step does, too: 0 is what is not resolved.
+    still |= (limit == 0) & (len(frozen) == 1)
+    return np.where(still & (limit * rate < AT_ONCE), np.nan, limit)
 
 
 def stiffest(scheme: Scheme, diffusion: Diffusion, variances: Any, tau: float) -> int:

@@ -213,8 +213,8 @@ def stability(
 
     A row per scheme and tau: the shortest limit over the target's variances, in units of time, with
     the mode and the variance that set it; inf where every step is stable, nan where the exact flow
-    grows in all modes. `spectrum` and `parameters` as in `gaussian`. Raises ValueError for what
-    there is not.
+    grows in all modes, or stands still while the sampler grows. `spectrum` and `parameters` as in
+    `gaussian`. Raises ValueError for what there is not.
     """
     from analytic_models import gaussian as exact
     from analytic_models.limits import limits

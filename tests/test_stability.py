@@ -87,7 +87,8 @@ def test_a_mode_has_no_limit_exactly_where_its_exact_frozen_flow_expands(entry):
             np.linalg.eigvals(drift_of_theory(entry, diffusion, v, tau)).real.max()
             for v in VARIANCES
         ]
-        assert list(np.isnan(limits)) == [g > 1e-9 for g in growth]
+        at_once = entry.name == "Strang"  # where the exact flow stands still, from 0 on
+        assert list(np.isnan(limits)) == [g > 1e-9 or (at_once and abs(g) < 1e-9) for g in growth]
 
 
 @pytest.mark.heavy
@@ -282,6 +283,24 @@ def test_an_explicit_euler_step_of_a_pure_rotation_is_never_stable_and_a_symplec
 def test_a_flow_that_stands_still_bounds_no_step():
     for name in ("Euler", "Heun", "RK4"):
         assert largest_stable_step(find(name, "vp"), VP(), [1.0], 0.5)[0] == np.inf
+
+
+@pytest.mark.parametrize("tau", [0.001, 0.5, 1.0])
+def test_growth_that_is_the_error_of_a_step_where_the_flow_stands_still_is_no_limit_of_zero(tau):
+    """Strang multiplies by 1 + u^3/6 there; beside it the limit is where contraction ends, like the
+    root of what the mode lacks.
+    """
+    strang, process = find("Strang", "vp"), VP(8.0, 8.0)
+    near = [0.9999, 1 - 1e-6, 1 - 1e-13, 1.0, 1 + 1e-13, 1.001]
+    limits = largest_stable_step(strang, process, near, 0.001)
+    assert list(np.isnan(limits)) == [False, False, True, True, True, True]
+    assert limits[0] / limits[1] == pytest.approx(10, rel=1e-2) and limits[1] > 1e-5
+    twice = [2.0, *near[1:3]]  # the SDE stands still where twice the score is the drift
+    assert not (largest_stable_step(find("DDPM", "vp"), process, twice, 0.0) == 0).any()
+    # far from the data every mode is nearly at rest, and none has the limit 0
+    assert not (largest_stable_step(strang, process, VARIANCES, tau) == 0).any()
+    # a rotation is another matter: its norm is kept, and losing it at once is what 0 says
+    assert largest_stable_step(find("Euler"), PSLD(kappa=1.0), [1.0], tau)[0] == 0
 
 
 def test_a_ddpm_step_cannot_be_longer_than_its_variance_allows():

@@ -39,8 +39,9 @@ def stability(
 
     The shortest limit over the target's modes, in units of time, with the mode
     and the variance that set it; inf where every step is stable, nan where the
-    exact flow grows in all modes. Of conjugate integrators also the limit of
-    |1 + h lambda~| <= 1, which looks at the conjugated state alone.
+    exact flow grows in all modes, or stands still while the sampler grows. Of
+    conjugate integrators also the limit of |1 + h lambda~| <= 1, which looks at
+    the conjugated state alone.
 
     \b
     Examples:
