@@ -71,6 +71,20 @@ def test_what_is_not_finite_is_null_in_json_and_told_in_words():
     assert "the exact flow itself grows" in str(unstable) and "x: –" in str(unstable)
 
 
+def test_a_run_that_blew_up_is_unstable_here_as_it_is_in_the_table_and_its_problem_is_named():
+    word = as_scheme("S B/2 A S@1 B/2", "psld")
+    found = facts(word)
+    causes = [row["unstable"] for row in sa.gaussian(word, nfe=list(BUDGETS)).rows]
+    assert any(causes) and not all(causes)
+    told = found.as_dict()["w2_x"]
+    assert [row["unstable"] for row in told] == [bool(cause) for cause in causes]
+    assert [row["w2_x"] is None for row in told] == [bool(cause) for cause in causes]
+    assert "unstable, " in str(found)
+    on = "digits: 64 modes, start prior, uniform grid, eps 0.001, denoising step"
+    page = html.render(Page("word", "T", "l", tuple(found.blocks())), [])
+    assert f"on {on}\n" in str(found) and on in page and "unstable" in page
+
+
 def test_validate_tells_of_a_word_all_that_is_known_beside_the_claimed_sampler(capsys, tmp_path):
     page = tmp_path / "page.html"
     code, shown, _ = ran(

@@ -22,12 +22,15 @@ from reports.render.document import (
 )
 from reports.render.spelling import blocks as formulas_of
 from reports.render.spelling import count, expression, power
+from splitting_analysis.families import family_of
 from splitting_analysis.grids import EPS
 from splitting_analysis.held_error import held_error
 from splitting_analysis.schemes import Scheme
 from splitting_analysis.weak import at_lambda_one, local_error, order_of
 
 BUDGETS = (10, 20, 50)
+UNSTABLE = "unstable"
+"""In place of the distance of a run that blew up, which is no result."""
 NEAR_DATA = EPS
 """Forward time at which the largest stable step is told: where a run ends, and it is shortest."""
 HELD = (
@@ -37,21 +40,26 @@ HELD = (
 )
 
 
+Distance = tuple[str, int, int | None, float | str | None]
+
+
 @dataclass(frozen=True)
 class Facts:
     """A word and, beside it, what it is claimed to be.
 
     order      derived; None where it is not (`absent` says why)
-    rows       (scheme, budget, evaluations made, W2 of the positions or None)
+    rows       (scheme, budget, evaluations made, W2 of the positions, UNSTABLE or None)
+    problem    what these are distances on: spectrum, grid and start, in words
     limit      largest stable step at forward time NEAR_DATA, in units of time; None if not known
     """
 
     scheme: Scheme
     order: int | None
     error: tuple[Formulas, ...]
-    rows: tuple[tuple[str, int, int | None, float | None], ...]
+    rows: tuple[Distance, ...]
     limit: float | None
     absent: tuple[str, ...]
+    problem: str = ""
 
     def as_dict(self) -> dict[str, Any]:
         """What the command prints as JSON; a number that is not known or not finite is null."""
@@ -71,9 +79,16 @@ class Facts:
                 for f in block.items
             ],
             "w2_x": [
-                dict(zip(("scheme", "budget", "nfe", "w2_x"), row, strict=True))
-                for row in self.rows
+                {
+                    "scheme": name,
+                    "budget": budget,
+                    "nfe": nfe,
+                    "w2_x": None if value == UNSTABLE else value,
+                    "unstable": value == UNSTABLE,
+                }
+                for name, budget, nfe, value in self.rows
             ],
+            "w2_x_on": self.problem,
             "largest_stable_step": {"tau": NEAR_DATA, "step": _finite(self.limit)},
             "absent": list(self.absent),
         }
@@ -89,6 +104,7 @@ class Facts:
             lines.append(f"  {block.title.replace('_{s}', '_s')}")
             lines += [f"{'':6}{f.label}: {f.text}" for f in block.items]
         lines.append(f"  exact W2 of the positions to the data, {_list(BUDGETS)} evaluations")
+        lines += [f"{'':6}on {self.problem}"] * bool(self.problem)
         lines += [f"{'':6}{name}: {_list(values)}" for name, values in _by_name(self).items()]
         lines.append(f"  largest stable step   {_limit(self)}")
         return "\n".join([*lines, *(f"  note                  {one}" for one in self.absent)])
@@ -113,7 +129,8 @@ class Facts:
                 "of score evaluations.",
                 tuple(columns),
                 tuple(rows),
-                "`splitting-analysis gaussian`, target, grid and start as it has them by default",
+                f"`splitting-analysis gaussian` on {self.problem}; unstable: steps beyond the "
+                "stability limit blew the run up",
             ),
             *(text(f"Not known: {one}.") for one in self.absent),
         ]
@@ -136,7 +153,8 @@ def facts(
     rows = tuple(
         row for each in beside for n in BUDGETS for row in _distance(each, n, absent, given)
     )
-    return Facts(scheme, order, error, rows, _stable(scheme, absent, given), tuple(absent))
+    limit, told = _stable(scheme, absent, given), _problem(scheme, given)
+    return Facts(scheme, order, error, rows, limit, tuple(absent), told)
 
 
 def _error(scheme: Scheme, absent: list[str]) -> tuple[int | None, tuple[Formulas, ...]]:
@@ -159,7 +177,7 @@ def _error(scheme: Scheme, absent: list[str]) -> tuple[int | None, tuple[Formula
 
 def _distance(
     scheme: Scheme, budget: int, absent: list[str], given: dict[str, Any]
-) -> list[tuple[str, int, int | None, float | None]]:
+) -> list[Distance]:
     problem = problem_for(scheme.model_name, None, given)
     try:
         cases = gaussian.cases([scheme], [budget], [None])
@@ -167,7 +185,16 @@ def _distance(
     except ValueError as refused:
         absent.append(f"{_sentence(refused)} ({budget} evaluations)")
         return [(scheme.name, budget, None, None)]
-    return [(scheme.name, budget, int(row["nfe"]), _finite(row["w2_x"]))]
+    value = UNSTABLE if row["unstable"] else _finite(row["w2_x"])
+    return [(scheme.name, budget, int(row["nfe"]), value)]
+
+
+def _problem(scheme: Scheme, given: dict[str, Any]) -> str:
+    """Spectrum, start, grid and end of the runs, in words."""
+    problem = problem_for(scheme.model_name, None, given)
+    spectrum = family_of(problem.process).spectrum
+    named = f"{spectrum}: " if isinstance(spectrum, str) and spectrum.isalpha() else ""
+    return named + gaussian.footnote(problem, [])
 
 
 def _stable(scheme: Scheme, absent: list[str], given: dict[str, Any]) -> float | None:
@@ -207,12 +234,12 @@ def _limit(facts: Facts) -> str:
     return f"{printed(facts.limit)} at forward time {NEAR_DATA:g}"
 
 
-def _by_name(facts: Facts) -> dict[str, list[float | None]]:
-    found: dict[str, list[float | None]] = {}
+def _by_name(facts: Facts) -> dict[str, list[float | str | None]]:
+    found: dict[str, list[float | str | None]] = {}
     for name, _, _, value in facts.rows:
         found.setdefault(name, []).append(value)
     return found
 
 
 def _list(values: Any) -> str:
-    return ", ".join(str(v) if isinstance(v, int) else printed(v) for v in values)
+    return ", ".join(str(v) if isinstance(v, int | str) else printed(v) for v in values)
