@@ -79,8 +79,8 @@ class Unstable:
     `limit` is None where the exact flow expands, or stands still while any step grows: none is too
     long by itself there. `factor` is the step's spectral radius, `exact` the exact flow's: how much
     either multiplies. `components` are those of the state that exploded: the momentum may do so in
-    the last step alone. `tau` is the forward time of the evaluation that shows it; `mode` counts from
-    0.
+    the last step alone. `tau` is the forward time of the evaluation that shows it; `mode` counts
+    from 0.
     """
 
     step: float

@@ -78,7 +78,7 @@ def held_error(scheme: Scheme) -> HeldError:
     _check(scheme)
     found, highest = _leading(scheme.program, scheme.in_clock, scheme.holds_pair)
     if found is None:
-        raise ValueError(f"{scheme.name}: no error through h^{highest}")
+        raise _beyond(scheme, highest)
     if scheme.holds_pair and _mixes(found.coefficient):
         raise ValueError(
             f"{scheme.name}: its leading error, h^{found.power}, mixes the kernels of position and "
@@ -104,8 +104,16 @@ def leading_power(scheme: Scheme) -> int:
     sizes = tuple(_FIELD(QQ(ratio, 12)) for ratio in _SOME_RATIOS)
     found, _, highest = _first(scheme.program, scheme.in_clock, sizes, scheme.holds_pair)
     if found is None:
-        raise ValueError(f"{scheme.name}: no error through h^{highest}")
+        raise _beyond(scheme, highest)
     return found
+
+
+def _beyond(scheme: Scheme, highest: int) -> ValueError:
+    """What is said where nothing is left through h^highest."""
+    return ValueError(
+        f"{scheme.name}: its order is {highest} or higher, and orders beyond {highest - 1} are not "
+        "derived where a prediction is held"
+    )
 
 
 def _check(scheme: Scheme) -> None:

@@ -197,6 +197,13 @@ def test_the_polynomials_integral_through_k_evaluations_has_order_k(k):
     assert order_of(scheme(f"S E:eps[{k}]", "vp", clock="tau")) == k
 
 
+@pytest.mark.parametrize(("word", "order"), [("S E:data[5]", 5), ("S E:eps[6]", 5)])
+def test_an_order_beyond_the_powers_that_are_expanded_is_said_to_be_at_least_that(word, order):
+    told = f"its order is {order} or higher, and orders beyond {order - 1} are not derived"
+    with pytest.raises(ValueError, match=told):
+        order_of(scheme(word, "vp", "ode"))
+
+
 def test_an_sde_word_that_holds_a_prediction_has_no_order_yet():
     with pytest.raises(ValueError, match="the weak order of its SDE is not derived yet"):
         order_of(scheme("S E:data", "vp", "sde"))

@@ -29,8 +29,6 @@ from splitting_analysis.schemes import Scheme
 from splitting_analysis.weak import at_lambda_one, local_error, order_of
 
 BUDGETS = (10, 20, 50)
-UNSTABLE = "unstable"
-"""In place of the distance of a run that blew up, which is no result."""
 NEAR_DATA = EPS
 """Forward time at which the largest stable step is told: where a run ends, and it is shortest."""
 HELD = (
@@ -40,7 +38,7 @@ HELD = (
 )
 
 
-Distance = tuple[str, int, int | None, float | str | None]
+Distance = tuple[str, int, int | None, float | None]
 
 
 @dataclass(frozen=True)
@@ -48,7 +46,8 @@ class Facts:
     """A word and, beside it, what it is claimed to be.
 
     order      derived; None where it is not (`absent` says why)
-    rows       (scheme, budget, evaluations made, W2 of the positions, UNSTABLE or None)
+    rows       (scheme, budget, evaluations made, W2 of the positions or None)
+    unstable   the (scheme, budget) whose runs blew up: these distances are no results
     problem    what these are distances on: spectrum, grid and start, in words
     limit      largest stable step at forward time NEAR_DATA, in units of time; None if not known
     """
@@ -60,6 +59,7 @@ class Facts:
     limit: float | None
     absent: tuple[str, ...]
     problem: str = ""
+    unstable: frozenset[tuple[str, int]] = frozenset()
 
     def as_dict(self) -> dict[str, Any]:
         """What the command prints as JSON; a number that is not known or not finite is null."""
@@ -79,14 +79,9 @@ class Facts:
                 for f in block.items
             ],
             "w2_x": [
-                {
-                    "scheme": name,
-                    "budget": budget,
-                    "nfe": nfe,
-                    "w2_x": None if value == UNSTABLE else value,
-                    "unstable": value == UNSTABLE,
-                }
-                for name, budget, nfe, value in self.rows
+                dict(zip(("scheme", "budget", "nfe", "w2_x"), row, strict=True))
+                | {"unstable": row[:2] in self.unstable}
+                for row in self.rows
             ],
             "w2_x_on": self.problem,
             "largest_stable_step": {"tau": NEAR_DATA, "step": _finite(self.limit)},
@@ -150,11 +145,17 @@ def facts(
     beside = [scheme]
     if claimed is not None and claimed.model_name == scheme.model_name:
         beside += [claimed] if claimed.name != scheme.name else []
-    rows = tuple(
-        row for each in beside for n in BUDGETS for row in _distance(each, n, absent, given)
+    distances = [_distance(each, n, absent, given) for each in beside for n in BUDGETS]
+    return Facts(
+        scheme,
+        order,
+        error,
+        tuple(row for row, _ in distances),
+        _stable(scheme, absent, given),
+        tuple(absent),
+        _problem(scheme, given),
+        frozenset(row[:2] for row, blew_up in distances if blew_up),
     )
-    limit, told = _stable(scheme, absent, given), _problem(scheme, given)
-    return Facts(scheme, order, error, rows, limit, tuple(absent), told)
 
 
 def _error(scheme: Scheme, absent: list[str]) -> tuple[int | None, tuple[Formulas, ...]]:
@@ -177,16 +178,17 @@ def _error(scheme: Scheme, absent: list[str]) -> tuple[int | None, tuple[Formula
 
 def _distance(
     scheme: Scheme, budget: int, absent: list[str], given: dict[str, Any]
-) -> list[Distance]:
+) -> tuple[Distance, bool]:
+    """The row, and whether the run blew up."""
     problem = problem_for(scheme.model_name, None, given)
     try:
         cases = gaussian.cases([scheme], [budget], [None])
         (row,) = gaussian.rows(cases, problem, are_steps=False)
     except ValueError as refused:
         absent.append(f"{_sentence(refused)} ({budget} evaluations)")
-        return [(scheme.name, budget, None, None)]
-    value = UNSTABLE if row["unstable"] else _finite(row["w2_x"])
-    return [(scheme.name, budget, int(row["nfe"]), value)]
+        return (scheme.name, budget, None, None), False
+    found = (scheme.name, budget, int(row["nfe"]), _finite(row["w2_x"]))
+    return found, row["unstable"] is not None
 
 
 def _problem(scheme: Scheme, given: dict[str, Any]) -> str:
@@ -236,8 +238,9 @@ def _limit(facts: Facts) -> str:
 
 def _by_name(facts: Facts) -> dict[str, list[float | str | None]]:
     found: dict[str, list[float | str | None]] = {}
-    for name, _, _, value in facts.rows:
-        found.setdefault(name, []).append(value)
+    for name, budget, _, value in facts.rows:
+        blew_up = (name, budget) in facts.unstable
+        found.setdefault(name, []).append("unstable" if blew_up else value)
     return found
 
 
