@@ -9,14 +9,17 @@ from itertools import pairwise
 from typing import Any
 
 import mpmath
+import numpy as np
 import pytest
 
+from analytic_models.frozen import frozen_problem, step_matrix
 from analytic_models.linear_flow import closed_flow
 from analytic_models.steps import one_step
-from analytic_models.targets import Gaussian, score
+from analytic_models.targets import Gaussian, marginal, score
 from splitting_analysis.catalogue import find
 from splitting_analysis.conjugate_catalogue import CONJUGATE_CATALOGUE
 from splitting_analysis.errors import spell_error
+from splitting_analysis.factor_rates import factor_rates
 from splitting_analysis.numbers import Point
 from splitting_analysis.points import values_at
 from splitting_analysis.processes import PSLD, VP
@@ -154,6 +157,47 @@ def test_what_lambda_brings_into_the_leading_error_is_one_line_a_component(name,
 
 def test_the_order_of_conjugate_words_is_derived_to_be_what_they_claim():
     assert [order_of(s) for s in CONJUGATE_CATALOGUE] == [s.order for s in CONJUGATE_CATALOGUE]
+
+
+@pytest.mark.parametrize("factor", ["lower", "upper"])
+def test_the_rates_of_a_factor_are_the_slope_of_the_covariances_own_triangle(factor):
+    """l = (dL/dtau) L^-1, L from the law of a data point at 0 by Cholesky, dL by differences."""
+    process = PSLD(**PSLD_NUMBERS)
+    turn = np.eye(2) if factor == "lower" else np.eye(2)[::-1]
+
+    def triangle(tau: float) -> Any:
+        law = np.array(marginal(process, Gaussian(0.0), tau)[1], dtype=float)
+        return turn @ np.linalg.cholesky(turn @ law @ turn) @ turn
+
+    def rates(tau: float) -> Any:
+        slope = (triangle(tau + 1e-4) - triangle(tau - 1e-4)) / 2e-4
+        return slope @ np.linalg.inv(triangle(tau))
+
+    given = {**vars(process), "M": process.M, "tau": TAU}
+    told = factor_rates("psld", factor, given)
+    slopes = (rates(TAU + 1e-3) - rates(TAU - 1e-3)) / 2e-3
+    for i, one in enumerate("xm"):
+        for j, other in enumerate("xm"):
+            assert told[f"l_{one}{other}"] == pytest.approx(rates(TAU)[i, j], rel=1e-5, abs=1e-5)
+            assert told[f"dl_{one}{other}"] == pytest.approx(slopes[i, j], rel=1e-3, abs=1e-3)
+    off = told["l_mx" if factor == "lower" else "l_xm"]
+    assert abs(off) > 0.1
+
+
+NOT_SYMMETRIC = "{1,2,-1/2,3}"
+
+
+@pytest.mark.parametrize("word", [f"S E:{NOT_SYMMETRIC}", f"S B:{NOT_SYMMETRIC} A:eye"])
+def test_a_conjugation_that_is_not_symmetric_leaves_a_step_consistent(word):
+    """As series, and frozen: what the matrix adds to the flow Euler's step for it takes away."""
+    own = scheme(word, "psld", "ode")
+    assert order_of(own) == 1
+    process, h = PSLD(**PSLD_NUMBERS), 1e-6
+    frozen, matrix = frozen_problem(own, process, [VARIANCE], TAU)
+    found = (step_matrix(own, frozen, matrix, np.array([h]))[0] - np.eye(2)) / h
+    euler = scheme("S E", "psld", "ode")
+    wanted = (step_matrix(euler, frozen, matrix, np.array([h]))[0] - np.eye(2)) / h
+    assert found == pytest.approx(wanted, rel=1e-4, abs=1e-4) and np.abs(wanted).min() > 0.1
 
 
 def test_powers_that_need_more_rates_of_the_factor_than_there_are_are_refused():

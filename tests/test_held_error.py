@@ -209,3 +209,28 @@ def test_an_sde_word_that_holds_a_prediction_has_no_order_yet():
         order_of(scheme("S E:data", "vp", "sde"))
     with pytest.raises(ValueError, match="holds a prediction; its error is not one in elementary"):
         local_error(scheme("S E:data", "vp"))
+
+
+@pytest.mark.parametrize("process", [VE(), Flow()], ids=["ve", "flow"])
+@pytest.mark.parametrize("prediction", ["v", "velocity"])
+def test_a_short_step_that_holds_a_prediction_follows_the_exact_path_of_a_gaussian(
+    process, prediction
+):
+    """Along the path x / sqrt(alpha^2 v + sigma^2) stands still; a step errs by its square."""
+    own = scheme(f"S E:{prediction}", process.model_name, "ode")
+    (op,) = own.program.holds
+    begin, variance = 0.6 * process.T, 0.4
+
+    def spread(tau):
+        return process.alpha(tau) ** 2 * variance + process.sigma(tau) ** 2
+
+    def off(length):
+        end = begin - length
+        step = hold(op, process, own.in_clock, 0.0, begin, end, [begin])
+        a, b = predicted(op.held.prediction, process, begin)
+        moved = step.keep + step.gains[0] * (a - b / spread(begin))
+        return moved - (spread(end) / spread(begin)) ** 0.5
+
+    unit = 1e-2 * process.T
+    assert 0 < abs(off(unit)) < 1e-3
+    assert off(unit) / off(unit / 2) == pytest.approx(4, rel=0.05)

@@ -9,6 +9,7 @@ import pytest
 
 from analytic_models.problem import problem_for
 from splitting_analysis import find, parse, scheme
+from splitting_analysis.notation import WordError
 from splitting_analysis.program import Evaluate, Row
 from splitting_analysis.weak import local_error
 
@@ -59,3 +60,17 @@ def test_sscs_of_order_2_nears_the_data_with_the_square_of_the_step_and_em_with_
         order = find(name, "vp").order
         assert np.log2(coarse / fine) == pytest.approx(order, abs=0.1), name
     assert found["SSCS2"][0] < found["EM"][1] / 4  # at equal evaluations
+
+
+def test_every_run_of_rows_starts_where_it_begins_and_has_drifts_of_its_own():
+    """A run of one evaluation is Euler's step there, also after another run."""
+    first = "S B[1/2] S@1/2 B[0,1]"
+    whole, own = (scheme(f"{first} S {last}", "psld", "ode") for last in ("A[1]", "A"))
+    assert (local_error(whole, 3) - local_error(own, 3)).leading is None
+    assert local_error(scheme(f"{first} S A[1/3] S@2/3 A[1/4,3/4]", "psld", "ode")).leading == 2
+
+
+@pytest.mark.parametrize("last", ["S K[1/4,1/4] L/4", "S@3/4 K[1/4,1/4] L/4", "S K[1/2,1/2] L/4"])
+def test_a_row_weighs_the_evaluations_of_its_own_run_alone(last):
+    with pytest.raises(WordError, match="2 weights, but 1 evaluations in this run"):
+        scheme(f"L/2 S K[1/2] S@1/2 K[0,1/2] L/4 {last}", "vp", "sde")

@@ -121,6 +121,24 @@ def test_another_model_another_lambda_s_and_words_that_remember_their_start_are_
         assert cycle(find(name)) == find(name).word
 
 
+def test_settings_that_a_word_does_not_spell_make_another_sampler_each():
+    bent = scheme("S E:eye", "psld", "ode")
+    held = scheme("S E:data[2]", "vp", "sde")
+    for own, others in (
+        (bent, [replace(bent, conjugate=Fraction(1)), replace(bent, factor="upper")]),
+        (
+            held,
+            [
+                scheme("S E:data[2]", "vp", "sde", clock="tau"),
+                scheme("S E:data[2]", "vp", "sde", eta=Fraction(1, 2)),
+            ],
+        ),
+    ):
+        for other in others:
+            assert same_class(other, other) and not same_class(own, other), other
+        assert len(classes([own, *others, own])) == 3
+
+
 def test_the_law_of_aboba_is_that_of_obabo_after_what_lies_between():
     """From the middle of the position's move: A/2, B/2, O/2 lead to where OBABO begins."""
     h, gamma, variance = 0.7, 0.9, 0.4
