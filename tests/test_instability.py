@@ -124,6 +124,13 @@ def test_a_mode_that_rightly_grows_may_be_unstable_too_and_has_no_limit(
     assert fine is None
 
 
+def test_a_mode_that_stands_still_may_be_blown_up_and_its_limit_is_none_rather_than_0():
+    process, target = VP(0.1, 30.0), Gaussian([1.0])
+    cause, _ = cause_of(find("Strang", "vp"), process, target, grid("uniform", 3))
+    assert cause is not None and cause.limit is None
+    assert cause.factor > 10 and cause.exact == pytest.approx(1, abs=1e-9)
+
+
 @pytest.mark.parametrize(
     ("second", "power", "unstable"), [(Fraction(5, 2), 1.5, False), (12, 3, True)]
 )
