@@ -9,24 +9,46 @@ from statistics import median
 import numpy as np
 import pytest
 
+from analytic_models.problem import problem_for
 from reports.experiments import quality_data, store
 from reports.pages import (
     crossval_global,
     crossval_local,
     crossval_reuse,
     crossval_rounding,
+    exact_best,
     quality,
     quality_terms,
 )
 from reports.pages.settings import QUICK
 from reports.render.document import printed
 from reports.render.spelling import number
+from splitting_analysis.catalogue import entries, samplers
 
 
 def stored(name):
     found = store.stored(name)
     assert found is not None
     return found
+
+
+def test_exact_errors_name_the_best_of_the_page_and_of_all_samplers_of_psld():
+    """Every sampler once more, through the door that users have."""
+    ours, said = problem_for("psld", grid="uniform"), exact_best.lead().split(" With 100")[0]
+    errors = {s: ours.errors(s, ours.steps(s, 50))["w2_x"] for s in samplers("psld")}
+    assert f"of all its {len(errors)} named samplers" in said
+    for here in (True, False):
+        names = []
+        for dynamics in ("ode", "sde"):
+            own = [s for s in (entries("psld") if here else errors) if s.dynamics == dynamics]
+            first = min(own, key=lambda s: errors[s] or math.inf)
+            names.append(f"{first.name} ({printed(errors[first])}")
+        assert re.search(rf"{re.escape(names[0])}[^()]*\) and {re.escape(names[1])}\)", said)
+    plain = {"Euler", "RK45", "EM"}
+    assert all(name in said for name in plain)
+    assert {
+        s.name for s in entries("psld") if not {"A", "B", "K"} & {op.letter for op in s.word}
+    } == (plain)
 
 
 def test_one_step_the_largest_differences_are_those_named():

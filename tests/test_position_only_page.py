@@ -12,7 +12,7 @@ import pytest
 import splitting_analysis as sa
 from reports.pages import exact_runs, site
 from reports.pages import position_only as page
-from reports.pages.exact import GRIDS
+from reports.pages.exact_runs import GRIDS
 from reports.pages.settings import QUICK
 from reports.render.document import printed
 from reports.render.figures import legend

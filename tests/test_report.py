@@ -22,6 +22,7 @@ from reports.pages import overview, site
 from reports.pages.settings import Settings
 from reports.render import figures, html, markdown
 from reports.render.document import Figure, Formula, Paragraph, plain, tables, to_json
+from splitting_analysis.catalogue import CATALOGUE, samplers
 from tests.browser import MATHML, Reader, number, xml
 
 TINY = Settings(True, (50, 100), (50, 100), 5, (8, 16, 32))
@@ -319,6 +320,14 @@ def test_every_page_opens_with_a_sentence_that_says_a_number(pages):
         assert sentence.endswith(".") and len(html.bare(sentence)) < 320, page.slug
         assert re.search(r"\d", sentence) or page.slug == "reproduce", page.slug
         assert page.lead.startswith(sentence)
+
+
+def test_pages_of_the_catalogue_say_of_how_many_named_samplers_they_are(pages):
+    by_slug = {page.slug: str(page.lead) + str(page.blocks[:2]) for page in pages}
+    for slug in ("index", "catalogue", "orders"):
+        assert f"{len(CATALOGUE)} of the {len(samplers())} named samplers" in by_slug[slug], slug
+        for other in ("position-only", "data-held", "conjugate"):
+            assert f"{other}.html" in by_slug[slug], (slug, other)
 
 
 def test_the_overview_opens_with_a_picture_and_three_sentences_and_lists_all_pages(pages):

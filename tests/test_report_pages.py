@@ -230,7 +230,7 @@ def test_a_sampler_below_the_line_of_the_exact_flow_is_named_and_explained():
     figure = exact._figure(settings, "ode")
     below = {
         (line.label, int(x), grid)
-        for grid, panel in zip(exact.GRIDS, figure.panels, strict=True)
+        for grid, panel in zip(exact_runs.GRIDS, figure.panels, strict=True)
         for line in panel.lines
         for x, y in zip(line.x, line.y, strict=True)
         if y < 0.95 * panel.marks[0].level

@@ -5,7 +5,7 @@ from __future__ import annotations
 from reports.pages.settings import Settings
 from reports.render.document import Block, Cell, Column, Heading, Page, Table, text
 from reports.render.spelling import anchor, blocks, count, link, listed, power, share
-from splitting_analysis.catalogue import CATALOGUE, entries
+from splitting_analysis.catalogue import CATALOGUE, FURTHER, entries
 from splitting_analysis.families import FAMILIES
 from splitting_analysis.models import MODELS, Dynamics, Model
 from splitting_analysis.schemes import Scheme
@@ -18,6 +18,15 @@ TITLES: dict[tuple[str, Dynamics], str] = {
     if any((s.model_name, s.dynamics) == (name, dynamics) for s in CATALOGUE)
 }
 """The chapters: models and dynamics that the catalogue has samplers of."""
+WHAT = "splittings, Runge–Kutta words and steps in one piece"
+"""What the samplers of this page are."""
+TITLE = "Splittings and Runge–Kutta words, their errors in closed form"
+ELSEWHERE = (
+    "[position-only samplers](position-only.html), [Splitting VP](vp-splitting.html), "
+    "[data held on PSLD](data-held.html), [conjugate integrators](conjugate.html) and "
+    "[PSLD at one budget](family.html)"
+)
+"""Pages of the others."""
 LONG = 40
 FOLDED_FROM = 3
 """Coefficients of a diffusion model from this power of h on are long: they open on a click."""
@@ -35,7 +44,12 @@ def build(_: Settings) -> Page:
             "second moments of the increment, as matrices: I is the identity, ⊗ the outer "
             "product, and on the diagonal blocks “x xᵀ”, “m mᵀ” the symmetric part of a product "
             "is meant."
-        )
+        ),
+        text(
+            f"These are the {WHAT}. The other {len(FURTHER)} samplers with a name hold a "
+            f"prediction or are conjugate; pages of such samplers are {ELSEWHERE}. A name counts "
+            "once for every model that has it; `splitting-analysis list` names all."
+        ),
     ]
     for key, title in TITLES.items():
         model = MODELS[key]
@@ -43,7 +57,12 @@ def build(_: Settings) -> Page:
         body += [Heading(title, "-".join(key)), _overview(model, schemes, title)]
         for scheme in schemes:
             body += _scheme(scheme)
-    return Page("catalogue", "Every sampler and its error in closed form", _lead(), tuple(body))
+    return Page("catalogue", TITLE, _lead(), tuple(body))
+
+
+def named() -> int:
+    """How many samplers have a name, one name once for every model that has it."""
+    return len(CATALOGUE) + len(FURTHER)
 
 
 def _lead() -> str:
@@ -54,10 +73,11 @@ def _lead() -> str:
     best = max(CATALOGUE, key=order_of)
     splittings = [s for s in CATALOGUE if s.model.time_dependent and not s.word.is_runge_kutta]
     return (
-        f"{len(CATALOGUE)} samplers of {count(len({s.model_name for s in CATALOGUE}))} models; "
-        "the order derived from the word equals the order claimed for "
-        f"{share(len(right), len(CATALOGUE))}. No splitting of a diffusion model exceeds order "
-        f"{max(map(order_of, splittings))}, however often it evaluates the "
+        f"{len(CATALOGUE)} of the {named()} named samplers ({WHAT}, of "
+        f"{count(len({s.model_name for s in CATALOGUE}))} models): the order derived from the word "
+        "equals the order claimed for "
+        f"{share(len(right), len(CATALOGUE))}. No splitting here of a diffusion model exceeds "
+        f"order {max(map(order_of, splittings))}, however often it evaluates the "
         f"score; {listed([s.name for s in two_on_one])} of "
         f"molecular dynamics reach order {order_of(two_on_one[0])} on one evaluation per step, "
         f"and {best.name} reaches {order_of(best)} on {best.word.nfe}."

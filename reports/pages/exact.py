@@ -7,12 +7,16 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from reports.pages.exact_best import ELSEWHERE, beyond, compared, finding, lead
 from reports.pages.exact_runs import (
+    GRIDS,
+    KINDS,
     SPECTRUM,
     at_budget,
     limit,
     limit_per_mode,
     per_mode,
+    schemes,
     target,
 )
 from reports.pages.settings import Settings
@@ -32,18 +36,14 @@ from reports.render.document import (
     text,
 )
 from reports.render.spelling import link, listed, share
-from splitting_analysis.catalogue import entries
 from splitting_analysis.grids import EPS
 from splitting_analysis.schemes import Scheme, steps_for
-from splitting_analysis.weak import at_lambda_one
 
-GRIDS = ("uniform", "quadratic")
 PER_MODE_NFE = 100
 NEGLIGIBLE = 0.05
 """A relative change of an error below which its cause is said not to matter."""
 VISIBLE = 0.05
 """How far below the limit, relatively, a sampler must lie to be seen below it in the figure."""
-KINDS = {"ode": "probability flow", "sde": "reverse SDE"}
 MEASURES = {
     "w2_x": (
         "position W_{2}",
@@ -66,10 +66,6 @@ MEASURES = {
 }
 
 
-def schemes(model: str, dynamics: str) -> tuple[Scheme, ...]:
-    return tuple(at_lambda_one(s) for s in entries(model, dynamics))
-
-
 def build(settings: Settings) -> Page:
     modes = int(np.sum(target().variances > 0))
     body: list[Block] = [
@@ -82,12 +78,14 @@ def build(settings: Settings) -> Page:
             "− ε, ε = "
             f"{EPS:g}, then one denoising step; a budget of N evaluations buys as many steps as "
             "it can once the denoising step and a carried score are paid. PSLD and VP at their "
-            "default parameters, λ_{s} = 1."
+            f"default parameters, λ_{{s}} = 1. Of PSLD these are its {compared()}; its other "
+            f"samplers have pages of their own: {ELSEWHERE}."
         ),
         Heading("PSLD, started from the prior", "psld"),
         *(_figure(settings, dynamics) for dynamics in KINDS),
         *_below_the_line(settings),
-        text(_finding(settings, "uniform"), " ", _finding(settings, "quadratic")),
+        text(finding(settings, "uniform"), " ", finding(settings, "quadratic")),
+        text(beyond(settings)),
     ]
     for grid in GRIDS:
         body.append(Heading(f"{grid.capitalize()} grid", f"psld-{grid}", 3))
@@ -98,51 +96,13 @@ def build(settings: Settings) -> Page:
         Heading("VP", "vp"),
         text(
             "The position-only process on the same target; the ancestral step needs βh < 1, so it "
-            "has no entry for few steps."
+            "has no entry for few steps. Other samplers of it: "
+            "[position-only samplers](position-only.html), [Splitting VP](vp-splitting.html)."
         ),
         _table(settings, "vp", "w2_x", "uniform", "prior"),
         *_limits(settings),
     ]
-    return Page("exact", "Exact error against score evaluations", _lead(), tuple(body))
-
-
-def _errors(model: str, dynamics: str, grid: str, nfe: int) -> dict[str, float]:
-    found = {s.name: at_budget(s, nfe, grid, "prior") for s in schemes(model, dynamics)}
-    return {name: card["w2_x"] for name, card in found.items() if card}
-
-
-def _best(model: str, dynamics: str, grid: str, nfe: int) -> tuple[str, float]:
-    errors = _errors(model, dynamics, grid, nfe)
-    name = min(errors, key=lambda n: errors[n])
-    return name, errors[name]
-
-
-def _lead() -> str:
-    parts = []
-    for nfe in (50, 100):
-        (ode, a), (sde, b) = (_best("psld", dynamics, "uniform", nfe) for dynamics in KINDS)
-        euler = _errors("psld", "ode", "uniform", nfe)["Euler"]
-        parts.append(f"{ode} ({printed(a)}; Euler {printed(euler)}) and {sde} ({printed(b)})")
-    return (
-        "On the digits spectrum with 50 score evaluations on a uniform grid the most accurate "
-        "deterministic "
-        f"and stochastic PSLD samplers are {parts[0]}, by position W_{{2}} in data units. With "
-        f"100 they are {parts[1]}."
-    )
-
-
-def _finding(settings: Settings, grid: str) -> str:
-    parts = []
-    for dynamics, kind in KINDS.items():
-        by_budget: dict[str, list[str]] = {}
-        for nfe in settings.nfes:
-            by_budget.setdefault(_best("psld", dynamics, grid, nfe)[0], []).append(str(nfe))
-        winners = [f"{name} at {listed(nfes)}" for name, nfes in by_budget.items()]
-        parts.append(f"for the {kind} {', '.join(winners)}")
-    return (
-        f"Most accurate in position on the {grid} grid, by number of evaluations: "
-        f"{'; '.join(parts)}."
-    )
+    return Page("exact", "Exact error against score evaluations", lead(), tuple(body))
 
 
 def _figure(settings: Settings, dynamics: str) -> Figure:

@@ -17,8 +17,11 @@ from analytic_models.targets import Gaussian, digits_spectrum
 from splitting_analysis.catalogue import entries
 from splitting_analysis.grids import EPS
 from splitting_analysis.schemes import Scheme, steps_for
+from splitting_analysis.weak import at_lambda_one
 
 SPECTRUM = "covariance spectrum of scikit-learn’s bundled 8×8 digits, pixels in [−1, 1]"
+GRIDS = ("uniform", "quadratic")
+KINDS = {"ode": "probability flow", "sde": "reverse SDE"}
 _ROUNDING = 1e-12
 """Eigenvalues below this fraction of the largest are round-off of zero: pixels that never
 change.
@@ -29,6 +32,11 @@ change.
 def target() -> Gaussian:
     values = digits_spectrum()
     return Gaussian(np.where(values < _ROUNDING * values.max(), 0.0, values))
+
+
+def schemes(model: str, dynamics: str) -> tuple[Scheme, ...]:
+    """The catalogue's samplers of a kind, with the exact noise."""
+    return tuple(at_lambda_one(s) for s in entries(model, dynamics))
 
 
 @cache

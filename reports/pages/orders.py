@@ -10,7 +10,7 @@ import mpmath
 
 from analytic_models.convergence import global_orders, slowest
 from analytic_models.targets import Gaussian
-from reports.pages.catalogue import TITLES
+from reports.pages.catalogue import ELSEWHERE, TITLES, WHAT, named
 from reports.pages.settings import Settings
 from reports.render.document import (
     Block,
@@ -69,7 +69,11 @@ def build(settings: Settings) -> Page:
             "an interval. Where running orders do not settle the verdict is *inconclusive*, not "
             "a number. Orders up to two are observed in float64 with its round-off floor, higher "
             f"ones with {DIGITS} digits."
-        )
+        ),
+        text(
+            f"These are {len(CATALOGUE)} of the {named()} named samplers; the others hold a "
+            f"prediction or are conjugate: {ELSEWHERE}."
+        ),
     ]
     for (model, dynamics), title in TITLES.items():
         name = f"{model}-{dynamics}"
@@ -92,8 +96,8 @@ def _lead(settings: Settings) -> str:
         if results[s].verdict == "order" and not _consistent(results[s], order_of(s))
     ]
     confirmed_part = (
-        f"For {share(len(confirmed), len(CATALOGUE))} samplers the whole interval of the observed "
-        f"order lies within {WITHIN} of the order derived from the word"
+        f"For {share(len(confirmed), len(CATALOGUE))} of the catalogue’s {WHAT} the whole interval "
+        f"of the observed order lies within {WITHIN} of the order derived from the word"
     )
     parts = [confirmed_part]
     if rest and not wrong:

@@ -7,6 +7,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
+from reports.pages.catalogue import ELSEWHERE, WHAT, named
 from reports.render.document import Block, Column, Figure, Heading, Page, Table, text
 from splitting_analysis.catalogue import CATALOGUE
 
@@ -59,9 +60,10 @@ def build(pages: Sequence[Page]) -> Page:
         if shown:
             body += [Heading(TITLES.get(page.slug, page.title), f"on-{page.slug}"), *shown]
     lead = (
-        f"{len(CATALOGUE)} samplers of diffusion models and of molecular dynamics: closed-form "
-        "errors, exact distances without Monte Carlo, and both compared with samplers that run "
-        "on a network."
+        f"{len(CATALOGUE)} of the {named()} named samplers, {WHAT} of diffusion models and of "
+        "molecular dynamics: closed-form errors, exact distances without Monte Carlo, and both "
+        "compared with samplers that run on a network. The others hold a prediction or are "
+        f"conjugate; pages of such samplers are {ELSEWHERE}."
     )
     return Page("index", "Splitting samplers, analysed exactly", lead, tuple(body))
 

@@ -7,8 +7,7 @@ from functools import cache
 import numpy as np
 
 from analytic_models.problem import Problem, problem_for
-from reports.pages.exact import GRIDS, KINDS
-from reports.pages.exact_runs import SPECTRUM
+from reports.pages.exact_runs import GRIDS, KINDS, SPECTRUM
 from reports.pages.settings import Settings
 from reports.render.document import (
     Block,

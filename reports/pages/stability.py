@@ -11,8 +11,7 @@ from numpy.typing import NDArray
 
 from analytic_models.boundaries import boundaries
 from analytic_models.stability import largest_stable_step, stiffest
-from reports.pages.exact import KINDS, schemes
-from reports.pages.exact_runs import SPECTRUM, diffusion, target
+from reports.pages.exact_runs import KINDS, SPECTRUM, diffusion, schemes, target
 from reports.pages.settings import Settings
 from reports.render.document import (
     Block,
