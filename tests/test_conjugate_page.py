@@ -9,6 +9,7 @@ from analytic_models.problem import problem_for
 from reports.experiments import conjugate
 from reports.experiments.store import stored
 from reports.pages import conjugate as page
+from reports.render.document import printed
 from splitting_analysis.catalogue import find
 from splitting_analysis.numbers import Point
 from splitting_analysis.points import values_at
@@ -69,6 +70,15 @@ def test_no_predicted_lambda_beats_the_best_one_and_every_case_is_stored():
         assert at["w2_best"] <= at["w2_zero"], key
 
 
+def test_the_lead_says_how_often_the_rule_is_worse_than_no_lambda_where_nothing_was_fitted():
+    kept = stored("conjugate")
+    assert kept is not None
+    rows = [row for grid in kept["spectra"]["power-law"].values() for row in grid.values()]
+    worse = sum(row["w2_predicted"] > row["w2_zero"] for row in rows)
+    assert f"it is worse than EI in {worse} of {len(rows)} rows" in page._lead()
+    assert 0 < worse < len(rows) and "down by up to a factor of" in page._lead()
+
+
 @pytest.mark.heavy
 def test_the_page_says_where_the_criterion_misleads():
     rows = page._single_steps().rows
@@ -76,3 +86,5 @@ def test_the_page_says_where_the_criterion_misleads():
     assert {row[4] for row in rows} == {"stable", "unstable"}
     rates = [float(str(row[2])) for row in page._end().rows]
     assert rates[1] == pytest.approx(rates[2], rel=0.03) != rates[0]
+    change = 100 * abs(rates[3] / rates[2] - 1)
+    assert change < 1 and f"changes by {printed(change, '2g')} %" in page._end().caption

@@ -9,6 +9,7 @@ from reports.pages.settings import QUICK
 from reports.render import html
 from reports.render.document import Formula, Page
 from splitting_analysis.catalogue import _entry, entries
+from tests.browser import MATHML, xml
 
 
 def cells(table, key):
@@ -27,6 +28,17 @@ def test_of_the_integrators_that_are_no_words_bbk_alone_is_off():
     }
     assert set(cells(table, "diffusion").values()) == {"1"} == set(cells(table, "drift").values())
     assert list(cells(table, "limit").values()) == ["4", "4", "4", "2 γ h/tanh(γ h/2)"]
+
+
+def test_two_limits_of_a_sampler_are_one_formula_as_single_ones_are(monkeypatch):
+    two = [s for s in entries("langevin", "sde") if s.name in ("EM", "BAOAB")]
+    monkeypatch.setattr(harmonic_well, "words", lambda: tuple(two))
+    table = harmonic_well._transport()
+    assert all(isinstance(row[1], Formula) for row in table.rows)
+    assert list(cells(table, "limit").values()) == ["γ h; −4 + 2 γ h", "4"]
+    source = xml(f"<math>{table.rows[0][1].mathml}</math>")
+    assert {part.tag for part in source.iter()} <= MATHML
+    assert table.rows[0][1].latex.count(r"\gamma h") == 2
 
 
 def test_every_sampler_is_in_one_cycle():
@@ -58,4 +70,6 @@ def test_the_page_has_every_sampler_and_its_curves_end_at_its_limit():
     for line in (*position.lines, *momentum.lines):
         drawn = [x for x, y in zip(line.x, line.y, strict=True) if y == y]
         assert max(drawn) < limits[line.label]
-        assert all(y != y for x, y in zip(line.x, line.y, strict=True) if x > limits[line.label])
+        assert max(line.x) > limits[line.label]
+        for x, y in zip(line.x, line.y, strict=True):
+            assert (y == y) == (x < limits[line.label]), (line.label, x)

@@ -96,6 +96,16 @@ def test_samplers_of_one_panel_are_told_apart_in_grey_by_marker_and_filling(key)
     assert len({(look.marker, look.hollow) for look in shown}) == len(shown)
 
 
+ROUND = "o8hp"
+
+
+@pytest.mark.parametrize("key", KEYS, ids="-".join)
+def test_of_one_hue_at_most_one_filled_marker_of_a_panel_is_nearly_round(key):
+    found = [looks()[s.name] for s in entries(*key)]
+    hues = [look.colour for look in found if look.marker in ROUND and not look.hollow]
+    assert len(set(hues)) == len(hues)
+
+
 @pytest.mark.parametrize("kind", BLINDNESS)
 @pytest.mark.parametrize("key", KEYS, ids="-".join)
 def test_hues_of_one_panel_are_far_apart_for_every_eye(key, kind):

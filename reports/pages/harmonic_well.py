@@ -34,6 +34,8 @@ GAMMA, H, OMEGA = sympy.symbols("gamma h omega", positive=True)
 FRICTION = 1.0
 """gamma over omega in the figure and in what is said of it."""
 MOMENTS = {"position": "position, |ω² ⟨q²⟩ − 1|", "momentum": "momentum, |⟨p²⟩ − 1|"}
+BEYOND = 1.05
+"""The figure reaches so many times the largest limit: every curve ends within it."""
 LONG = 8
 """Operations in a formula that stands in a cell."""
 SOURCE = "solved from the exact one-step map"
@@ -102,7 +104,9 @@ def _percent(value: float) -> str:
 
 
 def _figure(settings: Settings) -> Figure:
-    grid = tuple(float(f"{v:.4g}") for v in np.geomspace(0.05, 2.3, 12 if settings.quick else 60))
+    points = 16 if settings.quick else 60
+    last = BEYOND * max(measures(s, 1.0, 1.0, FRICTION).limit for s in words())
+    grid = tuple(float(f"{v:.4g}") for v in np.geomspace(0.05, last, points))
     panels = []
     for what, name in MOMENTS.items():
         lines = [
@@ -114,8 +118,9 @@ def _figure(settings: Settings) -> Figure:
     missing = [f"in {m} {listed([s.name for s in words() if exact(s, m)])}" for m in MOMENTS]
     return Figure(
         "harmonic-errors",
-        f"**Error of the variance that is kept**, friction γ = ω; a curve ends where "
-        f"the sampler becomes unstable. Without an error, and a curve: {'; '.join(missing)}.",
+        f"**Error of the variance that is kept**, friction γ = ω; a curve ends at the "
+        "last step shown at which the sampler is stable. Without an error, and a curve: "
+        f"{'; '.join(missing)}.",
         tuple(panels),
         SOURCE,
     )
@@ -125,6 +130,18 @@ def shown(value: object) -> Formula:
     """A closed form in gamma, h and omega."""
     full = sympy.sympify(value).xreplace({X: GAMMA * H, Y: OMEGA**2 * H**2})
     return expression(full)
+
+
+def _in_one_cell(formulas: list[Formula]) -> Formula:
+    """Formulas side by side, a semicolon between."""
+    if len(formulas) == 1:
+        return formulas[0]
+    between = '<mo>;</mo><mspace width="0.6em"/>'
+    return Formula(
+        r";\quad ".join(each.latex for each in formulas),
+        f"<mrow>{between.join(each.mathml for each in formulas)}</mrow>",
+        "; ".join(each.text for each in formulas),
+    )
 
 
 def _is_long(scheme: Scheme) -> bool:
@@ -185,9 +202,7 @@ def _transport() -> Table:
     rows: list[tuple[Cell, ...]] = []
     for s in words():
         forms = closed_forms(s)
-        limits: Cell = "; ".join(shown(each).text for each in forms.limit)
-        if len(forms.limit) == 1:
-            limits = shown(forms.limit[0])
+        limits = _in_one_cell([shown(each) for each in forms.limit])
         numbers = measures(s, 1.0, 1.0, FRICTION)
         rows.append((link(s), limits, numbers.limit, shown(forms.diffusion), shown(forms.drift)))
     return Table(

@@ -57,7 +57,7 @@ _CHOSEN: dict[str, tuple[str, str]] = {
     "DDPM": (ORANGE, "d"),
     "SE": (BROWN, "8"),
     "VV": (GREEN, "d"),
-    "BAOAB": (GREEN, "o"),
+    "BAOAB": (NAVY, "*"),
     "ABOBA": (ORANGE, "^"),
     "OBABO": (SKY, "s"),
     "BAOA": (BROWN, "v"),
