@@ -36,7 +36,7 @@ def test_exact_errors_name_the_best_of_the_page_and_of_all_samplers_of_psld():
     """Every sampler once more, through the door that users have."""
     ours, said = problem_for("psld", grid="uniform"), exact_best.lead().split(" With 100")[0]
     errors = {s: ours.errors(s, ours.steps(s, 50))["w2_x"] for s in samplers("psld")}
-    assert f"of all its {len(errors)} named samplers" in said
+    assert f" of all its {len(errors)} named samplers" in said
     for here in (True, False):
         names = []
         for dynamics in ("ode", "sde"):

@@ -314,20 +314,18 @@ def _end() -> Table:
         return np.array(conjugate_step(scheme, process, piece, 0.01, end, 0.01)[1], dtype=float)
 
     whole = gain(0.0)
-    rows: list[tuple[Cell, ...]] = []
-    for end in ENDS:
-        left = float(np.abs(gain(end) - whole).max())
-        rows.append((end, left, left / end**0.5))
+    left = [float(np.abs(gain(end) - whole).max()) for end in ENDS]
+    rates = [own / end**0.5 for own, end in zip(left, ENDS, strict=True)]
     return Table(
         "conjugate-end",
         "**What EI’s step from τ = 0.01 still gains below an end time,** the largest entry, and "
         "that over the root of the time: from the last but one to the last of these it changes "
-        f"by {printed(100 * abs(rows[-1][2] / rows[-2][2] - 1), '2g')} %.",
+        f"by {printed(100 * abs(rates[-1] / rates[-2] - 1), '2g')} %.",
         (
             Column("end", "end time"),
             Column("left", "gain below it"),
             Column("rate", "over its root", "", "5g"),
         ),
-        tuple(rows),
+        tuple(zip(ENDS, left, rates, strict=True)),
         "PSLD at its default parameters, exact",
     )

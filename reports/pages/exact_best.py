@@ -59,9 +59,9 @@ def lead() -> str:
     (here, all_), (here_100, all_100) = parts
     return (
         "With 50 score evaluations on a uniform grid the deterministic and stochastic samplers "
-        f"closest to the digits spectrum (position W_{{2}}) are, of PSLD’s {compared()}, {here}, "
-        f"of all its {len(samplers('psld'))} named samplers {all_}. With 100 they are {here_100}, "
-        f"of all {all_100}."
+        f"closest to the digits spectrum (position W_{{2}}) are {here} of PSLD’s {compared()}; "
+        f"{all_} of all its {len(samplers('psld'))} named samplers. With 100 they are {here_100}; "
+        f"of all, {all_100}."
     )
 
 

@@ -92,10 +92,12 @@ def _lead() -> str:
     off = {s.name: error(s, 1.0, "position") for s in words() if s.name not in right}
     known = {name: value for name, value in off.items() if value == value}
     worst, best = max(known, key=lambda n: known[n]), min(known, key=lambda n: known[n])
+    lost = [name for name in off if name not in known]
     return (
         f"The position variance that a sampler keeps on a harmonic well is exact at every step "
         f"for {listed(right)}; at ωh = 1, with γ = ω, it is off by {_percent(known[best])} for "
-        f"{best} and by {_percent(known[worst])} for {worst}."
+        f"{best} and by {_percent(known[worst])} for {worst}"
+        + (f", and {listed(lost)} keep{'s' * (len(lost) == 1)} none." if lost else ".")
     )
 
 
