@@ -1,6 +1,7 @@
 """Samplers of today's toolboxes, judged: what is stored, and what the page says of it."""
 
 from importlib.metadata import PackageNotFoundError, version
+from itertools import chain
 
 import pytest
 
@@ -27,6 +28,23 @@ def test_every_case_is_stored_once_and_nothing_else():
         keys = [case.key for case in cases]
         assert len(set(keys)) == len(keys)
         assert [row["key"] for row in data()["libraries"][library]] == keys
+
+
+@pytest.mark.parametrize("name", ["foreign", "defects"])
+def test_what_is_stored_was_found_by_the_validation_as_it_is(name):
+    kept = store.stored(name) or {}
+    rows = kept["rows"] if name == "defects" else [*chain(*kept["libraries"].values())]
+    old = [row["key"] for row in rows if row.get("judge") != store.judge()]
+    assert not old, f"recompute {len(old)} verdicts: {store.KEPT[name].command}"
+
+
+def test_a_comment_asks_for_nothing_and_a_number_for_all_verdicts_anew(tmp_path, monkeypatch):
+    monkeypatch.setattr(store, "JUDGE", tmp_path)
+    digests = []
+    for text in ("CLOSE = 1\n", "# why\n\nCLOSE = 1\n", "CLOSE = 2\n"):
+        (tmp_path / "law.py").write_text(text)
+        digests.append(store.judge())
+    assert digests[0] == digests[1] != digests[2]
 
 
 def test_every_failure_has_a_cause_with_its_numbers():

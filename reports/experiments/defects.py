@@ -87,6 +87,7 @@ def row(case: Case, found: Validation) -> dict[str, Any]:
         "source": case.source,
         "model": case.model,
         "claims": case.claims,
+        "judge": store.judge(),
         "holds": found.holds,
         "check": check.name if check else "",
         "message": message(check, found) if check else "",

@@ -3,7 +3,8 @@
     python -m reports.experiments.foreign [diffusers | k_diffusion | openmm | causes]
 
 needs the extra `adapters`, and writes `reports/data/foreign.json` after every case: a run that was
-stopped goes on where it was. A case is computed anew where the library's version is another.
+stopped goes on where it was. A case is computed anew where the library is of another version, or
+the validation has changed since.
 """
 
 from __future__ import annotations
@@ -35,6 +36,7 @@ def judged(case: Case) -> dict[str, Any]:
     return {
         "key": case.key,
         "version": version(PACKAGES[case.spec.partition(":")[0]]),
+        "judge": store.judge(),
         "verdict": _verdict(found.holds, bool(found.failures)),
         "deduced": found.deduced,
         "passed": sum(check.verdict == "pass" for check in found.checks),
@@ -53,10 +55,12 @@ def _verdict(holds: bool, fails: bool) -> str:
 
 
 def rows_of(data: dict[str, Any] | None, library: str) -> dict[str, dict[str, Any]]:
-    """The stored rows of a library that are about its version here, by their keys."""
-    now = version(PACKAGES[library])
+    """The stored rows of a library, by their keys, that are about its version here, and of the
+    validation as it is now.
+    """
+    now = version(PACKAGES[library]), store.judge()
     rows = (data or {}).get("libraries", {}).get(library, [])
-    return {row["key"]: row for row in rows if row["version"] == now}
+    return {row["key"]: row for row in rows if (row["version"], row.get("judge")) == now}
 
 
 def keep(library: str, watch: Watch = SILENT) -> None:

@@ -20,6 +20,7 @@ from gpu_samplers.files import write_whole
 
 DATA = Path(__file__).parents[1] / "data"
 PUBLISHED = DATA / "published.json"
+JUDGE = Path(__file__).parents[2] / "analytic_models" / "probing"
 SEAL = "_sha256"
 """The key of a document's own digest."""
 PACKAGES = ("torch", "numpy", "scipy")
@@ -167,6 +168,20 @@ def read(path: Path) -> dict[str, Any] | None:
         said = f"{SEAL} is {str(told)[:12]}, that of its content {found[:12]}"
         raise ValueError(f"{path}: not what was written there: {said}; {remedy}")
     return document
+
+
+def judge() -> str:
+    """A digest of what a verdict of a validation depends on: the sources of the judge.
+
+    Comments and empty lines do not count. Stored with every verdict: another one has to be found
+    anew.
+    """
+    digest = hashlib.sha256()
+    for path in sorted(JUDGE.glob("*.py")):
+        lines = (line.rstrip() for line in path.read_text("utf-8").splitlines())
+        kept = [line for line in lines if line and not line.lstrip().startswith("#")]
+        digest.update("\n".join([path.name, *kept]).encode())
+    return digest.hexdigest()[:12]
 
 
 def seal(document: dict[str, Any]) -> str:
