@@ -28,6 +28,8 @@ ELSEWHERE = "meta"
 """The device that is pretended: one that asks for no hardware, and that no numbers are on."""
 MAKERS = ("tensor", "as_tensor", "asarray")
 """What makes tensors of given numbers: on the pretended device torch itself would drop them."""
+ARRAYS = {"numpy": ".numpy()", "__array__": "NumPy's array"}
+"""What makes arrays of tensors, and how it is called."""
 
 
 class Mixed(Exception):
@@ -55,11 +57,9 @@ def _located(
     plain = as_given(subject)
 
     def given(values: Any) -> Any:
-        return (
-            plain(values)
-            if np.ndim(values) < 2 and not whole
-            else _pretended().moved(plain(values))
-        )
+        with _pretended().torch.device("cpu"):  # whatever default device the code has set
+            made = plain(values)
+        return made if np.ndim(values) < 2 and not whole else _pretended().moved(made)
 
     try:
         with _pretended().watched():
@@ -107,6 +107,8 @@ class _Pretence:
         self.torch: Any = import_module("torch")
         self.tree: Any = import_module("torch.utils._pytree")
         self.watching = False
+        self.generators: list[Any] = []
+        """Those of the other device, here on the CPU."""
         modes: Any = import_module("torch.utils._python_dispatch")
 
         def dispatched(
@@ -156,6 +158,8 @@ class _Pretence:
         if (asked := kwargs.get("device")) is not None:
             there = self.torch.device(asked).type == ELSEWHERE
             kwargs["device"] = self.torch.device("cpu")
+        if (drawn := kwargs.get("generator")) is not None:
+            there = there or any(drawn is each for each in self.generators)
         known: dict[int, Any] = {}
 
         def opened(each: Any) -> Any:
@@ -185,6 +189,35 @@ class _Pretence:
             shape, kind = tuple(each.shape), str(each.dtype).removeprefix("torch.")
             raise Mixed(f"a {kind} tensor {shape} on the CPU meets one of z's device in {name}")
 
+    def allowed(self) -> list[tuple[Any, str, Any]]:
+        """What a card knows and the pretended device does not, (place, name, what stands for it):
+        inference mode, as which nothing here records gradients, autocast, generators.
+        """
+        torch = self.torch
+        casting, generator = torch.autocast.__init__, torch.Generator
+
+        def cast(own: Any, device_type: str, *given: Any, **named: Any) -> None:
+            if device_type != ELSEWHERE:
+                return casting(own, device_type, *given, **named)
+            return casting(own, "cpu", enabled=False)
+
+        class Generators(type):
+            def __call__(cls, device: Any = "cpu") -> Any:
+                if torch.device(device).type != ELSEWHERE:
+                    return generator(device)
+                self.generators.append(made := generator())
+                return made
+
+            def __instancecheck__(cls, each: Any) -> bool:
+                return isinstance(each, generator)
+
+        return [
+            (torch.inference_mode, "__enter__", lambda _: None),
+            (torch.inference_mode, "__exit__", lambda *_: None),
+            (torch.autocast, "__init__", cast),
+            (torch, "Generator", Generators("Generator", (), {})),
+        ]
+
     @contextlib.contextmanager
     def watched(self) -> Iterator[None]:
         """Operations inside are refused where they mix devices."""
@@ -192,11 +225,14 @@ class _Pretence:
 
         def making(make: Callable[..., Any]) -> Callable[..., Any]:
             def made(*given: Any, device: Any = None, **named: Any) -> Any:
-                if device is None or torch.device(device).type != ELSEWHERE:
-                    return make(*given, device=device, **named)
+                asked = torch.empty(0).device if device is None else torch.device(device)
                 if isinstance(given[0] if given else None, self.kind):
-                    return given[0].to(named["dtype"]) if named.get("dtype") else given[0]
-                return self.moved(make(*given, **named))
+                    if device is None or asked.type == ELSEWHERE:
+                        return given[0].to(named["dtype"]) if named.get("dtype") else given[0]
+                elif asked.type == ELSEWHERE:
+                    with torch.device("cpu"):
+                        return self.moved(make(*given, **named))
+                return make(*given, device=device, **named)
 
             return made
 
@@ -207,8 +243,29 @@ class _Pretence:
                 return new(own, *given, **named)
             return self.moved(new(own.inner, *given, **named))
 
+        listed = torch.Tensor.tolist
+
+        def numbers(own: Any) -> Any:
+            return listed(own.inner if isinstance(own, self.kind) else own)
+
+        def refused(name: str) -> Callable[..., Any]:
+            """On a card these work on copies alone."""
+            plain = getattr(torch.Tensor, name)
+
+            def array(own: Any, *given: Any, **named: Any) -> Any:
+                if isinstance(own, self.kind):
+                    raise Mixed(f"{ARRAYS[name]} of a tensor on z's device: .cpu() first")
+                return plain(own, *given, **named)
+
+            return array
+
         self.watching = True
         with contextlib.ExitStack() as stack:
+            for name in ARRAYS:
+                stack.enter_context(mock.patch.object(torch.Tensor, name, refused(name)))
+            stack.enter_context(mock.patch.object(torch.Tensor, "tolist", numbers))
+            for place, name, other in self.allowed():
+                stack.enter_context(mock.patch.object(place, name, other))
             for name in MAKERS:
                 stack.enter_context(mock.patch.object(torch, name, making(getattr(torch, name))))
             stack.enter_context(mock.patch.object(torch.Tensor, "new_tensor", beside))

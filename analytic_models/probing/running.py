@@ -173,11 +173,12 @@ class _Watch:
             outside = [
                 f for f in frames if not f.filename.startswith(HOME) and TORCH not in f.filename
             ]
-            last = (outside or frames)[-1]
+            last = outside[-1] if outside else None  # no line of ours is to blame
+            line = f", line {last.lineno} of {Path(last.filename).name}" if last else ""
             raise Trouble(
                 "a result",
                 f"raises {type(error).__name__}: {(str(error).splitlines() or [''])[0]}",
-                f"{self.place}, line {last.lineno} of {last.filename.rsplit('/', 1)[-1]}",
+                self.place + line,
             ) from None
 
     def array(self, value: Any, what: str) -> Array:

@@ -76,11 +76,23 @@ def subject_of(call: Callable[..., Any], name: str | None = None) -> Subject:
     elif len(needed) <= len(STEP) <= len(places):
         kind = "step"
     else:
-        shown = ", ".join(str(p) for p in parameters) or "no parameters"
-        wrapped = any(p.kind is p.VAR_POSITIONAL for p in parameters)
-        hint = "; a wrapper keeps the names with functools.wraps" if wrapped else ""
-        raise ValueError(f"{name} takes ({shown}); it must be {FORMS}{hint}")
+        raise _refused(name, parameters)
+    try:  # it is given them by place, whatever their names
+        inspect.Signature(parameters).bind(*(SAMPLE if kind == "sample" else STEP))
+    except TypeError:
+        raise _refused(name, parameters) from None
     return Subject(name, kind, call, torch=_wants_torch(call))
+
+
+def _refused(name: str, parameters: Sequence[inspect.Parameter]) -> ValueError:
+    kinds = {p.kind for p in parameters}
+    hint = ""
+    if inspect.Parameter.VAR_POSITIONAL in kinds:
+        hint = "; a wrapper keeps the names with functools.wraps"
+    elif inspect.Parameter.KEYWORD_ONLY in kinds:
+        hint = ", called by place and not by name"
+    shown = str(inspect.Signature(parameters)) if parameters else "(no parameters)"
+    return ValueError(f"{name} takes {shown}; it must be {FORMS}{hint}")
 
 
 def _parameters(call: Callable[..., Any]) -> list[inspect.Parameter]:
@@ -108,7 +120,16 @@ def _wants_torch(call: Callable[..., Any]) -> bool:
     mentioned = {name for name, value in known.items() if torch is not None and value is torch}
     helpers = [known[n] for n in used if inspect.isfunction(known.get(n))]
     own = any(mentioned & _names(h.__code__) for h in helpers if h is not call)
-    return bool(mentioned & used) or "torch" in used or own
+    return bool(mentioned & used) or "torch" in used or own or _decorated(call)
+
+
+def _decorated(call: Callable[..., Any]) -> bool:
+    """Whether a decorator of torch wraps it, as `inference_mode` does."""
+    while hasattr(call, "__wrapped__"):
+        if str(getattr(call, "__globals__", {}).get("__name__", "")).startswith("torch."):
+            return True
+        call = call.__wrapped__
+    return False
 
 
 def _names(code: CodeType) -> set[str]:
