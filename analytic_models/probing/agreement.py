@@ -79,12 +79,20 @@ def _power_of_two(one: Comparison, long: Comparison) -> str:
 def _thrown_away(c: Comparison) -> Check:
     steps, more = len(c.times) - 1, len(c.seen.calls) - len(c.claimed.calls)
     count = "one evaluation is" if more == 1 else f"{more} evaluations are"
+    told = f"{count} thrown away after the last step"
+    where = "the end of the run: the result does not depend on what is evaluated there"
+    again = more - (c.seen.scores - c.claimed.scores)
+    if again > 0 or c.seen.unused()[0] < c.claimed.scores:
+        each = f": {more // steps} in each step" if more % steps == 0 else ""
+        known = f", {again} of them where it is called again" if again > 0 else ""
+        told = f"{count} in vain{each}{known}"
+        where = "every step: the result does not depend on what is evaluated there"
     return Check(
         EVALUATIONS,
         "fail",
         f"{len(c.claimed.calls)} calls in {steps} steps",
-        f"{len(c.seen.calls)}: {count} thrown away after the last step",
-        "the end of the run: the result does not depend on what is evaluated there",
+        f"{len(c.seen.calls)}: {told}",
+        where,
     )
 
 
@@ -152,7 +160,7 @@ def _noise(c: Comparison, found: Sequence[Difference]) -> Check:
         return Check(NOISE, "fail", "no noise", f"{c.seen.draws} draws", _noisy_where(c, found))
     if theirs and not ours:
         text = (
-            f"noise() is called {c.seen.draws} times, and its normals never reach the state"
+            f"noise() is called {c.seen.draws} times, and no normals of a row reach its state"
             if c.seen.draws
             else "noise() is never called"
         )
@@ -161,13 +169,13 @@ def _noise(c: Comparison, found: Sequence[Difference]) -> Check:
         return Check(NOISE, "pass")
     d = found[0]
     if d.kind == "correlation":
-        return _shared(c, d)
+        return _shared(c, d, found)
     text = f"{_label(c, d)} {_shown(d.seen, d.claimed)}{_ratio(d)}{_power(c, d)}"
     wanted = f"{_label(c, d)} {_shown(d.claimed, d.seen)}"
     return Check(NOISE, "fail", wanted, text, _where(c, found))
 
 
-def _shared(c: Comparison, d: Difference) -> Check:
+def _shared(c: Comparison, d: Difference, found: Sequence[Difference]) -> Check:
     """Noise that two segments have in common and should not, or should and have not."""
     what = f"covariance of the noise here with that {_distance(c, d)}"
     kept = abs(d.seen) > abs(d.claimed)
@@ -177,7 +185,7 @@ def _shared(c: Comparison, d: Difference) -> Check:
         "fail",
         f"{what}: {_shown(d.claimed, d.seen)}",
         f"{what}: {_shown(d.seen, d.claimed)}{why}",
-        _where(c, [d]),
+        _where(c, found),
     )
 
 

@@ -31,8 +31,13 @@ class Manners:
     first: Run
     own_noise: bool
     """Whether it draws random numbers that are not from `noise`."""
-    repeats: bool = True
-    """Whether two runs with the same normals agree: without that they show nothing else."""
+    leaks: bool = False
+    """Whether a run changes those after it: then no comparison of runs shows anything else."""
+
+    @property
+    def repeats(self) -> bool:
+        """Whether two runs with the same normals agree."""
+        return not self.own_noise and not self.leaks
 
 
 def ordinary_run(
@@ -95,7 +100,7 @@ def manners(subject: Subject, process: Process, times: Sequence[float]) -> Manne
         if subject.kind == "sample" and subject.grid is None:
             checks.append(_grid(subject, process, times, first))
         checks += [_rows(subject, process, times, first), _filled(subject, process, times, first)]
-    return Manners(tuple(checks), first, own_noise, not own_noise and not leaks)
+    return Manners(tuple(checks), first, own_noise, leaks)
 
 
 def _unchanged(first: Run) -> Check:
@@ -181,9 +186,9 @@ def _rows(subject: Subject, process: Process, times: Sequence[float], first: Run
             name,
             "fail",
             "the same result for rows that are the same, their normals, too",
-            f"apart by {apart:.3g}, and so in every run: it draws random numbers of its own, from "
-            "a generator that it seeds anew, the same in every call",
-            "a seed inside; normals are those of noise()",
+            f"apart by {apart:.3g}, and so in every run: a row's result depends on its place in "
+            "the batch",
+            "a seed inside, or something that goes by row number",
         )
     return Check(
         name,

@@ -120,8 +120,9 @@ def _correlations(
     ours: Sequence[Segment], theirs: Sequence[Segment], close: float
 ) -> list[Difference]:
     """Noise that one segment shares with a later one: drawn anew where it should be kept, or kept
-    where it should be fresh."""
+    where it should be fresh. One for each later segment."""
     size = max(1e-12, *(float(np.max(np.abs(one.covariance), initial=0)) for one in ours))
+    found = []
     for later in range(len(ours)):
         for earlier in range(later):
             a = ours[later].noise @ ours[earlier].noise.T
@@ -129,10 +130,10 @@ def _correlations(
             wrong = np.argwhere(np.abs(a - b) > 2 * close * size)
             if len(wrong):
                 i, j = map(int, wrong[0])
-                return [
-                    Difference(later, "correlation", i, j, earlier, float(a[i, j]), float(b[i, j]))
-                ]
-    return []
+                values = float(a[i, j]), float(b[i, j])
+                found.append(Difference(later, "correlation", i, j, earlier, *values))
+                break
+    return found
 
 
 def same(seen: Signature, claimed: Signature) -> bool:

@@ -76,19 +76,35 @@ class Signature:
             form[:, second:],
         )
 
+    def unused(self) -> list[int]:
+        """The scores that neither the result has, nor a state at which one that it has is asked."""
+
+        def has(form: Array) -> set[int]:
+            sizes = np.max(np.abs(self.split(form)[1]), axis=(0, 2), initial=0)
+            return {int(column) for column in np.flatnonzero(sizes > SAME)}
+
+        used = has(self.final)
+        for call in reversed(self.calls):
+            if call.column in used:
+                used |= has(call.form)
+        return [column for column in range(self.scores) if column not in used]
+
     def without_unused(self, scores: int) -> Signature:
-        """The same without the scores from number `scores` on, where the result has none of them;
-        itself, where it has, or where there are no more.
-        """
-        unused = self.split(self.final)[1][:, scores:]
-        if self.scores <= scores or np.any(np.abs(unused) > SAME):
+        """The same without its unused scores, where so many are left; else itself."""
+        gone = set(self.unused())
+        kept = [column for column in range(self.scores) if column not in gone]
+        if not gone or len(kept) != scores:
             return self
 
         def cut(form: Array) -> Array:
             start, asked, normals = self.split(form)
-            return np.hstack([start, asked[:, :scores].reshape(len(form), -1), normals])
+            return np.hstack([start, asked[:, kept].reshape(len(form), -1), normals])
 
-        calls = tuple(replace(c, form=cut(c.form)) for c in self.calls if c.column < scores)
+        calls = tuple(
+            replace(c, form=cut(c.form), column=kept.index(c.column))
+            for c in self.calls
+            if c.column not in gone
+        )
         return replace(self, calls=calls, final=cut(self.final), scores=scores)
 
     @property

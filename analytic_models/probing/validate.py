@@ -143,17 +143,19 @@ class _Judge:
         self.checks += checks
 
     def judge(self, claims: Any, dynamics: str | None) -> None:
-        self.compare(claims, dynamics)
+        self.say("running it")
+        found = self.manners()
+        self.add(*found.checks)
+        if found.leaks:  # what comes next would follow from it
+            return
+        self.compare(found, claims, dynamics)
         where = located(self.subject, self.process, self.times)  # last: it may leave tensors behind
         if isinstance(where, Check):
             self.add(where)
         elif where:
             self.notes.append(where)
 
-    def compare(self, claims: Any, dynamics: str | None) -> None:
-        self.say("running it")
-        found = self.manners()
-        self.add(*found.checks)
+    def compare(self, found: Manners, claims: Any, dynamics: str | None) -> None:
         if found.repeats:
             self.say("its rounding")
             self.add(*precision(self.subject, self.process, self.times, found.first))
