@@ -150,6 +150,14 @@ def back_on_the_cpu(z, t, h, score, noise, model):
     return em(z, t, h, score, noise, model).cpu()
 
 
+def through_numpy(z, t, h, score, noise, model):
+    return em(torch.tensor(z.numpy()), t, h, score, noise, model)
+
+
+def as_array(z, t, h, score, noise, model):
+    return em(torch.from_numpy(np.asarray(z)).to(z.device), t, h, score, noise, model)
+
+
 @pytest.mark.parametrize(
     ("call", "said"),
     [
@@ -159,6 +167,8 @@ def back_on_the_cpu(z, t, h, score, noise, model):
         (state_moved, "the state given to the score is on the CPU"),
         (times_on_the_cpu, "the time given to the score is on the CPU"),
         (back_on_the_cpu, "the result is on the CPU"),
+        (through_numpy, ".numpy() of a tensor on z's device: .cpu() first"),
+        (as_array, "NumPy's array of a tensor on z's device: .cpu() first"),
     ],
 )
 def test_a_tensor_that_is_made_on_the_cpu_is_seen_without_a_card(call, said):
@@ -168,7 +178,8 @@ def test_a_tensor_that_is_made_on_the_cpu_is_seen_without_a_card(call, said):
     assert said in found.seen
     own = em if call is own_noise else call  # where the two meet
     lines = [own.__code__.co_firstlineno + k for k in (1, 2)]
-    assert any(f"line {n} of test_precision.py" in found.where for n in lines) or "result" in said
+    named = any(f"line {n} of test_precision.py" in found.where for n in lines)
+    assert named if "result" not in said else found.where == "step 1"  # and no line of ours
 
 
 def right_device(z, t, h, score, noise, model):
@@ -195,17 +206,48 @@ def padded_run(score, z, grid, noise, model):
     return right_run(score, z, grid[:-1], noise, model)
 
 
-@pytest.mark.parametrize("call", [right_device, right_run, padded_run, right_torch])
+def default_device(z, t, h, score, noise, model):
+    with torch.device(z.device):
+        return em(z, t, h, score, noise, model) * torch.tensor([1.0]) * torch.ones(3)
+
+
+@torch.inference_mode()
+def inferring(z, t, h, score, noise, model):
+    return em(z, t, h, score, noise, model)
+
+
+def by_its_own_means(z, t, h, score, noise, model):
+    drawn = torch.Generator(device=z.device).manual_seed(0)
+    xi = torch.randn(z.shape, generator=drawn, device=z.device, dtype=z.dtype)
+    with torch.autocast(device_type=z.device.type, enabled=False), torch.inference_mode():
+        (one,) = torch.ones(1, device=z.device).tolist()
+        z = em(z, t, h, score, noise, model) * one + 0 * xi
+    assert len(z.numpy(force=True)) == len(z)
+    return torch.from_numpy(z.cpu().numpy()).to(z.device)
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        right_device,
+        right_run,
+        padded_run,
+        right_torch,
+        default_device,
+        inferring,
+        by_its_own_means,
+    ],
+)
 def test_code_that_makes_tensors_where_z_is_is_right(call):
     assert located(subject_of(call), PROCESS, TIMES) == Check(LIVES, "pass")
 
 
-def through_numpy(z, t, h, score, noise, model):
-    return em(torch.tensor(z.numpy()), t, h, score, noise, model)
+def shared_memory(z, t, h, score, noise, model):
+    return em(torch.from_dlpack(z), t, h, score, noise, model)
 
 
 def test_what_could_not_be_looked_at_is_a_note_and_no_failure():
-    found = validate(through_numpy, "EM", "vp")
+    found = validate(shared_memory, "EM", "vp")
     assert LIVES not in {c.name for c in found.checks}
     assert any("could not be looked at: it raises" in note for note in found.notes)
     assert found.holds

@@ -54,6 +54,10 @@ def test_what_is_no_sampler_is_refused_with_what_would_be_right():
         subject_of(loose)
     with pytest.raises(ValueError, match=r"takes \(x\); it must be step"):
         subject_of(lambda x: x)
+    with pytest.raises(ValueError, match=r"takes \(score, z\); it must be step"):
+        subject_of(lambda score, z: z)
+    with pytest.raises(ValueError, match=r"takes \(score, z, \*, grid, noise, model\).*by place"):
+        subject_of(lambda score, z, *, grid, noise, model: z)
 
 
 def test_a_run_that_is_cut_short_leaves_the_garbage_collector_as_it_was():

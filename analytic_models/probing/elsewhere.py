@@ -106,6 +106,8 @@ class _Pretence:
     def __init__(self) -> None:
         self.torch: Any = import_module("torch")
         self.tree: Any = import_module("torch.utils._pytree")
+        with self.torch.device("cpu"):  # torch notes here, once, what makes tensors: not when watched
+            self.torch.empty(0)
         self.watching = False
         self.generators: list[Any] = []
         """Those of the other device, here on the CPU."""
@@ -254,6 +256,8 @@ class _Pretence:
 
             def array(own: Any, *given: Any, **named: Any) -> Any:
                 if isinstance(own, self.kind):
+                    if named.get("force"):
+                        return plain(own.inner, *given, **named)
                     raise Mixed(f"{ARRAYS[name]} of a tensor on z's device: .cpu() first")
                 return plain(own, *given, **named)
 
