@@ -243,7 +243,7 @@ def test_code_that_makes_tensors_where_z_is_is_right(call):
 
 
 def shared_memory(z, t, h, score, noise, model):
-    return em(torch.from_dlpack(z), t, h, score, noise, model)
+    return em(torch.utils.dlpack.from_dlpack(z), t, h, score, noise, model)
 
 
 def test_what_could_not_be_looked_at_is_a_note_and_no_failure():

@@ -121,7 +121,7 @@ class Asked:
         return replace(check, seen=f"{check.seen}{seen}it would be decided")
 
     def uneven(self, expected: int) -> Check | str:
-        """The same on two grids whose steps grow and shrink: right if it holds on one of them, wrong
+        """The same on two grids whose steps grow and shrink: right if it holds on one, wrong
         if a lower one settles on one of them, and none as high.
         """
         found: list[float | None] = []

@@ -106,7 +106,7 @@ class _Pretence:
     def __init__(self) -> None:
         self.torch: Any = import_module("torch")
         self.tree: Any = import_module("torch.utils._pytree")
-        with self.torch.device("cpu"):  # torch notes here, once, what makes tensors: not when watched
+        with self.torch.device("cpu"):  # for torch to note what makes tensors before it is watched
             self.torch.empty(0)
         self.watching = False
         self.generators: list[Any] = []
@@ -220,9 +220,8 @@ class _Pretence:
             (torch, "Generator", Generators("Generator", (), {})),
         ]
 
-    @contextlib.contextmanager
-    def watched(self) -> Iterator[None]:
-        """Operations inside are refused where they mix devices."""
+    def makers(self) -> list[tuple[Any, str, Any]]:
+        """What makes tensors of given numbers, (place, name, what stands for it)."""
         torch = self.torch
 
         def making(make: Callable[..., Any]) -> Callable[..., Any]:
@@ -245,39 +244,42 @@ class _Pretence:
                 return new(own, *given, **named)
             return self.moved(new(own.inner, *given, **named))
 
-        listed = torch.Tensor.tolist
+        found = [(torch, name, making(getattr(torch, name))) for name in MAKERS]
+        return [*found, (torch.Tensor, "new_tensor", beside)]
+
+    def arrays(self) -> list[tuple[Any, str, Any]]:
+        """What makes arrays of tensors, which on a card works on copies alone, and lists."""
+        tensor = self.torch.Tensor
+        listed = tensor.tolist
 
         def numbers(own: Any) -> Any:
             return listed(own.inner if isinstance(own, self.kind) else own)
 
         def refused(name: str) -> Callable[..., Any]:
-            """On a card these work on copies alone."""
-            plain = getattr(torch.Tensor, name)
+            plain = getattr(tensor, name)
 
             def array(own: Any, *given: Any, **named: Any) -> Any:
-                if isinstance(own, self.kind):
-                    if named.get("force"):
-                        return plain(own.inner, *given, **named)
+                if isinstance(own, self.kind) and not named.get("force"):
                     raise Mixed(f"{ARRAYS[name]} of a tensor on z's device: .cpu() first")
-                return plain(own, *given, **named)
+                return plain(own.inner if isinstance(own, self.kind) else own, *given, **named)
 
             return array
 
+        return [(tensor, "tolist", numbers), *((tensor, name, refused(name)) for name in ARRAYS)]
+
+    @contextlib.contextmanager
+    def watched(self) -> Iterator[None]:
+        """Operations inside are refused where they mix devices."""
         self.watching = True
         with contextlib.ExitStack() as stack:
-            for name in ARRAYS:
-                stack.enter_context(mock.patch.object(torch.Tensor, name, refused(name)))
-            stack.enter_context(mock.patch.object(torch.Tensor, "tolist", numbers))
-            for place, name, other in self.allowed():
+            for place, name, other in (*self.makers(), *self.arrays(), *self.allowed()):
                 stack.enter_context(mock.patch.object(place, name, other))
-            for name in MAKERS:
-                stack.enter_context(mock.patch.object(torch, name, making(getattr(torch, name))))
-            stack.enter_context(mock.patch.object(torch.Tensor, "new_tensor", beside))
             stack.enter_context(self.mode())
             try:
                 yield
             finally:
                 self.watching = False
+                self.generators.clear()
 
 
 @cache
