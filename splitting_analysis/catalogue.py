@@ -67,6 +67,10 @@ _SSCS = (
     "The released code conditions both half steps L/2 on the same time; they agree only for "
     "constant beta. Here each half covers its own half of the step."
 )
+_DDPM = (
+    "Here b is h beta(tau). Code with a table of abar takes b = 1 - abar_i/abar_(i-1), equal to "
+    "first order: with beta tilde as its variance that is DPM++1-SDE."
+)
 
 # fmt: off
 CATALOGUE: tuple[Scheme, ...] = (
@@ -96,7 +100,7 @@ CATALOGUE: tuple[Scheme, ...] = (
     _entry("RK4",   RK4,                     "vp", "ode", 4, 4, TEXTBOOK, "II.1"),
     _entry("EM",    "S E",                   "vp", "sde", 1, 1, SONG, "appendix D"),
     _entry("EI",    "S E:exp",               "vp", "sde", 1, 1, GAUSSIAN, "section 4"),
-    _entry("DDPM",  "S E:ddpm",              "vp", "sde", 1, 1, DDPM, "algorithm 2"),
+    _entry("DDPM",  "S E:ddpm",              "vp", "sde", 1, 1, DDPM, "algorithm 2", _DDPM),
     _entry("Strang-Euler", "L/2 S@1/2 K L/2", "vp", "ode", 1, 1, STRANG, "its kick by Euler"),
     _entry("Strang", _STRANG,                "vp", "ode", 2, 2, STRANG, "second-order sampler"),
     _entry("SSCS",  "L/2 S K L/2",           "vp", "sde", 1, 1, CLD, "without a momentum"),

@@ -31,6 +31,7 @@ def test_the_ratio_of_the_constants_is_judged_and_not_what_falls_faster(ratio, v
 def test_the_sign_counts_and_errors_that_are_round_off_say_nothing():
     assert leading(errors(-1.0), errors(1.0)).verdict == "fail"
     assert leading(errors(1e-9), errors(1e-9)).verdict == "inconclusive"
+    assert leading(errors(1e-15), errors(1.0)).seen.startswith("0 times")
 
 
 def test_a_word_that_errs_otherwise_at_the_same_order_is_told_from_the_claimed_one():

@@ -184,6 +184,15 @@ def test_history_that_leaks_is_told_from_random_numbers():
     assert list(found) == ["two runs with the same normals agree"]
     assert "fail: apart by" in found["two runs with the same normals agree"]
     assert "history of the first run" in found["two runs with the same normals agree"]
+    judged = validate(leaks, "DDIM", "vp")  # and nothing of what follows from it
+    assert len(judged.failures) == 1 and judged.checks[-1] == judged.failures[0]
+
+
+@pytest.mark.parametrize(
+    ("claim", "model", "known"), [("DDPM", "vp", "abar"), ("EDM", "ve", "first adds noise")]
+)
+def test_what_is_known_of_a_claimed_sampler_is_said_where_code_is_not_it(claim, model, known):
+    assert any(known in note for note in validate(euler, claim, model).notes)
 
 
 @pytest.mark.parametrize(
@@ -306,7 +315,7 @@ def test_nothing_is_said_of_transport_without_friction():
         ("order=two", "a whole number from 1 to 12"),
         ("order=0", "a whole number from 1 to 12"),
         ("speed=3", "cannot read 'speed=3'"),
-        ("order=1, order=2", "cannot read"),
+        ("order=1, order=2", "order is said twice"),
         ("ROBA, ROBAB", "two samplers"),
         ("ROBAX", "ROBAX"),
         ("S B", "A"),
@@ -357,6 +366,26 @@ def test_bad_claims_are_one_message_and_status_2(tmp_path, capsys):
     captured = capsys.readouterr()
     assert "order is a whole number" in captured.err
     assert not captured.out
+
+
+@pytest.mark.parametrize(
+    ("named", "options", "said"),
+    [
+        ("{}:right: ", (), "which function? give path/to/file.py:function"),
+        ("code.txt:right", (), "which function? give path/to/file.py:function"),
+        ("/code:right", (), "which function? give path/to/file.py:function"),
+        ("{}:Kept", (), "Kept is a class: make an object of it"),
+        ("{}:right", ("--lambda-s", "0"), "no letter O whose position noise it could scale"),
+    ],
+)
+def test_what_the_command_cannot_validate_is_one_message(named, options, said, tmp_path, capsys):
+    file = tmp_path / "code.py"
+    file.write_text(CODE + "\nclass Kept:\n    pass\n")
+    with pytest.raises(SystemExit) as status:
+        main(["validate", named.format(file), "--claims", "DDIM", "--model", "vp", *options])
+    assert status.value.code == 2
+    (line,) = [each for each in capsys.readouterr().err.splitlines() if "error" in each]
+    assert said in line
 
 
 def test_a_validation_leaves_no_deadline_behind():

@@ -33,7 +33,9 @@ def read(text: str, model: str, dynamics: str | None = None) -> Claims:
                 raise ValueError(f"claims {text!r}: two samplers, {scheme.name} and {part}")
             scheme = as_scheme(part, model, dynamics)
             continue
-        if name not in ("order", "evaluations") or name in numbers:
+        if name in numbers:
+            raise ValueError(f"claims {text!r}: {name} is said twice; once would be right")
+        if name not in ("order", "evaluations"):
             raise ValueError(f"claims {text!r}: cannot read {part!r}; there are: {FORMS}")
         if not value.isdigit() or not 1 <= int(value) <= 12:
             raise ValueError(

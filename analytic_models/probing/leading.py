@@ -13,6 +13,8 @@ from analytic_models.probing.orders import FLOOR, Observed
 LEADING = "its leading error is that of the claimed word"
 CLOSE = 0.05
 """How far the ratio of the constants may be from 1: other coefficients show by more."""
+NONE = 1e-9
+"""Parts of the word's error that are round-off: none is left."""
 
 
 def leading(seen: Observed, claimed: Observed) -> Check:
@@ -37,6 +39,6 @@ def leading(seen: Observed, claimed: Observed) -> Check:
         LEADING,
         "fail",
         "errors 1 times the claimed word's as steps are refined",
-        f"{ratio:.3g} times, in the {name}",
+        f"{ratio if abs(ratio) > NONE else 0:.3g} times, in the {name}",
         f"runs of {common[early]} and {common[late]} steps on a Gaussian target",
     )

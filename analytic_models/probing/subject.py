@@ -62,6 +62,10 @@ def subject_of(call: Callable[..., Any], name: str | None = None) -> Subject:
     if isinstance(call, Subject):
         return call
     name = name or str(getattr(call, "__qualname__", type(call).__name__))
+    if isinstance(call, type):
+        raise ValueError(  # noqa: TRY004 - bad input is a ValueError here
+            f"{name} is a class: make an object of it in the file, and name its method or itself"
+        )
     if not callable(call):
         methods = [each for each in ("step", "sample") if callable(getattr(call, each, None))]
         hint = f"; its method is {name}.{methods[0]}" if methods else ""

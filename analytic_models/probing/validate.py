@@ -250,6 +250,7 @@ class _Judge:
             self.deduced = str(scheme)
             self.add(*stiff(self.subject, reference, self.process))
             return
+        self.notes += _known_of(scheme)
         self.say("which word it is")
         self.deduced = self.known_word(seen, scheme) or next_to(
             scheme, seen, self.process, self.times
@@ -336,6 +337,14 @@ class _Judge:
         self.say("its limit")
         words = limit_in_words(self.subject, self.process, stochastic) if found.names else ""
         return elsewhere(found, words)
+
+
+def _known_of(scheme: Scheme) -> list[str]:
+    """What is known of a claimed sampler that may be why other code is not it."""
+    notes = [f"of {scheme.name}: {scheme.source.erratum}"] if scheme.source.erratum else []
+    if scheme.churn is not None:
+        notes.append(f"the claimed {scheme.name} first adds noise in each step (churn)")
+    return notes
 
 
 def _as_step(scheme: Scheme) -> Program:

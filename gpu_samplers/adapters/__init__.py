@@ -6,6 +6,7 @@ of its samplers is asked for, and its noise is the protocol's.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping, Sequence
 from importlib import import_module
 from typing import Any
@@ -18,6 +19,8 @@ LIBRARIES = {
     "openmm": "gpu_samplers.adapters.openmm",
 }
 """A library's name before the colon, and the module with its `subject(name, options)`."""
+PATH = re.compile(r"^/|/[A-Za-z_.]|\.[A-Za-z]\w*$")
+"""What a file has before the colon, and no word: of these only numbers come after / and dots."""
 
 
 def subject(spec: str, options: Mapping[str, str] | None = None) -> Subject:
@@ -42,10 +45,10 @@ def named(text: str, options: Sequence[str] = ()) -> Callable[..., Any] | Subjec
     `options` are those of a library's sampler, as "solver_order=2". Raises ValueError for what
     there is not, and for options where there are none.
     """
-    path, colon, attribute = text.rpartition(":")
-    if path.rstrip(":").endswith(".py") or text.endswith(".py"):
-        if not colon or not path.endswith(".py"):
-            raise ValueError(f"{text}: which function? give path/to/file.py:function")
+    path, _, attribute = (part.strip() for part in text.rpartition(":"))
+    if ".py:" in text or text.endswith(".py") or PATH.search(path):
+        if not path.endswith(".py") or not attribute:
+            raise ValueError(f"{text.strip()}: which function? give path/to/file.py:function")
         _refuse(options, text)
         return load(path, attribute)
     if path.replace("-", "_").isidentifier() and attribute.isidentifier():

@@ -16,7 +16,13 @@ from reports.pages import validation as page_of
 from reports.pages.word import Facts, facts
 from reports.render import html
 from splitting_analysis.expressions import parse_settings
-from splitting_analysis.lookup import as_scheme, check_family, conjugated, read_lambda_s
+from splitting_analysis.lookup import (
+    as_scheme,
+    check_family,
+    check_lambda_s,
+    conjugated,
+    read_lambda_s,
+)
 from splitting_analysis.processes import PROCESSES, Process
 from splitting_analysis.schemes import Scheme
 
@@ -58,6 +64,12 @@ def judged(
     said, process, given = _told(subject if claims is None else claims, model, dynamics, settings)
     if claims is None and isinstance(said, Claims) and said.scheme is not None:
         subject = said.scheme  # it is itself, with its settings
+    if scale is not None:
+        tried = model or (subject.model_name if isinstance(subject, Scheme) else None)
+        claimed = as_claims(said, tried or model_for(str(said)), dynamics).scheme
+        schemes = [each for each in (claimed, subject) if isinstance(each, Scheme)]
+        if schemes:
+            check_lambda_s("--lambda-s", *schemes)
     found = validate(
         subject, said, model, dynamics=dynamics, lambda_s=scale, process=process, say=say
     )
