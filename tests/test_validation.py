@@ -188,6 +188,7 @@ def test_history_that_leaks_is_told_from_random_numbers():
     assert len(judged.failures) == 1 and judged.checks[-1] == judged.failures[0]
 
 
+@pytest.mark.heavy
 @pytest.mark.parametrize(
     ("claim", "model", "known"), [("DDPM", "vp", "abar"), ("EDM", "ve", "first adds noise")]
 )
