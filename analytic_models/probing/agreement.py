@@ -160,7 +160,7 @@ def _noise(c: Comparison, found: Sequence[Difference]) -> Check:
         return Check(NOISE, "fail", "no noise", f"{c.seen.draws} draws", _noisy_where(c, found))
     if theirs and not ours:
         text = (
-            f"noise() is called {c.seen.draws} times, and normals never reach the state of their row"
+            f"noise() is called {c.seen.draws} times; normals never reach the state of their row"
             if c.seen.draws
             else "noise() is never called"
         )
