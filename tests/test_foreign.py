@@ -30,7 +30,7 @@ def test_every_case_is_stored_once_and_nothing_else():
         assert [row["key"] for row in data()["libraries"][library]] == keys
 
 
-@pytest.mark.parametrize("name", ["defects"])
+@pytest.mark.parametrize("name", ["defects", "foreign"])
 def test_what_is_stored_was_found_by_the_validation_as_it_is(name):
     kept = store.stored(name) or {}
     rows = kept["rows"] if name == "defects" else [*chain(*kept["libraries"].values())]

@@ -37,6 +37,7 @@ from analytic_models.probing.verdicts import (
     in_range,
     order_name,
 )
+from splitting_analysis.catalogue import CATALOGUE, FURTHER
 from splitting_analysis.processes import PSLD, VE, VP, Flow, Langevin, Process
 from splitting_analysis.program import Evaluate, Program
 from splitting_analysis.schemes import Scheme
@@ -54,6 +55,8 @@ is stiff.
 AFFINE = "a step is an affine map of state, scores and normals, coordinate by coordinate"
 STEPS = 7
 """Of the run whose coefficients are read off: odd, for which code may have a branch of its own."""
+PROVED = frozenset((*CATALOGUE, *FURTHER))
+"""Samplers whose claimed orders the tests of this package demand; a claim of a file is no proof."""
 LONGEST = 50.0
 """Seconds that a validation may take."""
 Say = Callable[[str], None]
@@ -314,7 +317,8 @@ class _Judge:
         first = asked.first()
         self.add(self.consistent(first, claimed, stochastic))
         scheme = claimed.scheme
-        if scheme is not None and self.deduced == str(scheme) and claimed.order is None:
+        same = scheme is not None and self.deduced == str(scheme) and claimed.order is None
+        if scheme is not None and same and (scheme.order is None or scheme in PROVED):
             text = "that of the word, whose coefficients it has"
             self.add(
                 Check("its order is the claimed word's", "pass", seen=f"{scheme.order or text}")

@@ -9,7 +9,8 @@ errors, h^2 (e0 + lambda e1 + lambda^2 e2) z with closed forms for the three (wh
 `splitting-analysis derive LDDIM-I` prints), each carried to the end by the exact flow. So the
 position error is, mode by mode, a parabola in lambda, and the lambda that makes the whole smallest
 is a root of a cubic: lambda_0. It does not depend on h. At few steps the best lambda is larger, by
-about beta u / (1 + RULE u) with u = beta h: RULE was chosen on the spectra of digits and CIFAR-10.
+about beta u / (1 + RULE u) with u = beta h: RULE was chosen on the spectra of digits,
+patches and CIFAR-10.
 """
 
 from __future__ import annotations
