@@ -104,7 +104,7 @@ class Stub(nn.Module):
         return z
 
 
-@pytest.mark.share(3)
+@pytest.mark.share(4)
 @pytest.mark.parametrize("state", [torch.float64, torch.float32], ids=str)
 @pytest.mark.parametrize("name", NAMES)
 def test_the_host_waits_for_nothing_before_the_last_evaluation(name, state):
@@ -125,6 +125,7 @@ def test_nor_does_the_full_size_network_make_it_wait(winograd, options):
     handed_over("ROBA", network, steps=1, **options)
 
 
+@pytest.mark.heavy
 def test_a_sampler_adds_less_than_two_percent_to_the_operations_of_the_network():
     evaluations = full_size()
     for name in NAMES:

@@ -183,7 +183,7 @@ def test_the_help_on_a_terminal_gives_no_type_to_a_flag(run, monkeypatch, comman
     assert "<bool>" not in out
 
 
-@pytest.mark.share(2)
+@pytest.mark.share(3)
 @pytest.mark.parametrize("arguments", [["list"], ["--help"]])
 def test_a_reader_that_stops_early_sees_no_traceback(arguments):
     command = f"{sys.executable} -c 'from reports.cli import main; main()' {' '.join(arguments)}"
@@ -270,7 +270,7 @@ def test_models_and_dynamics_are_known_in_upper_and_lower_case(run):
     )
 
 
-@pytest.mark.share(3)
+@pytest.mark.share(4)
 @pytest.mark.parametrize(
     ("word", "model", "open_reading"),
     [

@@ -18,7 +18,7 @@ def formulas(text):
     return text.partition("\n\n")[2].partition("\nerror = ")[0]
 
 
-@pytest.mark.share(2)
+@pytest.mark.share(3)
 @pytest.mark.parametrize("value", ["0", "6/5", "1.2", "2", "9/4"])
 def test_a_fixed_lambda_s_is_a_number_but_under_a_root_that_is_irrational(run, value):  # noqa: F811
     code, out, err = run("derive", "ROBA", "--lambda-s", value)

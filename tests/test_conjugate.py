@@ -75,7 +75,7 @@ def exact_score(process: Any) -> Any:
     return at
 
 
-@pytest.mark.share(3)
+@pytest.mark.share(4)
 @EVERY_PROCESS
 @pytest.mark.parametrize("word", ["S E:eps", "S E:eye", "S E:ones", "S B:ones A:eye"])
 @pytest.mark.parametrize("factor", ["lower", "upper"])
@@ -129,7 +129,7 @@ IN_TURN = [
 ]
 
 
-@pytest.mark.share(2)  # every entry, with one factor or the other
+@pytest.mark.share(3)  # every entry, with one factor or the other
 @pytest.mark.parametrize(("entry", "factor"), IN_TURN)
 def test_engine_print_and_exact_moments_are_one(entry, factor):
     process = PROCESSES["constant" if factor == "lower" else "cld"]
@@ -152,7 +152,7 @@ def test_engine_print_and_exact_moments_are_one(entry, factor):
     assert silent.nfe == entry.nfe * 2 + 1
 
 
-@pytest.mark.share(2)
+@pytest.mark.share(3)
 @EVERY_ENTRY
 @pytest.mark.parametrize("value", [0, 2])
 def test_the_order_that_is_claimed_is_the_order_that_is_observed_and_no_higher(entry, value):

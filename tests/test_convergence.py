@@ -61,7 +61,7 @@ def problem(model: str, number=float) -> tuple[Diffusion, Gaussian, Any]:
     return diffusions[model], Gaussian(x["variance"], x["mean"]), start
 
 
-@pytest.mark.share(8)
+@pytest.mark.share(12)
 @named
 def test_every_moment_of_every_scheme_converges_at_exactly_the_claimed_order(entry):
     with mp.workdps(30):
@@ -109,7 +109,7 @@ def test_no_random_model_contradicts_the_claimed_order(
     assert not any(result.verdict == "diverges" for result in orders.values())
 
 
-@pytest.mark.share(3)
+@pytest.mark.share(4)
 @pytest.mark.parametrize("rule", ["exponent", "variance"])
 @pytest.mark.parametrize(
     "entry", [s for s in entries("psld", "sde") if "O" in s.word.letters], ids=lambda s: s.name

@@ -28,7 +28,7 @@ def start():
     return z, runs.reference(TARGET, z)
 
 
-@pytest.mark.share(2)
+@pytest.mark.share(3)
 @pytest.mark.parametrize("name", ["RSE", "NSE"])
 def test_a_first_order_sampler_is_of_order_one_and_of_no_other(name, start):
     z, exact = start
@@ -93,7 +93,7 @@ def test_expectations_are_integrals_of_the_density():
     np.testing.assert_allclose(found, weak.observables(x, m) @ mass, atol=1e-8)
 
 
-@pytest.mark.share(2)
+@pytest.mark.share(3)
 @pytest.mark.parametrize("name", ["EM", "SSCS", "NOBA", "ROBAB"])
 def test_on_a_gaussian_the_recursion_gives_the_exact_moments_of_the_run(name, monkeypatch):
     monkeypatch.setattr(weak, "TARGET", Mixture([1.0], [[0.6]], 0.4))

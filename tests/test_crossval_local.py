@@ -52,7 +52,7 @@ def test_the_differentiable_score_is_the_one_the_engine_runs_on(name):
     torch.testing.assert_close(smooth(z, tau), machine(z, 0.4), rtol=1e-11, atol=1e-11)
 
 
-@pytest.mark.share(4)
+@pytest.mark.share(6)
 @pytest.mark.parametrize("name", ["mixture", "network"])
 @pytest.mark.parametrize(
     ("j", "along", "against"),
@@ -89,7 +89,7 @@ def test_a_differential_is_the_slope_of_the_one_below_it(name, j, along, against
     assert float((found - exact).norm()) < 1e-5 * float(exact.norm())
 
 
-@pytest.mark.share(3)
+@pytest.mark.share(4)
 @pytest.mark.parametrize("word", named([*entries("psld", "ode"), *entries("vp", "ode")]))
 def test_every_ode_word_errs_on_a_mixture_as_its_closed_form_says(word):
     target = TARGETS[word.model_name]
@@ -131,7 +131,7 @@ end.
 """
 
 
-@pytest.mark.share(2)
+@pytest.mark.share(3)
 @pytest.mark.parametrize("word", NOISY)
 def test_every_sde_word_errs_on_a_mixture_as_its_closed_forms_say(word):
     for kind, c in sde_found(word).items():
@@ -157,7 +157,7 @@ def test_a_weak_error_measured_at_a_step_of_no_use_does_not_pass():
     assert all(found.difference > 0.05 for found in c.values())
 
 
-@pytest.mark.share(2)
+@pytest.mark.share(3)
 @pytest.mark.parametrize("word", NOISY)
 def test_the_stored_stochastic_rows_on_a_mixture_are_those_found_now(word):
     kept = store.stored("local")
@@ -226,7 +226,7 @@ def test_a_comparison_of_few_step_sizes_differs_by_less_than_its_uncertainty(lev
     assert 1e-9 < c.difference < c.uncertainty < 1e3 * c.difference
 
 
-@pytest.mark.share(3)
+@pytest.mark.share(4)
 @pytest.mark.parametrize("name", [pytest.param("Euler", marks=pytest.mark.heavy), "RSE", "RVV"])
 def test_ode_words_err_on_a_network_as_their_closed_forms_say(network, name):
     z = local.noised(network.target, 0.4, 2)

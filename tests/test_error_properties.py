@@ -39,7 +39,7 @@ def test_the_order_of_every_catalogue_word_is_the_one_claimed():
     }
 
 
-@pytest.mark.share(4)
+@pytest.mark.share(6)
 @pytest.mark.parametrize("scheme", CATALOGUE, ids=lambda s: f"{s.model_name}-{s.dynamics}-{s.name}")
 def test_the_order_claimed_is_seen_in_the_sampler_itself_from_both_sides(scheme):
     """At lambda_s = 1: nothing through h^p, something at h^(p + 1)."""
@@ -237,7 +237,7 @@ def test_a_palindrome_of_exact_pieces_has_no_h2_error_and_loses_that_when_one_pi
     assert moved.leading == 2
 
 
-@pytest.mark.share(2)
+@pytest.mark.share(3)
 @pytest.mark.parametrize(("model", "dynamics"), [("psld", "ode"), ("psld", "sde"), ("vp", "sde")])
 def test_any_word_is_consistent_at_lambda_one(model, dynamics):
     @settings(max_examples=5)

@@ -31,7 +31,7 @@ def batch(process, seed=0):
     return 0.5 * torch.randn(n, 4, 1, 2, 2, generator=generator, dtype=torch.float64)
 
 
-@pytest.mark.share(3)
+@pytest.mark.share(4)
 @pytest.mark.parametrize("process", PROCESSES, ids=repr)
 @pytest.mark.parametrize("variances", [0.0, VARIANCES], ids=["data set", "mixture"])
 def test_it_can_be_differentiated_in_time_and_along_the_state(process, variances):

@@ -81,7 +81,7 @@ def test_engine_print_and_exact_moments_are_one(entry):
         same(covariance, np.array(exact.covariance))
 
 
-@pytest.mark.share(4)
+@pytest.mark.share(6)
 @EVERY_PROCESS
 @pytest.mark.parametrize(("word", "clock", "factor"), CASES)
 def test_the_engine_has_the_exact_law(process, word, clock, factor):

@@ -31,13 +31,14 @@ def complaints(found):
     return [str(check) for check in found.checks if check.verdict != "pass"]
 
 
-@pytest.mark.share(50)
+@pytest.mark.heavy
+@pytest.mark.share(75)
 @pytest.mark.parametrize("entry", ENTRIES, ids=NAMES)
 def test_every_sampler_as_its_paper_prints_it_is_what_it_is_called(entry):
     assert not complaints(validate(plain_subject(entry), entry, entry.model_name))
 
 
-@pytest.mark.share(50)
+@pytest.mark.share(75)
 @pytest.mark.parametrize("entry", ENTRIES[7:], ids=NAMES[7:])
 def test_every_sampler_as_the_engine_runs_it_is_what_it_is_called(entry):
     assert not complaints(validate(engine_subject(entry), entry, entry.model_name))

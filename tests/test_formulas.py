@@ -47,7 +47,7 @@ def read(text, style, p):
     return Formula(READERS[style](text), problems.jet(p), values, p.d).value()
 
 
-@pytest.mark.share(11)
+@pytest.mark.share(16)
 @pytest.mark.parametrize("style", STYLES)
 @pytest.mark.parametrize("schemes", ERRORS.values(), ids=ERRORS)
 def test_every_printed_formula_means_the_error_it_is_printed_for(schemes, style):
@@ -174,7 +174,7 @@ def from_json(node, field, state, unit):
     return field(node["node"], node["d_tau"], tuple(along))
 
 
-@pytest.mark.share(4)
+@pytest.mark.share(6)
 @pytest.mark.parametrize(
     "schemes",
     [

@@ -127,7 +127,7 @@ def test_the_smallest_eps_that_is_taken_is_denoised(run):
     assert row["nfe"] == 6
 
 
-@pytest.mark.share(3)
+@pytest.mark.share(4)
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [

@@ -89,7 +89,7 @@ def test_without_a_gpu_the_script_says_how_to_try_it():
         gpu.asked(gpu.arguments([]))
 
 
-@pytest.mark.share(2)
+@pytest.mark.share(3)
 @pytest.mark.parametrize(
     "name", ["noise", "ROBA, float64", "ROBA, rounding", "float32; 2", "EM; float32; 2"]
 )

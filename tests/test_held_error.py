@@ -152,7 +152,7 @@ CASES = [
 leading term vanishes."""
 
 
-@pytest.mark.share(2)
+@pytest.mark.share(3)
 @pytest.mark.parametrize(
     ("name", "own"),
     [

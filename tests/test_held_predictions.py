@@ -65,7 +65,7 @@ def same(found, wanted, rtol=2e-11):
     np.testing.assert_allclose(found, wanted, rtol=rtol, atol=1e-13 * scale)
 
 
-@pytest.mark.share(3)  # every case, with one or two of the processes
+@pytest.mark.share(4)  # every case, with one or two of the processes
 @EVERY_PROCESS
 @pytest.mark.parametrize(("word", "dynamics", "clock", "eta"), CASES)
 def test_the_engine_has_the_exact_law(process, word, dynamics, clock, eta):
@@ -178,7 +178,7 @@ WEAK = [
 ]
 
 
-@pytest.mark.share(13)
+@pytest.mark.share(19)
 @pytest.mark.parametrize(("entry", "eta"), WEAK)
 def test_the_covariance_converges_with_the_claimed_weak_order_and_no_higher(entry, eta):
     """From any law: on its own path of marginals, the leading coefficient may be small."""

@@ -125,7 +125,7 @@ def test_metadata_of_a_checkpoint_that_is_none_is_named(tmp_path, told):
     assert len(str(error.value)) < 600 + len(str(path))
 
 
-@pytest.mark.share(2)
+@pytest.mark.share(3)
 @pytest.mark.parametrize(
     "process",
     [
@@ -260,7 +260,7 @@ def test_images_that_unpack_or_claim_to_more_than_the_memory_are_refused_with_nu
 # Folders of samples.
 
 
-@pytest.mark.share(2)
+@pytest.mark.share(3)
 @pytest.mark.parametrize(
     "told", ["[" * 10**5, "3", '{"n": ' * 10**5, "\x00", "", '{"mine": "keep"}', '{"n": 3}']
 )

@@ -49,7 +49,7 @@ def damaged(state, how):
     return state
 
 
-@pytest.mark.share(4)
+@pytest.mark.share(6)
 @pytest.mark.parametrize(
     ("how", "says"),
     [

@@ -28,7 +28,7 @@ def cause_of(entry, diffusion, target, times, denoise=True):
     return instability(entry, diffusion, target, times, law, denoise), law
 
 
-@pytest.mark.share(2)
+@pytest.mark.share(3)
 @pytest.mark.parametrize("name", ["SE", "VV", "BAOAB", "OBABO", "EM"])
 @pytest.mark.parametrize("variance", [0.04, 1.0])
 def test_a_langevin_run_is_unstable_above_its_limit_and_not_below(name, variance):
@@ -48,7 +48,7 @@ def test_a_langevin_run_is_unstable_above_its_limit_and_not_below(name, variance
     assert (above.limit, above.step) == (pytest.approx(limit), pytest.approx(1.3 * limit))
 
 
-@pytest.mark.share(3)
+@pytest.mark.share(4)
 @pytest.mark.parametrize("entry", [s for s in CATALOGUE if s.name != "DDPM"], ids=str)
 def test_a_step_named_unstable_is_beyond_its_limit_and_many_short_ones_never_are(entry):
     diffusion = diffusion_of(entry.model_name)

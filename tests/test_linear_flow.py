@@ -46,7 +46,7 @@ def law(pair_and_block, modes: int = TARGET.variances.size) -> np.ndarray:
     return np.array([np.broadcast_to(e, (modes,)) for e in (*mean, *sum(block, ()))])
 
 
-@pytest.mark.share(5)
+@pytest.mark.share(7)
 @both_dynamics
 @all_diffusions
 def test_the_closed_form_and_the_integrated_moment_equations_agree(diffusion, dynamics):

@@ -16,7 +16,7 @@ from gpu_samplers.processes import PSLD, VP
 VARYING = PSLD(Gamma=0.1, nu=3.9, beta_min=3.0, beta_max=12.0, kappa=0.3)
 
 
-@pytest.mark.share(2)
+@pytest.mark.share(3)
 @pytest.mark.parametrize(
     "process", [PSLD(), VARYING, PSLD(0.0, 4.0)], ids=["paper", "varying", "CLD"]
 )

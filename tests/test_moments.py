@@ -172,7 +172,7 @@ def test_high_precision_and_float64_agree(entry):
     assert law.nfe == exact.nfe
 
 
-@pytest.mark.share(2)
+@pytest.mark.share(3)
 @pytest.mark.parametrize(
     "text",
     [
@@ -257,7 +257,7 @@ def test_covariances_stay_positive_and_evaluations_are_counted(case):
         assert np.all(trace > 0)
 
 
-@pytest.mark.share(2)
+@pytest.mark.share(3)
 @BY_NAME
 def test_neither_the_number_of_steps_at_once_nor_the_other_modes_change_a_result(
     entry, monkeypatch

@@ -44,7 +44,7 @@ def states(n, config=TINY, dtype=torch.float64):
     return torch.randn(shape, generator=generator, dtype=torch.float64).to(dtype)
 
 
-@pytest.mark.share(3)
+@pytest.mark.share(4)
 @pytest.mark.parametrize("name", CONFIGS)
 def test_the_keys_their_order_shapes_and_number_of_parameters_are_the_released_ones(name):
     released = reference("ncsnpp_keys.json")[name]

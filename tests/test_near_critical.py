@@ -37,7 +37,7 @@ def reference(matrix, delta):
         return [[[float(m[i, j]) for j in range(2)] for i in range(2)] for m in (flow, spread)]
 
 
-@pytest.mark.share(2)
+@pytest.mark.share(3)
 @pytest.mark.parametrize("delta", [0.01, 1.0, 6.0])
 @pytest.mark.parametrize("offset", [0.0, *OFFSETS])
 def test_the_flow_near_critical_damping_is_exact_to_rounding(offset, delta):

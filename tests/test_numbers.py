@@ -66,7 +66,7 @@ def scores_of(model, jacobians, offsets, mode):
     }
 
 
-@pytest.mark.share(6)
+@pytest.mark.share(9)
 @pytest.mark.parametrize("scheme", named(SPLITTINGS))
 def test_an_array_of_gaussian_modes_gives_each_mode_the_number_of_its_sympy_score(scheme):
     model, modes = scheme.model, 3

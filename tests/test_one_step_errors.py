@@ -163,7 +163,7 @@ couples.
 """
 
 
-@pytest.mark.share(3)
+@pytest.mark.share(4)
 @pytest.mark.parametrize(
     "scheme",
     [s for s in [*CATALOGUE, *FROZEN] if not s.word.is_runge_kutta],

@@ -97,7 +97,7 @@ def spoiled(images, how):
     return 1.3 * images
 
 
-@pytest.mark.share(2)
+@pytest.mark.share(3)
 @pytest.mark.parametrize("how", ["noise", "blur", "colours", "scrambled", "contrast"])
 def test_patches_are_far_from_spoiled_ones_and_near_to_others_like_them(taught, how):
     """An error of one part in fifty is an order of magnitude beyond what chance makes."""

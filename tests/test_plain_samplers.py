@@ -87,7 +87,7 @@ def printed(name, given, z, noise):
     return plain.sample(name, z=z, noise=noise, **given)
 
 
-@pytest.mark.share(3)
+@pytest.mark.share(4)
 @EVERY_SCHEME
 def test_the_law_of_a_printed_sampler_is_the_exact_one(entry):
     for name in case_names(entry.model_name):

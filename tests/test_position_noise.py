@@ -48,7 +48,7 @@ def x_variance(entry, setting, steps, lambda_s):
     return np.asarray(moments.covariance[0][0])
 
 
-@pytest.mark.share(5)
+@pytest.mark.share(7)
 @o_words
 @rules
 def test_the_interpolated_curve_is_the_error_of_each_run(entry, rule):
@@ -60,7 +60,7 @@ def test_the_interpolated_curve_is_the_error_of_each_run(entry, rule):
         assert np.ptp(curve) > 1e-3 * curve.min(), "lambda_s matters"
 
 
-@pytest.mark.share(3)
+@pytest.mark.share(4)
 @o_words
 def test_the_best_lambda_s_beats_every_other_in_the_interval(entry):
     for nfe in (20, 100) if entry.name == "ROBA" else (20,):
@@ -86,7 +86,7 @@ def test_an_optimum_outside_the_interval_is_said_to_be_at_its_boundary():
         assert best.w2_x > inside.w2_x
 
 
-@pytest.mark.share(3)
+@pytest.mark.share(4)
 @o_words
 def test_one_mode_can_be_made_exact_and_the_best_lambda_s_finds_where(entry):
     """With one mode the best value is where its variance is right: the distance falls to zero."""
@@ -96,7 +96,7 @@ def test_one_mode_can_be_made_exact_and_the_best_lambda_s_finds_where(entry):
     assert best.w2_x < 1e-6 < 1e-3 < best.w2_x_exact_noise
 
 
-@pytest.mark.share(2)
+@pytest.mark.share(3)
 @o_words
 def test_with_a_fixed_clock_step_the_variance_is_affine_in_the_injected_variance(entry):
     """By either rule the same noise enters, so both give one line in the variance of one O step."""
@@ -128,7 +128,7 @@ def test_the_limit_of_small_steps_has_the_same_variance_by_integration_and_by_qu
         assert np.all(excess > 0) if value > 1 else np.all(np.abs(excess) < 1e-11)
 
 
-@pytest.mark.share(3)
+@pytest.mark.share(4)
 @pytest.mark.parametrize(
     ("name", "rule"), [("NOBA", "exponent"), ("RBAO", "variance"), ("ROBAB", "exponent")]
 )
@@ -156,7 +156,7 @@ def test_without_position_noise_lambda_s_does_nothing():
     assert bias(cld, 3.0) < 1e-9
 
 
-@pytest.mark.share(3)
+@pytest.mark.share(4)
 @pytest.mark.parametrize(("denoise", "steps"), [(True, 49), (False, 50)])
 @pytest.mark.parametrize("start", ["prior", "pT"])
 @pytest.mark.parametrize("name", ["uniform", "quadratic"])

@@ -87,6 +87,7 @@ def test_a_cell_is_what_the_function_for_exact_errors_gives(built, name, model, 
     assert shown == pytest.approx(row["w2_x"], rel=1e-12)
 
 
+@pytest.mark.heavy
 @pytest.mark.parametrize(
     "scheme",
     [s if s.name not in SLOW else pytest.param(s, marks=pytest.mark.heavy) for s in page.ordered()],

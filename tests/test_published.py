@@ -70,7 +70,7 @@ def test_the_cells_below_are_all_there_are(table):
     assert printed == set(CELLS)
 
 
-@pytest.mark.share(3)
+@pytest.mark.share(4)
 @pytest.mark.parametrize(("eps", "scheme", "nfe"), CELLS)
 def test_table_1_is_reproduced_to_its_printed_digits(eps, scheme, nfe, target, table):
     printed = table["eps=0" if eps == 0 else "eps=1e-3"][scheme][str(nfe)]

@@ -38,7 +38,7 @@ def stop_in_step(step, error, patch):
     patch.setattr(training, "loss_of", stopping)
 
 
-@pytest.mark.share(3)
+@pytest.mark.share(4)
 @pytest.mark.parametrize(
     ("error", "save_every", "kept"),
     [(KeyboardInterrupt, math.inf, 3), (SystemExit, 0.0, 3), (SystemExit, math.inf, 0)],
@@ -63,7 +63,7 @@ def test_a_run_stopped_in_its_fourth_step_resumes_where_it_was_saved(
     assert {path.name for path in tmp_path.iterdir()} == {"whole.safetensors", "parts.safetensors"}
 
 
-@pytest.mark.share(2)
+@pytest.mark.share(3)
 @pytest.mark.parametrize("save_every", [0.0, math.inf])
 def test_losses_that_are_read_late_are_kept_with_the_run(tmp_path, monkeypatch, save_every):
     """As on a card: whatever stops a run, and wherever it is saved, no loss is lost or counted
@@ -218,7 +218,7 @@ def test_the_command_names_the_file_from_which_it_resumes_only_where_there_is_on
 # What stops a training keeps it.
 
 
-@pytest.mark.share(2)
+@pytest.mark.share(3)
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_a_signal_within_an_update_waits_for_its_end_and_loses_no_step(tmp_path, capsys, number):
     """Without it the state would be half changed, and with no older file everything would be
@@ -250,7 +250,7 @@ def torch_full_disk(_, part, **__):
     raise RuntimeError("[enforce fail at inline_container.cc:668] . unexpected pos 64 vs 0")
 
 
-@pytest.mark.share(3)
+@pytest.mark.share(4)
 @pytest.mark.parametrize("full", [full_disk, torch_full_disk])
 @pytest.mark.parametrize("before", [0, 2])
 def test_a_disk_that_is_full_keeps_the_last_state_and_says_where_it_is(

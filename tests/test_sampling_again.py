@@ -33,7 +33,7 @@ def content(folder):
     return {name: data for name, data in found.items() if name != "run.json"}
 
 
-@pytest.mark.share(4)
+@pytest.mark.share(6)
 @pytest.mark.parametrize("form", ["npz", "png"])
 @pytest.mark.parametrize(("shard", "batch"), [(4, 2), (512, 64), (3, 3)])
 def test_more_samples_are_to_the_bit_those_of_a_run_that_was_asked_for_them_at_once(
@@ -45,7 +45,7 @@ def test_more_samples_are_to_the_bit_those_of_a_run_that_was_asked_for_them_at_o
     assert files(tmp_path / "grown") == files(run(tmp_path / "fresh", replace(job, n=11), batch))
 
 
-@pytest.mark.share(3)
+@pytest.mark.share(4)
 @pytest.mark.parametrize("form", ["npz", "png"])
 @pytest.mark.parametrize("shard", [4, 512])
 def test_fewer_samples_keep_what_is_there_and_say_so(tmp_path, form, shard):
@@ -83,7 +83,7 @@ def test_the_record_says_the_most_that_was_asked_for(tmp_path):
         assert json.loads((tmp_path / "run.json").read_text())["n"] == told
 
 
-@pytest.mark.share(2)
+@pytest.mark.share(3)
 @pytest.mark.parametrize("failing", [network(fault=float("nan")), None], ids=["nan", "interrupted"])
 def test_a_run_that_made_no_sample_leaves_its_folder_to_any_other(tmp_path, failing):
     def stop(*_):
@@ -104,7 +104,7 @@ WRITERS = [
 ]
 
 
-@pytest.mark.share(4)
+@pytest.mark.share(6)
 @pytest.mark.parametrize(("owner", "name"), WRITERS, ids=[name for _, name in WRITERS])
 @pytest.mark.parametrize("after", [0, 1])
 def test_a_disk_that_is_full_leaves_whole_files_only_and_the_same_command_goes_on(
@@ -272,7 +272,7 @@ def sample(net, out, *more):
     )
 
 
-@pytest.mark.share(2)
+@pytest.mark.share(3)
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_a_signal_leaves_whole_shards_and_says_how_to_go_on(tmp_path, capsys, monkeypatch, number):
     save_checkpoint(tmp_path / "net.safetensors", network())

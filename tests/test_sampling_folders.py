@@ -98,7 +98,7 @@ def of_another_index(path):
 DAMAGES = [truncated, flipped, lambda path: path.write_bytes(b""), lambda path: path.unlink()]
 
 
-@pytest.mark.share(3)
+@pytest.mark.share(4)
 @pytest.mark.parametrize(
     ("form", "victim", "damage"),
     [("npz", "00000000-00000003.npz", damage) for damage in [*DAMAGES, of_another_index]]

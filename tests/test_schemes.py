@@ -158,7 +158,7 @@ def test_tokens_that_could_not_be_written_are_refused_as_a_word(op):
         as_word([op])
 
 
-@pytest.mark.share(2)
+@pytest.mark.share(3)
 @examples(16)
 @given(st.data())
 @EVERY_MODEL

@@ -93,7 +93,7 @@ def by_page(name, model, process, score):
         return plain.sample(name, process, score, start(process), times, noise)
 
 
-@pytest.mark.share(3)
+@pytest.mark.share(4)
 @pytest.mark.parametrize("how", [by_engine, by_page])
 @pytest.mark.parametrize("rude", RUDE)
 @pytest.mark.parametrize(

@@ -59,7 +59,7 @@ def drift_of_theory(entry: Scheme, diffusion: Diffusion, variance: float, tau: f
     )
 
 
-@pytest.mark.share(5)
+@pytest.mark.share(7)
 @named
 @pytest.mark.parametrize("tau", [0.03, 0.6])
 def test_the_spectral_radius_first_leaves_the_unit_disk_at_the_largest_stable_step(entry, tau):
@@ -77,7 +77,7 @@ def test_the_spectral_radius_first_leaves_the_unit_disk_at_the_largest_stable_st
     assert bounded.any() or np.isinf(limits).any()
 
 
-@pytest.mark.share(5)
+@pytest.mark.share(7)
 @named
 def test_a_mode_has_no_limit_exactly_where_its_exact_frozen_flow_expands(entry):
     diffusion = PROCESSES[entry.model_name]
@@ -122,7 +122,7 @@ def test_the_scan_and_the_exact_roots_agree_on_any_word(data):
     )
 
 
-@pytest.mark.share(2)
+@pytest.mark.share(3)
 @pytest.mark.parametrize(
     "word",
     [
@@ -176,7 +176,7 @@ def test_a_step_with_exact_substeps_has_no_polynomial(name):
     assert polynomial_limit(find(name), PROCESSES["psld"], 0.3, 0.2) is None
 
 
-@pytest.mark.share(3)
+@pytest.mark.share(4)
 @pytest.mark.parametrize("entry", entries("vp"), ids=lambda s: s.name)
 def test_closed_forms_of_vp_are_the_limits_in_the_clock(entry):
     tau, diffusion = 0.4, PROCESSES["vp"]
@@ -199,6 +199,7 @@ def test_closed_forms_of_vp_are_the_limits_in_the_clock(entry):
         )
 
 
+@pytest.mark.heavy
 def test_closed_forms_of_vp_are_the_textbook_ones():
     v = sympy.Symbol("v", positive=True)
     expected = {
@@ -245,7 +246,7 @@ def test_every_splitting_of_the_harmonic_oscillator_is_stable_up_to_h_omega_two(
         assert limits == pytest.approx(2 * np.sqrt(data), rel=1e-7)
 
 
-@pytest.mark.share(3)
+@pytest.mark.share(4)
 @pytest.mark.parametrize("gamma", [0.1, 1.0, 5.0])
 def test_euler_maruyama_of_the_harmonic_oscillator_stops_at_its_closed_form(gamma):
     omega, friction = sympy.symbols("omega gamma", positive=True)
@@ -260,7 +261,7 @@ def test_euler_maruyama_of_the_harmonic_oscillator_stops_at_its_closed_form(gamm
         )
 
 
-@pytest.mark.share(3)
+@pytest.mark.share(4)
 @pytest.mark.parametrize("name", ["SE", "VV", "EM", "BAOAB", "ABOBA", "OBABO", "BAOA", "UBU"])
 def test_runs_stay_bounded_below_the_limit_and_blow_up_above_it(name):
     entry, target = find(name, "langevin"), Gaussian(np.array([0.3]))
@@ -321,7 +322,7 @@ def test_twice_the_rate_halves_every_limit():
         )
 
 
-@pytest.mark.share(4)
+@pytest.mark.share(6)
 @pytest.mark.parametrize("name", ["Euler", "RSE", "NSE", "RVV", "ROBA", "NOBAB", "SSCS"])
 def test_a_word_begun_elsewhere_in_its_cycle_has_the_same_limits(name):
     """Frozen coefficients know no time, so S B A and A S B, which carries its score, are one

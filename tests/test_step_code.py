@@ -50,14 +50,15 @@ def named(scheme: Scheme) -> str:
     return f"{scheme.model_name} {scheme.dynamics} {scheme.name}"
 
 
+@pytest.mark.heavy
 @pytest.mark.parametrize("scheme", WRITTEN, ids=named)
-@pytest.mark.share(9)
+@pytest.mark.share(13)
 def test_the_code_of_a_catalogue_sampler_is_validated_as_that_sampler(scheme, tmp_path):
     agrees(scheme, written(scheme, tmp_path))
 
 
 @pytest.mark.parametrize(("word", "model"), WORDS)
-@pytest.mark.share(5)
+@pytest.mark.share(7)
 def test_the_code_of_any_other_word_is_validated_as_that_word(word, model, tmp_path):
     scheme = as_scheme(word, model)
     agrees(scheme, written(scheme, tmp_path))
@@ -91,6 +92,7 @@ def test_the_torch_code_gives_the_numbers_of_the_numpy_code(name, tmp_path):
     assert np.max(np.abs(two.numpy() - one)) < 1e-14
 
 
+@pytest.mark.heavy
 @pytest.mark.parametrize("value", [Fraction(0), Fraction(6, 5)])
 def test_lambda_s_scales_the_noise_of_the_code(value, tmp_path):
     scheme = as_scheme("O S B A")

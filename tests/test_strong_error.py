@@ -74,7 +74,7 @@ def traces(p, matrix):
     }
 
 
-@pytest.mark.share(3)
+@pytest.mark.share(4)
 @pytest.mark.parametrize("d", [1, 2])
 @pytest.mark.parametrize("scheme", [pytest.param(s, id=f"{s.model_name}-{s.name}") for s in SDE])
 def test_every_sde_word_errs_strongly_as_its_closed_form_says(scheme, d):

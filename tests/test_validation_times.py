@@ -96,6 +96,7 @@ def churned(amount, noisy):
     return step
 
 
+@pytest.mark.heavy
 @pytest.mark.parametrize(
     ("amount", "noisy", "verdict"), [(0.02, True, "pass"), (0.02, False, "fail"), (0, True, "pass")]
 )

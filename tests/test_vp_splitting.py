@@ -123,6 +123,7 @@ def two_best(values):
     return [min(kind.items(), key=lambda item: item[1]) for kind in kinds]
 
 
+@pytest.mark.heavy
 def test_the_first_sentence_is_true_of_all_samplers_of_vp(built):
     """Every named sampler, run through another door, loses where the sentence says it does."""
     won, said = [], built.lead.split(" On the ")[0]

@@ -51,7 +51,7 @@ def close(ours, theirs, tolerance=1e-9):
     return np.abs(np.asarray(ours) - np.asarray(theirs)).max() < tolerance
 
 
-@pytest.mark.share(4)
+@pytest.mark.share(6)
 @pytest.mark.parametrize("d", [1, 2, pytest.param(3, marks=pytest.mark.heavy)])
 @pytest.mark.parametrize("scheme", named(s for s in SPLITTINGS if s.dynamics == "ode"))
 def test_every_ode_word_errs_as_its_closed_form_says_in_any_dimension(scheme, d):
@@ -63,7 +63,7 @@ def test_every_ode_word_errs_as_its_closed_form_says_in_any_dimension(scheme, d)
     assert max(np.abs(v).max() for v in truth[3].values()) > 1e-3
 
 
-@pytest.mark.share(4)
+@pytest.mark.share(6)
 @pytest.mark.parametrize("scheme", named(s for s in SPLITTINGS if s.dynamics == "sde"))
 def test_every_sde_word_errs_in_mean_and_second_moments_as_its_closed_form_says(scheme):
     p = problems.problem(scheme.model_name, "sde")
@@ -74,7 +74,7 @@ def test_every_sde_word_errs_in_mean_and_second_moments_as_its_closed_form_says(
             assert close(np.sum(evaluate(error.terms[k][key], here)), truth[k]), (k, key)
 
 
-@pytest.mark.share(3)
+@pytest.mark.share(4)
 @pytest.mark.parametrize(
     "scheme",
     [
@@ -98,7 +98,7 @@ THIRD = {
 }
 
 
-@pytest.mark.share(2)
+@pytest.mark.share(3)
 @pytest.mark.parametrize(
     ("model", "name"),
     [
@@ -209,7 +209,7 @@ def test_moments_through_h3_hold_in_two_dimensions_with_a_score_carried_past_noi
     assert abs(truth[3]) > 1e-2
 
 
-@pytest.mark.share(3)
+@pytest.mark.share(4)
 @pytest.mark.parametrize("name", oracle_symbols.SAMPLERS)
 def test_every_psld_ode_sampler_differentiated_by_sympy_gives_the_same_formula(name):
     order = 3 if name in ("NSE", "RSE") else 2
