@@ -57,7 +57,9 @@ def test_the_exact_error_beside_the_samples_is_that_of_the_word(target):
 def test_stored_cells_are_sampled_and_judged_now_as_they_were(target):
     for cell in [c for c in kept(target)["cells"] if c["nfe"] == 10][::5]:
         again = vp_splitting.cell(target, data.key_of(cell))
-        assert again == pytest.approx(cell, rel=1e-3), cell["sampler"]
+        for name, value in again.items():
+            told = cell[name] if isinstance(value, str) else pytest.approx(cell[name], rel=1e-3)
+            assert value == told, (cell["sampler"], name)
 
 
 @pytest.mark.heavy
