@@ -19,11 +19,12 @@ from gpu_samplers import load_checkpoint  # noqa: E402
 from gpu_samplers.job import Job  # noqa: E402
 from gpu_samplers.sampling import write_samples  # noqa: E402
 from splitting_analysis import find  # noqa: E402
-from tests.test_sample_command import (  # noqa: E402  # noqa: E402, F401 - fixtures
-    ROOT,
-    TRAINED,
-    images,
-)
+from tests import test_sample_command  # noqa: E402
+from tests.test_sample_command import ROOT, TRAINED, images  # noqa: E402
+
+net = test_sample_command.net
+run = test_sample_command.run
+"""The fixtures."""
 
 
 def command(net, out, *more):
