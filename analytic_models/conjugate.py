@@ -23,7 +23,8 @@ import numpy as np
 
 from analytic_models.arithmetic import exp
 from analytic_models.diffusions import PSLD, VP, Diffusion, noise, transition
-from analytic_models.targets import Block, Pair
+from analytic_models.matrices import Rows, times
+from analytic_models.targets import Block
 from splitting_analysis.models import Piece, conjugation
 from splitting_analysis.schemes import Scheme
 
@@ -57,28 +58,28 @@ def conjugate_step(
     flow = _flow(diffusion, linear, shift, begin, end)
     length = begin - end
     first = [[int(i == j) - length * shift[i][j] for j in n] for i in n]
-    keep = _product(flow, first)
+    keep = times(flow, first)
 
-    def integrand(u: Any) -> list[list[Any]]:
+    def integrand(u: Any) -> Rows:
         held, rate = inverse_factor(diffusion, scheme.factor, u), diffusion.beta(u)
         source = [[rate * weights[i] * held[i][j] for j in n] for i in n]
-        return _product(_flow(diffusion, linear, shift, u, end), source)
+        return times(_flow(diffusion, linear, shift, u, end), source)
 
     held = transposed_factor(diffusion, scheme.factor, seen)
-    return _rows(keep), _rows(_product(integral(integrand, (len(n), len(n)), begin, end), held))
+    return keep, times(integral(integrand, (len(n), len(n)), begin, end), held)
 
 
-def conjugate_flow(diffusion: PSLD, linear: Block, begin: Any, end: Any) -> list[list[Any]]:
+def conjugate_flow(diffusion: PSLD, linear: Block, begin: Any, end: Any) -> Rows:
     """The flow of dz = beta linear z dt over reverse time, from forward time `begin` to `end`."""
     return _flow(diffusion, linear, ((0, 0), (0, 0)), begin, end)
 
 
 def integral(
-    integrand: Callable[[Any], list[list[Any]]], shape: tuple[int, int], begin: Any, end: Any
-) -> list[list[Any]]:
+    integrand: Callable[[Any], Rows], shape: tuple[int, int], begin: Any, end: Any
+) -> Rows:
     """Over forward time from `end` to `begin`, of a matrix of that shape."""
     if isinstance(begin, mpmath.mpf) or isinstance(end, mpmath.mpf):
-        found: dict[Any, list[list[Any]]] = {}
+        found: dict[Any, Rows] = {}
 
         def entry(u: Any, i: int, j: int) -> Any:
             if u not in found:
@@ -99,9 +100,7 @@ def _over_nodes(values: Any, length: Any) -> Any:
     return total * length if isinstance(length, np.ndarray) else float(total) * length
 
 
-def _flow(
-    diffusion: PSLD | VP, linear: Block, shift: Block, begin: Any, end: Any
-) -> list[list[Any]]:
+def _flow(diffusion: PSLD | VP, linear: Block, shift: Block, begin: Any, end: Any) -> Rows:
     """Y: the flow of dz = (B + beta linear) z dt over reverse time, from forward time `begin` to
     `end`.
     """
@@ -122,7 +121,7 @@ def _flow(
     )
     parts = max(1, ceil(2 * size * float(np.max(span))))
     u = span / parts
-    total: list[list[Any]] = [[int(i == j) + 0 * u for j in n] for i in n]
+    total: Rows = [[int(i == j) + 0 * u for j in n] for i in n]
     for k in range(parts):
         rate = diffusion.beta(begin - k * u)
         now = [[shift[i][j] + rate * linear[i][j] for j in n] for i in n]
@@ -131,7 +130,7 @@ def _flow(
         own = [list(row) for row in term]
         for order in range(1, 200):
             # (m + 1) y_{m+1} = M y_m - slope linear y_{m-1}, each y_m times u^m
-            grown, bent = _product(now, term), _product(linear, before)
+            grown, bent = times(now, term), times(linear, before)
             before, term = (
                 term,
                 [[(grown[i][j] * u - slope * u * u * bent[i][j]) / order for j in n] for i in n],
@@ -141,7 +140,7 @@ def _flow(
             own = after
             if still:
                 break
-        total = _product(own, total)
+        total = times(own, total)
     return total
 
 
@@ -153,7 +152,7 @@ def _is_scaled(shift: Block) -> bool:
 
 def _commuting(
     diffusion: PSLD, linear: Block, shift: Block, begin: Any, end: Any, scaled: bool
-) -> list[list[Any]]:
+) -> Rows:
     """Y where all matrices on the way commute: the exponential of their integral, in floats.
 
     With m the mean eigenvalue and q the square of half their difference, that is
@@ -207,7 +206,7 @@ def _factor(process: PSLD, name: str, tau: Any) -> tuple[Any, Any, Any, Any]:
     return whole / root, root, xm / root, whole
 
 
-def transposed_factor(process: PSLD | VP, name: str, tau: Any) -> list[list[Any]]:
+def transposed_factor(process: PSLD | VP, name: str, tau: Any) -> Rows:
     """L^T: -eps = L^T s."""
     if isinstance(process, VP):
         return [[process.sigma(tau)]]
@@ -215,7 +214,7 @@ def transposed_factor(process: PSLD | VP, name: str, tau: Any) -> list[list[Any]
     return [[a, off], [0, c]] if name == "lower" else [[a, 0], [off, c]]
 
 
-def inverse_factor(process: PSLD | VP, name: str, tau: Any) -> list[list[Any]]:
+def inverse_factor(process: PSLD | VP, name: str, tau: Any) -> Rows:
     """L^-T, so that s = L^-T (-eps): -C_out of a network that predicts eps."""
     if isinstance(process, VP):
         return [[1 / process.sigma(tau)]]
@@ -225,13 +224,3 @@ def inverse_factor(process: PSLD | VP, name: str, tau: Any) -> list[list[Any]]:
         if name == "lower"
         else [[1 / a, 0], [-off / whole, 1 / c]]
     )
-
-
-def _product(a: Any, b: Any) -> list[list[Any]]:
-    n = range(len(a))
-    return [[sum(a[i][k] * b[k][j] for k in n) for j in n] for i in n]
-
-
-def _rows(values: list[list[Any]]) -> Block:
-    rows: list[Pair] = [tuple(row) for row in values]
-    return tuple(rows)

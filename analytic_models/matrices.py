@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import Any
+
 from analytic_models.diffusions import Block, Pair
 
+Rows = Sequence[Sequence[Any]]
 
-def times(a: Block, b: Block) -> Block:
+
+def times(a: Rows, b: Rows) -> Block:
     columns = range(len(b[0]))
     return tuple(tuple(sum(row[k] * b[k][j] for k in range(len(b))) for j in columns) for row in a)
 

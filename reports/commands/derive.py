@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from reports.commands.options import ModelName
 from reports.commands.terminal import an_int, heard, print_json
 from splitting_analysis.lookup import as_scheme, reading
 from splitting_analysis.schemes import Scheme
@@ -16,12 +17,7 @@ def derive(
     scheme: Annotated[
         str, typer.Argument(help='A name from the catalogue, or a word in quotes: "O S B A".')
     ],
-    model: Annotated[
-        str | None,
-        typer.Option(
-            help="psld, vp, ve, flow or langevin; by default psld, or where the name is found."
-        ),
-    ] = None,
+    model: ModelName = None,
     dynamics: Annotated[
         str | None, typer.Option(help="ode or sde; by default what the letters say (noise: sde).")
     ] = None,

@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from reports.commands.options import LowerOrderFinal, ModelName, NoiseLevel
 from reports.commands.terminal import a_float, ending_of, print_json, print_table, progress
 from splitting_analysis.grids import EPS
 from splitting_analysis.grids import HELP as GRID_HELP
@@ -24,12 +25,7 @@ def gaussian(
     ],
     nfe: Annotated[str | None, typer.Option(help="Budgets of score evaluations: 50,100.")] = None,
     steps: Annotated[str | None, typer.Option(help="Numbers of steps instead: 49,99.")] = None,
-    model: Annotated[
-        str | None,
-        typer.Option(
-            help="psld, vp, ve, flow or langevin; by default psld, or where the name is found."
-        ),
-    ] = None,
+    model: ModelName = None,
     dynamics: Annotated[
         str | None, typer.Option(help="ode or sde; by default what the letters say (noise: sde).")
     ] = None,
@@ -79,20 +75,8 @@ def gaussian(
         str | None,
         typer.Option(help="tau, lambda, sigma or rho: in what held predictions are polynomials."),
     ] = None,
-    eta: Annotated[
-        str | None,
-        typer.Option(
-            help="Noise level of held predictions: 0 the ODE, 1 the reverse SDE (of psld the exact "
-            "bridge), 0.5, ..."
-        ),
-    ] = None,
-    lower_order_final: Annotated[
-        bool,
-        typer.Option(
-            "--lower-order-final",
-            help="Samplers that hold evaluations of earlier steps hold fewer in the last steps.",
-        ),
-    ] = False,
+    eta: NoiseLevel = None,
+    lower_order_final: LowerOrderFinal = False,
     as_json: Annotated[bool, typer.Option("--json", help="A JSON array of rows.")] = False,
 ) -> None:
     """Exact error of samplers on a Gaussian target: no Monte Carlo, no network.

@@ -13,6 +13,7 @@ import typer
 
 from gpu_samplers.files import check_folder
 from reports.commands.endings import ends_with_a_sentence
+from reports.commands.options import LowerOrderFinal, NoiseLevel
 from reports.commands.terminal import a_float, an_int, ending_of
 from reports.render.progress import shown
 from splitting_analysis.catalogue import named
@@ -131,20 +132,8 @@ def sample(
         ),
     ] = None,
     denoise_by: Annotated[str | None, typer.Option(hidden=True)] = None,
-    eta: Annotated[
-        str | None,
-        typer.Option(
-            help="Noise level of held predictions: 0 the ODE, 1 the reverse SDE (of psld the exact "
-            "bridge), 0.5, ..."
-        ),
-    ] = None,
-    lower_order_final: Annotated[
-        bool,
-        typer.Option(
-            "--lower-order-final",
-            help="Samplers that hold evaluations of earlier steps hold fewer in the last steps.",
-        ),
-    ] = False,
+    eta: NoiseLevel = None,
+    lower_order_final: LowerOrderFinal = False,
     lambda_s: Annotated[
         str | None, typer.Option(help="Position noise of the letter O: 1.25 or 5/4 (default: 1).")
     ] = None,

@@ -1,0 +1,28 @@
+"""Options that several commands take, each said once."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+ModelName = Annotated[
+    str | None,
+    typer.Option(
+        help="psld, vp, ve, flow or langevin; by default psld, or where the name is found."
+    ),
+]
+NoiseLevel = Annotated[
+    str | None,
+    typer.Option(
+        help="Noise level of held predictions: 0 the ODE, 1 the reverse SDE (of psld the exact "
+        "bridge), 0.5, ..."
+    ),
+]
+LowerOrderFinal = Annotated[
+    bool,
+    typer.Option(
+        "--lower-order-final",
+        help="Samplers that hold evaluations of earlier steps hold fewer in the last steps.",
+    ),
+]
