@@ -24,6 +24,7 @@ from analytic_models.probing.validate import PROCESSES, validate
 from reports.commands.validation import Settings, judged
 from reports.experiments.seeded.case import data_of, held, taus_of
 from splitting_analysis.catalogue import find
+from splitting_analysis.schemes import scheme
 
 TIMES = (0.1, 0.3, 0.6, 0.9)
 PROCESS = PROCESSES["vp"]
@@ -300,3 +301,10 @@ def test_an_order_that_float32_hides_is_that_of_the_word_whose_errors_it_has():
     wrong = validate(runge_kutta_in_float32((1, 2, 2, 1.01)), "order=4", "vp")
     assert not wrong.holds
     assert validate(runge_kutta_in_float32((1, 2, 2, 1)), "order=3", "vp").failures
+
+
+@pytest.mark.parametrize("claimed", [2, 3])
+def test_an_order_that_a_scheme_of_ones_own_claims_is_judged(claimed):
+    own = scheme("S E:data[2]", "vp", name="MINE", order=claimed)
+    names = [check.name for check in validate(own, own).failures]
+    assert names == (["its order is 3: 3 holds, 4 does not"] if claimed == 3 else [])

@@ -9,6 +9,7 @@ from typing import Any
 from reports.experiments import store
 from reports.experiments.quality_data import stored
 from reports.pages.absent import absent
+from reports.pages.family import SHOWN
 from reports.pages.family import rows as family_rows
 from reports.pages.settings import Settings
 from reports.render.document import (
@@ -40,7 +41,7 @@ CERTAIN = 3
 """Standard errors of a difference beyond which a pair is ordered by more than chance."""
 RELATIVE = 0.05
 """Standard error of a large distance, as a part of it: where only a perfect sampler's is stored."""
-IMAGES = 1e3
+IMAGES = SHOWN
 """Above it samples are no images: which of two such samplers is worse is of no interest."""
 DRAWN = 1e4
 WELL = 10.0
@@ -140,10 +141,10 @@ def _lead(found: dict[str, list[Row]]) -> str:
         }
         order = sorted(shares, key=lambda title: -shares[title])
         told = [f"{shares[title]:.0%} by the {title}" for title in order]
-        parts.append(f"{PARTS[part]}: {listed(told)}, of {len(pairs)}")
+        parts.append(f"on the {PARTS[part]} {listed(told)}, of {len(pairs)}")
     return (
         "How many pairs of samplers, whose Fréchet distances differ by more than chance, does an "
-        f"exact number put in the right order? {'; '.join(parts)}."
+        f"exact number put in the right order? It is, {'; '.join(parts)}."
     )
 
 
