@@ -18,6 +18,7 @@ from analytic_models.probing.manners import manners
 from analytic_models.probing.reference import subject_for
 from analytic_models.probing.running import Trouble, run
 from analytic_models.probing.signature import probe
+from analytic_models.probing.statistics import compared
 from analytic_models.probing.stiff import STIFF, explodes, stiff
 from analytic_models.probing.subject import Subject, subject_of
 from analytic_models.probing.validate import PROCESSES, validate
@@ -308,3 +309,24 @@ def test_an_order_that_a_scheme_of_ones_own_claims_is_judged(claimed):
     own = scheme("S E:data[2]", "vp", name="MINE", order=claimed)
     names = [check.name for check in validate(own, own).failures]
     assert names == (["its order is 3: 3 holds, 4 does not"] if claimed == 3 else [])
+
+
+def test_samples_too_large_to_square_are_no_agreement():
+    samples = np.full((50, 1, 2), 1e200) * np.linspace(-1, 1, 50)[:, None, None]
+    found = compared("its law", samples, np.zeros((2, 1)), np.ones((2, 1, 1)))
+    assert (found.verdict, found.seen) == ("fail", "states as large as 1e+200")
+
+
+def test_memory_that_is_not_filled_holds_the_same_in_every_run():
+    def unfilled(z, t, h, score, noise, model):
+        return z + h * np.empty_like(z)
+
+    process = PROCESSES["vp"]
+    z = np.ones((2, 3))
+    ends = []
+    for _ in range(3):
+        np.full((2, 3), 1e200)  # what the next array may get
+        ends.append(
+            run(subject_of(unfilled), process, (0.0, 0.5), z, lambda *_: z, lambda _: z).final
+        )
+    assert all(np.array_equal(end, z) for end in ends)

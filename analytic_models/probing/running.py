@@ -93,19 +93,19 @@ def run(
     noise: NoiseOf,
     *,
     limit: float | None = None,
-    fill: float | None = None,
+    fill: float = 0.0,
     form: Callable[[Any], Any] | None = None,
 ) -> Run:
     """Run the subject from `z` over the reverse times. Raises Trouble for whatever goes wrong.
 
     A run may take `limit` seconds, the subject's own by default. Memory that is allocated
-    without being filled holds `fill`, if that is given, NaN for instance. `form` makes what the
-    code is given, float64 arrays or tensors by default.
+    without being filled holds `fill`: what it held before would make verdicts those of chance.
+    `form` makes what the code is given, float64 arrays or tensors by default.
     """
     watch = _Watch(subject, process, z, score, noise, form)
     with (
         _limited(limit or subject.limit, _ends[-1]),
-        contextlib.nullcontext() if fill is None else filling(fill, subject.call),
+        filling(fill, subject.call),
     ):
         if subject.kind == "sample":
             start, grid = watch.given(z), watch.given(times)

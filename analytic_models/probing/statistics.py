@@ -19,6 +19,8 @@ from splitting_analysis.schemes import Scheme
 
 SAMPLES = 40_000
 COARSE, FINE = 8, 64
+HUGE = 1e100
+"""Where squares leave float64."""
 LIKELY, UNLIKELY = 4.0, 5.5
 """Standard errors within which a number agrees, and beyond which it does not."""
 
@@ -33,7 +35,7 @@ def noisy_law(
         times = grid(COARSE)
         law = output_law(subject_for(scheme, lambda_s=lambda_s), process, times)
         name = f"its law after {COARSE} steps is that of the claimed word"
-        checks.append(_compared(name, _samples(subject, process, times), law.mean, law.covariance))
+        checks.append(compared(name, _samples(subject, process, times), law.mean, law.covariance))
     times = grid(FINE)
     mean, covariance = exact(process, times, stochastic=True)
     found = _samples(subject, process, times)
@@ -43,7 +45,7 @@ def noisy_law(
         law = output_law(subject_for(scheme, lambda_s=lambda_s), process, times)
         mean, covariance = law.mean, law.covariance
         name = f"its law after {FINE} steps is that of the claimed word"
-    checks.append(_compared(name, found, mean, covariance, slack if scheme is None else 0.0))
+    checks.append(compared(name, found, mean, covariance, slack if scheme is None else 0.0))
     return checks
 
 
@@ -73,11 +75,15 @@ def _samples(subject: Subject, process: Process, times: Any) -> Array:
     return done.final.reshape(SAMPLES, n, d)
 
 
-def _compared(
+def compared(
     name: str, samples: Array, mean: Array, covariance: Array, slack: float = 0.0
 ) -> Check:
     """The moments of samples against what they should be, the worst in standard errors."""
     worst, text, wanted = 0.0, "", ""
+    if (largest := float(np.max(np.abs(samples)))) > HUGE:
+        return Check(
+            name, "fail", "states of the size of the data", f"states as large as {largest:.2g}"
+        )
     for mode in range(samples.shape[2]):
         own = samples[:, :, mode]
         centred = own - own.mean(axis=0)
