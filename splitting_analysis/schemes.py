@@ -236,6 +236,11 @@ class Scheme:
         return self.model.dynamics
 
     @property
+    def stochastic(self) -> bool:
+        """Whether its runs draw noise: the SDE's, and those that churn before a step of the ODE."""
+        return self.dynamics == "sde" or (self.churn is not None and self.churn.S_churn > 0)
+
+    @property
     def nfe(self) -> int:
         """Score evaluations per step."""
         return self.program.evaluations

@@ -60,7 +60,7 @@ def cycle(scheme: Scheme) -> Word:
 
 def _key(scheme: Scheme) -> Any:
     settings = scheme.lambda_s, scheme.in_clock, scheme.eta, scheme.conjugate, scheme.factor
-    return scheme.model_name, scheme.dynamics, cycle(scheme), settings
+    return scheme.model_name, scheme.dynamics, scheme.churn, cycle(scheme), settings
 
 
 def _place(op: Op) -> Any:

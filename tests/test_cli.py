@@ -37,15 +37,20 @@ def run(capsys):
     return run
 
 
+def shown(entry):
+    return entry.dynamics if entry.churn is None else "ode+churn"
+
+
 def test_the_list_in_a_pipe_is_a_header_and_one_undecorated_line_per_scheme(run):
     code, out, err = run("list")
     header, *lines = [line.split("\t") for line in out.splitlines()]
     assert (code, err) == (0, "")
     assert header == ["name", "model", "dynamics", "word", "nfe", "order", "source"]
     assert [(row[0], row[1], row[2], parse(row[3]), int(row[4]), *row[5:]) for row in lines] == [
-        (s.name, s.model_name, s.dynamics, s.word, s.nfe, str(s.order or ""), s.source.citation)
+        (s.name, s.model_name, shown(s), s.word, s.nfe, str(s.order or ""), s.source.citation)
         for s in samplers()
     ]
+    assert ("EDM", "ode+churn") in [(row[0], row[2]) for row in lines]
     assert not set(out) & set("│─┃━\x1b")
 
 
@@ -58,6 +63,7 @@ def test_the_list_as_json_is_an_array_of_objects_that_holds_the_whole_catalogue(
             "name": entry.name,
             "model": entry.model_name,
             "dynamics": entry.dynamics,
+            "churn": entry.churn and entry.churn.as_dict(),
             "word": str(entry.word),
             "nfe": entry.nfe,
             "order": entry.order,
@@ -99,7 +105,8 @@ def test_a_word_too_long_for_the_terminal_is_folded_and_nothing_of_it_is_cut(run
     ("options", "kept"),
     [
         (["--model", "vp"], lambda s: s.model_name == "vp"),
-        (["--dynamics", "ode"], lambda s: s.dynamics == "ode"),
+        (["--dynamics", "ode"], lambda s: s.dynamics == "ode" and s.name != "EDM"),
+        (["--dynamics", "sde"], lambda s: s.dynamics == "sde" or s.name == "EDM"),
         (
             ["--model", "psld", "--dynamics", "sde"],
             lambda s: (s.model_name, s.dynamics) == ("psld", "sde"),

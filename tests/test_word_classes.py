@@ -151,6 +151,11 @@ def test_the_law_of_aboba_is_that_of_obabo_after_what_lies_between():
     assert pushed == pytest.approx(other, rel=1e-12, abs=1e-12)
 
 
+def test_a_sampler_that_churns_is_no_class_with_the_one_that_does_not():
+    edm, heun = find("EDM", "ve"), find("Heun", "ve")
+    assert edm.word == heun.word and not same_class(edm, heun)
+
+
 def test_the_command_lists_the_classes(capsys):
     with pytest.raises(SystemExit):
         cli.main(["list", "--model", "langevin", "--dynamics", "sde", "--classes"])

@@ -43,8 +43,10 @@ def list_schemes(
     of B, S@1 evaluates at the time where the step ends, E:data advances all
     exactly with a prediction held. The column nfe counts
     the S of a word: network evaluations per step. One word may be a sampler of
-    the ODE and another of the SDE: the column dynamics says of which. In which
-    clock a prediction is held, --json says: DEIS2 and rho-DEIS2 are one word.
+    the ODE and another of the SDE: the column dynamics says of which. A sampler
+    of the ODE that adds noise before each step is one of "ode+churn", and
+    stochastic. In which clock a prediction is held, and how much noise churns,
+    --json says: DEIS2 and rho-DEIS2 are one word.
 
     \b
     Examples:
@@ -54,14 +56,16 @@ def list_schemes(
       splitting-analysis list --json
     """
     model, dynamics = check_family(model, dynamics)
+    chosen = [s for s in samplers(model) if dynamics in (None, "sde" if s.stochastic else "ode")]
     if by_class:
-        _list_classes(samplers(model, dynamics), as_json)
+        _list_classes(chosen, as_json)
         return
     rows = [
         {
             "name": s.name,
             "model": s.model_name,
             "dynamics": s.dynamics,
+            "churn": s.churn and s.churn.as_dict(),
             "word": str(s.word),
             "nfe": s.nfe,
             "order": s.order,
@@ -70,12 +74,14 @@ def list_schemes(
             "place": s.source.place,
             "erratum": s.source.erratum,
         }
-        for s in samplers(model, dynamics)
+        for s in chosen
     ]
     if as_json:
         print_json(rows)
-    else:
-        print_table(COLUMNS, [[row[column] for column in COLUMNS] for row in rows])
+        return
+    for row in rows:
+        row["dynamics"] = f"{row['dynamics']}+churn" if row["churn"] else row["dynamics"]
+    print_table(COLUMNS, [[row[column] for column in COLUMNS] for row in rows])
 
 
 def _list_classes(schemes: Sequence[Scheme], as_json: bool) -> None:
@@ -85,7 +91,7 @@ def _list_classes(schemes: Sequence[Scheme], as_json: bool) -> None:
     rows = [
         {
             "model": group[0].model_name,
-            "dynamics": group[0].dynamics,
+            "dynamics": group[0].dynamics + "+churn" * (group[0].churn is not None),
             "cycle": str(cycle(group[0])),
             "samplers": [s.name for s in group],
         }
