@@ -57,14 +57,14 @@ def scheme(
     lambda_: Scale | None = None,
     factor: str | None = None,
     eta: Scale | None = None,
+    clock: str | None = None,
 ) -> Scheme:
     """The scheme of a name ("ROBA") or of a word ("O S B A").
 
     `model` may be a model of your own, `lambda_s` a number that fixes the noise of the letter O;
-    `lambda_` and `factor` are those of conjugate steps, `eta` the noise level where a prediction is
-    held. `name`, `source` and the claims `order` and `nfe` are for a word. Raises WordError or
-    ValueError where word, model and claims disagree, and for a name that there is not, with those
-    that there are.
+    `lambda_` and `factor` are those of conjugate steps, `eta` and `clock` the command's. `name`,
+    `source` and the claims `order` and `nfe` are for a word. Raises WordError or ValueError where
+    word, model and claims disagree, and for a name that there is not, with those that there are.
     """
     if isinstance(text, Scheme) or (
         isinstance(text, str) and named(text) and not isinstance(model, Model)
@@ -84,7 +84,7 @@ def scheme(
         found = scheme_of(
             text, model or "psld", dynamics, name, source=source, order=order, nfe=nfe
         )
-    return told(_tuned([found], lambda_s), lambda_, factor, eta)[0]
+    return told(_tuned([found], lambda_s), lambda_, factor, eta, clock)[0]
 
 
 def local_error(
@@ -161,6 +161,7 @@ def gaussian(
     lambda_: Scale | None = None,
     factor: str | None = None,
     eta: Scale | None = None,
+    clock: str | None = None,
     **parameters: Any,
 ) -> Table:
     """Exact errors on a Gaussian target, a row per scheme, budget `nfe` (or number of `steps`) and
@@ -185,7 +186,9 @@ def gaussian(
         raise ValueError("give either nfe=[50, 100] (budgets of evaluations) or steps=[49, 99]")
     counts = _counts("steps", steps) if nfe is None else _counts("nfe", nfe)
     found = told(
-        exact.schemes_of(schemes, model, dynamics), *_settings(parameters, lambda_, factor, eta)
+        exact.schemes_of(schemes, model, dynamics),
+        *_settings(parameters, lambda_, factor, eta),
+        clock,
     )
     chosen = grid if isinstance(grid, str) else tuple(float(t) for t in grid)
     how: dict[str, Any] = {"start": start, "grid": chosen, "eps": eps, "denoise": denoise}
@@ -247,6 +250,7 @@ def sample(
     lambda_: Scale | None = None,
     factor: str | None = None,
     eta: Scale | None = None,
+    clock: str | None = None,
     batch: int | None = None,
     device: str = "cpu",
     tol: float | None = None,
@@ -274,7 +278,7 @@ def sample(
         ) from None
 
     settings = _settings(parameters, lambda_, factor, eta)
-    found = drawing.sampler_of(scheme, model, dynamics, *settings)
+    found = drawing.sampler_of(scheme, model, dynamics, *settings, clock)
     if lambda_s is not None and found is not None:
         check_lambda_s("lambda_s", found)
     from analytic_models.grids import read_grid

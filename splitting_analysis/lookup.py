@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import replace
 from fractions import Fraction
 
 from splitting_analysis.catalogue import find, named, samplers
 from splitting_analysis.checking import accepts
+from splitting_analysis.clocks import CLOCKS
 from splitting_analysis.models import MODEL_NAMES, model_of
 from splitting_analysis.notation import Word, WordError, parse, read_number
 from splitting_analysis.schemes import Scheme, scheme, with_conjugation, with_noise_level
@@ -101,13 +103,15 @@ def told(
     value: str | float | Fraction | None = None,
     factor: str | None = None,
     eta: str | float | Fraction | None = None,
+    clock: str | None = None,
 ) -> list[Scheme]:
     """The schemes with that lambda and factor of their conjugate steps (or of data held on PSLD),
-    and that noise level; None leaves each its own.
+    that noise level and that clock; None leaves each its own.
 
     A number is taken for what it prints as. Raises ValueError for what cannot be, and for what acts
     in one of the schemes not.
     """
+    schemes = clocked(schemes, clock)
     if eta is not None:
         level = _read("eta", eta)
         schemes = [with_noise_level(scheme, level) for scheme in schemes]
@@ -117,6 +121,27 @@ def told(
         raise ValueError(f"factor = {factor!r}: a name such as 'upper'")
     number = None if value is None else _read("lambda", value)
     return [with_conjugation(scheme, number, factor) for scheme in schemes]
+
+
+def clocked(schemes: list[Scheme], clock: str | None, option: str = "clock = ") -> list[Scheme]:
+    """The schemes in that clock, where it acts in them; None leaves each its own.
+
+    Raises ValueError for a clock that there is not, and where it acts in none of them; `option` is
+    how it was given.
+    """
+    if clock is None:
+        return schemes
+    own = str(clock).strip().lower()
+    chosen = next((known for known in CLOCKS if known == own), None)
+    if chosen is None:
+        raise ValueError(f"{option}{str(clock)[:40]}: there are {', '.join(CLOCKS)}")
+    if not any(s.program.uses_clock for s in schemes):
+        names = " or ".join(dict.fromkeys(s.name for s in schemes))
+        raise ValueError(
+            f"{option}{own}: it acts where a prediction is held as a polynomial, or in the middle "
+            f"of a step, e.g. S E:data[2] or S E:eps/2 S@1/2 E:eps[1]; {names} does neither"
+        )
+    return [replace(s, clock=chosen, order=s.order if s.clock == chosen else None) for s in schemes]
 
 
 def _read(what: str, given: str | float | Fraction) -> Fraction:

@@ -14,6 +14,7 @@ import pytest
 torch = pytest.importorskip("torch", reason="the samplers need torch")
 pytest.importorskip("safetensors", reason="checkpoints need safetensors")
 
+import splitting_analysis as sa  # noqa: E402
 from gpu_samplers import Config, load_checkpoint, ncsnpp, sampling, save_checkpoint  # noqa: E402
 from gpu_samplers.distributed import Rank  # noqa: E402
 from gpu_samplers.embedded import DIGITS  # noqa: E402
@@ -192,6 +193,36 @@ def test_the_process_is_the_checkpoints_unless_the_user_says_another(run, asked,
     assert asked[-1][1].process == PSLD()
     run(*given, "--checkpoint", bare, "--model", "vp", "--param", "beta_max=10")
     assert asked[-1][1].process == VP(beta_max=10.0) and asked[-1][1].scheme == find("EM", "vp")
+
+
+def test_the_clock_of_a_word_reaches_the_run_where_it_acts_and_is_refused_elsewhere(
+    run, asked, net
+):
+    word = "S E:data/2 S@1/2 E:data[2]"
+    given = ["--n", 1, "--out", "x", "--model", "vp", "--nfe", 7, "--sampler"]
+    assert run(*given, word, "--clock", "Rho")[0] == 0
+    assert asked[-1][1].scheme == scheme(word, "vp", clock="rho")
+    refused = {"--clock hours: there are tau, lambda": [word, "--clock", "hours"]}
+    refused["--clock rho: it acts where"] = ["DDPM", "--clock", "rho"]
+    for said, arguments in refused.items():
+        code, out, error = run(*given, *arguments)
+        assert (code, out) == (2, "") and said in error
+    box = ["--sampler", "RK45 adaptive", "--n", 1, "--out", "x", "--clock", "rho"]
+    assert "chooses its steps itself" in run(*box)[2] and len(asked) == 1
+
+
+@pytest.mark.heavy
+def test_a_notebook_samples_in_the_clock_as_the_command_does_whose_record_names_it(run, tmp_path):
+    word, found = "S E:data/2 S@1/2 E:data[2]", {}
+    for clock in ("tau", "rho"):
+        out = tmp_path / clock
+        given = ["--model", "vp", "--n", 2, "--nfe", 7, "--eps", 0.05, "--clock", clock]
+        assert run("--sampler", word, *given, "--out", out)[0] == 0
+        assert json.loads((out / "run.json").read_text())["clock"] == clock
+        found[clock] = images(out)
+        again = sa.sample(word, 2, 7, model="vp", eps=0.05, clock=clock)
+        assert np.array_equal(found[clock], again)
+    assert np.abs(found["tau"] - found["rho"]).max() > 0.01
 
 
 def test_the_black_box_is_run_by_its_name_and_to_a_tolerance(run, asked, net):

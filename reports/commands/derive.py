@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from reports.commands.options import ModelName
+from reports.commands.options import ClockName, ModelName
 from reports.commands.terminal import an_int, heard, print_json
 from splitting_analysis.lookup import as_scheme, reading
 from splitting_analysis.schemes import Scheme
@@ -41,10 +41,7 @@ def derive(
         str | None,
         typer.Option(help="Fix lambda_s, the noise of the letter O (default: a symbol)."),
     ] = None,
-    clock: Annotated[
-        str | None,
-        typer.Option(help="Of a held prediction: tau, lambda, sigma or rho (default: its own)."),
-    ] = None,
+    clock: ClockName = None,
     param: Annotated[
         str,
         typer.Option(

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from reports.commands.options import LowerOrderFinal, ModelName, NoiseLevel
+from reports.commands.options import ClockName, LowerOrderFinal, ModelName, NoiseLevel
 from reports.commands.terminal import a_float, ending_of, print_json, print_table, progress
 from splitting_analysis.grids import EPS
 from splitting_analysis.grids import HELP as GRID_HELP
@@ -71,10 +71,7 @@ def gaussian(
             help="Of vp: linear (the default), cosine, scaled-linear, FILE.npy of alpha-bar."
         ),
     ] = None,
-    clock: Annotated[
-        str | None,
-        typer.Option(help="tau, lambda, sigma or rho: in what held predictions are polynomials."),
-    ] = None,
+    clock: ClockName = None,
     eta: NoiseLevel = None,
     lower_order_final: LowerOrderFinal = False,
     as_json: Annotated[bool, typer.Option("--json", help="A JSON array of rows.")] = False,

@@ -11,10 +11,9 @@ from analytic_models.gaussian import Case
 from analytic_models.moments import run
 from analytic_models.problem import Problem, problem_for
 from splitting_analysis.churn import told
-from splitting_analysis.clocks import CLOCKS
 from splitting_analysis.expressions import parse_settings
 from splitting_analysis.families import FAMILIES
-from splitting_analysis.lookup import read_lambda_s
+from splitting_analysis.lookup import clocked, read_lambda_s
 from splitting_analysis.notation import read_number
 from splitting_analysis.processes import PROCESSES
 from splitting_analysis.schemes import Denoise, Scheme, with_noise_level
@@ -109,21 +108,7 @@ def with_options(
             replace(schemes[0], lower_final=True)  # says what it is for
         pairs = zip(schemes, acts, strict=True)
         schemes = [replace(s, lower_final=True) if act else s for s, act in pairs]
-    if clock is not None:
-        own = clock.strip().lower()
-        chosen = next((known for known in CLOCKS if known == own), None)
-        if chosen is None:
-            raise ValueError(f"--clock {clock[:40]}: there are {', '.join(CLOCKS)}")
-        if not any(s.program.uses_clock for s in schemes):
-            names = " or ".join(dict.fromkeys(s.name for s in schemes))
-            raise ValueError(
-                f"--clock {own}: it acts where a prediction is held as a polynomial, or in the "
-                f"middle of a step, e.g. S E:data[2] or S E:eps/2 S@1/2 E:eps[1]; {names} does "
-                "neither"
-            )
-        schemes = [
-            replace(s, clock=chosen, order=s.order if s.clock == chosen else None) for s in schemes
-        ]
+    schemes = clocked(schemes, clock, "--clock ")
     if eta is not None:
         try:
             level = read_number(eta)

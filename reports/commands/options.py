@@ -19,6 +19,13 @@ NoiseLevel = Annotated[
         "bridge), 0.5, ..."
     ),
 ]
+ClockName = Annotated[
+    str | None,
+    typer.Option(
+        help="tau, lambda, sigma or rho: in what a step is halved, Euler's pieces step, and held "
+        "predictions are polynomials (default: the word's own)."
+    ),
+]
 LowerOrderFinal = Annotated[
     bool,
     typer.Option(

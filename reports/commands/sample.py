@@ -13,7 +13,7 @@ import typer
 
 from gpu_samplers.files import check_folder
 from reports.commands.endings import ends_with_a_sentence
-from reports.commands.options import LowerOrderFinal, NoiseLevel
+from reports.commands.options import ClockName, LowerOrderFinal, NoiseLevel
 from reports.commands.terminal import a_float, an_int, ending_of
 from reports.render.progress import shown
 from splitting_analysis.catalogue import named
@@ -132,6 +132,7 @@ def sample(
         ),
     ] = None,
     denoise_by: Annotated[str | None, typer.Option(hidden=True)] = None,
+    clock: ClockName = None,
     eta: NoiseLevel = None,
     lower_order_final: LowerOrderFinal = False,
     lambda_s: Annotated[
@@ -231,7 +232,7 @@ def sample(
         model = scheme.model_name
         _check_model(model, f"{scheme.name} is a {model} scheme")
     said = reading(scheme, dynamics) if scheme is not None and eta is None else ""
-    scheme, param = _with_options(scheme, eta, param, lower_order_final)
+    scheme, param = _with_options(scheme, clock, eta, param, lower_order_final)
     ending = ending_of(denoise, denoise_by)
     precision = precision.strip().lower()
     network, process = _network_and_process(checkpoint, config, model or "psld", param, precision)
@@ -279,12 +280,16 @@ def sample(
 
 
 def _with_options(
-    scheme: Scheme | None, eta: str | None, param: str, lower_final: bool
+    scheme: Scheme | None, clock: str | None, eta: str | None, param: str, lower_final: bool
 ) -> tuple[Scheme | None, str]:
-    """The scheme with its noise level and what `param` says of it, and the rest of `param`."""
+    """The scheme with its clock, its noise level and what `param` says of it, and the rest of
+    `param`.
+    """
     from reports.commands.gaussian_options import with_options
 
     if scheme is None:
+        if clock is not None:
+            raise ValueError("--clock: RK45 adaptive chooses its steps itself, in forward time")
         if eta is not None:
             raise ValueError("--eta acts in words that hold a prediction, e.g. S E:data")
         if lower_final:
@@ -293,7 +298,7 @@ def _with_options(
                 "E:data[2]"
             )
         return None, param
-    schemes, rest = conjugated(with_options([scheme], None, eta, lower_final), param)
+    schemes, rest = conjugated(with_options([scheme], clock, eta, lower_final), param)
     return schemes[0], rest
 
 

@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from reports.commands.options import ClockName
 from reports.commands.terminal import heard, print_json
 
 
@@ -35,9 +36,7 @@ def validate(
     lambda_s: Annotated[
         str | None, typer.Option(help="lambda_s of the claimed word (default: 1).")
     ] = None,
-    clock: Annotated[
-        str | None, typer.Option(help="Clock of the claimed word, if it holds a prediction.")
-    ] = None,
+    clock: ClockName = None,
     eta: Annotated[
         str | None, typer.Option(help="Noise level of the claimed word, if it holds a prediction.")
     ] = None,
