@@ -18,37 +18,49 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from functools import cache
-from itertools import takewhile
-from math import comb, factorial
+from math import factorial
 from typing import Any
 
 import sympy
 from sympy import QQ
-from sympy.polys.fields import field
 from sympy.polys.rings import ring
 
 from splitting_analysis.clocks import Clock
+from splitting_analysis.held_weights import (
+    FIELD,
+    LENGTH,
+    NO_LENGTH,
+    SIZES,
+    SOME_RATIOS,
+    Series,
+    at_end,
+    moment,
+    number,
+    power,
+    weights,
+)
 from splitting_analysis.predictions import Prediction
 from splitting_analysis.program import Evaluate, Hold, Program
 from splitting_analysis.schemes import Scheme
 
-POWERS = 6
-"""Of h, up to which errors are expanded."""
-RATIOS = 8
-_SOME_RATIOS = (3, 5, 7, 11, 13, 17, 19, 23)
-"""Ratios of steps, each over 12, among which no power of h vanishes by chance."""
+EFFORTS = ((6, 1), (10, 2))
+"""Powers of h up to which errors are expanded, and the steps back from an evaluation of an earlier
+step up to which what its state is off counts; the second where the first leaves nothing."""
 
-# Only ratios are divided by: lengths and places are rational functions of them, series polynomials
-# in the rest with such coefficients. A field of all symbols would look for common factors in vain.
-_FIELD, *_RATIOS = field([f"r{i}" for i in range(1, RATIOS + 1)], QQ)
-_NAMES = [f"P{k}" for k in range(POWERS)] + [f"kappa{k}" for k in range(1, POWERS)] + ["J", "J1"]
-_RING, *_ELEMENTS = ring(_NAMES, _FIELD.to_domain())
+WITH_RATIOS = 5
+"""The highest power whose coefficient is written with ratios of steps as symbols: beyond, it takes
+minutes, and is that of equal steps."""
+
+_MOST = EFFORTS[-1][0]
+_NAMES = [f"P{k}" for k in range(_MOST)] + [f"kappa{k}" for k in range(1, _MOST)]
+_NAMES += ["J"] + [f"J{k}" for k in range(1, _MOST)]
+_RING, *_ELEMENTS = ring(_NAMES, FIELD.to_domain())
 _BY_NAME = dict(zip(_NAMES, _ELEMENTS, strict=True))
-_NO_LENGTH, _LENGTH = _FIELD(0), _FIELD(1)
 _ZERO, _ONE = _RING(0), _RING(1)
-_DERIVATIVES = [_BY_NAME[f"P{k}"] for k in range(POWERS)]
-Series = list[Any]
-"""Coefficients of h^0, ..., h^POWERS."""
+_DERIVATIVES = [_BY_NAME[f"P{k}"] for k in range(_MOST)]
+_JACOBIANS = [_BY_NAME["J"]] + [_BY_NAME[f"J{k}"] for k in range(1, _MOST)]
+Node = tuple[Any, Series]
+"""Where an evaluation stands, in units of h, and its value."""
 
 
 @dataclass(frozen=True)
@@ -57,11 +69,13 @@ class HeldError:
 
     In the symbols r1, r2, ... (ratios), P1, P2, ... (derivatives of the prediction along the exact
     path in the clock), kappa1, ... (Taylor coefficients of the kernel where it is not known), J
-    (the Jacobian of P times the kernel's unit) and J1 (its derivative along the path).
+    (the Jacobian of P times the kernel's unit) and J1, ... (its derivatives along the path).
     """
 
     power: int
     coefficient: sympy.Expr
+    equal_steps: bool = False
+    """Whether all ratios are 1 in it."""
 
     @property
     def order(self) -> int:
@@ -75,10 +89,12 @@ def held_error(scheme: Scheme) -> HeldError:
     Raises ValueError for other words, and where nothing is left through the powers that are looked
     at.
     """
-    _check(scheme)
-    found, highest = _leading(scheme.program, scheme.in_clock, scheme.holds_pair)
-    if found is None:
-        raise _beyond(scheme, highest)
+    own = leading_power(scheme)
+    found = _leading(scheme.program, scheme.in_clock, scheme.holds_pair, own > WITH_RATIOS)
+    if found is None or found.power != own:  # equal steps may be better by chance
+        raise ValueError(
+            f"{scheme.name}: its order is {own - 1}; no formula of its leading error was found"
+        )
     if scheme.holds_pair and _mixes(found.coefficient):
         raise ValueError(
             f"{scheme.name}: its leading error, h^{found.power}, mixes the kernels of position and "
@@ -101,8 +117,7 @@ def leading_power(scheme: Scheme) -> int:
     `held_error`.
     """
     _check(scheme)
-    sizes = tuple(_FIELD(QQ(ratio, 12)) for ratio in _SOME_RATIOS)
-    found, _, highest = _first(scheme.program, scheme.in_clock, sizes, scheme.holds_pair)
+    found, _, highest = _first(scheme.program, scheme.in_clock, SOME_RATIOS, scheme.holds_pair)
     if found is None:
         raise _beyond(scheme, highest)
     return found
@@ -126,12 +141,11 @@ def _check(scheme: Scheme) -> None:
 
 
 @cache
-def _leading(program: Program, clock: Clock, pair: bool) -> tuple[HeldError | None, int]:
-    """The leading error, if any, and the highest power of h at which nothing would be left out."""
-    power, coefficient, highest = _first(program, clock, tuple(_RATIOS), pair)
-    if power is None:
-        return None, highest
-    return HeldError(power, sympy.factor(coefficient.as_expr())), highest
+def _leading(program: Program, clock: Clock, pair: bool, equal: bool) -> HeldError | None:
+    """The leading error, if any, with ratios of steps as symbols or all of them 1."""
+    sizes = (LENGTH,) * len(SIZES) if equal else tuple(SIZES)
+    found, coefficient, _ = _first(program, clock, sizes, pair)
+    return None if found is None else HeldError(found, sympy.factor(coefficient.as_expr()), equal)
 
 
 @cache
@@ -141,170 +155,144 @@ def _first(
     """Power and coefficient of the leading error, if any, and the highest power that is looked
     at.
     """
-    error, smallest = _step_error(program, clock, _LENGTH, sizes, pair)
-    highest = min(POWERS - 1, 2 * smallest)  # beyond, P depends on squares of what stages are off
-    for power, coefficient in enumerate(error[: highest + 1]):
-        if coefficient:
-            return power, coefficient, highest
+    highest = 0
+    for powers, depth in EFFORTS:
+        step = _Step(program, _kernel(program.holds[0].held.prediction, clock, pair)[:powers])
+        error = step.error(sizes, depth)
+        # beyond, P depends on squares of what stages are off, and on what is off further back
+        highest = min(powers - 1, 2 * step.smallest, step.smallest_before + depth)
+        for found, coefficient in enumerate(error[: highest + 1]):
+            if coefficient:
+                return found, coefficient, highest
     return None, None, highest
 
 
-def _kernel(prediction: Prediction, clock: Clock, pair: bool) -> Series:
+def _kernel(prediction: Prediction, clock: Clock, pair: bool) -> list[Any]:
     """Taylor coefficients of kappa at the step's start, in the clock; of a pair those of either
     component of d(R^-1 mu)/du, whose first is 1 in the component's own unit.
     """
     match prediction, None if pair else clock:
         case Prediction.DATA, "lambda":
-            return [_RING(QQ(1, factorial(m))) for m in range(POWERS + 1)]
+            return [_RING(QQ(1, factorial(m))) for m in range(_MOST)]
         case Prediction.EPS, "lambda":
-            return [_RING(QQ((-1) ** m, factorial(m))) for m in range(POWERS + 1)]
+            return [_RING(QQ((-1) ** m, factorial(m))) for m in range(_MOST)]
         case (Prediction.EPS, "rho") | (Prediction.VELOCITY, "tau"):
-            return [_ONE, *([_ZERO] * POWERS)]
-    return [_ONE, *(_BY_NAME[f"kappa{m}"] for m in range(1, POWERS)), _ZERO]
+            return [_ONE, *([_ZERO] * (_MOST - 1))]
+    return [_ONE, *(_BY_NAME[f"kappa{m}"] for m in range(1, _MOST))]
 
 
-def _step_error(
-    program: Program, clock: Clock, size: Any, sizes: Sequence[Any], pair: bool
-) -> tuple[Series, int]:
-    """Exact minus scheme after one step of length `size` h that follows steps of lengths `sizes` h.
-
-    Second, the lowest power of h in the error of any state at which this step evaluates.
+class _Step:
+    """Steps of a program along the exact path, expanded through as many powers of h as its kernel
+    has.
     """
-    kernel = _kernel(program.holds[0].held.prediction, clock, pair)
-    times = [op.at for op in program.instructions if isinstance(op, Evaluate)]
-    nodes: list[tuple[Any, Series]] = []
-    smallest = POWERS
-    # evaluations of earlier steps, newest last
-    start = _NO_LENGTH
-    earlier: list[tuple[Any, Series]] = []
-    for i, length in enumerate(sizes):
-        start = start - length
-        if len(earlier) >= program.history:
-            break
-        off = [[_ZERO] * (POWERS + 1) for _ in times]
-        if program.carries_score and len(times) == 1 and i + 1 < len(sizes):
-            off[0] = _predictor(program, kernel, length, sizes[i + 1 :])
-            smallest = min(smallest, _lowest(off[0]))
-        places = [start + _number(at) * length for at in times]
-        earlier += reversed(list(zip(places, off, strict=True)))
-    nodes = [(place, _values(place, d)) for place, d in reversed(earlier[: program.history])]
-    error, states = [_ZERO] * (POWERS + 1), {Fraction(0): [_ZERO] * (POWERS + 1)}
-    at = Fraction(0)
-    for op in program.instructions:
-        if isinstance(op, Evaluate):
-            here = states[at]
-            if at:
-                smallest = min(smallest, _lowest(here))
-            place = _number(at) * size
-            nodes.append((place, _values(place, [-e for e in here])))
-        elif isinstance(op, Hold):
-            before = states[op.start] if op.restarts else states[at]
-            error = [
-                a + b for a, b in zip(before, _hold_error(op, kernel, size, nodes), strict=True)
-            ]
-            at, states[op.stop] = op.stop, error
-    return error, smallest
 
+    def __init__(self, program: Program, kernel: list[Any]) -> None:
+        self.program, self.kernel, self.powers = program, kernel, len(kernel)
+        self.smallest = self.smallest_before = self.powers
+        """The lowest power of h in the error of any state at which this step, or one before,
+        evaluates."""
 
-def _predictor(program: Program, kernel: Series, size: Any, sizes: Sequence[Any]) -> Series:
-    """The scheme minus exact at a step's last evaluation, its earlier ones taken as exact."""
-    holds = takewhile(lambda op: not isinstance(op, Evaluate), program.instructions)
-    start, nodes = _NO_LENGTH, []
-    for length in [_NO_LENGTH, *sizes]:  # carried: an evaluation at the start of every step
-        start = start - length
-        nodes.append((start, _values(start, [_ZERO] * (POWERS + 1))))
-    nodes.reverse()
-    error = [_ZERO] * (POWERS + 1)
-    for op in holds:
-        if isinstance(op, Hold):
-            error = _hold_error(op, kernel, size, nodes)
-    return [-e for e in error]
+    def zero(self) -> Series:
+        return Series([_ZERO] * (self.powers + 1))
+
+    def error(self, sizes: Sequence[Any], depth: int) -> Series:
+        """Exact minus scheme after one step of length h that follows steps of lengths `sizes` h."""
+        if self.back(depth) > len(sizes):
+            raise ValueError(
+                f"{len(sizes)} earlier steps at most are looked back upon where orders are derived "
+                f"of held predictions, and {self.back(depth)} would be needed here"
+            )
+        nodes = self.earlier(NO_LENGTH, sizes, self.program.history, depth)
+        error, _, smallest = self.run(NO_LENGTH, LENGTH, nodes)
+        self.smallest = min(smallest, self.smallest_before)
+        return error
+
+    def back(self, depth: int) -> int:
+        """How many earlier steps are needed."""
+        once = -(-self.program.history // self.program.evaluations)
+        return once if self.exact else once * (1 + depth)
+
+    @property
+    def exact(self) -> bool:
+        """Whether all that it evaluates are states at a step's start or end, exact before."""
+        ops = self.program.instructions
+        ends = isinstance(ops[-1], Evaluate)
+        times = [op.at for op in ops if isinstance(op, Evaluate)]
+        return all(at == 0 or (ends and at == 1) for at in times)
+
+    def earlier(self, start: Any, sizes: Sequence[Any], count: int, depth: int) -> list[Node]:
+        """The last `count` evaluations before the step from `start`, oldest first."""
+        found: list[Node] = []
+        for i, size in enumerate(sizes):
+            if len(found) >= count:
+                return found[len(found) - count :]
+            start = start - size
+            found = self.made(start, size, sizes[i + 1 :], depth) + found
+        return found[len(found) - count :]
+
+    def made(self, start: Any, size: Any, sizes: Sequence[Any], depth: int) -> list[Node]:
+        """The evaluations of an earlier step: on the exact path, or off by what the step itself
+        leaves there.
+        """
+        if not depth or self.exact:
+            times = [op.at for op in self.program.instructions if isinstance(op, Evaluate)]
+            places = [start + number(at) * size for at in times]
+            return [(place, self.values(place, self.zero())) for place in places]
+        needed = self.program.history
+        _, made, smallest = self.run(start, size, self.earlier(start, sizes, needed, depth - 1))
+        self.smallest_before = min(self.smallest_before, smallest)
+        return made
+
+    def run(self, start: Any, size: Any, nodes: Sequence[Node]) -> tuple[Series, list[Node], int]:
+        """Exact minus scheme after the step from `start`, its evaluations, and the lowest power of
+        h in the error of their states.
+        """
+        nodes, count, smallest = list(nodes), len(nodes), self.powers
+        error, states, at = self.zero(), {Fraction(0): self.zero()}, Fraction(0)
+        for op in self.program.instructions:
+            if isinstance(op, Evaluate):
+                here = states[at]
+                if at:
+                    smallest = min(smallest, _lowest(here))
+                place = start + number(at) * size
+                nodes.append((place, self.values(place, Series([-e for e in here]))))
+            elif isinstance(op, Hold):
+                before = states[op.start] if op.restarts else states[at]
+                left = self.left(op, start, size, nodes)
+                error = Series([a + b for a, b in zip(before, left, strict=True)])
+                at, states[op.stop] = op.stop, error
+        return error, nodes[count:], smallest
+
+    def values(self, place: Any, off: Series) -> Series:
+        """The prediction at `place` h on the exact path, and what it is off where y is: J off."""
+        series = self.zero()
+        for k in range(self.powers):
+            share = power(place, k) / factorial(k)
+            series[k] += _DERIVATIVES[k] * share
+            for i, c in enumerate(off[: self.powers + 1 - k]):
+                if c:
+                    series[i + k] += _JACOBIANS[k] * share * c
+        return series
+
+    def left(self, op: Hold, start: Any, size: Any, nodes: Sequence[Node]) -> Series:
+        """The integral of kappa P over the op's stretch, minus the weighted evaluations."""
+        through = nodes[-op.through :]
+        a, b = start + number(op.start) * size, start + number(op.stop) * size
+        exact = self.zero()
+        for k in range(self.powers):
+            for m in range(self.powers - k):
+                total = (power(b, k + m + 1) - power(a, k + m + 1)) / (k + m + 1)
+                exact[k + m + 1] += _DERIVATIVES[k] / factorial(k) * self.kernel[m] * total
+        moments = [moment(self.kernel, a, b, k) for k in range(len(through))]
+        rule = [Series(each) for each in op.rule(moments, at_end(self.kernel, a, b))]
+        places = [(place - a) / (b - a) for place, _ in through]
+        for weight, (_, values) in zip(weights(places, rule), through, strict=True):
+            for i, w in enumerate(weight):
+                if w:
+                    for j, value in enumerate(values[: self.powers + 1 - i]):
+                        exact[i + j] -= w * value
+        return exact
 
 
 def _lowest(series: Series) -> int:
-    return next((k for k, c in enumerate(series) if c), POWERS)
-
-
-def _number(value: Fraction) -> Any:
-    return _FIELD(QQ(value.numerator, value.denominator))
-
-
-def _power(base: Any, exponent: int) -> Any:
-    """base^exponent; SymPy's fields refuse 0^0."""
-    return base**exponent if exponent else _LENGTH
-
-
-def _values(place: Any, off: Series) -> Series:
-    """The prediction at `place` h on the exact path, and what it is off where y is: J off."""
-    exact = [_DERIVATIVES[k] * _power(place, k) / factorial(k) for k in range(POWERS)] + [_ZERO]
-    moved = [_BY_NAME["J"] * c for c in off]
-    later = [_ZERO, *(_BY_NAME["J1"] * place * c for c in off[:-1])]
-    return [a + b + c for a, b, c in zip(exact, moved, later, strict=True)]
-
-
-def _hold_error(op: Hold, kernel: Series, size: Any, nodes: Sequence[tuple[Any, Series]]) -> Series:
-    """The integral of kappa P over the op's stretch, minus the weighted evaluations."""
-    through = nodes[-op.through :]
-    a, b = _number(op.start) * size, _number(op.stop) * size
-    exact = [_ZERO] * (POWERS + 1)
-    for k in range(POWERS):
-        for m in range(POWERS - k):
-            total = (_power(b, k + m + 1) - _power(a, k + m + 1)) / (k + m + 1)
-            exact[k + m + 1] += _DERIVATIVES[k] / factorial(k) * kernel[m] * total
-    moments = [_moment(kernel, a, b, k) for k in range(len(through))]
-    at_end = [_ZERO, *(kernel[m] * _power(b, m) * (b - a) for m in range(POWERS))]
-    rule = [_Series(m) for m in moments]
-    weights = _weights(
-        [(place - a) / (b - a) for place, _ in through], op.rule(rule, _Series(at_end))
-    )
-    for weight, (_, values) in zip(weights, through, strict=True):
-        for i, w in enumerate(weight):
-            if w:
-                for j, value in enumerate(values[: POWERS + 1 - i]):
-                    exact[i + j] -= w * value
-    return exact
-
-
-def _moment(kernel: Series, a: Any, b: Any, k: int) -> Series:
-    """The integral of kappa theta^k over the stretch from a h to b h, theta from 0 to 1 in it."""
-    result = [_ZERO] * (POWERS + 1)
-    for m in range(POWERS):
-        # u = a + (b - a) theta, and du = h (b - a) dtheta
-        total = sum(
-            (
-                comb(m, i) * _power(a, m - i) * (b - a) ** (i + 1) / (i + k + 1)
-                for i in range(m + 1)
-            ),
-            _NO_LENGTH,
-        )
-        result[m + 1] = kernel[m] * total
-    return result
-
-
-class _Series(list[Any]):
-    """Coefficients by power of h that a rule may multiply and divide."""
-
-    def __rmul__(self, number: Any) -> _Series:
-        return _Series([number * c for c in self])
-
-    def __truediv__(self, number: int) -> _Series:
-        return _Series([c / number for c in self])
-
-
-def _weights(places: Sequence[Any], moments: Sequence[Series]) -> list[Series]:
-    """Lagrange's polynomials with theta^k replaced by its moment."""
-    result = []
-    for j, own in enumerate(places):
-        polynomial = [_LENGTH]
-        for i, other in enumerate(places):
-            if i != j:
-                shifted = [_NO_LENGTH, *polynomial]
-                stretched = [*(c * other for c in polynomial), _NO_LENGTH]
-                polynomial = [
-                    (x - y) / (own - other) for x, y in zip(shifted, stretched, strict=True)
-                ]
-        series = [_ZERO] * (POWERS + 1)
-        for c, moment in zip(polynomial, moments, strict=True):
-            series = [s + c * m for s, m in zip(series, moment, strict=True)]
-        result.append(series)
-    return result
+    return next((k for k, c in enumerate(series) if c), len(series) - 1)

@@ -10,6 +10,7 @@ import mpmath
 import pytest
 import sympy
 from mpmath import mpf
+from sympy import Rational
 
 from analytic_models.held import hold, predicted
 from splitting_analysis.held_error import held_error
@@ -191,17 +192,47 @@ def test_what_is_shipped_as_of_order_three_has_order_two():
     assert held_error(shipped).coefficient == sympy.Symbol("P2") / 12
 
 
-@pytest.mark.parametrize("k", range(1, 5))
+@pytest.mark.parametrize("k", [*range(1, 6), 8])
 def test_the_polynomials_integral_through_k_evaluations_has_order_k(k):
     assert order_of(scheme(f"S E:data[{k}]", "vp")) == k
     assert order_of(scheme(f"S E:eps[{k}]", "vp", clock="tau")) == k
 
 
-@pytest.mark.parametrize(("word", "order"), [("S E:data[5]", 5), ("S E:eps[6]", 5)])
-def test_an_order_beyond_the_powers_that_are_expanded_is_said_to_be_at_least_that(word, order):
-    told = f"its order is {order} or higher, and orders beyond {order - 1} are not derived"
-    with pytest.raises(ValueError, match=told):
-        order_of(scheme(word, "vp", "ode"))
+def test_beyond_order_four_the_coefficient_is_that_of_equal_steps_which_adams_bashforth_has():
+    """In rho eps has the kernel 1: the polynomial is that of Adams and Bashforth's method."""
+    known = {3: Rational(3, 8), 5: Rational(95, 288), 6: Rational(19087, 60480)}
+    for k, gamma in known.items():
+        found = held_error(scheme(f"S E:eps[{k}]", "vp", clock="rho"))
+        equal = {f"r{i}": 1 for i in range(1, 8)}
+        assert (found.power, found.equal_steps) == (k + 1, k > 4)
+        assert found.coefficient.subs(equal) == gamma * sympy.Symbol(f"P{k}")
+
+
+@pytest.mark.heavy
+def test_a_predictor_and_a_corrector_through_many_evaluations_have_the_correctors_order():
+    assert order_of(scheme("E:data[4] S@1 E:data[5]", "vp")) == 5
+
+
+def test_what_the_stages_of_earlier_steps_are_off_counts():
+    """On the path of a linear problem, with numbers in: the stage of the step before is held."""
+    own = scheme("S E:eps/2 S@1/2 E:eps[3]", "vp", clock="rho")
+    found = held_error(own)
+    j, r = sympy.symbols("J r1")
+    values = {"J": j, "P1": 0, "P2": 0, "J1": 0, "r1": r}
+    # places -r/2, 0, 1/2; the stages are off by -J P'(h/2)^2/2 of their own steps
+    theta = [-r / 2, sympy.Integer(0), Rational(1, 2)]
+    weights = sympy.Matrix(3, 3, lambda i, k: theta[k] ** i).solve(
+        sympy.Matrix([1, Rational(1, 2), Rational(1, 3)])
+    )
+    slope = sympy.Symbol("P1")
+    wanted = (weights[2] + weights[0] * r**2) * j * slope / 8
+    values.pop("P1")
+    assert sympy.simplify(found.coefficient.subs(values) - wanted) == 0
+
+
+def test_more_evaluations_of_earlier_steps_than_there_are_ratios_are_refused():
+    with pytest.raises(ValueError, match="14 earlier steps at most"):
+        order_of(scheme("E:data[8] S@1 E:data[8]", "vp"))
 
 
 def test_an_sde_word_that_holds_a_prediction_has_no_order_yet():

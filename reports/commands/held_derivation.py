@@ -26,21 +26,21 @@ PAIR_CLOCKS = {"tau": "τ", "lambda": "λ = log(Φ_xx/σ_x)", "sigma": "log σ_x
 OF_A_PAIR = {
     "kappa": "kappa1, ...: Taylor coefficients of the component's own kernel d(R^-1 μ)/dλ at the "
     "step's start, over its value there; of x with the lower factor and in λ kappa_k = 1/k!",
-    "J": "J: derivative of the prediction along the kernel; J1: its derivative",
+    "J": "J: derivative of the prediction along the kernel; J1, ...: its derivatives",
 }
 OF_A_PAIRS_EPS = {
     "kappa": "kappa1, ...: Taylor coefficients of the integral's kernel at the step's start, over "
     "its value there: 2 x 2 matrices, applied to P1, ...",
-    "J": "J: Jacobian of the prediction times the kernel, a matrix that is applied first; J1: its "
-    "derivative",
+    "J": "J: Jacobian of the prediction times the kernel, a matrix that is applied first; J1, ...: "
+    "its derivatives",
 }
 SYMBOLS = {
     "P": "P1, P2, ...: first, second, ... derivative of the prediction along the exact path, in "
     "the clock",
     "r": "r1, r2, ...: lengths of the step before, the one before that, ..., over the step's own",
     "kappa": "kappa1, ...: Taylor coefficients of the integral's kernel at the step's start",
-    "J": "J: Jacobian of the prediction at the state with its linear part taken out; J1: its "
-    "derivative",
+    "J": "J: Jacobian of the prediction at the state with its linear part taken out; J1, ...: "
+    "its derivatives",
 }
 
 
@@ -82,12 +82,13 @@ def held_formulas(
     clock = (PAIR_CLOCKS if pair else CLOCKS)[scheme.in_clock]
     holds = f"holds the {held} P, as a polynomial in the clock {clock}; h is a step's length in it"
     title = "local error in the middle of a run, per unit of the exact linear part, coefficient of "
+    equal = ", steps of equal length" if error.equal_steps else ""
     return "\n".join(
         [
             *heading,
             holds,
             "",
-            f"{title}h^{error.power}:",
+            f"{title}h^{error.power}{equal}:",
             f"   {components}: {sympy.sstr(error.coefficient).replace('**', '^')}",
             "",
             *_legend(error, other),
