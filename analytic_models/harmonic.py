@@ -19,6 +19,7 @@ from analytic_models.diffusions import Langevin
 from analytic_models.stability import largest_stable_step
 from analytic_models.stationary import stationary
 from analytic_models.steps import CONSTANT, one_step
+from splitting_analysis.families import FIXED_TARGETS
 from splitting_analysis.schemes import Scheme
 
 X, Y = sympy.symbols("x y", positive=True)
@@ -89,7 +90,7 @@ def closed_forms(scheme: Scheme) -> Harmonic:
 
 
 def _check(scheme: Scheme) -> None:
-    if scheme.model_name != "langevin":
+    if scheme.model_name not in FIXED_TARGETS:
         raise ValueError(
             f"{scheme.name} is a {scheme.model_name} scheme: a well and a free particle are for "
             "langevin"

@@ -12,6 +12,7 @@ from typing import Any
 
 import mpmath
 
+from splitting_analysis.families import POSITION_ONLY
 from splitting_analysis.schemes import Scheme
 from splitting_analysis.symbols import MAX_RATE, rows
 
@@ -56,7 +57,7 @@ def factor_rates(name: str, factor: str, values: Mapping[str, float]) -> dict[st
             mpmath.taylor(
                 lambda u, k=k: _entries(name, factor, given, u)[k], given["tau"], MAX_RATE
             )
-            for k in range(3 if name == "psld" else 1)
+            for k in range(1 if name in POSITION_ONLY else 3)
         ]
         found = _rates(columns, factor)
         return {
@@ -69,7 +70,7 @@ def factor_rates(name: str, factor: str, values: Mapping[str, float]) -> dict[st
 def _entries(name: str, factor: str, p: Mapping[str, Any], u: Any) -> tuple[Any, ...]:
     """Diagonal and off-diagonal entries of L at forward time u."""
     b = p["beta_min"] * u + (p["beta_max"] - p["beta_min"]) * u * u / (2 * p["T"])
-    if name == "vp":
+    if name in POSITION_ONLY:
         return (mpmath.sqrt(-mpmath.expm1(-b)),)
     drift = mpmath.matrix([[-p["Gamma"], 1 / p["M"]], [-1, -p["nu"]]]) * (b / 2)
     phi, rest = mpmath.expm(drift), mpmath.diag([1, p["M"]])

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from typing import TypeGuard
 
 from splitting_analysis.clocks import PositionOnly
 from splitting_analysis.models import Dynamics
@@ -107,11 +108,18 @@ POSITION_ONLY = tuple(
     name for name, family in FAMILIES.items() if issubclass(family.process, PositionOnly)
 )
 """The models without a momentum."""
+FIXED_TARGETS = tuple(name for name, family in FAMILIES.items() if not family.diffuses)
+"""The models in which the target itself is sampled."""
 
 
 def family_of(process: Process) -> Family:
     """The family that a process is of."""
     return FAMILIES[process.model_name]
+
+
+def fixed_target(process: Process) -> TypeGuard[Langevin]:
+    """Whether the target itself is sampled, by a force without a time: a process with a gamma."""
+    return not family_of(process).diffuses
 
 
 def names(models: Iterable[str]) -> str:

@@ -153,12 +153,26 @@ class Model:
     """Sets of letters that add up to the full drift E."""
     held: tuple[str, ...] = ()
     """The predictions that a step `E:...` may hold (predictions.HELD)."""
+    conjugates: bool = False
+    """Whether its pieces with a score may be conjugate steps: it has an eps with a factor."""
+    churns: bool = False
+    """Whether a step may go back in time first, by adding noise (churn.py)."""
 
     def __post_init__(self) -> None:
         refuse_state(self.components, self.scores, self.parameters)
 
     def __repr__(self) -> str:
         return f"<model {self.name} {self.dynamics}>"
+
+    @cached_property
+    def asked(self) -> tuple[int, ...]:
+        """The components at which the score is evaluated, counted from 0."""
+        return tuple(self.components.index(c) for c in self.score_arguments)
+
+    @cached_property
+    def driven(self) -> tuple[int, ...]:
+        """The components that a score acts on, in the order in which it is returned."""
+        return tuple(i for i, name in enumerate(self.scores) if name)
 
     @property
     def drift(self) -> Piece:
@@ -169,7 +183,7 @@ class Model:
         """Pieces that a conjugate step may advance, by `letter:name`; none where there is no
         eps.
         """
-        if self.name not in ("psld", "vp"):
+        if not self.conjugates:
             return {}
         return {
             f"{letter}:{name}": replace(piece, rule=Rule.CONJUGATE, conjugation=name)
@@ -297,6 +311,8 @@ _LANGEVIN = {
 }
 
 _XM, _QP = ("x", "m"), ("q", "p")
+_X = ("x",), ("s",), ("x",), True, ()
+"""Of the position alone: components, scores, what these see, time, parameters."""
 _PSLD_PARAMETERS = ("Gamma", "nu", "M")
 MODELS: dict[tuple[str, Dynamics], Model] = {
     (model.name, model.dynamics): model
@@ -312,6 +328,7 @@ MODELS: dict[tuple[str, Dynamics], Model] = {
             _PSLD_ODE,
             ("E", "AB"),
             _HELD_PAIR_ODE,
+            conjugates=True,
         ),
         Model(
             "psld",
@@ -324,13 +341,14 @@ MODELS: dict[tuple[str, Dynamics], Model] = {
             _PSLD_SDE,
             ("E", "ABO", "KL"),
             _HELD_PAIR,
+            conjugates=True,
         ),
-        Model("vp", "ode", ("x",), ("s",), ("x",), True, (), _VP_ODE, ("E", "KL"), _HELD_ODE),
-        Model("vp", "sde", ("x",), ("s",), ("x",), True, (), _VP_SDE, ("E", "KL"), _HELD_SDE),
-        Model("ve", "ode", ("x",), ("s",), ("x",), True, (), _VE["ode"], ("E",), _HELD_ODE),
-        Model("ve", "sde", ("x",), ("s",), ("x",), True, (), _VE["sde"], ("E",), _HELD_SDE),
-        Model("flow", "ode", ("x",), ("s",), ("x",), True, (), {}, ("E",), _HELD_ODE),
-        Model("flow", "sde", ("x",), ("s",), ("x",), True, (), {}, ("E",), _HELD_SDE),
+        Model("vp", "ode", *_X, _VP_ODE, ("E", "KL"), _HELD_ODE, conjugates=True),
+        Model("vp", "sde", *_X, _VP_SDE, ("E", "KL"), _HELD_SDE, conjugates=True),
+        Model("ve", "ode", *_X, _VE["ode"], ("E",), _HELD_ODE, churns=True),
+        Model("ve", "sde", *_X, _VE["sde"], ("E",), _HELD_SDE, churns=True),
+        Model("flow", "ode", *_X, {}, ("E",), _HELD_ODE),
+        Model("flow", "sde", *_X, {}, ("E",), _HELD_SDE),
         Model("langevin", "ode", _QP, ("", "s"), ("q",), False, (), _HAMILTON, ("E", "AB")),
         Model(
             "langevin",

@@ -134,7 +134,7 @@ class Scheme:
                 f"{self.name}: eta = {self.eta}; where data are held on psld it lies between 0, "
                 "deterministic, and 1, the exact bridge"
             )
-        if self.churn and (self.model.name != "ve" or not holds or self.program.history):
+        if self.churn and (not self.model.churns or not holds or self.program.history):
             raise ValueError(
                 f"{self.name}: S_churn adds noise before a step of ve that holds evaluations of "
                 f"its own alone, e.g. S E:eps S@1 E:eps[2]; this is {self.word} of "

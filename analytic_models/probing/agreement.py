@@ -14,6 +14,7 @@ from analytic_models.probing.comparison import Comparison
 from analytic_models.probing.deduce import token
 from analytic_models.probing.segments import Difference, differences, segments
 from analytic_models.probing.timing import TIMES, timing, wrong_times
+from splitting_analysis.clocks import PositionOnly
 from splitting_analysis.program import Evaluate
 
 EVALUATIONS = "the score is evaluated as often as claimed"
@@ -215,9 +216,8 @@ def _label(c: Comparison, d: Difference) -> str:
         )
     call = min(d.segment - 1, c.seen.scores - 1)
     back = call - d.score
-    if c.process.model_name in ("psld", "langevin"):
-        names = parts if c.process.model_name == "psld" else parts[1:]
-        what = f"score_{names[d.column]}"
+    if not isinstance(c.process, PositionOnly):
+        what = f"score_{parts[c.scheme.model.driven[d.column]]}"
     else:
         what = "data prediction"
     which = {0: "the last", 1: "the one before the last"}.get(back, f"{back} evaluations back")

@@ -21,12 +21,13 @@ from analytic_models.probing.subject import Subject
 from analytic_models.rules import coefficients
 from analytic_models.targets import Gaussian, marginal, score
 from splitting_analysis.clocks import PositionOnly
+from splitting_analysis.families import family_of
 from splitting_analysis.models import model_of
-from splitting_analysis.processes import VE, Langevin, Process
+from splitting_analysis.processes import VE, Process
 
 TARGET = Gaussian(np.array([0.3, 0.8, 2.0]), np.array([0.4, 0.0, -0.7]))
-LANGEVIN_START = ((0.3, -0.2), ((1.5, 0.0), (0.0, 0.6)))
-"""Mean and covariance from which a Langevin run starts: off its stationary law."""
+FIXED_START = ((0.3, -0.2), ((1.5, 0.0), (0.0, 0.6)))
+"""Mean and covariance from which a run on a fixed target starts: off its stationary law."""
 MODES = ((0.7, 0.25, 0.45), (0.3, -0.9, 0.2))
 """Weight, mean and variance of the components of a mixture in each coordinate."""
 FAR = 3.0
@@ -80,28 +81,27 @@ def output_law(
 def affine_score(process: Process, target: Gaussian, y: Array, tau: float) -> Array:
     """The score of a Gaussian target at y (batch, asked, d)."""
     rows, shift = score(process, target, tau)
-    if isinstance(process, Langevin):
-        rows, shift = ((rows[1][0],),), (shift[1],)
-    matrix = np.array([[np.broadcast_to(e, y.shape[2:]) for e in row] for row in rows])
-    constant = np.array([np.broadcast_to(e, y.shape[2:]) for e in shift])
+    model = model_of(process.model_name, "ode")
+    shape, columns = y.shape[2:], model.asked
+    matrix = np.array([[np.broadcast_to(rows[i][j], shape) for j in columns] for i in model.driven])
+    constant = np.array([np.broadcast_to(shift[i], shape) for i in model.driven])
     result: Array = np.einsum("ijd,bjd->bid", matrix, y) + constant
     return result
 
 
 def starting(process: Process, t: float, target: Gaussian = TARGET) -> tuple[Array, Array]:
     """The law that a run starts from: exact at its first time; (d, n) and (d, n, n)."""
-    if isinstance(process, Langevin):
-        mean, covariance = LANGEVIN_START
-        return _stacked(mean, covariance)
+    if not family_of(process).diffuses:
+        return _stacked(*FIXED_START)
     return _stacked(*marginal(process, target, process.T - t))
 
 
 def exact(process: Process, times: Sequence[float], stochastic: bool) -> tuple[Array, Array]:
     """The exact law at the end of the grid."""
-    if not isinstance(process, Langevin):
+    if family_of(process).diffuses:
         return _stacked(*marginal(process, TARGET, process.T - times[-1]))
     flow = closed_flow("sde" if stochastic else "ode", process, TARGET, times[0], times[-1])
-    return _stacked(*flow.push(*LANGEVIN_START))
+    return _stacked(*flow.push(*FIXED_START))
 
 
 def _stacked(mean: Any, covariance: Any) -> tuple[Array, Array]:
@@ -113,15 +113,13 @@ def _stacked(mean: Any, covariance: Any) -> tuple[Array, Array]:
 
 def mixture_score(process: Process, y: Array, tau: float) -> Array:
     """The exact score of a mixture of two Gaussians in each coordinate, at y (batch, asked, d)."""
-    langevin = isinstance(process, Langevin)
+    asked = model_of(process.model_name, "ode").asked
     logs, slopes = [], []
     for weight, mean, variance in MODES:
         target = Gaussian(np.array([variance]), np.array([mean]))
         centre, covariance = marginal(process, target, tau)
-        if langevin:
-            centre, covariance = centre[:1], ((covariance[0][0],),)
-        middle = np.array([float(np.ravel(e)[0]) for e in centre])
-        block = np.array([[float(np.ravel(e)[0]) for e in row] for row in covariance])
+        middle = np.array([float(np.ravel(centre[i])[0]) for i in asked])
+        block = np.array([[float(np.ravel(covariance[i][j])[0]) for j in asked] for i in asked])
         gap = y - middle[:, None]
         slope = -np.einsum("ij,bjd->bid", np.linalg.inv(block), gap)
         logs.append(
@@ -142,8 +140,6 @@ def mixture_start(process: Process, t: float, d: int = 2, count: int = 10) -> Ar
     n = len(process.stationary)
     normals = rng.normal(size=(count, n, d))
     normals[-2:] *= FAR
-    if isinstance(process, Langevin):
-        return normals
     target = Gaussian(np.array([1.0]))
     _, covariance = marginal(process, target, process.T - t)
     block = np.array([[float(np.ravel(e)[0]) for e in row] for row in covariance])
@@ -183,13 +179,13 @@ def mixture_exact(process: Process, first: float, last: float) -> Array:
             return np.asarray(-rho * np.ravel(mixture_score(edm, y.reshape(start.shape), rho)))
 
         return _solved(slope, start / scales[0], ends) * scales[1]
-    linear, weights, _ = coefficients(model_of(process.model_name, "ode").drift, process)
+    model = model_of(process.model_name, "ode")
+    linear, weights, _ = coefficients(model.drift, process)
 
     def drift(t: float, flat: Array) -> Array:
         y, tau = flat.reshape(start.shape), float(process.T - t)
-        s = mixture_score(process, y[:, : sizes(process)[1]], tau)
-        if isinstance(process, Langevin):
-            s = np.concatenate([np.zeros_like(s), s], axis=1)
+        s = np.zeros_like(y)
+        s[:, list(model.driven)] = mixture_score(process, y[:, list(model.asked)], tau)
         moved = np.einsum("ij,bjd->bid", np.array(linear, dtype=float), y)
         pushed = np.array(weights, dtype=float)[:, None] * s
         return np.ravel(process.beta(tau) * (moved + pushed))

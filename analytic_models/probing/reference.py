@@ -62,7 +62,7 @@ class _Walk:
                 usable = self.scheme.usable(len(grid) - 1 - i)
                 self.kept = self.kept[max(0, len(self.kept) - usable) :]
             ends = after >= self.model.T * (1 - 1e-12)
-            if self.program.holds and ends and not isinstance(self.model, PSLD):
+            if self.program.holds and ends and not self.scheme.holds_pair:
                 return self.to_data(z, self.model.T - t)
             z = self.step(z, t, after - t)
         return z
@@ -75,11 +75,14 @@ class _Walk:
         return self.prediction(Prediction.DATA, z, self.score_of(z, tau), tau)
 
     def evaluate(self, z: Array, tau: float) -> None:
-        if self.scheme.model_name == "langevin":
-            force = self.score_of(z[:, : self.d], tau)
-            self.held = np.hstack([np.zeros_like(force), force])
-        else:
+        model = self.scheme.model
+        if len(model.asked) == len(model.driven) == self.n:
             self.held = self.score_of(z, tau)
+        else:
+            rows, held = (np.reshape(a, (len(z), self.n, self.d)) for a in (z, np.zeros_like(z)))
+            found = self.score_of(rows[:, model.asked].reshape(len(z), -1), tau)
+            held[:, model.driven] = np.reshape(found, (len(z), -1, self.d))
+            self.held = held.reshape(z.shape)
         if self.program.holds:
             held = self.program.holds[0].held.prediction
             self.kept.append((tau, self.prediction(held, z, self.held, tau)))

@@ -24,6 +24,7 @@ from numpy.typing import NDArray
 
 from analytic_models.probing.memory import filling
 from analytic_models.probing.subject import Subject
+from splitting_analysis.models import model_of
 from splitting_analysis.processes import Process
 
 HOME, TORCH = str(Path(__file__).parent), f"{os.sep}torch{os.sep}"
@@ -207,16 +208,17 @@ class _Watch:
     def score(self, state: Any, tau: Any) -> Any:
         number = len(self.taus)
         where = f"{self.place}, score call {number + 1}"
-        half = self.process.model_name == "langevin"
-        wanted = (self.shape[0], self.shape[1] // 2) if half else self.shape
+        model = model_of(self.process.model_name, "ode")
+        n, asked = len(model.components), len(model.asked)
+        wanted = (self.shape[0], self.shape[1] * asked // n)
         y = self.array(state, "the state given to the score")
         if y.shape != wanted:
-            what = "positions q" if half else "the state z"
+            what = "the state z" if asked == n else "positions q"
             raise Trouble(f"score({what}) of shape {wanted}", f"shape {y.shape}", where)
         if not np.all(np.isfinite(y)):
             raise Trouble("a finite state given to the score", "NaN or infinity", where)
         # the force of a fixed target has no time, and whatever is given as one is right
-        time = 0.0 if half else self.time(tau, where)
+        time = self.time(tau, where) if model.time_dependent else 0.0
         self.states.append(y.copy())
         self.taus.append(time)
         self.steps.append(self.step)
@@ -230,7 +232,7 @@ class _Watch:
         if not np.isfinite(time):
             raise Trouble("a finite forward time given to the score", f"{time}", where)
         T = float(self.process.T)
-        churned = T * CHURN if self.process.model_name == "ve" else T
+        churned = T * CHURN if model_of(self.process.model_name, "ode").churns else T
         if not 0 <= time <= churned * (1 + 1e-9):
             raise Trouble(f"a forward time in [0, T], T = {T:g}", f"tau = {time:.6g}", where)
         return min(time, churned)

@@ -19,6 +19,7 @@ from analytic_models.held import predicted
 from analytic_models.probing.running import Array, Run, Trouble, run
 from analytic_models.probing.subject import Subject
 from splitting_analysis.clocks import PositionOnly
+from splitting_analysis.models import model_of
 from splitting_analysis.predictions import Prediction
 from splitting_analysis.processes import Process
 
@@ -116,9 +117,8 @@ class Signature:
 
 def sizes(process: Process) -> tuple[int, int, int]:
     """Components of the state, of what the score is asked at, and of the score."""
-    n = len(process.stationary)
-    half = process.model_name == "langevin"
-    return n, (1 if half else n), (1 if half else n)
+    model = model_of(process.model_name, "ode")
+    return len(model.components), len(model.asked), len(model.driven)
 
 
 def free(process: Process, tau: float) -> tuple[float, float]:
@@ -172,7 +172,7 @@ def probe(subject: Subject, process: Process, times: Sequence[float]) -> Signatu
             )
         own, gain = free(process, tau)
         size = 1 + np.max(np.abs(y))
-        fixed = process.model_name == "langevin"
+        fixed = not model_of(process.model_name, "ode").time_dependent
         column = next(
             (
                 known

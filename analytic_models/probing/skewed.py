@@ -16,24 +16,20 @@ from itertools import combinations_with_replacement
 
 import numpy as np
 
-from analytic_models.diffusions import transition
 from analytic_models.probing.running import Array
 from analytic_models.probing.signature import Signature
 from analytic_models.targets import Gaussian, marginal
-from splitting_analysis.processes import PSLD, Langevin, Process
+from splitting_analysis.models import model_of
+from splitting_analysis.processes import Process
 
 VARIANCE = 0.8
 
 
 def _law(process: Process, tau: float) -> tuple[Array, Array]:
-    """Covariance of the Gaussian (k, k), and c: for langevin those of the position alone."""
-    if isinstance(process, Langevin):
-        return np.array([[VARIANCE]]), np.array([1.0])
-    _, rows = marginal(process, Gaussian(np.array([VARIANCE])), tau)
+    """Covariance of the Gaussian (n, n), and c (n,): the mean where that of the data is 1."""
+    mean, rows = marginal(process, Gaussian(np.array([VARIANCE]), np.array([1.0])), tau)
     covariance = np.array([[float(np.ravel(e)[0]) for e in row] for row in rows])
-    if isinstance(process, PSLD):
-        return covariance, np.array([float(row[0]) for row in transition(process, tau)])
-    return covariance, np.array([float(process.alpha(tau))])
+    return covariance, np.array([float(np.ravel(e)[0]) for e in mean])
 
 
 def skew_errors(signature: Signature, process: Process, first: float, last: float) -> Array:
@@ -42,7 +38,7 @@ def skew_errors(signature: Signature, process: Process, first: float, last: floa
     The run leads from reverse time `first` to `last`, from the exact law on.
     """
     n, m, normals = signature.n, signature.m, signature.n * signature.draws
-    K = len(signature.distinct)
+    K, asked = len(signature.distinct), model_of(process.model_name, "ode").asked
     states = np.zeros((K, m, n + normals))  # y_k over start and normals, to order 0
     pushed = np.zeros((K, m, K, m))  # and over the q_i, to order 1
     slopes = np.zeros((K, m, m))
@@ -63,7 +59,8 @@ def skew_errors(signature: Signature, process: Process, first: float, last: floa
     quadratics = []
     for k, call in enumerate(signature.distinct):
         states[k], pushed[k] = walk(call.form[:m], k)
-        covariance, c = _law(process, call.tau)
+        whole, c = _law(process, call.tau)
+        covariance, c = whole[np.ix_(asked, asked)], c[list(asked)]
         precision = np.linalg.inv(covariance)
         # s = own y + gain D, and s = -P y + q: what is free is D = slope y + q / gain
         slopes[k] = (-precision - call.own * np.eye(m)) / call.gain
@@ -72,7 +69,7 @@ def skew_errors(signature: Signature, process: Process, first: float, last: floa
         quadratics.append((w, float(w @ covariance @ w)))
     final, push = walk(signature.final, K)
     law0 = np.eye(n + normals)
-    law0[:n, :n] = _whole(process, first)
+    law0[:n, :n] = _law(process, process.T - first)[0]
     mean = np.zeros(n)
     third = np.einsum("abc,ia,jb,kc->ijk", _third(process, first), *[final[:, :n]] * 3)
     for k, (w, level) in enumerate(quadratics):
@@ -86,17 +83,7 @@ def skew_errors(signature: Signature, process: Process, first: float, last: floa
     return np.array([*mean, *entries])
 
 
-def _whole(process: Process, t: float) -> Array:
-    if isinstance(process, Langevin):
-        return np.diag([VARIANCE, 1.0])
-    return _law(process, process.T - t)[0]
-
-
 def _third(process: Process, t: float) -> Array:
-    if isinstance(process, Langevin):
-        tensor = np.zeros((2, 2, 2))
-        tensor[0, 0, 0] = 1
-        return tensor
     c = _law(process, process.T - t)[1]
     result: Array = np.einsum("i,j,k->ijk", c, c, c)
     return result

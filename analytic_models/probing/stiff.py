@@ -19,6 +19,7 @@ from analytic_models.probing.stability import LONGEST, largest_step
 from analytic_models.probing.subject import Subject
 from analytic_models.targets import Gaussian, marginal
 from splitting_analysis.catalogue import samplers
+from splitting_analysis.families import fixed_target
 from splitting_analysis.processes import Langevin, Process
 from splitting_analysis.schemes import Scheme
 
@@ -42,8 +43,8 @@ def _grid(process: Process, n: int) -> tuple[float, ...]:
 
 
 def stiff(subject: Subject, claimed: Subject, process: Process) -> list[Check]:
-    """The check; none of langevin, whose stability is a matter of long runs, or on its own grid."""
-    if isinstance(process, Langevin) or subject.adapted:
+    """The check; none of a fixed target, where long runs show stability, or on its own grid."""
+    if fixed_target(process) or subject.adapted:
         return []
     for n in FEW:
         times = _grid(process, n)
@@ -107,8 +108,8 @@ def explodes(subject: Subject, process: Process, stochastic: bool, affine: bool)
     """In how many steps it does, beside samplers that everybody knows; "" where it is not seen."""
     if subject.adapted or not affine:
         return ""
-    if isinstance(process, Langevin):
-        return _of_langevin(subject, process, stochastic)
+    if fixed_target(process):
+        return _of_fixed(subject, process, stochastic)
     dynamics = "sde" if stochastic else "ode"
     known = [s for s in samplers(process.model_name) if s.dynamics == dynamics]
     beside = [f"{s.name} {_said(_known(s, process))}" for s in known if s.name in REFERENCES]
@@ -134,11 +135,11 @@ def _sentence(steps: int | None, beside: Sequence[str]) -> str:
     )
 
 
-def _of_langevin(subject: Subject, process: Langevin, stochastic: bool) -> str:
+def _of_fixed(subject: Subject, process: Langevin, stochastic: bool) -> str:
     gamma = float(process.gamma)
     own = largest_step(subject, gamma)
     known = "BAOAB" if stochastic else "VV"
-    beside = next((s for s in samplers("langevin") if s.name == known), None)
+    beside = next((s for s in samplers(process.model_name) if s.name == known), None)
     other = f" ({known} {largest_step(subject_for(beside), gamma):.3g})" if beside else ""
     least = "at least " if own >= LONGEST else ""
     return f"for the force -q it is stable up to steps of {least}{own:.3g}, as seen{other}"

@@ -41,7 +41,7 @@ def tuned(seen: Signature, process: Process, times: Sequence[float], claimed: Sc
 def _numbers(scheme: Scheme) -> Iterator[tuple[str, Tuned]]:
     if scheme.has_tunable_noise:
         yield "lambda_s", lambda value: (scheme, value)
-    if scheme.program.holds and scheme.model_name != "psld":
+    if scheme.program.holds and not scheme.holds_pair:
         model = model_of(scheme.model_name, "sde")
 
         def noisy(value: float) -> tuple[Scheme, Any]:

@@ -38,6 +38,7 @@ from analytic_models.probing.verdicts import (
     order_name,
 )
 from splitting_analysis.catalogue import CATALOGUE, FURTHER
+from splitting_analysis.families import fixed_target
 from splitting_analysis.processes import PSLD, VE, VP, Flow, Langevin, Process
 from splitting_analysis.program import Evaluate, Program
 from splitting_analysis.schemes import Scheme
@@ -179,7 +180,7 @@ class _Judge:
             return
         self.say("its order")
         self.order(claimed, stochastic, seen is not None)
-        if isinstance(self.process, Langevin) and stochastic and seen is not None:
+        if fixed_target(self.process) and stochastic and seen is not None:
             self.say("transport")
             self.notes += filter(None, [transport_note(self.subject, self.process)])
 
@@ -258,7 +259,7 @@ class _Judge:
         self.deduced = self.known_word(seen, scheme) or next_to(
             scheme, seen, self.process, self.times
         )
-        if isinstance(self.process, Langevin):
+        if fixed_target(self.process):
             self.say("its largest stable step")
             self.add(stability(self.subject, reference, self.process))
 
@@ -270,8 +271,8 @@ class _Judge:
     def in_one_step(
         self, scheme: Scheme, program: Program, reference: Subject, checks: list[Check]
     ) -> list[Check]:
-        """For langevin, whose score does not see the momentum: what one step shows by itself."""
-        if not isinstance(self.process, Langevin) or checks[0].verdict != "pass":
+        """For a fixed target, whose force sees no momentum: what one step shows by itself."""
+        if not fixed_target(self.process) or checks[0].verdict != "pass":
             return checks
         first, h = self.times[0], self.times[1] - self.times[0]
         found = []

@@ -9,7 +9,8 @@ import numpy as np
 from analytic_models.probing.checks import Check, Verdict, apart
 from analytic_models.probing.orders import NEAR, Observed
 from analytic_models.probing.running import Run
-from splitting_analysis.processes import Langevin, Process
+from splitting_analysis.models import model_of
+from splitting_analysis.processes import Process
 
 CONVERGES = "it converges to the exact law"
 
@@ -104,7 +105,7 @@ def in_range(found: Run, process: Process, times: Sequence[float], stochastic: b
     Stochastic code may add noise before it asks: its times may lie above their step's start.
     """
     name = "every score is conditioned on a time inside its step"
-    if isinstance(process, Langevin):
+    if not model_of(process.model_name, "ode").time_dependent:
         return Check(name, "pass", seen="a force has no time")
     T, slack, above = float(process.T), 1e-6, 0
     for call, (step, tau) in enumerate(zip(found.steps, found.taus, strict=True)):
