@@ -175,12 +175,18 @@ def leading(value: Any, exact: int = 1) -> Any:
     X is of the order of the step, Y of its square.
     """
     s = sympy.Symbol("s", positive=True)
-    small = sympy.sympify(value).replace(sympy.tanh, _tangent).subs({X: s * X, Y: s**2 * Y})
+    plain = sympy.sympify(value).replace(sympy.tanh, _tangent).replace(sympy.exp, _powers)
+    small = plain.subs({X: s * X, Y: s**2 * Y})
     top, bottom = sympy.fraction(sympy.cancel(small - exact))
     if top == 0:
         return sympy.Integer(0)
     first = [sympy.Poly(each, s).terms()[-1] for each in (top, bottom)]
     return sympy.factor(first[0][1] / first[1][1])
+
+
+def _powers(z: Any) -> Any:
+    """The series of the exponential, as far."""
+    return sum(z**k / sympy.factorial(k) for k in range(10))
 
 
 def _tangent(z: Any) -> Any:

@@ -21,6 +21,7 @@ import torch
 from gpu_samplers import (
     plain_conjugate,
     plain_exponential,
+    plain_langevin,
     plain_position,
     plain_position_noise,
     plain_psld,
@@ -284,6 +285,7 @@ SAMPLERS: dict[tuple[str, str], Sampler] = {
         *vars(plain_psld).values(),
         *vars(plain_conjugate).values(),
         *vars(plain_exponential).values(),
+        *vars(plain_langevin).values(),
         *globals().values(),
     ]
     if isfunction(function)

@@ -51,6 +51,12 @@ def advance(op: Advance, process: Process, t: float, h: float, tuned: Tuned) -> 
             return _map(
                 np.eye(len(linear)) + b * linear, np.diag(b * weight), np.sqrt(b * strength), drawn
             )
+        case Rule.MIDPOINT:
+            b = process.beta(process.T - t) * span
+            inverse = np.linalg.inv(np.eye(len(linear)) - b / 2 * linear)
+            keep = inverse @ (np.eye(len(linear)) + b / 2 * linear)
+            deviations = np.diag(inverse) * np.sqrt(b * strength)
+            return _map(keep, inverse @ np.diag(b * weight), deviations, drawn)
         case Rule.ANCESTRAL:
             b = process.beta(process.T - t) * span
             _refuse_long(b, t, h)

@@ -15,6 +15,7 @@ from typing import Any
 from splitting_analysis.conjugate_catalogue import CONJUGATE_CATALOGUE
 from splitting_analysis.data_catalogue import DATA_CATALOGUE
 from splitting_analysis.exponential_catalogue import EXPONENTIAL_CATALOGUE, RK4
+from splitting_analysis.kinetic_catalogue import KINETIC_CATALOGUE
 from splitting_analysis.models import Dynamics
 from splitting_analysis.notation import WordError, meant_word, parse, read_number
 from splitting_analysis.position_catalogue import HELD_CATALOGUE
@@ -126,6 +127,7 @@ FURTHER: tuple[Scheme, ...] = (
     *EXPONENTIAL_CATALOGUE,
     *DATA_CATALOGUE,
     *HELD_CATALOGUE,
+    *KINETIC_CATALOGUE,
 )
 """Samplers with a name that the pages of stored results leave out."""
 _registered: list[Scheme] = []

@@ -40,6 +40,9 @@ class Rule(StrEnum):
     EXPONENTIAL = "exponential"
     """exp(delta linear) z + (integral of exp(u linear) over [0, delta]) score * s + N(0, Q), with
     Q the integral of exp(u linear) noise exp(u linear)^T: the exact flow, s frozen."""
+    MIDPOINT = "midpoint"
+    """(1 - b linear/2)^-1 ((1 + b linear/2) z + b score * s + sqrt(b noise) xi): the implicit
+    midpoint rule, s held. Of friction alone it keeps the law that the exact flow keeps."""
     ANCESTRAL = "ancestral"
     """DDPM's step of VP: (x + b score * s) / sqrt(1 - b) + sqrt(b noise) xi."""
     CONJUGATE = "conjugate"
@@ -101,6 +104,8 @@ class Piece:
             raise ValueError(
                 "the ancestral rule is that of x/2 in one component: its step contains it"
             )
+        if self.rule is Rule.MIDPOINT and not self._uncoupled:
+            raise ValueError("the midpoint rule is for pieces that couple no components")
         matrix = self.conjugation.startswith("{")
         if (self.rule is Rule.CONJUGATE) != (matrix or self.conjugation in CONJUGATIONS):
             known = ", ".join([*CONJUGATIONS, "{1,0,0,1}"])
@@ -304,6 +309,9 @@ _LANGEVIN = {
     "B": _HAMILTON["B"],
     "O": Piece(
         Rule.EXPONENTIAL, lambda p: ((0, 0), (0, -p.gamma)), _none, lambda p: (0, 2 * p.gamma)
+    ),
+    "O:mid": Piece(
+        Rule.MIDPOINT, lambda p: ((0, 0), (0, -p.gamma)), _none, lambda p: (0, 2 * p.gamma)
     ),
     "U": Piece(  # A and O at once: the free particle, friction and noise included
         Rule.EXPONENTIAL, lambda p: ((0, 1), (0, -p.gamma)), _none, lambda p: (0, 2 * p.gamma)

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from fractions import Fraction
-from math import comb, factorial
+from math import comb
 
 from sympy.polys.rings import PolyElement
 
 from splitting_analysis.algebra import algebra
 from splitting_analysis.expansion import Flow, NoiseRule
-from splitting_analysis.models import Coefficients, Matrix, Piece
+from splitting_analysis.models import Coefficients, Matrix, Piece, Rule
 from splitting_analysis.program import Advance
-from splitting_analysis.rules import clock, matrix_power, multiply, noise_drift
+from splitting_analysis.rules import clock, matrix_power, multiply, noise_drift, series_weight
 from splitting_analysis.schemes import LambdaS
 from splitting_analysis.symbols import unit
 from splitting_analysis.trees import (
@@ -44,8 +44,9 @@ def weak_noise(policy: LambdaS) -> NoiseRule:
             for j in n:
                 total = [a.ring.zero] * terms
                 for k in range(terms):
+                    middle = op.piece.rule is Rule.MIDPOINT
                     factor = sum(
-                        comb(k, m)
+                        (1 if middle else comb(k, m))
                         * matrix_power(matrix, m)[i][q]
                         * noise[q]
                         * matrix_power(matrix, k - m)[j][q]
@@ -53,7 +54,7 @@ def weak_noise(policy: LambdaS) -> NoiseRule:
                         for q in n
                     )
                     if factor:
-                        scale = factor * a.number(Fraction(1, factorial(k + 1)))
+                        scale = factor * a.number(series_weight(op.piece, k))
                         total = [t + scale * x for t, x in zip(total, powers[k], strict=True)]
                 if any(total):
                     covariance[components[i], components[j]] = total

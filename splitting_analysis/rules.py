@@ -31,6 +31,8 @@ def transition(
             return _weighed(op.piece, _exponential(op.piece, delta, terms, last=1))
         case Rule.EXPONENTIAL:
             return _weighed(op.piece, _exponential(op.piece, delta, terms, last=terms))
+        case Rule.MIDPOINT:
+            return _weighed(op.piece, _exponential(op.piece, delta, terms, last=terms))
         case Rule.ANCESTRAL:
             return _weighed(op.piece, _ancestral(delta, terms))
         case Rule.CONJUGATE:
@@ -66,24 +68,34 @@ def flows(piece: Piece) -> bool:
     match piece.rule:
         case Rule.EXPONENTIAL | Rule.CONJUGATE:
             return True
-        case Rule.EULER | Rule.ANCESTRAL:
+        case Rule.EULER | Rule.ANCESTRAL | Rule.MIDPOINT:
             return False
         case _:
             assert_never(piece.rule)
 
 
 def noise_drift(piece: Piece) -> Matrix:
-    """The linear drift that acts on a piece's noise while it comes in: none where it comes in at
-    once.
-    """
+    """The linear drift that acts on a piece's noise: none where it comes in at once, as it is."""
     linear = piece.linear(algebra().p)
-    return linear if flows(piece) else tuple(tuple(0 for _ in row) for row in linear)
+    acts = flows(piece) or piece.rule is Rule.MIDPOINT
+    return linear if acts else tuple(tuple(0 for _ in row) for row in linear)
+
+
+def series_weight(piece: Piece, k: int) -> Fraction:
+    """Of (delta A)^k in what the rule has for the integral of exp(u A) over [0, delta], per delta.
+
+    That of (1 - delta A/2)^-1 for the midpoint rule, else the exponential's own.
+    """
+    return Fraction(1, 2**k if piece.rule is Rule.MIDPOINT else factorial(k + 1))
 
 
 def _exponential(
     piece: Piece, delta: Coefficients, terms: int, last: int
 ) -> tuple[Matrices, Matrices]:
-    """exp(delta A) and its integral, their series cut after delta^last: 1 is Euler's step."""
+    """exp(delta A) and its integral, or what the rule has for them: 1 + delta A G and G.
+
+    The series are cut after delta^last: 1 is Euler's step.
+    """
     a = algebra()
     matrix = piece.linear(a.p)
     n = range(len(matrix))
@@ -91,12 +103,15 @@ def _exponential(
     gain = [[[a.ring.zero] * (terms + 1) for _ in n] for _ in n]
     power = [a.one] + [a.ring.zero] * terms
     for k in range(1, last + 1):
-        power = [x / k for x in multiply(power, delta, terms + 1)]
+        power = multiply(power, delta, terms + 1)
+        weight = a.number(series_weight(piece, k - 1))
+        weighed = [weight * x for x in power]
         current, before = matrix_power(matrix, k), matrix_power(matrix, k - 1)
         for i in n:
             for j in n:
-                keep[i][j] = [x + y * current[i][j] for x, y in zip(keep[i][j], power, strict=True)]
-                gain[i][j] = [x + y * before[i][j] for x, y in zip(gain[i][j], power, strict=True)]
+                for series, factor in ((keep, current), (gain, before)):
+                    old = zip(series[i][j], weighed, strict=True)
+                    series[i][j] = [x + y * factor[i][j] for x, y in old]
     return keep, gain
 
 

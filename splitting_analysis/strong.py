@@ -28,6 +28,7 @@ from splitting_analysis.expansion import (
     generator,
     run,
 )
+from splitting_analysis.models import Rule
 from splitting_analysis.noise import block_of
 from splitting_analysis.program import Advance
 from splitting_analysis.rules import flows, matrix_power
@@ -106,6 +107,11 @@ def _path_noise(root: PolyElement, kernels: dict[str, Kernel]) -> NoiseRule:
                 continue
             scale = root if q == piece.tuned else a.one
             accumulate(flow.state[c][1], leaf(Noise(block, c)), scale)
+            if piece.rule is Rule.MIDPOINT:  # at once, then (1 - b linear/2)^-1
+                half = a.number(op.share / 2) * rate * matrix[q][q]
+                accumulate(flow.state[c][3], leaf(Noise(block, c)), scale * half)
+                if flow.weight >= _LATER:
+                    accumulate(flow.state[c][_LATER], leaf(Noise(block, c)), scale * half * half)
             if not flows(piece):
                 continue  # the noise comes in at once, at the rate of the step's start
             for i, d in enumerate(flow.model.components):

@@ -271,6 +271,13 @@ def _langevin_o(run: Run, b: Any, _: Any) -> None:
     run.z = run.z | {"p": p}
 
 
+def _langevin_o_mid(run: Run, b: Any, _: Any) -> None:
+    """p' = p - gamma b (p + p')/2 + noise, solved for p'."""
+    (xi,), half = run.normal(1), run.problem.gamma * b / 2
+    kicked = run.z["p"] - half * run.z["p"] + np.sqrt(4 * half) * xi
+    run.z = run.z | {"p": kicked / (1 + half)}
+
+
 def _langevin_u(run: Run, b: Any, _: Any) -> None:
     """The free particle: dq = p dt, dp = -gamma p dt + sqrt(2 gamma) dW, both from one path."""
     (xi, eta), gamma = run.normal(2), run.problem.gamma
@@ -317,6 +324,7 @@ _LETTERS: dict[tuple[str, str, str], Callable[[Run, Any, Any], None]] = {
     ("langevin", "sde", "A"): _langevin_a,
     ("langevin", "sde", "B"): _langevin_b,
     ("langevin", "sde", "O"): _langevin_o,
+    ("langevin", "sde", "O:mid"): _langevin_o_mid,
     ("langevin", "sde", "U"): _langevin_u,
     ("langevin", "sde", "E:exp"): _langevin_exp,
 }

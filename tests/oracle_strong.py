@@ -74,6 +74,7 @@ class Affine:
                 "E": ([[0, 1], [0, -g]], [0, 1], [0, 2 * g]),
                 "A": ([[0, 1], [0, 0]], [0, 0], [0, 0]), "B": ([[0, 0], [0, 0]], [0, 1], [0, 0]),
                 "O": ([[0, 0], [0, -g]], [0, 0], [0, 2 * g]),
+                "O:mid": ([[0, 0], [0, -g]], [0, 0], [0, 2 * g]),
                 "U": ([[0, 1], [0, -g]], [0, 0], [0, 2 * g]),
                 "E:exp": ([[0, 1], [0, -g]], [0, 1], [0, 2 * g]),
             }  # fmt: skip
@@ -167,6 +168,10 @@ def strong_error(p: Affine, word: str, highest: int = 3) -> dict[int, Any]:
                     gain = keep * frozen[:, None, None]
                 root = np.sqrt(p.beta(-origin * p.h))[:, None, None, None]
                 new = np.broadcast_to(root * np.diag(g), kernel.shape)
+                if rule == ":mid":
+                    middle = np.linalg.inv(np.eye(size) - gain @ matrix / 2)
+                    keep, gain = middle @ (np.eye(size) + gain @ matrix / 2), middle @ gain
+                    new = middle[:, None] @ new
             if letter == "O" and p.model == "psld":
                 new = new * np.sqrt(np.repeat([p.lambda_s, 1.0], p.d))
             score = np.zeros_like(mean), np.zeros_like(kernel)

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import pytest
 
+from analytic_models.verlet import PRINTED
 from reports.pages import harmonic_well
 from reports.pages.settings import QUICK
 from reports.render import html
 from reports.render.document import Formula, Page
-from splitting_analysis.catalogue import _entry, entries
+from splitting_analysis.catalogue import _entry, entries, samplers
 from tests.browser import MATHML, xml
 
 
@@ -18,16 +19,20 @@ def cells(table, key):
     return dict(zip([str(row[0]) for row in table.rows], shown, strict=True))
 
 
-def test_of_the_integrators_that_are_no_words_bbk_alone_is_off():
-    table = harmonic_well._others()
-    assert cells(table, "qq") == {
-        "BBK": "4/(4 − h² ω²)",
-        "SPV": "1",
-        "GJF = GJ-I": "1",
-        "GJ-II": "1",
-    }
-    assert set(cells(table, "diffusion").values()) == {"1"} == set(cells(table, "drift").values())
-    assert list(cells(table, "limit").values()) == ["4", "4", "4", "2 γ h/tanh(γ h/2)"]
+def test_the_integrators_of_five_decades_are_in_order_and_the_gj_set_is_exact(monkeypatch):
+    few = tuple(s for s in samplers("langevin", "sde") if s.name in ("BBK", "GJF", "BAOAB"))
+    monkeypatch.setattr(harmonic_well, "words", lambda: few)
+    table = harmonic_well._decades()
+    years = list(cells(table, "year").values())
+    assert years == sorted(years) and years[0] == 1978 and len(years) == len(PRINTED) + len(few)
+    errors = {name.split("]")[0].strip("["): e for name, e in cells(table, "qq_error").items()}
+    assert [n for n, e in errors.items() if e == "0" and n[:2] == "GJ"] == [
+        n for n in errors if n[:2] == "GJ"
+    ]
+    assert errors["BBK"] == "h² ω²/4" and errors["vGB"] == "h⁴ ω⁴/48" and errors["BAOAB"] == "0"
+    drifts = {name.split("]")[0].strip("["): e for name, e in cells(table, "drift").items()}
+    assert [n for n, e in drifts.items() if e != "1"] == ["BAOAB"]
+    assert [row[0] for row in harmonic_well._others().rows] == [each.name for each in PRINTED]
 
 
 def test_two_limits_of_a_sampler_are_one_formula_as_single_ones_are(monkeypatch):
@@ -44,7 +49,7 @@ def test_two_limits_of_a_sampler_are_one_formula_as_single_ones_are(monkeypatch)
 
 def test_every_sampler_is_in_one_cycle():
     rows = [str(row[1]) for row in harmonic_well._classes().rows]
-    for entry in entries("langevin", "sde"):
+    for entry in samplers("langevin", "sde"):
         assert sum(f"[{entry.name}]" in row for row in rows) == 1
 
 
@@ -59,7 +64,7 @@ def test_the_law_of_a_new_sampler_may_have_exponentials(monkeypatch):
 @pytest.mark.heavy
 def test_the_page_has_every_sampler_and_its_curves_end_at_its_limit():
     page = harmonic_well.build(QUICK)
-    names = [f"[{s.name}]" for s in entries("langevin", "sde")]
+    names = [f"[{s.name}]" for s in samplers("langevin", "sde")]
     for key in ("harmonic-law", "harmonic-transport"):
         assert [str(row[0]).split("(")[0] for row in page.find(key).rows] == names
     errors = cells(page.find("harmonic-law"), "qq_error")

@@ -381,7 +381,7 @@ def test_a_sum_of_many_digits_is_still_a_short_message():
         scheme(text, "psld", "ode")
 
 
-@pytest.mark.parametrize("rule", ["midpoint", "EULER", "", None, 0])
+@pytest.mark.parametrize("rule", ["trapezoid", "EULER", "", None, 0])
 def test_a_piece_with_an_unknown_rule_is_refused_as_it_is_made(rule):
     piece = model_of("vp", "sde").pieces["E"]
     with pytest.raises(ValueError, match=r"no rule .* for a piece; there are: Rule\.EULER, Rule"):

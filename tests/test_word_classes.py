@@ -44,7 +44,7 @@ def test_a_word_begun_elsewhere_and_cut_finer_is_the_same_sampler_at_the_same_st
     own = scheme(word, "langevin", "sde")
     ops = list(word.ops)
     place = data.draw(st.integers(0, len(ops) - 1))
-    if ops[place].letter in "ABOU":  # each of them is exact, or does not act on itself
+    if ops[place].key in "ABOU":  # each of them is exact, or does not act on itself
         share = data.draw(st.sampled_from([Fraction(1, 3), Fraction(3, 4)]))
         pieces = [replace(ops[place], fraction=ops[place].fraction * s) for s in (share, 1 - share)]
         ops[place : place + 1] = pieces

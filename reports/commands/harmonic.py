@@ -10,7 +10,7 @@ from typing import Annotated, Any
 import typer
 
 from reports.commands.terminal import a_float, print_json, print_table, progress
-from splitting_analysis.catalogue import entries
+from splitting_analysis.catalogue import samplers
 from splitting_analysis.lookup import as_scheme
 from splitting_analysis.notation import read_float
 
@@ -52,7 +52,7 @@ def harmonic(
       splitting-analysis harmonic --h 1 --gamma 0.1 --json
     """
     schemes = [as_scheme(name, "langevin", "sde") for name in names or ()]
-    chosen = schemes or list(entries("langevin", "sde"))
+    chosen = schemes or list(samplers("langevin", "sde"))
     columns: tuple[str, ...] = COLUMNS if h is None else ("h", *COLUMNS)
     if h is None:
         if (omega, gamma) != (1.0, 1.0):

@@ -227,6 +227,8 @@ class _Writer:
         match op.piece.rule:
             case Rule.EULER:
                 self.euler(linear, score, noise, b)
+            case Rule.MIDPOINT:
+                self.midpoint(linear, score, noise, b)
             case Rule.ANCESTRAL:
                 self.lines.append(f"x = (x + {b} * s) / sqrt(1 - {b}) + sqrt({b}) * xi")
             case Rule.EXPONENTIAL:
@@ -277,6 +279,17 @@ class _Writer:
         self.lines += [f"{n}_new = {line}" for n, line in moved]
         names = ", ".join(n for n, _ in moved)
         self.lines.append(f"{names} = {', '.join(f'{n}_new' for n, _ in moved)}")
+
+    def midpoint(self, linear: Any, score: Any, noise: Any, b: str) -> None:
+        """Components that do not act on each other, each solved for where its step ends."""
+        for i, n in enumerate(self.names):
+            terms = [(linear[i][i] / 2, n), (score[i], self.scores[i])]
+            if not (text := _sum([(c, name) for c, name in terms if c != 0])):
+                continue
+            q = "" if noise[i] == 1 else f" * {_spelled(noise[i])}"
+            drawn = "" if noise[i] == 0 else f" + sqrt({b}{q}) * {self.normals[i]}"
+            below = f"(1 + {b} * {_grouped(_spelled(-linear[i][i] / 2))})"
+            self.lines.append(f"{n} = ({n} + {b} * {_grouped(text)}{drawn}) / {below}")
 
     def exponential(self, piece: Piece, linear: Any, score: Any, noise: Any) -> None:
         if self.couples(linear):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from functools import cache
+from typing import Any
 
 import numpy as np
 import sympy
@@ -26,7 +27,7 @@ from reports.render.document import (
     text,
 )
 from reports.render.spelling import anchor, expression, link, listed
-from splitting_analysis.catalogue import entries
+from splitting_analysis.catalogue import entries, samplers
 from splitting_analysis.schemes import Scheme
 from splitting_analysis.word_classes import classes, cycle
 
@@ -44,7 +45,7 @@ POSITIONS = "follows from the five coefficients of the printed step"
 
 def words() -> tuple[Scheme, ...]:
     """The samplers with noise, in the order of the catalogue."""
-    return entries("langevin", "sde")
+    return samplers("langevin", "sde")
 
 
 def build(settings: Settings) -> Page:
@@ -65,12 +66,18 @@ def build(settings: Settings) -> Page:
         _transport(),
         Heading("Words that are one sampler", "classes"),
         _classes(),
-        Heading("Integrators that are no words", "others"),
-        _others(),
+        Heading("Integrators of five decades", "decades"),
         text(
-            "Other integrators that Grønbech-Jensen compares (arXiv 2505.04100) are left out: "
-            "their steps as printed are not at hand here."
+            "Grønbech-Jensen (arXiv 2505.04100) compares twelve integrators by what positions do: "
+            "the variance on a well, diffusion and drift. Here are those whose own papers "
+            "or code say what a step is; which are his twelve is not claimed. GJ-I is GJF; "
+            "GJ-VII chooses the attenuation and takes the step from it. Langevin impulse (Skeel & "
+            "Izaguirre, Mol. Phys. 100, 3885 (2002)) is BUB, and the stochastic dynamics of Goga "
+            "et al. (J. Chem. Theory Comput. 8, 3637 (2012)) BAOA."
         ),
+        _decades(),
+        Heading("Why some are no words", "others"),
+        _others(),
     ]
     return Page("harmonic-well", "Kinetic Langevin on a harmonic well", _lead(), tuple(body))
 
@@ -107,17 +114,18 @@ def _percent(value: float) -> str:
 
 def _figure(settings: Settings) -> Figure:
     points = 16 if settings.quick else 60
-    last = BEYOND * max(measures(s, 1.0, 1.0, FRICTION).limit for s in words())
+    drawn = entries("langevin", "sde")
+    last = BEYOND * max(measures(s, 1.0, 1.0, FRICTION).limit for s in drawn)
     grid = tuple(float(f"{v:.4g}") for v in np.geomspace(0.05, last, points))
     panels = []
     for what, name in MOMENTS.items():
         lines = [
             Line(s.name, grid, tuple(error(s, v, what) for v in grid))
-            for s in words()
+            for s in drawn
             if not exact(s, what)
         ]
         panels.append(Panel(name, tuple(lines), "step, ωh", "error of the variance"))
-    missing = [f"in {m} {listed([s.name for s in words() if exact(s, m)])}" for m in MOMENTS]
+    missing = [f"in {m} {listed([s.name for s in drawn if exact(s, m)])}" for m in MOMENTS]
     return Figure(
         "harmonic-errors",
         f"**Error of the variance that is kept**, friction γ = ω; a curve ends at the "
@@ -239,14 +247,91 @@ def _classes() -> Table:
     )
 
 
+YEARS = {
+    "EI": 1980,
+    "BBK": 1984,
+    "BUB": 2002,
+    "SPV": 2004,
+    "OBABO": 2007,
+    "BAOA": 2012,
+    "ABOBA": 2013,
+    "BAOAB": 2013,
+    "GJF": 2013,
+    "UBU": 2017,
+}
+"""When a word of the catalogue was first printed as an integrator."""
+
+
+def _decades() -> Table:
+    own = {s.name: s for s in words()}
+    made: list[tuple[int, str, str, Any]] = [
+        (year, link(own[name]), f"`{own[name].word}`", closed_forms(own[name]))
+        for name, year in YEARS.items()
+        if name in own
+    ]
+    made += [(each.year, each.name, "none", each.form) for each in PRINTED]
+    rows: list[tuple[Cell, ...]] = []
+    for year, name, word, forms in sorted(made, key=lambda row: row[0]):
+        momentum = getattr(forms, "momentum", None)
+        limit = forms.limit if isinstance(forms.limit, tuple) else (forms.limit,)
+        rows.append(
+            (
+                name,
+                year,
+                word,
+                _off(forms.position),
+                _number(forms.position),
+                "" if momentum is None else _off(momentum),
+                "" if momentum is None else _number(momentum),
+                _briefly(limit),
+                _briefly((forms.diffusion,)),
+                _briefly((forms.drift,)),
+            )
+        )
+    return Table(
+        "harmonic-decades",
+        "**By year.** Leading terms of the errors, and the numbers at γh = ωh = 1 (none beyond "
+        "the limit). The momentum is the word’s; of what is no word several go with the same "
+        "positions, and the GJ set is exact in all that these show.",
+        (
+            Column("name", "integrator"),
+            Column("year", "year"),
+            Column("word", "word"),
+            Column("qq_error", "error of ω² ⟨q²⟩", "leading term"),
+            Column("qq", "ω² ⟨q²⟩", "γh = ωh = 1"),
+            Column("pp_error", "error of ⟨p²⟩", "leading term"),
+            Column("pp", "⟨p²⟩", "γh = ωh = 1"),
+            Column("limit", "(ωh)² at the limit"),
+            Column("diffusion", "γ × diffusion"),
+            Column("drift", "γ × drift velocity"),
+        ),
+        tuple(rows),
+        f"{SOURCE}; of what is no word, {POSITIONS}",
+    )
+
+
+def _off(value: object) -> Cell:
+    first = leading(value)
+    return "0" if first == 0 else shown(first)
+
+
+def _number(value: object) -> Cell:
+    """A closed form at x = y = 1; a variance below 0 is that of no law."""
+    number = float(sympy.sympify(value).subs({X: 1, Y: 1}))
+    return number if number > 0 else "none"
+
+
+def _briefly(values: tuple[Any, ...]) -> Cell:
+    """Closed forms, or where one is long what it is at x = 1."""
+    if all(sympy.count_ops(value) <= 3 * LONG for value in values):
+        return _in_one_cell([shown(value) for value in values])
+    return ", ".join(f"{printed(float(v.subs(X, 1)), '4g')} at γh = 1" for v in values)
+
+
 def _others() -> Table:
     rows: list[tuple[Cell, ...]] = [
         (
             each.name,
-            shown(each.form.position),
-            shown(each.form.limit),
-            shown(each.form.diffusion),
-            shown(each.form.drift),
             each.why,
             each.source,
         )
@@ -254,17 +339,13 @@ def _others() -> Table:
     ]
     return Table(
         "harmonic-others",
-        "**No words.** Their friction is no exact flow, or their pieces cover a part of the step "
-        "that depends on the friction; several momenta go with the same positions.",
+        "**No words.** The friction that words have is the exact flow, O, or the implicit midpoint "
+        "rule, O:mid; a piece covers the same part of every step.",
         (
             Column("name", "integrator"),
-            Column("qq", "ω² ⟨q²⟩"),
-            Column("limit", "(ωh)² at the limit"),
-            Column("diffusion", "γ × diffusion"),
-            Column("drift", "γ × drift velocity"),
             Column("why", "why it is no word"),
             Column("source", "published in"),
         ),
         tuple(rows),
-        POSITIONS,
+        "as printed",
     )

@@ -1,0 +1,43 @@
+"""Samplers of kinetic Langevin dynamics whose friction is the implicit midpoint rule, and others of
+five decades that the pages of stored results leave out, one line each (theory section 11).
+"""
+
+from __future__ import annotations
+
+from splitting_analysis.schemes import Scheme, Source, scheme
+
+_BETWEEN = (
+    "Its momentum is the one between positions. The printed one, at the positions, lies in the "
+    "middle of O:mid, whose normal it takes in two halves, of this step and the next."
+)
+_ROWS: tuple[tuple[str, str, int, Source], ...] = (
+    (
+        "GJF",
+        "B/2 A/2 O:mid A/2 S B/2",
+        2,
+        Source(
+            "Gronbech-Jensen & Farago, Mol. Phys. 111, 983 (2013)",
+            "GJ-I, its velocity at the positions",
+        ),
+    ),
+    (
+        "SPV",
+        "A/2 S B/2 O:mid B/2 A/2",
+        2,
+        Source("Mannella, Phys. Rev. E 69, 041107 (2004)", "quasi-symplectic leapfrog"),
+    ),
+    (
+        "BBK",
+        "S B/2 O:mid B/2 A",
+        1,
+        Source(
+            "Brunger, Brooks & Karplus, Chem. Phys. Lett. 105, 495 (1984)",
+            "as leapfrog",
+            _BETWEEN,
+        ),
+    ),
+)
+KINETIC_CATALOGUE: tuple[Scheme, ...] = tuple(
+    scheme(word, "langevin", "sde", name, source=source, order=order, nfe=1)
+    for name, word, order, source in _ROWS
+)
