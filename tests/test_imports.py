@@ -35,6 +35,7 @@ WORD_LEVEL = {
     "position_catalogue",
     "conjugate_catalogue",
     "data_catalogue",
+    "kinetic_catalogue",
     "exponential_catalogue",
 }
 """The modules of splitting_analysis that say what a sampler is; they hold no expansion."""

@@ -22,6 +22,7 @@ from gpu_samplers.processes import PSLD, VP, grid  # noqa: E402
 from splitting_analysis import CATALOGUE  # noqa: E402
 from splitting_analysis.conjugate_catalogue import CONJUGATE_CATALOGUE  # noqa: E402
 from splitting_analysis.exponential_catalogue import EXPONENTIAL_CATALOGUE  # noqa: E402
+from splitting_analysis.kinetic_catalogue import KINETIC_CATALOGUE  # noqa: E402
 from tests.probing import (  # noqa: E402
     case_names,
     diffusion_of,
@@ -31,7 +32,7 @@ from tests.probing import (  # noqa: E402
     process_of,
 )
 
-PRINTED = [entry for entry in CATALOGUE if plain_version(entry)]
+PRINTED = [entry for entry in (*CATALOGUE, *KINETIC_CATALOGUE) if plain_version(entry)]
 EVERY_SCHEME = pytest.mark.parametrize("entry", PRINTED, ids=lambda s: f"{s.model_name}-{s.name}")
 TARGET = Gaussian([3.0, 0.2], [0.5, -1.0])
 BASELINES = [plain_psld.psld_rk45_adaptive]
@@ -39,7 +40,9 @@ BASELINES = [plain_psld.psld_rk45_adaptive]
 
 def test_every_entry_of_the_built_in_catalogue_has_its_plain_version():
     missing = [
-        f"{entry.model_name} {entry.name}" for entry in CATALOGUE if not plain_version(entry)
+        f"{entry.model_name} {entry.name}"
+        for entry in (*CATALOGUE, *KINETIC_CATALOGUE)
+        if not plain_version(entry)
     ]
     assert not missing, "print them in gpu_samplers/plain.py or plain_psld.py, as model_name"
 

@@ -7,6 +7,7 @@ from reports.render.document import Block, Cell, Column, Heading, Page, Table, t
 from reports.render.spelling import anchor, blocks, count, link, listed, power, share
 from splitting_analysis.catalogue import CATALOGUE, FURTHER, entries
 from splitting_analysis.families import FAMILIES
+from splitting_analysis.kinetic_catalogue import KINETIC_CATALOGUE
 from splitting_analysis.models import MODELS, Dynamics, Model
 from splitting_analysis.schemes import Scheme
 from splitting_analysis.strong import strong_error
@@ -46,14 +47,16 @@ def build(_: Settings) -> Page:
             "is meant."
         ),
         text(
-            f"These are the {WHAT}. The other {len(FURTHER)} samplers with a name hold a "
+            f"These are the {WHAT}. The other {len(FURTHER) - len(KINETIC_CATALOGUE)} samplers "
+            "with a name hold a "
             f"prediction or are conjugate; pages of such samplers are {ELSEWHERE}. A name counts "
             "once for every model that has it; `splitting-analysis list` names all."
         ),
     ]
     for key, title in TITLES.items():
         model = MODELS[key]
-        schemes = entries(*key)
+        further = (s for s in KINETIC_CATALOGUE if (s.model_name, s.dynamics) == key)
+        schemes = (*entries(*key), *further)
         body += [Heading(title, "-".join(key)), _overview(model, schemes, title)]
         for scheme in schemes:
             body += _scheme(scheme)

@@ -71,7 +71,7 @@ def build(settings: Settings) -> Page:
             f"ones with {DIGITS} digits."
         ),
         text(
-            f"These are {len(CATALOGUE)} of the {named()} named samplers; the others hold a "
+            f"These are {len(CATALOGUE)} of the {named()} named samplers; most others hold a "
             f"prediction or are conjugate: {ELSEWHERE}."
         ),
     ]
