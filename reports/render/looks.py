@@ -64,7 +64,7 @@ _CHOSEN: dict[str, tuple[str, str]] = {
     "UBU": (CORAL, "P"),
     "BUB": (BROWN, "X"),
     "GJF": (CORAL, "^"),
-    "SPV": (CORAL, "h"),
+    "SPV": (CORAL, "8"),
     "BBK": (CORAL, "v"),
     "LDDIM-I": (SKY, "d"),
     "LDDIM-II": (SKY, "P"),
