@@ -55,11 +55,11 @@ def advance(
             b = diffusion.beta(diffusion.T - t) * h * share.numerator / share.denominator
             halves = [product(row[i], b / 2) for i, row in enumerate(linear)]
             inverse = [1 if is_zero(half) else 1 / (1 - half) for half in halves]
-            keep = [(1 + half) * x for half, x in zip(halves, inverse, strict=True)]
-            gain = [product(w, b * x) for w, x in zip(weights, inverse, strict=True)]
+            kept = [(1 + half) * x for half, x in zip(halves, inverse, strict=True)]
+            gained = [product(w, b * x) for w, x in zip(weights, inverse, strict=True)]
             added = [product(q, b * x * x) for q, x in zip(noise, inverse, strict=True)]
             spread = _diagonal(added) if piece.has_noise else None
-            return Map(_diagonal(keep), _diagonal(gain), spread)
+            return Map(_diagonal(kept), _diagonal(gained), spread)
         case Rule.ANCESTRAL:
             b = diffusion.beta(diffusion.T - t) * h * share.numerator / share.denominator
             if not isinstance(b, np.ndarray):  # in arrays the steps that do not exist become nan

@@ -79,10 +79,11 @@ class _Walk:
         if len(model.asked) == len(model.driven) == self.n:
             self.held = self.score_of(z, tau)
         else:
-            rows, held = (np.reshape(a, (len(z), self.n, self.d)) for a in (z, np.zeros_like(z)))
+            rows = np.reshape(z, (len(z), self.n, self.d))
             found = self.score_of(rows[:, model.asked].reshape(len(z), -1), tau)
-            held[:, model.driven] = np.reshape(found, (len(z), -1, self.d))
-            self.held = held.reshape(z.shape)
+            driven = np.zeros_like(rows)
+            driven[:, model.driven] = np.reshape(found, (len(z), -1, self.d))
+            self.held = driven.reshape(z.shape)
         if self.program.holds:
             held = self.program.holds[0].held.prediction
             self.kept.append((tau, self.prediction(held, z, self.held, tau)))
