@@ -9,6 +9,9 @@ OTHERS := $(VENV)/.foreign
 PIP    := $(BIN)/python -m pip install --disable-pip-version-check --progress-bar on --editable
 ARGS   ?=
 
+# The tests start some sixty processes: each would compile every module anew.
+unexport PYTHONDONTWRITEBYTECODE
+
 .PHONY: help test report check check-report lint types bench heavy foreign gpu
 help:
 	@echo "make test    the tests (about 2 minutes);    make heavy   the long ones (a quarter of an hour)"
