@@ -70,6 +70,7 @@ def pytest_runtest_makereport() -> Generator[None, pluggy.Result[pytest.TestRepo
 
 def pytest_collection_finish() -> None:
     gc.freeze()
+    gc.set_threshold(20_000, 20, 50)  # formulas are many small objects, few of them in circles
     gc.enable()
     since[0] = processor_time()
 
