@@ -129,7 +129,7 @@ IN_TURN = [
 ]
 
 
-@pytest.mark.share(3)  # every entry, with one factor or the other
+@pytest.mark.share(6)  # every entry, with one factor or the other
 @pytest.mark.parametrize(("entry", "factor"), IN_TURN)
 def test_engine_print_and_exact_moments_are_one(entry, factor):
     process = PROCESSES["constant" if factor == "lower" else "cld"]

@@ -61,7 +61,7 @@ def problem(model: str, number=float) -> tuple[Diffusion, Gaussian, Any]:
     return diffusions[model], Gaussian(x["variance"], x["mean"]), start
 
 
-@pytest.mark.share(12)
+@pytest.mark.share(17)
 @named
 def test_every_moment_of_every_scheme_converges_at_exactly_the_claimed_order(entry):
     with mp.workdps(30):

@@ -89,7 +89,7 @@ def test_a_differential_is_the_slope_of_the_one_below_it(name, j, along, against
     assert float((found - exact).norm()) < 1e-5 * float(exact.norm())
 
 
-@pytest.mark.share(4)
+@pytest.mark.share(7)
 @pytest.mark.parametrize("word", named([*entries("psld", "ode"), *entries("vp", "ode")]))
 def test_every_ode_word_errs_on_a_mixture_as_its_closed_form_says(word):
     target = TARGETS[word.model_name]

@@ -65,6 +65,7 @@ def block(covariance):
     return np.array([[np.broadcast_to(entry, 2) for entry in row] for row in covariance])
 
 
+@pytest.mark.share(2)
 @pytest.mark.parametrize(
     ("process", "word", "clock", "eta", "factor"),
     [
@@ -94,6 +95,7 @@ def test_the_engine_has_the_exact_law(process, word, clock, eta, factor):
     assert score.calls == 2 * exact.nfe == 2 * ready.nfe
 
 
+@pytest.mark.share(2)
 @pytest.mark.parametrize(
     ("name", "eta", "factor"),
     [

@@ -25,7 +25,6 @@ from tests.test_false_alarms import complaints
 
 CHEAP = (
     "frozen-linear-part",
-    "force-never-computed",
     "predictor-clamped",
     "history-leaks",
     "runge-kutta-start",

@@ -24,7 +24,7 @@ SYMBOL = re.compile(
 )
 
 
-@pytest.mark.share(3)
+@pytest.mark.share(5)
 @pytest.mark.parametrize("scheme", CATALOGUE, ids=lambda s: f"{s.model_name}-{s.name}")
 def test_the_legend_explains_every_symbol_that_occurs_and_no_other(scheme):
     order = None if scheme.word.is_runge_kutta or scheme.model_name != "psld" else 2

@@ -126,6 +126,7 @@ def test_an_error_prints_as_formulas_and_its_repr_is_one_short_line():
     assert repr(error) == "<ode local error of RSE, leading term h^2>"
 
 
+@pytest.mark.share(2)
 @pytest.mark.parametrize(
     ("name", "more"),
     [

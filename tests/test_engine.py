@@ -137,7 +137,7 @@ def close_to_moments(entry, name, times, denoise=True, lambda_s=None, merge_nois
     assert set(evaluations) == {exact.nfe} == {ready.nfe}
 
 
-@pytest.mark.share(4)
+@pytest.mark.share(6)
 @EVERY_SCHEME
 def test_the_law_of_the_samples_is_the_exact_one(entry):
     for name in case_names(entry.model_name):

@@ -39,7 +39,7 @@ def test_the_order_of_every_catalogue_word_is_the_one_claimed():
     }
 
 
-@pytest.mark.share(6)
+@pytest.mark.share(9)
 @pytest.mark.parametrize("scheme", CATALOGUE, ids=lambda s: f"{s.model_name}-{s.dynamics}-{s.name}")
 def test_the_order_claimed_is_seen_in_the_sampler_itself_from_both_sides(scheme):
     """At lambda_s = 1: nothing through h^p, something at h^(p + 1)."""

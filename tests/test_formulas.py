@@ -47,7 +47,7 @@ def read(text, style, p):
     return Formula(READERS[style](text), problems.jet(p), values, p.d).value()
 
 
-@pytest.mark.share(16)
+@pytest.mark.share(28)
 @pytest.mark.parametrize("style", STYLES)
 @pytest.mark.parametrize("schemes", ERRORS.values(), ids=ERRORS)
 def test_every_printed_formula_means_the_error_it_is_printed_for(schemes, style):
@@ -68,6 +68,7 @@ def test_every_printed_formula_means_the_error_it_is_printed_for(schemes, style)
             )
 
 
+@pytest.mark.share(2)
 @pytest.mark.parametrize("name", ["EM", "ROBA", "NOBAB", "SSCS"])
 def test_a_printed_strong_error_is_the_matrix_of_the_exact_one_block_by_block(name):
     p = affine("psld", 2)
@@ -174,7 +175,7 @@ def from_json(node, field, state, unit):
     return field(node["node"], node["d_tau"], tuple(along))
 
 
-@pytest.mark.share(6)
+@pytest.mark.share(9)
 @pytest.mark.parametrize(
     "schemes",
     [

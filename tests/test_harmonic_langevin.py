@@ -104,7 +104,7 @@ def test_the_frictionless_splittings_share_that_limit(name):
     assert sympy.expand(sympy.trace(matrix) - 2 + H**2 * OMEGA**2) == 0
 
 
-@pytest.mark.share(3)
+@pytest.mark.share(5)
 @pytest.mark.parametrize(
     "entry",
     [s for s in entries("langevin", "sde") if ("langevin", s.name) in SAMPLERS],

@@ -39,6 +39,7 @@ def test_an_entry_claims_the_order_that_is_derived(entry):
     assert order_of(entry) == entry.order
 
 
+@pytest.mark.share(2)
 @pytest.mark.parametrize(
     "entry",
     [

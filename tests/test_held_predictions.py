@@ -65,7 +65,7 @@ def same(found, wanted, rtol=2e-11):
     np.testing.assert_allclose(found, wanted, rtol=rtol, atol=1e-13 * scale)
 
 
-@pytest.mark.share(4)  # every case, with one or two of the processes
+@pytest.mark.share(8)  # every case, with one or two of the processes
 @EVERY_PROCESS
 @pytest.mark.parametrize(("word", "dynamics", "clock", "eta"), CASES)
 def test_the_engine_has_the_exact_law(process, word, dynamics, clock, eta):
@@ -82,6 +82,7 @@ def test_the_engine_has_the_exact_law(process, word, dynamics, clock, eta):
     assert score.calls == 2 * exact.nfe == 2 * ready.nfe
 
 
+@pytest.mark.share(3)
 @EVERY_ENTRY
 def test_a_printed_sampler_has_the_exact_law_and_the_engine_its_path(entry):
     process = PROCESSES[entry.model_name]

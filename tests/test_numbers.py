@@ -66,7 +66,7 @@ def scores_of(model, jacobians, offsets, mode):
     }
 
 
-@pytest.mark.share(9)
+@pytest.mark.share(16)
 @pytest.mark.parametrize("scheme", named(SPLITTINGS))
 def test_an_array_of_gaussian_modes_gives_each_mode_the_number_of_its_sympy_score(scheme):
     model, modes = scheme.model, 3
@@ -97,6 +97,7 @@ def network(p):
     return callable_field(lambda name: jet(name, 0, ()), jvp, lambda name: jet(name, 1, ())), asked
 
 
+@pytest.mark.share(4)
 @pytest.mark.parametrize("scheme", named(SPLITTINGS))
 def test_callables_and_a_trace_term_are_enough_for_every_h2_coefficient_in_r_d(scheme):
     p = problems.problem(scheme.model_name, scheme.dynamics, 2)

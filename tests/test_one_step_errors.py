@@ -135,6 +135,7 @@ def assert_ratio_one(scheme: Scheme, problem: tuple[Diffusion, Gaussian, Any, li
 MODELS = [(model, dynamics) for model in ("psld", "vp", "langevin") for dynamics in ("ode", "sde")]
 
 
+@pytest.mark.share(3)
 @pytest.mark.parametrize(
     ("examples", "model", "dynamics"),
     [(3, *key) for key in MODELS]
@@ -163,7 +164,7 @@ couples.
 """
 
 
-@pytest.mark.share(4)
+@pytest.mark.share(7)
 @pytest.mark.parametrize(
     "scheme",
     [s for s in [*CATALOGUE, *FROZEN] if not s.word.is_runge_kutta],

@@ -101,6 +101,7 @@ def test_the_limit_is_that_of_the_exact_flow(model, dynamics):
     assert found != pytest.approx(exact_runs.limit(model, dynamics, "prior")["w2_x"], rel=0.1)
 
 
+@pytest.mark.share(2)
 @pytest.mark.parametrize("value", [0.0, 2.0])
 def test_the_bias_of_lambda_s_agrees_with_the_integrated_moment_equations(value):
     small = exact_runs.target().variances[:12]

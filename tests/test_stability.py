@@ -59,7 +59,7 @@ def drift_of_theory(entry: Scheme, diffusion: Diffusion, variance: float, tau: f
     )
 
 
-@pytest.mark.share(7)
+@pytest.mark.share(13)
 @named
 @pytest.mark.parametrize("tau", [0.03, 0.6])
 def test_the_spectral_radius_first_leaves_the_unit_disk_at_the_largest_stable_step(entry, tau):
@@ -77,7 +77,7 @@ def test_the_spectral_radius_first_leaves_the_unit_disk_at_the_largest_stable_st
     assert bounded.any() or np.isinf(limits).any()
 
 
-@pytest.mark.share(7)
+@pytest.mark.share(12)
 @named
 def test_a_mode_has_no_limit_exactly_where_its_exact_frozen_flow_expands(entry):
     diffusion = PROCESSES[entry.model_name]

@@ -116,6 +116,7 @@ def theta(monkeypatch):
     algebra.cache_clear()
 
 
+@pytest.mark.share(2)
 @pytest.mark.parametrize("word", WORDS)
 def test_a_new_parameter_and_a_component_with_a_longer_name_give_the_numbers_of_the_old_ones(
     theta, word

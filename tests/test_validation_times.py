@@ -37,6 +37,7 @@ def test_a_grid_that_is_ignored_is_seen():
     assert "the same times" in behaved(own_grid)["it runs over the grid that it is given"]
 
 
+@pytest.mark.share(3)
 @pytest.mark.parametrize("tau", [0.0, 5.0, -1.0, None])
 def test_a_force_is_given_any_time(tau):
     def verlet(z, t, h, score, noise, model):

@@ -63,7 +63,7 @@ def test_every_ode_word_errs_as_its_closed_form_says_in_any_dimension(scheme, d)
     assert max(np.abs(v).max() for v in truth[3].values()) > 1e-3
 
 
-@pytest.mark.share(6)
+@pytest.mark.share(9)
 @pytest.mark.parametrize("scheme", named(s for s in SPLITTINGS if s.dynamics == "sde"))
 def test_every_sde_word_errs_in_mean_and_second_moments_as_its_closed_form_says(scheme):
     p = problems.problem(scheme.model_name, "sde")
@@ -209,7 +209,7 @@ def test_moments_through_h3_hold_in_two_dimensions_with_a_score_carried_past_noi
     assert abs(truth[3]) > 1e-2
 
 
-@pytest.mark.share(4)
+@pytest.mark.share(8)
 @pytest.mark.parametrize("name", oracle_symbols.SAMPLERS)
 def test_every_psld_ode_sampler_differentiated_by_sympy_gives_the_same_formula(name):
     order = 3 if name in ("NSE", "RSE") else 2
@@ -229,6 +229,7 @@ def exact_point(p, model, phi):
     return Point(state, jets.field(p, phi), parameters)
 
 
+@pytest.mark.share(2)
 @pytest.mark.parametrize("key", jets.SAMPLERS, ids="-".join)
 def test_the_h2_error_equals_that_of_the_printed_sampler_in_exact_arithmetic(key):
     model, dynamics, _ = key
