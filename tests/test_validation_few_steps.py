@@ -15,6 +15,7 @@ from analytic_models.probing.checks import Check
 from analytic_models.probing.claimed_order import UNEVEN, Asked
 from analytic_models.probing.comparison import Comparison
 from analytic_models.probing.manners import manners
+from analytic_models.probing.many import LONG, many
 from analytic_models.probing.reference import subject_for
 from analytic_models.probing.running import Trouble, run
 from analytic_models.probing.signature import probe
@@ -112,6 +113,39 @@ def test_a_claimed_order_is_judged_on_uneven_steps(equal, holds):
 
 def clamped(z, t, h, score, noise, model):
     return em(z, t, h if h < 0.3 else 0.9 * h, score, noise, model)
+
+
+def late(score, z, grid, noise, model):
+    """DDIM; from the twentieth step on Euler's rule."""
+    for number, (t, after) in enumerate(pairwise(grid)):
+        if number < 20:
+            z = ddim(z, t, after - t, score, noise, model)
+        else:
+            h = (after - t) * model.beta(model.T - t)
+            z = z + h / 2 * (z + score(z, model.T - t))
+    return z
+
+
+def test_what_begins_after_many_steps_is_seen():
+    word = subject_for(find("DDIM", "vp"))
+    for call, verdict in ((ddim, "pass"), (late, "fail")):
+        (found,) = many(subject_of(call), word, PROCESS)
+        assert (found.name, found.verdict) == (LONG, verdict)
+
+
+def test_what_depends_on_a_large_batch_is_seen():
+    def large(z, t, h, score, noise, model):
+        after = ddim(z, t, h, score, noise, model)
+        after[64:] *= 1 + h
+        return after
+
+    def named(call):
+        found = manners(subject_of(call), PROCESS, TIMES).checks
+        return next(check for check in found if "batch" in check.name)
+
+    assert named(ddim).verdict == "pass"
+    wrong = named(large)
+    assert wrong.verdict == "fail" and "936 of them, from 65" in wrong.seen
 
 
 @pytest.mark.parametrize(("call", "verdict"), [(em, "pass"), (clamped, "fail")])

@@ -17,6 +17,8 @@ from analytic_models.probing.subject import Subject
 from splitting_analysis.processes import Process
 
 ROWS = 5
+LARGE = 1000
+"""Rows of the largest batch that is tried: beyond any size at which code may cut one in pieces."""
 ALIKE = 1e-12
 ALIKE_SINGLE = 1e-5
 FADES = 0.2
@@ -172,15 +174,15 @@ def seed_all(seed: int) -> None:
 
 def _rows(subject: Subject, process: Process, times: Sequence[float], first: Run) -> Check:
     name = "each row of a batch is what it is alone"
-    worst = 0.0
+    close = _close(first)
     try:
-        for rows in ([1], [2, 0]):
-            part = ordinary_run(subject, process, times, rows).final
-            worst = max(worst, float(np.max(np.abs(part - first.final[rows]) / (1 + np.abs(part)))))
+        few = [_off(subject, process, times, rows, first) for rows in ([1], [2, 0])]
+        worst = max(float(np.max(off)) for off in few)
+        if worst <= close:
+            large = _off(subject, process, times, [i % ROWS for i in range(LARGE)], first)
+            return Check(name, "pass") if np.max(large) <= close else _large(name, large, close)
     except Trouble as trouble:
         return Check(name, "fail", "a run of any batch size", trouble.seen, trouble.where)
-    if worst <= _close(first):
-        return Check(name, "pass")
     if (apart := _alike_rows(subject, process, times)) > _close(first):
         return Check(
             name,
@@ -196,6 +198,28 @@ def _rows(subject: Subject, process: Process, times: Sequence[float], first: Run
         "the same row from a batch of 5, 2 and 1",
         f"apart by {worst:.3g}: a sample depends on those beside it",
         "what mixes rows: a mean, a norm or a maximum over the whole batch",
+    )
+
+
+def _off(
+    subject: Subject, process: Process, times: Sequence[float], rows: Sequence[int], first: Run
+) -> Array:
+    """How far each of these rows, in a batch of their own, is from what it was in the first run."""
+    part = ordinary_run(subject, process, times, rows).final
+    result: Array = np.max(np.abs(part - first.final[list(rows)]) / (1 + np.abs(part)), axis=1)
+    return result
+
+
+def _large(name: str, off: Array, close: float) -> Check:
+    """Only a large batch shows it: which of its rows do."""
+    wrong = np.flatnonzero(off > close)
+    which = "all of them" if len(wrong) == LARGE else f"{len(wrong)} of them, from {wrong[0] + 1}"
+    return Check(
+        name,
+        "fail",
+        f"the same rows from a batch of {LARGE} as from one of {ROWS}",
+        f"apart by {off.max():.3g}: {which}",
+        "what goes by the size of the batch, or by pieces that it is cut into",
     )
 
 

@@ -59,14 +59,14 @@ def stiff(subject: Subject, claimed: Subject, process: Process) -> list[Check]:
                 raise
             where = f"a run of {n} steps on data of variance {NARROW.variances[0]:g} and more"
             return [Check(STIFF, "fail", "a run, as the claimed word's", trouble.seen, where)]
-        off, told, wanted = _furthest(ours, theirs)
+        off, told, wanted = furthest(ours, theirs)
         if off > CLOSE:
             where = f"runs of {n} steps on data of variance {NARROW.variances[0]:g} to 0.1"
             return [Check(STIFF, "fail", wanted, told, where)]
     return [Check(STIFF, "pass")]
 
 
-def _furthest(ours: Law, theirs: Law) -> tuple[float, str, str]:
+def furthest(ours: Law, theirs: Law) -> tuple[float, str, str]:
     """By how much the laws differ, in parts of their size, and what shows it where they do most."""
     size = np.max(np.abs(theirs.covariance), axis=(1, 2)) + np.max(theirs.mean**2, axis=1)
     gap = np.max(np.abs(ours.covariance - theirs.covariance), axis=(1, 2)) / size

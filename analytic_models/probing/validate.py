@@ -17,6 +17,7 @@ from analytic_models.probing.deduce import next_to, recognised
 from analytic_models.probing.elsewhere import located
 from analytic_models.probing.limits import limit_in_words
 from analytic_models.probing.manners import Manners, manners
+from analytic_models.probing.many import many
 from analytic_models.probing.orders import (
     Observed,
     evenly,
@@ -253,6 +254,7 @@ class _Judge:
         if all(check.verdict == "pass" for check in checks[1:]):  # at most it evaluates in vain
             self.deduced = str(scheme)
             self.add(*stiff(self.subject, reference, self.process))
+            self.add(*many(self.subject, reference, self.process))
             return
         self.notes += _known_of(scheme)
         self.say("which word it is")
