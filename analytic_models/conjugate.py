@@ -14,27 +14,20 @@ gpu_samplers.conjugate finds the same by collocation.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from math import ceil, pi
+from math import ceil
 from typing import Any
 
 import mpmath
 import numpy as np
 
 from analytic_models.arithmetic import exp
+from analytic_models.conjugate_moving import moving_step
 from analytic_models.diffusions import PSLD, VP, Diffusion, noise, transition
 from analytic_models.matrices import Rows, times
+from analytic_models.quadrature import integral
 from analytic_models.targets import Block
-from splitting_analysis.models import Piece, conjugation
+from splitting_analysis.models import Piece, conjugation, is_spelled_out
 from splitting_analysis.schemes import Scheme
-
-_U = np.arange(-60, 61) / 16
-_HALF_DECAY = np.exp(-pi * np.sinh(_U))
-NODES = 1 / (1 + _HALF_DECAY)
-"""Of the tanh-sinh rule on [0, 1]; the first are 1e-29, where an integrand like x^-1/2 may still be
-large.
-"""
-WEIGHTS = pi * np.cosh(_U) * NODES * _HALF_DECAY / (1 + _HALF_DECAY) / 16
 
 
 def conjugate_step(
@@ -53,6 +46,15 @@ def conjugate_step(
     p = diffusion.parameters
     linear, weights = piece.linear(p), piece.score(p)
     n = range(len(linear))
+    held = transposed_factor(diffusion, scheme.factor, seen)
+    if is_spelled_out(piece.conjugation) or scheme.skip is not None:
+
+        def source(u: Any) -> Rows:
+            own, rate = inverse_factor(diffusion, scheme.factor, u), diffusion.beta(u)
+            return [[rate * weights[i] * own[i][j] for j in n] for i in n]
+
+        keep, gain = moving_step(scheme, diffusion, piece, begin, end, source)
+        return keep, times(gain, held)
     value = (0 * begin + 1) * scheme.conjugate.numerator / scheme.conjugate.denominator
     shift = conjugation(piece.conjugation, value, len(linear))
     flow = _flow(diffusion, linear, shift, begin, end)
@@ -61,43 +63,16 @@ def conjugate_step(
     keep = times(flow, first)
 
     def integrand(u: Any) -> Rows:
-        held, rate = inverse_factor(diffusion, scheme.factor, u), diffusion.beta(u)
-        source = [[rate * weights[i] * held[i][j] for j in n] for i in n]
-        return times(_flow(diffusion, linear, shift, u, end), source)
+        own, rate = inverse_factor(diffusion, scheme.factor, u), diffusion.beta(u)
+        forced = [[rate * weights[i] * own[i][j] for j in n] for i in n]
+        return times(_flow(diffusion, linear, shift, u, end), forced)
 
-    held = transposed_factor(diffusion, scheme.factor, seen)
     return keep, times(integral(integrand, (len(n), len(n)), begin, end), held)
 
 
 def conjugate_flow(diffusion: PSLD, linear: Block, begin: Any, end: Any) -> Rows:
     """The flow of dz = beta linear z dt over reverse time, from forward time `begin` to `end`."""
     return _flow(diffusion, linear, ((0, 0), (0, 0)), begin, end)
-
-
-def integral(
-    integrand: Callable[[Any], Rows], shape: tuple[int, int], begin: Any, end: Any
-) -> Rows:
-    """Over forward time from `end` to `begin`, of a matrix of that shape."""
-    if isinstance(begin, mpmath.mpf) or isinstance(end, mpmath.mpf):
-        found: dict[Any, Rows] = {}
-
-        def entry(u: Any, i: int, j: int) -> Any:
-            if u not in found:
-                found[u] = integrand(u)
-            return found[u][i][j]
-
-        return [
-            [mpmath.quad(lambda u, i=i, j=j: entry(u, i, j), [end, begin]) for j in range(shape[1])]
-            for i in range(shape[0])
-        ]
-    length = begin - end
-    values = integrand(end + length * NODES)
-    return [[_over_nodes(value * WEIGHTS, length) for value in row] for row in values]
-
-
-def _over_nodes(values: Any, length: Any) -> Any:
-    total = np.sum(values, axis=-1, keepdims=isinstance(length, np.ndarray))
-    return total * length if isinstance(length, np.ndarray) else float(total) * length
 
 
 def _flow(diffusion: PSLD | VP, linear: Block, shift: Block, begin: Any, end: Any) -> Rows:

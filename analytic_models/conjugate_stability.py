@@ -9,6 +9,7 @@ says nothing of how A changes over the step, which the spectral radius of the st
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -16,37 +17,64 @@ from numpy.typing import NDArray
 
 from analytic_models.arithmetic import exp, expm1, flow_2x2
 from analytic_models.conjugate import conjugate_step
+from analytic_models.conjugate_moving import shift_at, skip_at
 from analytic_models.diffusions import Diffusion
+from analytic_models.matrices import Rows
 from analytic_models.rules import Map
-from analytic_models.targets import Gaussian, score
-from splitting_analysis.models import Piece, Rule, conjugation
+from analytic_models.targets import Block, Gaussian, score
+from splitting_analysis.models import Piece, Rule
 from splitting_analysis.program import Advance
 from splitting_analysis.schemes import Scheme
 
 Array = NDArray[np.float64]
 
 
-def frozen_maps(scheme: Scheme, own: Diffusion, h: Any) -> dict[int, Map]:
+@dataclass(frozen=True)
+class Pinned:
+    """What conjugate steps have at the time at which all is frozen, beyond a rate of the clock."""
+
+    shifts: dict[str, Block]
+    """B by its name."""
+    skip: Rows | None
+    """C_skip, where there is one."""
+
+
+def pinned(scheme: Scheme, diffusion: Any, tau: Any) -> Pinned | None:
+    """None for a scheme without conjugate steps."""
+    if not scheme.program.conjugates:
+        return None
+    steps = [piece for piece in scheme.program.pieces if piece.rule is Rule.CONJUGATE]
+    shifts = {piece.conjugation: shift_at(scheme, diffusion, piece, tau) for piece in steps}
+    skip = None if scheme.skip is None else skip_at(scheme, diffusion, tau)
+    return Pinned(shifts, skip)
+
+
+def frozen_maps(scheme: Scheme, own: Diffusion, h: Any, at: Pinned) -> dict[int, Map]:
     """The conjugate instructions by their index, with beta and the factor of eps frozen."""
     return {
-        op.index: _frozen(scheme, own, op.piece, h * op.share.numerator / op.share.denominator)
+        op.index: _frozen(own, op.piece, h * op.share.numerator / op.share.denominator, at)
         for op in scheme.program.instructions
         if isinstance(op, Advance) and op.piece.rule is Rule.CONJUGATE
     }
 
 
-def _frozen(scheme: Scheme, own: Diffusion, piece: Piece, h: Any) -> Map:
+def _frozen(own: Diffusion, piece: Piece, h: Any, at: Pinned) -> Map:
     p, rate = own.parameters, own.beta(own.T)
     linear, weights = piece.linear(p), piece.score(p)
     n = range(len(linear))
-    value = (0 * rate + 1) * scheme.conjugate.numerator / scheme.conjugate.denominator
-    shift = conjugation(piece.conjugation, value, len(linear))
-    moved = tuple(tuple(shift[i][j] + rate * linear[i][j] for j in n) for i in n)
+    shift, skip = at.shifts[piece.conjugation], at.skip
+    moved = tuple(
+        tuple(
+            shift[i][j] + rate * (linear[i][j] + (0 if skip is None else weights[i] * skip[i][j]))
+            for j in n
+        )
+        for i in n
+    )
     if len(linear) == 1:
         flow: Any = ((exp(moved[0][0] * h),),)
         integral: Any = ((expm1(moved[0][0] * h) / moved[0][0] if moved[0][0] else h,),)
     else:
-        flow, integral, _ = flow_2x2(moved, (0 * value, 0 * value), h)
+        flow, integral, _ = flow_2x2(moved, (0 * rate, 0 * rate), h)
     first = [[int(i == j) - h * shift[i][j] for j in n] for i in n]
     keep = tuple(tuple(sum(flow[i][k] * first[k][j] for k in n) for j in n) for i in n)
     gain = tuple(tuple(integral[i][j] * rate * weights[j] for j in n) for i in n)
@@ -70,11 +98,14 @@ def criterion(scheme: Scheme, diffusion: Diffusion, variances: Any, tau: float) 
 
 
 def conjugated(scheme: Scheme, diffusion: Diffusion, variances: Any, tau: float) -> Array:
-    """beta score H - B of a word of one conjugate piece, per target variance; shape (d, n, n)."""
+    """beta score (H - C_skip) - B of a word of one conjugate piece, per target variance; shape
+    (d, n, n).
+    """
     (piece,) = scheme.program.pieces
-    hessian = _matrices(score(diffusion, Gaussian(np.atleast_1d(variances)), tau)[0])
+    hessian = held_matrices(scheme, diffusion, variances, tau)
     weights = np.array(piece.score(diffusion.parameters), dtype=np.float64)
-    shift = conjugation(piece.conjugation, float(scheme.conjugate), len(weights))
+    at = pinned(scheme, diffusion, tau)
+    shift = at.shifts[piece.conjugation] if at else 0.0
     pull = float(diffusion.beta(tau)) * weights[:, None] * hessian
     return np.asarray(pull - np.array(shift, dtype=np.float64))
 
@@ -90,9 +121,18 @@ def step_radius(
         raise ValueError(f"h = {h}: a step from tau = {tau} is longer than 0 and at most tau")
     (piece,) = scheme.program.pieces
     keep, gain = conjugate_step(scheme, diffusion, piece, tau, tau - h, tau)
-    hessian = _matrices(score(diffusion, Gaussian(np.atleast_1d(variances)), tau)[0])
+    hessian = held_matrices(scheme, diffusion, variances, tau)
     matrix = np.array(keep, dtype=np.float64) + np.array(gain, dtype=np.float64) @ hessian
     return np.asarray(np.abs(np.linalg.eigvals(matrix)).max(axis=-1))
+
+
+def held_matrices(scheme: Scheme, diffusion: Diffusion, variances: Any, tau: float) -> Array:
+    """The matrix of what the steps hold of the score, H - C_skip, per target variance."""
+    hessian = _matrices(score(diffusion, Gaussian(np.atleast_1d(variances)), tau)[0])
+    at = pinned(scheme, diffusion, tau)
+    if at is None or at.skip is None:
+        return hessian
+    return np.asarray(hessian - np.array(at.skip, dtype=np.float64))
 
 
 def _matrices(block: Any) -> Array:

@@ -16,9 +16,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from analytic_models import bridges, given_data
-from analytic_models.conjugate import conjugate_flow, integral, inverse_factor, transposed_factor
+from analytic_models.conjugate import conjugate_flow, inverse_factor, transposed_factor
 from analytic_models.diffusions import PSLD
 from analytic_models.held import weights
+from analytic_models.quadrature import integral
 from analytic_models.targets import Block
 from splitting_analysis.clocks import Clock
 from splitting_analysis.models import model_of

@@ -11,12 +11,13 @@ bound for one run, since a mode may be expanding early and stiff late.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from analytic_models.conjugate_stability import frozen_maps
+from analytic_models.conjugate_stability import Pinned, frozen_maps, pinned
 from analytic_models.diffusions import Diffusion
 from analytic_models.rules import coefficients
 from analytic_models.steps import one_step
@@ -65,10 +66,20 @@ def frozen_at(diffusion: Diffusion, variances: Any, tau: Any) -> tuple[Diffusion
     return diffusion, matrix
 
 
-def frozen_step(scheme: Scheme, own: Diffusion, frozen: Block, h: Any) -> list[list[Any]]:
-    """Rows of one frozen step over the state, and over the carried score where there is one."""
+def frozen_step(
+    scheme: Scheme, own: Diffusion, frozen: Block, h: Any, at: Pinned | None = None
+) -> list[list[Any]]:
+    """Rows of one frozen step over the state, and over the carried score where there is one.
+
+    Conjugate steps are what they are `at` the time of freezing.
+    """
     nothing = tuple(0 for _ in frozen)
-    maps = frozen_maps(scheme, own, h)
+    at = at or pinned(scheme, own, own.T)
+    maps = frozen_maps(scheme, own, h, at) if at else {}
+    if at and at.skip is not None:  # what is held is the rest of the score
+        rows = zip(frozen, at.skip, strict=True)
+        frozen = tuple(tuple(a - b for a, b in zip(*pair, strict=True)) for pair in rows)
+        scheme = replace(scheme, skip=None)
     step = one_step(scheme, own, 0 * own.T, h, lambda _: (frozen, nothing), ready=maps)
     keys = [
         (kind, i) for kind in ("zs" if scheme.carries_score else "z") for i in range(len(frozen))
@@ -77,7 +88,9 @@ def frozen_step(scheme: Scheme, own: Diffusion, frozen: Block, h: Any) -> list[l
     return [[form.get(key, 0) for key in keys] for form in forms]
 
 
-def step_matrix(scheme: Scheme, own: Diffusion, frozen: Block, h: Any) -> Array:
+def step_matrix(
+    scheme: Scheme, own: Diffusion, frozen: Block, h: Any, at: Pinned | None = None
+) -> Array:
     """The matrix of one frozen step, shape (..., k, k): k components, twice that with a carried
     score.
 
@@ -87,18 +100,20 @@ def step_matrix(scheme: Scheme, own: Diffusion, frozen: Block, h: Any) -> Array:
     h = np.asarray(h, dtype=np.float64)
     shape = np.broadcast_shapes(h.shape, np.shape(frozen[-1][0]))
     with np.errstate(all="ignore"):
-        rows = frozen_step(scheme, own, frozen, h)
+        rows = frozen_step(scheme, own, frozen, h, at)
     return np.stack(
         [np.stack([np.broadcast_to(e, shape) for e in row], axis=-1) for row in rows], axis=-2
     )
 
 
-def excess(scheme: Scheme, own: Diffusion, frozen: Block, h: Any) -> Array:
+def excess(
+    scheme: Scheme, own: Diffusion, frozen: Block, h: Any, at: Pinned | None = None
+) -> Array:
     """By how much Jury's conditions fail at h (<= 0: stable); nan where the step does not exist.
 
     h broadcasts against the modes. With a carried score: spectral radius minus 1.
     """
-    matrix = step_matrix(scheme, own, frozen, h)
+    matrix = step_matrix(scheme, own, frozen, h, at)
     if matrix.shape[-1] == 1:
         return np.abs(matrix[..., 0, 0]) - 1
     if matrix.shape[-1] > 2:

@@ -36,6 +36,7 @@ from analytic_models.steps import (
     one_step,
     predicted_forms,
     time_at,
+    without_skip,
 )
 from analytic_models.targets import Block, Gaussian, Pair, marginal, score
 from splitting_analysis.predictions import Prediction
@@ -226,7 +227,7 @@ def _with_score(
     n = len(mean)
     state: list[Form] = [{("z", i): 1} for i in range(n)]
     keys = [("z", i) for i in range(n)]
-    held = evaluated(score_at(tau), state)
+    held = without_skip(scheme, diffusion, tau, state, evaluated(score_at(tau), state))
     if scheme.program.holds:
         held = held_forms(scheme, diffusion, tau, state, held)
     return push((*state, *held), (), keys, mean, covariance)

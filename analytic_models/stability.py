@@ -26,6 +26,7 @@ import mpmath
 import numpy as np
 from numpy.typing import NDArray
 
+from analytic_models.conjugate_stability import pinned
 from analytic_models.diffusions import Diffusion
 from analytic_models.frozen import (
     NEUTRAL,
@@ -78,13 +79,14 @@ def largest_stable_step(
     if diffusion.beta(tau) == 0:
         return np.full(np.size(variances), np.inf)
     own, frozen = frozen_problem(scheme, diffusion, variances, tau)
+    bent = pinned(scheme, diffusion, float(tau))
     growth, fastest = exact_growth(scheme, own, frozen)
     rate = cancelling_rate(scheme, own, frozen)
     wide = scheme.carries_score and len(frozen) > 1  # eigenvalues of larger matrices are less exact
     tolerance = CARRIED_TOLERANCE if wide else TOLERANCE
     longest = 10 * float(diffusion.T) if longest is None else longest
     scan = np.geomspace(min(SMALLEST / rate.max(), longest / 10), longest, SCAN)
-    found = excess(scheme, own, frozen, scan[:, None])
+    found = excess(scheme, own, frozen, scan[:, None], bent)
     within = scan[:, None] >= SMALLEST / rate  # shorter than that, round-off decides
     undecided = within & (np.abs(found) <= (CARRIED_UNDECIDED if wide else UNDECIDED))
     unstable: NDArray[np.bool_] = within & ~undecided & ~(found <= tolerance)
@@ -92,7 +94,7 @@ def largest_stable_step(
     low, high = scan[np.maximum(first - 1, 0)], scan[np.minimum(first, SCAN - 1)]
     for _ in range(60):
         middle = (low + high) / 2
-        bad = ~(excess(scheme, own, frozen, middle) <= tolerance)
+        bad = ~(excess(scheme, own, frozen, middle, bent) <= tolerance)
         low, high = np.where(bad, low, middle), np.where(bad, middle, high)
     limit = np.where(low * rate <= 2 * SMALLEST, 0.0, low)
     limit = np.where(first < SCAN, limit, np.inf)
@@ -170,14 +172,14 @@ def _precise(
         numbers = {
             field.name: mpmath.mpf(getattr(diffusion, field.name)) for field in fields(diffusion)
         }
-        own, frozen = frozen_at(
-            replace(diffusion, **numbers), mpmath.mpf(variance), mpmath.mpf(tau)
-        )
+        exact, time = replace(diffusion, **numbers), mpmath.mpf(tau)
+        own, frozen = frozen_at(exact, mpmath.mpf(variance), time)
+        bent = pinned(scheme, exact, time)
 
     def leaves(h: float) -> bool:
         with mpmath.workdps(DIGITS):
             try:
-                matrix = frozen_step(scheme, own, frozen, mpmath.mpf(h))
+                matrix = frozen_step(scheme, own, frozen, mpmath.mpf(h), bent)
             except ValueError:
                 return True  # a step that does not exist
             return _beyond_circle(mpmath.matrix(matrix))

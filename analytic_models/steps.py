@@ -16,7 +16,8 @@ from typing import Any, assert_never
 import numpy as np
 
 from analytic_models import exponential, given_data
-from analytic_models.diffusions import PSLD, Diffusion
+from analytic_models.conjugate_moving import skip_at
+from analytic_models.diffusions import PSLD, VP, Diffusion
 from analytic_models.held import hold, predicted
 from analytic_models.rules import (
     Lambda,
@@ -103,7 +104,7 @@ def one_step(
         match op:
             case Evaluate():
                 tau = time_at(scheme, diffusion, t, h, op.at)
-                held = evaluated(score_at(tau), state)
+                held = without_skip(scheme, diffusion, tau, state, evaluated(score_at(tau), state))
                 if program.holds:
                     kept.append((tau, held_forms(scheme, diffusion, tau, state, held)))
                 if op.begins:
@@ -296,6 +297,21 @@ def evaluated(affine: Affine, state: Sequence[Form]) -> tuple[Form, ...]:
             add_scaled(form, constant, {CONSTANT: 1})
         forms.append(form)
     return tuple(forms)
+
+
+def without_skip(
+    scheme: Scheme, diffusion: Diffusion, tau: Any, state: Sequence[Form], held: Sequence[Form]
+) -> tuple[Form, ...]:
+    """What conjugate steps hold of the score: all but C_skip z, where there is one."""
+    if scheme.skip is None or not isinstance(diffusion, PSLD | VP):
+        return tuple(held)
+    rest = []
+    for row, form in zip(skip_at(scheme, diffusion, tau), held, strict=True):
+        own = dict(form)
+        for entry, component in zip(row, state, strict=True):
+            add_scaled(own, -entry, component)
+        rest.append(own)
+    return tuple(rest)
 
 
 def drift_form(

@@ -7,6 +7,7 @@ smooth down to tau = 0, and matrices that do not commute are nothing special.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import lru_cache
 from itertools import pairwise
 from math import ceil, sqrt
@@ -26,6 +27,13 @@ from gpu_samplers.processes import (
 STAGES = 20
 NODES = (np.polynomial.legendre.leggauss(STAGES)[0] + 1) / 2
 WEIGHTS = np.polynomial.legendre.leggauss(STAGES)[1] / 2
+Shift = Callable[[Array], Array]
+"""B that moves: at forward times (k,), shape (k, n, n)."""
+Panel = tuple[float, float]
+RESOLVED = 1e-14
+"""Of a matrix that moves, what its last Legendre coefficients on a panel may be."""
+MOST_PANELS, SHORTEST = 4000, 2.0**-20
+"""So many, and of so much of the way, before B counts as one that has none."""
 HALVINGS = 12
 """Panels double from T 4^-HALVINGS on: below, nothing varies that does not at 0."""
 
@@ -49,16 +57,18 @@ def conjugate_step(
     process: Process,
     linear: Array,
     weight: Array,
-    shift: Array,
+    shift: Array | Shift,
     factor: str,
     begin: float,
     end: float,
     seen: float,
+    skip: float | None = None,
 ) -> tuple[Array, Array]:
     """keep and gain (n, n), z' = keep z + gain s, from forward time `begin` to `end`, s taken at
     `seen`.
 
-    Raises ValueError for a process without eps.
+    With a variance `skip` the linear part has C_skip in it, and s is the score without C_skip z.
+    Raises ValueError for a process without eps, and for a B that is not finite or moves too fast.
     """
     if not isinstance(process, PSLD | VP):
         raise ValueError(  # noqa: TRY004 - bad input is a ValueError here
@@ -66,12 +76,23 @@ def conjugate_step(
         )
     n = len(linear)
     identity, state = np.eye(n), np.hstack([np.eye(n), np.zeros((n, n))])
-    size = float(np.abs(shift).sum() + process.beta(begin) * np.abs(linear).sum())
-    for high, low in panels(sqrt(begin), sqrt(end), sqrt(float(process.T)), size):
+
+    def matrix(taus: Array) -> Array:
+        """B + beta (linear + weight C_skip) at forward times (k,)."""
+        rates = np.array([process.beta(u) for u in taus])[:, None, None]
+        own = linear if skip is None else linear + weight[:, None] * skipped(process, skip, taus)
+        return np.asarray(at(shift, taus) + rates * own)
+
+    moves = callable(shift) or skip is not None
+    size = float(np.abs(matrix(np.array([begin]))).sum()) if callable(shift) else 0.0
+    if not callable(shift):
+        size = float(np.abs(shift).sum() + process.beta(begin) * np.abs(linear).sum())
+    whole = panels(sqrt(begin), sqrt(end), sqrt(float(process.T)), size)
+    for high, low in refined(whole, matrix) if moves else whole:
         v = high + (low - high) * NODES
         tau, speed = v * v, 2 * v * (high - low)
         rate = np.array([process.beta(u) for u in tau])
-        matrices = speed[:, None, None] * (shift + rate[:, None, None] * linear)
+        matrices = speed[:, None, None] * matrix(tau)
         source = (speed * rate)[:, None, None] * (
             weight[:, None] * inverse_factors(process, factor, tau)
         )
@@ -83,8 +104,71 @@ def conjugate_step(
         known = state + np.einsum("ij,jkl->ikl", INTEGRATION, forced)
         stages = np.linalg.solve(system, known.reshape(STAGES * n, -1)).reshape(STAGES, n, 2 * n)
         state = state + np.einsum("j,jkl->kl", WEIGHTS, matrices @ stages + forced)
-    keep = state[:, :n] @ (identity - (begin - end) * shift)
+    keep = state[:, :n] @ (identity - (begin - end) * at(shift, np.array([begin]))[0])
     return keep, state[:, n:] @ factors(process, factor, np.array([seen]))[0].T
+
+
+def at(shift: Array | Shift, taus: Array) -> Array:
+    """B at forward times (k,), shape (k, n, n)."""
+    if not callable(shift):
+        return np.broadcast_to(shift, (len(taus), *shift.shape))
+    with np.errstate(all="ignore"):
+        found = shift(taus)
+    if not np.isfinite(found).all():
+        raise ValueError(f"B has no finite value near forward time {float(taus[0]):.3g}")
+    return found
+
+
+def refined(whole: list[Panel], matrix: Callable[[Array], Array]) -> list[Panel]:
+    """The panels, halved where a polynomial through the nodes does not have the matrix, or where it
+    moves the state by much.
+    """
+    degrees = 2 * np.arange(STAGES) + 1
+    values = np.polynomial.legendre.legvander(2 * NODES - 1, STAGES - 1)
+    waiting, found = list(reversed(whole)), list[Panel]()
+    while waiting:
+        high, low = waiting.pop()
+        v = high + (low - high) * NODES
+        moved = matrix(v * v) * (2 * v * (high - low))[:, None, None]
+        size = np.abs(moved).max()
+        parts = np.einsum("i,id,ijk->djk", WEIGHTS, values, moved) * degrees[:, None, None]
+        if size <= 2 and np.abs(parts[-3:]).max() <= RESOLVED * max(size, 1e-6):
+            found.append((high, low))
+        elif len(found) > MOST_PANELS or high - low < SHORTEST * (whole[0][0] - whole[-1][1]):
+            raise ValueError(
+                f"B moves too fast, or is not finite, near forward time {high * high:.3g}"
+            )
+        else:
+            middle = (high + low) / 2
+            waiting += [(middle, low), (high, middle)]
+    return found
+
+
+def skipped(process: PSLD | VP, variance: float, taus: Array) -> Array:
+    """C_skip = -Sigma^-1 at forward times (k,), with Sigma the covariance of Gaussian data of that
+    variance; shape (k, n, n).
+    """
+    clocks = np.array([process.clock(process.T - tau, tau) for tau in taus])
+    if isinstance(process, VP):
+        return (-1 / (variance * np.exp(-clocks) - np.expm1(-clocks)))[:, None, None]
+    drift = forward_drift(process)
+    noise = noise_covariance(drift, np.array([process.Gamma, process.M * process.nu]), clocks)
+    moved = exponential(drift, clocks)
+    held = np.array([variance, process.kappa * process.M])
+    total = noise + np.einsum("kia,a,kja->kij", moved, held, moved)
+    # det(N + a p p^T + b q q^T), summed so that near tau = 0 nothing is lost
+    turned = np.stack([moved[:, 1], -moved[:, 0]], axis=1)
+    det = noise[:, 0, 0] * noise[:, 1, 1] - noise[:, 0, 1] ** 2
+    det = det + np.einsum("kia,kij,kja,a->k", turned, noise, turned, held)
+    det = det + held[0] * held[1] * np.exp(2 * np.trace(drift) * clocks)
+    adjugate = np.stack(
+        [
+            np.stack([total[:, 1, 1], -total[:, 0, 1]], axis=-1),
+            np.stack([-total[:, 0, 1], total[:, 0, 0]], axis=-1),
+        ],
+        axis=1,
+    )
+    return np.asarray(-adjugate / det[:, None, None])
 
 
 def panels(high: float, low: float, whole: float, size: float) -> list[tuple[float, float]]:

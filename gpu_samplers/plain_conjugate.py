@@ -27,6 +27,8 @@ Times = Sequence[float]
 IDENTITY = ((1.0, 0.0), (0.0, 1.0))
 ONES = ((1.0, 1.0), (1.0, 1.0))
 Square = tuple[tuple[float, float], tuple[float, float]]
+Moving = Callable[[float], Square]
+"""A B that depends on forward time."""
 
 
 @lru_cache(10000)
@@ -57,21 +59,24 @@ def conjugated(
     p: PSLD,
     linear: Square,
     noise: tuple[float, float],
-    B: Square,
+    B: Square | Moving,
     factor: str,
     taus: Sequence[float],
+    skip: float | None = None,
 ) -> list[tuple[Array, Array]]:
     """A_tau and Phi_tau (up to a constant) at `taus`.
 
-    With F = beta linear, G G^T = beta diag(noise), C_skip = 0:
-    dA/dtau = A (B - F), A(0) = I; dPhi/dtau = -1/2 A G G^T C_out, C_out = -L^-T.
+    With F = beta linear, G G^T = beta diag(noise):
+    dA/dtau = A (B_tau - F + 1/2 G G^T C_skip), A(0) = I; dPhi/dtau = -1/2 A G G^T C_out, with
+    C_out = -L^-T and C_skip = 0, or that of Gaussian data of variance `skip`.
     """
-    F, Q, b = np.array(linear), np.diag(noise), np.array(B)
+    F, Q = np.array(linear), np.diag(noise)
     low = min(taus)
 
     def slope(v: float, y: Array) -> Array:
         tau, A = v * v, y[:4].reshape(2, 2)
-        dA = A @ (b - p.beta(tau) * F)
+        own = F if skip is None else F - Q @ skipped(p, tau, skip) / 2
+        dA = A @ (matrix_at(B, tau) - p.beta(tau) * own)
         if tau <= low and low > 0:
             return 2 * v * np.concatenate([dA.ravel(), np.zeros(4)])
         C_out = -np.linalg.inv(kernel_factor(p, tau, factor)).T
@@ -89,6 +94,25 @@ def conjugated(
     return [found[tau] for tau in taus]
 
 
+def matrix_at(B: Square | Moving, tau: float) -> Array:
+    return np.array(B(tau) if callable(B) else B)
+
+
+def skipped(p: PSLD, tau: float, variance: float) -> Array:
+    """C_skip = -Sigma^-1, Sigma = S + Phi (Sigma_0 - S) Phi^T with Sigma_0 = diag(variance, kappa
+    M).
+    """
+    with mpmath.workdps(30):
+        G, nu, u = mpmath.mpf(p.Gamma), mpmath.mpf(p.nu), mpmath.mpf(tau)
+        M = 4 / (nu - G) ** 2
+        b = p.beta_min * u + (mpmath.mpf(p.beta_max) - p.beta_min) * u * u / (2 * p.T)
+        phi = mpmath.expm(mpmath.matrix([[-G, 1 / M], [-1, -nu]]) * (b / 2))
+        rest = mpmath.diag([1, M])
+        start = mpmath.diag([mpmath.mpf(variance), p.kappa * M])
+        inverse = (rest + phi * (start - rest) * phi.T) ** -1
+        return np.array([[-float(inverse[i, j]) for j in range(2)] for i in range(2)])
+
+
 def scaled(lam: float, matrix: Square) -> Square:
     (a, b), (c, d) = matrix
     return (lam * a, lam * b), (lam * c, lam * d)
@@ -99,9 +123,15 @@ def applied(matrix: Array, x: Tensor, m: Tensor) -> Pair:
     return a * x + b * m, c * x + d * m
 
 
-def eps_of(p: PSLD, s: Any, x: Tensor, m: Tensor, tau: float, factor: str) -> Pair:
-    """What the network would say: s = -L^-T eps."""
-    return applied(-kernel_factor(p, tau, factor).T, *s(x, m, tau))
+def eps_of(
+    p: PSLD, s: Any, x: Tensor, m: Tensor, tau: float, factor: str, skip: float | None = None
+) -> Pair:
+    """What the network would say: s = C_skip z - L^-T eps."""
+    sx, sm = s(x, m, tau)
+    if skip is not None:
+        cx, cm = applied(skipped(p, tau, skip), x, m)
+        sx, sm = sx - cx, sm - cm
+    return applied(-kernel_factor(p, tau, factor).T, sx, sm)
 
 
 Move = Callable[[Pair, Pair, float, float], Pair]
@@ -111,19 +141,20 @@ def mover(
     p: PSLD,
     linear: Square,
     noise: tuple[float, float],
-    B: Square,
+    B: Square | Moving,
     factor: str,
     taus: Sequence[float],
+    skip: float | None = None,
 ) -> Move:
     """The conjugate step from tau to tau', eps held."""
     taus = [max(tau, 0.0) for tau in taus]
-    table = dict(zip(taus, conjugated(p, linear, noise, B, factor, taus), strict=True))
+    table = dict(zip(taus, conjugated(p, linear, noise, B, factor, taus, skip), strict=True))
 
     def move(z: Pair, eps: Pair, tau: float, after: float) -> Pair:
         A, phi = table[max(tau, 0.0)]
         A_after, phi_after = table[max(after, 0.0)]
         hat = applied(A, *z)
-        conjugated_b: Array = (tau - after) * A @ np.array(B) @ np.linalg.inv(A)
+        conjugated_b: Array = (tau - after) * A @ matrix_at(B, tau) @ np.linalg.inv(A)
         drift = applied(conjugated_b, *hat)
         push = applied(phi_after - phi, *eps)
         hat = hat[0] - drift[0] + push[0], hat[1] - drift[1] + push[1]
@@ -133,12 +164,21 @@ def mover(
     return move
 
 
-def single(p: PSLD, s: Any, x: Tensor, m: Tensor, times: Times, B: Square, factor: str) -> Pair:
+def single(
+    p: PSLD,
+    s: Any,
+    x: Tensor,
+    m: Tensor,
+    times: Times,
+    B: Square | Moving,
+    factor: str,
+    skip: float | None = None,
+) -> Pair:
     F = ((-p.Gamma / 2, 1 / p.M / 2), (-1 / 2, -p.nu / 2))
     taus = [p.T - t for t in times]
-    move = mover(p, F, (p.Gamma, p.M * p.nu), B, factor, taus)
+    move = mover(p, F, (p.Gamma, p.M * p.nu), B, factor, taus, skip)
     for tau, after in pairwise(taus):
-        x, m = move((x, m), eps_of(p, s, x, m, tau, factor), tau, after)
+        x, m = move((x, m), eps_of(p, s, x, m, tau, factor, skip), tau, after)
     return x, m
 
 

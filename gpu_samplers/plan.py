@@ -216,7 +216,8 @@ class _Builder:
 
     def step(self, t: float, h: float, index: int) -> None:
         own, program = self.scheme, self.scheme.program
-        tuned = Tuned(self.lambda_at(t), own.lambda_s.rule, float(own.conjugate), own.factor)
+        skip = None if own.skip is None else float(own.skip)
+        tuned = Tuned(self.lambda_at(t), own.lambda_s.rule, float(own.conjugate), own.factor, skip)
         t, h = self.churned(t, h)
         start, drifts = Form(self.identity), list[Form]()  # every run of rows begins a base
         self.history.begin(own.usable(self.steps - index))

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from fractions import Fraction
 from functools import cache, lru_cache
-from math import expm1, sqrt
-from typing import NamedTuple, assert_never
+from math import erf, expm1, sqrt
+from typing import Any, NamedTuple, assert_never
 
 import numpy as np
 
-from gpu_samplers.conjugate import conjugate_step
+from gpu_samplers.conjugate import Shift, conjugate_step
 from gpu_samplers.processes import (
     Array,
     Process,
@@ -17,7 +18,8 @@ from gpu_samplers.processes import (
     lower_factor,
     noise_covariance,
 )
-from splitting_analysis.models import Piece, Rule, conjugation
+from splitting_analysis import bends
+from splitting_analysis.models import Piece, Rule, conjugation, is_spelled_out
 from splitting_analysis.program import Advance
 from splitting_analysis.symbols import ones
 
@@ -38,6 +40,7 @@ class Tuned(NamedTuple):
     conjugate: float = 0.0
     """lambda of conjugate steps, and the factor of their eps."""
     factor: str = "lower"
+    skip: float | None = None
 
 
 def advance(op: Advance, process: Process, t: float, h: float, tuned: Tuned) -> Map:
@@ -69,13 +72,43 @@ def advance(op: Advance, process: Process, t: float, h: float, tuned: Tuned) -> 
             begin, end, seen = (
                 process.T - t - h * float(part) for part in (op.start, op.stop, op.seen)
             )
-            shift = np.array(
-                conjugation(piece.conjugation, tuned.conjugate, len(linear)), dtype=np.float64
-            )
+            shift = _shift(piece.conjugation, process, tuned.conjugate, len(linear))
             times = begin, max(end, 0.0), seen  # T - t - h may round below 0
-            return Map(*conjugate_step(process, linear, weight, shift, tuned.factor, *times), None)
+            step = conjugate_step(
+                process, linear, weight, shift, tuned.factor, *times, skip=tuned.skip
+            )
+            return Map(*step, None)
         case _:
             assert_never(piece.rule)
+
+
+def _shift(name: str, process: Process, value: float, n: int) -> Array | Shift:
+    """B, n x n, or as a function of forward times where it has names in it."""
+    if not is_spelled_out(name):
+        return np.array(conjugation(name, value, n), dtype=np.float64)
+
+    def shift(taus: Array) -> Array:
+        p = process.parameters
+        names = {key: getattr(p, key) for key in ("Gamma", "nu", "M")} | {"lambda": value}
+        names |= {"tau": taus, "beta": np.array([process.beta(tau) for tau in taus])}
+        by = bends.Arithmetic(float, names, _function, lambda x, k: np.power(x, _exponent(k)))
+        rows = conjugation(name, value, n, by)
+        return np.stack(
+            [np.stack([np.broadcast_to(e, taus.shape) for e in row], axis=-1) for row in rows],
+            axis=1,
+        )
+
+    return shift
+
+
+def _exponent(power: Fraction) -> float | int:
+    return power.numerator if power.denominator == 1 else float(power)
+
+
+def _function(name: str, at: Any) -> Any:
+    if name == "erf":
+        return np.vectorize(erf, otypes=[np.float64])(at)
+    return getattr(np, "arctan" if name == "atan" else name)(at)
 
 
 @lru_cache(256)

@@ -1,7 +1,13 @@
-"""The coefficient ring of the closed forms: exact rational polynomials in all parameters."""
+"""The coefficient rings of the closed forms: exact rational polynomials in all parameters.
+
+The more symbols, the slower: what only conjugate steps have is in larger rings (`with_kinds`).
+"""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass
 from fractions import Fraction
 from functools import cache
@@ -11,8 +17,8 @@ from typing import Any
 from sympy import QQ, Expr, Integer, Rational, Symbol
 from sympy.polys.rings import PolyElement, PolyRing, ring
 
+from splitting_analysis.symbols import ALWAYS, Kind, base, generators, namespace, row, rows
 from splitting_analysis.symbols import Symbol as Generator
-from splitting_analysis.symbols import base, generators, namespace, rows
 
 
 @dataclass(frozen=True)
@@ -42,31 +48,33 @@ class Algebra:
 
     def reduce(self, element: PolyElement) -> PolyElement:
         """Apply M (1/M) = 1, beta (1/beta) = 1 and (root lambda_s)^2 = lambda_s."""
-        place = {str(name): i for i, name in enumerate(self.ring.symbols)}
+        own = element.ring
+        place = {str(name): i for i, name in enumerate(own.symbols)}
         derived = [
-            (place[g.name], place[base(g).name], g.power) for g in generators() if g.power != 1
+            (place[g.name], place[base(g).name], g.power)
+            for g in generators(*ALWAYS)
+            if g.power != 1
         ]
-        result = self.ring.zero
+        result = own.zero
         for monomial, coefficient in element.terms():
             exponents = list(monomial)
-            for own, whole, power in derived:
+            for part, whole, power in derived:
                 if power == -1:
-                    common = min(exponents[own], exponents[whole])
-                    exponents[own] -= common
+                    common = min(exponents[part], exponents[whole])
+                    exponents[part] -= common
                     exponents[whole] -= common
                 else:  # a root
-                    exponents[whole] += exponents[own] // power.denominator
-                    exponents[own] %= power.denominator
-            result += self.ring({tuple(exponents): coefficient})
+                    exponents[whole] += exponents[part] // power.denominator
+                    exponents[part] %= power.denominator
+            result += own({tuple(exponents): coefficient})
         return result
 
     def to_sympy(self, element: PolyElement) -> Expr:
         """The SymPy expression in the symbols of `SYMBOLS`, and those of later lines of the
         table.
         """
-        meanings = [
-            _symbol(g) ** Rational(g.power.numerator, g.power.denominator) for g in generators()
-        ]
+        own = [row(str(name)) for name in element.ring.symbols]
+        meanings = [_symbol(g) ** Rational(g.power.numerator, g.power.denominator) for g in own]
         total = Integer(0)
         for monomial, coefficient in element.terms():
             term = Rational(coefficient.numerator, coefficient.denominator)
@@ -85,10 +93,37 @@ SYMBOLS: dict[str, Symbol] = {row.value: _symbol(row) for row in generators() if
 """Symbols of the closed forms; `dbeta`, `d2beta`, ... are derivatives in forward time tau."""
 
 
-@cache
+_KINDS: ContextVar[tuple[Kind, ...]] = ContextVar("kinds", default=ALWAYS)
+
+
+@contextmanager
+def with_kinds(*kinds: Kind) -> Iterator[None]:
+    """Within it `algebra()` has the generators of these kinds, too."""
+    token = _KINDS.set((*ALWAYS, *kinds))
+    try:
+        yield
+    finally:
+        _KINDS.reset(token)
+
+
 def algebra() -> Algebra:
-    """The one coefficient ring, rational polynomials in all parameters."""
-    names = [row.name for row in generators()]
+    """The coefficient ring at hand: rational polynomials in the parameters."""
+    return _algebra(_KINDS.get())
+
+
+def alike(left: PolyElement, right: PolyElement) -> tuple[PolyElement, PolyElement]:
+    """Both in a ring that has the generators of both."""
+    if left.ring is right.ring:
+        return left, right
+    kinds = {row(str(name)).kind for each in (left, right) for name in each.ring.symbols}
+    with with_kinds(*sorted(kinds - set(ALWAYS))):
+        whole = algebra().ring
+    return left.set_ring(whole), right.set_ring(whole)
+
+
+@cache
+def _algebra(kinds: tuple[Kind, ...]) -> Algebra:
+    names = [row.name for row in generators(*kinds)]
     polynomials, *elements = ring(names, QQ)
     named = dict(zip(names, elements, strict=True))
     betas = tuple(named[row.name] for row in rows("clock") if row.power == 1)

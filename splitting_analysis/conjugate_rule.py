@@ -4,20 +4,26 @@ With z_hat = A z it is Euler's step for B, then the exact flow Y of dz = (B + be
 eps held, so that z' = Y (I - h B) z + (integral of Y(end, u) beta score Q(u) du) s, where Q(u) =
 L(u)^-T L(seen)^T takes the score seen to the one that the held eps means at u. Along the step
 dQ/dv = l^T Q in reverse time v, l = (dL/dtau) L^-1: of the factor L only l and its derivatives
-occur, and they are symbols.
+occur, and they are symbols. A B that moves is substituted where its entries are polynomials, and
+where they are not the entries and their derivatives are symbols.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import operator
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from fractions import Fraction
+from functools import reduce
 from math import factorial
 from typing import Any
 
+from splitting_analysis import bends
 from splitting_analysis.algebra import algebra
-from splitting_analysis.models import conjugation
+from splitting_analysis.models import conjugation, is_spelled_out
 from splitting_analysis.program import Advance
-from splitting_analysis.symbols import MAX_RATE, rows
+from splitting_analysis.schemes import Scheme
+from splitting_analysis.symbols import MAX_ENTRIES, MAX_RATE, rows
 
 Matrix = list[list[Any]]
 MOST = MAX_RATE + 1
@@ -30,6 +36,8 @@ class Bend:
 
     value: Fraction | None = None
     factor: str = "lower"
+    entries: Mapping[bends.Node, int] = field(default_factory=dict)
+    """Entries of B that are no polynomials, and the numbers of their symbols."""
 
 
 PLAIN = Bend()
@@ -45,10 +53,9 @@ def conjugate_step(
     a = algebra()
     linear, weights = op.piece.linear(a.p), op.piece.score(a.p)
     n = range(len(linear))
-    value = _lambda() if bend.value is None else a.number(bend.value)
-    shift = conjugation(op.piece.conjugation, value, len(linear))
+    shift = _shift(op.piece.conjugation, bend, betas, terms, len(linear))
     moved = [[[beta * linear[i][j] for j in n] for i in n] for beta in betas[:terms]]
-    moved[0] = [[moved[0][i][j] + shift[i][j] for j in n] for i in n]
+    moved = [_sum(own, added) for own, added in zip(moved, shift, strict=True)]
     turned = [
         [[_rate(j, i, k, bend.factor) for j in n] for i in n] for k in range(min(terms, MAX_RATE))
     ]
@@ -61,14 +68,131 @@ def conjugate_step(
         _scaled(held[k], (stop ** (k + 1) - start ** (k + 1)) / (k + 1)) for k in range(terms)
     ]
     end = _at(flow, stop)
-    first = [_scaled(undone[0], Fraction(1)), _scaled([list(row) for row in shift], -op.share)]
+    first = [undone[0], *(_scaled(matrix, -op.share) for matrix in _at(shift, start))]
     keep = _times(_times(end, _at(undone, start), terms), first, terms)
     gain = _times(_times(end, integral, terms), _at(back, seen), terms)
     return _entries(keep), _entries(gain)
 
 
-def _lambda() -> Any:
-    return algebra().element("lambda_")
+def _shift(name: str, bend: Bend, betas: list[Any], terms: int, n: int) -> list[Matrix]:
+    """B as a series in v, through v^(terms - 1)."""
+    a = algebra()
+    value = a.element("lambda_") if bend.value is None else a.number(bend.value)
+    nothing = [a.ring.zero] * (terms - 1)
+    if not is_spelled_out(name):
+        entries = [[a.ring(x), *nothing] for row in conjugation(name, value, n) for x in row]
+    else:
+        names = {key: _Series([getattr(a.p, key), *nothing]) for key in ("Gamma", "nu", "M")}
+        names["lambda"] = _Series([a.ring(value), *nothing])
+        names["beta"] = _Series(betas[:terms])
+        if "tau" in map(str, a.ring.symbols):
+            names["tau"] = _Series([a.element("tau"), -a.one, *nothing][:terms])
+        by = bends.Arithmetic(
+            lambda number: _Series([a.number(number), *nothing]), names, _never, _Series.raised
+        )
+        entries = [
+            bends.value(node, by).terms
+            if is_polynomial(node)
+            else _symbols(bend.entries[node], terms)
+            for node in bends.entries(name)
+        ]
+    return [[[entries[n * i + j][k] for j in range(n)] for i in range(n)] for k in range(terms)]
+
+
+def is_polynomial(node: bends.Node) -> bool:
+    """Whether an entry of B is one in its names and 1/M: it is substituted then."""
+    match node:
+        case Fraction() | str():
+            return True
+        case ("**", base, exponent):
+            whole = exponent.denominator == 1
+            return whole and (base == "M" or (exponent > 0 and is_polynomial(base)))
+        case ("/", top, bottom):
+            return (isinstance(bottom, Fraction) or bottom == "M") and is_polynomial(top)
+        case ("+" | "-" | "*" | "neg", *operands):
+            return all(map(is_polynomial, operands))
+        case _:
+            return False
+
+
+def symbolic_entries(*schemes: Scheme) -> dict[bends.Node, int]:
+    """Entries of B that stay symbols in the closed forms of schemes, and their numbers from 1 on.
+
+    Raises ValueError where they are too many, or one number means two of them.
+    """
+    found: dict[bends.Node, int] = {}
+    for scheme in schemes:
+        own: dict[bends.Node, int] = {}
+        for piece in scheme.program.pieces:
+            if is_spelled_out(piece.conjugation):
+                for node in bends.entries(piece.conjugation):
+                    if not is_polynomial(node):
+                        own.setdefault(node, len(own) + 1)
+        if len(own) > MAX_ENTRIES:
+            raise ValueError(
+                f"{scheme.name}: {len(own)} entries of B are no polynomials, and closed forms have "
+                f"symbols for {MAX_ENTRIES}"
+            )
+        for node, number in own.items():
+            others = [bends.spelled(other) for other, k in found.items() if k == number]
+            if found.setdefault(node, number) != number or others not in (
+                [],
+                [bends.spelled(node)],
+            ):
+                raise ValueError(
+                    f"{scheme.name}: closed forms call {bends.spelled(node)} b_{number}, and those "
+                    f"of {schemes[0].name} have other entries of B that are no polynomials: they "
+                    "have no common formula"
+                )
+    return found
+
+
+def _symbols(number: int, terms: int) -> list[Any]:
+    """An entry that is no polynomial, as a series in v: its derivatives in tau are symbols."""
+    a = algebra()
+    return [
+        a.element(f"b{number}_{k}") * a.number(Fraction((-1) ** k, factorial(k)))
+        for k in range(terms)
+    ]
+
+
+def _never(function: str, _: Any) -> Any:
+    raise AssertionError(f"{function} is no polynomial")
+
+
+@dataclass(frozen=True)
+class _Series:
+    """A scalar series in v, with what an entry of B does to it."""
+
+    terms: list[Any]
+
+    def __add__(self, other: _Series) -> _Series:
+        return _Series([x + y for x, y in zip(self.terms, other.terms, strict=True)])
+
+    def __neg__(self) -> _Series:
+        return _Series([-x for x in self.terms])
+
+    def __sub__(self, other: _Series) -> _Series:
+        return self + -other
+
+    def __mul__(self, other: _Series) -> _Series:
+        product = [algebra().ring.zero for _ in self.terms]
+        for i, x in enumerate(self.terms):
+            for j, y in enumerate(other.terms[: len(product) - i]):
+                product[i + j] += x * y
+        return _Series(product)
+
+    def __truediv__(self, other: _Series) -> _Series:
+        """By a number or M."""
+        return self * other.raised(Fraction(-1))
+
+    def raised(self, exponent: Fraction) -> _Series:
+        a, first = algebra(), self.terms[0]
+        if exponent < 0:
+            inverse = a.p.iM if first == a.p.M else a.one / first.LC
+            return _Series([a.ring(inverse), *self.terms[1:]]).raised(-exponent)
+        one = _Series([a.one, *([a.ring.zero] * (len(self.terms) - 1))])
+        return reduce(operator.mul, [self] * exponent.numerator, one)
 
 
 def _rate(i: int, j: int, k: int, factor: str) -> Any:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from splitting_analysis.algebra import algebra
+from splitting_analysis.algebra import algebra, alike
 from splitting_analysis.formulas import spell
 from splitting_analysis.linebreaks import WIDTH, aligned
 from splitting_analysis.models import Model
@@ -116,6 +116,9 @@ class LocalError:
 
 def difference(left: Combination, right: Combination) -> Combination:
     reduce = algebra().reduce
+    if left and right:  # of two schemes, which may have rings of their own
+        both = alike(next(iter(left.values())), next(iter(right.values())))
+        left, right = ({t: c.set_ring(both[0].ring) for t, c in p.items()} for p in (left, right))
     difference = linear([(1, left), (-1, right)])
     return {tree: r for tree, c in difference.items() if (r := reduce(c))}
 

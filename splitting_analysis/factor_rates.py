@@ -7,14 +7,17 @@ coefficients are those of numbers with many digits: near tau = 0 it moves like a
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from fractions import Fraction
 from math import factorial
 from typing import Any
 
 import mpmath
 
+from splitting_analysis import bends
+from splitting_analysis.conjugate_rule import symbolic_entries
 from splitting_analysis.families import POSITION_ONLY
 from splitting_analysis.schemes import Scheme
-from splitting_analysis.symbols import MAX_RATE, rows
+from splitting_analysis.symbols import MAX_RATE, row, rows
 
 DIGITS = 60
 
@@ -37,7 +40,61 @@ def bent_values(schemes: Sequence[Scheme], values: dict[str, float]) -> dict[str
     own = {"lambda_": value or 0.0} | {"kappa": values.get("kappa", 0.04)}
     if len({scheme.factor for scheme in schemes}) > 1:
         raise ValueError("numbers of a difference need one factor of eps, lower or upper, in both")
-    return own | factor_rates(schemes[0].model_name, schemes[0].factor, {**values, **own})
+    given = {**values, **own}
+    own |= b_values(schemes, given)
+    return own | factor_rates(schemes[0].model_name, schemes[0].factor, given)
+
+
+def b_values(schemes: Sequence[Scheme], values: Mapping[str, float]) -> dict[str, float]:
+    """The entries of a B that moves and their derivatives in tau by name, b1, db1, ..., where
+    closed forms have symbols for them.
+
+    Raises ValueError for an entry that is not finite there.
+    """
+    found: dict[str, float] = {}
+    symbolic_entries(*schemes)
+    for scheme in schemes:
+        for node, number in symbolic_entries(scheme).items():
+            with mpmath.workdps(DIGITS):
+                given = {key: mpmath.mpf(value) for key, value in values.items()}
+                if scheme.told:
+                    given["lambda_"] = mpmath.mpf(scheme.conjugate.numerator)
+                    given["lambda_"] /= scheme.conjugate.denominator
+                series = _derivatives(bends.spelled(node), node, given)
+            for k, value in enumerate(series):
+                found[row(f"b{number}_{k}").value] = float(value)
+    return found
+
+
+def _derivatives(text: str, node: bends.Node, given: Mapping[str, Any]) -> list[Any]:
+    def at(u: Any) -> Any:
+        names = {"lambda" if key == "lambda_" else key: value for key, value in given.items()}
+        names |= {"tau": u, "beta": _beta(given, u)}
+        value = bends.value(node, bends.Arithmetic(_exact, names, _call, _power))
+        if not mpmath.isfinite(value) or mpmath.im(value):
+            raise ZeroDivisionError
+        return value
+
+    try:
+        series = mpmath.taylor(at, given["tau"], MAX_RATE)
+    except (ZeroDivisionError, ValueError):
+        raise ValueError(
+            f"the entry {text} of B has no finite value and derivatives at tau = "
+            f"{float(given['tau']):g}"
+        ) from None
+    return [coefficient * factorial(k) for k, coefficient in enumerate(series)]
+
+
+def _exact(number: Fraction) -> Any:
+    return mpmath.mpf(number.numerator) / number.denominator
+
+
+def _call(function: str, value: Any) -> Any:
+    return getattr(mpmath, function)(value)
+
+
+def _power(base: Any, exponent: Fraction) -> Any:
+    return mpmath.power(base, _exact(exponent))
 
 
 def factor_rates(name: str, factor: str, values: Mapping[str, float]) -> dict[str, float]:
@@ -82,6 +139,10 @@ def _entries(name: str, factor: str, p: Mapping[str, Any], u: Any) -> tuple[Any,
         return root, mpmath.sqrt(mm - xm * xm / xx), xm / root
     root = mpmath.sqrt(mm)
     return mpmath.sqrt(xx - xm * xm / mm), root, xm / root
+
+
+def _beta(p: Mapping[str, Any], u: Any) -> Any:
+    return p["beta_min"] + (p["beta_max"] - p["beta_min"]) * u / p["T"]
 
 
 def _rates(columns: list[list[Any]], factor: str) -> dict[str, list[Any]]:

@@ -15,10 +15,10 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from enum import StrEnum
-from fractions import Fraction
 from functools import cached_property
 from typing import Any, Literal
 
+from splitting_analysis import bends
 from splitting_analysis.notation import Op
 from splitting_analysis.predictions import HELD
 from splitting_analysis.symbols import ones, refuse_state
@@ -63,13 +63,33 @@ CONJUGATIONS: dict[str, Callable[[Any, int], tuple[tuple[Any, ...], ...]]] = {
 `eps` has none: the plain exponential integrator with the noise prediction eps = -L^T s held."""
 
 
-def conjugation(name: str, value: Any, n: int) -> tuple[tuple[Any, ...], ...]:
-    """B, n x n, by its name or, "{1,0,0,1/2}", by the matrix that lambda, `value`, multiplies."""
+def conjugation(
+    name: str, value: Any, n: int, by: bends.Arithmetic | None = None
+) -> tuple[tuple[Any, ...], ...]:
+    """B, n x n, by its name or, "{1,0,0,1/2}", by the matrix that lambda, `value`, multiplies.
+
+    A matrix with names in it, "{lambda*tau,0,0,lambda}", is evaluated `by` an arithmetic.
+    """
     if name in CONJUGATIONS:
         return CONJUGATIONS[name](value, n)
-    entries = [Fraction(entry) for entry in name.strip("{}").split(",")]
-    scaled = [value * e.numerator / e.denominator if e else 0 for e in entries]
-    return tuple(tuple(scaled[n * i : n * i + n]) for i in range(n))
+    entries = bends.entries(name)
+    if bends.is_constant(name):
+        found = [value * e.numerator / e.denominator if e else 0 for e in entries]
+    elif by is None:
+        raise ValueError(f"B = {name} depends on time or parameters, and none are given")
+    else:
+        found = [bends.value(e, by) if e != 0 else 0 for e in entries]
+    return tuple(tuple(found[n * i : n * i + n]) for i in range(n))
+
+
+def is_spelled_out(name: str) -> bool:
+    """Whether B is a matrix with names in it, which is evaluated at times and parameters."""
+    return name.startswith("{") and not bends.is_constant(name)
+
+
+def takes_lambda(name: str) -> bool:
+    """Whether lambda acts in B."""
+    return name not in ("", "eps") and (not name.startswith("{") or bends.has_lambda(name))
 
 
 @dataclass(frozen=True)
@@ -87,7 +107,7 @@ class Piece:
     tuned: int | None = None
     """The component whose noise lambda_s scales, if any (the letter O: the position, 0)."""
     conjugation: str = ""
-    """Which B of CONJUGATIONS the conjugate rule takes."""
+    """Which B the conjugate rule takes: of CONJUGATIONS, or a matrix as `conjugation` reads it."""
 
     def __post_init__(self) -> None:
         if self.rule not in tuple(Rule):

@@ -14,6 +14,7 @@ A word is a row of tokens, carried out left to right within one step of size h:
     K[0,1]    the same of a piece, between others: from where the first of these evaluations
               was, at the times that they say; the last row sums to the part of K that is done
     E:{1,0,0,1/2}   a conjugate step with B = lambda times this matrix, row by row
+    E:{lambda*tau,0,0,lambda}   with names in it (bends.py) the matrix is B itself
     E:data    piece E exactly, the prediction of the data held (others: eps, score, ...)
     E:data[2]       from the step's start, a polynomial through the last two evaluations held,
                     earlier steps' included; E:data/2[1] up to the middle of the step
@@ -30,6 +31,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 from functools import cache
 
+from splitting_analysis.bends import ALLOWED, canonical
 from splitting_analysis.spelling import NUMBER, from_openmm, respell
 
 GRAMMAR = (
@@ -48,12 +50,14 @@ typed.
 
 _TOKEN = re.compile(
     rf"(?P<letter>[A-Z])(?:@(?P<at>{NUMBER}))?"
-    rf"(?::(?P<rule>[a-z]{{1,20}}|\{{{NUMBER}(?:,{NUMBER}){{3}}\}}))?"
+    rf"(?::(?P<rule>[a-z]{{1,20}}|\{{[^{{}}]*\}}))?"
     rf"(?:\*(?P<times>{NUMBER})|/(?P<over>[0-9]{{1,40}}))?"
     rf"(?:(?(rule)|(?!))\[(?P<through>[1-9])(?::(?P<coefficients>[a-z][a-z0-9]{{0,19}}))?\]"
     rf"|\[(?P<row>{NUMBER}(?:,{NUMBER})*)\])?"
 )
-_CHUNK = re.compile(r"\(|\)[^\s()]*|[^\s\[\]()]*\[[^\]]*\][^\s()]*|[^\s()]+")
+_CHUNK = re.compile(
+    r"[A-Z]:\{[^{}]*\}[^\s()]*|\(|\)[^\s()]*|[^\s\[\]()]*\[[^\]]*\][^\s()]*|[^\s()]+"
+)
 
 
 class WordError(ValueError):
@@ -242,12 +246,15 @@ def _parse_token(text: str, token: str, start: int) -> Op:
         numbers = {key: _number(part[key]) for key in ("at", "times") if part[key] is not None}
         row = tuple(_number(number) for number in (part["row"] or "").split(",") if number)
         over = Fraction(1, int(part["over"])) if part["over"] is not None else None
-        matrix = tuple(
-            _number(n) for n in (part["rule"] or "").strip("{}").split(",") if n[-1:].isdigit()
-        )
     except ZeroDivisionError:
         raise refuse(f"division by zero in {token!r}", "a non-zero denominator") from None
-    if any(_too_long(number) for number in (*numbers.values(), *row, *matrix)):
+    rule = part["rule"] or ""
+    if rule.startswith("{"):
+        try:
+            rule = canonical(rule)
+        except ValueError as error:
+            raise refuse(str(error), f"E:{{1,0,0,1/2}} with {ALLOWED}") from None
+    if any(_too_long(number) for number in (*numbers.values(), *row)):
         raise refuse(
             "a number with too many digits", f"fractions of at most {MAX_DIGITS} digits each"
         )
@@ -275,7 +282,7 @@ def _parse_token(text: str, token: str, start: int) -> Op:
     return Op(
         part["letter"],
         fraction,
-        rule="{" + ",".join(map(str, matrix)) + "}" if matrix else part["rule"] or "",
+        rule=rule,
         row=row,
         through=through,
         coefficients=part["coefficients"] or "",

@@ -12,7 +12,7 @@ from typing import Literal
 from splitting_analysis.checking import check
 from splitting_analysis.churn import Churn
 from splitting_analysis.clocks import CLOCKS, Clock
-from splitting_analysis.models import Dynamics, Model, model_of
+from splitting_analysis.models import Dynamics, Model, model_of, takes_lambda
 from splitting_analysis.notation import Op, Word, as_word
 from splitting_analysis.predictions import Prediction
 from splitting_analysis.program import Program, resolve
@@ -82,11 +82,15 @@ class Scheme:
     """The noise level of steps that hold a prediction: 0 the ODE, 1 the reverse SDE."""
     conjugate: Fraction = Fraction(0)
     """lambda of its conjugate steps: B is lambda I in `E:eye`, lambda times all ones in
-    `E:ones`.
+    `E:ones`, and what it says in `E:{lambda*tau,0,0,lambda}`.
     """
     factor: Factor = "lower"
     """L of the eps that conjugate steps hold, s = -L^-T eps with L L^T the kernel's covariance; and
     the R of steps of psld that hold the data, which carry R^-1 (z - mu x_0) along.
+    """
+    skip: Fraction | None = None
+    """The eps of conjugate steps is that of the score without C_skip z, C_skip = -Sigma^-1 with
+    Sigma the covariance of Gaussian data of this variance; None: C_skip = 0.
     """
     told: bool = False
     """Whether lambda of its conjugate steps was told: if not, it is a symbol in closed forms, and 0
@@ -202,8 +206,8 @@ class Scheme:
 
     @property
     def bends(self) -> bool:
-        """Whether lambda acts in it: one of its conjugate steps has a B."""
-        return any(piece.conjugation not in ("", "eps") for piece in self.program.pieces)
+        """Whether lambda acts in it: one of its conjugate steps has a B with lambda in it."""
+        return any(takes_lambda(piece.conjugation) for piece in self.program.pieces)
 
     def usable(self, left: int) -> int:
         """Evaluations of earlier steps that a step may hold, `left` of the run, the last being 1.
@@ -342,7 +346,7 @@ def with_conjugation(scheme: Scheme, value: Fraction | None, factor: str | None 
     if value is not None and not scheme.bends:
         raise ValueError(
             f"{scheme.name}: lambda acts in conjugate steps with a B, e.g. S E:eye; {scheme.word} "
-            "has B = 0"
+            "has B = 0, or one without lambda"
         )
     chosen = next(
         (known for known in FACTORS if known == (factor or scheme.factor).strip().lower()), None

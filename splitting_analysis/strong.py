@@ -17,7 +17,7 @@ from typing import Literal, NamedTuple
 
 from sympy.polys.rings import PolyElement
 
-from splitting_analysis.algebra import algebra
+from splitting_analysis.algebra import algebra, with_kinds
 from splitting_analysis.errors import LocalError
 from splitting_analysis.expansion import (
     Flow,
@@ -47,7 +47,7 @@ from splitting_analysis.trees import (
     noises,
     replace_leaves,
 )
-from splitting_analysis.weak import bend_of, carried_score, refuse_held
+from splitting_analysis.weak import bend_of, carried_score, kinds_of, refuse_held
 
 _WEIGHT = 3
 """h^(3/2): the first order at which additive noise and a consistent drift can disagree."""
@@ -140,9 +140,14 @@ def strong_error(scheme: Scheme) -> LocalError:
     Raises ValueError for a scheme without noise.
     """
     refuse_held(scheme)
-    model = scheme.model
-    if model.dynamics != "sde":
+    if scheme.dynamics != "sde":
         raise ValueError(f"{scheme.name} is deterministic: it has no strong error, only an ODE one")
+    with with_kinds(*kinds_of(scheme)):
+        return _strong_error(scheme)
+
+
+def _strong_error(scheme: Scheme) -> LocalError:
+    model = scheme.model
     value = scheme.lambda_s.value
     errors, kernels, moved = _errors(scheme, _WEIGHT)
     terms = {power: _mean_squares(scheme, kernels, errors, power) for power in (1, 3)}

@@ -21,8 +21,15 @@ MAX_BETA = 8
 MAX_RATE = 3
 """Rates of the factor of eps kept: l, l', l'', enough for h^4 of conjugate steps."""
 
-Kind = Literal["component", "score", "parameter", "scale", "clock", "factor", "mark"]
-"""Of the last five, the first four are generators of the coefficient ring."""
+MAX_ENTRIES = 8
+"""Entries of B that are no polynomials, and have symbols: those of two matrices."""
+
+Kind = Literal[
+    "component", "score", "parameter", "scale", "clock", "factor", "bend", "entry", "skip", "mark"
+]
+"""From parameters on, all but marks are generators of a coefficient ring."""
+ALWAYS: tuple[Kind, ...] = ("parameter", "scale", "clock")
+"""Those of every coefficient ring; conjugate steps alone have the others."""
 
 
 @dataclass(frozen=True)
@@ -123,6 +130,22 @@ def _rate(entry: str, k: int) -> Symbol:
     )
 
 
+def _entry(number: int, k: int) -> Symbol:
+    """An entry of a B that is no polynomial, or its k-th derivative in forward time."""
+    mark = "′″‴"[k - 1] if k else ""
+    value = {0: "", 1: "d"}.get(k, f"d{k}") + f"b{number}"
+    below = f"<msub><mi>b</mi><mn>{number}</mn></msub>"
+    return symbol(
+        f"b{number}_{k}",
+        "entry",
+        "entries of B that are no polynomials, in their order; with primes, their derivatives in τ",
+        f"b_{number}{mark}",
+        rf"b_{{{number}}}" + "'" * k,
+        f"<msup>{below}<mo>{mark}</mo></msup>" if k else below,
+        value,
+    )
+
+
 _INVERSE, _ROOT = Fraction(-1), Fraction(1, 2)
 _UNDER_ROOT = "<msub><mi>λ</mi><mi>s</mi></msub>"
 _IN_POSITION = "friction of the position, which scales its noise"
@@ -167,7 +190,20 @@ _TABLE = (
         "lambda_", "scale", "of conjugate steps: B = λ I (eye) or λ times all ones", "λ", r"\lambda"
     ),
     *(_rate(entry, k) for entry in ("xx", "mx", "xm", "mm") for k in range(MAX_RATE)),
-    symbol("tau", "mark", "", "τ", r"\tau"),
+    symbol("tau", "bend", "", "τ", r"\tau"),
+    *(_entry(number, k) for number in range(1, MAX_ENTRIES + 1) for k in range(MAX_RATE + 1)),
+    *(
+        symbol(
+            f"c{entry}",
+            "skip",
+            "entries of C_skip = −Σ⁻¹, with Σ the covariance at τ of Gaussian data",
+            f"c_{entry}",
+            f"c_{{{entry}}}",
+            f"<msub><mi>c</mi><mi>{entry}</mi></msub>",
+            f"c_{entry}",
+        )
+        for entry in ("xx", "xm", "mm")
+    ),
     symbol("phi", "mark", "a smooth test function", "φ", r"\varphi"),
     symbol("identity", "mark", "identity matrix", "I", "I"),
     symbol("outer", "mark", "u ⊗ v is the matrix u vᵀ", " ⊗ ", r" \otimes ", "<mo>⊗</mo>"),
@@ -223,9 +259,9 @@ def rows(*kinds: Kind) -> list[Symbol]:
     return [row for row in ROWS.values() if row.kind in kinds]
 
 
-def generators() -> list[Symbol]:
-    """The generators of the coefficient ring, in its order."""
-    return rows("parameter", "scale", "clock", "factor")
+def generators(*kinds: Kind) -> list[Symbol]:
+    """The generators of the coefficient ring of these kinds, in its order; all by default."""
+    return rows(*(kinds or (*ALWAYS, "factor", "bend", "entry", "skip")))
 
 
 def base(generator: Symbol) -> Symbol:
@@ -235,7 +271,8 @@ def base(generator: Symbol) -> Symbol:
 
 def printed() -> list[str]:
     """Names of the generators in the order of a printed product: the clock before the rest."""
-    return [row.name for row in (*rows("clock"), *rows("parameter", "scale", "factor"))]
+    rest = rows("parameter", "scale", "factor", "bend", "entry", "skip")
+    return [row.name for row in (*rows("clock"), *rest)]
 
 
 def rank(name: str) -> tuple[int, int]:
@@ -281,10 +318,10 @@ def refuse_state(
                 f"{name!r} names no part of a state: letters and digits, a letter first, and "
                 "neither 'moment' nor e1, e2, ..., the unit vectors"
             )
-        if row(name).kind not in ("component", "score"):
-            raise ValueError(
-                f"{name!r} is a {row(name).kind} of the closed forms, no part of a state"
-            )
+        what = row(name).kind
+        if what not in ("component", "score"):
+            which = what if what in ALWAYS else "mark"
+            raise ValueError(f"{name!r} is a {which} of the closed forms, no part of a state")
     if len(set(components)) < len(components) or set(components) & set(scores):
         raise ValueError(f"components and scores must be told apart: {', '.join(names)}")
     known = [r.name for r in rows("parameter") if r.power == 1]

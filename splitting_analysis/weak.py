@@ -13,16 +13,16 @@ from functools import cache
 from itertools import combinations_with_replacement
 from math import ceil, log10
 
-from splitting_analysis.algebra import algebra
-from splitting_analysis.conjugate_rule import MOST, Bend
+from splitting_analysis.algebra import algebra, with_kinds
+from splitting_analysis.conjugate_rule import MOST, Bend, symbolic_entries
 from splitting_analysis.errors import LocalError, difference
 from splitting_analysis.expansion import Flow, NoiseRule, begin, compose, exact, run
 from splitting_analysis.held_error import leading_power
-from splitting_analysis.models import Model, Piece, Rule
+from splitting_analysis.models import Model, Piece, Rule, is_spelled_out
 from splitting_analysis.noise import expectation, weak_noise
 from splitting_analysis.program import Advance, Evaluate, Instruction, resolve
 from splitting_analysis.schemes import Scheme
-from splitting_analysis.symbols import MAX_BETA, pair
+from splitting_analysis.symbols import MAX_BETA, Kind, pair
 from splitting_analysis.trees import MOMENT, PHI, Combination, Series, accumulate, leaf, taylor
 
 HIGHEST_POWER = 12
@@ -60,6 +60,7 @@ def error_difference(left: Scheme, right: Scheme, order: int | None = None) -> L
     At most two powers beyond the leading terms of both: what agrees there is taken to be equal.
     Raises ValueError for errors of different kinds.
     """
+    symbolic_entries(left, right)
     power = max(*local_error(left, order).terms, *local_error(right, order).terms)
     for last in range(power, min(power + 2, highest_power(left), highest_power(right)) + 1):
         difference = local_error(left, last) - local_error(right, last)
@@ -124,8 +125,12 @@ def _orders(scheme: Scheme) -> Iterator[tuple[int, float]]:
 
 
 def bend_of(scheme: Scheme) -> Bend:
-    """What its conjugate steps need: lambda stays a symbol unless the scheme was told one."""
-    return Bend(scheme.conjugate if scheme.told else None, scheme.factor)
+    """What its conjugate steps need: lambda stays a symbol unless the scheme was told one.
+
+    Raises ValueError for more entries of B than there are symbols for.
+    """
+    entries = symbolic_entries(scheme)
+    return Bend(scheme.conjugate if scheme.told else None, scheme.factor, entries)
 
 
 def highest_power(scheme: Scheme) -> int:
@@ -138,7 +143,18 @@ def highest_power(scheme: Scheme) -> int:
 
 def _expanded(scheme: Scheme, order: int) -> LocalError:
     """The error through h^order, whether or not anything is left of it."""
-    return _expand_field(scheme, order) if scheme.word.is_runge_kutta else _expand(scheme, order)
+    with with_kinds(*kinds_of(scheme)):
+        return (_expand_field if scheme.word.is_runge_kutta else _expand)(scheme, order)
+
+
+def kinds_of(scheme: Scheme) -> Iterator[Kind]:
+    """The symbols that its error has beyond those of every scheme."""
+    if scheme.program.conjugates:
+        yield "factor"
+    if any(is_spelled_out(piece.conjugation) for piece in scheme.program.pieces):
+        yield "bend"
+    if symbolic_entries(scheme):
+        yield "entry"
 
 
 def at_lambda_one(scheme: Scheme) -> Scheme:

@@ -115,12 +115,17 @@ def extrapolated(column: list[float]) -> float:
     return float(column[-1])
 
 
+_PIECES = "S B:{1/(1+tau),0,lambda*tau,nu}/2 A:{beta,0,0,sqrt(tau)} S@1 B:{tau,lambda,1,Gamma}/2"
+
 # every one with one factor or the other, in the default run one that has all that there is
 CASES = [(s.name, s, f) for s, f in zip(CONJUGATE_CATALOGUE, ["lower", "upper"] * 9, strict=False)]
 CASES += [
     ("mixed", scheme("S B:ones/2 A:eye S@1 B:eps/2", "psld", "ode"), "upper"),
     ("vp", scheme("S E:eye", "vp", "ode"), "lower"),
     ("own", scheme("S B:{0,0,-1/2,1} A:{1/4,0,0,1}", "psld", "ode"), "lower"),
+    ("moving", scheme("S E:{lambda*tau,beta/4,-tau**2,exp(-tau)}", "psld", "ode"), "lower"),
+    ("moving pieces", scheme(_PIECES, "psld", "ode"), "upper"),
+    ("moving noise", scheme("O S B:{tau/M,0,0,lambda} A:{sin(tau),1,0,tau}", "psld"), "lower"),
 ]
 
 

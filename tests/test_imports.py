@@ -34,6 +34,7 @@ WORD_LEVEL = {
     "histories",
     "position_catalogue",
     "conjugate_catalogue",
+    "bends",
     "data_catalogue",
     "kinetic_catalogue",
     "exponential_catalogue",

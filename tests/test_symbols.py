@@ -16,7 +16,7 @@ import sympy as sp
 from reports.commands.legend import legend
 from reports.render.spelling import entry
 from splitting_analysis import symbols
-from splitting_analysis.algebra import SYMBOLS, algebra
+from splitting_analysis.algebra import SYMBOLS, _algebra, algebra, with_kinds
 from splitting_analysis.errors import keys_of, spell_error, to_json
 from splitting_analysis.models import MODELS, Model, Piece, Rule, model_of
 from splitting_analysis.notation import parse
@@ -42,9 +42,12 @@ VALUES = {
 WORDS = ["S B A", "O S B A", "L/2 S K L/2", "S@1/2 A/2 B A/2"]
 
 
-def test_every_generator_of_the_ring_has_one_line_and_each_line_of_three_kinds_is_a_generator():
-    names = [str(name) for name in algebra().ring.symbols]
-    assert names == [r.name for r in symbols.generators()] and len(set(names)) == len(names)
+@pytest.mark.parametrize("kinds", [(), ("factor",), ("factor", "bend")])
+def test_every_generator_of_a_ring_has_one_line_and_each_line_of_its_kinds_is_a_generator(kinds):
+    with with_kinds(*kinds):
+        names = [str(name) for name in algebra().ring.symbols]
+    found = [r.name for r in symbols.generators(*symbols.ALWAYS, *kinds)]
+    assert names == found and len(set(names)) == len(names)
     # a second line of one name would be lost in the dictionary
     assert len(symbols._TABLE) == len(ROWS)
 
@@ -110,10 +113,10 @@ def theta(monkeypatch):
         "theta", "parameter", "friction of the auxiliary part", "θ", r"\theta", positive=True
     )
     monkeypatch.setitem(ROWS, "theta", line)
-    algebra.cache_clear()
+    _algebra.cache_clear()
     yield
     monkeypatch.undo()
-    algebra.cache_clear()
+    _algebra.cache_clear()
 
 
 @pytest.mark.share(2)

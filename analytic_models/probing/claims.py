@@ -48,10 +48,10 @@ def read(text: str, model: str, dynamics: str | None = None) -> Claims:
 
 
 def _parts(text: str) -> list[str]:
-    """The claims between commas that are not in brackets: rows of weights have commas too."""
+    """The claims between commas that are not in brackets: rows and matrices have commas too."""
     parts, depth, current = [], 0, ""
     for letter in text:
-        depth += (letter in "[(") - (letter in "])")
+        depth += (letter in "[({") - (letter in "])}")
         if letter == "," and depth == 0:
             parts.append(current.strip())
             current = ""

@@ -21,6 +21,8 @@ LIBRARIES = {
 """A library's name before the colon, and the module with its `subject(name, options)`."""
 PATH = re.compile(r"^/|/[A-Za-z_.]|\.[A-Za-z]\w*$")
 """What a file has before the colon, and no word: of these only numbers come after / and dots."""
+MATRIX = re.compile(r"\{[^{}]*\}")
+"""Of a word, with names in it."""
 
 
 def subject(spec: str, options: Mapping[str, str] | None = None) -> Subject:
@@ -46,7 +48,7 @@ def named(text: str, options: Sequence[str] = ()) -> Callable[..., Any] | Subjec
     there is not, and for options where there are none.
     """
     path, _, attribute = (part.strip() for part in text.rpartition(":"))
-    if ".py:" in text or text.endswith(".py") or PATH.search(path):
+    if ".py:" in text or text.endswith(".py") or PATH.search(MATRIX.sub("", path)):
         if not path.endswith(".py") or not attribute:
             raise ValueError(f"{text.strip()}: which function? give path/to/file.py:function")
         _refuse(options, text)

@@ -119,4 +119,4 @@ def _groups() -> list[list[Symbol]]:
     for symbol in parameters:
         by_value.setdefault(symbol.value, []).append(symbol)
     clock = [symbol for symbol in rows("clock") if symbol.power > 0]
-    return [clock, *by_value.values(), rows("factor")]
+    return [clock, *by_value.values(), rows("factor"), rows("entry"), rows("skip")]
