@@ -93,6 +93,11 @@ def moving_flow(
 
     Raises ValueError where B has no power series on the way.
     """
+    if process.beta_max is None:
+        raise ValueError(
+            f"{scheme.name}: skip = {scheme.skip} is for a beta that is linear in time, not for "
+            "the schedule of this vp"
+        )
     low, length = _root(end), _root(begin) - _root(end)
     digits = mpmath.mp.dps if isinstance(length, mpmath.mpf) else 0
     count, small = (2 * digits + 10, mpmath.eps) if digits else (TERMS, 2e-17)

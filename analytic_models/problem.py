@@ -129,6 +129,7 @@ class Problem:
         return {
             "lambda": float(scheme.conjugate) if scheme.program.conjugates else None,
             "factor": scheme.factor if scheme.factors else None,
+            "skip": None if scheme.skip is None else float(scheme.skip),
             "eta": float(scheme.noise_level) if scheme.model.time_dependent else None,
             "clock": scheme.in_clock if scheme.model.time_dependent else None,
             "schedule": schedule_name(self.process),

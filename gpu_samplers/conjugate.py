@@ -132,7 +132,7 @@ def refined(whole: list[Panel], matrix: Callable[[Array], Array]) -> list[Panel]
         moved = matrix(v * v) * (2 * v * (high - low))[:, None, None]
         size = np.abs(moved).max()
         parts = np.einsum("i,id,ijk->djk", WEIGHTS, values, moved) * degrees[:, None, None]
-        if size <= 2 and np.abs(parts[-3:]).max() <= RESOLVED * max(size, 1e-6):
+        if size <= 2 and np.abs(parts[-3:]).max() <= RESOLVED * max(size, 1.0):
             found.append((high, low))
         elif len(found) > MOST_PANELS or high - low < SHORTEST * (whole[0][0] - whole[-1][1]):
             raise ValueError(

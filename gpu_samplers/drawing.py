@@ -32,13 +32,14 @@ EVALUATIONS = 50
 def sampler_of(
     sampler: str | Word | Scheme, model: str | None, dynamics: str | None, *settings: Any
 ) -> Scheme | None:
-    """The scheme that is meant, with lambda, factor, eta and clock as `lookup.told` takes them;
+    """The scheme that is meant, with lambda, factor, eta, clock and skip as `lookup.told` takes
+    them;
     None is `BLACK_BOX`, in upper or lower case.
     """
     if not isinstance(sampler, str) or sampler.strip().casefold() != BLACK_BOX.casefold():
         return told([as_scheme(sampler, model, dynamics)], *settings)[0]
     if any(value is not None for value in settings):
-        raise ValueError(f"{BLACK_BOX} has no lambda, factor, eta or clock")
+        raise ValueError(f"{BLACK_BOX} has no lambda, factor, eta, clock or skip")
     return None
 
 

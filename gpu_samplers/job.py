@@ -240,6 +240,7 @@ def _settings_of_word(scheme: Scheme) -> dict[str, Any]:
         "clock": scheme.clock,
         "lambda": float(scheme.conjugate),
         "factor of the word": scheme.factor,
+        "skip": None if scheme.skip is None else float(scheme.skip),
         "lower order final": scheme.lower_final,
     }
     usual = {
@@ -247,6 +248,7 @@ def _settings_of_word(scheme: Scheme) -> dict[str, Any]:
         "clock": "lambda" if scheme.program.holds else "tau",
         "lambda": 0.0,
         "factor of the word": "lower",
+        "skip": None,
         "lower order final": False,
     }
     return {key: value for key, value in own.items() if value != usual[key]}

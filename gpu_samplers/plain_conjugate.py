@@ -106,11 +106,17 @@ def skipped(p: PSLD, tau: float, variance: float) -> Array:
         G, nu, u = mpmath.mpf(p.Gamma), mpmath.mpf(p.nu), mpmath.mpf(tau)
         M = 4 / (nu - G) ** 2
         b = p.beta_min * u + (mpmath.mpf(p.beta_max) - p.beta_min) * u * u / (2 * p.T)
-        phi = mpmath.expm(mpmath.matrix([[-G, 1 / M], [-1, -nu]]) * (b / 2))
-        rest = mpmath.diag([1, M])
-        start = mpmath.diag([mpmath.mpf(variance), p.kappa * M])
-        inverse = (rest + phi * (start - rest) * phi.T) ** -1
-        return np.array([[-float(inverse[i, j]) for j in range(2)] for i in range(2)])
+        e = mpmath.exp(-(G + nu) * b / 4)
+        (x, y), (z, w) = (
+            (e * (1 + (nu - G) * b / 4), e * (G - nu) ** 2 * b / 8),
+            (-e * b / 2, e * (1 + (G - nu) * b / 4)),
+        )
+        first, second = variance - 1, p.kappa * M - M
+        xx = 1 + first * x * x + second * y * y
+        xm = first * x * z + second * y * w
+        mm = M + first * z * z + second * w * w
+        det = xx * mm - xm * xm
+        return -np.array([[float(mm / det), float(-xm / det)], [float(-xm / det), float(xx / det)]])
 
 
 def scaled(lam: float, matrix: Square) -> Square:

@@ -18,8 +18,9 @@ from typing import assert_never
 
 import numpy as np
 
+from gpu_samplers.conjugate import skipped
 from gpu_samplers.forms import Form, History, prediction
-from gpu_samplers.processes import Array, Process, check_times, lower_factor
+from gpu_samplers.processes import PSLD, VP, Array, Process, check_times, lower_factor
 from gpu_samplers.rules import Map, Tuned, advance
 from splitting_analysis.models import Piece
 from splitting_analysis.predictions import Prediction
@@ -153,6 +154,8 @@ class _Builder:
         self.outputs = self.inject.shape[1]
         self.held = self.inject
         self.form = Form(self.identity)
+        self.skipped: Array | None = None
+        """C_skip where the score held was evaluated, of which conjugate steps hold the rest."""
         self.history = History(scheme, process)
         self.updates: list[Update] = []
 
@@ -190,6 +193,8 @@ class _Builder:
         self.held = (
             self.inject if self.factor is None else self.inject @ np.asarray(self.factor(tau))
         )
+        if self.scheme.skip is not None and isinstance(self.process, PSLD | VP):
+            self.skipped = skipped(self.process, float(self.scheme.skip), np.array([tau]))[0]
         if self.scheme.program.holds:
             own, gain = self.history.prediction(tau)
             self.history.add(tau, self.predicted(own, gain))
@@ -234,6 +239,8 @@ class _Builder:
                 case Advance():
                     keep, gain, noise = self.advance(op, t, h, tuned)
                     self.form = self.form.moved(keep, gain @ self.held, noise)
+                    if self.skipped is not None:  # the score was evaluated at the base state
+                        self.form.base = self.form.base - gain @ self.skipped
                 case Row():
                     self.form = start
                     for weight, drift in zip(op.weights, drifts, strict=True):

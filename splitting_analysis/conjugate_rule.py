@@ -20,7 +20,7 @@ from typing import Any
 
 from splitting_analysis import bends
 from splitting_analysis.algebra import algebra
-from splitting_analysis.models import conjugation, is_spelled_out
+from splitting_analysis.models import Model, conjugation, is_spelled_out
 from splitting_analysis.program import Advance
 from splitting_analysis.schemes import Scheme
 from splitting_analysis.symbols import MAX_ENTRIES, MAX_RATE, rows
@@ -38,13 +38,15 @@ class Bend:
     factor: str = "lower"
     entries: Mapping[bends.Node, int] = field(default_factory=dict)
     """Entries of B that are no polynomials, and the numbers of their symbols."""
+    skip: bool = False
+    """Whether what is held is the score without C_skip z."""
 
 
 PLAIN = Bend()
 
 
 def conjugate_step(
-    op: Advance, origin: int, betas: list[Any], bend: Bend, terms: int
+    model: Model, op: Advance, origin: int, betas: list[Any], bend: Bend, terms: int
 ) -> tuple[list[list[list[Any]]], list[list[list[Any]]]]:
     """K and G of z <- K z + G s through h^terms, matrices of series, in the step from `origin` on.
 
@@ -56,6 +58,12 @@ def conjugate_step(
     shift = _shift(op.piece.conjugation, bend, betas, terms, len(linear))
     moved = [[[beta * linear[i][j] for j in n] for i in n] for beta in betas[:terms]]
     moved = [_sum(own, added) for own, added in zip(moved, shift, strict=True)]
+    if bend.skip:
+        held = skip_series(model, betas, terms)
+        for k in range(terms):
+            for q in range(k + 1):
+                own = _product(_diagonal([betas[q] * w for w in weights]), held[k - q])
+                moved[k] = _sum(moved[k], own)
     turned = [
         [[_rate(j, i, k, bend.factor) for j in n] for i in n] for k in range(min(terms, MAX_RATE))
     ]
@@ -72,6 +80,38 @@ def conjugate_step(
     keep = _times(_times(end, _at(undone, start), terms), first, terms)
     gain = _times(_times(end, integral, terms), _at(back, seen), terms)
     return _entries(keep), _entries(gain)
+
+
+def skip_series(model: Model, betas: list[Any], terms: int) -> list[Matrix]:
+    """C_skip = -Sigma^-1 as a series in v, through v^(terms - 1): its entries are symbols, and what
+    follows from dC/dtau = beta (C A + A^T C + C D C) with A the linear part of the reverse drift
+    and D = G G^T / beta.
+    """
+    a = algebra()
+    linear, weights = model.drift.linear(a.p), model.drift.score(a.p)
+    n = range(len(linear))
+    whole = 2 if model.dynamics == "ode" else 1  # of the ODE the score acts by half of D
+    names = [["xx", "xm"], ["xm", "mm"]]
+    series = [[[a.element(f"c{names[i][j]}") for j in n] for i in n]]
+    slopes: list[Matrix] = []
+    drift = [[a.one * linear[i][j] for j in n] for i in n]
+    turned = [[drift[j][i] for j in n] for i in n]
+    noise = _diagonal([a.one * w * whole for w in weights])
+    for k in range(terms - 1):
+        slope = _sum(_product(series[k], drift), _product(turned, series[k]))
+        for q in range(k + 1):
+            slope = _sum(slope, _product(_product(series[q], noise), series[k - q]))
+        slopes.append(slope)
+        total = [[a.ring.zero for _ in n] for _ in n]
+        for q in range(k + 1):
+            total = _sum(total, [[betas[q] * x for x in row] for row in slopes[k - q]])
+        series.append(_scaled(total, Fraction(-1, k + 1)))
+    return series
+
+
+def _diagonal(entries: list[Any]) -> Matrix:
+    n = range(len(entries))
+    return [[entries[i] if i == j else algebra().ring.zero for j in n] for i in n]
 
 
 def _shift(name: str, bend: Bend, betas: list[Any], terms: int, n: int) -> list[Matrix]:
@@ -113,6 +153,19 @@ def is_polynomial(node: bends.Node) -> bool:
             return all(map(is_polynomial, operands))
         case _:
             return False
+
+
+def one_skip(*schemes: Scheme) -> Fraction | None:
+    """The variance of the Gaussian data of their C_skip, of those that have one.
+
+    Raises ValueError for two of them: closed forms have one C_skip.
+    """
+    found = sorted({scheme.skip for scheme in schemes if scheme.skip is not None})
+    if len(found) > 1:
+        raise ValueError(
+            f"closed forms have symbols for one C_skip, not for skip = {found[0]} and {found[1]}"
+        )
+    return found[0] if found else None
 
 
 def symbolic_entries(*schemes: Scheme) -> dict[bends.Node, int]:

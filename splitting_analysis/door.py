@@ -56,15 +56,16 @@ def scheme(
     lambda_s: LambdaS | Scale | None = None,
     lambda_: Scale | None = None,
     factor: str | None = None,
+    skip: Scale | None = None,
     eta: Scale | None = None,
     clock: str | None = None,
 ) -> Scheme:
     """The scheme of a name ("ROBA") or of a word ("O S B A").
 
     `model` may be a model of your own, `lambda_s` a number that fixes the noise of the letter O;
-    `lambda_` and `factor` are those of conjugate steps, `eta` and `clock` the command's. `name`,
-    `source` and the claims `order` and `nfe` are for a word. Raises WordError or ValueError where
-    word, model and claims disagree, and for a name that there is not, with those that there are.
+    `lambda_`, `factor` and `skip` are those of conjugate steps, `eta` and `clock` the command's.
+    `name`, `source` and the claims `order` and `nfe` are for a word. Raises WordError or ValueError
+    where word, model and claims disagree, and for a name that there is not.
     """
     if isinstance(text, Scheme) or (
         isinstance(text, str) and named(text) and not isinstance(model, Model)
@@ -84,7 +85,7 @@ def scheme(
         found = scheme_of(
             text, model or "psld", dynamics, name, source=source, order=order, nfe=nfe
         )
-    return told(_tuned([found], lambda_s), lambda_, factor, eta, clock)[0]
+    return told(_tuned([found], lambda_s), lambda_, factor, eta, clock, skip)[0]
 
 
 def local_error(
@@ -97,6 +98,7 @@ def local_error(
     lambda_s: Scale | None = None,
     lambda_: Scale | None = None,
     factor: str | None = None,
+    skip: Scale | None = None,
 ) -> LocalError:
     """The local truncation error of a scheme in closed form: weak for an SDE.
 
@@ -108,7 +110,7 @@ def local_error(
     """
     from splitting_analysis import weak
 
-    one = told([as_scheme(scheme, model, dynamics)], lambda_, factor)[0]
+    one = told([as_scheme(scheme, model, dynamics)], lambda_, factor, skip=skip)[0]
     if minus is None:
         return weak.local_error(_tuned([one], lambda_s)[0], order)
     left, right = _tuned([one, as_scheme(minus, model or one.model_name, dynamics)], lambda_s)
@@ -172,8 +174,8 @@ def gaussian(
 
     `spectrum` are the variances of the target, an array, a text as the command takes it or one
     number (default: digits; 1 for langevin). `parameters` are those of the process: Gamma=0.02,
-    beta_max=20. `lambda_` and `factor` are those of conjugate steps (lambda and factor of the
-    command's --param), `eta` (and `factor`) those of data held, `denoise` is True, False or "data".
+    beta_max=20. `lambda_`, `factor` and `skip` are those of conjugate steps (as the command's
+    --param has them), `eta` (and `factor`) those of data held, `denoise` is True, False or "data".
     Rows have the keys of the command's --json. Raises ValueError for what there is
     not.
     """
@@ -185,11 +187,8 @@ def gaussian(
     if (nfe is None) == (steps is None):
         raise ValueError("give either nfe=[50, 100] (budgets of evaluations) or steps=[49, 99]")
     counts = _counts("steps", steps) if nfe is None else _counts("nfe", nfe)
-    found = told(
-        exact.schemes_of(schemes, model, dynamics),
-        *_settings(parameters, lambda_, factor, eta),
-        clock,
-    )
+    settings = _settings(parameters, lambda_, factor, eta, clock)
+    found = told(exact.schemes_of(schemes, model, dynamics), *settings)
     chosen = grid if isinstance(grid, str) else tuple(float(t) for t in grid)
     how: dict[str, Any] = {"start": start, "grid": chosen, "eps": eps, "denoise": denoise}
     how = {key: value for key, value in how.items() if value is not None}
@@ -225,7 +224,7 @@ def stability(
 
     if not schemes:
         raise ValueError('no scheme: give names or words, sa.stability("ROBA", "O S B A")')
-    settings = _settings(parameters, lambda_, None, None)
+    settings = _settings(parameters, lambda_, None, None, None)
     found = told(exact.schemes_of(schemes, model, dynamics), *settings)
     problem = problem_for(found[0].model_name, spectrum, parameters)
     return limits(found, problem.process, problem.target.variances, [float(t) for t in _many(tau)])
@@ -277,8 +276,8 @@ def sample(
             "'splitting-analysis[torch]'"
         ) from None
 
-    settings = _settings(parameters, lambda_, factor, eta)
-    found = drawing.sampler_of(scheme, model, dynamics, *settings, clock)
+    settings = _settings(parameters, lambda_, factor, eta, clock)
+    found = drawing.sampler_of(scheme, model, dynamics, *settings)
     if lambda_s is not None and found is not None:
         check_lambda_s("lambda_s", found)
     from analytic_models.grids import read_grid
@@ -373,16 +372,17 @@ def _tuned(schemes: list[Scheme], lambda_s: LambdaS | Scale | None) -> list[Sche
 
 
 def _settings(
-    parameters: dict[str, Any], lambda_: Any, factor: Any, eta: Any
-) -> tuple[Any, Any, Any]:
-    """lambda, factor and eta; lambda is a word of Python's, and `**{"lambda": 0.5}` says it, too.
+    parameters: dict[str, Any], lambda_: Any, factor: Any, eta: Any, clock: Any
+) -> tuple[Any, ...]:
+    """As `told` takes them; lambda is a word of Python's, and `**{"lambda": 0.5}` says it, too.
 
-    Takes it out of `parameters`. Raises ValueError where both spellings are given.
+    Takes it and skip out of `parameters`. Raises ValueError where both spellings are given.
     """
     other = parameters.pop("lambda", None)
     if other is not None and lambda_ is not None:
         raise ValueError("lambda is given twice: lambda_=0.5 and **{'lambda': 0.5} are the same")
-    return other if lambda_ is None else lambda_, factor, eta
+    skip = parameters.pop("skip", None)
+    return other if lambda_ is None else lambda_, factor, eta, clock, skip
 
 
 def _many(given: Any) -> list[Any]:

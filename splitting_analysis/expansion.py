@@ -15,7 +15,7 @@ from typing import Any, assert_never
 from sympy.polys.rings import PolyElement
 
 from splitting_analysis.algebra import algebra
-from splitting_analysis.conjugate_rule import PLAIN, Bend
+from splitting_analysis.conjugate_rule import PLAIN, Bend, skip_series
 from splitting_analysis.models import Model, Piece
 from splitting_analysis.program import Advance, Evaluate, Hold, Instruction, Row
 from splitting_analysis.rules import beta_at, transition
@@ -67,6 +67,22 @@ class Flow:
             if name
         }
 
+    def held(self, shift: Fraction) -> dict[str, Series]:
+        """What the pieces get of the score: conjugate steps may hold it without C_skip z."""
+        found = self.score(shift)
+        if not self.bend.skip:
+            return found
+        a, terms = algebra(), max(1, self.weight // 2)
+        matrices = skip_series(self.model, beta_at(self.model, Fraction(1), terms), terms)
+        places = [a.number(shift**k if k else Fraction(1)) for k in range(terms)]
+        for i, name in enumerate(self.model.scores):
+            parts: list[tuple[list[Any], Series]] = [([a.one], found[name])]
+            for j, c in enumerate(self.model.components):
+                entry = [-place * m[i][j] for place, m in zip(places, matrices, strict=True)]
+                parts.append((entry, self.state[c]))
+            found[name] = _h_linear(parts, self.weight)
+        return found
+
 
 NoiseRule = Callable[[Flow, Advance, int], None]
 """Adds the noise of an instruction to the flow; the integer is the step's start, 0, or -1 a step
@@ -96,7 +112,7 @@ def run(
     for each in instructions:
         match each:
             case Evaluate():
-                score = flow.score(each.at + origin)
+                score = flow.held(each.at + origin)
                 if each.begins:
                     start, drifts = {c: list(series) for c, series in flow.state.items()}, []
                 if each.weighed:

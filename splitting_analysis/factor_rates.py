@@ -14,7 +14,7 @@ from typing import Any
 import mpmath
 
 from splitting_analysis import bends
-from splitting_analysis.conjugate_rule import symbolic_entries
+from splitting_analysis.conjugate_rule import one_skip, symbolic_entries
 from splitting_analysis.families import POSITION_ONLY
 from splitting_analysis.schemes import Scheme
 from splitting_analysis.symbols import MAX_RATE, row, rows
@@ -41,7 +41,7 @@ def bent_values(schemes: Sequence[Scheme], values: dict[str, float]) -> dict[str
     if len({scheme.factor for scheme in schemes}) > 1:
         raise ValueError("numbers of a difference need one factor of eps, lower or upper, in both")
     given = {**values, **own}
-    own |= b_values(schemes, given)
+    own |= b_values(schemes, given) | skip_values(schemes, given)
     return own | factor_rates(schemes[0].model_name, schemes[0].factor, given)
 
 
@@ -64,6 +64,20 @@ def b_values(schemes: Sequence[Scheme], values: Mapping[str, float]) -> dict[str
             for k, value in enumerate(series):
                 found[row(f"b{number}_{k}").value] = float(value)
     return found
+
+
+def skip_values(schemes: Sequence[Scheme], values: Mapping[str, float]) -> dict[str, float]:
+    """The entries of C_skip = -Sigma^-1 by name, c_xx, c_xm, c_mm, where there is one."""
+    variance = one_skip(*schemes)
+    if variance is None:
+        return {}
+    with mpmath.workdps(DIGITS):
+        p = {key: mpmath.mpf(value) for key, value in values.items()}
+        data = mpmath.mpf(variance.numerator) / variance.denominator
+        sigma = _covariance(schemes[0].model_name, p, p["tau"], data)
+        inverse = -(sigma**-1)
+        places = {"xx": (0, 0)} | ({"xm": (0, 1), "mm": (1, 1)} if sigma.rows == 2 else {})
+        return {f"c_{name}": float(inverse[place]) for name, place in places.items()}
 
 
 def _derivatives(text: str, node: bends.Node, given: Mapping[str, Any]) -> list[Any]:
@@ -126,19 +140,25 @@ def factor_rates(name: str, factor: str, values: Mapping[str, float]) -> dict[st
 
 def _entries(name: str, factor: str, p: Mapping[str, Any], u: Any) -> tuple[Any, ...]:
     """Diagonal and off-diagonal entries of L at forward time u."""
-    b = p["beta_min"] * u + (p["beta_max"] - p["beta_min"]) * u * u / (2 * p["T"])
+    sigma = _covariance(name, p, u, 0)
     if name in POSITION_ONLY:
-        return (mpmath.sqrt(-mpmath.expm1(-b)),)
-    drift = mpmath.matrix([[-p["Gamma"], 1 / p["M"]], [-1, -p["nu"]]]) * (b / 2)
-    phi, rest = mpmath.expm(drift), mpmath.diag([1, p["M"]])
-    start = mpmath.diag([0, p["kappa"] * p["M"]])
-    sigma = rest + phi * (start - rest) * phi.T
+        return (mpmath.sqrt(sigma[0]),)
     xx, xm, mm = sigma[0, 0], sigma[0, 1], sigma[1, 1]
     if factor == "lower":
         root = mpmath.sqrt(xx)
         return root, mpmath.sqrt(mm - xm * xm / xx), xm / root
     root = mpmath.sqrt(mm)
     return mpmath.sqrt(xx - xm * xm / mm), root, xm / root
+
+
+def _covariance(name: str, p: Mapping[str, Any], u: Any, data: Any) -> Any:
+    """Of the law at forward time u of Gaussian data of that variance, a matrix."""
+    b = p["beta_min"] * u + (p["beta_max"] - p["beta_min"]) * u * u / (2 * p["T"])
+    if name in POSITION_ONLY:
+        return mpmath.matrix([[data * mpmath.exp(-b) - mpmath.expm1(-b)]])
+    drift = mpmath.matrix([[-p["Gamma"], 1 / p["M"]], [-1, -p["nu"]]]) * (b / 2)
+    phi, rest = mpmath.expm(drift), mpmath.diag([1, p["M"]])
+    return rest + phi * (mpmath.diag([data, p["kappa"] * p["M"]]) - rest) * phi.T
 
 
 def _beta(p: Mapping[str, Any], u: Any) -> Any:

@@ -11,7 +11,8 @@ from splitting_analysis.checking import accepts
 from splitting_analysis.clocks import CLOCKS
 from splitting_analysis.models import MODEL_NAMES, model_of
 from splitting_analysis.notation import Word, WordError, parse, read_number
-from splitting_analysis.schemes import Scheme, scheme, with_conjugation, with_noise_level
+from splitting_analysis.retuned import with_conjugation, with_noise_level
+from splitting_analysis.schemes import Scheme, scheme
 
 LARGEST_LAMBDA = 10**6
 """Of lambda_s, and the smallest but 0 is its inverse: beyond, formulas are pages of digits."""
@@ -83,7 +84,7 @@ def conjugated(schemes: list[Scheme], parameters: str) -> tuple[list[Scheme], st
     rest = []
     for item in parameters.split(","):
         key, _, value = (part.strip() for part in item.partition("="))
-        if key not in ("lambda", "factor"):
+        if key not in ("lambda", "factor", "skip"):
             rest.append(item)
         elif key in own:
             raise ValueError(f"--param: {key} is given twice")
@@ -92,9 +93,10 @@ def conjugated(schemes: list[Scheme], parameters: str) -> tuple[list[Scheme], st
     if not own:
         return schemes, parameters
     try:
-        return told(schemes, own.get("lambda"), own.get("factor")), ",".join(rest)
+        given = own.get("lambda"), own.get("factor")
+        return told(schemes, *given, skip=own.get("skip")), ",".join(rest)
     except ValueError as error:
-        marked = "--param " if str(error).startswith("lambda: ") else ""
+        marked = "--param " if str(error).startswith(("lambda: ", "skip: ")) else ""
         raise ValueError(f"{marked}{error}") from None
 
 
@@ -104,9 +106,11 @@ def told(
     factor: str | None = None,
     eta: str | float | Fraction | None = None,
     clock: str | None = None,
+    skip: str | float | Fraction | None = None,
 ) -> list[Scheme]:
     """The schemes with that lambda and factor of their conjugate steps (or of data held on PSLD),
-    that noise level and that clock; None leaves each its own.
+    that noise level, that clock, and the C_skip of Gaussian data of variance `skip`; None leaves
+    each its own.
 
     A number is taken for what it prints as. Raises ValueError for what cannot be, and for what acts
     in one of the schemes not.
@@ -115,6 +119,9 @@ def told(
     if eta is not None:
         level = _read("eta", eta)
         schemes = [with_noise_level(scheme, level) for scheme in schemes]
+    if skip is not None:
+        variance = _read("skip", skip)
+        schemes = [replace(scheme, skip=variance) for scheme in schemes]
     if value is None and factor is None:
         return schemes
     if factor is not None and not isinstance(factor, str):

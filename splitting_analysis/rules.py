@@ -36,7 +36,8 @@ def transition(
         case Rule.ANCESTRAL:
             return _weighed(op.piece, _ancestral(delta, terms))
         case Rule.CONJUGATE:
-            return conjugate_step(op, origin, beta_at(model, Fraction(1), terms + 1), bend, terms)
+            betas = beta_at(model, Fraction(1), terms + 1)
+            return conjugate_step(model, op, origin, betas, bend, terms)
         case _:
             assert_never(op.piece.rule)
 

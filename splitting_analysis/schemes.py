@@ -4,7 +4,7 @@ inconsistent.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from fractions import Fraction
 from math import inf
 from typing import Literal
@@ -12,7 +12,7 @@ from typing import Literal
 from splitting_analysis.checking import check
 from splitting_analysis.churn import Churn
 from splitting_analysis.clocks import CLOCKS, Clock
-from splitting_analysis.models import Dynamics, Model, model_of, takes_lambda
+from splitting_analysis.models import Dynamics, Model, Rule, model_of, takes_lambda
 from splitting_analysis.notation import Op, Word, as_word
 from splitting_analysis.predictions import Prediction
 from splitting_analysis.program import Program, resolve
@@ -21,6 +21,8 @@ MOST_ETA = 10
 """A noise level beyond it is no sampler's."""
 MOST_CONJUGATE = 1000
 """|lambda| of conjugate steps beyond it is no sampler's."""
+MOST_SKIP = 10**6
+"""A variance of data beyond it is no one's."""
 Factor = Literal["lower", "upper", "symmetric", "flow", "aligned"]
 FACTORS: tuple[Factor, ...] = ("lower", "upper", "symmetric", "flow", "aligned")
 """Square roots R of the kernel's covariance: triangular, symmetric, carried along by the
@@ -166,6 +168,8 @@ class Scheme:
             )
         if self.conjugate:
             object.__setattr__(self, "told", True)
+        if self.skip is not None:
+            self._check_skip(self.skip)
         known = self.factors or TRIANGULAR
         if self.factor not in known:
             held = f"; {self.factor} is one of S E:data on psld" if self.factor in FACTORS else ""
@@ -177,6 +181,19 @@ class Scheme:
                 f"{self.name}: factor = {self.factor} is that of the eps that conjugate steps of "
                 "psld hold, e.g. S E:eps, or of data held there, S E:data; the score has no "
                 f"factor, and {self.word} has none"
+            )
+
+    def _check_skip(self, variance: Fraction) -> None:
+        users = [piece for piece in self.program.pieces if piece.uses_score]
+        if not users or any(piece.rule is not Rule.CONJUGATE for piece in users):
+            raise ValueError(
+                f"{self.name}: skip = {variance} acts in words whose scores conjugate steps alone "
+                f"use, e.g. S E:eps or S B:eye A:eye; {self.word} is none"
+            )
+        if not 0 < variance <= MOST_SKIP:
+            raise ValueError(
+                f"{self.name}: skip = {variance}: the variance of data lies above 0 and up to "
+                f"{MOST_SKIP}"
             )
 
     @property
@@ -305,58 +322,6 @@ def scheme(
             f"{name}: claims {nfe} evaluations per step, but its word {word} makes {word.nfe}"
         )
     return Scheme(name, word, model, source, order, lambda_s, clock, eta, churn=churn)
-
-
-def with_noise_level(scheme: Scheme, eta: Fraction) -> Scheme:
-    """The same word with another eta, in the ODE's model for 0 and the SDE's else.
-
-    Raises ValueError for an eta below 0, or a word in which it does not act.
-    """
-    if not 0 <= eta <= MOST_ETA:
-        raise ValueError(f"eta = {float(eta):g}: a noise level lies between 0 and {MOST_ETA}")
-    if not scheme.program.holds:
-        raise ValueError(
-            f"{scheme.name}: eta acts in words that hold a prediction, e.g. S E:data; "
-            f"{scheme.word} has none"
-        )
-    model = model_of(scheme.model_name, "sde" if eta else "ode")
-    for op in scheme.word:
-        if op.letter != "S" and op.rule not in model.held:
-            raise ValueError(
-                f"{scheme.name}: eta = {eta}, but {op.key} is one of the ODE, eta = 0; with noise "
-                f"{scheme.model_name} holds {', '.join(f'E:{name}' for name in model.held)}"
-            )
-    order = scheme.order if eta == scheme.eta else None
-    return replace(scheme, model=model, eta=eta, order=order)
-
-
-def with_conjugation(scheme: Scheme, value: Fraction | None, factor: str | None = None) -> Scheme:
-    """The same word with another lambda, or factor, of its conjugate steps; None leaves it as it
-    is.
-
-    Raises ValueError for a word in which they do not act, and for what they cannot be.
-    """
-    if not scheme.program.conjugates and not (scheme.holds_pair and value is None):
-        what = "lambda" if value is not None else "factor"
-        also = "" if value is not None else ", or where psld holds the data, S E:data"
-        raise ValueError(
-            f"{scheme.name}: {what} acts in conjugate steps, e.g. S E:eye{also}; {scheme.word} "
-            "has none"
-        )
-    if value is not None and not scheme.bends:
-        raise ValueError(
-            f"{scheme.name}: lambda acts in conjugate steps with a B, e.g. S E:eye; {scheme.word} "
-            "has B = 0, or one without lambda"
-        )
-    chosen = next(
-        (known for known in FACTORS if known == (factor or scheme.factor).strip().lower()), None
-    )
-    if chosen is None:
-        known = ", ".join(scheme.factors or TRIANGULAR)
-        raise ValueError(f"{scheme.name}: no factor {factor!a}; there are: {known}")
-    if value is None:
-        return replace(scheme, factor=chosen)
-    return replace(scheme, conjugate=value, told=True, factor=chosen)
 
 
 def check_ending(denoise: Denoise, model: Model) -> None:

@@ -14,7 +14,7 @@ from itertools import combinations_with_replacement
 from math import ceil, log10
 
 from splitting_analysis.algebra import algebra, with_kinds
-from splitting_analysis.conjugate_rule import MOST, Bend, symbolic_entries
+from splitting_analysis.conjugate_rule import MOST, Bend, one_skip, symbolic_entries
 from splitting_analysis.errors import LocalError, difference
 from splitting_analysis.expansion import Flow, NoiseRule, begin, compose, exact, run
 from splitting_analysis.held_error import leading_power
@@ -61,6 +61,7 @@ def error_difference(left: Scheme, right: Scheme, order: int | None = None) -> L
     Raises ValueError for errors of different kinds.
     """
     symbolic_entries(left, right)
+    one_skip(left, right)
     power = max(*local_error(left, order).terms, *local_error(right, order).terms)
     for last in range(power, min(power + 2, highest_power(left), highest_power(right)) + 1):
         difference = local_error(left, last) - local_error(right, last)
@@ -130,7 +131,8 @@ def bend_of(scheme: Scheme) -> Bend:
     Raises ValueError for more entries of B than there are symbols for.
     """
     entries = symbolic_entries(scheme)
-    return Bend(scheme.conjugate if scheme.told else None, scheme.factor, entries)
+    value = scheme.conjugate if scheme.told else None
+    return Bend(value, scheme.factor, entries, scheme.skip is not None)
 
 
 def highest_power(scheme: Scheme) -> int:
@@ -155,6 +157,8 @@ def kinds_of(scheme: Scheme) -> Iterator[Kind]:
         yield "bend"
     if symbolic_entries(scheme):
         yield "entry"
+    if scheme.skip is not None:
+        yield "skip"
 
 
 def at_lambda_one(scheme: Scheme) -> Scheme:
@@ -189,7 +193,7 @@ def carried_score(
         return None, False
     evaluation, *rest = scheme.program.tail
     if isinstance(evaluation, Evaluate) and not moves_score(scheme.model, rest):
-        return flow.score(evaluation.at - 1), False
+        return flow.held(evaluation.at - 1), False
     return run(scheme.program.tail, flow, rule, origin=-1), True
 
 

@@ -30,7 +30,8 @@ from splitting_analysis.models import conjugation  # noqa: E402
 from splitting_analysis.notation import WordError, parse  # noqa: E402
 from splitting_analysis.processes import PSLD, VP  # noqa: E402
 from splitting_analysis.reduction import naive, reduced  # noqa: E402
-from splitting_analysis.schemes import Scheme, scheme, with_conjugation  # noqa: E402
+from splitting_analysis.retuned import with_conjugation  # noqa: E402
+from splitting_analysis.schemes import Scheme, scheme  # noqa: E402
 from splitting_analysis.weak import local_error  # noqa: E402
 
 TARGET = Gaussian([2.0, 0.1])

@@ -125,6 +125,10 @@ CASES += [
     ("own", scheme("S B:{0,0,-1/2,1} A:{1/4,0,0,1}", "psld", "ode"), "lower"),
     ("moving", scheme("S E:{lambda*tau,beta/4,-tau**2,exp(-tau)}", "psld", "ode"), "lower"),
     ("moving pieces", scheme(_PIECES, "psld", "ode"), "upper"),
+    ("skip", replace(find("LDDIM-II"), skip=Fraction(1, 3)), "lower"),
+    ("skip and pieces", replace(find("CVV"), skip=Fraction(2)), "upper"),
+    ("skip and noise", replace(find("COBA"), skip=Fraction(2)), "lower"),
+    ("skip of vp", replace(scheme("S E:eye", "vp", "ode"), skip=Fraction(2)), "lower"),
     ("moving noise", scheme("O S B:{tau/M,0,0,lambda} A:{sin(tau),1,0,tau}", "psld"), "lower"),
 ]
 

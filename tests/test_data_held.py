@@ -27,12 +27,8 @@ from splitting_analysis.data_catalogue import DATA_CATALOGUE  # noqa: E402
 from splitting_analysis.held_error import held_error  # noqa: E402
 from splitting_analysis.lookup import as_scheme  # noqa: E402
 from splitting_analysis.processes import PSLD, VE, VP  # noqa: E402
-from splitting_analysis.schemes import (  # noqa: E402
-    FACTORS,
-    scheme,
-    with_conjugation,
-    with_noise_level,
-)
+from splitting_analysis.retuned import with_conjugation, with_noise_level  # noqa: E402
+from splitting_analysis.schemes import FACTORS, scheme  # noqa: E402
 from tests.probing import gaussian_score, law  # noqa: E402
 from tests.test_sample_command import net  # noqa: E402, F401 - a fixture
 

@@ -24,7 +24,8 @@ from splitting_analysis.catalogue import find
 from splitting_analysis.data_slope import OMEGA, RATE, N, P, Q, V, prediction_slope
 from splitting_analysis.held_error import held_error, leading_power
 from splitting_analysis.processes import PSLD
-from splitting_analysis.schemes import FACTORS, scheme, with_conjugation
+from splitting_analysis.retuned import with_conjugation
+from splitting_analysis.schemes import FACTORS, scheme
 
 PROCESS = PSLD(0.3, 2.1, 2.0, 11.0)
 VARIANCE = 0.4

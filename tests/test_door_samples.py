@@ -45,7 +45,7 @@ def test_the_adaptive_solver_samples_as_the_command_does(tmp_path):
     assert np.array_equal(images, np.load(shard)["images"])
     for given, said in (
         ({"nfe": 5}, "nfe = 5: RK45 adaptive takes what its tolerance"),
-        ({"eta": 1}, "RK45 adaptive has no lambda, factor or eta"),
+        ({"eta": 1}, "RK45 adaptive has no lambda, factor, eta, clock or skip"),
         ({"lambda_s": 1}, "lambda_s: RK45 adaptive has no letter O"),
         ({"score": abs, "shape": (2,)}, "RK45 adaptive samples a network here"),
     ):

@@ -29,7 +29,8 @@ from splitting_analysis.held_error import held_error  # noqa: E402
 from splitting_analysis.models import model_of  # noqa: E402
 from splitting_analysis.predictions import Prediction  # noqa: E402
 from splitting_analysis.processes import PSLD  # noqa: E402
-from splitting_analysis.schemes import scheme, with_conjugation, with_noise_level  # noqa: E402
+from splitting_analysis.retuned import with_conjugation, with_noise_level  # noqa: E402
+from splitting_analysis.schemes import scheme  # noqa: E402
 from splitting_analysis.weak import order_of  # noqa: E402
 from tests.probing import gaussian_score, law  # noqa: E402
 

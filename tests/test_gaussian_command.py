@@ -218,7 +218,7 @@ def test_lambda_s_is_refused_in_a_spelling_that_only_python_reads(text: str) -> 
 
 
 KEYS = (
-    "scheme word model dynamics steps nfe lambda_s lambda factor eta clock schedule "
+    "scheme word model dynamics steps nfe lambda_s lambda factor skip eta clock schedule "
     "lower_order_final churn grid start eps denoise w2_x w2 kl_x kl_modes worst_mode_x unstable"
 )
 
@@ -227,7 +227,7 @@ KEYS = (
     ("words", "told"),
     [
         ("ROBA", {"eta": 1, "clock": "tau", "factor": None, "lambda": None, "schedule": None}),
-        ("LDDIM-I", {"eta": 0, "clock": "tau", "factor": "lower", "lambda": 0}),
+        ("LDDIM-I", {"eta": 0, "clock": "tau", "factor": "lower", "lambda": 0, "skip": None}),
         ("P2M --denoise data", {"eta": 0, "clock": "lambda", "factor": "lower", "denoise": "data"}),
         ("P2M --eta 1 --clock rho", {"eta": 1, "dynamics": "sde", "clock": "rho"}),
         ("DEIS2 --model vp --schedule cosine", {"clock": "tau", "eta": 0, "schedule": "cosine"}),

@@ -23,7 +23,8 @@ from splitting_analysis.catalogue import find  # noqa: E402
 from splitting_analysis.clocks import scaled_linear  # noqa: E402
 from splitting_analysis.position_catalogue import HELD_CATALOGUE  # noqa: E402
 from splitting_analysis.processes import VE, VP, Flow, Process, ScheduledVP  # noqa: E402
-from splitting_analysis.schemes import scheme, with_noise_level  # noqa: E402
+from splitting_analysis.retuned import with_noise_level  # noqa: E402
+from splitting_analysis.schemes import scheme  # noqa: E402
 from splitting_analysis.weak import order_of  # noqa: E402
 from tests.probing import gaussian_score, law  # noqa: E402
 

@@ -35,6 +35,7 @@ WORD_LEVEL = {
     "position_catalogue",
     "conjugate_catalogue",
     "bends",
+    "retuned",
     "data_catalogue",
     "kinetic_catalogue",
     "exponential_catalogue",

@@ -33,7 +33,8 @@ from splitting_analysis.notation import WordError, parse  # noqa: E402
 from splitting_analysis.points import values_at  # noqa: E402
 from splitting_analysis.processes import PSLD  # noqa: E402
 from splitting_analysis.program import Advance  # noqa: E402
-from splitting_analysis.schemes import Scheme, scheme, with_conjugation  # noqa: E402
+from splitting_analysis.retuned import with_conjugation  # noqa: E402
+from splitting_analysis.schemes import Scheme, scheme  # noqa: E402
 from splitting_analysis.weak import error_difference, local_error, order_of  # noqa: E402
 from tests.strategies import examples, fractions  # noqa: E402
 from tests.test_conjugate import PROCESSES, TARGET, apart, exact_score  # noqa: E402

@@ -131,8 +131,8 @@ def _bent(schemes: list[Scheme], param: str) -> list[Scheme]:
     found, rest = conjugated(acts or schemes, param)
     if rest.strip():
         raise ValueError(
-            f"--param {rest}: of a formula there are lambda and factor, of conjugate steps; what "
-            "the process is, --at says"
+            f"--param {rest}: of a formula there are lambda, factor and skip, of conjugate steps; "
+            "what the process is, --at says"
         )
     return [dict(zip(acts, found, strict=True)).get(s, s) for s in schemes]
 

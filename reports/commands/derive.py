@@ -45,7 +45,8 @@ def derive(
     param: Annotated[
         str,
         typer.Option(
-            help="Of conjugate steps: lambda=0.5 (default: a symbol), factor=upper (of eps)."
+            help="Of conjugate steps: lambda=0.5 (default: a symbol), factor=upper (of "
+            "eps), skip=1 (C_skip of Gaussian data of that variance)."
         ),
     ] = "",
     score_x: Annotated[

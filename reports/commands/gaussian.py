@@ -14,7 +14,8 @@ from splitting_analysis.grids import HELP as GRID_HELP
 
 PARAM_HELP = (
     "Parameters of the process: beta_min=0.1,beta_max=20; of conjugate integrators: "
-    "lambda=0.5,factor=upper; of data held on psld: factor=lower, upper, symmetric, flow, aligned; "
+    "lambda=0.5,factor=upper,skip=1 (C_skip of Gaussian data of that variance); of data held on "
+    "psld: factor=lower, upper, symmetric, flow, aligned; "
     "of noise before a step (EDM): S_churn=40,S_tmin=0.05,S_tmax=50,S_noise=1.003."
 )
 

@@ -16,7 +16,8 @@ from splitting_analysis.families import FAMILIES
 from splitting_analysis.lookup import clocked, read_lambda_s
 from splitting_analysis.notation import read_number
 from splitting_analysis.processes import PROCESSES
-from splitting_analysis.schemes import Denoise, Scheme, with_noise_level
+from splitting_analysis.retuned import with_noise_level
+from splitting_analysis.schemes import Denoise, Scheme
 
 MOST = 10**7
 """Steps or evaluations of one run, at most."""

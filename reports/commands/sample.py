@@ -98,7 +98,7 @@ def sample(
         str,
         typer.Option(
             help="Its parameters: Gamma=0.01,nu=4.01 (default: the checkpoint's record); of data "
-            "held on psld, and of conjugate steps, factor=upper."
+            "held on psld, and of conjugate steps, factor=upper; of these lambda=0.5,skip=1, too."
         ),
     ] = "",
     factor: Annotated[

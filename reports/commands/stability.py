@@ -31,7 +31,9 @@ def stability(
     ] = None,
     param: Annotated[
         str,
-        typer.Option(help="Parameters of the process: Gamma=0.02; of conjugate steps: lambda=0.5."),
+        typer.Option(
+            help="Parameters of the process: Gamma=0.02; of conjugate steps: lambda=0.5,skip=1."
+        ),
     ] = "",
     as_json: Annotated[bool, typer.Option("--json", help="A JSON array of rows.")] = False,
 ) -> None:

@@ -44,7 +44,7 @@ def validate(
         str,
         typer.Option(
             help="Parameters of the process it is tried on, Gamma=0.02,beta_max=8, and of a "
-            "claimed conjugate word, lambda=0.5,factor=upper."
+            "claimed conjugate word, lambda=0.5,factor=upper,skip=1."
         ),
     ] = "",
     option: Annotated[

@@ -32,7 +32,8 @@ from reports.experiments.runner import SILENT, Watch
 from splitting_analysis.catalogue import find
 from splitting_analysis.factor_rates import factor_rates
 from splitting_analysis.processes import PSLD
-from splitting_analysis.schemes import Scheme, with_conjugation
+from splitting_analysis.retuned import with_conjugation
+from splitting_analysis.schemes import Scheme
 
 Array = NDArray[np.float64]
 NAME = "LDDIM-I"

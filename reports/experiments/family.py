@@ -30,7 +30,8 @@ from reports.experiments.runner import SILENT, Watch, main
 from reports.experiments.targets import Target
 from splitting_analysis.catalogue import find
 from splitting_analysis.grids import EPS
-from splitting_analysis.schemes import Scheme, with_conjugation
+from splitting_analysis.retuned import with_conjugation
+from splitting_analysis.schemes import Scheme
 
 NFES = (5, 10, 20, 50)
 GRIDS = ("uniform", "quadratic")

@@ -11,7 +11,8 @@ from fractions import Fraction
 from analytic_models.problem import Problem, problem_for
 from splitting_analysis.catalogue import find
 from splitting_analysis.data_catalogue import DATA_CATALOGUE
-from splitting_analysis.schemes import FACTORS, Scheme, with_conjugation, with_noise_level
+from splitting_analysis.retuned import with_conjugation, with_noise_level
+from splitting_analysis.schemes import FACTORS, Scheme
 
 NFES = (5, 10, 20)
 GRIDS = ("uniform", "quadratic")

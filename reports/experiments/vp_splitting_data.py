@@ -13,7 +13,8 @@ from analytic_models.problem import Problem, problem_for
 from analytic_models.targets import load_spectrum
 from reports.experiments import store
 from splitting_analysis.catalogue import find, samplers
-from splitting_analysis.schemes import Scheme, scheme, with_noise_level
+from splitting_analysis.retuned import with_noise_level
+from splitting_analysis.schemes import Scheme, scheme
 
 Cell = dict[str, Any]
 Key = tuple[str, str, int]
