@@ -99,7 +99,7 @@ def one_step(
     kept: list[tuple[Any, tuple[Form, ...]]] = [
         (tau, tuple({("p", j, c): 1} for c in parts)) for j, tau in enumerate(earlier)
     ]
-    blocks: dict[Any, int] = {}
+    blocks: dict[tuple[Fraction, Fraction], int] = {}
     for op in program.instructions:
         match op:
             case Evaluate():
@@ -123,14 +123,12 @@ def one_step(
                     time_at(scheme, diffusion, t, h, op.start),
                     time_at(scheme, diffusion, t, h, op.stop),
                 )
-                state, added = _held(
-                    scheme, diffusion, op, ends, start if op.restarts else state, kept[unused:]
-                )
-                if added is not None:  # a stretch has one noise, however often it is advanced
-                    block = blocks.setdefault((op.start, op.stop), len(noise))
-                    noise += [added] if block == len(noise) else []
-                    for i in range(n):
-                        add_scaled(state[i], 1, {("n", block, i): 1})
+                before = start if op.restarts else state
+                state, added = _held(scheme, diffusion, op, ends, before, kept[unused:])
+                if added is None:
+                    continue
+                times = [time_at(scheme, diffusion, t, h, at) for _, at in op.drawn]
+                _draw(scheme, diffusion, op, (ends[0], *times), added, state, noise, blocks)
             case _:
                 assert_never(op)
     return StepMap(
@@ -140,6 +138,32 @@ def one_step(
         program.evaluations,
         tuple(kept[max(0, len(kept) - program.history) :]),
     )
+
+
+def _draw(
+    scheme: Scheme,
+    diffusion: Diffusion,
+    op: Hold,
+    times: Sequence[Any],
+    whole: Block,
+    state: Sequence[Form],
+    noise: list[Block],
+    blocks: dict[tuple[Fraction, Fraction], int],
+) -> None:
+    """Add the noise of a held step to its end state, part by part between forward times; a part has
+    one noise, however often it is gone over. `whole` is its covariance where there is one part.
+    """
+    for part, begin, end in zip(op.drawn, times, times[1:], strict=False):
+        block = blocks.setdefault(part, len(noise))
+        if block == len(noise):
+            alone = len(op.drawn) == 1
+            noise.append(whole if alone else _noise_of(scheme, diffusion, op, (begin, end))[1])
+        kept: Sequence[Sequence[Any]] | None = None
+        if part[1] != op.stop:
+            kept = _noise_of(scheme, diffusion, op, (end, times[-1]))[0]
+        for i, form in enumerate(state):
+            for j in range(len(state)):
+                add_scaled(form, int(i == j) if kept is None else kept[i][j], {("n", block, j): 1})
 
 
 def _begun(
@@ -185,13 +209,7 @@ def _held(
     noise, if any.
     """
     through = kept[-op.through :]
-    nodes, eta = [tau for tau, _ in through], _number(scheme.noise_level, ends[0])
-    if isinstance(diffusion, PSLD):
-        step = exponential.hold(op, diffusion, scheme.in_clock, eta, scheme.factor, *ends, nodes)
-    else:
-        own = hold(op, _position_only(diffusion), scheme.in_clock, eta, *ends, nodes)
-        noise = ((own.noise,),) if scheme.noise_level else None
-        step = exponential.Step(((own.keep,),), tuple(((gain,),) for gain in own.gains), noise)
+    step = _step(scheme, diffusion, op, ends, [tau for tau, _ in through])
     forms: list[Form] = []
     for i, row in enumerate(step.keep):
         form: Form = {}
@@ -202,6 +220,28 @@ def _held(
                 add_scaled(form, factor, part)
         forms.append(form)
     return forms, step.noise
+
+
+def _step(
+    scheme: Scheme, diffusion: Diffusion, op: Hold, ends: tuple[Any, Any], nodes: Sequence[Any]
+) -> exponential.Step:
+    """What holding predictions evaluated at forward times does between two others."""
+    eta = _number(scheme.noise_level, ends[0])
+    if isinstance(diffusion, PSLD):
+        return exponential.hold(op, diffusion, scheme.in_clock, eta, scheme.factor, *ends, nodes)
+    own = hold(op, _position_only(diffusion), scheme.in_clock, eta, *ends, nodes)
+    noise = ((own.noise,),) if scheme.noise_level else None
+    return exponential.Step(((own.keep,),), tuple(((gain,),) for gain in own.gains), noise)
+
+
+def _noise_of(
+    scheme: Scheme, diffusion: Diffusion, op: Hold, ends: tuple[Any, Any]
+) -> tuple[Block, Block]:
+    """What is kept of noise between two forward times, and the covariance of what is drawn."""
+    step = _step(scheme, diffusion, op, ends, ends[:1])
+    if step.noise is None:
+        raise AssertionError(f"{scheme.name}: no noise with eta = {scheme.noise_level}")
+    return step.keep, step.noise
 
 
 def time_at(scheme: Scheme, diffusion: Diffusion, t: Any, h: Any, at: Fraction) -> Any:

@@ -97,7 +97,7 @@ class History:
         anew = [op for op in ahead if isinstance(op, Hold) and op.restarts]
         if not anew:
             self.start = None
-        stretches = {(op.start, op.stop) for op in anew}
+        stretches = {part for op in anew for part in op.drawn}
         self.drawn = {key: form for key, form in self.drawn.items() if key in stretches}
 
     def add(self, tau: float, prediction: Form) -> None:
@@ -125,34 +125,46 @@ class History:
         """The state after a step that holds predictions. Raises ValueError where that has no
         end.
         """
-        begin, end = self.time(t, h, op.start), self.time(t, h, op.stop)
+        ends = self.time(t, h, op.start), self.time(t, h, op.stop)
         through = self.predictions[-op.through :]
-        clock, eta = self.scheme.in_clock, float(self.scheme.noise_level)
-        nodes = [tau for tau, _ in through]
-        try:
-            if isinstance(self.process, PSLD):
-                step = exponential.hold(
-                    op, self.process, clock, eta, self.scheme.factor, begin, end, nodes
-                )
-            else:
-                own = held.hold(op, position_only(self.process), clock, eta, begin, end, nodes)
-                gains = tuple(np.array([[gain]]) for gain in own.gains)
-                step = bridges.Step(np.array([[own.keep]]), gains, np.array([[own.deviation]]))
-        except ValueError as error:
-            raise ValueError(f"{self.scheme.name}: {error}") from None
+        step = self.held(op, *ends, [tau for tau, _ in through])
         old = self.start if op.restarts and self.start is not None else state
         if self.start is None:
             self.start = state
         terms = [(step.keep, old), *zip(step.gains, (form for _, form in through), strict=True)]
         new = _sum(terms, state)
-        if not eta:
+        if not self.scheme.noise_level:
             return new
-        key = (op.start, op.stop)
-        if key not in self.drawn:
-            n, width = state.base.shape
-            blocks = [np.zeros((n, block.shape[1])) for block in state.noise]
-            self.drawn[key] = Form(np.zeros((n, width)), [], [*blocks, np.eye(n)])
-        return _sum([(np.eye(len(new.base)), new), (step.deviation, self.drawn[key])], state)
+        n, identity = len(new.base), np.eye(len(new.base))
+        for part in op.drawn:
+            middle = self.time(t, h, part[1])
+            own = step
+            if len(op.drawn) > 1:
+                start = self.time(t, h, part[0])
+                own = self.held(op, start, middle, [start])
+            if part not in self.drawn:
+                width = state.base.shape[1]
+                blocks = [np.zeros((n, block.shape[1])) for block in new.noise]
+                self.drawn[part] = Form(np.zeros((n, width)), [], [*blocks, np.eye(n)])
+            moved = own.deviation
+            if part[1] != op.stop:
+                moved = self.held(op, middle, ends[1], [middle]).keep @ moved
+            new = _sum([(identity, new), (moved, self.drawn[part])], state)
+        return new
+
+    def held(self, op: Hold, begin: float, end: float, nodes: Sequence[float]) -> bridges.Step:
+        """The step between two forward times. Raises ValueError where that has no end."""
+        clock, eta = self.scheme.in_clock, float(self.scheme.noise_level)
+        try:
+            if isinstance(self.process, PSLD):
+                return exponential.hold(
+                    op, self.process, clock, eta, self.scheme.factor, begin, end, nodes
+                )
+            own = held.hold(op, position_only(self.process), clock, eta, begin, end, nodes)
+        except ValueError as error:
+            raise ValueError(f"{self.scheme.name}: {error}") from None
+        gains = tuple(np.array([[gain]]) for gain in own.gains)
+        return bridges.Step(np.array([[own.keep]]), gains, np.array([[own.deviation]]))
 
 
 def prediction(

@@ -49,6 +49,23 @@ def dpm_2m_sde(p: PositionOnly, score: Any, x: Tensor, times: Times, noise: Any)
     return x
 
 
+def dpm_2s_sde(p: PositionOnly, score: Any, x: Tensor, times: Times, noise: Any) -> Tensor:
+    """k-diffusion's sample_dpmpp_sde (r = 1/2, eta = 1) on the Brownian path of SEEDS-2 (arXiv
+    2305.14267): what is drawn up to the middle counts again at the end.
+    """
+    for s, t in times_of(p, times):
+        h = p.log_snr(t) - p.log_snr(s)
+        middle = p.tau_at("lambda", p.log_snr(s) + h / 2)
+        one, other = noise(), noise()
+        u = p.sigma(middle) / p.sigma(s) * exp(-h / 2) * x
+        u = u - p.alpha(middle) * expm1(-h) * data(p, score, x, s)
+        u = u + p.sigma(middle) * sqrt(-expm1(-h)) * one
+        x = p.sigma(t) / p.sigma(s) * exp(-h) * x
+        x = x - p.alpha(t) * expm1(-2 * h) * data(p, score, u, middle)
+        x = x + p.sigma(t) * (sqrt(exp(-h) - exp(-2 * h)) * one + sqrt(-expm1(-h)) * other)
+    return x
+
+
 def sa2(p: PositionOnly, score: Any, x: Tensor, times: Times, noise: Any, eta: float = 1) -> Tensor:
     """SA-Solver (Xue et al. 2023), a 2-step predictor and a 1-step corrector, its integrals done by
     hand.
@@ -95,6 +112,7 @@ def ve_edm(
 
 
 SAMPLERS: dict[str, Callable[..., Tensor]] = {
-    function.__name__: function for function in (dpm_1_sde, dpm_2m_sde, sa2, euler_a, ve_edm)
+    function.__name__: function
+    for function in (dpm_1_sde, dpm_2m_sde, dpm_2s_sde, sa2, euler_a, ve_edm)
 }
 """By the catalogue's name, as in plain_position.py."""

@@ -134,9 +134,8 @@ def _beyond(scheme: Scheme, highest: int) -> ValueError:
 def _check(scheme: Scheme) -> None:
     if not scheme.program.holds or scheme.dynamics != "ode":
         raise ValueError(
-            f"{scheme.name}: orders of held predictions are derived for the ODE; the weak order "
-            "of its SDE is not derived yet, but seen on Gaussian targets: gaussian gives its exact "
-            "errors"
+            f"{scheme.name}: this is the error of ODE words that hold a prediction; that of an "
+            "SDE's is held_weak.weak_held_error(scheme)"
         )
 
 

@@ -32,10 +32,12 @@ def check_held(word: Word, model: Model) -> None:
         before, done = done, op.fraction if op.through else done + op.fraction
         if done > 1:
             raise word.error(index, f"this reaches to {done} of the step", "at most 1")
-        if op.through and before not in (0, done) and model.dynamics == "sde":
+        anew = op.through and before and model.dynamics == "sde"
+        if anew and (done < before or (done > before and HELD[op.rule].ddim)):
             raise word.error(
                 index,
-                f"the noise of the step up to {before} is drawn already",
+                f"the noise of the step up to {before} is drawn already"
+                + (", and DDIM's is that of one step" if done > before else ""),
                 f"a step anew over {before}",
             )
     if done != 1:

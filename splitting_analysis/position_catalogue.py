@@ -37,14 +37,20 @@ _EDM = (
     "Each step goes back in time by adding noise, then follows the probability flow, so that its "
     "order is Heun's. S_noise is 1 here: 1.003 or 1.007, as published, has another limit."
 )
+_2S_SDE = (
+    "Both of a step's noises are those of one Brownian path, here as in SEEDS-2 (arXiv 2305.14267) "
+    "the exact one; the code correlates them by increments in sigma, which is the same up to "
+    "O(h). Drawn independently, as without its BrownianTree, they leave the order 1."
+)
 _CHURN = Churn(Fraction(40), Fraction(1, 20), Fraction(50))
 """Of Karras et al. 2022, table 5, ImageNet, but for S_noise."""
 _THIRDS = "S E:{0}/3 S@1/3 E:{0}*2/3[2] S@2/3 E:{0}[3:dpm3]"
+_2S = "S E:data/2 S@1/2 E:data[2:dpm]"
 _UNIPC = "E:data[{0}:{2}] S@1 E:data[{1}:{2}]"
 _ROWS: tuple[tuple[str, str, Dynamics, Clock, int, str, str, str], ...] = (
     ("DDIM", "S E:ddim", "ode", "lambda", 1, DDIM, "equation 12", ""),
     ("DPM++1", "S E:data", "ode", "lambda", 1, DPMPP, "equation 3.7", ""),
-    ("DPM++2S", "S E:data/2 S@1/2 E:data[2:dpm]", "ode", "lambda", 2, DPMPP, "algorithm 1", ""),
+    ("DPM++2S", _2S, "ode", "lambda", 2, DPMPP, "algorithm 1", ""),
     ("DPM++2M", "S E:data[2:dpm]", "ode", "lambda", 2, DPMPP, "algorithm 2", ""),
     ("DPM++3M", "S E:data[3:dpm]", "ode", "lambda", 2, DPMPP, "its third order", _3M),
     ("DPM-Solver-2", "S E:eps/2 S@1/2 E:eps[2:dpm]", "ode", "lambda", 2, DPM, "algorithm 1", ""),
@@ -61,6 +67,7 @@ _ROWS: tuple[tuple[str, str, Dynamics, Clock, int, str, str, str], ...] = (
     ("res2s", "S E:data/2 S@1/2 E:data[2]", "ode", "lambda", 2, RES, "c_2 = 1/2", ""),
     ("DPM++1-SDE", "S E:data", "sde", "lambda", 1, DPMPP, "section 4.3", ""),
     ("DPM++2M-SDE", "S E:data[2:dpm]", "sde", "lambda", 2, DPMPP, "section 4.3", ""),
+    ("DPM++2S-SDE", _2S, "sde", "lambda", 2, K_DIFFUSION, "sample_dpmpp_sde, r = 1/2", _2S_SDE),
     ("SA2", "E:data[2] S@1 E:data[2]", "sde", "lambda", 2, SA, "predictor 2, corrector 2", ""),
     ("Euler-a", "S E:ddim", "sde", "lambda", 1, K_DIFFUSION, "sample_euler_ancestral", ""),
 )
@@ -95,6 +102,4 @@ HELD_CATALOGUE: tuple[Scheme, ...] = tuple(
         *_OWN_ROWS.get(model, ()),
     )
 )
-"""The order of the ODE's is derived; an SDE's weak order is that of mean and covariance on Gaussian
-targets, at any noise level.
-"""
+"""All orders are derived from the words; those of SDE's are weak, at any noise level."""

@@ -75,6 +75,9 @@ class Hold:
     """Whether it begins at the step's start rather than at the current state."""
     index: int
     """Place in the word: it names the noise that is drawn."""
+    drawn: tuple[tuple[Fraction, Fraction], ...] = ()
+    """The parts of the stretch in which its noise is drawn, from its start on: a part that an
+    earlier step of the same step of the run went over has the noise that was drawn there."""
 
 
 Instruction = Evaluate | Advance | Row | Hold
@@ -161,10 +164,20 @@ def rows_of(word: Word) -> dict[int, str]:
     return found
 
 
+def _drawn(
+    before: list[tuple[Fraction, Fraction]], start: Fraction, stop: Fraction
+) -> tuple[tuple[Fraction, Fraction], ...]:
+    """The parts of a stretch in which noise was drawn before, and the one that is left."""
+    parts = tuple(part for part in before if start <= part[0] and part[1] <= stop)
+    covered = parts[-1][1] if parts else start
+    return parts if covered == stop else (*parts, (covered, stop))
+
+
 @cache
 def resolve(word: Word, model: Model) -> Program:
     """The program of a word. Raises KeyError for a letter without a piece in the model."""
     done: dict[str, Fraction] = {}
+    drawn: list[tuple[Fraction, Fraction]] = []
     inside, first = rows_of(word), 0
     instructions: list[Instruction] = []
     seen = next((op.at - 1 for op in reversed(word.ops) if op.letter == "S"), Fraction(0))
@@ -185,8 +198,10 @@ def resolve(word: Word, model: Model) -> Program:
             start = Fraction(0) if restarts else done.get(op.letter, Fraction(0))
             done[op.letter] = stop = start + op.fraction
             rule = COEFFICIENTS[op.coefficients].rule
+            parts = _drawn(drawn, start, stop)
+            drawn += parts[-1:] if parts[-1] not in drawn else []
             instructions.append(
-                Hold(HELD[op.rule], start, stop, op.through or 1, rule, restarts, index)
+                Hold(HELD[op.rule], start, stop, op.through or 1, rule, restarts, index, parts)
             )
         else:
             start = done.get(op.letter, Fraction(0))

@@ -18,6 +18,7 @@ from splitting_analysis.conjugate_rule import MOST, Bend, one_skip, symbolic_ent
 from splitting_analysis.errors import LocalError, difference
 from splitting_analysis.expansion import Flow, NoiseRule, begin, compose, exact, run
 from splitting_analysis.held_error import leading_power
+from splitting_analysis.held_weak import weak_leading_power
 from splitting_analysis.models import Model, Piece, Rule, is_spelled_out
 from splitting_analysis.noise import expectation, weak_noise
 from splitting_analysis.program import Advance, Evaluate, Instruction, resolve
@@ -77,7 +78,7 @@ def order_of(scheme: Scheme) -> int:
     Raises ValueError if the error vanishes through all powers of h that are looked at.
     """
     if scheme.program.holds:
-        return leading_power(scheme) - 1
+        return (leading_power if scheme.dynamics == "ode" else weak_leading_power)(scheme) - 1
     return next(_orders(scheme))[0]
 
 
@@ -107,7 +108,7 @@ def refuse_held(scheme: Scheme) -> None:
         raise ValueError(
             f"{scheme.name}: {scheme.word} holds a prediction; its error is not one in elementary "
             "differentials of the score: held_error.held_error(scheme) has it in derivatives "
-            "along the path"
+            "along the path, held_weak.weak_held_error(scheme) that of an SDE"
         )
 
 

@@ -61,3 +61,21 @@ def test_json_and_latex_hold_the_same_coefficient(name, derived):
 def test_what_such_a_word_does_not_take_is_refused_with_what_there_is(words, said, run):  # noqa: F811
     code, out, err = run("derive", "DPM++2M", "--model", "vp", *words)
     assert (code, out) == (2, "") and said in err
+
+
+def test_the_weak_order_of_an_sde_and_its_leading_moments_are_printed(derived):
+    told = derived("Euler-a", "--model", "vp")
+    assert "weak order: 1 (claimed: 1)" in told and "coefficient of h^2" in told
+    assert "   x: q*P_xx(e1, e1)/4 + (P_u + P_x(P))/2" in told
+    assert "  xx: q*outer(P_x(e1), e1)" in told
+    assert "q: rate of the noise" in told and "kappa" not in told and "r1, r2" not in told
+    (data,) = json.loads(derived("Euler-a", "--model", "vp", "--format", "json"))
+    assert (data["kind"], data["order"], set(data["terms"]["2"])) == ("weak", 1, {"x", "xx"})
+    assert "% weak local error, h^2, xx" in derived("Euler-a", "--model", "vp", "--format", "latex")
+
+
+@pytest.mark.heavy
+def test_of_a_pair_every_moment_has_its_line(derived):
+    told = derived("S E:data", "--model", "psld", "--dynamics", "sde")
+    assert "weak order: 1" in told
+    assert all(f"{key:>4}: " in told for key in ("x", "m", "xx", "xm", "mm")) and "q_xx" in told

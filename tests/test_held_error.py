@@ -42,10 +42,7 @@ def test_an_entry_claims_the_order_that_is_derived(entry):
 @pytest.mark.share(2)
 @pytest.mark.parametrize(
     "entry",
-    [
-        pytest.param(s, marks=pytest.mark.heavy if "UniPC3" in s.name or "bh1" in s.name else ())
-        for s in DETERMINISTIC
-    ],
+    [pytest.param(s, marks=pytest.mark.heavy if "UniPC" in s.name else ()) for s in DETERMINISTIC],
     ids=lambda s: f"{s.model_name}-{s.name}",
 )
 def test_ratios_of_steps_as_symbols_leave_the_order_that_numbers_leave(entry):
@@ -236,9 +233,9 @@ def test_more_evaluations_of_earlier_steps_than_there_are_ratios_are_refused():
         order_of(scheme("E:data[8] S@1 E:data[8]", "vp"))
 
 
-def test_an_sde_word_that_holds_a_prediction_has_no_order_yet():
-    with pytest.raises(ValueError, match="the weak order of its SDE is not derived yet"):
-        order_of(scheme("S E:data", "vp", "sde"))
+def test_the_error_of_an_sde_word_is_found_elsewhere():
+    with pytest.raises(ValueError, match=r"that of an SDE's is held_weak\.weak_held_error"):
+        held_error(scheme("S E:data", "vp", "sde"))
     with pytest.raises(ValueError, match="holds a prediction; its error is not one in elementary"):
         local_error(scheme("S E:data", "vp"))
 

@@ -53,6 +53,8 @@ CASES = [
     ("S E:eps[2]", "sde", None, Fraction(1, 3)),
     ("E:data[2:bh1] S@1 E:data[2]", "sde", None, None),
     ("S E:data/2 S@1/2 E:data/2", "sde", None, None),
+    ("S E:data/3 S@1/3 E:data*2/3[2] S@2/3 E:data[3]", "sde", None, Fraction(1, 2)),
+    ("S E:data/2 S@1/2 E:data/2 S@1 E:data[3]", "sde", "tau", None),
 ]
 
 
@@ -97,7 +99,7 @@ def test_a_printed_sampler_has_the_exact_law_and_the_engine_its_path(entry):
     same(covariance, np.array(exact.covariance))
     assert counted.calls == 2 * exact.nfe
     draws = torch.randn(
-        len(grid), 1, 3, 2, dtype=torch.float64, generator=torch.Generator().manual_seed(0)
+        2 * len(grid), 1, 3, 2, dtype=torch.float64, generator=torch.Generator().manual_seed(0)
     )
     z = process.stationary[0] ** 0.5 * draws[-1]
     ends = []

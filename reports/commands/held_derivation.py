@@ -11,6 +11,8 @@ import sympy
 
 from reports.commands.terminal import json_text
 from splitting_analysis.held_error import HeldError, held_error
+from splitting_analysis.held_terms import weak_moments
+from splitting_analysis.held_weak import weak_held_error
 from splitting_analysis.predictions import Prediction
 from splitting_analysis.schemes import Scheme
 
@@ -42,6 +44,16 @@ SYMBOLS = {
     "J": "J: Jacobian of the prediction at the state with its linear part taken out; J1, ...: "
     "its derivatives",
 }
+WEAK_SYMBOLS = {
+    "P": "P: the prediction in units of the state with its linear part taken out; P_u: its "
+    "derivative in the clock, P_x(v), P_xx(v, w): those along directions; with e1, e2, unit "
+    "vectors, summed over all of them; outer(v, w): v w^T, on a diagonal block its symmetric part",
+    "q": "q: rate of the noise's variance at the step's start, in the clock; q1, ...: its Taylor "
+    "coefficients",
+    "r": SYMBOLS["r"],
+    "kappa": "kappa1, ...: Taylor coefficients of the integral's kernel at the step's start, over "
+    "its value there",
+}
 
 
 def held_formulas(
@@ -49,51 +61,88 @@ def held_formulas(
 ) -> str:
     """Order and leading local error in a style: text, latex, mathml or json."""
     say(f"deriving the error of {scheme.name[:40]}")
+    if scheme.dynamics == "sde":
+        return _weak(scheme, style, heading)
     error = held_error(scheme)
-    if style == "json":
-        return json_text(
-            [
-                {
-                    "scheme": scheme.name,
-                    "word": str(scheme.word),
-                    "model": scheme.model_name,
-                    "dynamics": scheme.dynamics,
-                    "clock": scheme.in_clock,
-                    "kind": "ode",
-                    "order": error.order,
-                    "leading": error.power,
-                    "terms": {
-                        str(error.power): dict.fromkeys(
-                            scheme.model.components, str(error.coefficient)
-                        )
-                    },
-                }
-            ]
-        )
-    if style == "latex":
-        return f"% local error, h^{error.power}\n{sympy.latex(error.coefficient)}"
-    if style == "mathml":
-        inner = sympy.printing.mathml(error.coefficient, printer="presentation")
-        return f'<!-- local error, h^{error.power} -->\n<math display="block">{inner}</math>'
-    held = HOLDS[scheme.program.holds[0].held.prediction]
-    pair, components = scheme.holds_pair, ", ".join(scheme.model.components)
+    components = scheme.model.components
+    if style != "text":
+        terms = dict.fromkeys(components, error.coefficient)
+        return _spelled(scheme, style, "local error", error.power, terms)
+    pair = scheme.holds_pair
     is_data = scheme.program.holds[0].held.prediction is Prediction.DATA
     other = (OF_A_PAIR if is_data else OF_A_PAIRS_EPS) if pair else {}
-    clock = (PAIR_CLOCKS if pair else CLOCKS)[scheme.in_clock]
-    holds = f"holds the {held} P, as a polynomial in the clock {clock}; h is a step's length in it"
     title = "local error in the middle of a run, per unit of the exact linear part, coefficient of "
     equal = ", steps of equal length" if error.equal_steps else ""
     return "\n".join(
         [
             *heading,
-            holds,
+            _holds(scheme),
             "",
             f"{title}h^{error.power}{equal}:",
-            f"   {components}: {sympy.sstr(error.coefficient).replace('**', '^')}",
+            f"   {', '.join(components)}: {_text(error.coefficient)}",
             "",
             *_legend(error, other),
         ]
     )
+
+
+def _weak(scheme: Scheme, style: str, heading: list[str]) -> str:
+    error = weak_held_error(scheme)
+    terms = {key: c for key, c in weak_moments(error, scheme.model).items() if c}
+    if style != "text":
+        return _spelled(scheme, style, "weak local error", error.power, terms)
+    title = "weak local error averaged over an exact past, of mean and second moments, "
+    symbols = {str(s) for value in terms.values() for s in value.free_symbols}
+    occurring = {re.sub(r"\d*(_.*)?$", "", name) for name in symbols} | {"P"}
+    return "\n".join(
+        [
+            *heading,
+            _holds(scheme),
+            "",
+            f"{title}coefficient of h^{error.power}:",
+            *(f"  {key:>2}: {_text(value)}" for key, value in terms.items()),
+            "",
+            *(told for kind, told in WEAK_SYMBOLS.items() if kind in occurring),
+        ]
+    )
+
+
+def _spelled(
+    scheme: Scheme, style: str, kind: str, power: int, terms: dict[str, sympy.Expr]
+) -> str:
+    """Other styles than text."""
+    if style == "json":
+        own = {
+            "scheme": scheme.name,
+            "word": str(scheme.word),
+            "model": scheme.model_name,
+            "dynamics": scheme.dynamics,
+            "clock": scheme.in_clock,
+            "kind": "ode" if scheme.dynamics == "ode" else "weak",
+            "order": power - 1,
+            "leading": power,
+            "terms": {str(power): {key: str(value) for key, value in terms.items()}},
+        }
+        return json_text([own])
+    lines = []
+    for key, value in terms.items() if scheme.dynamics == "sde" else [*terms.items()][:1]:
+        about = f", {key}" if scheme.dynamics == "sde" else ""
+        if style == "latex":
+            lines.append(f"% {kind}, h^{power}{about}\n{sympy.latex(value)}")
+        else:
+            inner = sympy.printing.mathml(value, printer="presentation")
+            lines.append(f'<!-- {kind}, h^{power}{about} -->\n<math display="block">{inner}</math>')
+    return "\n".join(lines)
+
+
+def _text(value: sympy.Expr) -> str:
+    return str(sympy.sstr(value)).replace("**", "^")
+
+
+def _holds(scheme: Scheme) -> str:
+    held = HOLDS[scheme.program.holds[0].held.prediction]
+    clock = (PAIR_CLOCKS if scheme.holds_pair else CLOCKS)[scheme.in_clock]
+    return f"holds the {held} P, as a polynomial in the clock {clock}; h is a step's length in it"
 
 
 def _legend(error: HeldError, other: dict[str, str]) -> list[str]:

@@ -29,6 +29,7 @@ from splitting_analysis.clocks import PositionOnly
 from splitting_analysis.families import FAMILIES, POSITION_ONLY
 from splitting_analysis.grids import EPS
 from splitting_analysis.held_error import leading_power
+from splitting_analysis.held_weak import weak_leading_power
 from splitting_analysis.lookup import as_scheme
 from splitting_analysis.position_catalogue import HELD_CATALOGUE
 from splitting_analysis.schemes import Scheme
@@ -139,6 +140,12 @@ def build(_: Settings) -> Page:
         ),
         _orders(),
         *_notes(),
+        text(
+            "With noise the order is weak: that of means of smooth functions. It is derived from "
+            "the word, too, for any prediction in any dimension: one step from an exact past, "
+            "averaged over that past, against the reverse SDE."
+        ),
+        _weak_orders(),
         Heading("Flow matching", "flow"),
         text(_flow_finding()),
         _table("flow", flow()),
@@ -344,13 +351,36 @@ def _orders() -> Table:
     )
 
 
+def _weak_orders() -> Table:
+    seen = {(s.name, str(s.word)): s for s in reversed(HELD_CATALOGUE) if s.dynamics == "sde"}
+    rows: list[tuple[Cell, ...]] = [
+        (_named(s), f"`{s.word}`", s.nfe, weak_leading_power(s) - 1, s.order)
+        for s in reversed(seen.values())
+    ]
+    return Table(
+        "position-only-weak-orders",
+        "**Weak orders of samplers of the reverse SDE that hold a prediction**, on all three "
+        "processes.",
+        (
+            Column("scheme", "sampler"),
+            Column("word", "word"),
+            Column("per_step", "per step", "evaluations", "d"),
+            Column("order", "weak order", "derived", "d"),
+            Column("claimed", "weak order", "claimed", "d"),
+        ),
+        tuple(rows),
+        "derived from the words",
+    )
+
+
 _CLOCKS = {"tau": "τ", "lambda": "λ", "sigma": "log σ", "rho": "σ/α"}
 
 
 def _notes() -> list[Block]:
     """What the entries say of their sources, each note once."""
     notes: dict[str, list[str]] = {}
-    for s in ordered():
+    noisy = [s for s in HELD_CATALOGUE if s.dynamics == "sde" and s.model_name == "vp"]
+    for s in (*ordered(), *noisy):
         if s.source.erratum:
             notes.setdefault(s.source.erratum, []).append(s.name)
     return [text(f"**{listed(names)}.** {note}") for note, names in notes.items()]

@@ -25,6 +25,8 @@ from reports.render.spelling import count, expression, power
 from splitting_analysis.families import family_of
 from splitting_analysis.grids import EPS
 from splitting_analysis.held_error import held_error
+from splitting_analysis.held_terms import weak_moments
+from splitting_analysis.held_weak import weak_held_error
 from splitting_analysis.schemes import Scheme
 from splitting_analysis.weak import at_lambda_one, local_error, order_of
 
@@ -161,12 +163,17 @@ def facts(
 def _error(scheme: Scheme, absent: list[str]) -> tuple[int | None, tuple[Formulas, ...]]:
     """Order and leading local error."""
     try:
+        if scheme.program.holds and scheme.dynamics == "sde":
+            weak = weak_held_error(scheme)
+            title = f"Weak local error, coefficient of {power(weak.power)}"
+            terms = weak_moments(weak, scheme.model).items()
+            found = tuple(expression(value, key) for key, value in terms if value)
+            return weak.order, (Formulas("error", title, found),)
         if scheme.program.holds:
             held = held_error(scheme)
             title = f"Local error per unit of the linear part, coefficient of {power(held.power)}"
             label = ", ".join(scheme.model.components)
-            found = expression(held.coefficient, label)
-            return held.order, (Formulas("error", title, (found,)),)
+            return held.order, (Formulas("error", title, (expression(held.coefficient, label),)),)
         exact_noise = at_lambda_one(scheme)
         error = local_error(exact_noise, 1)
         note = ", λ_{s} = 1" if scheme.has_tunable_noise else ""
