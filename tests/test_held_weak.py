@@ -23,7 +23,8 @@ from splitting_analysis.position_catalogue import HELD_CATALOGUE
 from splitting_analysis.predictions import Prediction
 from splitting_analysis.processes import VP
 from splitting_analysis.program import Evaluate, Hold
-from splitting_analysis.schemes import scheme, with_noise_level
+from splitting_analysis.retuned import with_noise_level
+from splitting_analysis.schemes import scheme
 from splitting_analysis.weak import order_of
 
 STOCHASTIC = [entry for entry in HELD_CATALOGUE if entry.dynamics == "sde"]
