@@ -9,10 +9,12 @@ from analytic_models.problem import problem_for
 from reports.experiments import conjugate
 from reports.experiments.store import stored
 from reports.pages import conjugate as page
-from reports.render.document import printed
+from reports.pages import conjugate_more
+from reports.render.document import Paragraph, Table, printed
 from splitting_analysis.catalogue import find
 from splitting_analysis.numbers import Point
 from splitting_analysis.points import values_at
+from splitting_analysis.schemes import scheme
 from splitting_analysis.weak import local_error
 from tests.oracle_fields import error_numbers, linear_field
 
@@ -88,3 +90,26 @@ def test_the_page_says_where_the_criterion_misleads():
     assert rates[1] == pytest.approx(rates[2], rel=0.03) != rates[0]
     change = 100 * abs(rates[3] / rates[2] - 1)
     assert change < 1 and f"changes by {printed(change, '2g')} %" in page._end().caption
+
+
+@pytest.mark.heavy
+def test_c_skip_of_unit_variance_takes_the_error_of_ei_down_wherever_the_page_says_so():
+    (heading, said, table) = conjugate_more.skips()
+    assert isinstance(said, Paragraph) and isinstance(table, Table) and heading
+    rows = {(row[0], row[2]): [float(str(c)) for c in row[3:]] for row in table.rows}
+    gains = np.array(rows["EI", "0"]) / np.array(rows["EI", "of variance 1.0"])
+    told = f"of EI by {printed(gains.min(), '2g')} to {printed(gains.max(), '2g')}."
+    assert gains.min() > 1 and told in str(said.parts[-1])
+    # lambda has less to add where C_skip is
+    lambdas = np.array(rows["LDDIM-I", "of variance 1.0"]) / np.array(rows["EI", "of variance 1.0"])
+    bare = np.array(rows["LDDIM-I", "0"]) / np.array(rows["EI", "0"])
+    assert np.abs(np.log(lambdas)).max() < np.abs(np.log(bare)).max()
+
+
+@pytest.mark.heavy
+def test_with_b_i_over_tau_plus_c_the_error_of_the_state_vanishes_to_second_order():
+    one = scheme("S E:{1/(tau+1/4),0,0,1/(tau+1/4)}", "psld", "ode")
+    values = values_at([one], {"x": 1.0, "m": 0.0, "tau": 0.3})
+    assert values["b1"] ** 2 + values["db1"] == pytest.approx(0, abs=1e-14)
+    table = conjugate_more.moving()[-1]
+    assert isinstance(table, Table) and len(table.rows) == len(conjugate_more.MOVING)

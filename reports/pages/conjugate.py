@@ -14,6 +14,7 @@ from analytic_models.stability import largest_stable_step
 from reports.experiments.conjugate import GRIDS, NAME, NFES, POWER_LAW, RULE, bent, w2
 from reports.experiments.store import KEPT, stored
 from reports.pages.absent import absent
+from reports.pages.conjugate_more import moving, skips
 from reports.pages.exact_runs import SPECTRUM
 from reports.pages.settings import Settings
 from reports.render.document import (
@@ -86,6 +87,8 @@ def build(_: Settings) -> Page:
         ),
         _lambdas(),
         text(_regrets()),
+        *moving(),
+        *skips(),
         Heading("Scores anew before every piece", "naive"),
         _naive(),
         Heading("Stability", "stability"),
