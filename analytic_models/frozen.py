@@ -11,24 +11,54 @@ bound for one run, since a mode may be expanding early and stiff late.
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from analytic_models.clocked import fading_rate
 from analytic_models.conjugate_stability import Pinned, frozen_maps, pinned
 from analytic_models.diffusions import Diffusion
 from analytic_models.rules import coefficients
 from analytic_models.steps import one_step
 from analytic_models.targets import Block, Gaussian, score
-from splitting_analysis.families import FAMILIES
+from splitting_analysis.clocks import PositionOnly
 from splitting_analysis.processes import LinearClock
 from splitting_analysis.schemes import Scheme
 
 Array = NDArray[np.float64]
 NEUTRAL = 1e-12
 """Growth, relative to the fastest rate, below which the exact flow counts as neutral."""
+
+
+@dataclass(frozen=True)
+class Standing(PositionOnly):
+    """A position-only process whose beta and rate of fading are those of one time for good."""
+
+    T: Any
+    rate: Any
+    fades: Any
+
+    @property
+    def parameters(self) -> SimpleNamespace:
+        return SimpleNamespace(half=self.T / self.T / 2)
+
+    def beta(self, tau: Any) -> Any:
+        return self.rate + 0 * tau
+
+    def integral(self, tau: Any) -> Any:
+        return self.rate * tau
+
+    def clock(self, t: Any, length: Any) -> Any:  # noqa: ARG002
+        return self.rate * length
+
+    def fading(self, tau: Any) -> Any:
+        return self.fades + 0 * tau
+
+    def log_alpha(self, tau: Any) -> Any:
+        return -self.fades * tau
 
 
 def frozen_problem(
@@ -42,8 +72,7 @@ def frozen_problem(
     if not has_limits(scheme):
         raise ValueError(
             f"{scheme.name}: stability limits are known for splittings, conjugate and Runge-Kutta "
-            "words of psld, vp and langevin, not where a prediction is held or the process has no "
-            "rate to freeze"
+            "words, not where a prediction is held"
         )
     return frozen_at(diffusion, np.asarray(variances, dtype=np.float64), float(tau))
 
@@ -52,17 +81,17 @@ def has_limits(scheme: Scheme) -> bool:
     """Whether stable steps of the scheme are known: frozen coefficients make a linear map of the
     state.
     """
-    family = FAMILIES[scheme.model_name]
-    return not scheme.program.holds and (
-        issubclass(family.process, LinearClock) or not family.diffuses
-    )
+    return not scheme.program.holds and scheme.program.held_piece is None
 
 
-def frozen_at(diffusion: Diffusion, variances: Any, tau: Any) -> tuple[Diffusion, Block]:
+def frozen_at(diffusion: Diffusion, variances: Any, tau: Any) -> tuple[Any, Block]:
     """`frozen_problem` of a scheme that has limits."""
     matrix = score(diffusion, Gaussian(variances), tau)[0]
     if isinstance(diffusion, LinearClock):
         return diffusion.at_rate(diffusion.beta(tau)), matrix
+    if isinstance(diffusion, PositionOnly):
+        own = Standing(diffusion.T, diffusion.beta(tau), diffusion.fading(tau))
+        return own, matrix
     return diffusion, matrix
 
 
@@ -73,6 +102,7 @@ def frozen_step(
 
     Conjugate steps are what they are `at` the time of freezing.
     """
+    scheme = replace(scheme, clock="tau")  # what stands still does so in any clock
     nothing = tuple(0 for _ in frozen)
     at = at or pinned(scheme, own, own.T)
     maps = frozen_maps(scheme, own, h, at) if at else {}
@@ -173,9 +203,13 @@ def _terms(scheme: Scheme, own: Diffusion, frozen: Block) -> list[list[tuple[Any
     """Entries of the exact frozen drift, each as what the linear part and the score bring to it."""
     linear, weights, _ = coefficients(scheme.model.drift, own)
     n, rate = range(len(linear)), float(own.beta(own.T))
-    return [
+    terms = [
         [(rate * linear[i][j], rate * weights[i] * np.asarray(frozen[i][j])) for j in n] for i in n
     ]
+    if scheme.model.drift.fading:
+        (((one, other),),) = terms
+        terms = [[(one + fading_rate(scheme.model.drift, own, own.T), other)]]
+    return terms
 
 
 def _positive(rate: Array, own: Diffusion) -> Array:

@@ -23,11 +23,13 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.integrate import quad_vec, solve_ivp
 
+from analytic_models.clocked import fading_rate
 from analytic_models.diffusions import PSLD, VP, Diffusion, Langevin, transition
 from analytic_models.matrices import column, diagonal, identity, inverse, plus, times, transposed
 from analytic_models.targets import Block, Gaussian, Pair, marginal, score
 from splitting_analysis.models import Dynamics, model_of
-from splitting_analysis.processes import LinearClock
+from splitting_analysis.processes import VE
+from splitting_analysis.processes import Flow as Fading
 
 MOST_COLUMNS = 24
 """Columns of the extrapolation table before a step is split in two."""
@@ -67,9 +69,8 @@ def closed_flow(
     if isinstance(diffusion, Langevin):
         matrix, noise = _langevin(dynamics, diffusion, target, t1 - t0)
         return Flow(matrix, _shift(matrix, (target.mean, 0), (target.mean, 0)), noise)
-    if not isinstance(diffusion, LinearClock):
-        message = f"closed flows are those of psld, vp and langevin, not of {diffusion.model_name}"
-        raise ValueError(message)  # noqa: TRY004 - bad input is a ValueError
+    if isinstance(diffusion, VE | Fading):
+        return _position_only(dynamics, diffusion, target, diffusion.T - t0, diffusion.T - t1)
     score(diffusion, target, diffusion.T - t0)  # refuses a degenerate start
     own = diffusion.at_rate(diffusion.T / diffusion.T)  # in its own clock: forward time is then b
     early, late = diffusion.integral(diffusion.T - t1), diffusion.integral(diffusion.T - t0)
@@ -84,6 +85,23 @@ def closed_flow(
     else:
         matrix, noise = _bayes(own, diffusion.clock(t0, t1 - t0), sigma0, sigma1)
     return Flow(matrix, _shift(matrix, mean0, mean1), noise)
+
+
+def _position_only(
+    dynamics: Dynamics, process: VE | Fading, target: Gaussian, late: Any, early: Any
+) -> Flow:
+    """The same from forward time `late` to `early` where alpha and sigma are not VP's."""
+    (mean0,), ((var0,),) = marginal(process, target, early)
+    (mean1,), ((var1,),) = marginal(process, target, late)
+    score(process, target, late)
+    if dynamics == "ode":
+        matrix = (var0 / var1) ** 0.5
+        return Flow(((matrix,),), (mean0 - matrix * mean1,), ((0 * var0,),))
+    phi = process.alpha(late) / process.alpha(early)
+    forward = process.sigma(late) ** 2 - (phi * process.sigma(early)) ** 2
+    gain = var0 * phi / var1
+    kept = (1 - gain * phi) ** 2 * var0 + gain * gain * forward
+    return Flow(((gain,),), (mean0 - gain * mean1,), ((kept,),))
 
 
 def _bayes(own: PSLD | VP, delta: Any, sigma0: Block, sigma1: Block) -> tuple[Block, Block]:
@@ -219,6 +237,8 @@ def integrated_flow(
         a = tuple(
             tuple(rate * (linear[i][j] + weights[i] * h[i][j]) for j in range(n)) for i in range(n)
         )
+        if drift.fading:
+            a = ((a[0][0] + fading_rate(drift, diffusion, diffusion.T - t),),)
         scale = lambda_s(t) if callable(lambda_s) else lambda_s
         moved = times(a, column(shift))
         half = times(a, noise)

@@ -16,6 +16,7 @@ from typing import Any
 
 import numpy as np
 
+from analytic_models.clocked import time_at
 from analytic_models.diffusions import Diffusion
 from analytic_models.grids import check_times
 from analytic_models.pushing import collected, one_by_one, push, pushed
@@ -35,7 +36,6 @@ from analytic_models.steps import (
     held_forms,
     one_step,
     predicted_forms,
-    time_at,
     without_skip,
 )
 from analytic_models.targets import Block, Gaussian, Pair, marginal, score

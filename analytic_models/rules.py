@@ -13,7 +13,9 @@ from typing import Any, assert_never
 import numpy as np
 import sympy
 
+from analytic_models import held_pieces
 from analytic_models.arithmetic import exp, exp_2x2, expm1, flow_2x2, is_critical, noise_2x2
+from analytic_models.clocked import faded, fading_rate, length, time_at
 from analytic_models.conjugate import conjugate_step
 from analytic_models.diffusions import Diffusion
 from analytic_models.targets import Block, Gaussian, Pair
@@ -28,7 +30,7 @@ Lambda = Any
 @dataclass(frozen=True)
 class Map:
     """An instruction with numbers in: z <- keep z + gain s + constant noise covariance (None
-    without).
+    without), with the prediction held in place of s where one is.
     """
 
     keep: Block
@@ -45,9 +47,12 @@ def advance(
     share = op.share
     match piece.rule:
         case Rule.EULER:
-            b = diffusion.beta(diffusion.T - t) * h * share.numerator / share.denominator
-            n = range(len(linear))
+            tau = diffusion.T - t
+            part = length(scheme, diffusion, t, h, tau) * share.numerator / share.denominator
+            b, n = diffusion.beta(tau) * part, range(len(linear))
             keep = tuple(tuple(int(i == j) + product(linear[i][j], b) for j in n) for i in n)
+            if piece.fading:
+                keep = ((keep[0][0] + fading_rate(piece, diffusion, tau) * part,),)
             return Map(
                 keep, _diagonal([product(w, b) for w in weights]), _frozen_noise(piece, noise, b)
             )
@@ -67,8 +72,13 @@ def advance(
             root = (1 - b) ** 0.5
             return Map(((1 / root,),), ((b * weights[0] / root,),), _frozen_noise(piece, noise, b))
         case Rule.EXPONENTIAL:
-            begin = t + h * op.start.numerator / op.start.denominator if op.start else t
-            delta = diffusion.clock(begin, h * share.numerator / share.denominator)
+            begin, span = _stretch(scheme, diffusion, op, t, h)
+            if piece.fading:
+                ends = diffusion.T - begin, diffusion.T - begin - span
+                exponent, spread = faded(piece, diffusion, *ends)
+                spread_in = ((product(noise[0], spread),),) if piece.has_noise else None
+                return Map(((exp(exponent),),), ((0,),), spread_in)
+            delta = diffusion.clock(begin, span)
             rates = [row[i] for i, row in enumerate(linear)]
             if piece.tuned is not None:
                 value = lambda_at(scheme.lambda_s, lambda_s, t)
@@ -83,8 +93,21 @@ def advance(
             return Map(
                 *conjugate_step(scheme, diffusion, piece, *(diffusion.T - u for u in at)), None
             )
+        case Rule.HELD:
+            first, last = (time_at(scheme, diffusion, t, h, part) for part in (op.start, op.stop))
+            return Map(*held_pieces.flow(piece, diffusion, first, last), None)
         case _:
             assert_never(piece.rule)
+
+
+def _stretch(scheme: Scheme, diffusion: Diffusion, op: Advance, t: Any, h: Any) -> tuple[Any, Any]:
+    """Reverse time at which an op begins, and its length in time."""
+    if scheme.in_clock == "tau" or op.share == 1:
+        begin = t + h * op.start.numerator / op.start.denominator if op.start else t
+        return begin, h * op.share.numerator / op.share.denominator
+    ends = (time_at(scheme, diffusion, t, h, part) for part in (op.start, op.stop))
+    first, last = ends
+    return diffusion.T - first, first - last
 
 
 def conjugate_tables(

@@ -13,9 +13,8 @@ from fractions import Fraction
 from types import MappingProxyType
 from typing import Any, assert_never
 
-import numpy as np
-
-from analytic_models import exponential, given_data
+from analytic_models import exponential
+from analytic_models.clocked import fading_rate, length, number, position_only, time_at
 from analytic_models.conjugate_moving import skip_at
 from analytic_models.diffusions import PSLD, VP, Diffusion
 from analytic_models.held import hold, predicted
@@ -28,7 +27,6 @@ from analytic_models.rules import (
 )
 from analytic_models.targets import Block, Pair
 from splitting_analysis.churn import Churn
-from splitting_analysis.clocks import PositionOnly
 from splitting_analysis.models import Piece
 from splitting_analysis.predictions import Prediction
 from splitting_analysis.program import Advance, Evaluate, Hold, Row
@@ -38,6 +36,8 @@ Form = dict[Any, Any]
 """{basis element: coefficient}; see `StepMap` for the basis."""
 Affine = tuple[Block, Pair]
 """The score at one time, s = H z + g."""
+Slope = tuple[Any, list[Form]]
+"""A drift, and the length of the step for it."""
 CONSTANT = ("1", 0)
 """The basis element 1 of a form."""
 
@@ -94,12 +94,13 @@ def one_step(
     t, h, noise = _begun(scheme, diffusion, t, h, steps, state)
     start = [dict(form) for form in state]
     held: tuple[Form, ...] = tuple({("s", i): 1} for i in range(n))
-    base, drifts = start, list[list[Form]]()
+    base, drifts = start, list[Slope]()
     parts = range(components_held(scheme))
     kept: list[tuple[Any, tuple[Form, ...]]] = [
         (tau, tuple({("p", j, c): 1} for c in parts)) for j, tau in enumerate(earlier)
     ]
     blocks: dict[tuple[Fraction, Fraction], int] = {}
+    told: tuple[Form, ...] = ()
     for op in program.instructions:
         match op:
             case Evaluate():
@@ -107,15 +108,18 @@ def one_step(
                 held = without_skip(scheme, diffusion, tau, state, evaluated(score_at(tau), state))
                 if program.holds:
                     kept.append((tau, held_forms(scheme, diffusion, tau, state, held)))
+                if program.held_piece:
+                    told = predicted_forms(program.held_piece, diffusion, tau, state, held)
                 if op.begins:
                     base, drifts = [dict(form) for form in state], []
                 if op.weighed:
-                    drifts.append(drift_form(op.weighed, diffusion, tau, state, held))
+                    slope = drift_form(op.weighed, diffusion, tau, state, held)
+                    drifts.append((length(scheme, diffusion, t, h, tau), slope))
             case Row():
-                state = _weighed(op, base, drifts, h)
+                state = _weighed(op, base, drifts)
             case Advance():
                 moved = ready.get(op.index) or advance(scheme, diffusion, op, t, h, lambda_s)
-                state = _moved(moved, state, held, len(noise))
+                state = _moved(moved, state, told if op.piece.held else held, len(noise))
                 if moved.noise is not None:
                     noise.append(moved.noise)
             case Hold():
@@ -187,10 +191,10 @@ def churned(churn: Churn, diffusion: Diffusion, t: Any, h: Any, steps: int) -> t
     return t - back, h + back, added
 
 
-def _weighed(op: Row, base: Sequence[Form], drifts: Sequence[Sequence[Form]], h: Any) -> list[Form]:
+def _weighed(op: Row, base: Sequence[Form], drifts: Sequence[Slope]) -> list[Form]:
     """The state that a row of a Runge-Kutta step leads to."""
     state = [dict(form) for form in base]
-    for weight, drift in zip(op.weights, drifts, strict=True):
+    for weight, (h, drift) in zip(op.weights, drifts, strict=True):
         if weight:
             for form, slope in zip(state, drift, strict=True):
                 add_scaled(form, h * weight.numerator / weight.denominator, slope)
@@ -226,10 +230,10 @@ def _step(
     scheme: Scheme, diffusion: Diffusion, op: Hold, ends: tuple[Any, Any], nodes: Sequence[Any]
 ) -> exponential.Step:
     """What holding predictions evaluated at forward times does between two others."""
-    eta = _number(scheme.noise_level, ends[0])
+    eta = number(scheme.noise_level, ends[0])
     if isinstance(diffusion, PSLD):
         return exponential.hold(op, diffusion, scheme.in_clock, eta, scheme.factor, *ends, nodes)
-    own = hold(op, _position_only(diffusion), scheme.in_clock, eta, *ends, nodes)
+    own = hold(op, position_only(diffusion), scheme.in_clock, eta, *ends, nodes)
     noise = ((own.noise,),) if scheme.noise_level else None
     return exponential.Step(((own.keep,),), tuple(((gain,),) for gain in own.gains), noise)
 
@@ -242,37 +246,6 @@ def _noise_of(
     if step.noise is None:
         raise AssertionError(f"{scheme.name}: no noise with eta = {scheme.noise_level}")
     return step.keep, step.noise
-
-
-def time_at(scheme: Scheme, diffusion: Diffusion, t: Any, h: Any, at: Fraction) -> Any:
-    """The forward time at the part `at` of the step, as the scheme's clock measures it."""
-    if scheme.in_clock == "tau" or at.denominator == 1:
-        return diffusion.T - t - at.numerator * h / at.denominator
-    if isinstance(diffusion, PSLD):
-        share, start = _number(at, t + h), diffusion.T - t
-        return given_data.tau_between(diffusion, scheme.in_clock, start, start - h, share)
-    process, clock = _position_only(diffusion), scheme.in_clock
-    first, last = (
-        process.clock_at(clock, diffusion.T - t),
-        process.clock_at(clock, diffusion.T - t - h),
-    )
-    return process.tau_at(clock, first + at.numerator * (last - first) / at.denominator)
-
-
-def _position_only(diffusion: Diffusion) -> PositionOnly:
-    if not isinstance(diffusion, PositionOnly):
-        message = f"a prediction is held in psld, vp, ve and flow, not in {diffusion.model_name}"
-        raise ValueError(message)  # noqa: TRY004 - bad input is a ValueError
-    return diffusion
-
-
-def _number(value: Fraction, like: Any) -> Any:
-    """A fraction in the arithmetic of another number."""
-    return (
-        (like / like if not isinstance(like, np.ndarray) else 1)
-        * value.numerator
-        / value.denominator
-    )
 
 
 def components_held(scheme: Scheme) -> int:
@@ -301,7 +274,7 @@ def predicted_forms(
     if isinstance(diffusion, PSLD):
         own, gain = exponential.predicted(prediction, diffusion, factor, tau)
     else:
-        of_one, of_score = predicted(prediction, _position_only(diffusion), tau)
+        of_one, of_score = predicted(prediction, position_only(diffusion), tau)
         own, gain = ((of_one,),), ((of_score,),)
     found = []
     for of_state, of_held in zip(own, gain, strict=True):
@@ -319,7 +292,8 @@ def _moved(moved: Map, state: Sequence[Form], held: Sequence[Form], block: int) 
         form: Form = {}
         for j in range(len(state)):
             add_scaled(form, moved.keep[i][j], state[j])
-            add_scaled(form, moved.gain[i][j], held[j])
+        for gain, own in zip(moved.gain[i], held, strict=True):
+            add_scaled(form, gain, own)
         if moved.noise is not None:
             form["n", block, i] = 1
         new.append(form)
@@ -359,10 +333,11 @@ def drift_form(
 ) -> list[Form]:
     """The drift of a piece at the current state and forward time tau, the score held."""
     linear, weights, _ = coefficients(piece, diffusion)
-    rate = diffusion.beta(tau)
+    rate, faded = diffusion.beta(tau), fading_rate(piece, diffusion, tau)
     result = []
-    for row, weight, own in zip(linear, weights, held, strict=True):
+    for i, (row, weight, own) in enumerate(zip(linear, weights, held, strict=True)):
         form: Form = {}
+        add_scaled(form, faded, state[i])
         for entry, component in zip(row, state, strict=True):
             add_scaled(form, product(entry, rate), component)
         add_scaled(form, product(weight, rate), own)

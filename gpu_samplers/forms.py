@@ -9,8 +9,8 @@ from fractions import Fraction
 import numpy as np
 
 from gpu_samplers import bridges, exponential, held
+from gpu_samplers.clocked import Step, position_only
 from gpu_samplers.processes import PSLD, Array, Process
-from splitting_analysis.clocks import PositionOnly
 from splitting_analysis.predictions import Prediction
 from splitting_analysis.program import Hold, Instruction
 from splitting_analysis.schemes import Scheme
@@ -110,16 +110,7 @@ class History:
 
     def time(self, t: float, h: float, at: Fraction) -> float:
         """The forward time at the part `at` of the step, in the scheme's clock."""
-        clock = self.scheme.in_clock
-        if clock == "tau" or at in (0, 1):
-            return float(self.process.T - t - float(at) * h)
-        if isinstance(self.process, PSLD):
-            begin = float(self.process.T - t)
-            return bridges.time_between(self.process, clock, begin, begin - h, float(at))
-        process = position_only(self.process)
-        ends = (process.clock_at(clock, self.process.T - t - part) for part in (0, h))
-        first, last = ends
-        return float(process.tau_at(clock, first + float(at) * (last - first)))
+        return Step(self.process, self.scheme.in_clock, t, h).time(at)
 
     def hold(self, op: Hold, state: Form, t: float, h: float) -> Form:
         """The state after a step that holds predictions. Raises ValueError where that has no
@@ -132,7 +123,7 @@ class History:
         if self.start is None:
             self.start = state
         terms = [(step.keep, old), *zip(step.gains, (form for _, form in through), strict=True)]
-        new = _sum(terms, state)
+        new = combined(terms, state)
         if not self.scheme.noise_level:
             return new
         n, identity = len(new.base), np.eye(len(new.base))
@@ -149,7 +140,7 @@ class History:
             moved = own.deviation
             if part[1] != op.stop:
                 moved = self.held(op, middle, ends[1], [middle]).keep @ moved
-            new = _sum([(identity, new), (moved, self.drawn[part])], state)
+            new = combined([(identity, new), (moved, self.drawn[part])], state)
         return new
 
     def held(self, op: Hold, begin: float, end: float, nodes: Sequence[float]) -> bridges.Step:
@@ -180,15 +171,7 @@ def prediction(
     return np.array([[own]]), np.array([[gain]])
 
 
-def position_only(process: Process) -> PositionOnly:
-    """The process itself. Raises ValueError where no prediction is held."""
-    if not isinstance(process, PositionOnly):
-        message = f"a prediction is held in psld, vp, ve and flow, not in {process.model_name}"
-        raise ValueError(message)  # noqa: TRY004 - bad input is a ValueError
-    return process
-
-
-def _sum(terms: Sequence[tuple[Array, Form]], like: Form) -> Form:
+def combined(terms: Sequence[tuple[Array, Form]], like: Form) -> Form:
     """The sum of factor @ form; scores and noise that one lacks count as 0."""
     scores = max(len(form.scores) for form in (*(form for _, form in terms), like))
     blocks = max(len(form.noise) for _, form in terms)

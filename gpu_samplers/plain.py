@@ -26,6 +26,7 @@ from gpu_samplers import (
     plain_position_noise,
     plain_psld,
     plain_psld_data,
+    plain_splitting,
 )
 from gpu_samplers.plain_psld import delta, steps
 from gpu_samplers.processes import PSLD, VE, VP, Flow, Langevin, Process
@@ -303,6 +304,7 @@ def sampler_of(model: str, name: str) -> Sampler:
     """
     key = (model, re.sub(r"\W+", "_", name.lower()))
     of_position = plain_position.SAMPLERS | plain_position_noise.SAMPLERS
+    of_position |= plain_splitting.SAMPLERS
     shared = of_position if model in POSITION_ONLY else plain_psld_data.SAMPLERS
     for name_there in ("_".join(key), key[1]):
         if key not in SAMPLERS and name_there in shared:

@@ -18,8 +18,9 @@ from typing import assert_never
 
 import numpy as np
 
+from gpu_samplers.clocked import Step, fading
 from gpu_samplers.conjugate import skipped
-from gpu_samplers.forms import Form, History, prediction
+from gpu_samplers.forms import Form, History, combined, prediction
 from gpu_samplers.processes import PSLD, VP, Array, Process, check_times, lower_factor
 from gpu_samplers.rules import Map, Tuned, advance
 from splitting_analysis.models import Piece
@@ -157,6 +158,7 @@ class _Builder:
         self.skipped: Array | None = None
         """C_skip where the score held was evaluated, of which conjugate steps hold the rest."""
         self.history = History(scheme, process)
+        self.told = self.form  # what pieces hold, once there is a score
         self.updates: list[Update] = []
 
     def emit(self, tau: float | None, step: int, *, rebase: bool) -> None:
@@ -195,6 +197,8 @@ class _Builder:
         )
         if self.scheme.skip is not None and isinstance(self.process, PSLD | VP):
             self.skipped = skipped(self.process, float(self.scheme.skip), np.array([tau]))[0]
+        if kind := self.scheme.program.held_piece:
+            self.told = self.predicted(*prediction(kind, self.process, tau))
         if self.scheme.program.holds:
             own, gain = self.history.prediction(tau)
             self.history.add(tau, self.predicted(own, gain))
@@ -207,9 +211,10 @@ class _Builder:
         """The drift of a piece at the state, with the score held."""
         parameters, rate = self.process.parameters, self.process.beta(tau)
         gain = np.array(drift.score(parameters), dtype=np.float64)[:, None] * self.held
-        return self.form.moved(
-            rate * np.array(drift.linear(parameters), dtype=np.float64), rate * gain
-        )
+        linear = rate * np.array(drift.linear(parameters), dtype=np.float64)
+        if drift.fading:
+            linear = linear + float(drift.fading) * fading(self.process, tau)
+        return self.form.moved(linear, rate * gain)
 
     def denoise(self, left: float, how: Denoise) -> None:
         """End at forward time `left`, where the score is held."""
@@ -224,7 +229,8 @@ class _Builder:
         skip = None if own.skip is None else float(own.skip)
         tuned = Tuned(self.lambda_at(t), own.lambda_s.rule, float(own.conjugate), own.factor, skip)
         t, h = self.churned(t, h)
-        start, drifts = Form(self.identity), list[Form]()  # every run of rows begins a base
+        start = Form(self.identity)  # every run of rows begins a base
+        drifts = list[tuple[float, Form]]()
         self.history.begin(own.usable(self.steps - index))
         for place, op in enumerate(program.instructions):
             match op:
@@ -234,17 +240,20 @@ class _Builder:
                     self.evaluate(self.history.time(t, h, op.at), index, rebase=not within)
                     drifts = drifts if within else []
                     if op.weighed:
-                        tau = self.process.T - t - float(op.at) * h
-                        drifts.append(self.drift(tau, op.weighed))
+                        tau = self.history.time(t, h, op.at)
+                        drifts.append((self.length(t, h, tau), self.drift(tau, op.weighed)))
                 case Advance():
                     keep, gain, noise = self.advance(op, t, h, tuned)
+                    if op.piece.held:
+                        self.form = combined([(keep, self.form), (gain, self.told)], self.form)
+                        continue
                     self.form = self.form.moved(keep, gain @ self.held, noise)
                     if self.skipped is not None:  # the score was evaluated at the base state
                         self.form.base = self.form.base - gain @ self.skipped
                 case Row():
                     self.form = start
-                    for weight, drift in zip(op.weights, drifts, strict=True):
-                        self.form = self.form.plus(h * float(weight), drift)
+                    for weight, (length, drift) in zip(op.weights, drifts, strict=True):
+                        self.form = self.form.plus(length * float(weight), drift)
                 case Hold():
                     self.form = self.history.hold(op, self.form, t, h)
                 case _:
@@ -263,9 +272,21 @@ class _Builder:
 
     def advance(self, op: Advance, t: float, h: float, tuned: Tuned) -> Map:
         try:
-            return advance(op, self.process, t, h, tuned)
+            return advance(op, self.stretch(t, h), tuned)
         except ValueError as error:
             raise ValueError(f"{self.scheme.name}: {error}") from None
+
+    def length(self, t: float, h: float, tau: float) -> float:
+        """The length of the step for rates at forward time tau."""
+        try:
+            return self.stretch(t, h).length(tau)
+        except ValueError as error:
+            raise ValueError(f"{self.scheme.name}: {error}") from None
+
+    def stretch(self, t: float, h: float) -> Step:
+        """The step in its clock; where a prediction is held, that is the history's."""
+        clock = "tau" if self.scheme.program.holds else self.scheme.in_clock
+        return Step(self.process, clock, t, h)
 
     def lambda_at(self, t: float) -> float:
         """lambda_s in the step that starts at reverse time t."""

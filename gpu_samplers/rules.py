@@ -9,7 +9,9 @@ from typing import Any, NamedTuple, assert_never
 
 import numpy as np
 
+from gpu_samplers.clocked import Step, faded, fading
 from gpu_samplers.conjugate import Shift, conjugate_step
+from gpu_samplers.held_pieces import flow
 from gpu_samplers.processes import (
     Array,
     Process,
@@ -25,7 +27,9 @@ from splitting_analysis.symbols import ones
 
 
 class Map(NamedTuple):
-    """z <- keep z + gain s + noise xi; shapes (n, n), (n, n), (n, q), with q normals drawn."""
+    """z <- keep z + gain s + noise xi; shapes (n, n), (n, n), (n, q), with q normals drawn. Where a
+    prediction is held it stands for s, and gain is (n, 1).
+    """
 
     keep: Array
     gain: Array
@@ -43,17 +47,20 @@ class Tuned(NamedTuple):
     skip: float | None = None
 
 
-def advance(op: Advance, process: Process, t: float, h: float, tuned: Tuned) -> Map:
-    """An op in the step from t over h. Raises ValueError for a step that does not exist."""
+def advance(op: Advance, step: Step, tuned: Tuned) -> Map:
+    """An op in a step. Raises ValueError for a step that does not exist."""
+    process, clock, t, h = step
     piece = op.piece
     linear, weight, strength = _numbers(piece, process)
     span, drawn = h * float(op.share), _acted_on(piece)
     match piece.rule:
         case Rule.EULER:
-            b = process.beta(process.T - t) * span
-            return _map(
-                np.eye(len(linear)) + b * linear, np.diag(b * weight), np.sqrt(b * strength), drawn
-            )
+            part = step.length(process.T - t) * float(op.share)
+            b = process.beta(process.T - t) * part
+            keep = np.eye(len(linear)) + b * linear
+            if piece.fading:
+                keep = keep + float(piece.fading) * fading(process, process.T - t) * part
+            return _map(keep, np.diag(b * weight), np.sqrt(b * strength), drawn)
         case Rule.MIDPOINT:
             b = process.beta(process.T - t) * span
             inverse = np.linalg.inv(np.eye(len(linear)) - b / 2 * linear)
@@ -66,7 +73,15 @@ def advance(op: Advance, process: Process, t: float, h: float, tuned: Tuned) -> 
             keep, gain = np.eye(len(linear)) / sqrt(1 - b), np.diag(b * weight / sqrt(1 - b))
             return _map(keep, gain, np.sqrt(b * strength), drawn)
         case Rule.EXPONENTIAL:
-            delta = process.clock(t + h * float(op.start), span)
+            begin = t + h * float(op.start)
+            if clock != "tau" and op.share != 1:
+                begin = float(process.T - step.time(op.start))
+                span = step.time(op.start) - step.time(op.stop)
+            if piece.fading:
+                ends = float(process.T - begin), float(process.T - begin - span)
+                kept, grown = faded(process, float(piece.fading), *ends)
+                return _map(np.eye(1) * kept, np.zeros((1, 1)), np.sqrt(grown * strength), drawn)
+            delta = process.clock(begin, span)
             return _exponential(piece, linear, weight, strength, delta, drawn, tuned)
         case Rule.CONJUGATE:
             begin, end, seen = (
@@ -74,10 +89,12 @@ def advance(op: Advance, process: Process, t: float, h: float, tuned: Tuned) -> 
             )
             shift = _shift(piece.conjugation, process, tuned.conjugate, len(linear))
             times = begin, max(end, 0.0), seen  # T - t - h may round below 0
-            step = conjugate_step(
+            moved = conjugate_step(
                 process, linear, weight, shift, tuned.factor, *times, skip=tuned.skip
             )
-            return Map(*step, None)
+            return Map(*moved, None)
+        case Rule.HELD:
+            return Map(*flow(piece, process, step.time(op.start), step.time(op.stop)), None)
         case _:
             assert_never(piece.rule)
 

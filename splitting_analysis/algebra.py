@@ -23,7 +23,8 @@ from splitting_analysis.symbols import Symbol as Generator
 
 @dataclass(frozen=True)
 class Algebra:
-    """The coefficient ring of a model: its parameters, root lambda_s, and beta's derivatives.
+    """The coefficient ring of a model: its parameters, root lambda_s, and the derivatives of
+    beta and of r, the rate at which data fade.
 
     `p` is the namespace that the letters' coefficient functions take.
     """
@@ -34,6 +35,7 @@ class Algebra:
     root_lambda: PolyElement
     ibeta: PolyElement
     betas: tuple[PolyElement, ...]
+    fadings: tuple[PolyElement, ...]
     one: PolyElement
 
     def number(self, value: Any) -> PolyElement:
@@ -134,5 +136,6 @@ def _algebra(kinds: tuple[Kind, ...]) -> Algebra:
         named["root_lambda"],
         named["ibeta"],
         betas,
+        tuple(named[row.name] for row in rows("fading") if row.name in named),
         polynomials.one,
     )

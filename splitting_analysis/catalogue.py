@@ -20,10 +20,16 @@ from splitting_analysis.models import Dynamics
 from splitting_analysis.notation import WordError, meant_word, parse, read_number
 from splitting_analysis.position_catalogue import HELD_CATALOGUE
 from splitting_analysis.schemes import LambdaS, Scheme, Source, scheme
+from splitting_analysis.splitting_catalogue import (
+    CLD,
+    SPLITTING_CATALOGUE,
+    SSCS2_WORD,
+    STRANG,
+    STRANG_WORD,
+)
 
 CONJUGATE = "Pandey, Rudolph & Mandt, ICLR 2024, arXiv 2310.07894"
 REDUCED = "Pandey, Rudolph & Mandt, arXiv 2402.07211"
-CLD = "Dockhorn, Vahdat & Kreis, ICLR 2022 (CLD), arXiv 2112.07068"
 SONG = "Song et al., ICLR 2021, arXiv 2011.13456"
 DDPM = "Ho, Jain & Abbeel, NeurIPS 2020, arXiv 2006.11239"
 GAUSSIAN = "Pierret & Galerne, ICML 2025, arXiv 2405.14250"
@@ -35,7 +41,6 @@ ERMAK = "Ermak & Buckholz, J. Comput. Phys. 35 (1980); Cheng et al., COLT 2018, 
 UBU = "Alamo Zapatero, PhD thesis, Valladolid (2017); Sanz-Serna & Zygalakis, JMLR 22 (2021)"
 BUB = "Sanz-Serna & Zygalakis, JMLR 22 (2021); Paulin & Whalley, arXiv 2402.08711"
 VERLET = "Hairer, Lubich & Wanner, Acta Numerica 12 (2003)"
-STRANG = "Liu, Gu & Liu, arXiv 2601.17375 (2026)"
 TEXTBOOK = "Hairer, Norsett & Wanner, Solving Ordinary Differential Equations I (1993)"
 KLOEDEN = "Kloeden & Platen, Numerical Solution of SDEs (1992)"
 
@@ -62,8 +67,6 @@ _DOPRI5 = (
     "S@8/9 E[9017/3168,-355/33,46732/5247,49/176,-5103/18656] "
     "S@1 E[35/384,0,500/1113,125/192,-2187/6784,11/84]"
 )
-_STRANG = "L/2 S@1/2 K[1/2] S@1/2 K[0,1] L/2"
-_SSCS2 = "L/2 S K[1/2] S@1/2 K[0,1] L/2"
 _SSCS = (
     "The released code conditions both half steps L/2 on the same time; they agree only for "
     "constant beta. Here each half covers its own half of the step."
@@ -103,9 +106,9 @@ CATALOGUE: tuple[Scheme, ...] = (
     _entry("EI",    "S E:exp",               "vp", "sde", 1, 1, GAUSSIAN, "section 4"),
     _entry("DDPM",  "S E:ddpm",              "vp", "sde", 1, 1, DDPM, "algorithm 2", _DDPM),
     _entry("Strang-Euler", "L/2 S@1/2 K L/2", "vp", "ode", 1, 1, STRANG, "its kick by Euler"),
-    _entry("Strang", _STRANG,                "vp", "ode", 2, 2, STRANG, "second-order sampler"),
+    _entry("Strang", STRANG_WORD,            "vp", "ode", 2, 2, STRANG, "second-order sampler"),
     _entry("SSCS",  "L/2 S K L/2",           "vp", "sde", 1, 1, CLD, "without a momentum"),
-    _entry("SSCS2", _SSCS2,                  "vp", "sde", 2, 2, CLD, "without a momentum, its kick "
+    _entry("SSCS2", SSCS2_WORD,              "vp", "sde", 2, 2, CLD, "without a momentum, its kick "
                                                                      "by the midpoint rule"),
 
     _entry("SE",    "S B A",                 "langevin", "ode", 1, 1, VERLET, "symplectic Euler"),
@@ -128,6 +131,7 @@ FURTHER: tuple[Scheme, ...] = (
     *DATA_CATALOGUE,
     *HELD_CATALOGUE,
     *KINETIC_CATALOGUE,
+    *SPLITTING_CATALOGUE,
 )
 """Samplers with a name that the pages of stored results leave out."""
 _registered: list[Scheme] = []

@@ -9,7 +9,7 @@ from fractions import Fraction
 from splitting_analysis.histories import check_held
 from splitting_analysis.models import MODELS, Model, Piece, Rule
 from splitting_analysis.notation import Word, WordError
-from splitting_analysis.predictions import HELD
+from splitting_analysis.predictions import HELD, Prediction
 from splitting_analysis.program import rows_of
 from splitting_analysis.spelling import from_openmm
 
@@ -59,7 +59,13 @@ def accepts(word: Word, model: Model) -> bool:
 
 def _check(word: Word, model: Model) -> None:
     letters = ", ".join(
-        ["S", *model.pieces, *(f"E:{name}" for name in model.held), *model.conjugate]
+        [
+            "S",
+            *model.pieces,
+            *(f"E:{name}" for name in model.held),
+            *model.conjugate,
+            *model.holding,
+        ]
     )
     if not word.ops:
         raise WordError("", 0, 1, "the word is empty", letters)
@@ -72,8 +78,9 @@ def _check(word: Word, model: Model) -> None:
             continue
         piece = model.piece(op.key)
         if piece is None and op.rule in model.held and op.letter in model.pieces:
-            problem = f"{op.key}: the whole drift holds a prediction, its pieces do not"
-            raise word.error(index, problem, f"E:{op.rule}, or {op.letter}")
+            problem = f"{op.key}: the whole drift holds {op.rule}, this piece does not"
+            others = [key for key in model.holding if key[0] == op.letter]
+            raise word.error(index, problem, ", ".join([f"E:{op.rule}", op.letter, *others]))
         if piece is None and op.letter == "E" and op.rule in HELD:
             where = f"{model.name} {model.dynamics.upper()}"
             known = [f"E:{name}" for name in model.held]
@@ -87,6 +94,8 @@ def _check(word: Word, model: Model) -> None:
             )
             problem = f"{what} (model {model.name}, {model.dynamics.upper()})"
             raise word.error(index, problem, _translated(word) or letters)
+        if piece.rule is Rule.HELD:
+            _check_held_piece(word, model, index, piece)
         if piece.rule is Rule.CONJUGATE and _carried_from_before(word, index):
             raise word.error(
                 index,
@@ -109,6 +118,26 @@ def _check(word: Word, model: Model) -> None:
         return _check_scores(word, model)
     _check_sums(word, model)
     return _check_scores(word, model)
+
+
+def _check_held_piece(word: Word, model: Model, index: int, piece: Piece) -> None:
+    """Refuse a piece that holds a prediction where none is at hand, and beside what holds another,
+    or the score itself, which data alone say in full.
+    """
+    if all(op.letter != "S" for op in word.ops[:index]):
+        problem = "what is held here would be from the step before, and another state"
+        raise word.error(index, problem, "an S before it in the step")
+    if word.ops[index].through:
+        name = word.ops[index].key
+        raise word.error(index, "a piece holds one evaluation, the last", name)
+    for other in (model.piece(op.key) for op in word if op.letter != "S"):
+        if other is None or not other.uses_score or other.held == piece.held:
+            continue
+        plain = other.rule in (Rule.EULER, Rule.EXPONENTIAL)
+        if not (plain and piece.held == Prediction.DATA):
+            held = f"{piece.held} is held here, and another piece takes"
+            problem = f"{held} {other.held or other.conjugation or 'the score'}"
+            raise word.error(index, problem, "one prediction in all pieces, or data and the score")
 
 
 def _has_rows(piece: Piece) -> bool:

@@ -18,7 +18,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from itertools import accumulate, pairwise
 from math import inf
-from typing import Any, Literal, get_args
+from typing import Any, ClassVar, Literal, get_args
 
 Clock = Literal["tau", "lambda", "sigma", "rho"]
 CLOCKS: tuple[Clock, ...] = get_args(Clock)
@@ -43,7 +43,13 @@ def each(function: Callable[[float], float], value: Any) -> Any:
 
 
 class PositionOnly:
-    """What follows from log alpha and sigma. Subclasses state both, and `tau_of_lambda`."""
+    """What follows from log alpha and sigma. Subclasses state both, g^2 and `tau_of_lambda`."""
+
+    model_name: ClassVar[str]
+
+    def beta(self, tau: Any) -> Any:
+        """g^2."""
+        raise NotImplementedError
 
     def log_alpha(self, tau: Any) -> Any:
         raise NotImplementedError
@@ -65,6 +71,10 @@ class PositionOnly:
     def rates(self, tau: Any) -> tuple[Any, Any]:
         """The derivatives (alpha', sigma') in forward time."""
         raise NotImplementedError
+
+    def fading(self, tau: Any) -> Any:
+        """-alpha'/alpha, the rate at which data fade."""
+        return -self.rates(tau)[0] / self.alpha(tau)
 
     def kinks(self, low: float, high: float) -> tuple[float, ...]:  # noqa: ARG002
         """Forward times between low and high at which they jump, increasing."""

@@ -67,18 +67,18 @@ def conjugate_step(
     turned = [
         [[_rate(j, i, k, bend.factor) for j in n] for i in n] for k in range(min(terms, MAX_RATE))
     ]
-    flow, undone = _flow(moved, terms)
-    turn, back = _flow(turned, terms)
+    flow, undone = series_flow(moved, terms)
+    turn, back = series_flow(turned, terms)
     force = [[[beta * weights[i] if i == j else 0 for j in n] for i in n] for beta in betas[:terms]]
-    held = _times(_times(undone, force, terms - 1), turn, terms - 1)
+    held = series_times(series_times(undone, force, terms - 1), turn, terms - 1)
     start, stop, seen = (part + origin for part in (op.start, op.stop, op.seen))
     integral = [[[0 for _ in n] for _ in n]] + [
         _scaled(held[k], (stop ** (k + 1) - start ** (k + 1)) / (k + 1)) for k in range(terms)
     ]
-    end = _at(flow, stop)
-    first = [undone[0], *(_scaled(matrix, -op.share) for matrix in _at(shift, start))]
-    keep = _times(_times(end, _at(undone, start), terms), first, terms)
-    gain = _times(_times(end, integral, terms), _at(back, seen), terms)
+    end = series_at(flow, stop)
+    first = [undone[0], *(_scaled(matrix, -op.share) for matrix in series_at(shift, start))]
+    keep = series_times(series_times(end, series_at(undone, start), terms), first, terms)
+    gain = series_times(series_times(end, integral, terms), series_at(back, seen), terms)
     return _entries(keep), _entries(gain)
 
 
@@ -257,7 +257,7 @@ def _rate(i: int, j: int, k: int, factor: str) -> Any:
     return algebra().element(entry) * algebra().number(Fraction((-1) ** k, factorial(k)))
 
 
-def _flow(moved: list[Matrix], terms: int) -> tuple[list[Matrix], list[Matrix]]:
+def series_flow(moved: list[Matrix], terms: int) -> tuple[list[Matrix], list[Matrix]]:
     """V with dV/dv = M V, V(0) = I, and its inverse, as series in v; M is a series, too."""
     n = range(len(moved[0]))
     one = [[algebra().one if i == j else algebra().ring.zero for j in n] for i in n]
@@ -272,12 +272,12 @@ def _flow(moved: list[Matrix], terms: int) -> tuple[list[Matrix], list[Matrix]]:
     return flow, undone
 
 
-def _at(series: list[Matrix], place: Fraction) -> list[Matrix]:
+def series_at(series: list[Matrix], place: Fraction) -> list[Matrix]:
     """The series in v at v = place h, in powers of h."""
     return [_scaled(matrix, place**k if k else Fraction(1)) for k, matrix in enumerate(series)]
 
 
-def _times(left: list[Matrix], right: list[Matrix], terms: int) -> list[Matrix]:
+def series_times(left: list[Matrix], right: list[Matrix], terms: int) -> list[Matrix]:
     n = range(len(left[0]))
     product = [[[algebra().ring.zero for _ in n] for _ in n] for _ in range(terms + 1)]
     for i, a in enumerate(left[: terms + 1]):

@@ -16,9 +16,11 @@ from sympy.polys.rings import PolyElement
 
 from splitting_analysis.algebra import algebra
 from splitting_analysis.conjugate_rule import PLAIN, Bend, skip_series
+from splitting_analysis.held_pieces import Told
 from splitting_analysis.models import Model, Piece
+from splitting_analysis.predictions import Prediction
 from splitting_analysis.program import Advance, Evaluate, Hold, Instruction, Row
-from splitting_analysis.rules import beta_at, transition
+from splitting_analysis.rules import beta_at, fading_at, transition
 from splitting_analysis.symbols import unit
 from splitting_analysis.trees import (
     PHI,
@@ -48,19 +50,25 @@ class Flow:
     """Block -> (component, component) -> covariance by powers of h (index 0 is h^1)."""
     bend: Bend = PLAIN
     """What conjugate steps need to know."""
+    told: Told | None = None
+    """What pieces hold, if some do: derivatives are its, not the score's."""
 
     def arguments(self) -> dict[str, frozenset[str]]:
         """Which components each node depends on."""
         everything = frozenset(self.model.components)
         table = {c: frozenset({c}) for c in self.model.components} | {PHI: everything}
         scores = frozenset(self.model.score_arguments)
-        return table | {name: scores for name in self.model.scores if name}
+        names = [self.told.name] if self.told else self.model.scores
+        return table | {name: scores for name in names if name}
 
     def score(self, shift: Fraction) -> dict[str, Series]:
         """The score at the current state and forward time tau - shift * h."""
         a = algebra()
         deltas = {c: [{}, *self.state[c][1:]] for c in self.model.score_arguments}
         move = a.number(-shift) if self.model.time_dependent else 0
+        if self.told:
+            told = taylor(leaf(self.told.name), deltas, self.weight, move, a.one)
+            return {self.told.name: told, **self._said(self.told, told, shift)}
         return {
             name: taylor(leaf(name), deltas, self.weight, move, a.one)
             for name in self.model.scores
@@ -83,6 +91,22 @@ class Flow:
             found[name] = _h_linear(parts, self.weight)
         return found
 
+    def _said(self, told: Told, held: Series, shift: Fraction) -> dict[str, Series]:
+        """The score where data are held, for the pieces that take it as it is."""
+        if told.held != Prediction.DATA:
+            return {}
+        a, terms, names = algebra(), max(1, self.weight // 2 + 1), self.model.components
+        own, gain = told.score()
+
+        def at(element: Any) -> list[Any]:
+            return told.taylor(a.reduce(element * a.ibeta), shift, terms)
+
+        result = {}
+        for i, name in enumerate(self.model.scores):
+            parts = [(at(own[i][j]), self.state[c]) for j, c in enumerate(names)]
+            result[name] = _h_linear([*parts, (at(gain[i]), held)], self.weight)
+        return result
+
 
 NoiseRule = Callable[[Flow, Advance, int], None]
 """Adds the noise of an instruction to the flow; the integer is the step's start, 0, or -1 a step
@@ -90,11 +114,11 @@ earlier.
 """
 
 
-def begin(model: Model, weight: int, bend: Bend = PLAIN) -> Flow:
+def begin(model: Model, weight: int, bend: Bend = PLAIN, told: Told | None = None) -> Flow:
     """The state before any op: z itself."""
     one = algebra().one
     state = {c: [{leaf(c): one}] + [{} for _ in range(weight)] for c in model.components}
-    return Flow(model, weight, state, {}, bend)
+    return Flow(model, weight, state, {}, bend, told)
 
 
 def run(
@@ -132,6 +156,8 @@ def run(
 
 def _advance(flow: Flow, op: Advance, origin: int, score: dict[str, Series]) -> None:
     """z <- K z + G (score part), with K, G series of matrices in h that the rule dictates."""
+    if flow.told and op.piece.held:
+        return _advance_held(flow, flow.told, op, origin, score)
     keep, gain = transition(flow.model, op, origin, flow.weight // 2, flow.bend)
     old = flow.state
     flow.state = {}
@@ -141,6 +167,19 @@ def _advance(flow: Flow, op: Advance, origin: int, score: dict[str, Series]) -> 
             if name and gain[i][j]:
                 parts.append((gain[i][j], score[name]))
         flow.state[c] = _h_linear(parts, flow.weight)
+    return None
+
+
+def _advance_held(
+    flow: Flow, told: Told, op: Advance, origin: int, score: dict[str, Series]
+) -> None:
+    """The same where what is held stands for the score."""
+    keep, gain = told.transition(op, origin, max(1, flow.weight // 2))
+    old, names = flow.state, flow.model.components
+    flow.state = {}
+    for i, c in enumerate(names):
+        parts = [(keep[i][j], old[d]) for j, d in enumerate(names)]
+        flow.state[c] = _h_linear([*parts, (gain[i], score[told.name])], flow.weight)
 
 
 def _h_linear(parts: list[tuple[list[Any], Series]], weight: int) -> Series:
@@ -164,6 +203,9 @@ def _drift(flow: Flow, piece: Piece, score: dict[str, Series], at: Fraction) -> 
             ([b * matrix[i][j] for b in rate], flow.state[d])
             for j, d in enumerate(flow.model.components)
         ]
+        if piece.fading:
+            share = algebra().number(piece.fading)
+            parts.append(([share * r for r in fading_at(at, len(rate))], flow.state[c]))
         if flow.model.scores[i]:
             parts.append(([b * weights[i] for b in rate], score[flow.model.scores[i]]))
         result[c] = _h_linear(parts, flow.weight)
@@ -181,32 +223,36 @@ def _restart(
         flow.state[c] = _h_linear(parts, flow.weight)
 
 
-def exact(model: Model, start: Combination, order: int) -> list[Combination]:
+def exact(
+    model: Model, start: Combination, order: int, told: Told | None = None
+) -> list[Combination]:
     """(generator)^k start / k! for k = 0..order: the exact reverse flow, in expectation.
 
     Generator: L f = f_t + grad f . drift + 1/2 tr(D grad^2 f), with f_t = -f_tau.
     """
     result = [start]
     for k in range(1, order + 1):
-        result.append(linear([(algebra().number(Fraction(1, k)), generator(model, result[-1]))]))
+        result.append(
+            linear([(algebra().number(Fraction(1, k)), generator(model, result[-1], told))])
+        )
     return result
 
 
-def generator(model: Model, combination: Combination) -> Combination:
+def generator(model: Model, combination: Combination, told: Told | None = None) -> Combination:
     """The generator of the reverse dynamics applied to a combination of trees."""
     a = algebra()
-    flow = begin(model, 0)
+    flow = begin(model, 0, PLAIN, told)
     arguments = flow.arguments()
     rate = a.betas[0] if model.time_dependent else a.one
-    drift = drift_terms(model)
+    drift = drift_terms(model, told)
     noise = model.drift.noise(a.p)
     result: Combination = {}
-    timed = (
-        frozenset(name for name in model.scores if name) if model.time_dependent else frozenset()
-    )
+    names = [told.name] if told else model.scores
+    timed = frozenset(name for name in names if name) if model.time_dependent else frozenset()
     for tree, coefficient in combination.items():
         if model.time_dependent:
-            accumulate(result, tree, _minus_d_tau(coefficient))
+            change = -told.derivative(coefficient) if told else _minus_d_tau(coefficient)
+            accumulate(result, tree, change)
             for new in time_derivative(tree, timed):
                 accumulate(result, new, -coefficient)
         for c, terms in drift.items():
@@ -223,14 +269,27 @@ def generator(model: Model, combination: Combination) -> Combination:
     return result
 
 
-def drift_terms(model: Model) -> dict[str, Combination]:
+def drift_terms(model: Model, told: Told | None = None) -> dict[str, Combination]:
     """The full reverse drift by component, at the base point."""
     a = algebra()
+    if told:
+        moved, force = told.drift(model.drift)
+        return {
+            c: linear(
+                [
+                    *((x, {leaf(d): a.one}) for x, d in zip(row, model.components, strict=True)),
+                    (pull, {leaf(told.name): a.one}),
+                ]
+            )
+            for c, row, pull in zip(model.components, moved, force, strict=True)
+        }
     rate = a.betas[0] if model.time_dependent else a.one
     matrix, weights = model.drift.linear(a.p), model.drift.score(a.p)
     result = {}
     for i, c in enumerate(model.components):
         parts = [(rate * matrix[i][j], {leaf(d): a.one}) for j, d in enumerate(model.components)]
+        if model.drift.fading:
+            parts.append((a.fadings[0] * a.number(model.drift.fading), {leaf(c): a.one}))
         if model.scores[i]:
             parts.append((rate * weights[i], {leaf(model.scores[i]): a.one}))
         result[c] = linear(parts)
@@ -238,11 +297,11 @@ def drift_terms(model: Model) -> dict[str, Combination]:
 
 
 def _minus_d_tau(element: PolyElement) -> PolyElement:
-    """-d/dtau of a coefficient: each beta^(k) gives beta^(k+1)."""
-    betas = algebra().betas
+    """-d/dtau of a coefficient: each beta^(k) gives beta^(k+1), and r^(k) likewise."""
     result = algebra().ring.zero
-    for low, high in pairwise(betas):
-        result -= element.diff(low) * high
+    for derivatives in (algebra().betas, algebra().fadings):
+        for low, high in pairwise(derivatives):
+            result -= element.diff(low) * high
     return result
 
 

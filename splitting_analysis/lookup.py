@@ -142,11 +142,12 @@ def clocked(schemes: list[Scheme], clock: str | None, option: str = "clock = ") 
     chosen = next((known for known in CLOCKS if known == own), None)
     if chosen is None:
         raise ValueError(f"{option}{str(clock)[:40]}: there are {', '.join(CLOCKS)}")
-    if not any(s.program.uses_clock for s in schemes):
+    if not any(s.uses_clock for s in schemes):
         names = " or ".join(dict.fromkeys(s.name for s in schemes))
         raise ValueError(
             f"{option}{own}: it acts where a prediction is held as a polynomial, or in the middle "
-            f"of a step, e.g. S E:data[2] or S E:eps/2 S@1/2 E:eps[1]; {names} does neither"
+            "of a step, e.g. S E:data[2] or S E:eps/2 S@1/2 E:eps[1], and in splittings of "
+            f"positions alone, L/2 S K L/2 of vp; {names} does neither"
         )
     return [replace(s, clock=chosen, order=s.order if s.clock == chosen else None) for s in schemes]
 

@@ -4,6 +4,7 @@ Every model is a time-changed linear SDE plus score, in reverse time t with cloc
 
     dz = beta(T - t) (linear z + score * s) dt + sqrt(beta(T - t) noise) dW
 
+(`fading` of a piece is what more there is of its linear part, at a rate of its own: flow matching.)
 `E` is the full reverse drift, the other letters are pieces of it, and the letters of a splitting
 add up to `E` (a test holds this). The coefficients are functions of a namespace of parameters,
 so that the same line serves SymPy rings, floats, arrays, mpmath numbers and SymPy expressions.
@@ -12,233 +13,41 @@ Standard library only.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, replace
-from enum import StrEnum
-from functools import cached_property
-from typing import Any, Literal
+from dataclasses import replace
+from fractions import Fraction
+from functools import cache
+from typing import Any
 
-from splitting_analysis import bends
-from splitting_analysis.notation import Op
+from splitting_analysis.pieces import (
+    CONJUGATIONS,
+    Coefficients,
+    Dynamics,
+    Matrix,
+    Model,
+    Piece,
+    Rule,
+    conjugation,
+    is_spelled_out,
+    takes_lambda,
+)
 from splitting_analysis.predictions import HELD
-from splitting_analysis.symbols import ones, refuse_state
 
-Dynamics = Literal["ode", "sde"]
-Coefficients = tuple[Any, ...]
-Matrix = tuple[Coefficients, ...]
-
-
-class Rule(StrEnum):
-    """How a piece is advanced over a part of the step; each world has one function per rule.
-
-    delta is the integral of beta over that part, b = beta(T - t) times its length, with t the
-    start of the whole step; xi are standard normals.
-    """
-
-    EULER = "euler"
-    """z + b (linear z + score * s) + sqrt(b noise) xi: all frozen at the step's start."""
-    EXPONENTIAL = "exponential"
-    """exp(delta linear) z + (integral of exp(u linear) over [0, delta]) score * s + N(0, Q), with
-    Q the integral of exp(u linear) noise exp(u linear)^T: the exact flow, s frozen."""
-    MIDPOINT = "midpoint"
-    """(1 - b linear/2)^-1 ((1 + b linear/2) z + b score * s + sqrt(b noise) xi): the implicit
-    midpoint rule, s held. Of friction alone it keeps the law that the exact flow keeps."""
-    ANCESTRAL = "ancestral"
-    """DDPM's step of VP: (x + b score * s) / sqrt(1 - b) + sqrt(b noise) xi."""
-    CONJUGATE = "conjugate"
-    """Euler's step of B, z - h B z, then the exact flow of dz = (B + beta linear) z dt + beta score
-    * s, with s = -L^-T eps and eps held: a conjugate integrator (theory section 6), undone and
-    unconjugated."""
-
-
-CONJUGATIONS: dict[str, Callable[[Any, int], tuple[tuple[Any, ...], ...]]] = {
-    "eps": lambda _, n: tuple((0,) * n for _ in range(n)),
-    "eye": lambda value, n: tuple(
-        tuple(value if i == j else 0 for j in range(n)) for i in range(n)
-    ),
-    "ones": lambda value, n: tuple((value,) * n for _ in range(n)),
-}
-"""B from lambda and the number of components, by the name after the colon: "E:eye" is lambda I.
-
-`eps` has none: the plain exponential integrator with the noise prediction eps = -L^T s held."""
-
-
-def conjugation(
-    name: str, value: Any, n: int, by: bends.Arithmetic | None = None
-) -> tuple[tuple[Any, ...], ...]:
-    """B, n x n, by its name or, "{1,0,0,1/2}", by the matrix that lambda, `value`, multiplies.
-
-    A matrix with names in it, "{lambda*tau,0,0,lambda}", is evaluated `by` an arithmetic.
-    """
-    if name in CONJUGATIONS:
-        return CONJUGATIONS[name](value, n)
-    entries = bends.entries(name)
-    if bends.is_constant(name):
-        found = [value * e.numerator / e.denominator if e else 0 for e in entries]
-    elif by is None:
-        raise ValueError(f"B = {name} depends on time or parameters, and none are given")
-    else:
-        found = [bends.value(e, by) if e != 0 else 0 for e in entries]
-    return tuple(tuple(found[n * i : n * i + n]) for i in range(n))
-
-
-def is_spelled_out(name: str) -> bool:
-    """Whether B is a matrix with names in it, which is evaluated at times and parameters."""
-    return name.startswith("{") and not bends.is_constant(name)
-
-
-def takes_lambda(name: str) -> bool:
-    """Whether lambda acts in B."""
-    return name not in ("", "eps") and (not name.startswith("{") or bends.has_lambda(name))
-
-
-@dataclass(frozen=True)
-class Piece:
-    """One term of the reverse drift, its noise, and the rule that advances it.
-
-    Raises ValueError, as it is made, for a rule that the terms do not allow, and for terms in a
-    parameter that the table of symbols lacks.
-    """
-
-    rule: Rule
-    linear: Callable[[Any], Matrix]
-    score: Callable[[Any], Coefficients]
-    noise: Callable[[Any], Coefficients]
-    tuned: int | None = None
-    """The component whose noise lambda_s scales, if any (the letter O: the position, 0)."""
-    conjugation: str = ""
-    """Which B the conjugate rule takes: of CONJUGATIONS, or a matrix as `conjugation` reads it."""
-
-    def __post_init__(self) -> None:
-        if self.rule not in tuple(Rule):
-            known = ", ".join(f"Rule.{rule.name}" for rule in Rule)
-            raise ValueError(f"no rule {self.rule!r} for a piece; there are: {known}")
-        try:
-            self.linear(ones()), self.score(ones()), self.noise(ones())
-        except AttributeError as error:
-            known = ", ".join(vars(ones()))
-            raise ValueError(
-                f"no parameter {error.name!r} in symbols.py; there are: {known}"
-            ) from None
-        if self.rule is Rule.ANCESTRAL and self.linear(ones()) != ((ones().half,),):
-            raise ValueError(
-                "the ancestral rule is that of x/2 in one component: its step contains it"
-            )
-        if self.rule is Rule.MIDPOINT and not self._uncoupled:
-            raise ValueError("the midpoint rule is for pieces that couple no components")
-        matrix = self.conjugation.startswith("{")
-        if (self.rule is Rule.CONJUGATE) != (matrix or self.conjugation in CONJUGATIONS):
-            known = ", ".join([*CONJUGATIONS, "{1,0,0,1}"])
-            raise ValueError(
-                f"the conjugate rule alone takes a B of {known}, not {self.conjugation!r}"
-            )
-        if self.rule is Rule.CONJUGATE and (any(self.noise(ones())) or not any(self.score(ones()))):
-            raise ValueError("the conjugate rule holds eps: it needs a score, and has no noise")
-        if self.tuned is not None and not (self.rule is Rule.EXPONENTIAL and self._uncoupled):
-            raise ValueError(
-                "lambda_s tunes the noise of exponential pieces that couple no components"
-            )
-
-    @property
-    def _uncoupled(self) -> bool:
-        return not any(
-            entry
-            for i, row in enumerate(self.linear(ones()))
-            for j, entry in enumerate(row)
-            if i != j
-        )
-
-    @cached_property
-    def uses_score(self) -> bool:
-        return any(self.score(ones()))
-
-    @cached_property
-    def has_noise(self) -> bool:
-        return any(self.noise(ones()))
-
-
-@dataclass(frozen=True, eq=False)
-class Model:
-    """A process family: its state, its score and its letters. Equal only to itself.
-
-    `scores` names the score that acts on each component ("" for none), `score_arguments` the
-    components it depends on. `pieces` is keyed by letter, or `letter:rule` for another rule.
-    Raises ValueError for names that formulas could not spell or tell apart.
-    """
-
-    name: str
-    dynamics: Dynamics
-    components: tuple[str, ...]
-    scores: tuple[str, ...]
-    score_arguments: tuple[str, ...]
-    time_dependent: bool
-    parameters: tuple[str, ...]
-    pieces: Mapping[str, Piece]
-    splittings: tuple[str, ...]
-    """Sets of letters that add up to the full drift E."""
-    held: tuple[str, ...] = ()
-    """The predictions that a step `E:...` may hold (predictions.HELD)."""
-    conjugates: bool = False
-    """Whether its pieces with a score may be conjugate steps: it has an eps with a factor."""
-    churns: bool = False
-    """Whether a step may go back in time first, by adding noise (churn.py)."""
-
-    def __post_init__(self) -> None:
-        refuse_state(self.components, self.scores, self.parameters)
-
-    def __repr__(self) -> str:
-        return f"<model {self.name} {self.dynamics}>"
-
-    @cached_property
-    def asked(self) -> tuple[int, ...]:
-        """The components at which the score is evaluated, counted from 0."""
-        return tuple(self.components.index(c) for c in self.score_arguments)
-
-    @cached_property
-    def driven(self) -> tuple[int, ...]:
-        """The components that a score acts on, in the order in which it is returned."""
-        return tuple(i for i, name in enumerate(self.scores) if name)
-
-    @property
-    def drift(self) -> Piece:
-        return self.pieces["E"]
-
-    @cached_property
-    def conjugate(self) -> Mapping[str, Piece]:
-        """Pieces that a conjugate step may advance, by `letter:name`; none where there is no
-        eps.
-        """
-        if not self.conjugates:
-            return {}
-        return {
-            f"{letter}:{name}": replace(piece, rule=Rule.CONJUGATE, conjugation=name)
-            for letter, piece in self.pieces.items()
-            if piece.rule is Rule.EULER and piece.uses_score and not piece.has_noise
-            for name in CONJUGATIONS
-            if not (letter == "E" and name in self.held and len(self.components) == 1)
-        }
-
-    def holds(self, op: Op, word: Iterable[Op]) -> bool:
-        """Whether a token of the word holds a prediction through several evaluations, or one.
-
-        `E:eps` of psld alone is a conjugate step; where a token of its word has a bracket, all are
-        steps that hold eps, which through one evaluation is the same.
-        """
-        if op.letter != "E" or op.rule not in self.held:
-            return False
-        return op.key not in self.conjugate or any(other.through for other in word)
-
-    def piece(self, key: str) -> Piece | None:
-        """The piece of a token's key; None where it names none."""
-        letter, _, name = key.partition(":")
-        plain = self.conjugate.get(f"{letter}:eye")
-        if plain is not None and name.startswith("{") and len(self.components) == 2:
-            return replace(plain, conjugation=name)
-        return self.pieces.get(key) or self.conjugate.get(key)
-
-    @property
-    def has_tunable_noise(self) -> bool:
-        return any(piece.tuned is not None for piece in self.pieces.values())
+__all__ = [
+    "CONJUGATIONS",
+    "MODELS",
+    "MODEL_NAMES",
+    "Coefficients",
+    "Dynamics",
+    "Matrix",
+    "Model",
+    "Piece",
+    "Rule",
+    "conjugation",
+    "is_spelled_out",
+    "model_at",
+    "model_of",
+    "takes_lambda",
+]
 
 
 def _psld_ode(p: Any) -> Matrix:
@@ -301,10 +110,35 @@ _VP_SDE = {
     "L": Piece(Rule.EXPONENTIAL, lambda p: ((-p.half,),), lambda p: (0,), lambda p: (1,)),
     "K": Piece(Rule.EULER, lambda p: ((1,),), lambda p: (1,), lambda p: (0,)),
 }
-_VE = {
-    "ode": {"E": Piece(Rule.EULER, lambda p: ((0,),), lambda p: (p.half,), lambda p: (0,))},
-    "sde": {"E": Piece(Rule.EULER, lambda p: ((0,),), lambda p: (1,), lambda p: (1,))},
-}
+
+
+def _letters(dynamics: Dynamics, fading: int) -> dict[str, Piece]:
+    """E, L and K where x fades at the rate r times `fading`: 0 of VE, 1 of flow matching.
+
+    As of VP, L is the linear part of the flow, and in the SDE the forward process's own drift and
+    noise: of VE the identity, and the noise alone. K is what is left to E, the score with it.
+    """
+
+    def none(_: Any) -> Coefficients:
+        return (0,)
+
+    def nothing(_: Any) -> Matrix:
+        return ((0,),)
+
+    def score(p: Any) -> Coefficients:
+        return (p.half,) if dynamics == "ode" else (1,)
+
+    def noise(_: Any) -> Coefficients:
+        return (int(dynamics == "sde"),)
+
+    own = fading if dynamics == "ode" else -fading
+    return {
+        "E": Piece(Rule.EULER, nothing, score, noise, fading=Fraction(fading)),
+        "L": Piece(Rule.EXPONENTIAL, nothing, none, noise, fading=Fraction(own)),
+        "K": Piece(Rule.EULER, nothing, score, none, fading=Fraction(fading - own)),
+    }
+
+
 _HELD_ODE = tuple(HELD)
 _HELD_SDE = ("data", "eps", "ddim")
 _HELD_PAIR = ("data",)
@@ -337,6 +171,7 @@ _LANGEVIN = {
         Rule.EXPONENTIAL, lambda p: ((0, 1), (0, -p.gamma)), _none, lambda p: (0, 2 * p.gamma)
     ),
 }
+
 
 _XM, _QP = ("x", "m"), ("q", "p")
 _X = ("x",), ("s",), ("x",), True, ()
@@ -373,10 +208,10 @@ MODELS: dict[tuple[str, Dynamics], Model] = {
         ),
         Model("vp", "ode", *_X, _VP_ODE, ("E", "KL"), _HELD_ODE, conjugates=True),
         Model("vp", "sde", *_X, _VP_SDE, ("E", "KL"), _HELD_SDE, conjugates=True),
-        Model("ve", "ode", *_X, _VE["ode"], ("E",), _HELD_ODE, churns=True),
-        Model("ve", "sde", *_X, _VE["sde"], ("E",), _HELD_SDE, churns=True),
-        Model("flow", "ode", *_X, {}, ("E",), _HELD_ODE),
-        Model("flow", "sde", *_X, {}, ("E",), _HELD_SDE),
+        Model("ve", "ode", *_X, _letters("ode", 0), ("E", "KL"), _HELD_ODE, churns=True),
+        Model("ve", "sde", *_X, _letters("sde", 0), ("E", "KL"), _HELD_SDE, churns=True),
+        Model("flow", "ode", *_X, _letters("ode", 1), ("E", "KL"), _HELD_ODE),
+        Model("flow", "sde", *_X, _letters("sde", 1), ("E", "KL"), _HELD_SDE),
         Model("langevin", "ode", _QP, ("", "s"), ("q",), False, (), _HAMILTON, ("E", "AB")),
         Model(
             "langevin",
@@ -401,3 +236,43 @@ def model_of(name: str, dynamics: str) -> Model:
             return model
     known = ", ".join(f"{n} {d}" for n, d in MODELS)
     raise ValueError(f"no model {name!r} with dynamics {dynamics!r}; there are: {known}")
+
+
+@cache
+def model_at(name: str, eta: Fraction) -> Model:
+    """The model of that name at noise level eta: each piece eta^2 of the way from the ODE's to the
+    SDE's, which is where the drift is (theory section 9).
+
+    Pieces that one of the two lacks are left out, E:ddpm for one. Raises ValueError for a model
+    without levels.
+    """
+    low, high = model_of(name, "ode"), model_of(name, "sde")
+    if eta in (0, 1):
+        return high if eta else low
+    if not high.has_levels:
+        raise ValueError(f"{name} has no noise levels: those of positions alone have, e.g. vp")
+    pieces = {
+        key: _between(low.pieces[key], piece, eta**2)
+        for key, piece in high.pieces.items()
+        if key in low.pieces
+    }
+    return replace(high, pieces=pieces, eta=eta)
+
+
+def _between(low: Piece, high: Piece, share: Fraction) -> Piece:
+    def mixed(p: Any, a: Any, b: Any) -> Any:
+        one = p.half + p.half  # so that a fraction is one of the arithmetic at hand
+        left = (share.denominator - share.numerator) * a + share.numerator * b
+        return 0 if left == 0 else one * left / share.denominator
+
+    def linear(p: Any) -> Matrix:
+        return ((mixed(p, low.linear(p)[0][0], high.linear(p)[0][0]),),)
+
+    def score(p: Any) -> Coefficients:
+        return (mixed(p, low.score(p)[0], high.score(p)[0]),)
+
+    def noise(p: Any) -> Coefficients:
+        return (mixed(p, low.noise(p)[0], high.noise(p)[0]),)
+
+    fading = low.fading + share * (high.fading - low.fading)
+    return Piece(high.rule, linear, score, noise, fading=fading)

@@ -11,7 +11,15 @@ from splitting_analysis.algebra import algebra
 from splitting_analysis.expansion import Flow, NoiseRule
 from splitting_analysis.models import Coefficients, Matrix, Piece, Rule
 from splitting_analysis.program import Advance
-from splitting_analysis.rules import clock, matrix_power, multiply, noise_drift, series_weight
+from splitting_analysis.rules import (
+    clock,
+    faded_noise,
+    flows,
+    matrix_power,
+    multiply,
+    noise_drift,
+    series_weight,
+)
 from splitting_analysis.schemes import LambdaS
 from splitting_analysis.symbols import unit
 from splitting_analysis.trees import (
@@ -33,6 +41,11 @@ def weak_noise(policy: LambdaS) -> NoiseRule:
 
     def draw(flow: Flow, op: Advance, origin: int) -> None:
         a, terms = algebra(), flow.weight // 2
+        if op.piece.fading and flows(op.piece):
+            (component,), block = flow.model.components, block_of(op, origin)
+            flow.noise[block] = {(component, component): faded_noise(op, origin, terms)}
+            accumulate(flow.state[component][1], leaf(Noise(block, component)), a.one)
+            return
         matrix, noise = scaled_noise(op.piece, policy)
         components = flow.model.components
         covariance = {}

@@ -19,6 +19,7 @@ A word is a row of tokens, carried out left to right within one step of size h:
     E:data[2]       from the step's start, a polynomial through the last two evaluations held,
                     earlier steps' included; E:data/2[1] up to the middle of the step
     E:data[2:dpm]   the same with coefficients as published (predictions.py)
+    B:data    piece B exactly while the data predicted at the last evaluation say its score
 
 This module knows the grammar only. What a letter means is the model's business (models.py).
 """

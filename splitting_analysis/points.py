@@ -58,6 +58,11 @@ def known_values(scheme: Scheme) -> tuple[str, ...]:
 
     Raises ValueError for a model whose errors are formulas alone.
     """
+    if scheme.program.held_piece:
+        raise ValueError(
+            f"{scheme.name}: its error is one in derivatives of what its pieces hold, a formula "
+            "alone: errors become numbers at a point for words with the score"
+        )
     family = FAMILIES[scheme.model_name]
     known = (*_defaults(scheme), *family.optional, *scheme.model.components)
     return (*known, *(_OF_CONJUGATES if scheme.program.conjugates else ()))

@@ -12,7 +12,7 @@ from functools import cache
 
 from splitting_analysis.models import Model, Piece, Rule
 from splitting_analysis.notation import Word
-from splitting_analysis.predictions import COEFFICIENTS, HELD, CoefficientRule, Held
+from splitting_analysis.predictions import COEFFICIENTS, HELD, CoefficientRule, Held, Prediction
 
 
 @dataclass(frozen=True)
@@ -110,6 +110,15 @@ class Program:
         return any(op.through > 1 or op.stop != 1 for op in self.holds)
 
     @property
+    def steps_in_clock(self) -> bool:
+        """Whether where a step is halved, or what Euler's rule takes for its length, matters."""
+        parts = [op.at for op in self.instructions if isinstance(op, Evaluate)]
+        moved = [op for op in self.instructions if isinstance(op, Advance)]
+        parts += [part for op in moved for part in (op.start, op.stop)]
+        frozen = any(op.piece.rule is not Rule.EXPONENTIAL for op in moved)
+        return self.has_rows or frozen or any(part.denominator != 1 for part in parts)
+
+    @property
     def history(self) -> int:
         """Evaluations of earlier steps that a step needs, in the middle of a run."""
         needed, evaluations = 0, 0
@@ -128,6 +137,12 @@ class Program:
     def conjugates(self) -> bool:
         """Whether a conjugate step advances one of its pieces."""
         return any(piece.rule is Rule.CONJUGATE for piece in self.pieces)
+
+    @property
+    def held_piece(self) -> Prediction | None:
+        """What pieces between others hold, if some do: one word holds one prediction."""
+        found = (Prediction(piece.held) for piece in self.pieces if piece.held)
+        return next(found, None)
 
     @property
     def carries_score(self) -> bool:

@@ -7,8 +7,9 @@ from __future__ import annotations
 from dataclasses import replace
 from fractions import Fraction
 
-from splitting_analysis.models import model_of
-from splitting_analysis.schemes import FACTORS, MOST_ETA, TRIANGULAR, Scheme
+from splitting_analysis.models import model_at, model_of
+from splitting_analysis.schemes import FACTORS, TRIANGULAR, Scheme
+from splitting_analysis.told import MOST_ETA
 
 
 def with_noise_level(scheme: Scheme, eta: Fraction) -> Scheme:
@@ -18,11 +19,22 @@ def with_noise_level(scheme: Scheme, eta: Fraction) -> Scheme:
     """
     if not 0 <= eta <= MOST_ETA:
         raise ValueError(f"eta = {float(eta):g}: a noise level lies between 0 and {MOST_ETA}")
-    if not scheme.program.holds:
+    if not scheme.program.holds and not scheme.model.has_levels:
         raise ValueError(
-            f"{scheme.name}: eta acts in words that hold a prediction, e.g. S E:data; "
-            f"{scheme.word} has none"
+            f"{scheme.name}: eta acts in words that hold a prediction, e.g. S E:data, and in those "
+            f"of positions alone, e.g. L/2 S K L/2 of vp; {scheme.word} of {scheme.model_name} is "
+            "neither"
         )
+    order = scheme.order if eta == scheme.eta else None
+    if not scheme.program.holds:
+        model = model_at(scheme.model_name, eta)
+        missing = [op.key for op in scheme.word if op.letter != "S" and not model.piece(op.key)]
+        if missing:
+            raise ValueError(
+                f"{scheme.name}: eta = {eta}, but {missing[0]} is a piece of eta = "
+                f"{scheme.noise_level} alone"
+            )
+        return replace(scheme, model=model, eta=eta, order=order)
     model = model_of(scheme.model_name, "sde" if eta else "ode")
     for op in scheme.word:
         if op.letter != "S" and op.rule not in model.held:
@@ -30,7 +42,6 @@ def with_noise_level(scheme: Scheme, eta: Fraction) -> Scheme:
                 f"{scheme.name}: eta = {eta}, but {op.key} is one of the ODE, eta = 0; with noise "
                 f"{scheme.model_name} holds {', '.join(f'E:{name}' for name in model.held)}"
             )
-    order = scheme.order if eta == scheme.eta else None
     return replace(scheme, model=model, eta=eta, order=order)
 
 

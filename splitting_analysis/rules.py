@@ -4,6 +4,7 @@ rule.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from fractions import Fraction
 from math import factorial
 from typing import Any, assert_never
@@ -26,6 +27,8 @@ def transition(
 ) -> tuple[Matrices, Matrices]:
     """K and G of z <- K z + G s, through h^terms, in the step that starts at `origin`."""
     delta = [algebra().ring.zero, *clock(model, op, origin, terms)]
+    if op.piece.fading:
+        return _faded(op.piece, delta, [algebra().ring.zero, *_fading(op, origin, terms)], terms)
     match op.piece.rule:
         case Rule.EULER:
             return _weighed(op.piece, _exponential(op.piece, delta, terms, last=1))
@@ -38,6 +41,8 @@ def transition(
         case Rule.CONJUGATE:
             betas = beta_at(model, Fraction(1), terms + 1)
             return conjugate_step(model, op, origin, betas, bend, terms)
+        case Rule.HELD:
+            raise ValueError("what a held piece does is expanded by held_pieces.py")
         case _:
             assert_never(op.piece.rule)
 
@@ -49,6 +54,81 @@ def _weighed(piece: Piece, maps: tuple[Matrices, Matrices]) -> tuple[Matrices, M
     return keep, [
         [[x * w for x in entry] if w else [] for entry, w in zip(row, weights, strict=True)]
         for row in gain
+    ]
+
+
+def _faded(
+    piece: Piece, delta: Coefficients, fading: Coefficients, terms: int
+) -> tuple[Matrices, Matrices]:
+    """`transition` of a piece of one component whose linear part is a multiple of r."""
+    a = algebra()
+    share, weight = a.number(piece.fading), piece.score(a.p)[0]
+    exponent = [share * x for x in fading]
+    if not flows(piece):
+        return [[[a.one, *exponent[1:]]]], [[[weight * x for x in delta] if weight else []]]
+    if weight:
+        raise ValueError("a piece that fades and holds the score has no series here")
+    return [[_series_exponential(exponent, terms)]], [[[]]]
+
+
+def faded_noise(op: Advance, origin: int, terms: int) -> Coefficients:
+    """The variance that a piece that fades brings in; coefficients of h^1, h^2, ..."""
+    a = algebra()
+    noise, share = op.piece.noise(a.p)[0], a.number(2 * op.piece.fading)
+    # dQ/dv = 2 rate Q + noise beta in reverse time v: Q = G (integral of noise beta / G)
+    powers = range(terms)
+    rate = [share * x for x in fading_at(Fraction(1), terms)]
+    grown = [a.ring.zero, *(rate[k] * a.number(Fraction(1, k + 1)) for k in powers)]
+    growth, inverse = (_series_exponential([s * x for x in grown], terms) for s in (1, -1))
+    inward = multiply([noise * b for b in _taylor(a.betas, Fraction(1), terms)], inverse, terms)
+    integral = [a.ring.zero, *(inward[k] * a.number(Fraction(1, k + 1)) for k in powers)]
+    first, last = op.start + origin, op.stop + origin
+    between = [
+        x * a.number(last**k - first**k if k else Fraction(0)) for k, x in enumerate(integral)
+    ]
+    end = [x * a.number(last**k if k else Fraction(1)) for k, x in enumerate(growth)]
+    return multiply(end, between, terms + 1)[1:]
+
+
+def _series_exponential(exponent: Coefficients, terms: int) -> Coefficients:
+    """exp of a series without a constant, through h^terms."""
+    a = algebra()
+    result, power = [a.one] + [a.ring.zero] * terms, [a.one] + [a.ring.zero] * terms
+    for k in range(1, terms + 1):
+        power = [x * a.number(Fraction(1, k)) for x in multiply(power, exponent, terms + 1)]
+        result = [x + y for x, y in zip(result, power, strict=True)]
+    return result
+
+
+def _fading(op: Advance, origin: int, terms: int) -> Coefficients:
+    """What the rule takes for the integral of r over the op's stretch; coefficients of h^1, ..."""
+    a = algebra()
+    if not flows(op.piece):
+        return [a.number(op.share) * r for r in fading_at(Fraction(origin), terms)]
+    first, last = op.start + origin, op.stop + origin
+    rates = fading_at(Fraction(1), terms)
+    return [
+        r * a.number((last ** (k + 1) - first ** (k + 1)) / (k + 1)) for k, r in enumerate(rates)
+    ]
+
+
+def fading_at(offset: Fraction, terms: int) -> list[PolyElement]:
+    """r at forward time tau - offset * h, as coefficients of h^0, h^1, ...
+
+    Raises ValueError beyond the derivatives of r that there are.
+    """
+    fadings = algebra().fadings
+    if terms > len(fadings):
+        raise ValueError(f"powers of h are derived from 1 to {len(fadings)} where data fade")
+    return _taylor(fadings, offset, terms)
+
+
+def _taylor(derivatives: Sequence[PolyElement], offset: Fraction, terms: int) -> list[PolyElement]:
+    """A function of forward time at tau - offset * h, as coefficients of h^0, h^1, ..."""
+    number = algebra().number
+    return [
+        derivatives[k] * number(Fraction((-offset) ** k if k else 1, factorial(k)))
+        for k in range(terms)
     ]
 
 
@@ -67,7 +147,7 @@ def flows(piece: Piece) -> bool:
     at once.
     """
     match piece.rule:
-        case Rule.EXPONENTIAL | Rule.CONJUGATE:
+        case Rule.EXPONENTIAL | Rule.CONJUGATE | Rule.HELD:
             return True
         case Rule.EULER | Rule.ANCESTRAL | Rule.MIDPOINT:
             return False
@@ -132,7 +212,7 @@ def beta_at(model: Model, offset: Fraction, terms: int) -> list[PolyElement]:
     a = algebra()
     if not model.time_dependent:
         return [a.one] + [a.ring.zero] * (terms - 1)
-    return [a.betas[k] * a.number(Fraction((-offset) ** k, factorial(k))) for k in range(terms)]
+    return _taylor(a.betas, offset, terms)
 
 
 def _integral(model: Model, start: Fraction, stop: Fraction, terms: int) -> Coefficients:

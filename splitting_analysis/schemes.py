@@ -7,60 +7,27 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from fractions import Fraction
 from math import inf
-from typing import Literal
 
 from splitting_analysis.checking import check
 from splitting_analysis.churn import Churn
 from splitting_analysis.clocks import CLOCKS, Clock
-from splitting_analysis.models import Dynamics, Model, Rule, model_of, takes_lambda
+from splitting_analysis.models import Dynamics, Model, Rule, model_at, model_of, takes_lambda
 from splitting_analysis.notation import Op, Word, as_word
 from splitting_analysis.predictions import Prediction
 from splitting_analysis.program import Program, resolve
+from splitting_analysis.told import (
+    FACTORS,
+    MOST_CONJUGATE,
+    MOST_SKIP,
+    TRIANGULAR,
+    Denoise,
+    Factor,
+    LambdaS,
+    Source,
+)
 
-MOST_ETA = 10
-"""A noise level beyond it is no sampler's."""
-MOST_CONJUGATE = 1000
-"""|lambda| of conjugate steps beyond it is no sampler's."""
-MOST_SKIP = 10**6
-"""A variance of data beyond it is no one's."""
-Factor = Literal["lower", "upper", "symmetric", "flow", "aligned"]
-FACTORS: tuple[Factor, ...] = ("lower", "upper", "symmetric", "flow", "aligned")
-"""Square roots R of the kernel's covariance: triangular, symmetric, carried along by the
-probability flow, or with R^-1 mu in one direction at all times (mu: what multiplies x_0)."""
-TRIANGULAR: tuple[Factor, ...] = FACTORS[:2]
-"""Those that a network's eps has, and conjugate steps."""
-Denoise = bool | Literal["data"]
-"""How a run ends: as it is (False), with an Euler step over what is left to T (True), or with the
-data predicted in place of the position; the last two take one evaluation."""
-
-
-@dataclass(frozen=True)
-class Source:
-    """Where a scheme was published: a citation, the place in it, and errata found since."""
-
-    citation: str
-    place: str = ""
-    erratum: str = ""
-
-
-@dataclass(frozen=True)
-class LambdaS:
-    """How lambda_s enters the position noise of the letter O over a clock interval delta.
-
-    exponent   variance 1 - exp(-lambda_s delta Gamma)      (arXiv 2402.07211)
-    variance   variance lambda_s (1 - exp(-delta Gamma))
-    `value` fixes lambda_s; "free" leaves it a symbol in closed forms, and a setting of the run
-    (1 unless it says otherwise) in numbers.
-    """
-
-    rule: Literal["exponent", "variance"] = "exponent"
-    value: Fraction | Literal["free"] = "free"
-
-    def __post_init__(self) -> None:
-        if self.rule not in ("exponent", "variance"):
-            raise ValueError(f"no rule {self.rule!r} for lambda_s; there are: exponent, variance")
-        if self.value != "free" and not 0 <= self.value < inf:
-            raise ValueError(f"lambda_s = {self.value}: lambda_s scales a variance, so it is >= 0")
+__all__ = ["FACTORS", "TRIANGULAR", "Denoise", "Factor", "LambdaS", "Scheme", "Source"]
+_USER, _FREE = Source("user"), LambdaS()
 
 
 @dataclass(frozen=True, repr=False)
@@ -73,9 +40,9 @@ class Scheme:
     name: str
     word: Word
     model: Model
-    source: Source = field(default=Source("user"))
+    source: Source = field(default=_USER)
     order: int | None = None
-    lambda_s: LambdaS = field(default=LambdaS())
+    lambda_s: LambdaS = field(default=_FREE)
     clock: Clock | None = None
     """In what a held polynomial is one, and `S@1/2` is in the middle; lambda unless it says
     otherwise.
@@ -108,25 +75,29 @@ class Scheme:
     """Whether each step first goes back in time by adding noise."""
 
     def __post_init__(self) -> None:
+        holds = any(self.model.holds(op, self.word) for op in self.word)
+        if self.eta not in (None, self.model.level) and self.model.has_levels and not holds:
+            object.__setattr__(self, "model", model_at(self.model.name, Fraction(self.eta or 0)))
         check(self.word, self.model)
         self._check_conjugate()
-        holds = bool(self.program.holds)
         if self.clock is None:
             object.__setattr__(self, "clock", "lambda" if holds else "tau")
         if self.clock not in CLOCKS:
             raise ValueError(f"no clock {self.clock!r}; there are: {', '.join(CLOCKS)}")
-        if self.clock != "tau" and not holds:
+        if self.clock != "tau" and not (holds or self.runs_in_clocks):
             raise ValueError(
                 f"{self.name}: the clock {self.clock} is for words that hold a prediction, e.g. S "
-                f"E:data[2]; {self.word} runs in tau"
+                f"E:data[2], and for splittings of positions alone; {self.word} of "
+                f"{self.model_name} runs in tau"
             )
-        level = Fraction(self.dynamics == "sde")
+        level = self.model.level
         if self.eta is None:
             object.__setattr__(self, "eta", level)
         if self.eta != level and not holds:
             raise ValueError(
                 f"{self.name}: eta = {self.eta} acts in words that hold a prediction, e.g. S "
-                f"E:data; {self.word} is one of the {self.dynamics.upper()}, eta = {level}"
+                "E:data, and in those of positions alone, e.g. L/2 S K L/2 of vp; "
+                f"{self.word} is one of the {self.dynamics.upper()}, eta = {level}"
             )
         if (self.eta == 0) != (self.dynamics == "ode") or not 0 <= self.noise_level < inf:
             right = "0" if self.dynamics == "ode" else "above 0"
@@ -217,6 +188,18 @@ class Scheme:
         return f"<Scheme {self} ({self.model_name} {self.dynamics})>"
 
     @property
+    def runs_in_clocks(self) -> bool:
+        """Whether its pieces may step in another clock than tau: none has a b of its own."""
+        rules = {piece.rule for piece in self.program.pieces}
+        return self.model.has_levels and not rules & {Rule.ANCESTRAL, Rule.CONJUGATE}
+
+    @property
+    def uses_clock(self) -> bool:
+        """Whether the clock acts in it."""
+        acts = self.runs_in_clocks and self.program.steps_in_clock
+        return self.program.uses_clock or acts
+
+    @property
     def noise_level(self) -> Fraction:
         """eta, filled in."""
         return Fraction(0) if self.eta is None else self.eta
@@ -292,10 +275,10 @@ def scheme(
     dynamics: str | None = None,
     name: str | None = None,
     *,
-    source: Source = Source("user"),
+    source: Source = _USER,
     order: int | None = None,
     nfe: int | None = None,
-    lambda_s: LambdaS = LambdaS(),
+    lambda_s: LambdaS = _FREE,
     clock: Clock | None = None,
     eta: Fraction | None = None,
     churn: Churn | None = None,

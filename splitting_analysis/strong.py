@@ -118,6 +118,9 @@ def _path_noise(root: PolyElement, kernels: dict[str, Kernel]) -> NoiseRule:
                 if matrix[i][q]:
                     late = leaf(Noise(block + "late", c))
                     accumulate(flow.state[d][3], late, scale * rate * matrix[i][q])
+                if i == q and piece.fading:
+                    late, share = leaf(Noise(block + "late", c)), a.number(piece.fading)
+                    accumulate(flow.state[d][3], late, scale * a.fadings[0] * share)
                 if flow.weight >= _LATER and square[i][q]:
                     later = leaf(Noise(block + "later", c))
                     accumulate(flow.state[d][_LATER], later, scale * square[i][q])
@@ -140,6 +143,11 @@ def strong_error(scheme: Scheme) -> LocalError:
     Raises ValueError for a scheme without noise.
     """
     refuse_held(scheme)
+    if scheme.program.held_piece:
+        raise ValueError(
+            f"{scheme.name}: the strong error of a word whose pieces hold a prediction is not "
+            "derived; its weak one is"
+        )
     if scheme.dynamics != "sde":
         raise ValueError(f"{scheme.name} is deterministic: it has no strong error, only an ODE one")
     with with_kinds(*kinds_of(scheme)):

@@ -24,12 +24,28 @@ MAX_RATE = 3
 MAX_ENTRIES = 8
 """Entries of B that are no polynomials, and have symbols: those of two matrices."""
 
+MAX_FADING = 4
+"""r and its derivatives kept: enough for h^4 of splittings of flow matching."""
+
 Kind = Literal[
-    "component", "score", "parameter", "scale", "clock", "factor", "bend", "entry", "skip", "mark"
+    "component",
+    "score",
+    "parameter",
+    "scale",
+    "clock",
+    "factor",
+    "bend",
+    "entry",
+    "skip",
+    "fading",
+    "kernel",
+    "mark",
 ]
 """From parameters on, all but marks are generators of a coefficient ring."""
 ALWAYS: tuple[Kind, ...] = ("parameter", "scale", "clock")
-"""Those of every coefficient ring; conjugate steps alone have the others."""
+"""Those of every coefficient ring."""
+SOMETIMES: tuple[Kind, ...] = ("factor", "bend", "entry", "skip", "fading", "kernel")
+"""Those that only conjugate steps have, what fades at a rate of its own, and held pieces."""
 
 
 @dataclass(frozen=True)
@@ -146,6 +162,26 @@ def _entry(number: int, k: int) -> Symbol:
     )
 
 
+def _fading(k: int) -> Symbol:
+    """r, the rate at which data fade, or its k-th derivative in forward time."""
+    mark = "′″‴"[k - 1] if k else ""
+    return symbol(
+        f"r{k}",
+        "fading",
+        "−α′/α at τ = T − t, the rate at which data fade; with primes, its derivatives in τ",
+        f"r{mark}",
+        "r" + "'" * k,
+        _raised("r", f"<mo>{mark}</mo>") if k else "<mi>r</mi>",
+        {0: "", 1: "d"}.get(k, f"d{k}") + "r",
+    )
+
+
+def _kernel(name: str, text: str, latex: str, entry: str, meaning: str) -> Symbol:
+    below = f"<msub><mi>{text}</mi><mi>{entry}</mi></msub>"
+    spelled = f"{text}_{entry}", f"{latex}_{{{entry}}}", below
+    return symbol(f"{name}_{entry}", "kernel", meaning, *spelled)
+
+
 _INVERSE, _ROOT = Fraction(-1), Fraction(1, 2)
 _UNDER_ROOT = "<msub><mi>λ</mi><mi>s</mi></msub>"
 _IN_POSITION = "friction of the position, which scales its noise"
@@ -160,6 +196,10 @@ _TABLE = (
     symbol("sm", "score", text="s^m", latex="s^{m}", mathml=_raised("s", "<mi>m</mi>")),
     symbol("s", "score"),
     symbol("f", "score"),
+    symbol("D", "score", "what is held: the data x_0, as predicted at z and τ"),
+    symbol("epsilon", "score", "what is held: the noise −σ s", "ε", r"\varepsilon"),
+    symbol("u", "score", "what is held: the velocity α′ x_0 + σ′ ε"),
+    symbol("v", "score", "what is held: α ε − σ x_0"),
     symbol("Gamma", "parameter", _IN_POSITION, "Γ", r"\Gamma", positive=True),
     symbol("nu", "parameter", _IN_MOMENTUM, "ν", r"\nu", positive=True),
     symbol("M", "parameter", "mass; 1/M = (Γ − ν)²/4 is critical damping", positive=True),
@@ -204,6 +244,12 @@ _TABLE = (
         )
         for entry in ("xx", "xm", "mm")
     ),
+    *(_fading(k) for k in range(MAX_FADING)),
+    symbol("alpha", "kernel", "x_τ = α x_0 + σ ε", "α", r"\alpha", positive=True),
+    symbol("isigma", "kernel", "1/σ", "w", "w", positive=True),
+    symbol("isize", "kernel", "1/(α² + σ²)", "n", "n", positive=True),
+    *(_kernel("mu", "μ", r"\mu", e, "what multiplies x_0 in the mean of z") for e in ("x", "m")),
+    *(_kernel("P", "Π", r"\Pi", e, "entries of Σ⁻¹, Σ = Cov(z | x_0)") for e in ("xx", "xm", "mm")),
     symbol("phi", "mark", "a smooth test function", "φ", r"\varphi"),
     symbol("identity", "mark", "identity matrix", "I", "I"),
     symbol("outer", "mark", "u ⊗ v is the matrix u vᵀ", " ⊗ ", r" \otimes ", "<mo>⊗</mo>"),
@@ -261,7 +307,7 @@ def rows(*kinds: Kind) -> list[Symbol]:
 
 def generators(*kinds: Kind) -> list[Symbol]:
     """The generators of the coefficient ring of these kinds, in its order; all by default."""
-    return rows(*(kinds or (*ALWAYS, "factor", "bend", "entry", "skip")))
+    return rows(*(kinds or (*ALWAYS, *SOMETIMES)))
 
 
 def base(generator: Symbol) -> Symbol:
@@ -271,8 +317,9 @@ def base(generator: Symbol) -> Symbol:
 
 def printed() -> list[str]:
     """Names of the generators in the order of a printed product: the clock before the rest."""
-    rest = rows("parameter", "scale", "factor", "bend", "entry", "skip")
-    return [row.name for row in (*rows("clock"), *rest)]
+    return [row.name for row in (*rows("clock", "fading"), *rows("parameter", "scale"))] + [
+        row.name for row in rows(*(kind for kind in SOMETIMES if kind != "fading"))
+    ]
 
 
 def rank(name: str) -> tuple[int, int]:

@@ -18,12 +18,15 @@ from splitting_analysis.conjugate_rule import MOST, Bend, one_skip, symbolic_ent
 from splitting_analysis.errors import LocalError, difference
 from splitting_analysis.expansion import Flow, NoiseRule, begin, compose, exact, run
 from splitting_analysis.held_error import leading_power
+from splitting_analysis.held_pieces import MOST as MOST_HELD
+from splitting_analysis.held_pieces import told_of
 from splitting_analysis.held_weak import weak_leading_power
 from splitting_analysis.models import Model, Piece, Rule, is_spelled_out
 from splitting_analysis.noise import expectation, weak_noise
+from splitting_analysis.predictions import Prediction
 from splitting_analysis.program import Advance, Evaluate, Instruction, resolve
 from splitting_analysis.schemes import Scheme
-from splitting_analysis.symbols import MAX_BETA, Kind, pair
+from splitting_analysis.symbols import MAX_BETA, MAX_FADING, Kind, pair
 from splitting_analysis.trees import MOMENT, PHI, Combination, Series, accumulate, leaf, taylor
 
 HIGHEST_POWER = 12
@@ -33,7 +36,8 @@ NEGLIGIBLE = 1e-7
 
 
 def local_error(scheme: Scheme, order: int | None = None) -> LocalError:
-    """The error of one step through h^order (default: 3, an SDE's 2), and on to its leading term.
+    """The error of one step through h^order (default: 3, an SDE's 2; its leading term alone where
+    pieces hold a prediction), and on to its leading term.
 
     For a Runge-Kutta word the differentials are those of the full drift f, in autonomous form
     (time as one more component), which is what its order conditions are about. A word with a
@@ -43,7 +47,8 @@ def local_error(scheme: Scheme, order: int | None = None) -> LocalError:
     refuse_held(scheme)
     highest = highest_power(scheme)
     if order is None:
-        order = 1 if scheme.word.is_runge_kutta else 3 if scheme.dynamics == "ode" else 2
+        leading = scheme.word.is_runge_kutta or scheme.program.held_piece is not None
+        order = 1 if leading else 3 if scheme.dynamics == "ode" else 2
     if not 1 <= order <= highest:
         raise ValueError(
             f"{scheme.name}: order {order}; powers of h are derived from 1 to {highest}"
@@ -140,6 +145,10 @@ def highest_power(scheme: Scheme) -> int:
     """The highest power of h that the error of a scheme can be derived to."""
     if scheme.program.conjugates:
         return MOST
+    if scheme.program.held_piece:
+        return MOST_HELD
+    if scheme.model.drift.fading and not scheme.word.is_runge_kutta:
+        return MAX_FADING
     moving = scheme.model.time_dependent and not scheme.word.is_runge_kutta
     return MAX_BETA if moving else HIGHEST_POWER
 
@@ -160,6 +169,10 @@ def kinds_of(scheme: Scheme) -> Iterator[Kind]:
         yield "entry"
     if scheme.skip is not None:
         yield "skip"
+    if scheme.program.held_piece or scheme.model.drift.fading:
+        yield "fading"
+    if scheme.program.held_piece:
+        yield "kernel"
 
 
 def at_lambda_one(scheme: Scheme) -> Scheme:
@@ -172,7 +185,14 @@ def at_lambda_one(scheme: Scheme) -> Scheme:
 @cache
 def _expand(scheme: Scheme, order: int) -> LocalError:
     model = scheme.model
-    flow = begin(model, 2 * order, bend_of(scheme))
+    held = scheme.program.held_piece
+    told = None if held is None else told_of(model, held)
+    if held == Prediction.VELOCITY and scheme.in_clock != "tau":
+        raise ValueError(
+            f"{scheme.name}: the error where the velocity, a rate in tau, is held by a piece is "
+            f"derived in the clock tau, not in {scheme.in_clock}"
+        )
+    flow = begin(model, 2 * order, bend_of(scheme), told)
     rule = weak_noise(scheme.lambda_s)
     carried, moved = carried_score(scheme, flow, rule)
     before = {c: list(series) for c, series in flow.state.items()}
@@ -203,7 +223,10 @@ def moves_score(model: Model, instructions: Sequence[Instruction]) -> bool:
     p = algebra().p
     arguments = [i for i, c in enumerate(model.components) if c in model.score_arguments]
     return any(
-        any(piece.linear(p)[i]) or bool(piece.score(p)[i]) or bool(piece.noise(p)[i])
+        piece.fading != 0
+        or any(piece.linear(p)[i])
+        or bool(piece.score(p)[i])
+        or bool(piece.noise(p)[i])
         for each in instructions
         if isinstance(each, Advance)
         for piece in [each.piece]
@@ -215,7 +238,7 @@ def _ode(scheme: Scheme, flow: Flow, order: int, before: dict[str, Series] | Non
     model = flow.model
     terms: dict[int, dict[str, Combination]] = {k: {} for k in range(1, order + 1)}
     for c in model.components:
-        true = exact(model, {leaf(c): algebra().one}, order)
+        true = exact(model, {leaf(c): algebra().one}, order, flow.told)
         by_power = _compose_powers(true, flow, before, order)
         for k, by_key in terms.items():
             by_key[c] = difference(by_power[k], flow.state[c][2 * k])
@@ -227,7 +250,7 @@ def _weak(scheme: Scheme, flow: Flow, order: int, before: dict[str, Series] | No
     deltas = {c: [{}, *flow.state[c][1:]] for c in model.components}
     phi = taylor(leaf(PHI), deltas, 2 * order, 0, algebra().one)
     scheme_mean = expectation(phi, flow)
-    true = exact(model, {leaf(PHI): algebra().one}, order)
+    true = exact(model, {leaf(PHI): algebra().one}, order, flow.told)
     by_power = _compose_powers(true, flow, before, order)
     terms = {}
     for k in range(1, order + 1):

@@ -50,7 +50,7 @@ def cycle(scheme: Scheme) -> Word:
     for themselves.
     """
     program = scheme.program
-    if program.has_rows or program.holds or program.conjugates:
+    if program.has_rows or program.holds or program.conjugates or program.held_piece:
         return scheme.word
     ops = list(scheme.word.ops)
     while _simplified(ops, scheme):
@@ -133,7 +133,8 @@ def _moves(piece: Piece, model: Model) -> bool:
     p = ones()
     linear, score, noise = piece.linear(p), piece.score(p), piece.noise(p)
     asked = [i for i, c in enumerate(model.components) if c in model.score_arguments]
-    return any(any(linear[i]) or bool(score[i]) or bool(noise[i]) for i in asked)
+    faded = bool(piece.fading)
+    return any(faded or any(linear[i]) or bool(score[i]) or bool(noise[i]) for i in asked)
 
 
 def _stays(op: Op, model: Model) -> bool:
@@ -158,4 +159,4 @@ def _merges(op: Op, scheme: Scheme) -> bool:
     again = any(
         linear[i][k] * (linear[k][j] or score[j] * (k == j)) for i in n for j in n for k in n
     )
-    return piece.rule is Rule.EULER and not again and not piece.has_noise
+    return piece.rule is Rule.EULER and not (again or piece.fading or piece.has_noise)

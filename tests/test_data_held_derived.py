@@ -17,7 +17,7 @@ from analytic_models.problem import problem_for
 from reports import cli
 from reports.experiments import held_data
 from reports.pages import data_held as page
-from reports.pages import site
+from reports.pages import data_held_pieces, site
 from reports.pages.settings import QUICK
 from reports.render.document import printed
 from splitting_analysis.catalogue import find
@@ -211,17 +211,17 @@ def test_what_there_is_not_is_refused_with_what_there_is(words, says, run):
     assert (code, out) == (2, "") and says in err and err.startswith("error: ")
 
 
-def test_pieces_of_a_splitting_hold_no_data(run):
-    for word in ("S B A:data", "L/2 S K:data L/2"):
-        code, _, err = run("gaussian", word, "--nfe", "9")
-        assert code == 2 and "its pieces do not" in err and "E:data, or " in err
+def test_a_piece_without_a_score_holds_nothing_and_is_told_which_do(run):
+    code, _, err = run("gaussian", "O:data S B A", "--nfe", "9")
+    assert code == 2 and "O:data: the whole drift holds data, this piece does not" in err
+    assert run("gaussian", "O S B A:data", "--nfe", "9")[0] == 0
 
 
-def test_a_run_of_flow_matching_may_end_with_the_data_which_has_no_euler_step(run):
-    found = run("gaussian", "DPM++2M", "--model", "flow", "--nfe", "9", "--denoise", "data")
-    assert found[0] == 0 and "ends with the data" in found[2]
-    code, _, err = run("gaussian", "DPM++2M", "--model", "flow", "--nfe", "9", "--denoise")
-    assert code == 2 and "--denoise data" in err
+def test_a_run_of_flow_matching_may_end_with_the_data_or_with_an_euler_step(run):
+    for ending, said in (("--denoise data", "ends with the data"), ("--denoise", "denoising step")):
+        asked = ("DPM++2M", "--model", "flow", "--nfe", "9", *ending.split())
+        code, _, err = run("gaussian", *asked)
+        assert code == 0 and said in err
 
 
 @pytest.fixture(scope="module")
@@ -230,6 +230,7 @@ def built():
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(page, "digits", page.cifar10)
         patch.setattr(page, "best_grids", page.stored_grids)
+        patch.setattr(data_held_pieces, "digits", data_held_pieces.cifar10)
         return page.build(QUICK)
 
 
@@ -283,3 +284,27 @@ def test_the_page_counts_the_cases_in_which_the_aligned_factor_is_best(built):
     said = [str(vars(block).get("parts", "")) for block in built.blocks]
     (told,) = [part for part in said if "the aligned one" in part]
     assert f"in {best} of 18 cases" in told and best > 9
+
+
+def test_the_table_of_pieces_holds_the_stored_errors_and_the_text_counts_them(built):
+    table, found = built.find("data-held-pieces-cifar10"), data_held_pieces.cifar10()
+    keys = [column.key for column in table.columns]
+    for row, (model, _, plain, held) in zip(table.rows, held_data.IN_PIECES, strict=False):
+        assert row[:2] == (model, held)
+        for nfe in held_data.NFES:
+            for kind, word in (("score", plain), ("data", held)):
+                error = found[model, word, nfe]
+                shown = row[keys.index(f"{kind}{nfe}")]
+                assert shown == (data_held_pieces.UNSTABLE if error is None else error)
+    texts = [str(vars(block).get("parts", "")) for block in built.blocks]
+    (told,) = [part for part in texts if "hold them" in part or "holds them over" in part]
+    cases = [
+        (found[m, plain, nfe], found[m, held, nfe])
+        for m, _, plain, held in held_data.IN_PIECES
+        for nfe in held_data.NFES
+    ]
+    closer = sum(b is not None and (a is None or b < a) for a, b in cases)
+    assert f"in {closer} of {len(cases)} cases" in told and "stays behind" in told
+    own = held_data.problem("digits", "quadratic", "vp")
+    one = held_data.w2(own, scheme("L/2 S K:data L/2", "vp", "sde"), 5)
+    assert one == pytest.approx(own.errors(scheme("L/2 S K:data L/2", "vp", "sde"), 4)["w2_x"])

@@ -22,6 +22,7 @@ from analytic_models.moments import run
 from analytic_models.rules import advance
 from analytic_models.targets import Gaussian
 from gpu_samplers import rules
+from gpu_samplers.clocked import Step
 from reports.commands.step_code import FLOW
 from splitting_analysis.program import Advance
 from splitting_analysis.schemes import scheme
@@ -48,7 +49,7 @@ def test_both_worlds_and_written_code_move_a_free_particle_to_rounding_whatever_
     flow, spread = reference(gamma, H / 2)
     ours = advance(UBU, process, first, 0.0, H, None)
     noise = np.zeros((2, 2)) if ours.noise is None else np.array(ours.noise)
-    machine = rules.advance(first, process, 0.0, H, rules.Tuned(1.0, "exponent"))
+    machine = rules.advance(first, Step(process, "tau", 0.0, H), rules.Tuned(1.0, "exponent"))
     assert machine.noise is not None
     written: dict[str, Any] = {"np": np, "expm": expm}
     exec(FLOW, written)  # noqa: S102 - what the code of a word defines

@@ -25,6 +25,7 @@ from analytic_models.probing import claims  # noqa: E402
 from analytic_models.series import Series, function  # noqa: E402
 from analytic_models.stability import largest_stable_step  # noqa: E402
 from gpu_samplers import adapters, engine, plain_conjugate  # noqa: E402
+from gpu_samplers.clocked import Step  # noqa: E402
 from gpu_samplers.plan import plan  # noqa: E402
 from gpu_samplers.rules import Tuned, advance  # noqa: E402
 from splitting_analysis import bends  # noqa: E402
@@ -60,7 +61,7 @@ def machine(s: Scheme, process: Any, op: Advance, begin: float, end: float) -> A
     skip = None if s.skip is None else float(s.skip)
     tuned = Tuned(1.0, "exponent", float(s.conjugate), s.factor, skip)
     op = replace(op, start=Fraction(0), stop=Fraction(1), seen=Fraction(0))
-    return advance(op, process, 1 - begin, begin - end, tuned)[:2]
+    return advance(op, Step(process, "tau", 1 - begin, begin - end), tuned)[:2]
 
 
 @pytest.mark.parametrize(

@@ -11,6 +11,7 @@ from typing import Any, assert_never
 import numpy as np
 
 from analytic_models import exponential, given_data
+from analytic_models.clocked import fading_rate, length
 from analytic_models.held import hold, predicted
 from analytic_models.probing.running import Array
 from analytic_models.probing.subject import Subject
@@ -51,6 +52,7 @@ class _Walk:
         self.score_of, self.noise_of = score, noise
         self.n = len(scheme.model.components)
         self.kept: list[tuple[float, Array]] = []
+        self.told = np.zeros(0)
 
     def run(self, z: Array, grid: Sequence[float]) -> Array:
         self.steps = len(grid) - 1
@@ -84,6 +86,8 @@ class _Walk:
             driven = np.zeros_like(rows)
             driven[:, model.driven] = np.reshape(found, (len(z), -1, self.d))
             self.held = driven.reshape(z.shape)
+        if self.program.held_piece:
+            self.told = self.prediction(self.program.held_piece, z, self.held, tau)
         if self.program.holds:
             held = self.program.holds[0].held.prediction
             self.kept.append((tau, self.prediction(held, z, self.held, tau)))
@@ -112,13 +116,15 @@ class _Walk:
                     if op.begins:
                         base, drifts = z, []
                     if op.weighed:
-                        drifts.append(self.drift(op.weighed, z, tau))
+                        over = length(self.scheme, self.model, t, h, tau)
+                        drifts.append(over * self.drift(op.weighed, z, tau))
                 case Row():
                     pairs = zip(op.weights, drifts, strict=True)
-                    z = base + h * sum(float(w) * drift for w, drift in pairs)
+                    z = base + sum(float(w) * drift for w, drift in pairs)
                 case Advance():
                     moved = advance(self.scheme, self.model, op, t, h, self.lambda_s)
-                    z = self.mixed(moved.keep, z) + self.mixed(moved.gain, self.held)
+                    pull = self.told if op.piece.held else self.held
+                    z = self.mixed(moved.keep, z) + self.mixed(moved.gain, pull)
                     if moved.noise is not None:
                         z = z + self.mixed(_root(moved.noise), self.noise_of())
                 case Hold():
@@ -154,7 +160,8 @@ class _Walk:
     def drift(self, piece: Piece, z: Array, tau: float) -> Array:
         linear, weights, _ = coefficients(piece, self.model)
         own = [[w if i == j else 0 for j in range(self.n)] for i, w in enumerate(weights)]
-        return self.model.beta(tau) * (self.mixed(linear, z) + self.mixed(own, self.held))
+        moved = self.model.beta(tau) * (self.mixed(linear, z) + self.mixed(own, self.held))
+        return np.asarray(moved + fading_rate(piece, self.model, tau) * z)
 
     def time(self, t: float, h: float, at: Fraction) -> float:
         """The forward time at the part `at` of the step, as the scheme's clock measures it."""

@@ -106,7 +106,7 @@ def formulas(
         schemes = [replace(s, lambda_s=LambdaS(s.lambda_s.rule, value)) for s in schemes]
     scheme = schemes[0]
     errors = [_derived(schemes, order, say)]
-    if minus is None and scheme.dynamics == "sde":
+    if minus is None and scheme.dynamics == "sde" and not scheme.program.held_piece:
         errors.append(strong_error(scheme))
         if scheme.has_tunable_noise and value is None:
             errors.append(strong_error(at_lambda_one(scheme)))
@@ -206,6 +206,13 @@ def _heading(scheme: Scheme, minus: str | None, value: Fraction | None) -> list[
         lines.append(f"source: {scheme.source.citation}, {scheme.source.place}".rstrip(", "))
     if scheme.source.erratum:
         lines.append(f"note: {scheme.source.erratum}")
+    if scheme.model.eta is not None:
+        lines.append(f"noise level: eta = {scheme.model.eta}")
+    if scheme.in_clock != "tau" and not scheme.program.holds:
+        lines.append(
+            f"in the clock {scheme.in_clock}: h is a step's length in it, beta (and r) are rates "
+            "per unit of it, and derivatives in tau are those in it, backwards"
+        )
     at = "" if value is None else f" at lambda_s = {value}"
     if minus is not None:
         return [*lines, f"error minus the error of {minus}{at}"]

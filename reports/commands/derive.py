@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from reports.commands.options import ClockName, ModelName
+from reports.commands.options import ClockName, ModelName, NoiseLevel
 from reports.commands.terminal import an_int, heard, print_json
 from splitting_analysis.lookup import as_scheme, reading
 from splitting_analysis.schemes import Scheme
@@ -42,6 +42,7 @@ def derive(
         typer.Option(help="Fix lambda_s, the noise of the letter O (default: a symbol)."),
     ] = None,
     clock: ClockName = None,
+    eta: NoiseLevel = None,
     param: Annotated[
         str,
         typer.Option(
@@ -85,8 +86,8 @@ def derive(
 
     style = style.strip().lower()
     given: str | Scheme = scheme
-    if clock is not None:
-        (given,) = with_options([as_scheme(scheme, model, dynamics)], clock, None)
+    if clock is not None or eta is not None:
+        (given,) = with_options([as_scheme(scheme, model, dynamics)], clock, eta)
     # said before the work, which may be long
     for one in derivation.resolved(given, minus, model, dynamics):
         if said := reading(one, dynamics):

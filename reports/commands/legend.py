@@ -74,6 +74,9 @@ def _entries(keys: list[str], tokens: list[str], scheme: Scheme) -> Iterable[tup
             else f"parts of the score, the gradient of log p in {' and '.join(scored)}{time}"
         ),
     )
+    for symbol in rows("score"):
+        if symbol.meaning:
+            yield among([symbol]), symbol.meaning
     yield (
         found(rf"∂_(?!τ){_WORD}+[{_SUPER}]*"),
         (
@@ -119,4 +122,9 @@ def _groups() -> list[list[Symbol]]:
     for symbol in parameters:
         by_value.setdefault(symbol.value, []).append(symbol)
     clock = [symbol for symbol in rows("clock") if symbol.power > 0]
-    return [clock, *by_value.values(), rows("factor"), rows("entry"), rows("skip")]
+    by_meaning: dict[str, list[Symbol]] = {}
+    for symbol in rows("kernel"):
+        by_meaning.setdefault(symbol.meaning, []).append(symbol)
+    rates = [clock, rows("fading")]
+    conjugates = [rows("factor"), rows("entry"), rows("skip")]
+    return [*rates, *by_meaning.values(), *by_value.values(), *conjugates]

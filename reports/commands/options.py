@@ -15,8 +15,8 @@ ModelName = Annotated[
 NoiseLevel = Annotated[
     str | None,
     typer.Option(
-        help="Noise level of held predictions: 0 the ODE, 1 the reverse SDE (of psld the exact "
-        "bridge), 0.5, ..."
+        help="Noise level where a prediction is held, and of splittings of vp, ve and flow: 0 the "
+        "ODE, 1 the reverse SDE (of psld the exact bridge), 0.5, ..."
     ),
 ]
 ClockName = Annotated[

@@ -48,12 +48,20 @@ grows by much, and that doubled); its matrices are 2 by 2."""
 def step_code(scheme: Scheme, style: str = "python", lambda_s: Fraction | None = None) -> str:
     """The scheme as a Python file. Raises ValueError for what is no such step."""
     program = scheme.program
-    if program.holds or program.conjugates:
-        what = "holds a prediction" if program.holds else "takes conjugate steps"
+    if program.holds or program.conjugates or program.held_piece:
+        what = "takes conjugate steps" if program.conjugates else "holds a prediction"
         raise ValueError(
             f"{scheme.name}: {scheme.word} {what}: its coefficients are integrals over each step. "
             'Code is written for words of the other letters, such as "O S B A"; others run as '
             "they are, by splitting-analysis sample"
+        )
+    if scheme.in_clock != "tau" or any(piece.fading for piece in program.pieces):
+        what = f"runs in the clock {scheme.in_clock}"
+        if scheme.in_clock == "tau":
+            what = f"splits {scheme.model_name}, whose linear part has a rate of its own"
+        raise ValueError(
+            f"{scheme.name}: {scheme.word} {what}: code is written for splittings of psld, vp, ve "
+            "and langevin in forward time; others run as they are, in a notebook's sa.sample"
         )
     body = _Writer(scheme, style, lambda_s).written()
     head = [f'"""{_title(scheme)}', "", *_told(scheme, style), '"""', ""]
@@ -236,7 +244,7 @@ class _Writer:
                 clock = length if self.force else f"model.clock({start}, {length})"
                 self.lines.append(f"delta = {clock}")
                 self.exponential(op.piece, linear, score, noise)
-            case Rule.CONJUGATE:
+            case Rule.CONJUGATE | Rule.HELD:
                 raise AssertionError("refused before")
             case _:
                 assert_never(op.piece.rule)

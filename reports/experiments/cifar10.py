@@ -65,6 +65,7 @@ def compute(target: Gaussian, watch: Watch = SILENT) -> dict[str, Any]:
         "psld_w2_x": psld,
         "data_held_w2_x": data_held(target, watch),
         "data_held_grids": best_grids(target, watch),
+        "held_pieces_w2_x": held_pieces(target),
         "conjugate_lambda": conjugate.compute(target.variances, watch),
     }
 
@@ -84,6 +85,15 @@ def data_held(target: Gaussian, watch: Watch = SILENT) -> dict[str, Any]:
             }
             for key, own in watch(list(schemes.items()), f"data held, {grid_name} grid")
         }
+    return found
+
+
+def held_pieces(target: Gaussian) -> dict[str, dict[str, dict[str, float | None]]]:
+    """Position errors of splittings with the data held in their pieces, by model and word."""
+    found: dict[str, dict[str, dict[str, float | None]]] = {}
+    for (model, word, nfe), error in held_data.in_pieces(target.variances).items():
+        row = found.setdefault(model, {}).setdefault(word, {})
+        row[str(nfe)] = None if error is None else _six(error)
     return found
 
 

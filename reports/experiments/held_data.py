@@ -11,8 +11,9 @@ from fractions import Fraction
 from analytic_models.problem import Problem, problem_for
 from splitting_analysis.catalogue import find
 from splitting_analysis.data_catalogue import DATA_CATALOGUE
+from splitting_analysis.models import Dynamics
 from splitting_analysis.retuned import with_conjugation, with_noise_level
-from splitting_analysis.schemes import FACTORS, Scheme
+from splitting_analysis.schemes import FACTORS, Scheme, scheme
 
 NFES = (5, 10, 20)
 GRIDS = ("uniform", "quadratic")
@@ -21,6 +22,20 @@ POWERS = (1.0, 1.5, 2.0, 2.5, 3.0, 4.0, 5.0)
 """Of grids t_i = (T - eps)(1 - (1 - i/n)^power): 1 is uniform, 2 quadratic."""
 GRIDDED = (("PDDIM", "aligned"), ("P2M", "lower"), ("P2M", "aligned"), ("P3M", "aligned"))
 """Those whose best grid is looked for, besides SSCS."""
+IN_PIECES: tuple[tuple[str, Dynamics, str, str], ...] = (
+    ("psld", "ode", "S B A", "S B:data A:data"),
+    ("psld", "sde", "O S B A", "O S B:data A:data"),
+    ("psld", "sde", "O/2 S B A O/2", "O/2 S B:data A:data O/2"),
+    ("psld", "sde", "S B A O", "S B:data A:data O"),
+    ("psld", "sde", "L/2 S K L/2", "L/2 S K:data L/2"),
+    ("vp", "ode", "L/2 S@1/2 K L/2", "L/2 S@1/2 K:data L/2"),
+    ("vp", "sde", "L/2 S K L/2", "L/2 S K:data L/2"),
+    ("vp", "sde", "S L/2 K L/2", "S L/2 K:data L/2"),
+    ("flow", "sde", "L/2 S K L/2", "L/2 S K:data L/2"),
+)
+"""Splittings whose pieces take the score, and the same with the data held in them."""
+WHOLE = (("psld", "PDDIM"), ("psld", "P2M"), ("vp", "DDIM"), ("vp", "DPM++2M"), ("flow", "DPM++2M"))
+"""What holds the data over the whole drift, beside them."""
 OTHERS = ("EM", "SSCS", "ROBA", "ROBAB", "EI", "LDDIM-I")
 CONJUGATE = {"LDDIM-I": Fraction(1, 2)}
 """lambda of conjugate integrators, where it is not 0; at 0 LDDIM-I is EI."""
@@ -52,9 +67,26 @@ def gridded() -> dict[tuple[str, str], Scheme]:
     return {key: held()[key] for key in GRIDDED} | {("SSCS", ""): find("SSCS", "psld")}
 
 
-def problem(spectrum: object, grid: str) -> Problem:
+def in_pieces(spectrum: object) -> dict[tuple[str, str, int], float | None]:
+    """Position W2 of splittings with score and with data in their pieces, and of what holds the
+    data over the whole drift, by model, word or name, and budget; on the quadratic grid.
+    """
+    pairs = [
+        (model, str(own), scheme(own, model, dynamics))
+        for model, dynamics, *both in IN_PIECES
+        for own in both
+    ]
+    whole = [(model, name, find(name, model)) for model, name in WHOLE]
+    return {
+        (model, name, nfe): w2(problem(spectrum, GRIDS[1], model), own, nfe)
+        for model, name, own in (*pairs, *whole)
+        for nfe in NFES
+    }
+
+
+def problem(spectrum: object, grid: str, model: str = "psld") -> Problem:
     """The run on that spectrum (a name, a file or variances)."""
-    return problem_for("psld", spectrum, grid=grid, denoise="data")
+    return problem_for(model, spectrum, grid=grid, denoise="data")
 
 
 def w2(ours: Problem, scheme: Scheme, nfe: int) -> float | None:

@@ -48,9 +48,9 @@ def build(_: Settings) -> Page:
         ),
         text(
             f"These are the {WHAT}. The other {len(FURTHER) - len(KINETIC_CATALOGUE)} samplers "
-            "with a name hold a "
-            f"prediction or are conjugate; pages of such samplers are {ELSEWHERE}. A name counts "
-            "once for every model that has it; `splitting-analysis list` names all."
+            "with a name hold a prediction, are conjugate, or split VE or flow matching; pages of "
+            f"such samplers are {ELSEWHERE}. A name counts once for every model that has it; "
+            "`splitting-analysis list` names all."
         ),
     ]
     for key, title in TITLES.items():

@@ -21,6 +21,7 @@ from reports.experiments.held_data import (
     w2,
 )
 from reports.experiments.store import KEPT, stored
+from reports.pages import data_held_pieces
 from reports.pages.exact_runs import SPECTRUM, target
 from reports.pages.settings import Settings
 from reports.render.document import (
@@ -92,6 +93,7 @@ def build(_: Settings) -> Page:
         where = f"CIFAR-10 spectrum, stored: {KEPT['cifar10'].command}"
         body += [_table("data-held-cifar10", found, where), text(_compared(found, "CIFAR-10"))]
     body += [
+        *data_held_pieces.blocks(),
         Heading("The best grid for a budget", "grids"),
         _grids(),
         text(_gridded()),
