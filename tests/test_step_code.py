@@ -111,7 +111,7 @@ def test_derive_prints_the_code_and_nothing_else(capsys):
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        (["DPM++2M", "--format", "python"], "holds a prediction"),
+        (["P2M", "--format", "python"], "holds a prediction of a pair"),
         (["COBA", "--format", "torch"], "takes conjugate steps"),
         (["ROBA", "--format", "python", "--minus", "NOBA"], "--minus"),
         (["ROBA", "--format", "torch", "--order", "2"], "--order"),

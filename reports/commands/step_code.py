@@ -15,6 +15,7 @@ from typing import Any, assert_never
 
 import sympy
 
+from reports.commands.held_code import held_code
 from splitting_analysis.models import Piece, Rule
 from splitting_analysis.program import Advance, Evaluate, Hold, Row
 from splitting_analysis.schemes import Scheme
@@ -48,12 +49,14 @@ grows by much, and that doubled); its matrices are 2 by 2."""
 def step_code(scheme: Scheme, style: str = "python", lambda_s: Fraction | None = None) -> str:
     """The scheme as a Python file. Raises ValueError for what is no such step."""
     program = scheme.program
-    if program.holds or program.conjugates or program.held_piece:
-        what = "takes conjugate steps" if program.conjugates else "holds a prediction"
+    if program.holds:
+        return held_code(scheme, style)
+    if program.conjugates or program.held_piece:
+        what = "takes conjugate steps" if program.conjugates else "holds a prediction in a piece"
         raise ValueError(
             f"{scheme.name}: {scheme.word} {what}: its coefficients are integrals over each step. "
-            'Code is written for words of the other letters, such as "O S B A"; others run as '
-            "they are, by splitting-analysis sample"
+            'Code is written for words of the other letters, such as "O S B A" or "S E:data"; '
+            "others run as they are, by splitting-analysis sample"
         )
     if scheme.in_clock != "tau" or any(piece.fading for piece in program.pieces):
         what = f"runs in the clock {scheme.in_clock}"

@@ -1,0 +1,143 @@
+"""The code that `derive --format python` writes of a word that holds a prediction is that word: the
+engine's path on random targets, and every check of `validate`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from fractions import Fraction
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+import pytest
+
+torch = pytest.importorskip("torch", reason="the engine needs torch")
+
+from analytic_models.probing.subject import load  # noqa: E402
+from analytic_models.probing.validate import validate  # noqa: E402
+from gpu_samplers import engine  # noqa: E402
+from gpu_samplers.plan import plan  # noqa: E402
+from reports.commands.held_code import runs_whole  # noqa: E402
+from reports.commands.step_code import step_code  # noqa: E402
+from splitting_analysis.catalogue import find  # noqa: E402
+from splitting_analysis.position_catalogue import HELD_CATALOGUE  # noqa: E402
+from splitting_analysis.processes import VP  # noqa: E402
+from splitting_analysis.retuned import with_noise_level  # noqa: E402
+from splitting_analysis.schemes import scheme  # noqa: E402
+from tests.test_held_predictions import CASES, PROCESSES  # noqa: E402
+
+FEW = ("vp-DPM++2M-SDE", "vp-UniPC2-bh1", "ve-EDM", "vp-DPM++2S-SDE", "flow-Midpoint", "ve-DEIS3")
+
+
+def grid_of(process: Any) -> list[float]:
+    return [float(process.T * (1 - (1 - i / 8) ** 2)) for i in range(8)]
+
+
+def written(own, style="torch"):
+    """The function that the code defines."""
+    named: dict[str, Any] = {"__name__": "written"}
+    exec(compile(step_code(own, style), "written.py", "exec"), named)  # noqa: S102 - the test
+    return named["sample" if runs_whole(own) else "step"]
+
+
+def walked(own, process, call, score, z, noise):
+    """Where the code arrives, in one call or step by step."""
+    grid = grid_of(process)
+    if runs_whole(own):
+        return call(score, z, grid, noise, process)
+    for t, after in pairwise(grid):
+        z = call(z, t, after - t, score, noise, process)
+    return z
+
+
+def follows(own, process):
+    """Whether the code ends where the engine does, with the same normals and a random score."""
+    seeded = torch.Generator().manual_seed(7)
+    mixing, *draws = torch.randn(40, 4, 4, dtype=torch.float64, generator=seeded)
+
+    def score(x, tau):
+        spread = process.alpha(tau) ** 2 + process.sigma(tau) ** 2
+        return -x / spread + torch.tanh(x @ mixing) / 3
+
+    z = draws[-1] * process.stationary[0] ** 0.5
+    left = iter(draws)
+    found = walked(own, process, written(own), score, z, lambda: next(left))
+    ready, left = plan(own, process, grid_of(process), denoise=False), iter(draws)
+    wanted, _ = engine.run(
+        ready, lambda y, tau: score(y[0], tau)[None], z[None], lambda n: next(left)[None][:n]
+    )
+    assert float((found - wanted[0]).abs().max()) < 1e-11 * float(wanted.abs().max())
+
+
+@pytest.mark.parametrize(
+    "entry",
+    [
+        pytest.param(s, id=name, marks=() if name in FEW else pytest.mark.heavy)
+        for s in HELD_CATALOGUE
+        for name in [f"{s.model_name}-{s.name}"]
+    ],
+)
+def test_the_code_of_a_held_entry_of_the_catalogue_ends_where_the_engine_does(entry):
+    follows(entry, PROCESSES[entry.model_name])
+
+
+@pytest.mark.heavy
+@pytest.mark.parametrize("model", ["vp", "ve", "flow"])
+@pytest.mark.parametrize(("word", "dynamics", "clock", "eta"), CASES)
+def test_the_code_of_any_other_held_word_ends_where_the_engine_does(
+    word, dynamics, clock, eta, model
+):
+    follows(scheme(word, model, dynamics, clock=clock, eta=eta), PROCESSES[model])
+
+
+@pytest.mark.heavy
+@pytest.mark.parametrize("name", ["DDIM", "SA2", "DPM++2M-SDE", "DPM++2S-SDE"])
+def test_the_noise_level_is_that_of_the_scheme(name):
+    follows(with_noise_level(find(name, "vp"), Fraction(1, 2)), PROCESSES["vp"])
+
+
+@pytest.mark.parametrize("name", ["DPM++2M", "UniPC3"])
+def test_the_last_steps_hold_fewer_evaluations_where_that_is_told(name):
+    follows(replace(find(name, "vp"), lower_final=True), PROCESSES["vp"])
+
+
+def test_a_run_ends_with_the_data_where_that_is_told():
+    own, process = find("DPM++2M", "vp"), VP()
+    z, grid = torch.randn(3, 2, dtype=torch.float64), grid_of(process)
+    call, last = written(own), process.T - grid[-1]
+    there = call(lambda x, _: -x, z, grid, None, process)
+    ended = call(lambda x, _: -x, z, grid, None, process, denoise=True)
+    assert torch.equal(ended, (1 - process.sigma(last) ** 2) * there / process.alpha(last))
+
+
+@pytest.mark.heavy
+@pytest.mark.parametrize("name", ["DPM++2M", "DPM++2S", "Euler-a", "SA2", "UniPC2"])
+def test_the_code_is_validated_as_its_sampler(name, tmp_path):
+    own = find(name, "vp")
+    file = tmp_path / "written.py"
+    file.write_text(step_code(own))
+    found = validate(load(file, "sample" if runs_whole(own) else "step"), own)
+    assert found.holds, str(found)
+
+
+def test_the_numpy_code_gives_the_numbers_of_the_torch_code():
+    own, process = find("DPM++2S", "vp"), PROCESSES["vp"]
+    z = np.random.default_rng(3).normal(size=(4, 2))
+    one, two = (
+        walked(own, process, written(own, style), lambda x, tau: -x * tau, make(z), None)
+        for style, make in (("python", np.array), ("torch", torch.as_tensor))
+    )
+    assert isinstance(two, torch.Tensor) and np.max(np.abs(two.numpy() - one)) < 1e-13
+
+
+def test_the_code_names_what_it_takes_of_the_process_and_no_more():
+    code = step_code(find("DPM++2M", "vp"))
+    assert "as functions of tau, alpha, sigma\n" in code and "def between" not in code
+    assert "tau_of_lambda" in step_code(find("DPM++2S", "vp"))
+    assert "import numpy" not in step_code(find("DDIM", "vp"))
+
+
+def test_a_pair_has_no_such_code_and_is_told_so():
+    with pytest.raises(ValueError, match="holds a prediction of a pair"):
+        step_code(find("P2M", "psld"))
