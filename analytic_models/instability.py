@@ -104,10 +104,11 @@ def instability(
     """Why the run on the grid `times` that ended at `moments` exploded, or None where it did not.
 
     None also for schemes without limits (`has_limits`), for conjugate steps, whose factor moves as
-    they do, and where it exploded without a step beyond its limit. The denoising step counts as a
+    they do, for words in another clock than time, whose steps have other lengths there, and where
+    it exploded without a step beyond its limit. The denoising step counts as a
     step.
     """
-    if not has_limits(scheme) or scheme.program.conjugates:
+    if not has_limits(scheme) or scheme.program.conjugates or scheme.in_clock != "tau":
         return None
     exploded = _exploded(diffusion, target, times, moments)
     if not exploded.any():

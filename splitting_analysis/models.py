@@ -240,11 +240,13 @@ def model_of(name: str, dynamics: str) -> Model:
 
 @cache
 def model_at(name: str, eta: Fraction) -> Model:
-    """The model of that name at noise level eta: each piece eta^2 of the way from the ODE's to the
-    SDE's, which is where the drift is (theory section 9).
+    """The model of that name at noise level eta: 0 the ODE's, 1 the SDE's.
 
-    Pieces that one of the two lacks are left out, E:ddpm for one. Raises ValueError for a model
-    without levels.
+    Elsewhere E is eta^2 of the way between the two, as the drift is (theory section 9). L is eta^2
+    times the SDE's, the forward process's own drift and noise, and K takes the rest, (1 + eta^2)/2
+    times the SDE's: as at 1 both leave the prior of VP as it is. (At 0 that L would be nothing; the
+    ODE's is the linear part.) Pieces that one of the two lacks are left out, E:ddpm for one. Raises
+    ValueError for a model without levels.
     """
     low, high = model_of(name, "ode"), model_of(name, "sde")
     if eta in (0, 1):
@@ -252,18 +254,23 @@ def model_at(name: str, eta: Fraction) -> Model:
     if not high.has_levels:
         raise ValueError(f"{name} has no noise levels: those of positions alone have, e.g. vp")
     pieces = {
-        key: _between(low.pieces[key], piece, eta**2)
+        key: _mixed(low.pieces[key], 1 - eta**2, piece, eta**2)
         for key, piece in high.pieces.items()
         if key in low.pieces
     }
+    for key, share in (("L", eta**2), ("K", (1 + eta**2) / 2)):
+        pieces[key] = _mixed(high.pieces[key], Fraction(0), high.pieces[key], share)
     return replace(high, pieces=pieces, eta=eta)
 
 
-def _between(low: Piece, high: Piece, share: Fraction) -> Piece:
+def _mixed(low: Piece, less: Fraction, high: Piece, more: Fraction) -> Piece:
+    """The pieces' sum with these shares, of one component each."""
+
     def mixed(p: Any, a: Any, b: Any) -> Any:
         one = p.half + p.half  # so that a fraction is one of the arithmetic at hand
-        left = (share.denominator - share.numerator) * a + share.numerator * b
-        return 0 if left == 0 else one * left / share.denominator
+        whole = less.denominator * more.denominator
+        left = less.numerator * more.denominator * a + more.numerator * less.denominator * b
+        return 0 if left == 0 else one * left / whole
 
     def linear(p: Any) -> Matrix:
         return ((mixed(p, low.linear(p)[0][0], high.linear(p)[0][0]),),)
@@ -274,5 +281,5 @@ def _between(low: Piece, high: Piece, share: Fraction) -> Piece:
     def noise(p: Any) -> Coefficients:
         return (mixed(p, low.noise(p)[0], high.noise(p)[0]),)
 
-    fading = low.fading + share * (high.fading - low.fading)
+    fading = less * low.fading + more * high.fading
     return Piece(high.rule, linear, score, noise, fading=fading)

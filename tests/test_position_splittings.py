@@ -19,6 +19,7 @@ import splitting_analysis as sa  # noqa: E402
 from analytic_models import clocked, moments  # noqa: E402
 from analytic_models.convergence import global_orders, slowest  # noqa: E402
 from analytic_models.frozen import frozen_problem, step_matrix  # noqa: E402
+from analytic_models.problem import problem_for  # noqa: E402
 from analytic_models.stability import largest_stable_step  # noqa: E402
 from analytic_models.steps import one_step  # noqa: E402
 from analytic_models.targets import Gaussian, marginal, score  # noqa: E402
@@ -108,10 +109,9 @@ def test_a_printed_splitting_has_the_exact_law_and_the_engine_its_path(entry):
 
 
 @pytest.mark.parametrize("name", POSITION_ONLY)
-def test_the_pieces_add_up_to_the_drift_of_their_noise_level_which_lies_between(name):
+def test_the_pieces_add_up_to_the_drift_of_their_noise_level_and_keep_the_prior_of_vp(name):
+    p, sums = PROCESSES[name].parameters, dict[Any, Any]()
     eta = Fraction(2, 3)
-    p = PROCESSES[name].parameters
-    sums: dict[Any, Any] = {}
     for level in (Fraction(0), eta, Fraction(1)):
         pieces = model_at(name, level).pieces
         parts = {
@@ -121,11 +121,24 @@ def test_the_pieces_add_up_to_the_drift_of_their_noise_level_which_lies_between(
         np.testing.assert_allclose(np.float64(parts["L"] + parts["K"]), np.float64(parts["E"]))
         sums[level] = {key: np.float64(parts[key]) for key in "ELK"}
     share = float(eta**2)
-    for key in "ELK":
-        between = (1 - share) * sums[Fraction(0)][key] + share * sums[Fraction(1)][key]
-        np.testing.assert_allclose(sums[eta][key], between, atol=1e-15)
-    drift = sums[eta]["E"]  # theory section 9: -f x + (1 + eta^2)/2 g^2 s, noise eta^2 g^2
-    np.testing.assert_allclose(drift[1:3], [(1 + share) / 2, share])
+    between = (1 - share) * sums[Fraction(0)]["E"] + share * sums[Fraction(1)]["E"]
+    np.testing.assert_allclose(sums[eta]["E"], between, atol=1e-15)
+    # theory section 9: -f x + (1 + eta^2)/2 g^2 s, noise eta^2 g^2
+    np.testing.assert_allclose(sums[eta]["E"][1:3], [(1 + share) / 2, share])
+    if name == "vp":  # N(0, 1), with the score -x
+        linear, _, noise, _ = sums[eta]["L"]
+        assert 2 * linear + noise == pytest.approx(0, abs=1e-15) and noise > 0
+        linear, score_of, _, _ = sums[eta]["K"]
+        assert linear == pytest.approx(score_of)
+
+
+def test_less_noise_brings_splittings_of_vp_closer_at_equal_evaluations():
+    ours = problem_for("vp", "digits", grid="quadratic", denoise="data")
+    word = scheme("L/2 S K L/2", "vp", "sde")
+    half = with_noise_level(word, Fraction(1, 2))
+    for nfe in (10, 20, 50):
+        steps = ours.steps(word, nfe)
+        assert ours.errors(half, steps)["w2_x"] < 0.6 * ours.errors(word, steps)["w2_x"]
 
 
 def readings(process, clock, tau):
