@@ -13,10 +13,12 @@ from gpu_samplers.embedded import BUNDLED
 from reports.experiments import store, vp_splitting
 from reports.experiments import vp_splitting_data as data
 from reports.pages import vp_splitting as page
+from reports.pages import vp_splitting_levels as levels
 from reports.pages.settings import QUICK
 from reports.render.document import Table, printed
 from splitting_analysis import find
 from splitting_analysis.catalogue import samplers
+from splitting_analysis.retuned import with_noise_level
 
 TARGETS = ("cifar10", "dataset", "network")
 
@@ -186,3 +188,17 @@ def test_the_page_without_stored_results_says_what_is_missing(tmp_path, monkeypa
     monkeypatch.setattr(page, "limit", lambda *_: 0.0092)
     said = str(page.build(QUICK))
     assert said.count("**Not in this copy**") == len(TARGETS)
+
+
+def test_the_noise_level_said_to_be_the_best_is_that_of_the_table():
+    (table,) = [b for b in levels.blocks() if isinstance(b, Table)]
+    for model in ("vp", "ve", "flow"):
+        rows = [row for row in table.rows if row[:2] == (model, levels.NAME)]
+        assert [row[2] for row in rows] == [f"{float(eta):g}" for eta in levels.LEVELS]
+        for place, nfe in enumerate(levels.NFES, 3):
+            cells = {row[2]: row[place] for row in rows if isinstance(row[place], float)}
+            least = min(cells.values())
+            assert levels.best(model, nfe) == (min(cells, key=cells.__getitem__), least)
+    ours = problem_for("vp", "digits", grid="quadratic", denoise="data")
+    own = with_noise_level(find("SSCS", "vp"), levels.LEVELS[1])
+    assert levels.errors()["vp", "SSCS", "0.5"][20] == ours.errors(own, 19)["w2_x"]

@@ -25,6 +25,7 @@ from reports.experiments.vp_splitting_data import (
     sampler,
     w2,
 )
+from reports.pages import vp_splitting_levels
 from reports.pages.absent import told
 from reports.pages.exact_runs import SPECTRUM
 from reports.pages.settings import Settings
@@ -112,6 +113,7 @@ def build(_: Settings) -> Page:
         body += _tables("cifar10", cifar, "w2_x", what, source)
     else:
         body.append(text(told("vp_cifar10")))
+    body += vp_splitting_levels.blocks()
     for target, title in TITLES.items():
         body.append(Heading(title[0].upper() + title[1:], target))
         body += _sampled(target, title)
