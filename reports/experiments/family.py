@@ -33,7 +33,7 @@ from splitting_analysis.grids import EPS
 from splitting_analysis.retuned import with_conjugation
 from splitting_analysis.schemes import Scheme
 
-NFES = (5, 10, 20, 50)
+NFES = (5, 10, 20, 50, 100)
 GRIDS = ("uniform", "quadratic")
 SAMPLES, SEED, BATCH = 2000, 0, 500
 GROUPS = 20
