@@ -21,12 +21,15 @@ from gpu_samplers.plan import plan  # noqa: E402
 from reports.commands.held_code import runs_whole  # noqa: E402
 from reports.commands.step_code import step_code  # noqa: E402
 from splitting_analysis.catalogue import find  # noqa: E402
+from splitting_analysis.data_catalogue import DATA_CATALOGUE  # noqa: E402
 from splitting_analysis.position_catalogue import HELD_CATALOGUE  # noqa: E402
-from splitting_analysis.processes import VP  # noqa: E402
+from splitting_analysis.processes import PSLD, VP  # noqa: E402
 from splitting_analysis.retuned import with_noise_level  # noqa: E402
 from splitting_analysis.schemes import scheme  # noqa: E402
-from tests.test_held_predictions import CASES, PROCESSES  # noqa: E402
+from tests.test_held_predictions import CASES  # noqa: E402
+from tests.test_held_predictions import PROCESSES as POSITION_ONLY  # noqa: E402
 
+PROCESSES = {**POSITION_ONLY, "psld": PSLD()}
 FEW = ("vp-DPM++2M-SDE", "vp-UniPC2-bh1", "ve-EDM", "vp-DPM++2S-SDE", "flow-Midpoint", "ve-DEIS3")
 
 
@@ -53,21 +56,33 @@ def walked(own, process, call, score, z, noise):
 
 def follows(own, process):
     """Whether the code ends where the engine does, with the same normals and a random score."""
+    n, d = len(process.stationary), 3
     seeded = torch.Generator().manual_seed(7)
-    mixing, *draws = torch.randn(40, 4, 4, dtype=torch.float64, generator=seeded)
+    mixing = torch.randn(n * d, n * d, dtype=torch.float64, generator=seeded)
+    draws = torch.randn(40, n, 4, d, dtype=torch.float64, generator=seeded)
 
-    def score(x, tau):
-        spread = process.alpha(tau) ** 2 + process.sigma(tau) ** 2
-        return -x / spread + torch.tanh(x @ mixing) / 3
+    def flat(z):
+        return torch.cat(tuple(z), 1)
 
-    z = draws[-1] * process.stationary[0] ** 0.5
+    def score(z, tau):
+        """Of a law as wide as the process at tau, or at its end, and something that mixes it."""
+        wide = [1.0, *process.stationary[1:]]
+        if n == 1:
+            wide = [process.alpha(tau) ** 2 + process.sigma(tau) ** 2]
+        widths = torch.tensor(wide, dtype=torch.float64).repeat_interleave(d)
+        return -z / widths + torch.tanh(z @ mixing) / 3
+
+    z = draws[-1] * torch.tensor(process.stationary, dtype=torch.float64).view(n, 1, 1) ** 0.5
     left = iter(draws)
-    found = walked(own, process, written(own), score, z, lambda: next(left))
+    found = walked(own, process, written(own), score, flat(z), lambda: flat(next(left)))
     ready, left = plan(own, process, grid_of(process), denoise=False), iter(draws)
     wanted, _ = engine.run(
-        ready, lambda y, tau: score(y[0], tau)[None], z[None], lambda n: next(left)[None][:n]
+        ready,
+        lambda y, tau: torch.stack(score(flat(y), tau).split(d, 1)),
+        z,
+        lambda parts: next(left)[:parts],
     )
-    assert float((found - wanted[0]).abs().max()) < 1e-11 * float(wanted.abs().max())
+    assert float((found - flat(wanted)).abs().max()) < 1e-11 * float(wanted.abs().max())
 
 
 @pytest.mark.parametrize(
@@ -138,6 +153,38 @@ def test_the_code_names_what_it_takes_of_the_process_and_no_more():
     assert "import numpy" not in step_code(find("DDIM", "vp"))
 
 
-def test_a_pair_has_no_such_code_and_is_told_so():
-    with pytest.raises(ValueError, match="holds a prediction of a pair"):
-        step_code(find("P2M", "psld"))
+PAIRS = [
+    *DATA_CATALOGUE,
+    *(with_noise_level(entry, Fraction(1)) for entry in DATA_CATALOGUE),
+    replace(DATA_CATALOGUE[1], factor="upper"),
+    replace(DATA_CATALOGUE[2], factor="symmetric"),
+    scheme("S E:data/2 S@1/2 E:data[2:dpm]", "psld", "sde"),
+    scheme("S E:data[2]", "psld", "ode", clock="rho"),
+]
+
+
+@pytest.mark.parametrize(
+    "own",
+    [
+        pytest.param(s, id=f"{s.name}-{s.noise_level}-{s.factor}", marks=marks)
+        for i, s in enumerate(PAIRS)
+        for marks in [() if i in (1, 3) else pytest.mark.heavy]
+    ],
+)
+def test_the_code_of_data_held_on_psld_ends_where_the_engine_does(own):
+    follows(own, PROCESSES["psld"])
+
+
+@pytest.mark.parametrize(
+    ("own", "told"),
+    [
+        (find("ExpAdams2", "psld"), "the score or its eps"),
+        (with_noise_level(find("P2M", "psld"), Fraction(1, 2)), "eta = 1/2"),
+        (replace(find("P2M", "psld"), factor="flow"), "the factor flow"),
+        (scheme("S E:data[2:bh1]", "psld", "ode"), "coefficients bh1"),
+    ],
+    ids=lambda value: value if isinstance(value, str) else value.name,
+)
+def test_what_a_pair_holds_without_a_formula_is_refused_in_a_sentence(own, told):
+    with pytest.raises(ValueError, match=f"on psld it holds.*{told}"):
+        step_code(own)

@@ -111,7 +111,7 @@ def test_derive_prints_the_code_and_nothing_else(capsys):
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        (["P2M", "--format", "python"], "holds a prediction of a pair"),
+        (["ExpAdams2", "--format", "python"], "on psld it holds the score or its eps"),
         (["COBA", "--format", "torch"], "takes conjugate steps"),
         (["ROBA", "--format", "python", "--minus", "NOBA"], "--minus"),
         (["ROBA", "--format", "torch", "--order", "2"], "--order"),

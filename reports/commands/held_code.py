@@ -1,8 +1,9 @@
 """A word that holds a prediction as Python code: one step, or a whole run where it holds what
 earlier steps evaluated.
 
-The coefficients are functions of the grid, and stand in the code as such; of the process it takes
-T, alpha(tau) and sigma(tau) from `model`, and the inverse of the clock where a step needs it.
+The coefficients are functions of the grid, and stand in the code as such: of position-only
+processes those of position_code.py, of PSLD those of pair_code.py. The code stands on its own, and
+takes what it needs to know of the process from `model`.
 """
 
 from __future__ import annotations
@@ -11,100 +12,36 @@ import re
 from fractions import Fraction
 from textwrap import indent
 
-from splitting_analysis.predictions import COEFFICIENTS, CoefficientRule, Prediction
+from reports.commands.pair_code import pair_functions, refuse_pair
+from reports.commands.position_code import needs_whole, position_functions, rule_name, rules_of
 from splitting_analysis.program import Evaluate, Hold
 from splitting_analysis.schemes import Scheme
 
-PREDICTED = {
-    Prediction.DATA: ("data", "(x + sigma**2 * score(x, tau)) / alpha"),
-    Prediction.EPS: ("noise", "-sigma * score(x, tau)"),
-    Prediction.SCORE: ("score", "score(x, tau)"),
-    Prediction.V: (
-        "v = alpha eps - sigma data",
-        "-sigma * (x + (alpha**2 + sigma**2) * score(x, tau)) / alpha",
-    ),
-    Prediction.VELOCITY: (
-        "slope of x along the probability flow",
-        "(da * x + sigma * (da * sigma - ds * alpha) * score(x, tau)) / alpha",
-    ),
-}
-"""What is held: its name, and the formula at x and tau."""
-KEPT = {
-    Prediction.DATA: "model.sigma(end) / model.sigma(begin) * exp(-(ETA**2) * h)",
-    Prediction.EPS: "model.alpha(end) / model.alpha(begin)",
-    Prediction.SCORE: "model.alpha(end) / model.alpha(begin)",
-    Prediction.V: "sqrt(size(end, model) / size(begin, model))",
-    Prediction.VELOCITY: "1.0",
-}
-SPREAD = {
-    Prediction.DATA: "model.sigma(end) * sqrt(-expm1(-2 * ETA**2 * h))",
-    Prediction.EPS: "ETA * model.sigma(end) * sqrt(expm1(2 * h))",
-}
-KERNEL = {
-    Prediction.DATA: "(1 + ETA**2) * alpha * np.exp((1 + ETA**2) * (u - last))",
-    Prediction.EPS: "-(1 + ETA**2) * sigma * np.exp(last - u)",
-    Prediction.SCORE: "alpha * each(lambda tau: model.sigma(tau) ** 2 / model.alpha(tau))",
-    Prediction.V: "-each(lambda tau: model.alpha(tau) * model.sigma(tau) "
-    "* sqrt(size(end, model) / size(tau, model)) / size(tau, model))",
-    Prediction.VELOCITY: "np.ones_like(u)",
-}
-"""Of what is held, in log(alpha/sigma) or, for the velocity, in forward time."""
-WHOLE = {
-    Prediction.DATA: "-alpha * expm1(-(1 + ETA**2) * (last - first))",
-    Prediction.EPS: "-(1 + ETA**2) * sigma * expm1(last - first)",
-    Prediction.VELOCITY: "last - first",
-}
-"""The integral of the kernel, where it has a formula."""
-AT_END = {
-    Prediction.DATA: "(1 + ETA**2) * alpha * (last - first)",
-    Prediction.EPS: "-(1 + ETA**2) * sigma * (last - first)",
-    Prediction.SCORE: "sigma**2 * (last - first)",
-    Prediction.V: "-alpha * sigma * (last - first) / size(end, model)",
-    Prediction.VELOCITY: "last - first",
-}
-READINGS = {
-    "tau": ("tau", "{0}"),
-    "lambda": ("log(model.alpha(tau) / model.sigma(tau))", "model.tau_of_lambda({0})"),
-    "sigma": ("log(model.sigma(tau))", "model.tau_of_log_sigma({0})"),
-    "rho": ("model.sigma(tau) / model.alpha(tau)", "model.tau_of_lambda(-log({0}))"),
-}
-"""Of a clock: its reading at tau, and tau at a reading."""
-NAMED = (Prediction.DATA, Prediction.EPS, Prediction.SCORE, Prediction.V)
-"""Those whose coefficients know alpha and sigma at the end."""
-RULES = {
-    "dpm": """
-    if len(moments) == 2:
-        return [moments[0], moments[0] / 2]
-    return [*moments[:2], moments[2] / 2] if len(moments) == 3 else moments""",
-    "dpm3": """
-    return [*moments[:2], 2 * moments[1] / 3] if len(moments) == 3 else moments""",
-    "bh1": """
-    return [moments[0], at_end / 2] if len(moments) == 2 else moments""",
-    "bh2": """
-    return [moments[0], moments[0] / 2] if len(moments) == 2 else moments""",
-}
-"""What stands for the moments of the polynomial, by the name of the coefficients."""
+STACK = {"python": "np.hstack", "torch": "torch.hstack"}
 
 
 def held_code(scheme: Scheme, style: str) -> str:
-    """The scheme as a Python file. Raises ValueError for a process with a momentum."""
+    """The scheme as a Python file. Raises ValueError for what a pair holds without a formula."""
     if scheme.holds_pair:
-        raise ValueError(
-            f"{scheme.name}: {scheme.word} holds a prediction of a pair: its coefficients are "
-            "integrals of matrices. Code of held predictions is written for vp, ve and flow; "
-            "others run as they are, by splitting-analysis sample"
-        )
-    body = _body(scheme)
+        refuse_pair(scheme)
+    body = _body(scheme, STACK[style])
     if scheme.in_clock == "lambda":  # one function says it
-        body = [re.sub(r"\bclock\(", "log_snr(", line) for line in body]
+        body = [re.sub(r"(?<!model\.)\bclock\(", "log_snr(", line) for line in body]
     text = "\n".join(body)
     names = ("ceil", "exp", "expm1", "log", "sqrt")
     used = [name for name in names if re.search(rf"(?<![.\w]){name}\(", text)]
     lines = [f'"""{_title(scheme)}', "", *_told(scheme, style, text), '"""', ""]
     lines += [f"from math import {', '.join(used)}", ""] if used else []
-    lines += ["import numpy as np", ""] if "np." in text else []
-    level = scheme.noise_level
-    lines += [f"ETA = {_number(level)}", '"""The noise level: 0 the ODE, 1 the reverse SDE."""', ""]
+    others = {
+        "import numpy as np": "np.",
+        "import torch": "torch.",
+        "from scipy.optimize import brentq": "brentq(",
+    }
+    ours = [line for line, sign in others.items() if sign in text]
+    lines += [*ours, ""] if ours else []
+    if "ETA" in text:
+        told = '"""The noise level: 0 the ODE, 1 the reverse SDE."""'
+        lines += [f"ETA = {_number(scheme.noise_level)}", told, ""]
     return "\n".join([*lines, "", *body]) + "\n"
 
 
@@ -124,6 +61,14 @@ def _title(scheme: Scheme) -> str:
 
 def _told(scheme: Scheme, style: str, text: str) -> list[str]:
     kind = "a tensor" if style == "torch" else "an array"
+    if scheme.holds_pair:
+        return [
+            f"z             {kind} (batch, 2 d), positions first",
+            "score(z, tau) the score at forward time tau = T - t",
+            "noise()       fresh standard normals like z",
+            "model         the process: T, Gamma, nu, M, kappa and clock(t, length), the integral",
+            "              of beta from reverse time t on",
+        ] + ["denoise       end with the data predicted"] * runs_whole(scheme)
     needs = dict.fromkeys(re.findall(r"model\.(\w+)\(", text))
     lines = [
         f"z             {kind} (batch, d)",
@@ -134,154 +79,37 @@ def _told(scheme: Scheme, style: str, text: str) -> list[str]:
     return lines + ["denoise       end with the data predicted"] * runs_whole(scheme)
 
 
+def _body(scheme: Scheme, stack: str) -> list[str]:
+    """The functions, the step or run last."""
+    if not scheme.holds_pair:
+        return [*position_functions(scheme), *_function(scheme, stack)]
+    whole = all(needs_whole(op) for op in scheme.program.holds)
+    own = pair_functions(scheme, rules_of(scheme), whole, stack)
+    return [*_pair_clock(scheme), *own, *_function(scheme, stack)]
+
+
 def runs_whole(scheme: Scheme) -> bool:
     """Whether its code is that of a whole run: a step alone does not know what it holds."""
     return bool(scheme.program.history or scheme.carries_score or scheme.churn)
 
 
-def _body(scheme: Scheme) -> list[str]:
-    holds = scheme.program.holds
-    kind, ddim = holds[0].held.prediction, holds[0].held.ddim
-    name, formula = PREDICTED[kind]
-    reading, back = READINGS[scheme.in_clock]
-    lines = ["def clock(tau, model):", f"    return {reading}", "", ""]
-    lines = [] if scheme.in_clock == "lambda" else lines
-    lines += [
-        "def log_snr(tau, model):",
-        "    return log(model.alpha(tau) / model.sigma(tau))",
-        "",
-        "",
-    ]
-    if kind is Prediction.V:
-        lines += [
-            "def size(tau, model):",
-            "    return model.alpha(tau) ** 2 + model.sigma(tau) ** 2",
-            "",
-            "",
-        ]
-    rates = ["    da, ds = model.rates(tau)"] if kind is Prediction.VELOCITY else []
-    needs = (
-        []
-        if kind is Prediction.SCORE
-        else ["    alpha, sigma = model.alpha(tau), model.sigma(tau)"]
-    )
-    if kind is Prediction.EPS:
-        needs = ["    sigma = model.sigma(tau)"]
-    lines += [
-        "def predicted(x, tau, score, model):",
-        f'    """The {name}, as the score has it."""',
-        *needs,
-        *rates,
-        f"    return {formula}",
-        "",
-        "",
-    ]
-    kept = "sqrt(model.sigma(end) ** 2 - spread(begin, end, model) ** 2) / model.sigma(begin)"
-    h = ["    h = log_snr(end, model) - log_snr(begin, model)"]
-    lines += [
-        "def kept(begin, end, model):",
-        '    """What a step between two forward times leaves of the state."""',
-        *(h if kind is Prediction.DATA and not ddim else []),
-        f"    return {kept if ddim else KEPT[kind]}",
-        "",
-        "",
-    ]
-    if ddim or scheme.noise_level:
-        spread = "ETA * model.sigma(end) * sqrt(-expm1(-2 * h))" if ddim else SPREAD[kind]
-        lines += [
-            "def spread(begin, end, model):",
-            '    """The standard deviation of the noise that it draws."""',
-            *h,
-            f"    return {spread}",
-            "",
-            "",
-        ]
-    lines += _gains(scheme, kind, ddim)
-    function = _function(scheme)
-    if any("between(" in line for line in function):
-        reading = "clock(begin, model) + share * (clock(end, model) - clock(begin, model))"
-        lines += [
-            "def between(begin, end, share, model):",
-            '    """The forward time at a part of the step, as its clock measures it."""',
-            f"    reading = {reading}",
-            f"    return {back.format('reading')}",
-            "",
-            "",
-        ]
-    return [*lines, *function]
+def _pair_clock(scheme: Scheme) -> list[str]:
+    """The clock of a process with a momentum, where it is not lambda."""
+    known = {
+        "tau": "tau",
+        "sigma": "log(covariance(tau, model)[0, 0]) / 2",
+        "rho": "exp(-log_snr(tau, model))",
+    }
+    if scheme.in_clock == "lambda":
+        return []
+    return ["def clock(tau, model):", f"    return {known[scheme.in_clock]}", "", ""]
 
 
-def _gains(scheme: Scheme, kind: Prediction, ddim: bool) -> list[str]:
-    """Coefficients of the predictions."""
-    if ddim:
-        return [
-            "def gains(begin, end, taus, model, rule):",
-            '    """What multiplies the prediction."""',
-            "    return [model.alpha(end) - model.alpha(begin) * kept(begin, end, model)]",
-            "",
-            "",
-        ]
-    own = "tau" if kind is Prediction.VELOCITY else "lambda"
-    at, back = ("{0}", "{0}") if own == "tau" else ("log_snr({0}, model)", READINGS["lambda"][1])
-    lines: list[str] = []
-    rules = {op.rule for op in scheme.program.holds}
-    for name, text in {"polynomial": "\n    return moments", **RULES}.items():
-        if COEFFICIENTS["" if name == "polynomial" else name].rule in rules:
-            lines += [f"def {name}(moments, at_end):", *text.strip("\n").split("\n"), "", ""]
-    by_theta = "(u - first) / (last - first)"
-    inside = "each(lambda tau: clock(tau, model))"
-    if scheme.in_clock != own:
-        by_theta = f"({inside} - clock(begin, model)) / (clock(end, model) - clock(begin, model))"
-    uses_each = "each(" in by_theta or "each(" in KERNEL[kind]
-    head = [
-        *lines,
-        "def gains(begin, end, taus, model, rule):",
-        '    """What multiplies predictions at the forward times taus, held as a polynomial."""',
-        *(["    alpha, sigma = model.alpha(end), model.sigma(end)"] if kind in NAMED else []),
-        f"    first, last = {at.format('begin')}, {at.format('end')}",
-    ]
-    tail = [
-        f"    at_end = {AT_END[kind]}",
-        "    start, span = clock(begin, model), clock(end, model) - clock(begin, model)",
-        "    places = [(clock(tau, model) - start) / span for tau in taus]",
-        "    powers = np.vander(places, increasing=True).T",
-        "    return np.linalg.solve(powers, rule(moments, at_end)).tolist()",
-        "",
-        "",
-    ]
-    if kind in WHOLE and all(_needs_whole(op) for op in scheme.program.holds):
-        whole = f"    moments = [{WHOLE[kind]}] * len(taus)  # the first alone counts"
-        return [*head, whole, *tail]
-    each = [
-        "",
-        "    def each(function):",
-        f"        return np.array([function({back.format('v')}) for v in u])",
-        "",
-    ]
-    return [
-        *head,
-        "    edges = np.linspace(first, last, ceil(2 * abs(last - first)) + 2)",
-        "    nodes, weights = np.polynomial.legendre.leggauss(20)",
-        "    lengths = np.diff(edges)[:, None]",
-        "    u = (edges[:-1, None] + lengths * (nodes + 1) / 2).ravel()",
-        *(each if uses_each else []),
-        f"    theta = {by_theta}",
-        f"    kernel = {KERNEL[kind]} * (lengths * weights / 2).ravel()",
-        "    moments = [np.sum(kernel * theta**k) for k in range(len(taus))]",
-        *tail,
-    ]
-
-
-def _needs_whole(op: Hold) -> bool:
-    """Whether of the moments it takes the first alone."""
-    return op.through == 1 or (op.through == 2 and _rule_name(op.rule) in ("dpm", "bh1", "bh2"))
-
-
-def _function(scheme: Scheme) -> list[str]:
+def _function(scheme: Scheme, stack: str) -> list[str]:
     """The step, or the run."""
     program = scheme.program
     first = "past.append((begin, predicted(x, begin, score, model)))"
-    inside = _step(scheme)
+    inside = _step(scheme, stack)
     if not runs_whole(scheme):
         head = ["def step(z, t, h, score, noise, model):", '    """From reverse time t over h."""']
         lines = ["begin, end, x, past = model.T - t, model.T - t - h, z, []", *inside, "return x"]
@@ -317,12 +145,10 @@ def _function(scheme: Scheme) -> list[str]:
     elif not scheme.carries_score:
         loop.append("past = []")
     lines += ["for i in range(len(grid) - 1):", *(indent(line, "    ") for line in loop)]
-    lines += [
-        "if denoise:",
-        "    tau = model.T - grid[-1]",
-        "    return (x + model.sigma(tau) ** 2 * score(x, tau)) / model.alpha(tau)",
-        "return x",
-    ]
+    end = "(x + model.sigma(tau) ** 2 * score(x, tau)) / model.alpha(tau)"
+    if scheme.holds_pair:
+        end = f"{stack}((predicted(x, tau, score, model), x[:, x.shape[1] // 2 :]))"
+    lines += ["if denoise:", "    tau = model.T - grid[-1]", f"    return {end}", "return x"]
     told = "Over the reverse times of a grid; the first steps hold the evaluations that there are."
     return [
         "def sample(score, z, grid, noise, model, denoise=False):",
@@ -331,7 +157,7 @@ def _function(scheme: Scheme) -> list[str]:
     ]
 
 
-def _step(scheme: Scheme) -> list[str]:
+def _step(scheme: Scheme, stack: str) -> list[str]:
     """The instructions of one step."""
     program = scheme.program
     lines: list[str] = []
@@ -361,7 +187,7 @@ def _step(scheme: Scheme) -> list[str]:
             tau = time(op.at)
             lines.append(f"past.append(({tau}, predicted(x, {tau}, score, model)))")
         elif isinstance(op, Hold):
-            lines += _hold(op, (time(op.start), time(op.stop)))
+            lines += _hold(op, (time(op.start), time(op.stop)), stack if scheme.holds_pair else "")
             if scheme.noise_level:
                 for part in op.drawn:
                     if part not in drawn:
@@ -370,23 +196,31 @@ def _step(scheme: Scheme) -> list[str]:
                     ends = f"{time(part[0])}, {time(part[1])}"
                     rest = ""
                     if part[1] != op.stop:
-                        rest = f"kept({time(part[1])}, {time(op.stop)}, model) * "
-                    lines.append(f"x = x + {rest}spread({ends}, model) * {drawn[part]}")
+                        rest = f"kept({time(part[1])}, {time(op.stop)}, model)"
+                    noise = _times(rest, f"spread({ends}, model)", drawn[part], scheme.holds_pair)
+                    lines.append(f"x = x + {noise}")
     return lines
 
 
-def _hold(op: Hold, ends: tuple[str, str]) -> list[str]:
-    rule = "None" if op.held.ddim else _rule_name(op.rule)
+def _times(rest: str, spread: str, normals: str, pair: bool) -> str:
+    """Noise drawn before, and what is left of it."""
+    if not pair:
+        return f"{rest} * {spread} * {normals}" if rest else f"{spread} * {normals}"
+    return f"moved({rest} @ {spread}, {normals})" if rest else f"moved({spread}, {normals})"
+
+
+def _hold(op: Hold, ends: tuple[str, str], stack: str) -> list[str]:
+    rule = "None" if op.held.ddim else rule_name(op.rule)
     before = "start" if op.restarts else "x"
     own = f"{ends[0]}, {ends[1]}"
     return [
         f"held = past[-{op.through}:]",
         f"factors = gains({own}, [tau for tau, _ in held], model, {rule})",
-        f"x = kept({own}, model) * {before}",
+        f"x = moved(kept({own}, model), {before})"
+        if stack
+        else f"x = kept({own}, model) * {before}",
         "for factor, (_, prediction) in zip(factors, held):",
-        "    x = x + factor * prediction",
+        f"    x = x + {stack}((factor[0] * prediction, factor[1] * prediction))"
+        if stack
+        else "    x = x + factor * prediction",
     ]
-
-
-def _rule_name(rule: CoefficientRule) -> str:
-    return next(name for name, own in COEFFICIENTS.items() if own.rule is rule) or "polynomial"
