@@ -196,9 +196,9 @@ def test_the_noise_level_said_to_be_the_best_is_that_of_the_table():
         rows = [row for row in table.rows if row[:2] == (model, levels.NAME)]
         assert [row[2] for row in rows] == [f"{float(eta):g}" for eta in levels.LEVELS]
         for place, nfe in enumerate(levels.NFES, 3):
-            cells = {row[2]: row[place] for row in rows if isinstance(row[place], float)}
+            cells = {str(row[2]): c for row in rows if isinstance(c := row[place], float)}
             least = min(cells.values())
-            assert levels.best(model, nfe) == (min(cells, key=cells.__getitem__), least)
+            assert levels.best(model, nfe) == (min(cells, key=lambda eta: cells[eta]), least)
     ours = problem_for("vp", "digits", grid="quadratic", denoise="data")
     own = with_noise_level(find("SSCS", "vp"), levels.LEVELS[1])
     assert levels.errors()["vp", "SSCS", "0.5"][20] == ours.errors(own, 19)["w2_x"]
