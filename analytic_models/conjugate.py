@@ -8,7 +8,8 @@ held:
     z' = Y (I - h B) z + (integral of Y(end, u) beta score L(u)^-T du) (-eps),     -eps = L^T s
 
 so it stays accurate where A overflows. Y is a Taylor series, as beta is linear in time; the
-integral is tanh-sinh quadrature, to which the singularity of L^-T at tau = 0 is nothing.
+integral is tanh-sinh quadrature, to which the singularity of L^-T at tau = 0 is nothing, and in
+short steps away from it Gauss-Legendre quadrature, at an eighth of the nodes.
 gpu_samplers.conjugate finds the same by collocation.
 """
 
@@ -55,24 +56,48 @@ def conjugate_step(
 
         keep, gain = moving_step(scheme, diffusion, piece, begin, end, source)
         return keep, times(gain, held)
-    value = (0 * begin + 1) * scheme.conjugate.numerator / scheme.conjugate.denominator
-    shift = conjugation(piece.conjugation, value, len(linear))
+
+    def bent(begin: Any) -> Block:
+        value = (0 * begin + 1) * scheme.conjugate.numerator / scheme.conjugate.denominator
+        return conjugation(piece.conjugation, value, len(linear))
+
+    shift = bent(begin)
     flow = _flow(diffusion, linear, shift, begin, end)
     length = begin - end
     first = [[int(i == j) - length * shift[i][j] for j in n] for i in n]
     keep = times(flow, first)
 
-    def integrand(u: Any) -> Rows:
+    def integrand(u: Any, begin: Any, end: Any) -> Rows:
         own, rate = inverse_factor(diffusion, scheme.factor, u), diffusion.beta(u)
         forced = [[rate * weights[i] * own[i][j] for j in n] for i in n]
-        return times(_flow(diffusion, linear, shift, u, end), forced)
+        return times(_flow(diffusion, linear, bent(begin), u, end), forced)
 
-    return keep, times(integral(integrand, (len(n), len(n)), begin, end), held)
+    fastest = max(float(np.max(np.abs(entry))) for row in shift for entry in row)
+    few = smooth(diffusion, begin, end, fastest)
+    return keep, times(integral(integrand, (len(n), len(n)), begin, end, few), held)
 
 
 def conjugate_flow(diffusion: PSLD, linear: Block, begin: Any, end: Any) -> Rows:
     """The flow of dz = beta linear z dt over reverse time, from forward time `begin` to `end`."""
     return _flow(diffusion, linear, ((0, 0), (0, 0)), begin, end)
+
+
+def smooth(process: PSLD | VP, begin: Any, end: Any, rate: float = 0.0) -> Any:
+    """Of arrays over steps (k, 1), which steps, (k,), are short and far from tau = 0, where the
+    kernel is singular, so that few nodes serve for it and exponentials of at most that rate. None
+    for numbers.
+    """
+    if not isinstance(begin, np.ndarray):
+        return None
+    if isinstance(process, VP):
+        if process.kinks(float(np.min(end)), float(np.max(begin))):
+            return np.zeros(len(begin), bool)
+        speed = 1.0
+    else:
+        speed = (process.Gamma + process.nu) / 2
+    clock = process.clock(process.T - begin, begin - end)
+    short = (speed * clock < 1) & (rate * (begin - end) < 1) & (begin <= 2 * end)
+    return short[:, 0]
 
 
 def _flow(diffusion: PSLD | VP, linear: Block, shift: Block, begin: Any, end: Any) -> Rows:

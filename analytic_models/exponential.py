@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from analytic_models import bridges, given_data
-from analytic_models.conjugate import conjugate_flow, inverse_factor, transposed_factor
+from analytic_models.conjugate import conjugate_flow, inverse_factor, smooth, transposed_factor
 from analytic_models.diffusions import PSLD
 from analytic_models.held import weights
 from analytic_models.quadrature import integral
@@ -84,14 +84,17 @@ def hold(
         held = inverse_factor(process, factor, u)
         return [[-rate * strengths[i] * held[i][j] for j in N] for i in N]
 
-    def integrand(u: Any) -> list[list[Any]]:
+    def integrand(u: Any, begin: Any, end: Any) -> list[list[Any]]:
         """The kernel carried to the end, times 1, theta, theta^2, ..., side by side."""
         flow, source = conjugate_flow(process, linear, u, end), kernel(u)
         carried = [[sum(flow[i][k] * source[k][j] for k in N) for j in N] for i in N]
+        if len(nodes) == 1:
+            return carried
+        first, last = (given_data.clock_at(process, clock, tau) for tau in (begin, end))
         theta = (given_data.clock_at(process, clock, u) - first) / (last - first)
         return [[entry * theta**k for k in range(len(nodes)) for entry in row] for row in carried]
 
-    found = integral(integrand, (2, 2 * len(nodes)), begin, end)
+    found = integral(integrand, (2, 2 * len(nodes)), begin, end, smooth(process, begin, end))
     places = [(given_data.clock_at(process, clock, tau) - first) / (last - first) for tau in nodes]
     span = (first - last) / given_data.clock_rate(process, clock, end)  # of forward time, by theta
     at_end = [[span * entry for entry in row] for row in kernel(end)]

@@ -28,7 +28,7 @@ from splitting_analysis.conjugate_catalogue import CONJUGATE_CATALOGUE  # noqa: 
 from splitting_analysis.lookup import conjugated  # noqa: E402
 from splitting_analysis.models import conjugation  # noqa: E402
 from splitting_analysis.notation import WordError, parse  # noqa: E402
-from splitting_analysis.processes import PSLD, VP  # noqa: E402
+from splitting_analysis.processes import PSLD, VP, ScheduledVP  # noqa: E402
 from splitting_analysis.reduction import naive, reduced  # noqa: E402
 from splitting_analysis.retuned import with_conjugation  # noqa: E402
 from splitting_analysis.schemes import Scheme, scheme  # noqa: E402
@@ -109,6 +109,26 @@ def test_near_zero_the_gain_converges_like_the_root_of_the_last_time(process):
     whole = machine(entry, process, 0.01, 0.0)[1]
     left = [np.abs(machine(entry, process, 0.01, e)[1] - whole).max() for e in (4e-8, 1e-8)]
     assert 1.9 < left[0] / left[1] < 2.1
+
+
+FAST = PSLD(beta_min=100.0, beta_max=300.0)
+
+
+@pytest.mark.parametrize("process", [*PROCESSES.values(), FAST, VP(), ScheduledVP()], ids=repr)
+@pytest.mark.parametrize("value", [0, -20, 300])
+def test_short_steps_at_once_are_those_alone_which_take_many_nodes(process, value):
+    entry = replace(scheme("S E:eye", process.model_name, "ode"), conjugate=Fraction(value))
+    piece = entry.program.pieces[0]
+    steps = [(a, a * b) for a in (0.99, 0.3, 0.01, 1e-4) for b in (0, 0.2, 0.55, 0.9)]
+    begin, end = np.array(steps).T[:, :, np.newaxis]
+    together = exact_step(entry, process, piece, begin, end, begin)
+    for k, step in enumerate(steps):
+        alone = exact_step(entry, process, piece, *step, step[0])
+        for found, wanted in zip(together, alone, strict=True):
+            here = [
+                [entry[k, 0] for entry in np.broadcast_arrays(begin, *row)[1:]] for row in found
+            ]
+            assert apart(here, wanted) < 1e-13
 
 
 def test_steps_of_a_grid_at_once_are_the_steps_one_by_one():
