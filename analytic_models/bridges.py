@@ -17,7 +17,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from math import ceil
 from typing import Any
 
 import mpmath
@@ -210,15 +209,19 @@ def angle(process: PSLD, factor: str, against: str, begin: Any, end: Any) -> Any
     if isinstance(low, mpmath.mpf):
         return mpmath.quad(rate, [low, high])
     length = np.asarray(high - low)[..., None]
-    nodes, share = _panels(process, begin, end)
+    nodes, share = _panels(int(np.max(_parts(process, begin, end))))
     total = np.sum(rate(np.asarray(low)[..., None] + length * nodes) * share * length, axis=-1)
     return total if isinstance(begin, np.ndarray) else float(total)
 
 
-def _panels(process: PSLD, begin: Any, end: Any) -> tuple[Any, Any]:
-    """Gauss-Legendre nodes and weights on [0, 1], in panels short in log tau and in the clock."""
+def _parts(process: PSLD, begin: Any, end: Any) -> Any:
+    """How many panels are short in log tau and in the clock, of each step."""
     damping = (process.Gamma + process.nu) * process.clock(process.T - begin, begin - end) / 2
-    parts = max(1, ceil(2 * float(np.max(of("log", begin / end)))), ceil(float(np.max(damping))))
+    return np.maximum(1, np.ceil(np.maximum(2 * of("log", begin / end), damping)))
+
+
+def _panels(parts: int) -> tuple[Any, Any]:
+    """Gauss-Legendre nodes and weights on [0, 1], in so many panels."""
     nodes = np.concatenate([(i + (NODES + 1) / 2) / parts for i in range(parts)])
     return nodes, np.tile(WEIGHTS, parts) / (2 * parts)
 
@@ -231,7 +234,7 @@ def _closed(
     keep = moving(begin)
     integrals: list[Pair] = []
     if count > 1:
-        integrals = _integrals(process, clock, moving, begin, end, count - 1)
+        integrals = _integrals(process, clock, eta, factor, begin, end, count - 1)
     zero: Block = ((0, 0), (0, 0))
     if not eta:
         return keep, integrals, zero
@@ -252,15 +255,28 @@ def _forward_noise(process: PSLD, begin: Any, end: Any) -> Block:
 
 
 def _integrals(
-    process: PSLD,
-    clock: Clock,
-    moving: Callable[[Any], Block],
-    begin: Any,
-    end: Any,
-    count: int,
+    process: PSLD, clock: Clock, eta: Any, factor: str, begin: Any, end: Any, count: int
 ) -> list[Pair]:
-    """By Gauss-Legendre quadrature in log tau, in which nothing varies fast near 0."""
+    """By Gauss-Legendre quadrature in log tau, in which nothing varies fast near 0; steps that take
+    as many panels together.
+    """
+    if not isinstance(begin, np.ndarray):
+        return _integrals_alone(process, clock, eta, factor, begin, end, count)
+    parts, found = _parts(process, begin, end)[:, 0], np.empty((count, 2, *begin.shape))
+    for own in np.unique(parts):
+        chosen = parts == own
+        found[:, :, chosen] = _integrals_alone(
+            process, clock, eta, factor, begin[chosen], end[chosen], count
+        )
+    return [tuple(pair) for pair in found]
+
+
+def _integrals_alone(
+    process: PSLD, clock: Clock, eta: Any, factor: str, begin: Any, end: Any, count: int
+) -> list[Pair]:
+    """The same, all steps on the nodes of the longest."""
     first, last = clock_at(process, clock, begin), clock_at(process, clock, end)
+    moving = _moving(process, eta, factor, end)
 
     def integrand(u: Any) -> tuple[Pair, Any, Any]:
         tau = exp(u)
@@ -279,7 +295,7 @@ def _integrals(
             return at
 
         return [tuple(mpmath.quad(entry(i, k), [low, high]) for i in N) for k in range(count)]
-    nodes, share = _panels(process, begin, end)
+    nodes, share = _panels(int(np.max(_parts(process, begin, end))))
     value, speed, theta = integrand(low + (high - low) * nodes)
     kernel = speed * (high - low) * share
     shaped = isinstance(begin, np.ndarray)

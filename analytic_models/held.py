@@ -66,7 +66,8 @@ def hold(
     Raises ValueError where the process has no data or no noise at an end that the step divides by.
     """
     refuse_ends(process, begin, end)
-    h = process.log_snr(end) - process.log_snr(begin)
+    first, last = process.log_snr(begin), process.log_snr(end)
+    h = last - first
     alpha, sigma = process.alpha(end), process.sigma(end)
     if op.held.ddim:
         ratio = process.clock_at("rho", end) / process.clock_at("rho", begin)
@@ -87,9 +88,11 @@ def hold(
             keep, noise = of("sqrt", _size(process, end) / _size(process, begin)), 0 * h
         case _:
             assert_never(op.held.prediction)
-    first, last = process.clock_at(clock, begin), process.clock_at(clock, end)
+    if clock != "lambda":
+        first, last = process.clock_at(clock, begin), process.clock_at(clock, end)
     places = [(process.clock_at(clock, tau) - first) / (last - first) for tau in nodes]
-    moments, at_end = _moments(op.held.prediction, process, clock, more, begin, end, len(nodes))
+    ends = begin, end, h, alpha, sigma
+    moments, at_end = _moments(op.held.prediction, process, clock, more, ends, len(nodes))
     return Step(keep, weights(places, op.rule(moments, at_end)), noise)
 
 
@@ -112,13 +115,17 @@ def weights(places: Sequence[Any], moments: Sequence[Any]) -> tuple[Any, ...]:
     """w with sum of w_j places_j^k = moments_k: the moments of Lagrange's polynomials."""
     result = []
     for j, own in enumerate(places):
-        polynomial: list[Any] = [1]
+        # product of (theta - other), lowest power first, the highest one, 1, left out; and its
+        # value at theta = own
+        lower: list[Any] = []
+        size: Any = 1
         for i, other in enumerate(places):
             if i != j:
-                gap = own - other
-                shifted, stretched = [0, *polynomial], [*(c * other for c in polynomial), 0]
-                polynomial = [(a - b) / gap for a, b in zip(shifted, stretched, strict=True)]
-        result.append(sum(c * m for c, m in zip(polynomial, moments, strict=True)))
+                size = size * (own - other)
+                raised = [*lower, 1]
+                lower = [-other * raised[0], *(a - other * b for a, b in pairwise(raised))]
+        total = sum(c * m for c, m in zip(lower, moments, strict=False)) + moments[len(lower)]
+        result.append(total / size)
     return tuple(result)
 
 
@@ -127,17 +134,15 @@ def _moments(
     process: PositionOnly,
     clock: Clock,
     more: Any,
-    begin: Any,
-    end: Any,
+    ends: tuple[Any, Any, Any, Any, Any],
     count: int,
 ) -> tuple[list[Any], Any]:
     """The moments I_0, ... of the kernel, and the kernel at the end, both per unit of theta.
 
     The kernel takes theta as measured in lambda, or in tau for the velocity, at the end of the
-    stretch.
+    stretch; `ends` are its two times, its length in lambda, and alpha and sigma at its end.
     """
-    h = process.log_snr(end) - process.log_snr(begin)
-    alpha, sigma = process.alpha(end), process.sigma(end)
+    begin, end, h, alpha, sigma = ends
     match prediction, clock:
         case Prediction.DATA, "lambda":
             return [more * alpha * h * phi for phi in _powers(-more * h, count)], more * alpha * h
@@ -173,21 +178,25 @@ def _powers(a: Any, count: int) -> list[Any]:
     """The integrals over [0, 1] of e^(a (1 - theta)) theta^k, for k < count."""
     small = abs(a) < 1
     safe = np.where(small, 1.0, a) if isinstance(a, np.ndarray) else (1 if small else a)
-    found: list[Any] = []
-    for k in range(count):
-        # k! sum of a^m / (k + m + 1)!, and e^a or the integral before by parts
-        term = 1 / (k + 1 + 0 * a)
-        series = term
-        if np.any(small):
-            for m in range(1, 40 if isinstance(a, mpmath.mpf) else 20):
-                term = term * a / (k + m + 1)
-                series = series + term
-        parts = (k * found[-1] - 1) / safe if k else of("expm1", a) / safe
-        if isinstance(a, np.ndarray):
-            found.append(np.where(small, series, parts))
-        else:
-            found.append(series if small else parts)
-    return found
+    parts = [of("expm1", a) / safe]  # by parts, upwards
+    for k in range(1, count):
+        parts.append((k * parts[-1] - 1) / safe)
+    if not np.any(small):
+        return parts
+    # the last as a series, sum of a^m (count - 1)! / (count + m)!, those before by parts, downwards
+    terms, term, largest = 0, 1, np.max(abs(a)[small]) if isinstance(a, np.ndarray) else abs(a)
+    while term > (mpmath.mp.eps / 8 if isinstance(a, mpmath.mpf) else 1e-17):
+        terms += 1
+        term = term * largest / (count + terms)
+    last = 1 + 0 * a
+    for m in range(terms, 0, -1):
+        last = 1 + a * last / (count + m)
+    series = [last / count]
+    for k in range(count - 1, 0, -1):
+        series.insert(0, (1 + a * series[0]) / k)
+    if not isinstance(a, np.ndarray):
+        return series
+    return [np.where(small, one, other) for one, other in zip(series, parts, strict=True)]
 
 
 def _integrals(

@@ -19,7 +19,7 @@ import numpy as np
 from analytic_models.clocked import time_at
 from analytic_models.diffusions import Diffusion
 from analytic_models.grids import check_times
-from analytic_models.pushing import collected, one_by_one, push, pushed
+from analytic_models.pushing import push, pushed
 from analytic_models.rules import (
     Lambda,
     conjugate_tables,
@@ -44,7 +44,9 @@ from splitting_analysis.program import Evaluate
 from splitting_analysis.schemes import Denoise, Scheme, check_ending
 
 CACHED = 3 * 2**12
-"""Numbers in an array over steps and modes: a step's arrays stay in the processor's cache."""
+"""About the numbers in an array over steps and modes: a step's arrays stay in the processor's
+cache.
+"""
 
 
 @dataclass(frozen=True)
@@ -120,11 +122,10 @@ def run(
             )
             forms = step.forms + (step.score if scheme.carries_score and not holds else ())
             forms += tuple(form for _, held in step.kept for form in held)
-            added = collected(forms, step.noise)
             if isinstance(t, np.ndarray):
-                mean, covariance = pushed(forms, added, keys, mean, covariance, len(t))
+                mean, covariance = pushed(forms, step.noise, keys, mean, covariance, len(t))
             else:
-                mean, covariance = one_by_one(forms, keys, mean, covariance, added)
+                mean, covariance = push(forms, step.noise, keys, mean, covariance)
             kept = [_last(tau) for tau, _ in step.kept]
             if holds:
                 parts = range(components_held(scheme))
@@ -168,9 +169,10 @@ def _stretches(
         yield from ((t, after - t) for t, after in pairwise(times))
         return
     t = np.asarray(times, dtype=np.float64)[:, np.newaxis]
-    width = max(1, CACHED // target.variances.size)
     begins = min(first, len(t) - 1)
     ends = max(begins, len(t) - 1 - last)
+    parts = max(1, round((ends - begins) * target.variances.size / CACHED))
+    width = max(1, -(-(ends - begins) // parts))
     middle = [(i, min(i + width, ends)) for i in range(begins, ends, width)]
     alone = [(i, i + 1) for i in (*range(begins), *range(ends, len(t) - 1))]
     for a, b in sorted(alone + middle):

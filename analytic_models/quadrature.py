@@ -33,7 +33,7 @@ def integral(
     few: Any = None,
 ) -> Rows:
     """Over forward time u from `end` to `begin`, of a matrix of that shape, integrand(u, begin,
-    end): numbers, or arrays over steps (k, 1). `few` says, (k,), for which of these few nodes serve.
+    end): numbers, or arrays over steps (k, 1). `few` says for which of these, (k,), few nodes do.
     """
     if isinstance(begin, mpmath.mpf) or isinstance(end, mpmath.mpf):
         found: dict[Any, Rows] = {}

@@ -16,6 +16,7 @@ import sys
 from bisect import bisect_right
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from functools import cache
 from itertools import accumulate, pairwise
 from math import inf
 from typing import Any, ClassVar, Literal, get_args
@@ -28,9 +29,14 @@ MOST_ENTRIES = 100_000
 
 def elementary(name: str, value: Any) -> Any:
     """The function of that name in the arithmetic of the value: math's, NumPy's or mpmath's."""
+    return _in(type(value).__module__, name)(value)
+
+
+@cache
+def _in(module: str, name: str) -> Callable[[Any], Any]:
     # whoever has such a number loaded it
-    home = sys.modules.get(type(value).__module__.partition(".")[0])
-    return getattr(home if hasattr(home, name) else math, name)(value)
+    home = sys.modules.get(module.partition(".")[0])
+    return getattr(home if hasattr(home, name) else math, name)
 
 
 def each(function: Callable[[float], float], value: Any) -> Any:

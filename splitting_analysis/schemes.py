@@ -6,6 +6,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from fractions import Fraction
+from functools import cached_property
 from math import inf
 
 from splitting_analysis.checking import check
@@ -249,7 +250,7 @@ class Scheme:
         """Score evaluations per step."""
         return self.program.evaluations
 
-    @property
+    @cached_property
     def program(self) -> Program:
         """The word resolved in its model."""
         return resolve(self.word, self.model)

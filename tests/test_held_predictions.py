@@ -270,11 +270,12 @@ def test_sa_solver_holds_for_every_noise_level_and_ends_with_the_law_of_the_data
     same(spread, np.array(exact.covariance))
 
 
+@pytest.mark.parametrize("dynamics", ["ode", "sde"])
 @pytest.mark.parametrize(
     "word", ["S E:data[2:dpm]", "S E:data[3]", "E:data[2:bh2] S@1 E:data[3:bh2]"]
 )
-def test_steps_taken_many_at_once_are_those_taken_one_by_one(word):
-    own, grid = scheme(word, "vp"), times(VP(), 30)
+def test_steps_taken_many_at_once_are_those_taken_one_by_one(word, dynamics):
+    own, grid = scheme(word, "vp", dynamics), times(VP(), 30)
     together = moments.run(own, VP(), TARGET, grid, denoise=False)
     for k, variance in enumerate(TARGET.variances):
         alone = moments.run(
