@@ -202,10 +202,18 @@ def cancelling_rate(scheme: Scheme, own: Diffusion, frozen: Block) -> Array:
 def _terms(scheme: Scheme, own: Diffusion, frozen: Block) -> list[list[tuple[Any, Array]]]:
     """Entries of the exact frozen drift, each as what the linear part and the score bring to it."""
     linear, weights, _ = coefficients(scheme.model.drift, own)
-    n, rate = range(len(linear)), float(own.beta(own.T))
-    terms = [
-        [(rate * linear[i][j], rate * weights[i] * np.asarray(frozen[i][j])) for j in n] for i in n
+    n, rate, onto = range(len(linear)), float(own.beta(own.T)), scheme.model.onto
+    pushed = [
+        [
+            sum(
+                (rate * weights[k] * np.asarray(frozen[k][j]) for k in n if onto[k] == i),
+                np.asarray(0.0),
+            )
+            for j in n
+        ]
+        for i in n
     ]
+    terms = [[(rate * linear[i][j], pushed[i][j]) for j in n] for i in n]
     if scheme.model.drift.fading:
         (((one, other),),) = terms
         terms = [[(one + fading_rate(scheme.model.drift, own, own.T), other)]]

@@ -20,10 +20,13 @@ from analytic_models.stability import largest_stable_step
 from analytic_models.stationary import stationary
 from analytic_models.steps import CONSTANT, one_step
 from splitting_analysis.families import FIXED_TARGETS
+from splitting_analysis.processes import Respa
 from splitting_analysis.schemes import Scheme
 
 X, Y = sympy.symbols("x y", positive=True)
 """gamma h and (omega h)^2."""
+PHI = sympy.Symbol("phi", positive=True)
+"""The fast force's part of the whole, omega_fast^2/omega^2."""
 
 
 @dataclass(frozen=True)
@@ -47,16 +50,22 @@ class Harmonic:
     drift: Any
 
 
-def measures(scheme: Scheme, h: float, omega: float = 1.0, gamma: float = 1.0) -> Harmonic:
-    """The numbers. Raises ValueError for a scheme that has none, and for h, omega and gamma outside
+def measures(
+    scheme: Scheme, h: float, omega: float = 1.0, gamma: float = 1.0, fast: float | None = None
+) -> Harmonic:
+    """The numbers; `fast` is the part of the force that the fast one of two is.
+
+    Raises ValueError for a scheme that has none, and for h, omega and gamma outside
     1e-6 to 1e6, where rounding would show.
     """
     _check(scheme)
+    if fast is not None and not 0 < fast < 1:
+        raise ValueError(f"fast = {fast:g}: the fast force's part lies between 0 and 1")
     for name, value in (("h", h), ("omega", omega), ("gamma", gamma)):
         if not 1e-6 <= value <= 1e6:
             raise ValueError(f"{name} = {value:g}: {name} lies between 1e-06 and 1e+06 here")
-    process = Langevin(gamma=float(gamma), T=1.0)
-    limit = _limit(scheme, gamma / omega)
+    process = _process(scheme, float(gamma), 1.0, fast)
+    limit = _limit(scheme, gamma / omega, fast)
     spread, velocity = transport(scheme, process, h)
     try:
         (qq, qp), (_, pp) = stationary(scheme, process, 1 / omega**2, h)
@@ -67,9 +76,9 @@ def measures(scheme: Scheme, h: float, omega: float = 1.0, gamma: float = 1.0) -
 
 
 @cache
-def _limit(scheme: Scheme, friction: float) -> float:
+def _limit(scheme: Scheme, friction: float, fast: float | None) -> float:
     """omega h up to which all steps are stable, by gamma/omega."""
-    process = Langevin(gamma=friction, T=1.0)
+    process = _process(scheme, friction, 1.0, fast)
     return float(largest_stable_step(scheme, process, [1.0], 0.0, 10 * max(1.0, friction))[0])
 
 
@@ -80,13 +89,19 @@ def closed_forms(scheme: Scheme) -> Harmonic:
     """
     _check(scheme)
     one = sympy.Integer(1)
-    process = Langevin(gamma=X, T=one)
+    process = _process(scheme, X, one, PHI)
     (qq, qp), (_, pp) = stationary(scheme, process, 1 / Y, one)
-    conditions = jury_conditions(scheme, process, ((0, 0), (-Y, 0)), one)
+    conditions = jury_conditions(scheme, process, tuple((-w * Y, 0) for w in process.shares), one)
     spread, velocity = transport(scheme, process, one)
     law = [tidy(value) for value in (qq * Y, pp, qp)]
     limits = _boundaries(conditions)
     return Harmonic(law[0], law[1], law[2], limits, tidy(spread), tidy(velocity))
+
+
+def _process(scheme: Scheme, gamma: Any, T: Any, fast: Any) -> Langevin:
+    if not scheme.model.acts:
+        return Langevin(gamma=gamma, T=T)
+    return Respa(gamma=gamma, T=T, fast=Respa.fast if fast is None else fast)
 
 
 def _check(scheme: Scheme) -> None:
@@ -108,17 +123,21 @@ def transport(scheme: Scheme, process: Langevin, h: Any) -> tuple[Any, Any]:
     Without a force that depends on q a step is q <- q + a p + n_q + u, p <- c p + n_p + w. The sum
     of all p is that of all (n_p + w)/(1 - c), but for what does not grow.
     """
-    pulled = ((0, 0), (0, 0)), (0, 1 + 0 * h)
+    forces = tuple(share + 0 * h for share in process.shares)
+    pulled = ((0, 0), (0, 0)), forces
     step = one_step(scheme, process, 0 * h, h, lambda _: pulled)
     q, p = step.forms
-    share = q.get(("z", 1), 0) / (1 - p.get(("z", 1), 0))
+    reach = q.get(("z", 1), 0) / (1 - p.get(("z", 1), 0))
     # a carried score is the constant force, too
-    pull = [form.get(CONSTANT, 0) + form.get(("s", 1), 0) for form in (q, p)]
+    pull = [
+        form.get(CONSTANT, 0) + sum(f * form.get(("s", i), 0) for i, f in enumerate(forces))
+        for form in (q, p)
+    ]
     spread: Any = 0
     for k, block in enumerate(step.noise):
-        weights = [q.get(("n", k, i), 0) + share * p.get(("n", k, i), 0) for i in (0, 1)]
+        weights = [q.get(("n", k, i), 0) + reach * p.get(("n", k, i), 0) for i in (0, 1)]
         spread += sum(weights[i] * block[i][j] * weights[j] for i in (0, 1) for j in (0, 1))
-    return process.gamma * spread / (2 * h), process.gamma * (pull[0] + share * pull[1]) / h
+    return process.gamma * spread / (2 * h), process.gamma * (pull[0] + reach * pull[1]) / h
 
 
 def tidy(value: Any) -> Any:
@@ -130,6 +149,7 @@ def tidy(value: Any) -> Any:
     constant, factors = sympy.factor_list(bottom)
     # 4/(4 - y) rather than -4/(y - 4): for a short step all below the line is positive
     short = {X: sympy.Rational(1, 10), Y: sympy.Rational(1, 100), _T: sympy.Rational(1, 40)}
+    short[PHI] = sympy.Rational(9, 10)
     for factor, power in factors:
         own = factor if factor.subs(short) > 0 else -factor
         top, constant = top / own**power, constant * (-1 if own != factor and power % 2 else 1)
@@ -164,7 +184,11 @@ def _boundaries(conditions: tuple[Any, ...]) -> tuple[Any, ...]:
         dict.fromkeys(
             root
             for root in found
-            if any((number := root.subs(X, x).evalf()).is_real and number > 1e-9 for x in at)
+            if any(
+                (number := root.subs({X: x, PHI: sympy.Rational(9, 10)}).evalf()).is_real
+                and number > 1e-9
+                for x in at
+            )
         )
     )
 

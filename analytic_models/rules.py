@@ -7,7 +7,7 @@ modes.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, assert_never
 
 import numpy as np
@@ -19,7 +19,7 @@ from analytic_models.clocked import faded, fading_rate, length, time_at
 from analytic_models.conjugate import conjugate_step
 from analytic_models.diffusions import Diffusion
 from analytic_models.targets import Block, Gaussian, Pair
-from splitting_analysis.models import Piece, Rule
+from splitting_analysis.models import Model, Piece, Rule
 from splitting_analysis.program import Advance
 from splitting_analysis.schemes import LambdaS, Scheme
 
@@ -53,9 +53,8 @@ def advance(
             keep = tuple(tuple(int(i == j) + product(linear[i][j], b) for j in n) for i in n)
             if piece.fading:
                 keep = ((keep[0][0] + fading_rate(piece, diffusion, tau) * part,),)
-            return Map(
-                keep, _diagonal([product(w, b) for w in weights]), _frozen_noise(piece, noise, b)
-            )
+            pushed = _placed(scheme.model, _diagonal([b] * len(linear)), weights)
+            return Map(keep, pushed, _frozen_noise(piece, noise, b))
         case Rule.MIDPOINT:
             b = diffusion.beta(diffusion.T - t) * h * share.numerator / share.denominator
             halves = [product(row[i], b / 2) for i, row in enumerate(linear)]
@@ -85,6 +84,9 @@ def advance(
                 noise = tuple(q * value if i == piece.tuned else q for i, q in enumerate(noise))
                 if scheme.lambda_s.rule == "exponent":
                     rates[piece.tuned] = rates[piece.tuned] * value
+            if scheme.model.acts and any(not is_zero(w) for w in weights):
+                moved = _flow(linear, (1,) * len(linear), noise, rates, delta)
+                return replace(moved, gain=_placed(scheme.model, moved.gain, weights))
             return _flow(linear, weights, noise, rates, delta)
         case Rule.CONJUGATE:
             at = [
@@ -214,6 +216,12 @@ def _flow(linear: Block, weights: Pair, noise: Pair, noise_rates: Sequence[Any],
         tuple(product(w, x) for w, x in zip(weights, row, strict=True)) for row in integral
     )
     return Map(keep, gain, None if silent else covariance)
+
+
+def _placed(model: Model, gain: Block, weights: Pair) -> Block:
+    """What each score does to the components, from what a unit push on each of them does."""
+    places = tuple(zip(model.onto, weights, strict=True))
+    return tuple(tuple(product(w, row[j]) for j, w in places) for row in gain)
 
 
 def _ramp(rate: Any, delta: Any) -> Any:

@@ -20,6 +20,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import fields, replace
+from functools import partial
 from typing import Any
 
 import mpmath
@@ -37,7 +38,10 @@ from analytic_models.frozen import (
     frozen_problem,
     frozen_step,
     stands_still,
+    step_matrix,
 )
+from analytic_models.resonance import first_window
+from analytic_models.targets import Block
 from splitting_analysis.schemes import Scheme
 
 Array = NDArray[np.float64]
@@ -114,9 +118,20 @@ def largest_stable_step(
             limit[mode] = _first_exit(
                 leaves, reach, float(limit[mode]), 2 * SMALLEST / float(rate[mode])
             )
+    if scheme.model.acts:  # two forces resonate in windows that the scan steps over
+        for mode in np.flatnonzero(limit > 0):
+            one = partial(step_matrix, scheme, own, _of_mode(frozen, int(mode)))
+            window = first_window(one, scan[scan >= SMALLEST / rate[mode]])
+            limit[mode] = min(float(limit[mode]), window[0] if window else np.inf)
     # Of one component that contracts a short enough step does, too: 0 is what is not resolved.
     still |= (limit == 0) & (len(frozen) == 1)
     return np.where(still & (limit * rate < AT_ONCE), np.nan, limit)
+
+
+def _of_mode(frozen: Block, mode: int) -> Block:
+    return tuple(
+        tuple(float(np.ravel(e)[mode if np.size(e) > 1 else 0]) for e in row) for row in frozen
+    )
 
 
 def stiffest(scheme: Scheme, diffusion: Diffusion, variances: Any, tau: float) -> int:

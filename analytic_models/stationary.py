@@ -25,9 +25,9 @@ def stationary(scheme: Scheme, diffusion: Langevin, variance: Any, h: Any) -> Bl
     step = one_step(scheme, diffusion, 0 * h, h, lambda tau: score(diffusion, target, tau))
     forms: list[Form] = [*step.forms]
     keys: list[Any] = [("z", 0), ("z", 1)]
-    if scheme.carries_score:  # the score on the momentum, held from step to step
-        forms.append(step.score[1])
-        keys.append(("s", 1))
+    if scheme.carries_score:  # the forces on the momentum, held from step to step
+        forms += [step.score[i] for i in scheme.model.driven]
+        keys += [("s", i) for i in scheme.model.driven]
     size = len(forms)
     pairs = [(i, j) for i in range(size) for j in range(i, size)]
     rows, right = [], []
@@ -70,7 +70,7 @@ def _solve(rows: list[list[Any]], right: list[Any]) -> list[Any] | None:
         solution = np.linalg.solve(np.array(rows, float), np.array(right, float))
     except np.linalg.LinAlgError:
         return None
-    n = {1: 1, 3: 2, 6: 3}[len(solution)]
+    n = {1: 1, 3: 2, 6: 3, 10: 4}[len(solution)]
     full = np.zeros((n, n))
     full[np.triu_indices(n)] = solution
     full = full + np.triu(full, 1).T

@@ -113,7 +113,7 @@ def one_step(
                 if op.begins:
                     base, drifts = [dict(form) for form in state], []
                 if op.weighed:
-                    slope = drift_form(op.weighed, diffusion, tau, state, held)
+                    slope = drift_form(op.weighed, diffusion, tau, state, held, scheme.model.onto)
                     drifts.append((length(scheme, diffusion, t, h, tau), slope))
             case Row():
                 state = _weighed(op, base, drifts)
@@ -329,17 +329,24 @@ def without_skip(
 
 
 def drift_form(
-    piece: Piece, diffusion: Diffusion, tau: Any, state: Sequence[Form], held: Sequence[Form]
+    piece: Piece,
+    diffusion: Diffusion,
+    tau: Any,
+    state: Sequence[Form],
+    held: Sequence[Form],
+    onto: Sequence[int],
 ) -> list[Form]:
     """The drift of a piece at the current state and forward time tau, the score held."""
     linear, weights, _ = coefficients(piece, diffusion)
     rate, faded = diffusion.beta(tau), fading_rate(piece, diffusion, tau)
     result = []
-    for i, (row, weight, own) in enumerate(zip(linear, weights, held, strict=True)):
+    for i, row in enumerate(linear):
         form: Form = {}
         add_scaled(form, faded, state[i])
         for entry, component in zip(row, state, strict=True):
             add_scaled(form, product(entry, rate), component)
-        add_scaled(form, product(weight, rate), own)
+        for j, weight, own in zip(onto, weights, held, strict=True):
+            if i == j:
+                add_scaled(form, product(weight, rate), own)
         result.append(form)
     return result

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from analytic_models import diffusions
 from analytic_models.diffusions import Diffusion, law
-from splitting_analysis.families import family_of
+from splitting_analysis.families import family_of, fixed_target
 from splitting_analysis.notation import read_float
 
 LARGEST_VARIANCE = 1e100
@@ -81,7 +81,8 @@ def score(diffusion: Diffusion, target: Gaussian, tau: Any) -> tuple[Block, Pair
     """The exact score as affine map s = H z + g: H = -Sigma^-1, g = Sigma^-1 mu, at forward time
     tau.
 
-    Langevin: s(q) = -(q - mu)/C acts on the momentum and depends on q alone. `tau` may be an array
+    Langevin: s(q) = -(q - mu)/C acts on the momentum and depends on q alone; of two forces (respa)
+    the fast one is the part `fast` of it. `tau` may be an array
     of times, shape (n, 1), against modes (d,). Raises ValueError where the law is degenerate (a
     zero variance at tau = 0).
     """
@@ -91,7 +92,10 @@ def score(diffusion: Diffusion, target: Gaussian, tau: Any) -> tuple[Block, Pair
     scale = -1 / det
     if len(covariance) == 1 or not family_of(diffusion).diffuses:
         g = 0 if centred else -scale * mean[0]
-        return (((scale,),), (g,)) if len(covariance) == 1 else (((0, 0), (scale, 0)), (0, g))
+        if len(covariance) == 1:
+            return ((scale,),), (g,)
+        parts = diffusion.shares if fixed_target(diffusion) else (1, 1)
+        return tuple((w * scale, 0) for w in parts), tuple(w * g for w in parts)
     (p, q), (_, r) = covariance
     xx, xm, mm = r * scale, q / det, p * scale
     if centred:

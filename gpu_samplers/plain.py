@@ -29,7 +29,7 @@ from gpu_samplers import (
     plain_splitting,
 )
 from gpu_samplers.plain_psld import delta, steps
-from gpu_samplers.processes import PSLD, VE, VP, Flow, Langevin, Process
+from gpu_samplers.processes import PSLD, VE, VP, Flow, Langevin, Process, Respa
 
 Tensor = torch.Tensor
 Pair = tuple[Tensor, Tensor]
@@ -279,7 +279,7 @@ def langevin_bub(p: Langevin, s: Any, q: Tensor, v: Tensor, times: Times, noise:
 Sampler = Callable[..., Any]
 POSITION_ONLY = ("vp", "ve", "flow")
 """Models that all samplers of plain_position.py are for."""
-_MODELS = {kind.model_name for kind in (PSLD, VP, Langevin)}
+_MODELS = {kind.model_name for kind in (PSLD, VP, Langevin, Respa)}
 SAMPLERS: dict[tuple[str, str], Sampler] = {
     (model, name): function
     for function in [
@@ -378,7 +378,11 @@ def sample(
             drawn = noise(count)
             return drawn if count > 1 else drawn[0]
 
-        return torch.stack(sampler(p, lambda q: score(q[None], 0.0)[0], *z, times, normals))
+        def force(q: Tensor) -> Tensor:
+            found: Tensor = score(q[None], 0.0)
+            return found if isinstance(p, Respa) else found[0]
+
+        return torch.stack(sampler(p, force, *z, times, normals))
     if p.model_name in POSITION_ONLY:
         of_one = lambda x, tau: score(x[None], tau)[0]  # noqa: E731 - a name for one line
         z = sampler(p, of_one, z[0], times, lambda: noise(1)[0], **options)[None]

@@ -22,7 +22,7 @@ from gpu_samplers.clocked import Step, fading
 from gpu_samplers.conjugate import skipped
 from gpu_samplers.forms import Form, History, combined, prediction
 from gpu_samplers.processes import PSLD, VP, Array, Process, check_times, lower_factor
-from gpu_samplers.rules import Map, Tuned, advance
+from gpu_samplers.rules import Map, Tuned, advance, pushes
 from splitting_analysis.models import Piece
 from splitting_analysis.predictions import Prediction
 from splitting_analysis.program import Advance, Evaluate, Hold, Row
@@ -210,7 +210,8 @@ class _Builder:
     def drift(self, tau: float, drift: Piece) -> Form:
         """The drift of a piece at the state, with the score held."""
         parameters, rate = self.process.parameters, self.process.beta(tau)
-        gain = np.array(drift.score(parameters), dtype=np.float64)[:, None] * self.held
+        weight = np.array(drift.score(parameters), dtype=np.float64)
+        gain = pushes(weight, self.process) @ self.held
         linear = rate * np.array(drift.linear(parameters), dtype=np.float64)
         if drift.fading:
             linear = linear + float(drift.fading) * fading(self.process, tau)

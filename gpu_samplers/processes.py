@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from splitting_analysis import grids
 from splitting_analysis.grids import Grid
-from splitting_analysis.processes import PSLD, VE, VP, Flow, Langevin, Process
+from splitting_analysis.processes import PSLD, VE, VP, Flow, Langevin, Process, Respa
 from splitting_analysis.schemes import steps_for
 
 __all__ = [
@@ -25,6 +25,7 @@ __all__ = [
     "Flow",
     "Langevin",
     "Process",
+    "Respa",
     "check_times",
     "exponential",
     "forward_drift",

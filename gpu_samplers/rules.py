@@ -21,7 +21,7 @@ from gpu_samplers.processes import (
     noise_covariance,
 )
 from splitting_analysis import bends
-from splitting_analysis.models import Piece, Rule, conjugation, is_spelled_out
+from splitting_analysis.models import Piece, Rule, conjugation, is_spelled_out, model_of
 from splitting_analysis.program import Advance
 from splitting_analysis.symbols import ones
 
@@ -52,6 +52,7 @@ def advance(op: Advance, step: Step, tuned: Tuned) -> Map:
     process, clock, t, h = step
     piece = op.piece
     linear, weight, strength = _numbers(piece, process)
+    push = pushes(weight, process)
     span, drawn = h * float(op.share), _acted_on(piece)
     match piece.rule:
         case Rule.EULER:
@@ -60,13 +61,13 @@ def advance(op: Advance, step: Step, tuned: Tuned) -> Map:
             keep = np.eye(len(linear)) + b * linear
             if piece.fading:
                 keep = keep + float(piece.fading) * fading(process, process.T - t) * part
-            return _map(keep, np.diag(b * weight), np.sqrt(b * strength), drawn)
+            return _map(keep, b * push, np.sqrt(b * strength), drawn)
         case Rule.MIDPOINT:
             b = process.beta(process.T - t) * span
             inverse = np.linalg.inv(np.eye(len(linear)) - b / 2 * linear)
             keep = inverse @ (np.eye(len(linear)) + b / 2 * linear)
             deviations = np.diag(inverse) * np.sqrt(b * strength)
-            return _map(keep, inverse @ np.diag(b * weight), deviations, drawn)
+            return _map(keep, inverse @ (b * push), deviations, drawn)
         case Rule.ANCESTRAL:
             b = process.beta(process.T - t) * span
             _refuse_long(b, t, h)
@@ -82,7 +83,7 @@ def advance(op: Advance, step: Step, tuned: Tuned) -> Map:
                 kept, grown = faded(process, float(piece.fading), *ends)
                 return _map(np.eye(1) * kept, np.zeros((1, 1)), np.sqrt(grown * strength), drawn)
             delta = process.clock(begin, span)
-            return _exponential(piece, linear, weight, strength, delta, drawn, tuned)
+            return _exponential(piece, linear, push, strength, delta, drawn, tuned)
         case Rule.CONJUGATE:
             begin, end, seen = (
                 process.T - t - h * float(part) for part in (op.start, op.stop, op.seen)
@@ -138,6 +139,15 @@ def _numbers(piece: Piece, process: Process) -> tuple[Array, Array, Array]:
     return linear, score, noise
 
 
+def pushes(weight: Array, process: Process) -> Array:
+    """What each score pushes, (n, n): the component in its place, or that which both forces act
+    on.
+    """
+    push = np.zeros((len(weight), len(weight)))
+    push[list(model_of(process.model_name, "ode").onto), np.arange(len(weight))] = weight
+    return push
+
+
 def _map(keep: Array, gain: Array, deviations: Array, drawn: list[int]) -> Map:
     return Map(keep, gain, np.diag(deviations)[:, drawn] if drawn else None)
 
@@ -145,7 +155,7 @@ def _map(keep: Array, gain: Array, deviations: Array, drawn: list[int]) -> Map:
 def _exponential(
     piece: Piece,
     linear: Array,
-    weight: Array,
+    push: Array,
     strength: Array,
     delta: float,
     drawn: list[int],
@@ -162,12 +172,12 @@ def _exponential(
             if tuned.rule == "exponent":
                 noise_rates = noise_rates * scale
         deviations = np.sqrt(strength * [_ramp(r, delta) for r in noise_rates])
-        gain = np.diag(weight * [_ramp(r, delta) for r in rates])
+        gain = np.diag([_ramp(r, delta) for r in rates]) @ push
         return _map(np.diag(np.exp(rates * delta)), gain, deviations, drawn)
     clock = np.array([delta])
     gain = np.zeros_like(linear)
     if piece.uses_score:
-        gain = integrated_exponential(linear, clock)[0] * weight
+        gain = integrated_exponential(linear, clock)[0] @ push
     factor = lower_factor(noise_covariance(linear, strength, clock)[0])
     return Map(exponential(linear, clock)[0], gain, factor[:, drawn] if drawn else None)
 

@@ -206,8 +206,9 @@ def _drift(flow: Flow, piece: Piece, score: dict[str, Series], at: Fraction) -> 
         if piece.fading:
             share = algebra().number(piece.fading)
             parts.append(([share * r for r in fading_at(at, len(rate))], flow.state[c]))
-        if flow.model.scores[i]:
-            parts.append(([b * weights[i] for b in rate], score[flow.model.scores[i]]))
+        for name, j, weight in zip(flow.model.scores, flow.model.onto, weights, strict=True):
+            if name and i == j:
+                parts.append(([b * weight for b in rate], score[name]))
         result[c] = _h_linear(parts, flow.weight)
     return result
 
@@ -290,8 +291,9 @@ def drift_terms(model: Model, told: Told | None = None) -> dict[str, Combination
         parts = [(rate * matrix[i][j], {leaf(d): a.one}) for j, d in enumerate(model.components)]
         if model.drift.fading:
             parts.append((a.fadings[0] * a.number(model.drift.fading), {leaf(c): a.one}))
-        if model.scores[i]:
-            parts.append((rate * weights[i], {leaf(model.scores[i]): a.one}))
+        for name, j, weight in zip(model.scores, model.onto, weights, strict=True):
+            if name and i == j:
+                parts.append((rate * weight, {leaf(name): a.one}))
         result[c] = linear(parts)
     return result
 

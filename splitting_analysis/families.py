@@ -11,7 +11,7 @@ from typing import TypeGuard
 
 from splitting_analysis.clocks import PositionOnly
 from splitting_analysis.models import Dynamics
-from splitting_analysis.processes import PSLD, VE, VP, Flow, Langevin, Process
+from splitting_analysis.processes import PSLD, VE, VP, Flow, Langevin, Process, Respa
 
 Effort = tuple[int, float, float]
 """The highest order that the formulas of a short word reach within half a minute of CPU, the
@@ -100,6 +100,21 @@ FAMILIES: dict[str, Family] = {
         kinds={"ode": "Hamiltonian flow", "sde": "kinetic Langevin"},
         titles={"ode": "Hamiltonian dynamics", "sde": "Kinetic Langevin dynamics"},
         efforts={"sde": (6, 4, 10), "ode": (10, 1, 2)},
+        observed=("1", "2"),
+    ),
+    "respa": Family(
+        "Langevin dynamics of two forces",
+        Respa,
+        diffuses=False,
+        denoises=False,
+        timesteps=False,
+        spectrum="1",
+        point={"gamma": 1.0},
+        kinds={"ode": "Hamiltonian flow", "sde": "kinetic Langevin"},
+        titles={
+            "ode": "Hamiltonian dynamics of two forces",
+            "sde": "Kinetic Langevin dynamics of two forces",
+        },
         observed=("1", "2"),
     ),
 }

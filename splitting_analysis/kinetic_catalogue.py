@@ -37,7 +37,23 @@ _ROWS: tuple[tuple[str, str, int, Source], ...] = (
         ),
     ),
 )
-KINETIC_CATALOGUE: tuple[Scheme, ...] = tuple(
-    scheme(word, "langevin", "sde", name, source=source, order=order, nfe=1)
-    for name, word, order, source in _ROWS
+_TUCKERMAN = "Tuckerman, Berne & Martyna, J. Chem. Phys. 97, 1990 (1992)"
+_LAGARDERE = "Lagardere, Aviat & Piquemal, J. Phys. Chem. Lett. 10, 2593 (2019)"
+_TWO_FORCES: tuple[tuple[str, str, str], ...] = (
+    ("RESPA2", "B/2 (C/4 A/2 S C/4)*2 B/2", _TUCKERMAN),
+    ("RESPA4", "B/2 (C/8 A/4 S C/8)*4 B/2", _TUCKERMAN),
+    ("BAOAB-RESPA2", "B/2 (C/4 A/4 O/2 A/4 S C/4)*2 B/2", _LAGARDERE),
+    ("BAOAB-RESPA4", "B/2 (C/8 A/8 O/4 A/8 S C/8)*4 B/2", _LAGARDERE),
+    ("OBABO-RESPA2", "O/2 B/2 (C/4 A/2 S C/4)*2 B/2 O/2", "after " + _TUCKERMAN),
+)
+"""Of respa: B is the kick of the slow force, once a step, C that of the fast one."""
+KINETIC_CATALOGUE: tuple[Scheme, ...] = (
+    *(
+        scheme(word, "langevin", "sde", name, source=source, order=order, nfe=1)
+        for name, word, order, source in _ROWS
+    ),
+    *(
+        scheme(word, "respa", None, name, source=Source(cite, "r-RESPA"), order=2)
+        for name, word, cite in _TWO_FORCES
+    ),
 )

@@ -173,6 +173,29 @@ _LANGEVIN = {
 }
 
 
+def _both(piece: Piece) -> Piece:
+    """The piece with two forces in place of one, which both act on the momentum."""
+    return replace(piece, score=lambda p: (piece.score(p)[1],) * 2)
+
+
+def _kick(fast: int) -> Piece:
+    return Piece(Rule.EULER, _LANGEVIN["B"].linear, lambda _: (fast, 1 - fast), _none)
+
+
+_TWO_FORCES = {
+    "ode": {"E": _both(_HAMILTON["E"]), "A": _HAMILTON["A"], "B": _kick(0), "C": _kick(1)},
+    "sde": {
+        "E": _both(_LANGEVIN["E"]),
+        "E:exp": _both(_LANGEVIN["E:exp"]),
+        "A": _LANGEVIN["A"],
+        "B": _kick(0),
+        "C": _kick(1),
+        "O": _LANGEVIN["O"],
+        "O:mid": _LANGEVIN["O:mid"],
+        "U": _LANGEVIN["U"],
+    },
+}
+"""B is the kick of the slow force, ss, and C that of the fast one, sf."""
 _XM, _QP = ("x", "m"), ("q", "p")
 _X = ("x",), ("s",), ("x",), True, ()
 """Of the position alone: components, scores, what these see, time, parameters."""
@@ -223,6 +246,30 @@ MODELS: dict[tuple[str, Dynamics], Model] = {
             ("gamma",),
             _LANGEVIN,
             ("E", "ABO", "BU"),
+        ),
+        Model(
+            "respa",
+            "ode",
+            _QP,
+            ("sf", "ss"),
+            ("q",),
+            False,
+            (),
+            _TWO_FORCES["ode"],
+            ("E", "ABC"),
+            acts=(1, 1),
+        ),
+        Model(
+            "respa",
+            "sde",
+            _QP,
+            ("sf", "ss"),
+            ("q",),
+            False,
+            ("gamma",),
+            _TWO_FORCES["sde"],
+            ("E", "ABCO", "BCU"),
+            acts=(1, 1),
         ),
     )
 }

@@ -195,6 +195,8 @@ class Model:
     """Whether its pieces with a score may be conjugate steps: it has an eps with a factor."""
     churns: bool = False
     """Whether a step may go back in time first, by adding noise (churn.py)."""
+    acts: tuple[int, ...] = ()
+    """The component that each score acts on, where it is not the one of its own place."""
     eta: Fraction | None = None
     """The noise level of its pieces where it is neither the ODE's, 0, nor the SDE's, 1."""
 
@@ -210,8 +212,23 @@ class Model:
         return tuple(self.components.index(c) for c in self.score_arguments)
 
     @cached_property
+    def onto(self) -> tuple[int, ...]:
+        """The component that each score acts on, by its place in `scores`, counted from 0."""
+        return self.acts or tuple(range(len(self.scores)))
+
+    def moves(self, piece: Piece, p: Any, component: int) -> bool:
+        """Whether the piece moves that component, at parameters p."""
+        pushed = zip(self.onto, piece.score(p), strict=True)
+        return (
+            piece.fading != 0
+            or any(piece.linear(p)[component])
+            or any(bool(w) for i, w in pushed if i == component)
+            or bool(piece.noise(p)[component])
+        )
+
+    @cached_property
     def driven(self) -> tuple[int, ...]:
-        """The components that a score acts on, in the order in which it is returned."""
+        """The places in `scores` that hold one, in the order in which it is returned."""
         return tuple(i for i, name in enumerate(self.scores) if name)
 
     @property

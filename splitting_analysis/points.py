@@ -362,11 +362,15 @@ def _runge_kutta_numbers(
         f"f{c}": clock
         * (
             sum(entry * z for entry, z in zip(row, state, strict=True))
-            + weight * expressions.get(name, 0)
+            + sum(
+                weight * expressions.get(name, 0)
+                for name, at, weight in zip(
+                    model.scores, model.onto, model.drift.score(p), strict=True
+                )
+                if at == i
+            )
         )
-        for c, row, weight, name in zip(
-            model.components, model.drift.linear(p), model.drift.score(p), model.scores, strict=True
-        )
+        for i, (c, row) in enumerate(zip(model.components, model.drift.linear(p), strict=True))
     }
     names = [*model.components, "tau"]
     number = _derivatives({**drift, "ftau": sympy.Integer(-1)}, values)

@@ -1,5 +1,5 @@
 """The processes and their parameters, checked once: PSLD (CLD is Gamma = 0), VP, VE, flow,
-Langevin.
+Langevin, and the same with two forces.
 
 All worlds take them from here; kernels and covariances are derived twice, in analytic_models and in
 gpu_samplers, so that each judges the other. Parameters may be floats, Fractions, mpmath numbers or
@@ -9,15 +9,29 @@ SymPy expressions: nothing here rounds. Standard library only.
 from __future__ import annotations
 
 from dataclasses import dataclass, field, fields, replace
-from math import inf
-from numbers import Number
 from types import SimpleNamespace
 from typing import Any, ClassVar
 
 from splitting_analysis.clocks import Cosine, PositionOnly, Schedule, VariancePreserving, elementary
+from splitting_analysis.fixed_targets import Langevin, Respa
+from splitting_analysis.parameters import LARGEST, SMALLEST, check_numbers, half
 
-SMALLEST, LARGEST = 1e-30, 1e30
-"""What is not 0 lies between: the formulas multiply up to ten of these numbers."""
+__all__ = [
+    "LARGEST",
+    "PROCESSES",
+    "PSLD",
+    "SMALLEST",
+    "VE",
+    "VP",
+    "Flow",
+    "Langevin",
+    "LinearClock",
+    "Process",
+    "Respa",
+    "ScheduledVP",
+    "process_of",
+]
+
 MOST_DAMPING = 1e3
 """The rate of decay times the time span; 700 is already beyond the range of exp."""
 
@@ -89,7 +103,7 @@ class PSLD(LinearClock):
     def parameters(self) -> SimpleNamespace:
         """What the coefficient functions of models.py take."""
         return SimpleNamespace(
-            half=_half(self), Gamma=self.Gamma, nu=self.nu, M=self.M, iM=1 / self.M
+            half=half(self), Gamma=self.Gamma, nu=self.nu, M=self.M, iM=1 / self.M
         )
 
 
@@ -123,7 +137,7 @@ class VP(LinearClock, VariancePreserving):
     @property
     def parameters(self) -> SimpleNamespace:
         """What the coefficient functions of models.py take."""
-        return SimpleNamespace(half=_half(self))
+        return SimpleNamespace(half=half(self))
 
 
 @dataclass(frozen=True)
@@ -197,7 +211,7 @@ class VE(PositionOnly):
     @property
     def parameters(self) -> SimpleNamespace:
         """What the coefficient functions of models.py take."""
-        return SimpleNamespace(half=_half(self))
+        return SimpleNamespace(half=half(self))
 
     def beta(self, tau: Any) -> Any:
         """g^2 = (sigma^2)'."""
@@ -253,7 +267,7 @@ class Flow(PositionOnly):
     @property
     def parameters(self) -> SimpleNamespace:
         """What the coefficient functions of models.py take."""
-        return SimpleNamespace(half=_half(self))
+        return SimpleNamespace(half=half(self))
 
     def beta(self, tau: Any) -> Any:
         """g^2 = 2 tau / (1 - tau)."""
@@ -283,44 +297,9 @@ class Flow(PositionOnly):
         return elementary("exp", value)
 
 
-@dataclass(frozen=True)
-class Langevin:
-    """Kinetic Langevin dynamics, unit mass and temperature, friction gamma, run over time T.
-
-    Raises ValueError for negative gamma, T <= 0, what is not finite, and what overflows.
-    """
-
-    gamma: Any = 1.0
-    T: Any = 10.0
-    model_name: ClassVar[str] = "langevin"
-
-    def __post_init__(self) -> None:
-        _check(self)
-
-    @property
-    def stationary(self) -> tuple[Any, ...]:
-        """Start law of a run: a unit Gaussian in position and momentum."""
-        return (1, 1)
-
-    @property
-    def parameters(self) -> SimpleNamespace:
-        """What the coefficient functions of models.py take."""
-        return SimpleNamespace(half=_half(self), gamma=self.gamma)
-
-    def beta(self, tau: Any) -> Any:
-        """1: the clock of a fixed target is time itself."""
-        return 1 + 0 * tau
-
-    def integral(self, tau: Any) -> Any:
-        return tau
-
-    def clock(self, t: Any, length: Any) -> Any:  # noqa: ARG002
-        return length
-
-
-Process = PSLD | VP | VE | Flow | Langevin
+Process = PSLD | VP | VE | Flow | Langevin | Respa
 PROCESSES: dict[str, type[Process]] = {
-    kind.model_name: kind for kind in (PSLD, VP, VE, Flow, Langevin)
+    kind.model_name: kind for kind in (PSLD, VP, VE, Flow, Langevin, Respa)
 }
 
 
@@ -338,39 +317,9 @@ def process_of(model: str, **parameters: Any) -> Process:
     return kind(**parameters)
 
 
-def _half(process: Process) -> Any:
-    """1/2 in the arithmetic of the parameters, so that it is exact there."""
-    return process.T / process.T / 2
-
-
 def _check(process: Any) -> None:
-    """Refuse what is no process; a process with a symbol in it carries its own assumptions."""
-    names = [one.name for one in fields(process) if one.init and one.name != "schedule"]
-    values: dict[str, Any] = {name: getattr(process, name) for name in names}
-    if any(hasattr(value, "free_symbols") for value in values.values()):
-        return
-    for name, value in values.items():
-        if isinstance(value, bool) or not (_is_number(value) and abs(value) < inf):
-            raise ValueError(f"{name} = {value}: {name} must be a finite number")
-        if name == "T" and value <= 0:
-            raise ValueError(f"T = {value}: the time span must be positive")
-        if value < 0:
-            raise ValueError(f"{name} = {value}: {name} must not be negative")
-        if value != 0 and not SMALLEST <= value <= LARGEST:
-            zero = "" if name == "T" else " or be 0"
-            raise ValueError(
-                f"{name} = {value}: products of it leave double precision; {name} must lie between "
-                f"{SMALLEST:g} and {LARGEST:g}{zero}"
-            )
-    if values.get("beta_min", 1) == values.get("beta_max", 1) == 0:
-        raise ValueError(
-            "beta_min = beta_max = 0: nothing would move; beta must be positive somewhere"
-        )
-    _check_together(process)
-
-
-def _is_number(value: Any) -> bool:
-    return isinstance(value, Number)
+    if check_numbers(process):
+        _check_together(process)
 
 
 def _check_together(process: Process) -> None:

@@ -31,13 +31,13 @@ def transition(
         return _faded(op.piece, delta, [algebra().ring.zero, *_fading(op, origin, terms)], terms)
     match op.piece.rule:
         case Rule.EULER:
-            return _weighed(op.piece, _exponential(op.piece, delta, terms, last=1))
+            return _weighed(model, op.piece, _exponential(op.piece, delta, terms, last=1))
         case Rule.EXPONENTIAL:
-            return _weighed(op.piece, _exponential(op.piece, delta, terms, last=terms))
+            return _weighed(model, op.piece, _exponential(op.piece, delta, terms, last=terms))
         case Rule.MIDPOINT:
-            return _weighed(op.piece, _exponential(op.piece, delta, terms, last=terms))
+            return _weighed(model, op.piece, _exponential(op.piece, delta, terms, last=terms))
         case Rule.ANCESTRAL:
-            return _weighed(op.piece, _ancestral(delta, terms))
+            return _weighed(model, op.piece, _ancestral(delta, terms))
         case Rule.CONJUGATE:
             betas = beta_at(model, Fraction(1), terms + 1)
             return conjugate_step(model, op, origin, betas, bend, terms)
@@ -47,12 +47,14 @@ def transition(
             assert_never(op.piece.rule)
 
 
-def _weighed(piece: Piece, maps: tuple[Matrices, Matrices]) -> tuple[Matrices, Matrices]:
+def _weighed(
+    model: Model, piece: Piece, maps: tuple[Matrices, Matrices]
+) -> tuple[Matrices, Matrices]:
     """G with the piece's score part in it."""
     keep, gain = maps
     weights = piece.score(algebra().p)
     return keep, [
-        [[x * w for x in entry] if w else [] for entry, w in zip(row, weights, strict=True)]
+        [[x * w for x in row[j]] if w else [] for j, w in zip(model.onto, weights, strict=True)]
         for row in gain
     ]
 

@@ -11,7 +11,7 @@ import unicodedata
 from collections import Counter
 from fractions import Fraction
 
-LETTERS = "SABEKLOU"
+LETTERS = "SABCEKLOU"
 """All letters that some model knows (a test compares); glued letters are only taken apart if
 known.
 """

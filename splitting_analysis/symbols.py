@@ -195,6 +195,8 @@ _TABLE = (
     symbol("sx", "score", text="s^x", latex="s^{x}", mathml=_raised("s", "<mi>x</mi>")),
     symbol("sm", "score", text="s^m", latex="s^{m}", mathml=_raised("s", "<mi>m</mi>")),
     symbol("s", "score"),
+    symbol("sf", "score", text="s^f", latex="s^{f}", mathml=_raised("s", "<mi>f</mi>")),
+    symbol("ss", "score", text="s^s", latex="s^{s}", mathml=_raised("s", "<mi>s</mi>")),
     symbol("f", "score"),
     symbol("D", "score", "what is held: the data x_0, as predicted at z and τ"),
     symbol("epsilon", "score", "what is held: the noise −σ s", "ε", r"\varepsilon"),

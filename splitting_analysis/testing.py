@@ -33,7 +33,7 @@ OPTIONS = {
     "else is collected.",
     "--claims": "What it is said to be: ROBAB, 'O S B A', order=2, evaluations=1, several with "
     "commas; once for all samplers, or once for each.",
-    "--sampler-model": "psld, vp, ve, flow or langevin (default: that of the claimed name).",
+    "--sampler-model": "psld, vp, ve, flow, langevin or respa (default: that of the claimed name).",
     "--sampler-dynamics": "ode or sde, where a claimed word may be either.",
 }
 

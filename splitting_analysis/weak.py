@@ -223,10 +223,7 @@ def moves_score(model: Model, instructions: Sequence[Instruction]) -> bool:
     p = algebra().p
     arguments = [i for i, c in enumerate(model.components) if c in model.score_arguments]
     return any(
-        piece.fading != 0
-        or any(piece.linear(p)[i])
-        or bool(piece.score(p)[i])
-        or bool(piece.noise(p)[i])
+        model.moves(piece, p, i)
         for each in instructions
         if isinstance(each, Advance)
         for piece in [each.piece]

@@ -130,11 +130,7 @@ def _piece(op: Op, model: Model) -> Piece:
 
 def _moves(piece: Piece, model: Model) -> bool:
     """Whether the piece moves a component that the score depends on."""
-    p = ones()
-    linear, score, noise = piece.linear(p), piece.score(p), piece.noise(p)
-    asked = [i for i, c in enumerate(model.components) if c in model.score_arguments]
-    faded = bool(piece.fading)
-    return any(faded or any(linear[i]) or bool(score[i]) or bool(noise[i]) for i in asked)
+    return any(model.moves(piece, ones(), i) for i in model.asked)
 
 
 def _stays(op: Op, model: Model) -> bool:
@@ -156,7 +152,6 @@ def _merges(op: Op, scheme: Scheme) -> bool:
     p = ones()
     linear, score = piece.linear(p), piece.score(p)
     n = range(len(linear))
-    again = any(
-        linear[i][k] * (linear[k][j] or score[j] * (k == j)) for i in n for j in n for k in n
-    )
+    pushed = {i for i, w in zip(scheme.model.onto, score, strict=True) if w}
+    again = any(linear[i][k] and (any(linear[k]) or k in pushed) for i in n for k in n)
     return piece.rule is Rule.EULER and not (again or piece.fading or piece.has_noise)

@@ -118,7 +118,7 @@ def test_the_catalogue_is_its_models_put_together():
 def test_an_unknown_name_is_refused_with_the_names_there_are():
     with pytest.raises(ValueError, match="no scheme is named 'ROBOA'; did you mean ROBA"):
         find("ROBOA")
-    with pytest.raises(ValueError, match="no model 'edm'; there are: flow, langevin, psld, ve, vp"):
+    with pytest.raises(ValueError, match="there are: flow, langevin, psld, respa, ve, vp"):
         find("Heun", "edm")
     with pytest.raises(
         ValueError, match=r"BAOAB is no psld scheme; it belongs to langevin \(sde\)"

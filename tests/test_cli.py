@@ -123,7 +123,7 @@ def test_the_list_can_be_narrowed(run, options, kept):
 def test_bad_input_is_one_message_on_standard_error_and_exit_code_2(run):
     code, out, err = run("list", "--model", "edm")
     assert (code, out) == (2, "")
-    assert err == "error: no model 'edm'; there are: psld, vp, ve, flow, langevin\n"
+    assert err == "error: no model 'edm'; there are: psld, vp, ve, flow, langevin, respa\n"
     for command in (["list"], ["derive", "EM"]):
         code, out, err = run(*command, "--dynamics", "pde")
         assert (code, out, err) == (2, "", "error: no dynamics 'pde'; there are: ode, sde\n")
@@ -245,7 +245,7 @@ def test_without_a_model_a_name_is_looked_up_in_psld_first_and_then_in_the_other
             ("Euler", "langevin"),
             "Euler is no langevin scheme; it belongs to psld (ode) and vp (ode)",
         ),
-        (("ROBA", "edm"), "no model 'edm'; there are: psld, vp, ve, flow, langevin"),
+        (("ROBA", "edm"), "no model 'edm'; there are: psld, vp, ve, flow, langevin, respa"),
         (("ROBA", None, "pde"), "no dynamics 'pde'; there are: ode, sde"),
         (("O S B",), "B O does not add up to the SDE's drift"),
         (("S B/0",), "division by zero"),

@@ -215,7 +215,7 @@ def test_bad_parameters_are_refused_with_their_name_and_value(kind, parameters, 
 def test_a_process_is_found_by_name_and_misspelt_parameters_are_answered_with_what_there_is():
     assert diffusion_of("psld", Gamma=0.02) == PSLD(Gamma=0.02)
     assert diffusion_of("vp") == VP() and diffusion_of("langevin", T=3.0) == Langevin(T=3.0)
-    with pytest.raises(ValueError, match="there are: psld, vp, ve, flow, langevin"):
+    with pytest.raises(ValueError, match="there are: psld, vp, ve, flow, langevin, respa"):
         diffusion_of("sub-vp")
     with pytest.raises(ValueError, match=r"no parameter 'gama'; there are: Gamma, nu, .*kappa"):
         diffusion_of("psld", gama=1.0)

@@ -19,6 +19,7 @@ def cells(table, key):
     return dict(zip([str(row[0]) for row in table.rows], shown, strict=True))
 
 
+@pytest.mark.heavy
 def test_the_integrators_of_five_decades_are_in_order_and_the_gj_set_is_exact(monkeypatch):
     few = tuple(s for s in samplers("langevin", "sde") if s.name in ("BBK", "GJF", "BAOAB"))
     monkeypatch.setattr(harmonic_well, "words", lambda: few)

@@ -41,6 +41,8 @@ WORD_LEVEL = {
     "retuned",
     "data_catalogue",
     "kinetic_catalogue",
+    "fixed_targets",
+    "parameters",
     "exponential_catalogue",
 }
 """The modules of splitting_analysis that say what a sampler is; they hold no expansion."""

@@ -299,7 +299,7 @@ def test_the_largest_step_of_verlet_is_2():
         q = q + h * p
         return np.hstack([q, p + h / 2 * score(q, model.T - t)])
 
-    assert largest_step(subject_of(verlet), 0.7) == pytest.approx(2, abs=5e-3)
+    assert largest_step(subject_of(verlet), Langevin(0.7)) == pytest.approx(2, abs=5e-3)
 
 
 def test_nothing_is_said_of_transport_without_friction():

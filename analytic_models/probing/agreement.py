@@ -217,7 +217,10 @@ def _label(c: Comparison, d: Difference) -> str:
     call = min(d.segment - 1, c.seen.scores - 1)
     back = call - d.score
     if not isinstance(c.process, PositionOnly):
-        what = f"score_{parts[c.scheme.model.driven[d.column]]}"
+        model = c.scheme.model
+        what = f"score_{parts[model.driven[d.column]]}"
+        if model.acts:
+            what = ("the fast force", "the slow force")[d.column]
     else:
         what = "data prediction"
     which = {0: "the last", 1: "the one before the last"}.get(back, f"{back} evaluations back")

@@ -21,7 +21,7 @@ from analytic_models.probing.subject import Subject
 from analytic_models.rules import coefficients
 from analytic_models.targets import Gaussian, marginal, score
 from splitting_analysis.clocks import PositionOnly
-from splitting_analysis.families import family_of
+from splitting_analysis.families import family_of, fixed_target
 from splitting_analysis.models import model_of
 from splitting_analysis.processes import VE, Process
 
@@ -129,6 +129,9 @@ def mixture_score(process: Process, y: Array, tau: float) -> Array:
     shares = np.exp(np.array(logs) - np.max(logs, axis=0))
     shares /= np.sum(shares, axis=0)
     result: Array = np.einsum("kbd,kbid->bid", shares, np.array(slopes))
+    if fixed_target(process):  # the whole force, or its parts
+        parts = [process.shares[i] for i in model_of(process.model_name, "ode").driven]
+        result = np.stack([part * result[:, 0] for part in parts], axis=1)
     return result
 
 
@@ -187,7 +190,9 @@ def mixture_exact(process: Process, first: float, last: float) -> Array:
         s = np.zeros_like(y)
         s[:, list(model.driven)] = mixture_score(process, y[:, list(model.asked)], tau)
         moved = np.einsum("ij,bjd->bid", np.array(linear, dtype=float), y)
-        pushed = np.array(weights, dtype=float)[:, None] * s
+        pushed = np.zeros_like(y)
+        for k, (i, weight) in enumerate(zip(model.onto, weights, strict=True)):
+            pushed[:, i] += float(weight) * s[:, k]
         return np.ravel(process.beta(tau) * (moved + pushed))
 
     return _solved(drift, start, [first, last])

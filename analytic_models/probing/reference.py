@@ -159,7 +159,11 @@ class _Walk:
 
     def drift(self, piece: Piece, z: Array, tau: float) -> Array:
         linear, weights, _ = coefficients(piece, self.model)
-        own = [[w if i == j else 0 for j in range(self.n)] for i, w in enumerate(weights)]
+        onto = self.scheme.model.onto
+        own = [
+            [w if i == at else 0 for at, w in zip(onto, weights, strict=True)]
+            for i in range(self.n)
+        ]
         moved = self.model.beta(tau) * (self.mixed(linear, z) + self.mixed(own, self.held))
         return np.asarray(moved + fading_rate(piece, self.model, tau) * z)
 

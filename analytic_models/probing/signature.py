@@ -133,7 +133,7 @@ def rehearse(subject: Subject, process: Process, times: Sequence[float], d: int 
     """One ordinary run on data of variance 1: how often the score is asked and normals are
     drawn.
     """
-    n, _, m = sizes(process)
+    n, asked, m = sizes(process)
     z = np.random.default_rng(11).normal(size=(3, n * d))
     normals = np.random.default_rng(12)
 
@@ -141,7 +141,8 @@ def rehearse(subject: Subject, process: Process, times: Sequence[float], d: int 
         spread = 1.0
         if isinstance(process, PositionOnly):
             spread = float(process.alpha(tau) ** 2 + process.sigma(tau) ** 2)
-        return -y[:, : m * d] / spread
+        whole = -y[:, : m * d] / spread
+        return np.hstack([whole] * (1 if m <= asked else m))
 
     return run(subject, process, times, z, score, lambda _: normals.normal(size=z.shape))
 
@@ -189,7 +190,8 @@ def probe(subject: Subject, process: Process, times: Sequence[float]) -> Signatu
         values[place + np.arange(m), np.arange(m), 0] = 1
         for row, (size_of, _) in enumerate(PROBES, -len(PROBES)):
             values[row] = size_of * random_scores[column]
-        return own * y + gain * values.reshape(rows, m * d)
+        free_part = gain * values.reshape(rows, m * d)
+        return own * y + free_part if own else free_part
 
     def noise(number: int) -> Array:
         values = np.zeros((rows, n, d))

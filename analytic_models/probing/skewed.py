@@ -19,6 +19,7 @@ import numpy as np
 from analytic_models.probing.running import Array
 from analytic_models.probing.signature import Signature
 from analytic_models.targets import Gaussian, marginal
+from splitting_analysis.families import fixed_target
 from splitting_analysis.models import model_of
 from splitting_analysis.processes import Process
 
@@ -39,6 +40,7 @@ def skew_errors(signature: Signature, process: Process, first: float, last: floa
     """
     n, m, normals = signature.n, signature.m, signature.n * signature.draws
     K, asked = len(signature.distinct), model_of(process.model_name, "ode").asked
+    weights, m = _weights(process, m), len(asked)
     states = np.zeros((K, m, n + normals))  # y_k over start and normals, to order 0
     pushed = np.zeros((K, m, K, m))  # and over the q_i, to order 1
     slopes = np.zeros((K, m, m))
@@ -47,6 +49,7 @@ def skew_errors(signature: Signature, process: Process, first: float, last: floa
     def walk(form: Array, k: int) -> tuple[Array, Array]:
         """A form's expansion, what is free in the first k calls replaced by what it is."""
         start, scores, noise = signature.split(form)
+        scores = scores @ weights
         state = np.hstack([start, noise])
         push = np.zeros((len(form), K, m))
         for j in range(k):
@@ -81,6 +84,14 @@ def skew_errors(signature: Signature, process: Process, first: float, last: floa
     wrong = third - _third(process, last)
     entries = [wrong[i] for i in combinations_with_replacement(range(n), 3)]
     return np.array([*mean, *entries])
+
+
+def _weights(process: Process, m: int) -> Array:
+    """What each score returned is of the whole one, (m, components asked at)."""
+    if not fixed_target(process):
+        return np.eye(m)
+    parts = [process.shares[i] for i in model_of(process.model_name, "ode").driven]
+    return np.array(parts, dtype=float)[:, None]
 
 
 def _third(process: Process, t: float) -> Array:

@@ -13,6 +13,7 @@ import numpy as np
 from analytic_models.probing.checks import Check
 from analytic_models.probing.running import Array, Trouble, run
 from analytic_models.probing.subject import Subject
+from splitting_analysis.models import model_of
 from splitting_analysis.processes import Langevin
 
 NAME = "it is stable as long as the claimed word"
@@ -27,37 +28,44 @@ RELAXED = 24.0
 """Friction times time, after which a start is forgotten."""
 
 
-def linear_run(subject: Subject, gamma: float, h: float, steps: int, force: float) -> Array:
+def forces(process: Langevin, whole: Array) -> Array:
+    """What a score returns where the whole force is that: it alone, or a fast and a slow part."""
+    return np.hstack(
+        [process.shares[i] * whole for i in model_of(process.model_name, "ode").driven]
+    )
+
+
+def linear_run(subject: Subject, process: Langevin, h: float, steps: int, force: float) -> Array:
     """Where (0, 0), (1, 0) and (0, 1) end after so many steps under the force -force q, no noise:
     (3, 2).
     """
     start = np.array([[0.0, 0.0], [1.0, 0.0], [0.0, 1.0]])
     times = [h * i for i in range(steps + 1)]
-    process = Langevin(gamma=gamma, T=times[-1])
+    own = replace(process, T=times[-1])
     return run(
         replace(subject, grid=None),
-        process,
+        own,
         times,
         start,
-        lambda _, q, __: -force * q,
+        lambda _, q, __: forces(own, -force * q),
         lambda _: np.zeros_like(start),
     ).final
 
 
-def growth(subject: Subject, gamma: float, h: float) -> float:
+def growth(subject: Subject, process: Langevin, h: float) -> float:
     """By how much the fastest growing state grows in a step of length h; 1 on the brink."""
     try:
-        end = linear_run(subject, gamma, h, STEPS, 1.0)
+        end = linear_run(subject, process, h, STEPS, 1.0)
     except Trouble:
         return np.inf
     rates = np.abs(np.linalg.eigvals(end[1:] - end[0]))
     return float(np.max(rates)) ** (1 / STEPS)
 
 
-def largest_step(subject: Subject, gamma: float) -> float:
+def largest_step(subject: Subject, process: Langevin) -> float:
     """The step up to which the code does not grow on the force -q; at most `LONGEST`."""
     steps = np.geomspace(SMALLEST, LONGEST, 18)
-    stable = [growth(subject, gamma, h) <= 1 + ROUNDING for h in steps]
+    stable = [growth(subject, process, h) <= 1 + ROUNDING for h in steps]
     if all(stable):
         return LONGEST
     first = stable.index(False)
@@ -66,7 +74,7 @@ def largest_step(subject: Subject, gamma: float) -> float:
     low, high = steps[first - 1], steps[first]
     for _ in range(10):
         middle = (low + high) / 2
-        if growth(subject, gamma, middle) <= 1 + ROUNDING:
+        if growth(subject, process, middle) <= 1 + ROUNDING:
             low = middle
         else:
             high = middle
@@ -76,7 +84,7 @@ def largest_step(subject: Subject, gamma: float) -> float:
 def stability(subject: Subject, claimed: Subject, process: Langevin) -> Check:
     """The largest stable step beside that of the claimed word."""
     gamma = float(process.gamma)
-    ours, theirs = largest_step(subject, gamma), largest_step(claimed, gamma)
+    ours, theirs = largest_step(subject, process), largest_step(claimed, process)
     what = f"for the force -q, gamma = {gamma:g}"
     if ours >= SLACK * theirs:
         return Check(NAME, "pass", seen=f"up to h = {ours:.2g} {what}")
@@ -98,14 +106,21 @@ def transport(subject: Subject, process: Langevin, gamma_h: float) -> tuple[floa
     spread, drift = [], []
     for steps in (n, 2 * n):
         times = [h * i for i in range(steps + 1)]
-        own = Langevin(gamma=gamma, T=times[-1])
+        own = replace(process, T=times[-1])
         subject = replace(subject, grid=None)
+
+        def nothing(_: int, q: Array, __: float, own: Langevin = own) -> Array:
+            return forces(own, 0 * q)
+
+        def unit(_: int, q: Array, __: float, own: Langevin = own) -> Array:
+            return forces(own, np.ones_like(q))
+
         draws = run(
             subject,
             own,
             times,
             np.zeros((1, 2)),
-            lambda _, q, __: 0 * q,
+            nothing,
             lambda _: np.zeros((1, 2)),
         ).draws
         rows = 1 + 2 * draws
@@ -116,13 +131,20 @@ def transport(subject: Subject, process: Langevin, gamma_h: float) -> tuple[floa
                 values[1 + 2 * number, 0] = values[2 + 2 * number, 1] = 1
             return values
 
-        free = run(subject, own, times, np.zeros((rows, 2)), lambda _, q, __: 0 * q, noise).final
+        free = run(
+            subject,
+            own,
+            times,
+            np.zeros((rows, 2)),
+            nothing,
+            noise,
+        ).final
         pulled = run(
             subject,
             own,
             times,
             np.zeros((1, 2)),
-            lambda _, q, __: np.ones_like(q),
+            unit,
             lambda _: np.zeros((1, 2)),
         ).final
         spread.append(float(np.sum((free[1:, 0] - free[0, 0]) ** 2)))

@@ -136,10 +136,9 @@ def _sentence(steps: int | None, beside: Sequence[str]) -> str:
 
 
 def _of_fixed(subject: Subject, process: Langevin, stochastic: bool) -> str:
-    gamma = float(process.gamma)
-    own = largest_step(subject, gamma)
+    own = largest_step(subject, process)
     known = "BAOAB" if stochastic else "VV"
     beside = next((s for s in samplers(process.model_name) if s.name == known), None)
-    other = f" ({known} {largest_step(subject_for(beside), gamma):.3g})" if beside else ""
+    other = f" ({known} {largest_step(subject_for(beside), process):.3g})" if beside else ""
     least = "at least " if own >= LONGEST else ""
     return f"for the force -q it is stable up to steps of {least}{own:.3g}, as seen{other}"

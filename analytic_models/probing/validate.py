@@ -40,7 +40,7 @@ from analytic_models.probing.verdicts import (
 )
 from splitting_analysis.catalogue import CATALOGUE, FURTHER
 from splitting_analysis.families import fixed_target
-from splitting_analysis.processes import PSLD, VE, VP, Flow, Langevin, Process
+from splitting_analysis.processes import PSLD, VE, VP, Flow, Langevin, Process, Respa
 from splitting_analysis.program import Evaluate, Program
 from splitting_analysis.schemes import Scheme
 
@@ -50,6 +50,7 @@ PROCESSES: dict[str, Process] = {
     "ve": VE(T=10.0),
     "flow": Flow(),
     "langevin": Langevin(gamma=0.7, T=3.0),
+    "respa": Respa(gamma=0.7, T=3.0, fast=0.8),
 }
 """On what samplers are tried: no parameter is 0 or 1 where it can be another, and none
 is stiff.
@@ -78,7 +79,7 @@ def validate(
 
     sampler   a callable (see subject.py), a `Subject`, or a Scheme
     claims    a name ("ROBAB"), a word, "order=2", "evaluations=1", or several with commas
-    model     psld, vp, ve, flow or langevin; else that of the claimed name
+    model     psld, vp, ve, flow, langevin or respa; else that of the claimed name
     process   on which it is tried, in place of the model's in `PROCESSES`
     say       is told what is being looked at
 

@@ -54,7 +54,10 @@ def derive(
         str | None,
         typer.Option(help="Score of the position, in x, m and forward time tau (q for langevin)."),
     ] = None,
-    score_m: Annotated[str | None, typer.Option(help="Score of the momentum (psld only).")] = None,
+    score_m: Annotated[
+        str | None,
+        typer.Option(help="Score of the momentum (psld); slow force (respa: x is the fast)."),
+    ] = None,
     long: Annotated[
         bool, typer.Option("--long", help="Allow an --order that takes minutes or hours.")
     ] = False,

@@ -13,6 +13,7 @@ from reports.commands.terminal import a_float, print_json, print_table, progress
 from splitting_analysis.catalogue import samplers
 from splitting_analysis.lookup import as_scheme
 from splitting_analysis.notation import read_float
+from splitting_analysis.schemes import Scheme
 
 COLUMNS = ("position", "momentum", "correlation", "limit", "diffusion", "drift")
 
@@ -31,6 +32,12 @@ def harmonic(
     gamma: Annotated[
         float, typer.Option(parser=a_float, metavar="<float>", help="Friction.")
     ] = 1.0,
+    fast: Annotated[
+        float | None,
+        typer.Option(
+            parser=a_float, metavar="<float>", help="Of two forces: the fast one's part, 0 to 1."
+        ),
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="A JSON array of rows.")] = False,
 ) -> None:
     """The law that a step keeps on a harmonic well, its limit, and its transport: exact.
@@ -45,22 +52,33 @@ def harmonic(
     for the correlation, and of the y at which an eigenvalue leaves the unit
     disk for the limit.
 
+    Words with C are of two forces, model respa: C is the kick of the fast one,
+    B of the slow one, and --fast says which part of the well's force is fast
+    (0.9 unless said; phi in formulas). Their limit is where steps first fail,
+    which may be a window of resonance: formulas name both its ends.
+
     \b
     Examples:
       splitting-analysis harmonic BAOAB UBU
       splitting-analysis harmonic BAOAB UBU "U S B" --h 0.5,1 --omega 2
       splitting-analysis harmonic --h 1 --gamma 0.1 --json
+      splitting-analysis harmonic BAOAB-RESPA2 --h 0.5 --fast 0.99
     """
-    schemes = [as_scheme(name, "langevin", "sde") for name in names or ()]
+    schemes = [_named(name) for name in names or ()]
     chosen = schemes or list(samplers("langevin", "sde"))
     columns: tuple[str, ...] = COLUMNS if h is None else ("h", *COLUMNS)
     if h is None:
-        if (omega, gamma) != (1.0, 1.0):
-            raise ValueError("--omega and --gamma are for numbers: give --h, too")
+        if (omega, gamma, fast) != (1.0, 1.0, None):
+            raise ValueError("--omega, --gamma and --fast are for numbers: give --h, too")
         rows = _formulas(chosen)
         note = "x = gamma h, y = (omega h)^2"
+        note += ", phi the fast part of the force" * any(s.model.acts for s in chosen)
     else:
-        rows = _numbers(chosen, _steps(h), omega, gamma)
+        if fast is not None and not any(s.model.acts for s in chosen):
+            raise ValueError(
+                f"--fast is for words of two forces, such as BAOAB-RESPA2; {chosen[0].word} has one"
+            )
+        rows = _numbers(chosen, _steps(h), omega, gamma, fast)
         note = f"omega = {omega:g}, gamma = {gamma:g}; exact: 1, 1, 0 and 1, 1"
     made = list(progress(rows, len(chosen)))
     flat = [row for group in made for row in group]
@@ -80,6 +98,17 @@ def harmonic(
             )
 
 
+def _named(name: str) -> Scheme:
+    """A sampler of one force, or of two where it is none of one."""
+    try:
+        return as_scheme(name, "langevin", "sde")
+    except ValueError as first:
+        try:
+            return as_scheme(name, "respa", "sde")
+        except ValueError:
+            raise first from None
+
+
 def _steps(text: str) -> list[float]:
     found = []
     for part in text.split(","):
@@ -90,13 +119,15 @@ def _steps(text: str) -> list[float]:
     return found
 
 
-def _numbers(schemes: Any, steps: list[float], omega: float, gamma: float) -> Any:
+def _numbers(
+    schemes: Any, steps: list[float], omega: float, gamma: float, fast: float | None
+) -> Any:
     from analytic_models.harmonic import measures
 
     for scheme in schemes:
         yield [
             {"scheme": scheme.name, "word": str(scheme.word), "h": step}
-            | {k: _finite(v) for k, v in asdict(measures(scheme, step, omega, gamma)).items()}
+            | {k: _finite(v) for k, v in asdict(measures(scheme, step, omega, gamma, fast)).items()}
             for step in steps
         ]
 

@@ -71,6 +71,8 @@ def _entries(keys: list[str], tokens: list[str], scheme: Scheme) -> Iterable[tup
         (
             f"score, the gradient of log p{time}"
             if len(scores) == 1
+            else "fast and slow force, which add up to the gradient of log p"
+            if model.acts
             else f"parts of the score, the gradient of log p in {' and '.join(scored)}{time}"
         ),
     )

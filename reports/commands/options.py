@@ -9,7 +9,7 @@ import typer
 ModelName = Annotated[
     str | None,
     typer.Option(
-        help="psld, vp, ve, flow or langevin; by default psld, or where the name is found."
+        help="psld, vp, ve, flow, langevin or respa; by default psld, or where the name is found."
     ),
 ]
 NoiseLevel = Annotated[

@@ -66,6 +66,11 @@ def step_code(scheme: Scheme, style: str = "python", lambda_s: Fraction | None =
             f"{scheme.name}: {scheme.word} {what}: code is written for splittings of psld, vp, ve "
             "and langevin in forward time; others run as they are, in a notebook's sa.sample"
         )
+    if scheme.model.acts:
+        raise ValueError(
+            f"{scheme.name}: {scheme.word} has two forces: code is written for words of one force, "
+            "of langevin; others run as they are, by gpu_samplers.engine.sample"
+        )
     body = _Writer(scheme, style, lambda_s).written()
     head = [f'"""{_title(scheme)}', "", *_told(scheme, style), '"""', ""]
     return "\n".join([*head, *_imports(body), "", *body]) + "\n"

@@ -28,7 +28,7 @@ def validate(
     ] = None,
     model: Annotated[
         str | None,
-        typer.Option(help="psld, vp, ve, flow or langevin; by default that of the claimed name."),
+        typer.Option(help="psld, vp, ve, flow, langevin or respa; by default the claimed name's."),
     ] = None,
     dynamics: Annotated[
         str | None, typer.Option(help="ode or sde, where a claimed word may be either.")
