@@ -330,4 +330,4 @@ def test_a_model_whose_clock_is_no_line_has_formulas_to_any_order_and_says_that_
     code, _, err = run(
         "derive", "S E", "--model", "ve", "--score-x=-x", "--at", "x=1,t=0.2", "--dynamics", "ode"
     )
-    assert code == 2 and "for psld, vp and langevin, not for ve" in err
+    assert code == 2 and "for psld, vp, langevin and respa, not for ve" in err

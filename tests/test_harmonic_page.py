@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from math import sqrt
+
 import pytest
 
 from analytic_models.verlet import PRINTED
-from reports.pages import harmonic_well
+from reports.pages import harmonic_forces, harmonic_well
 from reports.pages.settings import QUICK
 from reports.render import html
 from reports.render.document import Formula, Page
@@ -60,6 +62,19 @@ def test_the_law_of_a_new_sampler_may_have_exponentials(monkeypatch):
     law, (block,) = harmonic_well._law(), harmonic_well._long_forms()
     page = html.render(Page("p", "T", "l", (law, block)), [("p", "T")])
     assert ">OBA<" in page and "OBA, with x = γh and y = ω² h², T = tanh(x/2)" in page
+
+
+@pytest.mark.heavy
+def test_two_forces_fail_first_where_they_resonate_unless_friction_lies_between():
+    _, table = harmonic_forces.two_forces()
+    rows = {row[0]: row for row in table.rows}
+    assert list(rows) == [s.name for s in samplers("respa", "sde")]
+    at = [column.key for column in table.columns].index("limit_0.99_0.01")
+    window = [sqrt(8 / 1.01), sqrt(8 / 0.99)]
+    for name in ("BAOAB-RESPA2", "OBABO-RESPA2"):
+        assert window[0] <= rows[name][at] + 1e-6 < window[1]
+    assert rows["BAOAB-RESPA2"][at + 1] > 4 > 3 > rows["OBABO-RESPA2"][at + 1]
+    assert rows["BAOAB-RESPA2"][3].text == "h² ω²/16 − h² ω² φ²/16"
 
 
 @pytest.mark.heavy

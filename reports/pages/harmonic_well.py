@@ -10,6 +10,7 @@ import sympy
 
 from analytic_models.harmonic import X, Y, closed_forms, leading, measures
 from analytic_models.verlet import PRINTED
+from reports.pages.harmonic_forces import two_forces
 from reports.pages.settings import Settings
 from reports.render.document import (
     Block,
@@ -64,6 +65,8 @@ def build(settings: Settings) -> Page:
         *_long_forms(),
         Heading("Stability and transport", "transport"),
         _transport(),
+        Heading("Two forces at two rates", "forces"),
+        *two_forces(),
         Heading("Words that are one sampler", "classes"),
         _classes(),
         Heading("Integrators of five decades", "decades"),

@@ -138,7 +138,7 @@ def expression(value: Any, label: str = "", *, factored: bool = False) -> Formul
     plain = sympy.sstr(value, **order)
     plain = re.sub(r"\*\*([0-9]+)", lambda power: power[1].translate(_POWERS), plain)
     text = plain.replace("*", " ").replace("-", "−")
-    for name, letter in {"omega": "ω", "gamma": "γ"}.items():
+    for name, letter in {"omega": "ω", "gamma": "γ", "phi": "φ"}.items():
         text = text.replace(name, letter)
     return Formula(sympy.latex(value, **order), mathml, text, label)
 
