@@ -15,7 +15,7 @@ PARTS = (0.9, 0.99)
 FRICTIONS = (0.01, 1.0)
 
 
-def two_forces() -> list[Block]:
+def two_forces() -> tuple[Block, Table]:
     """A text and a table."""
     rows: list[tuple[Cell, ...]] = []
     for scheme in samplers("respa", "sde"):
@@ -27,7 +27,7 @@ def two_forces() -> list[Block]:
             row += ["", ""]
         row += [measures(scheme, 0.1, 1.0, g, part).limit for part in PARTS for g in FRICTIONS]
         rows.append(tuple(row))
-    return [
+    return (
         text(
             "Words with C are of two forces, model `respa`: C is the kick of the fast one, B that "
             "of the slow one, which comes in once a step (r-RESPA, Tuckerman, Berne & Martyna "
@@ -55,7 +55,7 @@ def two_forces() -> list[Block]:
             tuple(rows),
             "solved from the exact one-step map",
         ),
-    ]
+    )
 
 
 def _off(value: object) -> Cell:
