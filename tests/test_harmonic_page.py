@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from math import sqrt
+from typing import Any
 
 import pytest
 
@@ -66,7 +67,7 @@ def test_the_law_of_a_new_sampler_may_have_exponentials(monkeypatch):
 
 @pytest.mark.heavy
 def test_two_forces_fail_first_where_they_resonate_unless_friction_lies_between():
-    _, table = harmonic_forces.two_forces()
+    table: Any = harmonic_forces.two_forces()[1]
     rows = {row[0]: row for row in table.rows}
     assert list(rows) == [s.name for s in samplers("respa", "sde")]
     at = [column.key for column in table.columns].index("limit_0.99_0.01")
