@@ -15,6 +15,7 @@ gpu_samplers.conjugate finds the same by collocation.
 
 from __future__ import annotations
 
+from functools import lru_cache
 from math import ceil
 from typing import Any
 
@@ -49,12 +50,9 @@ def conjugate_step(
     n = range(len(linear))
     held = transposed_factor(diffusion, scheme.factor, seen)
     if is_spelled_out(piece.conjugation) or scheme.skip is not None:
-
-        def source(u: Any) -> Rows:
-            own, rate = inverse_factor(diffusion, scheme.factor, u), diffusion.beta(u)
-            return [[rate * weights[i] * own[i][j] for j in n] for i in n]
-
-        keep, gain = moving_step(scheme, diffusion, piece, begin, end, source)
+        once = isinstance(begin, float) and isinstance(end, float)
+        step = _kept_step if once else _moving_step
+        keep, gain = step(scheme, diffusion, piece, begin, end)
         return keep, times(gain, held)
 
     def bent(begin: Any) -> Block:
@@ -75,6 +73,24 @@ def conjugate_step(
     fastest = max(float(np.max(np.abs(entry))) for row in shift for entry in row)
     few = smooth(diffusion, begin, end, fastest)
     return keep, times(integral(integrand, (len(n), len(n)), begin, end, few), held)
+
+
+def _moving_step(
+    scheme: Scheme, diffusion: PSLD | VP, piece: Piece, begin: Any, end: Any
+) -> tuple[Block, Block]:
+    """keep and gain of -eps where B moves, or C_skip is in the linear part."""
+    weights = piece.score(diffusion.parameters)
+    n = range(len(weights))
+
+    def source(u: Any) -> Rows:
+        own, rate = inverse_factor(diffusion, scheme.factor, u), diffusion.beta(u)
+        return [[rate * weights[i] * own[i][j] for j in n] for i in n]
+
+    return moving_step(scheme, diffusion, piece, begin, end, source)
+
+
+_kept_step = lru_cache(4096)(_moving_step)
+"""Who steps one by one takes the same steps in many runs, and one takes hundreds of series."""
 
 
 def conjugate_flow(diffusion: PSLD, linear: Block, begin: Any, end: Any) -> Rows:

@@ -41,7 +41,9 @@ def ops() -> st.SearchStrategy[Op]:
     numerators, denominators = st.integers(-(10**40) + 1, 10**40 - 1), st.integers(1, 10**40 - 1)
     any_number = st.one_of(fractions(), st.builds(Fraction, numerators, denominators))
     letters = st.sampled_from("ABCDEFGHIJKLMNOPQRTUVWXYZ")
-    rules = st.one_of(st.just(""), st.text("abcdefghijklmnopqrstuvwxyz", min_size=1, max_size=20))
+    matrices = st.sampled_from(["{1,0,-1/2,3}", "{lambda*(tau-1),0,beta/M,exp(-tau)**(1/2)}"])
+    names = st.text("abcdefghijklmnopqrstuvwxyz", min_size=1, max_size=20)
+    rules = st.one_of(st.just(""), names, matrices)
     rows = st.lists(any_number, min_size=1, max_size=4).map(tuple)
     return st.one_of(
         st.builds(lambda at: Op("S", at=at), st.fractions(0, 1, max_denominator=10**40 - 1)),

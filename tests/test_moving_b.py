@@ -37,7 +37,7 @@ from splitting_analysis.program import Advance  # noqa: E402
 from splitting_analysis.retuned import with_conjugation  # noqa: E402
 from splitting_analysis.schemes import Scheme, scheme  # noqa: E402
 from splitting_analysis.weak import error_difference, local_error, order_of  # noqa: E402
-from tests.strategies import examples, fractions  # noqa: E402
+from tests.strategies import examples, fractions, parts_of_one  # noqa: E402
 from tests.test_conjugate import PROCESSES, TARGET, apart, exact_score  # noqa: E402
 
 WORDS = {
@@ -258,6 +258,43 @@ def test_a_b_that_is_not_finite_on_the_way_is_refused_in_both_worlds(text):
     ):
         with pytest.raises(ValueError, match="forward time 0"):
             run()
+
+
+@st.composite
+def random_words(draw: st.DrawFn) -> str:
+    """Conjugate splittings of the ODE, each piece with a B of its own, each score used."""
+    entries = st.sampled_from(
+        ["0", "1", "lambda", "tau", "-tau**2", "exp(-tau)", "1/(1+tau)", "sin(3*tau)", "beta/9"]
+    )
+    row = []
+    for letter in "AB":
+        for part in draw(parts_of_one(2)):
+            shift = ",".join(draw(st.lists(entries, min_size=4, max_size=4)))
+            name = draw(st.sampled_from(["eye", "eps", "{" + shift + "}"]))
+            row.append(f"{letter}:{name}*{part}")
+    row = draw(st.permutations(row))
+    fresh = [True, *(draw(st.booleans()) for _ in row[1:])]
+    at = [draw(st.sampled_from(["S", "S@1", "S@1/2"])) for _ in row]
+    return " ".join(
+        f"{at[i]} {op}" if new else op for i, (op, new) in enumerate(zip(row, fresh, strict=True))
+    )
+
+
+@pytest.mark.heavy
+@given(random_words(), st.sampled_from(["lower", "upper"]), st.sampled_from([None, Fraction(1, 2)]))
+@examples(25)
+def test_random_words_are_the_same_in_engine_and_exact_moments_and_of_order_one(word, factor, skip):
+    s, process = own(word, factor=factor, skip=skip), PROCESSES["linear"]
+    z = torch.eye(2, dtype=torch.float64)[:, :, None].repeat(1, 1, 2)
+    times = [0.3, 0.4, 0.45]
+    ran = engine.run(plan(s, process, times), exact_score(process), z)[0]
+    pushed = moments.run(s, process, TARGET, times, start=((0, 0), ((1.0, 0.0), (0.0, 0.0))))
+    for i in range(2):
+        for j in range(2):
+            product = (ran[i, 0] * ran[j, 0]).numpy()
+            off = np.abs(np.array(pushed.covariance[i][j]) - product).max()
+            assert off < 1e-11 * float(ran.abs().max() ** 2)
+    assert order_of(replace(s, skip=None)) == 1
 
 
 _NUMBERS = fractions(-3, 3, 7)

@@ -107,7 +107,7 @@ def local_lambda(variances: Array, tau: float) -> float:
     """The lambda that makes the mean square of one step's h^2 coefficient smallest at tau."""
     parts, sigma = local_error(variances, tau), covariance(variances, tau)
     squares = [[np.sum(a @ sigma * b) for b in parts] for a in parts]
-    return _lowest([sum(squares[i][k - i] for i in range(3) if 0 <= k - i < 3) for k in range(5)])
+    return lowest([sum(squares[i][k - i] for i in range(3) if 0 <= k - i < 3) for k in range(5)])
 
 
 def leading_lambda(variances: Array, grid: str) -> float:
@@ -136,10 +136,10 @@ def _leading(variances: tuple[float, ...], grid: str) -> float:
             total[k] += weight * share * change[:, 0, 0]
     off = total / (2 * np.sqrt(covariance(values, eps)[:, 0, 0]))
     squares = off @ off.T
-    return _lowest([sum(squares[i][k - i] for i in range(3) if 0 <= k - i < 3) for k in range(5)])
+    return lowest([sum(squares[i][k - i] for i in range(3) if 0 <= k - i < 3) for k in range(5)])
 
 
-def _lowest(coefficients: list[Any]) -> float:
+def lowest(coefficients: list[Any]) -> float:
     """Where a quartic, coefficients from the constant on, has the minimum next to 0."""
     quartic = np.polynomial.Polynomial([float(c) for c in coefficients])
     roots = quartic.deriv().roots()

@@ -98,6 +98,12 @@ KEPT = {
         "The best lambda of lambda-DDIM-I, the predicted one, and what both are worth",
         packages=("numpy", "scipy"),
     ),
+    "conjugate_rules": Kept(
+        "conjugate_rules",
+        "conjugate_rules",
+        "The best lambda of further conjugate words, the predicted one, and what both are worth",
+        packages=("numpy", "scipy"),
+    ),
     **{
         f"quality_{name}": Kept(
             f"quality_{name}",

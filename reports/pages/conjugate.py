@@ -15,6 +15,7 @@ from reports.experiments.conjugate import GRIDS, NAME, NFES, POWER_LAW, RULE, be
 from reports.experiments.store import KEPT, stored
 from reports.pages.absent import absent
 from reports.pages.conjugate_more import moving, skips
+from reports.pages.conjugate_rules import rules
 from reports.pages.exact_runs import SPECTRUM
 from reports.pages.settings import Settings
 from reports.render.document import (
@@ -87,6 +88,7 @@ def build(_: Settings) -> Page:
         ),
         _lambdas(),
         text(_regrets()),
+        *rules(),
         *moving(),
         *skips(),
         Heading("Scores anew before every piece", "naive"),

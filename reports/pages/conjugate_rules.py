@@ -1,0 +1,167 @@
+"""Part of the page on conjugate integrators: a rule for the best lambda of other words."""
+
+from __future__ import annotations
+
+from functools import cache
+from math import exp, log
+from typing import Any
+
+from reports.experiments.conjugate import GRIDS, NFES
+from reports.experiments.conjugate_rules import FITTED_ON, RULES
+from reports.experiments.store import KEPT, stored
+from reports.pages.absent import told
+from reports.render.document import Block, Cell, Column, Heading, Table, printed, text
+from reports.render.spelling import listed
+
+WORST = 2.5
+"""A rule whose predicted lambda ends more than so many times as far as the best somewhere tells
+nothing."""
+TEST = "power-law"
+Rows = dict[tuple[str, str, int], dict[str, float]]
+
+
+@cache
+def found() -> dict[str, Rows]:
+    """The stored choices of lambda by word, and in it by spectrum, grid and budget."""
+    spectra: dict[str, Any] = dict((stored("conjugate_rules") or {}).get("spectra", {}))
+    return {
+        name: {
+            (spectrum, grid, nfe): own[name][grid][str(nfe)]
+            for spectrum, own in spectra.items()
+            for grid in GRIDS
+            for nfe in NFES
+        }
+        for name in RULES
+        if spectra
+    }
+
+
+def regrets(name: str, spectra: tuple[str, ...], key: str = "w2_predicted") -> list[float]:
+    """How many times as far a word ends as at the best lambda, at the predicted one or at 0."""
+    rows = found()[name].items()
+    return [at[key] / at["w2_best"] for (spectrum, *_), at in rows if spectrum in spectra]
+
+
+def mean(values: list[float]) -> float:
+    """The geometric one."""
+    return exp(sum(map(log, values)) / len(values))
+
+
+def works(name: str) -> bool:
+    """Whether on the spectrum on which nothing was fitted the rule is better than no lambda on
+    average, and nowhere far from the best.
+    """
+    own = regrets(name, (TEST,))
+    return mean(own) < mean(regrets(name, (TEST,), "w2_zero")) and max(own) < WORST
+
+
+def rules() -> list[Block]:
+    """A rule for every word, and what it is worth."""
+    if not found():
+        return [text(told("conjugate_rules"))]
+    return [
+        Heading("The best λ of the other words", "rules"),
+        text(
+            "Their closed forms give λ_{0} in the same way, and the rule has the same form, λ_{0} "
+            "+ A β u / (1 + R u), with A and R chosen word by word on digits and patches; the "
+            f"power law is the test. {_verdict()}"
+        ),
+        _summary(),
+        _all(),
+    ]
+
+
+def _verdict() -> str:
+    good = [name for name in RULES if works(name)]
+    parts = []
+    if good:
+        parts.append(
+            f"It tells the λ of {listed(good)}: on the power law at most "
+            f"{listed([printed(max(regrets(name, (TEST,))), '3g') for name in good])} times the "
+            "W_{2} of the best λ, and on average closer to it than λ = 0."
+        )
+    for name in RULES:
+        if name in good:
+            continue
+        own = found()[name]
+        key = max((k for k in own if k[0] == TEST), key=lambda k: _regret(own[k]))
+        late = max(_regret(at) for k, at in own.items() if k[0] == TEST and k[2] > min(NFES))
+        parts.append(
+            f"No rule of this form tells that of {name}: on the power law W_{{2}} is up to "
+            f"{printed(_regret(own[key]), '3g')} times that of the best ({key[1]} grid, {key[2]} "
+            f"evaluations), on average {printed(mean(regrets(name, (TEST,))), '3g')} times, λ = 0 "
+            f"{printed(mean(regrets(name, (TEST,), 'w2_zero')), '3g')} times; beyond "
+            f"{min(NFES)} evaluations at most {printed(late, '3g')} times."
+        )
+    return " ".join(parts)
+
+
+def _regret(at: dict[str, float]) -> float:
+    return at["w2_predicted"] / at["w2_best"]
+
+
+def _summary() -> Table:
+    rows: list[tuple[Cell, ...]] = []
+    for name, rule in RULES.items():
+        cells: list[Cell] = [name, rule.A, rule.R]
+        for spectra in (FITTED_ON, (TEST,)):
+            own = regrets(name, spectra)
+            cells += [mean(own), max(own), mean(regrets(name, spectra, "w2_zero"))]
+        rows.append((*cells, "yes" if works(name) else "no"))
+    where = ("digits and patches", TEST)
+    return Table(
+        "conjugate-rules",
+        "**Regrets of the rule,** W_{2} at the predicted λ over W_{2} at the best one: geometric "
+        "mean and worst over grids and budgets, and the mean at λ = 0.",
+        (
+            Column("word", "word"),
+            Column("a", "A", "", "2g"),
+            Column("r", "R", "", "2g"),
+            *(
+                Column(f"{key}{i}", shown, of, "3g")
+                for i, of in enumerate(where)
+                for key, shown in (("mean", "mean"), ("worst", "worst"), ("zero", "λ = 0"))
+            ),
+            Column("works", "tells it"),
+        ),
+        tuple(rows),
+        f"stored: {KEPT['conjugate_rules'].command}",
+    )
+
+
+def _all() -> Table:
+    rows: list[tuple[Cell, ...]] = [
+        (
+            name,
+            spectrum,
+            grid,
+            nfe,
+            at["best"],
+            at["predicted"],
+            at["w2_zero"],
+            at["w2_best"],
+            at["w2_predicted"],
+            _regret(at),
+        )
+        for name, own in found().items()
+        for (spectrum, grid, nfe), at in own.items()
+    ]
+    return Table(
+        "conjugate-rules-all",
+        "**Every choice of λ,** and the position W_{2} at it.",
+        (
+            Column("word", "word"),
+            Column("spectrum", "spectrum"),
+            Column("grid", "grid"),
+            Column("nfe", "evaluations", "", "d"),
+            Column("best", "best λ", "", "2f"),
+            Column("predicted", "predicted λ", "", "2f"),
+            Column("zero", "λ = 0", "data units"),
+            Column("w2best", "best", "data units"),
+            Column("w2predicted", "predicted", "data units"),
+            Column("regret", "regret", "", "3g"),
+        ),
+        tuple(rows),
+        f"stored: {KEPT['conjugate_rules'].command}",
+        folded=True,
+    )
