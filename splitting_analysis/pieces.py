@@ -257,7 +257,7 @@ class Model:
             for letter, piece in self.pieces.items()
             if piece.rule is Rule.EULER and piece.uses_score and not piece.has_noise
             for name in CONJUGATIONS
-            if not (letter == "E" and name in self.held and len(self.components) == 1)
+            if not (name in self.held and len(self.components) == 1)
         }
 
     @cached_property
