@@ -155,6 +155,7 @@ def test_the_command_gives_formulas_and_json(capsys):
         (["BAOAB", "--h", "1", "--gamma", "0"], "gamma = 0: gamma lies between"),
         (["BAOAB", "--h", "1", "--omega", "1e9"], "omega = 1e+09: omega lies between"),
         (["BAOAB", "--omega", "2"], "--omega, --gamma and --fast are for numbers: give --h, too"),
+        (["S B C/2 A O"], "the fractions of C add up to 1/2"),
         (["BAOAB", "--h", "1", "--fast", "0.9"], "--fast is for words of two forces"),
         (["VV"], "VV is no langevin sde scheme; it belongs to langevin (ode)"),
         (["ROBA", "--h", "1"], "ROBA is no langevin sde scheme"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from math import cos, pi, sin, sqrt, tan
 
 import numpy as np
@@ -16,7 +17,7 @@ from analytic_models.stability import largest_stable_step
 from reports.commands.step_code import step_code
 from splitting_analysis.catalogue import find, samplers
 from splitting_analysis.families import FAMILIES
-from splitting_analysis.models import model_of
+from splitting_analysis.models import Rule, model_of
 from splitting_analysis.notation import WordError
 from splitting_analysis.processes import Respa
 from splitting_analysis.schemes import scheme
@@ -179,6 +180,12 @@ def test_code_of_respa_is_judged_force_by_force():
     found = validate(wrong, "RESPA2", "respa")
     bad = [check for check in found.checks if check.verdict == "fail"]
     assert "score_p" not in bad[0].seen and "slow" in bad[0].seen
+
+
+def test_the_midpoint_rule_is_refused_where_components_are_coupled():
+    free = model_of("langevin", "sde").pieces["U"]
+    with pytest.raises(ValueError, match="the midpoint rule is for pieces that couple no"):
+        replace(free, rule=Rule.MIDPOINT)
 
 
 def test_what_two_forces_have_not_is_said():

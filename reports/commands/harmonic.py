@@ -105,8 +105,8 @@ def _named(name: str) -> Scheme:
     except ValueError as first:
         try:
             return as_scheme(name, "respa", "sde")
-        except ValueError:
-            raise first from None
+        except ValueError as second:
+            raise (second if "C" in name.split() or "C/" in name else first) from None
 
 
 def _steps(text: str) -> list[float]:

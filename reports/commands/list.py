@@ -40,7 +40,8 @@ def list_schemes(
 
     A word is carried out left to right: S evaluates the score, A and B move
     position and momentum, O is the exact Ornstein-Uhlenbeck step, B/2 is half
-    of B, S@1 evaluates at the time where the step ends, E:data advances all
+    of B, O:mid friction by the implicit midpoint rule, C the kick of the fast of
+    two forces (respa), S@1 evaluates at the time where the step ends, E:data advances all
     exactly with a prediction held. The column nfe counts
     the S of a word: network evaluations per step. One word may be a sampler of
     the ODE and another of the SDE: the column dynamics says of which. A sampler
