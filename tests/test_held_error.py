@@ -34,7 +34,11 @@ WORDS = [
 ]
 
 
-@pytest.mark.parametrize("entry", DETERMINISTIC, ids=lambda s: f"{s.model_name}-{s.name}")
+@pytest.mark.parametrize(
+    "entry",
+    [pytest.param(s, marks=pytest.mark.heavy if "bh1" in s.name else ()) for s in DETERMINISTIC],
+    ids=lambda s: f"{s.model_name}-{s.name}",
+)
 def test_an_entry_claims_the_order_that_is_derived(entry):
     assert order_of(entry) == entry.order
 
@@ -151,7 +155,7 @@ CASES = [
 leading term vanishes."""
 
 
-@pytest.mark.share(3)
+@pytest.mark.share(9)
 @pytest.mark.parametrize(
     ("name", "own"),
     [
@@ -159,7 +163,7 @@ leading term vanishes."""
             name,
             own,
             id=f"{name}-{own.model_name}",
-            marks=pytest.mark.heavy if "UniPC3" in name or "bh1" in name else (),
+            marks=pytest.mark.heavy if "UniPC" in name else (),
         )
         for name, own in CASES
     ],
@@ -190,12 +194,15 @@ def test_what_is_shipped_as_of_order_three_has_order_two():
     assert held_error(shipped).coefficient == sympy.Symbol("P2") / 12
 
 
-@pytest.mark.parametrize("k", [*range(1, 6), 8])
+@pytest.mark.parametrize(
+    "k", [*range(1, 5), *(pytest.param(k, marks=pytest.mark.heavy) for k in (5, 8))]
+)
 def test_the_polynomials_integral_through_k_evaluations_has_order_k(k):
     assert order_of(scheme(f"S E:data[{k}]", "vp")) == k
     assert order_of(scheme(f"S E:eps[{k}]", "vp", clock="tau")) == k
 
 
+@pytest.mark.heavy
 def test_beyond_order_four_the_coefficient_is_that_of_equal_steps_which_adams_bashforth_has():
     """In rho eps has the kernel 1: the polynomial is that of Adams and Bashforth's method."""
     known = {3: Rational(3, 8), 5: Rational(95, 288), 6: Rational(19087, 60480)}
@@ -211,6 +218,7 @@ def test_a_predictor_and_a_corrector_through_many_evaluations_have_the_corrector
     assert order_of(scheme("E:data[4] S@1 E:data[5]", "vp")) == 5
 
 
+@pytest.mark.heavy
 def test_what_the_stages_of_earlier_steps_are_off_counts():
     """On the path of a linear problem, with numbers in: the stage of the step before is held."""
     own = scheme("S E:eps/2 S@1/2 E:eps[3]", "vp", clock="rho")

@@ -79,14 +79,14 @@ def test_a_word_has_its_weak_order_in_every_clock(clock):
     assert order_of(scheme("S E:data[2]", "vp", "sde", clock=clock)) == 2
 
 
-@pytest.mark.parametrize(
-    "name", ["DPM++1-SDE", "DPM++2M-SDE", pytest.param("SA2", marks=pytest.mark.heavy), "Euler-a"]
-)
+@pytest.mark.heavy
+@pytest.mark.parametrize("name", ["DPM++1-SDE", "DPM++2M-SDE", "DPM++2S-SDE", "SA2", "Euler-a"])
 def test_ratios_as_symbols_leave_the_power_that_numbers_leave(name):
     entry = find(name, "vp")
     assert weak_held_error(entry).power == weak_leading_power(entry)
 
 
+@pytest.mark.heavy
 @pytest.mark.parametrize(("shared", "order"), [(True, 2), (False, 1)])
 def test_a_stage_that_draws_noise_of_its_own_costs_an_order(shared, order, monkeypatch):
     """DPM++2S-SDE without a common Brownian path, on a Gaussian from any law."""
@@ -299,7 +299,7 @@ GAUSSIAN = [
             own,
             r,
             id=f"{own.name}-{own.noise_level}",
-            marks=() if i in (2, 4) else pytest.mark.heavy,
+            marks=() if i == 4 else pytest.mark.heavy,
         )
         for i, (own, r) in enumerate(GAUSSIAN)
     ],
