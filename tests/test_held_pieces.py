@@ -72,7 +72,7 @@ def times(process, n=4):
     return [process.T * (1 - (1 - i / (n + 1)) ** 2) for i in range(n + 1)]
 
 
-@pytest.mark.share(8)
+@pytest.mark.share(20)
 @EVERY_CASE
 def test_the_engine_has_the_exact_law(name, told):
     process, own = EVERY[name], scheme_of(name, told)
@@ -138,7 +138,7 @@ ERRING = [
 ]
 
 
-@pytest.mark.share(7)
+@pytest.mark.share(14)
 @pytest.mark.parametrize(
     ("name", "told"), ERRING, ids=[f"{name}-{word[0]}" for name, word in ERRING]
 )
@@ -215,7 +215,7 @@ def exact_means(process, target, own, tau, end, state):
     return [m0 + gain * (state[0] - m1)]
 
 
-@pytest.mark.share(4)
+@pytest.mark.heavy
 @pytest.mark.parametrize(
     ("word", "model", "dynamics"),
     [
