@@ -67,10 +67,7 @@ def step_code(scheme: Scheme, style: str = "python", lambda_s: Fraction | None =
             "and langevin in forward time; others run as they are, in a notebook's sa.sample"
         )
     if scheme.model.acts:
-        raise ValueError(
-            f"{scheme.name}: {scheme.word} has two forces: code is written for words of one force, "
-            "of langevin; others run as they are, by gpu_samplers.engine.sample"
-        )
+        raise ValueError(f"{scheme.name} has two forces: code is written for words of one force")
     body = _Writer(scheme, style, lambda_s).written()
     head = [f'"""{_title(scheme)}', "", *_told(scheme, style), '"""', ""]
     return "\n".join([*head, *_imports(body), "", *body]) + "\n"
