@@ -192,7 +192,9 @@ def _printed(process: Any, score: Any, z: Any, times: Any, s: Scheme) -> Any:
     return x, m
 
 
-@pytest.mark.parametrize("name", WORDS)
+@pytest.mark.parametrize(
+    "name", [pytest.param(n, marks=() if n == "pieces" else pytest.mark.heavy) for n in WORDS]
+)
 def test_the_order_is_one_and_no_higher(name):
     s = scheme(WORDS[name], "psld", "ode")
     assert order_of(s) == 1
@@ -237,6 +239,7 @@ def test_closed_forms_substitute_polynomials_and_name_other_entries():
         )
 
 
+@pytest.mark.heavy
 def test_stable_steps_are_those_of_the_b_at_the_time_of_freezing():
     moving, still = own("S E:{lambda*tau,0,0,tau**2}"), own("S E:{1/2,0,0,1/6}")
     process = PROCESSES["constant"]
@@ -249,7 +252,11 @@ def test_stable_steps_are_those_of_the_b_at_the_time_of_freezing():
     )
 
 
-@pytest.mark.parametrize("text", ["1/(tau-1/2)", "sqrt(tau-1/2)", "1/(tau-0.4321)"])
+@pytest.mark.parametrize(
+    "text",
+    [pytest.param(f"1/(tau-{c})", marks=pytest.mark.heavy) for c in ("1/2", "0.4321")]
+    + ["sqrt(tau-1/2)"],
+)
 def test_a_b_that_is_not_finite_on_the_way_is_refused_in_both_worlds(text):
     s, process = own(f"S E:{{{text},0,0,1}}"), PROCESSES["constant"]
     for run in (

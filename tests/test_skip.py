@@ -21,6 +21,7 @@ from analytic_models.conjugate import conjugate_step  # noqa: E402
 from analytic_models.conjugate_moving import skip_matrix  # noqa: E402
 from analytic_models.conjugate_stability import criterion, pinned, step_radius  # noqa: E402
 from analytic_models.frozen import frozen_problem, step_matrix  # noqa: E402
+from analytic_models.probing import reference  # noqa: E402
 from analytic_models.stability import largest_stable_step  # noqa: E402
 from analytic_models.targets import Gaussian, marginal  # noqa: E402
 from gpu_samplers import engine, plain_conjugate  # noqa: E402
@@ -225,6 +226,7 @@ def test_a_skip_that_does_not_act_or_is_no_variance_is_refused_in_one_sentence(w
         sa.scheme(word, skip=skip)
 
 
+@pytest.mark.heavy
 def test_the_command_and_the_notebook_take_it(capsys):
     with pytest.raises(SystemExit):
         cli.main(["gaussian", "EI", "--nfe", "2", "--spectrum", "2", "--json", "--param", "skip=1"])
@@ -235,3 +237,18 @@ def test_the_command_and_the_notebook_take_it(capsys):
     assert not np.allclose(sa.sample("EI", **given), sa.sample("EI", **given, skip=2))
     assert sa.stability("EI", tau=0.3, spectrum=0.1, skip=2).rows[0]["criterion"] is not None
     assert "c_mm" in str(sa.local_error("EI", 2, skip=1))
+
+
+def test_the_walk_of_the_validation_is_the_engine_s():
+    s, process = with_skip("B:eye/2 A:eye S@1 B:eye/2"), PROCESSES["constant"]
+    at = exact_score(process)
+    z = torch.tensor([[0.3, 0.4], [-0.7, 0.2]], dtype=torch.float64)
+    ran = engine.run(plan(s, process, TIMES, denoise=False), at, z)[0]
+
+    def score_of(rows: Any, tau: float) -> Any:  # (batch, components times modes)
+        return at(torch.tensor(rows).view(2, 2), tau).reshape(1, 4).numpy()
+
+    walked = reference.subject_for(s).call(
+        score_of, z.reshape(1, 4).numpy(), TIMES, lambda: np.zeros((1, 4)), process
+    )
+    assert walked.reshape(2, 2) == pytest.approx(ran.numpy(), rel=1e-11)

@@ -12,6 +12,7 @@ import numpy as np
 
 from analytic_models import exponential, given_data
 from analytic_models.clocked import fading_rate, length
+from analytic_models.conjugate_moving import skip_at
 from analytic_models.held import hold, predicted
 from analytic_models.probing.running import Array
 from analytic_models.probing.subject import Subject
@@ -86,6 +87,8 @@ class _Walk:
             driven = np.zeros_like(rows)
             driven[:, model.driven] = np.reshape(found, (len(z), -1, self.d))
             self.held = driven.reshape(z.shape)
+        if self.scheme.skip is not None:  # conjugate steps hold the rest
+            self.held = self.held - self.mixed(skip_at(self.scheme, self.model, tau), z)
         if self.program.held_piece:
             self.told = self.prediction(self.program.held_piece, z, self.held, tau)
         if self.program.holds:
