@@ -47,12 +47,13 @@ def with_skip(word: str, variance: Fraction = Fraction(1, 4), **options: Any) ->
     return replace(bent(scheme(word, "psld")), skip=variance, **options)
 
 
+@pytest.mark.heavy
 @pytest.mark.parametrize(
     ("word", "process"),
     [
-        pytest.param(word, process, marks=() if (i, j) == (0, 1) else pytest.mark.heavy)
-        for i, word in enumerate(["S E:eps", "S B:ones A:eye", "S E:{lambda*tau,0,0,exp(-tau)}"])
-        for j, process in enumerate(PROCESSES)
+        (word, process)
+        for word in ("S E:eps", "S B:ones A:eye", "S E:{lambda*tau,0,0,exp(-tau)}")
+        for process in PROCESSES
     ],
 )
 def test_what_a_step_keeps_and_gains_is_the_same_by_two_routes(word, process):
