@@ -70,10 +70,7 @@ def conjugate_step(
     With a variance `skip` the linear part has C_skip in it, and s is the score without C_skip z.
     Raises ValueError for a process without eps, and for a B that is not finite or moves too fast.
     """
-    if not isinstance(process, PSLD | VP):
-        raise ValueError(  # noqa: TRY004 - bad input is a ValueError here
-            f"conjugate steps are those of psld and vp, not of {process.model_name}"
-        )
+    process = _with_eps(process)
     n = len(linear)
     identity, state = np.eye(n), np.hstack([np.eye(n), np.zeros((n, n))])
 
@@ -144,10 +141,22 @@ def refined(whole: list[Panel], matrix: Callable[[Array], Array]) -> list[Panel]
     return found
 
 
-def skipped(process: PSLD | VP, variance: float, taus: Array) -> Array:
+def _with_eps(process: Process) -> PSLD | VP:
+    """The process, if its networks predict eps. Raises ValueError for another."""
+    if not isinstance(process, PSLD | VP):
+        raise ValueError(  # noqa: TRY004 - bad input is a ValueError here
+            f"conjugate steps are those of psld and vp, not of {process.model_name}"
+        )
+    return process
+
+
+def skipped(process: Process, variance: float, taus: Array) -> Array:
     """C_skip = -Sigma^-1 at forward times (k,), with Sigma the covariance of Gaussian data of that
     variance; shape (k, n, n).
+
+    Raises ValueError for a process without eps.
     """
+    process = _with_eps(process)
     clocks = np.array([process.clock(process.T - tau, tau) for tau in taus])
     if isinstance(process, VP):
         return (-1 / (variance * np.exp(-clocks) - np.expm1(-clocks)))[:, None, None]

@@ -21,7 +21,7 @@ import numpy as np
 from gpu_samplers.clocked import Step, fading
 from gpu_samplers.conjugate import skipped
 from gpu_samplers.forms import Form, History, combined, prediction
-from gpu_samplers.processes import PSLD, VP, Array, Process, check_times, lower_factor
+from gpu_samplers.processes import Array, Process, check_times, lower_factor
 from gpu_samplers.rules import Map, Tuned, advance, pushes
 from splitting_analysis.models import Piece
 from splitting_analysis.predictions import Prediction
@@ -195,7 +195,7 @@ class _Builder:
         self.held = (
             self.inject if self.factor is None else self.inject @ np.asarray(self.factor(tau))
         )
-        if self.scheme.skip is not None and isinstance(self.process, PSLD | VP):
+        if self.scheme.skip is not None:
             self.skipped = skipped(self.process, float(self.scheme.skip), np.array([tau]))[0]
         if kind := self.scheme.program.held_piece:
             self.told = self.predicted(*prediction(kind, self.process, tau))

@@ -9,6 +9,7 @@ from reports.experiments.store import KEPT, stored
 from reports.pages.exact_runs import SPECTRUM
 from reports.render.document import Block, Cell, Column, Heading, Table, printed, text
 from reports.render.spelling import listed
+from splitting_analysis.catalogue import find
 
 Errors = dict[tuple[str, str, int], float | None]
 UNSTABLE = "unstable"
@@ -96,7 +97,7 @@ def best(errors: Errors, nfe: int) -> tuple[str, float]:
     own = {
         held: error
         for model, _, _, held in IN_PIECES
-        if model == "psld" and (error := errors[model, held, nfe]) is not None
+        if model == find(AHEAD).model_name and (error := errors[model, held, nfe]) is not None
     }
     word = min(own, key=own.__getitem__)
     return word, own[word]

@@ -24,7 +24,7 @@ from reports.render.document import (
     text,
 )
 from reports.render.spelling import count, link, listed, power
-from splitting_analysis.catalogue import CATALOGUE, entries, find
+from splitting_analysis.catalogue import CATALOGUE, entries, find, samplers
 from splitting_analysis.clocks import PositionOnly
 from splitting_analysis.families import FAMILIES, POSITION_ONLY
 from splitting_analysis.grids import EPS
@@ -379,7 +379,7 @@ _CLOCKS = {"tau": "τ", "lambda": "λ", "sigma": "log σ", "rho": "σ/α"}
 def _notes() -> list[Block]:
     """What the entries say of their sources, each note once."""
     notes: dict[str, list[str]] = {}
-    noisy = [s for s in HELD_CATALOGUE if s.dynamics == "sde" and s.model_name == "vp"]
+    noisy = [s for s in samplers("vp") if s.dynamics == "sde" and s in HELD_CATALOGUE]
     for s in (*ordered(), *noisy):
         if s.source.erratum:
             notes.setdefault(s.source.erratum, []).append(s.name)
