@@ -55,7 +55,7 @@ def ops() -> st.SearchStrategy[Op]:
             any_number.filter(bool),
             rules.filter(bool),
             st.integers(1, 9),
-            rules,
+            st.one_of(st.just(""), names),
         ),
     )
 

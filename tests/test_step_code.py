@@ -89,7 +89,7 @@ def test_the_torch_code_gives_the_numbers_of_the_numpy_code(name, tmp_path):
     tensor = torch.as_tensor
     two = step(tensor(z), 0.2, 0.1, lambda y, tau: -y * tau, lambda: tensor(xi), model)
     assert isinstance(two, torch.Tensor)
-    assert np.max(np.abs(two.numpy() - one)) < 1e-14
+    assert np.max(np.abs(two.numpy() - one)) < 1e-13  # a library may fuse products
 
 
 @pytest.mark.heavy

@@ -141,24 +141,32 @@ class _Walk:
     ) -> Array:
         ends = self.time(t, h, op.start), self.time(t, h, op.stop)
         through = self.kept[-op.through :]
-        nodes, eta = [tau for tau, _ in through], float(self.scheme.noise_level)
-        clock = self.scheme.in_clock
-        noise: Any
-        if isinstance(self.model, PSLD):
-            own = exponential.hold(op, self.model, clock, eta, self.scheme.factor, *ends, nodes)
-            keep, gains, noise = own.keep, own.gains, own.noise
-        else:
-            step = hold(op, self.model, clock, eta, *ends, nodes)
-            keep, gains = ((step.keep,),), tuple(((gain,),) for gain in step.gains)
-            noise = ((step.noise,),) if eta else None
-        z = self.mixed(keep, z)
-        for gain, (_, value) in zip(gains, through, strict=True):
+        step = self.held_step(op, *ends)
+        z = self.mixed(step.keep, z)
+        for gain, (_, value) in zip(step.gains, through, strict=True):
             z = z + self.mixed(gain, value)
-        if noise is None:
+        if step.noise is None:
             return z
-        if (op.start, op.stop) not in drawn:  # a stretch has one noise, however often it is taken
-            drawn[op.start, op.stop] = self.noise_of()
-        return z + self.mixed(_root(noise), drawn[op.start, op.stop])
+        times = [ends[0], *(self.time(t, h, stop) for _, stop in op.drawn)]
+        for part, (begin, end) in zip(op.drawn, pairwise(times), strict=True):
+            if part not in drawn:  # a part has one noise, however often it is gone over
+                drawn[part] = self.noise_of()
+            alone = step if len(op.drawn) == 1 else self.held_step(op, begin, end)
+            added = self.mixed(_root(alone.noise), drawn[part])
+            if part[1] != op.stop:
+                added = self.mixed(self.held_step(op, end, ends[1]).keep, added)
+            z = z + added
+        return z
+
+    def held_step(self, op: Hold, begin: float, end: float) -> exponential.Step:
+        """What holding does between two forward times; `noise` is None where there is none."""
+        nodes = [tau for tau, _ in self.kept[-op.through :]]
+        how = self.scheme.in_clock, float(self.scheme.noise_level)
+        if isinstance(self.model, PSLD):
+            return exponential.hold(op, self.model, *how, self.scheme.factor, begin, end, nodes)
+        own = hold(op, self.model, *how, begin, end, nodes)
+        noise = ((own.noise,),) if how[1] else None
+        return exponential.Step(((own.keep,),), tuple(((gain,),) for gain in own.gains), noise)
 
     def drift(self, piece: Piece, z: Array, tau: float) -> Array:
         linear, weights, _ = coefficients(piece, self.model)

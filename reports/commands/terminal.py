@@ -179,6 +179,8 @@ class _NarrowHelp:
 _ASCII = {
     "Γ": "Gamma",
     "ν": "nu",
+    "μ": "mu",
+    "Π": "Pi",
     "γ": "gamma",
     "β": "beta",
     "τ": "tau",

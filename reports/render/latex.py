@@ -13,6 +13,8 @@ _SYMBOLS = {
     "η": r"\eta",
     "Γ": r"\Gamma",
     "ν": r"\nu",
+    "μ": r"\mu",
+    "Π": r"\Pi",
     "κ": r"\kappa",
     "λ": r"\lambda",
     "β": r"\beta",
