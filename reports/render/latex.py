@@ -13,7 +13,6 @@ _SYMBOLS = {
     "η": r"\eta",
     "Γ": r"\Gamma",
     "ν": r"\nu",
-    "μ": r"\mu",
     "Π": r"\Pi",
     "κ": r"\kappa",
     "λ": r"\lambda",
