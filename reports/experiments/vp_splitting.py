@@ -46,7 +46,8 @@ from splitting_analysis.grids import EPS
 from splitting_analysis.schemes import Scheme
 
 SEED = 0
-SAMPLES = {"dataset": 1024, "network": 512}
+SAMPLES = {"dataset": 1024, "network": 2000}
+BATCH = 500
 JUDGE, JUDGE_NFE = "UniPC2", 100
 """The sampler that judges the network: with so many evaluations its error is the network's."""
 DRAWS = 20
@@ -66,7 +67,7 @@ def samples_of(target: str, own: Scheme, grid: str, nfe: int, number: int) -> to
     process = processes.VP()
     times = processes.grid(grid, processes.steps_for(nfe, own), process.T, EPS)
     runs = engine.sample(
-        own, process, score(target), times, (1, 8, 8), range(number), SEED, batch=number
+        own, process, score(target), times, (1, 8, 8), range(number), SEED, batch=BATCH
     )
     try:
         return torch.cat([batch.z[0] for batch in runs])
