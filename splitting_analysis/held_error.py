@@ -17,7 +17,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
-from functools import cache
+from functools import cache, reduce
 from math import factorial
 from typing import Any
 
@@ -47,6 +47,8 @@ EFFORTS = ((6, 1), (10, 2))
 """Powers of h up to which errors are expanded, and the steps back from an evaluation of an earlier
 step up to which what its state is off counts; the second where the first leaves nothing."""
 
+SHORT = 40
+"""Terms of a coefficient whose factors are looked for."""
 WITH_RATIOS = 5
 """The highest power whose coefficient is written with ratios of steps as symbols: beyond, it takes
 minutes, and is that of equal steps."""
@@ -90,8 +92,8 @@ def held_error(scheme: Scheme) -> HeldError:
     at.
     """
     own = leading_power(scheme)
-    found = _leading(scheme.program, scheme.in_clock, scheme.holds_pair, own > WITH_RATIOS)
-    if found is None or found.power != own:  # equal steps may be better by chance
+    found = _leading(scheme.program, scheme.in_clock, scheme.holds_pair, own)
+    if found is None:  # equal steps may be better by chance
         raise ValueError(
             f"{scheme.name}: its order is {own - 1}; no formula of its leading error was found"
         )
@@ -117,7 +119,7 @@ def leading_power(scheme: Scheme) -> int:
     `held_error`.
     """
     _check(scheme)
-    found, _, highest = _first(scheme.program, scheme.in_clock, SOME_RATIOS, scheme.holds_pair)
+    found, _, highest = _first(scheme.program, scheme.in_clock, scheme.holds_pair)
     if found is None:
         raise _beyond(scheme, highest)
     return found
@@ -140,30 +142,43 @@ def _check(scheme: Scheme) -> None:
 
 
 @cache
-def _leading(program: Program, clock: Clock, pair: bool, equal: bool) -> HeldError | None:
-    """The leading error, if any, with ratios of steps as symbols or all of them 1."""
+def _leading(program: Program, clock: Clock, pair: bool, own: int) -> HeldError | None:
+    """The error in h^own, if any, with ratios of steps as symbols or all of them 1."""
+    equal, (_, depth, _) = own > WITH_RATIOS, _first(program, clock, pair)
     sizes = (LENGTH,) * len(SIZES) if equal else tuple(SIZES)
-    found, coefficient, _ = _first(program, clock, sizes, pair)
-    return None if found is None else HeldError(found, sympy.factor(coefficient.as_expr()), equal)
+    step = _Step(program, _kernel(program.holds[0].held.prediction, clock, pair)[:own])
+    coefficient = step.error(sizes, depth)[own]
+    return HeldError(own, _over_one_denominator(coefficient), equal) if coefficient else None
+
+
+def _over_one_denominator(coefficient: Any) -> sympy.Expr:
+    """A sum over the ring as one fraction, factored where it is short: what is long rarely has
+    factors, and looking for them takes seconds.
+    """
+    parts = dict(coefficient).values()
+    below = reduce(lambda a, b: a.lcm(b), (part.denom for part in parts))
+    above = sympy.expand((coefficient * FIELD(below)).as_expr())
+    if len(sympy.Add.make_args(above)) <= SHORT:
+        return sympy.factor(above / below.as_expr())
+    content, rest = above.primitive()
+    return content * rest / sympy.factor(below.as_expr())
 
 
 @cache
-def _first(
-    program: Program, clock: Clock, sizes: tuple[Any, ...], pair: bool
-) -> tuple[int | None, Any, int]:
-    """Power and coefficient of the leading error, if any, and the highest power that is looked
-    at.
+def _first(program: Program, clock: Clock, pair: bool) -> tuple[int | None, int, int]:
+    """The leading error's power, if any, with ratios that are numbers, the steps back that count
+    for it, and the highest power that is looked at.
     """
-    highest = 0
+    depth = highest = 0
     for powers, depth in EFFORTS:
         step = _Step(program, _kernel(program.holds[0].held.prediction, clock, pair)[:powers])
-        error = step.error(sizes, depth)
+        error = step.error(SOME_RATIOS, depth)
         # beyond, P depends on squares of what stages are off, and on what is off further back
         highest = min(powers - 1, 2 * step.smallest, step.smallest_before + depth)
         for found, coefficient in enumerate(error[: highest + 1]):
             if coefficient:
-                return found, coefficient, highest
-    return None, None, highest
+                return found, depth, highest
+    return None, depth, highest
 
 
 def _kernel(prediction: Prediction, clock: Clock, pair: bool) -> list[Any]:
@@ -237,9 +252,11 @@ class _Step:
             times = [op.at for op in self.program.instructions if isinstance(op, Evaluate)]
             places = [start + number(at) * size for at in times]
             return [(place, self.values(place, self.zero())) for place in places]
-        needed = self.program.history
-        _, made, smallest = self.run(start, size, self.earlier(start, sizes, needed, depth - 1))
-        self.smallest_before = min(self.smallest_before, smallest)
+        # what is off there comes in times h: a power less of it is needed
+        step = _Step(self.program, self.kernel[:-1])
+        nodes = step.earlier(start, sizes, self.program.history, depth - 1)
+        _, made, smallest = step.run(start, size, nodes)
+        self.smallest_before = min(self.smallest_before, smallest, step.smallest_before)
         return made
 
     def run(self, start: Any, size: Any, nodes: Sequence[Node]) -> tuple[Series, list[Node], int]:
@@ -265,7 +282,7 @@ class _Step:
     def values(self, place: Any, off: Series) -> Series:
         """The prediction at `place` h on the exact path, and what it is off where y is: J off."""
         series = self.zero()
-        for k in range(self.powers):
+        for k in range(min(self.powers + 1, _MOST)):
             share = power(place, k) / factorial(k)
             series[k] += _DERIVATIVES[k] * share
             for i, c in enumerate(off[: self.powers + 1 - k]):
