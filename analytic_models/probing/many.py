@@ -8,14 +8,12 @@ from analytic_models.probing.checks import Check
 from analytic_models.probing.law import output_law
 from analytic_models.probing.orders import evenly
 from analytic_models.probing.running import Trouble
-from analytic_models.probing.stiff import furthest
+from analytic_models.probing.stiff import CLOSE, furthest
 from analytic_models.probing.subject import Subject
 from splitting_analysis.processes import Process
 
 STEPS = 64
 LONG = f"in {STEPS} steps its law is the claimed word's"
-CLOSE = 1e-4
-"""Parts of the size of a law by which two may differ: right code may have its tables in float32."""
 
 
 def many(subject: Subject, claimed: Subject, process: Process) -> list[Check]:
