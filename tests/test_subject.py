@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import gc
+import os
 from dataclasses import replace
 from functools import wraps
 
 import pytest
 
-from analytic_models.probing.subject import subject_of
+from analytic_models.probing.subject import load, subject_of
 from analytic_models.probing.validate import validate
 
 
@@ -74,3 +75,12 @@ def test_a_run_that_is_cut_short_leaves_the_garbage_collector_as_it_was():
         finally:
             gc.enable()
         assert "still running" in found.checks[-1].seen
+
+
+def test_a_file_that_was_edited_within_a_second_at_the_same_size_is_read_again(tmp_path):
+    file, found = tmp_path / "own.py", []
+    for number in (1, 2):
+        file.write_text(f"def step():\n    return {number}\n", encoding="utf-8")
+        os.utime(file, (1e9, 1e9))
+        found.append(load(file, "step")())
+    assert found == [1, 2]

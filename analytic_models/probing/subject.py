@@ -16,6 +16,7 @@ import inspect
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from importlib.machinery import SourceFileLoader
 from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
 from types import CodeType
@@ -142,6 +143,16 @@ def _names(code: CodeType) -> set[str]:
     return set(code.co_names).union(*map(_names, inner))
 
 
+class _Afresh(SourceFileLoader):
+    """Compiles what the file says now. A file that was kept compiled passes for another of the same
+    size from the same second: of an edited sampler the one before would be judged.
+    """
+
+    def get_code(self, fullname: str) -> CodeType:
+        path = self.get_filename(fullname)
+        return self.source_to_code(self.get_data(path), path)
+
+
 def load(path: str | Path, attribute: str) -> Callable[..., Any]:
     """A function of a Python file. Raises ValueError that says what is missing.
 
@@ -150,7 +161,9 @@ def load(path: str | Path, attribute: str) -> Callable[..., Any]:
     file = Path(path)
     if not file.is_file():
         raise ValueError(f"{file}: no such file; give path/to/file.py:function")
-    spec = spec_from_file_location(f"_validated_{file.stem}", file)
+    name = f"_validated_{file.stem}"
+    loader = _Afresh(name, str(file)) if file.suffix == ".py" else None
+    spec = spec_from_file_location(name, file, loader=loader)
     if spec is None or spec.loader is None:
         raise ValueError(f"{file}: not a Python file; give path/to/file.py:function")
     module = module_from_spec(spec)
