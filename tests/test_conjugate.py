@@ -90,6 +90,7 @@ def test_what_a_step_keeps_and_gains_is_the_same_by_two_routes_also_down_to_zero
             assert apart(found, expected) < 1e-13
 
 
+@pytest.mark.heavy
 def test_the_numbers_are_those_of_many_digits():
     entry = bent(scheme("S E:ones", "psld", "ode"))
     numbers = PROCESSES["linear"]

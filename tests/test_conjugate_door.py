@@ -45,6 +45,7 @@ def test_rows_of_a_notebook_are_those_of_the_command_with_the_same_settings(
     assert plain[0]["w2"] != rows[0]["w2"]
 
 
+@pytest.mark.heavy
 def test_a_formula_with_lambda_told_is_the_command_s(command):
     text = command("derive", "LDDIM-I", "--param", "lambda=0.5", "--order", "2")
     error = sa.local_error("LDDIM-I", 2, lambda_=0.5)

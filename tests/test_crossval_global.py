@@ -63,6 +63,7 @@ def test_an_order_is_confirmed_by_an_interval_with_the_claim_and_without_its_nei
     assert crossval_global.is_confirmed(row | change) is confirmed
 
 
+@pytest.mark.heavy
 def test_the_reference_and_a_fine_runge_kutta_run_agree(start):
     z, exact = start
     assert 0 < global_orders.floor_of(TARGET, z, exact) < 1e-8
@@ -132,6 +133,7 @@ def squares(tau):
     )
 
 
+@pytest.mark.heavy
 def test_a_weak_row_is_run_minus_exact_with_what_a_coarser_grid_changes(monkeypatch):
     """On few points, whose interpolation shows: the errors of the row are those of these runs."""
     real, steps = weak.run_expectation, (1, 2, 4)

@@ -132,6 +132,7 @@ def test_a_claim_half_an_order_off_or_an_order_that_is_not_sure_is_not_confirmed
         assert not crossval_global.is_confirmed_strong(row | change)
 
 
+@pytest.mark.heavy
 def test_too_much_position_noise_leaves_no_order():
     target = targets.exact_target("mixture", processes.PSLD(Gamma=0.5, nu=3.0), MEANS, 0.3)
     z, path = runs.starts(target, 4), strong_orders.fine_path(target.shape, 4, 0, 128)

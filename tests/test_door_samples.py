@@ -30,6 +30,7 @@ def test_samples_are_those_of_the_command(tmp_path):
     assert torch.is_grad_enabled()
 
 
+@pytest.mark.heavy
 def test_the_adaptive_solver_samples_as_the_command_does(tmp_path):
     pytest.importorskip("torch")
     import numpy as np

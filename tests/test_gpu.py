@@ -108,6 +108,7 @@ def package(tmp_path, monkeypatch):
     return place
 
 
+@pytest.mark.heavy
 @pytest.mark.parametrize("passes", [True, False])
 def test_trained_weights_take_their_place_in_the_package_where_their_samples_pass(
     passes, tmp_path, package, monkeypatch
@@ -144,6 +145,7 @@ def test_every_row_is_measured_at_toy_size(tmp_path, package):
     assert len(checks) > 15 and all(row["error"] <= row["limit"] for row in checks)
 
 
+@pytest.mark.heavy
 def test_a_run_that_differs_in_one_pixel_shows_it(tmp_path, monkeypatch):
     monkeypatch.setattr(gpu_runs, "SAMPLES", 24)
     gpu_runs.make(tmp_path / "one", toy(), "float32", 24)

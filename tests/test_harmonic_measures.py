@@ -50,6 +50,7 @@ def test_kicks_moved_off_the_middle_of_the_friction_lose_that():
     assert found == pytest.approx((0.5 / math.tanh(0.5), 0.5 / math.sinh(0.5)), rel=1e-12)
 
 
+@pytest.mark.heavy
 @examples(3)
 @given(word=splitting_words("langevin", "sde", 2))
 def test_transport_is_that_of_running_code(word):

@@ -34,6 +34,7 @@ def test_the_sign_counts_and_errors_that_are_round_off_say_nothing():
     assert leading(errors(1e-15), errors(1.0)).seen.startswith("0 times")
 
 
+@pytest.mark.heavy
 def test_a_word_that_errs_otherwise_at_the_same_order_is_told_from_the_claimed_one():
     process = PROCESSES["psld"]
     seen = {

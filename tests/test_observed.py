@@ -39,6 +39,7 @@ def test_a_power_series_shows_its_own_order_and_not_the_next_or_the_last(p, sign
     assert result.confirms(p) and not result.confirms(p + 1) and not result.confirms(p - 1)
 
 
+@pytest.mark.heavy
 def test_the_interval_holds_the_true_order_of_all_but_one_in_a_hundred_random_series():
     draw = random.Random(20240211)
     missed = settled = 0

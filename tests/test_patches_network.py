@@ -246,6 +246,7 @@ def test_a_page_says_that_its_results_on_it_are_missing_where_they_are(
     )
 
 
+@pytest.mark.heavy
 def test_the_pages_on_networks_and_quality_say_what_is_missing(monkeypatch):
     monkeypatch.setattr(network, "stored", lambda name: None if name == "patches" else stored(name))
     assert "`patches_network.json` is absent" in shown_of(network)

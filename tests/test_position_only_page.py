@@ -21,6 +21,8 @@ from splitting_analysis.held_error import held_error, leading_power
 from splitting_analysis.lookup import as_scheme
 from splitting_analysis.position_catalogue import HELD_CATALOGUE
 
+pytestmark = pytest.mark.heavy  # the page takes seconds to be built
+
 SLOW = ("UniPC2", "UniPC3", "S E:data[3]")
 
 

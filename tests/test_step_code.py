@@ -52,13 +52,13 @@ def named(scheme: Scheme) -> str:
 
 @pytest.mark.heavy
 @pytest.mark.parametrize("scheme", WRITTEN, ids=named)
-@pytest.mark.share(13)
+@pytest.mark.share(17)
 def test_the_code_of_a_catalogue_sampler_is_validated_as_that_sampler(scheme, tmp_path):
     agrees(scheme, written(scheme, tmp_path))
 
 
 @pytest.mark.parametrize(("word", "model"), WORDS)
-@pytest.mark.share(7)
+@pytest.mark.share(11)
 def test_the_code_of_any_other_word_is_validated_as_that_word(word, model, tmp_path):
     scheme = as_scheme(word, model)
     agrees(scheme, written(scheme, tmp_path))

@@ -379,6 +379,7 @@ def test_stored_errors_on_the_mixture_are_those_that_the_code_gives_now():
             assert found == pytest.approx(norm, rel=1e-5, abs=1e-10), (name, n)
 
 
+@pytest.mark.heavy
 def test_stored_strong_errors_on_the_mixture_are_those_that_the_code_gives_now():
     """At the fewest steps, beside a reference of 32 intervals instead of 1024, which is good to
     0.02.

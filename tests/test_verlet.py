@@ -157,6 +157,7 @@ def test_the_drift_of_a_printed_integrator_is_that_of_its_positions(name):
     assert speed == pytest.approx(number(form.drift), rel=1e-4)
 
 
+@pytest.mark.heavy
 def test_the_gj_set_alone_is_exact_in_all_that_positions_show():
     exact = [
         name

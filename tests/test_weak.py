@@ -51,7 +51,7 @@ def close(ours, theirs, tolerance=1e-9):
     return np.abs(np.asarray(ours) - np.asarray(theirs)).max() < tolerance
 
 
-@pytest.mark.share(6)
+@pytest.mark.share(7)
 @pytest.mark.parametrize("d", [1, 2, pytest.param(3, marks=pytest.mark.heavy)])
 @pytest.mark.parametrize("scheme", named(s for s in SPLITTINGS if s.dynamics == "ode"))
 def test_every_ode_word_errs_as_its_closed_form_says_in_any_dimension(scheme, d):
@@ -74,7 +74,7 @@ def test_every_sde_word_errs_in_mean_and_second_moments_as_its_closed_form_says(
             assert close(np.sum(evaluate(error.terms[k][key], here)), truth[k]), (k, key)
 
 
-@pytest.mark.share(4)
+@pytest.mark.share(5)
 @pytest.mark.parametrize(
     "scheme",
     [
