@@ -50,7 +50,8 @@ def build(_: Settings) -> Page:
     for grid in dict.fromkeys(row["grid"] for row in found):
         body += [
             Heading(f"{grid.capitalize()} grid", grid),
-            _table(grid, [row for row in found if row["grid"] == grid]),
+            _distances(grid, [row for row in found if row["grid"] == grid]),
+            _exact(grid, [row for row in found if row["grid"] == grid]),
         ]
     return Page("family", TITLE, _lead(found), tuple(body))
 
@@ -100,35 +101,61 @@ def _shown(row: Row) -> str:
     return f"{row['sampler']} ({row['grid']}) at {value} ± {error}"
 
 
-def _table(grid: str, found: list[Row]) -> Table:
+def _samplers(found: list[Row]) -> dict[str, dict[int, Row]]:
+    """Cells by sampler and budget."""
+    names = dict.fromkeys(row["sampler"] for row in found)
+    return {name: {r["nfe"]: r for r in found if r["sampler"] == name} for name in names}
+
+
+def _word(cells: dict[int, Row]) -> str:
+    word = next(iter(cells.values()))["word"]
+    return f"`{word}`" if len(word) < 30 else "Runge–Kutta"
+
+
+def _distances(grid: str, found: list[Row]) -> Table:
     nfes = list(dict.fromkeys(row["nfe"] for row in found))
     columns = [Column("sampler", "sampler"), Column("word", "word")]
     for nfe in nfes:
         columns += [
             Column(f"frechet{nfe}", "Fréchet", f"NFE {nfe}", smallest=True),
             Column(f"error{nfe}", "±", f"NFE {nfe}", "1g"),
-            Column(f"w2{nfe}", "W_{2}", f"NFE {nfe}", smallest=True),
         ]
     shown = []
-    for name in dict.fromkeys(row["sampler"] for row in found):
-        mine = {row["nfe"]: row for row in found if row["sampler"] == name}
-        word = next(iter(mine.values()))["word"]
-        cells: list[Shown] = [name, f"`{word}`" if len(word) < 30 else "Runge–Kutta"]
+    for name, mine in _samplers(found).items():
+        cells: list[Shown] = [name, _word(mine)]
         for nfe in nfes:
             row = mine.get(nfe)
             if row is None:
-                cells += [None, None, None]
+                cells += [None, None]
             elif row["frechet"] is None or row["frechet"] > SHOWN:
-                cells += ["no images", None, row["w2_x"]]
+                cells += ["no images", None]
             else:
-                cells += [row["frechet"], row["frechet_error"], row["w2_x"]]
+                cells += [row["frechet"], row["frechet_error"]]
         shown.append(tuple(cells))
     return Table(
         f"family-{grid}",
-        f"**Fréchet distance on the digits network, {grid} grid**, with its standard error, beside "
-        f"the exact position W_{{2}} (data units). “No images”: above {SHOWN:g}, or not finite; –: "
-        "the budget buys no step, or the exact law blew up.",
+        f"**Fréchet distance on the digits network, {grid} grid**, with its standard error. “No "
+        f"images”: above {SHOWN:g}, or not finite; –: the budget buys no step.",
         tuple(columns),
         tuple(shown),
+        f"stored results, {store.path_of('family').name}",
+    )
+
+
+def _exact(grid: str, found: list[Row]) -> Table:
+    nfes = list(dict.fromkeys(row["nfe"] for row in found))
+    return Table(
+        f"family-exact-{grid}",
+        f"**The same cells’ exact position W_{{2}} on the digits spectrum, {grid} grid** (data "
+        "units). –: the budget buys no step, or the exact law blew up.",
+        (
+            Column("sampler", "sampler"),
+            Column("word", "word"),
+            *(Column(f"w2{nfe}", "W_{2}", f"NFE {nfe}", smallest=True) for nfe in nfes),
+        ),
+        tuple(
+            (name, _word(mine), *(mine[nfe]["w2_x"] if nfe in mine else None for nfe in nfes))
+            for name, mine in _samplers(found).items()
+        ),
         f"stored results, {store.path_of('family').name}",
     )
