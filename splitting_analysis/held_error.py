@@ -144,9 +144,10 @@ def _check(scheme: Scheme) -> None:
 @cache
 def _leading(program: Program, clock: Clock, pair: bool, own: int) -> HeldError | None:
     """The error in h^own, if any, with ratios of steps as symbols or all of them 1."""
-    equal, (_, depth, _) = own > WITH_RATIOS, _first(program, clock, pair)
-    sizes = (LENGTH,) * len(SIZES) if equal else tuple(SIZES)
+    _, depth, _ = _first(program, clock, pair)
     step = _Step(program, _kernel(program.holds[0].held.prediction, clock, pair)[:own])
+    equal = own > WITH_RATIOS or step.back(depth) > len(SIZES)
+    sizes = (LENGTH,) * len(SOME_RATIOS) if equal else tuple(SIZES)
     coefficient = step.error(sizes, depth)[own]
     return HeldError(own, _over_one_denominator(coefficient), equal) if coefficient else None
 
