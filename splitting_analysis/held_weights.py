@@ -16,7 +16,8 @@ from sympy import QQ
 from sympy.polys.fields import field
 
 RATIOS = 8
-"""Lengths of so many earlier steps, over a step's own, are symbols: each costs time, used or not."""
+"""Lengths of so many earlier steps, over a step's own, are symbols; each costs time, if only it is
+there."""
 FIELD, *SIZES = field([f"r{i}" for i in range(1, RATIOS + 1)], QQ)
 NO_LENGTH, LENGTH = FIELD(0), FIELD(1)
 SOME_RATIOS = tuple(

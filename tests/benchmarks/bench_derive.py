@@ -1,11 +1,11 @@
 """Cold time from import to the errors of the whole catalogue, against plain SymPy differentiation.
 
-Run `python -m tests.benchmarks.bench_derive` in the project's root; it needs half a minute. Each
-time is the median of three fresh interpreters: in all, and for the derivation after its imports.
-Claim measured: every error of every sampler (ODE through h^3, weak, strong, orders; leading errors
-of those that hold a prediction, ratios of steps as symbols) in less than 10 s, cold. The baseline (tests/oracle_symbols.py) writes one ODE sampler down as its paper prints it,
-with abstract functions s^x, s^m, beta, and differentiates in h; tests/test_weak.py compares the two
-formulas.
+Run `python -m tests.benchmarks.bench_derive` in the project's root; it needs a minute. Each time is
+the median of three fresh interpreters: in all, and for the derivation after its imports. Claim
+measured: every error of every sampler (ODE through h^3, weak, strong, orders; leading errors of
+those that hold a prediction, with ratios of steps as symbols) in less than 10 s, cold. The baseline
+(tests/oracle_symbols.py) writes one ODE sampler down as its paper prints it, with abstract
+functions s^x, s^m, beta, and differentiates in h; tests/test_weak.py compares the two formulas.
 """
 
 from __future__ import annotations
