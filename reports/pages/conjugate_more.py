@@ -48,7 +48,7 @@ def moving() -> list[Block]:
             "conjugate-moving",
             "**Position W_{2} with a B that depends on time,** beside B = 0 and a constant one.",
             [
-                (str(s.word), None if value is None else float(value), "", s)
+                (f"`{s.word}`", None if value is None else float(value), "", s)
                 for word, value in MOVING
                 for s in [_told(scheme(word, "psld", "ode"), value)]
             ],
@@ -65,7 +65,7 @@ def skips() -> list[Block]:
     for name, value in (("EI", None), ("LDDIM-I", Fraction(1, 2))):
         for variance in SKIPS if name == "EI" else SKIPS[:2]:
             own = replace(_told(find(name, "psld"), value), skip=variance)
-            shown = "0" if variance is None else f"of variance {printed(float(variance), '2g')}"
+            shown = "0" if variance is None else f"of variance {float(variance):g}"
             rows.append((name, None if value is None else float(value), shown, own))
     return [
         Heading("A preconditioned score", "skip"),
