@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from analytic_models.probing.signature import sizes
 from analytic_models.probing.subject import Subject
 from gpu_samplers import engine, plain
 from splitting_analysis.schemes import Scheme
@@ -42,7 +43,6 @@ def engine_subject(scheme: Scheme) -> Subject:
 def protocol(scheme: Scheme, run: Callable[..., Any]) -> Callable[..., Any]:
     """A run on tensors (components, batch, d) as one on arrays (batch, components d)."""
     n = len(scheme.model.components)
-    asked = len(scheme.model.score_arguments)
 
     def packed(array: Any, parts: int) -> torch.Tensor:
         blocks = np.asarray(array).reshape(len(array), parts, -1).transpose(1, 0, 2)
@@ -52,8 +52,10 @@ def protocol(scheme: Scheme, run: Callable[..., Any]) -> Callable[..., Any]:
         return z.numpy().transpose(1, 0, 2).reshape(z.shape[1], -1)
 
     def sample(score: Any, z: Any, grid: Any, noise: Any, model: Any) -> Any:
+        _, asked, told = sizes(model)  # two forces are told of one position
+
         def scored(y: torch.Tensor, tau: float) -> torch.Tensor:
-            return packed(score(flat(y[:asked]), float(tau)), asked)
+            return packed(score(flat(y[:asked]), float(tau)), told)
 
         def normals(parts: int) -> torch.Tensor:
             drawn = packed(noise(), n)
