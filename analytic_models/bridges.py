@@ -21,7 +21,6 @@ from typing import Any
 
 import mpmath
 import numpy as np
-from scipy.integrate import solve_ivp
 
 from analytic_models.arithmetic import exp
 from analytic_models.conjugate import covariance
@@ -36,7 +35,7 @@ from analytic_models.given_data import (
     rates_of,
 )
 from analytic_models.held import weights
-from analytic_models.linear_flow import extrapolated
+from analytic_models.linear_flow import over_a_unit
 from analytic_models.matrices import applied, plus, times, transposed
 from analytic_models.targets import Block, Pair
 from splitting_analysis.clocks import Clock
@@ -335,20 +334,7 @@ def _integrated(
 
     zero = 0 * (begin + end)
     start = [1 + zero, zero, zero, 1 + zero, *([zero] * (3 + 2 * (count - 1)))]
-    if isinstance(zero, mpmath.mpf):
-        return _unflat(extrapolated(slope, start, 0 * zero, 1 + zero, 1e3 * mpmath.mp.eps))
-    shape = (len(start), *np.shape(zero))
-    found = solve_ivp(
-        lambda share, y: np.ravel(slope(share, list(y.reshape(shape)))),
-        (0, 1),
-        np.ravel(start),
-        method="DOP853",
-        rtol=1e-13,
-        atol=1e-16,
-    )
-    if not found.success:
-        raise ValueError(f"a step that holds the data could not be integrated: {found.message}")
-    return _unflat(list(found.y[:, -1].reshape(shape)))
+    return _unflat(over_a_unit(slope, start, zero, "a step that holds the data"))
 
 
 def _unflat(flat: Sequence[Any]) -> tuple[Block, list[Pair], Block]:

@@ -17,14 +17,13 @@ from typing import Any, assert_never
 
 import mpmath
 import numpy as np
-from scipy.integrate import solve_ivp
 
 from analytic_models.clocked import number, position_only
 from analytic_models.conjugate import covariance
 from analytic_models.diffusions import PSLD, Diffusion
 from analytic_models.given_data import decay, mean
 from analytic_models.held import NODES, WEIGHTS, refuse_ends
-from analytic_models.linear_flow import extrapolated
+from analytic_models.linear_flow import over_a_unit
 from analytic_models.targets import Block
 from splitting_analysis.clocks import PositionOnly
 from splitting_analysis.clocks import elementary as of
@@ -154,19 +153,5 @@ def _pair(piece: Piece, process: PSLD, begin: Any, end: Any) -> tuple[Block, Blo
 
     zero = 0 * (begin + end)
     start = [1 + zero, zero, zero, zero, 1 + zero, zero]
-    if isinstance(zero, mpmath.mpf):
-        a, b, e, c, d, f = extrapolated(slope, start, 0 * zero, 1 + zero, 1e3 * mpmath.mp.eps)
-        return ((a, b), (c, d)), ((e,), (f,))
-    shape = (6, *np.shape(zero))
-    found = solve_ivp(
-        lambda share, y: np.ravel(slope(share, list(y.reshape(shape)))),
-        (0, 1),
-        np.ravel(start),
-        method="DOP853",
-        rtol=1e-13,
-        atol=1e-16,
-    )
-    if not found.success:
-        raise ValueError(f"a piece that holds the data could not be integrated: {found.message}")
-    a, b, e, c, d, f = found.y[:, -1].reshape(shape)
+    a, b, e, c, d, f = over_a_unit(slope, start, zero, "a piece that holds the data")
     return ((a, b), (c, d)), ((e,), (f,))

@@ -287,6 +287,30 @@ def _unpack(flat: Sequence[Any], n: int) -> tuple[Block, Pair, Block]:
     return matrix, shift, noise
 
 
+def over_a_unit(
+    slope: Callable[[Any, Sequence[Any]], list[Any]], start: list[Any], zero: Any, what: str
+) -> list[Any]:
+    """y(1) of y' = slope(share, y), y(0) = start, in the arithmetic of `zero`: mpmath's numbers,
+    or floats and arrays of its shape.
+
+    Raises ValueError, which names `what`, where that cannot be integrated.
+    """
+    if isinstance(zero, mpmath.mpf):
+        return extrapolated(slope, start, zero, 1 + zero, 1e3 * mpmath.mp.eps)
+    shape = (len(start), *np.shape(zero))
+    found = solve_ivp(
+        lambda share, y: np.ravel(slope(share, list(y.reshape(shape)))),
+        (0, 1),
+        np.ravel(start),
+        method="DOP853",
+        rtol=1e-13,
+        atol=1e-16,
+    )
+    if not found.success:
+        raise ValueError(f"{what} could not be integrated: {found.message}")
+    return list(found.y[:, -1].reshape(shape))
+
+
 def extrapolated(
     f: Callable[[Any, Sequence[Any]], list[Any]],
     y: list[Any],

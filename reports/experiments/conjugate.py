@@ -15,6 +15,7 @@ patches and CIFAR-10.
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 from fractions import Fraction
 from functools import cache, partial
@@ -31,6 +32,7 @@ from reports.experiments import runner, store
 from reports.experiments.runner import SILENT, Watch
 from splitting_analysis.catalogue import find
 from splitting_analysis.factor_rates import factor_rates
+from splitting_analysis.models import Dynamics
 from splitting_analysis.processes import PSLD
 from splitting_analysis.retuned import with_conjugation
 from splitting_analysis.schemes import Scheme
@@ -118,7 +120,28 @@ def leading_lambda(variances: Array, grid: str) -> float:
 
 @cache
 def _leading(variances: tuple[float, ...], grid: str) -> float:
-    values, p, eps = np.array(variances), PSLD(), 1e-3
+    values = np.array(variances)
+
+    def changes(tau: float, sigma: Array) -> Iterator[Array]:
+        for part in local_error(values, tau):
+            change = part @ sigma
+            yield change + np.swapaxes(change, 1, 2)
+
+    return lowest_at_the_end(changes, "ode", values, grid)
+
+
+def lowest_at_the_end(
+    changes: Callable[[float, Array], Iterator[Array]],
+    dynamics: Dynamics,
+    values: Array,
+    grid: str,
+) -> float:
+    """The lambda with the smallest position error of whole runs, to leading order.
+
+    changes(tau, Sigma) are the coefficients of 1, lambda and lambda^2, (d, 2, 2), in what the h^2
+    error of a step at tau does to the covariance Sigma; the exact flow carries them to the end.
+    """
+    p, eps = PSLD(), 1e-3
     nodes, weights = np.polynomial.legendre.leggauss(NODES)
     low, high = eps**0.5, p.T**0.5
     roots = (high - low) / 2 * nodes + (high + low) / 2
@@ -126,14 +149,12 @@ def _leading(variances: tuple[float, ...], grid: str) -> float:
     for root, weight in zip(roots, weights * (high - low) * roots, strict=True):
         tau = float(root * root)
         sigma = covariance(values, tau)
-        flow = closed_flow("ode", p, Gaussian(values), p.T - tau, p.T - eps)
+        flow = closed_flow(dynamics, p, Gaussian(values), p.T - tau, p.T - eps)
         carry = _matrices(flow.matrix, len(values))
         # steps are longer than on average where the grid is thin
         share = 1.0 if grid == "uniform" else 2 * (1 - (p.T - tau) / (p.T - eps)) ** 0.5
-        for k, part in enumerate(local_error(values, tau)):
-            change = part @ sigma
-            change = carry @ (change + np.swapaxes(change, 1, 2)) @ np.swapaxes(carry, 1, 2)
-            total[k] += weight * share * change[:, 0, 0]
+        for k, change in enumerate(changes(tau, sigma)):
+            total[k] += weight * share * (carry @ change @ np.swapaxes(carry, 1, 2))[:, 0, 0]
     off = total / (2 * np.sqrt(covariance(values, eps)[:, 0, 0]))
     squares = off @ off.T
     return lowest([sum(squares[i][k - i] for i in range(3) if 0 <= k - i < 3) for k in range(5)])
@@ -193,13 +214,19 @@ def compute(spectrum: Any, watch: Watch = SILENT) -> dict[str, Any]:
     }
 
 
-def keep(name: str, watch: Watch = SILENT) -> None:
-    """Compute a spectrum and store it beside the others."""
-    before = (store.stored("conjugate") or {}).get("spectra", {})
-    found = before | {name: compute(SPECTRA[name], watch)}
-    store.save("conjugate", {"spectra": {key: found[key] for key in SPECTRA if key in found}})
+def keep(
+    kept: str,
+    spectra: dict[str, Any],
+    computed: Callable[[Any, Watch], dict[str, Any]],
+    name: str,
+    watch: Watch = SILENT,
+) -> None:
+    """Compute a spectrum and store it beside the others of that file."""
+    before = (store.stored(kept) or {}).get("spectra", {})
+    found = before | {name: computed(spectra[name], watch)}
+    store.save(kept, {"spectra": {key: found[key] for key in spectra if key in found}})
 
 
 if __name__ == "__main__":
-    parts = {name: partial(keep, name) for name in SPECTRA}
+    parts = {name: partial(keep, "conjugate", SPECTRA, compute, name) for name in SPECTRA}
     runner.main(store.KEPT["conjugate"].command, __doc__, parts)

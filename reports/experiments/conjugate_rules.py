@@ -11,6 +11,7 @@ beta h, was chosen word by word on the spectra of digits and patches; the power 
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from fractions import Fraction
 from functools import cache, partial
@@ -19,11 +20,17 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from analytic_models.linear_flow import closed_flow
 from analytic_models.problem import Problem, problem_for
-from analytic_models.targets import Gaussian
 from reports.experiments import runner, store
-from reports.experiments.conjugate import GRIDS, NFES, NODES, POWER_LAW, Choice, covariance, lowest
+from reports.experiments.conjugate import (
+    GRIDS,
+    NFES,
+    POWER_LAW,
+    Choice,
+    covariance,
+    keep,
+    lowest_at_the_end,
+)
 from reports.experiments.runner import SILENT, Watch
 from splitting_analysis.catalogue import find
 from splitting_analysis.numbers import Directions, Point, evaluate
@@ -129,27 +136,14 @@ def leading_lambda(name: str, variances: Array, grid: str) -> float:
 
 @cache
 def _leading(name: str, variances: tuple[float, ...], grid: str) -> float:
-    values, p, eps, scheme = np.array(variances), PSLD(), 1e-3, find(name, "psld")
-    nodes, weights = np.polynomial.legendre.leggauss(NODES)
-    low, high = eps**0.5, p.T**0.5
-    roots = (high - low) / 2 * nodes + (high + low) / 2
-    total = np.zeros((3, len(values)))
-    for root, weight in zip(roots, weights * (high - low) * roots, strict=True):
-        tau = float(root * root)
-        sigma = covariance(values, tau)
-        flow = closed_flow(scheme.dynamics, p, Gaussian(values), p.T - tau, p.T - eps).matrix
-        carry = np.moveaxis(
-            np.array([[np.broadcast_to(e, values.shape) for e in row] for row in flow]), -1, 0
-        )
-        # steps are longer than on average where the grid is thin
-        share = 1.0 if grid == "uniform" else 2 * (1 - (p.T - tau) / (p.T - eps)) ** 0.5
-        for k, (mean, noise) in enumerate(zip(*local_parts(name, values, tau), strict=True)):
+    values = np.array(variances)
+
+    def changes(tau: float, sigma: Array) -> Iterator[Array]:
+        for mean, noise in zip(*local_parts(name, values, tau), strict=True):
             change = mean @ sigma
-            change = change + np.swapaxes(change, 1, 2) + noise
-            total[k] += weight * share * (carry @ change @ np.swapaxes(carry, 1, 2))[:, 0, 0]
-    off = total / (2 * np.sqrt(covariance(values, eps)[:, 0, 0]))
-    squares = off @ off.T
-    return lowest([sum(squares[i][k - i] for i in range(3) if 0 <= k - i < 3) for k in range(5)])
+            yield change + np.swapaxes(change, 1, 2) + noise
+
+    return lowest_at_the_end(changes, find(name, "psld").dynamics, values, grid)
 
 
 def predicted_lambda(name: str, variances: Array, grid: str, steps: int) -> float:
@@ -192,13 +186,6 @@ def compute(spectrum: Any, watch: Watch = SILENT) -> dict[str, Any]:
     return found
 
 
-def keep(name: str, watch: Watch = SILENT) -> None:
-    """Compute a spectrum and store it beside the others."""
-    before = (store.stored("conjugate_rules") or {}).get("spectra", {})
-    found = before | {name: compute(SPECTRA[name], watch)}
-    store.save("conjugate_rules", {"spectra": {key: found[key] for key in SPECTRA if key in found}})
-
-
 if __name__ == "__main__":
-    parts = {name: partial(keep, name) for name in SPECTRA}
+    parts = {name: partial(keep, "conjugate_rules", SPECTRA, compute, name) for name in SPECTRA}
     runner.main(store.KEPT["conjugate_rules"].command, __doc__, parts)

@@ -15,7 +15,7 @@ from reports.experiments.conjugate import GRIDS, NAME, NFES, POWER_LAW, RULE, be
 from reports.experiments.store import KEPT, stored
 from reports.pages.absent import absent
 from reports.pages.conjugate_more import moving, skips
-from reports.pages.conjugate_rules import rules
+from reports.pages.conjugate_rules import CHOICE, choice, regret, rules
 from reports.pages.exact_runs import SPECTRUM
 from reports.pages.settings import Settings
 from reports.render.document import (
@@ -127,11 +127,6 @@ def found() -> dict[tuple[str, str, int], dict[str, float]]:
     }
 
 
-def regret(at: dict[str, float]) -> float:
-    """How many times as far the predicted lambda ends as the best."""
-    return at["w2_predicted"] / at["w2_best"]
-
-
 def _lead() -> str:
     gains = {key: at["w2_zero"] / at["w2_predicted"] for key, at in found().items()}
     key = max(gains, key=lambda k: gains[k])
@@ -207,29 +202,14 @@ def _lambdas() -> Table:
             name,
             grid,
             nfe,
-            at["best"],
-            at["predicted"],
-            at["w2_zero"],
-            at["w2_best"],
-            at["w2_predicted"],
-            regret(at),
+            *choice(at),
         )
         for (name, grid, nfe), at in found().items()
     ]
     return Table(
         "conjugate-best",
         "**The best λ of λ-DDIM-I, the predicted one, and the position W_{2} at both and at 0.**",
-        (
-            Column("spectrum", "spectrum"),
-            Column("grid", "grid"),
-            Column("nfe", "evaluations", "", "d"),
-            Column("best", "best λ", "", "2f"),
-            Column("predicted", "predicted λ", "", "2f"),
-            Column("zero", "λ = 0", "data units"),
-            Column("w2best", "best", "data units"),
-            Column("w2predicted", "predicted", "data units"),
-            Column("regret", "regret", "", "3g"),
-        ),
+        CHOICE,
         tuple(rows),
         f"power law: variances 1/k², {len(POWER_LAW)} of them; stored: "
         f"{KEPT['conjugate'].command}; CIFAR-10 spectrum: {KEPT['cifar10'].command}",

@@ -20,6 +20,31 @@ TEST = "power-law"
 Rows = dict[tuple[str, str, int], dict[str, float]]
 
 
+CHOICE = (
+    Column("spectrum", "spectrum"),
+    Column("grid", "grid"),
+    Column("nfe", "evaluations", "", "d"),
+    Column("best", "best λ", "", "2f"),
+    Column("predicted", "predicted λ", "", "2f"),
+    Column("zero", "λ = 0", "data units"),
+    Column("w2best", "best", "data units"),
+    Column("w2predicted", "predicted", "data units"),
+    Column("regret", "regret", "", "3g"),
+)
+"""The columns of a choice of lambda: where, which, and what it is worth."""
+
+
+def regret(at: dict[str, float]) -> float:
+    """How many times as far as with the best lambda a run ends with the predicted one."""
+    return at["w2_predicted"] / at["w2_best"]
+
+
+def choice(at: dict[str, float]) -> tuple[Cell, ...]:
+    """The cells of a choice, from the best lambda on."""
+    told = (at[key] for key in ("best", "predicted", "w2_zero", "w2_best", "w2_predicted"))
+    return (*told, regret(at))
+
+
 @cache
 def found() -> dict[str, Rows]:
     """The stored choices of lambda by word, and in it by spectrum, grid and budget."""
@@ -84,20 +109,16 @@ def _verdict() -> str:
         if name in good:
             continue
         own = found()[name]
-        key = max((k for k in own if k[0] == TEST), key=lambda k: _regret(own[k]))
-        late = max(_regret(at) for k, at in own.items() if k[0] == TEST and k[2] > min(NFES))
+        key = max((k for k in own if k[0] == TEST), key=lambda k: regret(own[k]))
+        late = max(regret(at) for k, at in own.items() if k[0] == TEST and k[2] > min(NFES))
         parts.append(
             f"No rule of this form tells that of {name}: on the power law W_{{2}} is up to "
-            f"{printed(_regret(own[key]), '3g')} times that of the best ({key[1]} grid, {key[2]} "
+            f"{printed(regret(own[key]), '3g')} times that of the best ({key[1]} grid, {key[2]} "
             f"evaluations), on average {printed(mean(regrets(name, (TEST,))), '3g')} times, λ = 0 "
             f"{printed(mean(regrets(name, (TEST,), 'w2_zero')), '3g')} times; beyond "
             f"{min(NFES)} evaluations at most {printed(late, '3g')} times."
         )
     return " ".join(parts)
-
-
-def _regret(at: dict[str, float]) -> float:
-    return at["w2_predicted"] / at["w2_best"]
 
 
 def _summary() -> Table:
@@ -136,12 +157,7 @@ def _all() -> Table:
             spectrum,
             grid,
             nfe,
-            at["best"],
-            at["predicted"],
-            at["w2_zero"],
-            at["w2_best"],
-            at["w2_predicted"],
-            _regret(at),
+            *choice(at),
         )
         for name, own in found().items()
         for (spectrum, grid, nfe), at in own.items()
@@ -151,15 +167,7 @@ def _all() -> Table:
         "**Every choice of λ,** and the position W_{2} at it.",
         (
             Column("word", "word"),
-            Column("spectrum", "spectrum"),
-            Column("grid", "grid"),
-            Column("nfe", "evaluations", "", "d"),
-            Column("best", "best λ", "", "2f"),
-            Column("predicted", "predicted λ", "", "2f"),
-            Column("zero", "λ = 0", "data units"),
-            Column("w2best", "best", "data units"),
-            Column("w2predicted", "predicted", "data units"),
-            Column("regret", "regret", "", "3g"),
+            *CHOICE,
         ),
         tuple(rows),
         f"stored: {KEPT['conjugate_rules'].command}",
