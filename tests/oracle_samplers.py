@@ -51,7 +51,7 @@ class Run:
         run = cls(problem, nodes, z, np.ones(1))
         first, last = word.split("S", 1)[0], word.rsplit("S", 1)[1]
         if any(letter in first for letter in ("BKEA" if problem.model == "psld" else "BKE")):
-            if problem.model == "langevin" and not set("AE") & set(last):
+            if problem.model == "langevin" and not set("AEU") & set(last):
                 run.held = problem.score(z, problem.tau + 0 * problem.h)
             else:
                 run.step(word, origin=-1, after_last_score=True)

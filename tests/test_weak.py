@@ -165,6 +165,8 @@ CARRIED = {
 """A score carried over and noise after the last `S`: pairs of noise of the generator's and of the
 step's.
 """
+MERGED = {"langevin": "B/2 S B/2 U"}
+"""A score carried over a piece that moves what it depends on, and draws noise."""
 
 
 @pytest.mark.parametrize(
@@ -188,25 +190,17 @@ def test_random_sde_words_err_weakly_as_their_closed_forms_say_in_two_dimensions
     @given(word=splitting_words(model, "sde", 2))
     @example(word=parse(CARRIED[model]))
     @example(word=parse(frozen))
+    @example(word=parse(MERGED.get(model, frozen)))
     def holds(word):
         own = scheme(word, model, "sde")
-        assume(not (own.carries_score and "U" in str(word)))  # see the next test
+        # each U draws from 81 nodes, and what follows a carried score draws again: gigabytes
+        assume(not own.carries_score or str(word).count("U") < 2)
         truth = oracle.weak_error(p, str(word), phi)
         error = local_error(own, 2)
         for k in (1, 2):
             assert close(evaluate(error.terms[k]["phi"], here), truth[k]), k
 
     holds()
-
-
-@pytest.mark.heavy
-@pytest.mark.xfail(reason="a score carried over U: closed form and oracle disagree in h^2")
-def test_a_score_carried_over_the_free_particle_errs_as_its_closed_form_says():
-    p = problems.problem("langevin", "sde", 2)
-    phi = smooth_function(p)
-    truth = oracle.weak_error(p, "B/2 S B/2 U", phi)
-    error = local_error(scheme("B/2 S B/2 U", "langevin", "sde"), 2)
-    assert close(evaluate(error.terms[2]["phi"], point(p, phi)), truth[2])
 
 
 @pytest.mark.heavy
