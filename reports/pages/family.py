@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 from reports.experiments import store
@@ -9,7 +10,7 @@ from reports.pages.absent import absent
 from reports.pages.settings import Settings
 from reports.render.document import Block, Column, Heading, Page, Table, printed, text
 from reports.render.document import Cell as Shown
-from reports.render.spelling import listed
+from reports.render.spelling import count, listed
 from splitting_analysis.catalogue import samplers
 
 TITLE = "All samplers of PSLD at one budget"
@@ -45,7 +46,8 @@ def build(_: Settings) -> Page:
             "([Data held on PSLD](data-held.html)). Above a few hundred a distance is one of noise "
             "or of samples that have all become alike, whose standard error is then small: it "
             "tells no more than that there are no images."
-        )
+        ),
+        _best(found),
     ]
     for grid in dict.fromkeys(row["grid"] for row in found):
         body += [
@@ -56,49 +58,72 @@ def build(_: Settings) -> Page:
     return Page("family", TITLE, _lead(found), tuple(body))
 
 
-def best(found: list[Row]) -> dict[int, Row]:
-    """The smallest Fréchet distance of each budget, over both grids."""
-    there = [row for row in found if row["frechet"] is not None]
-    return {
-        nfe: min((r for r in there if r["nfe"] == nfe), key=lambda r: float(r["frechet"]))
-        for nfe in dict.fromkeys(row["nfe"] for row in there)
-    }
+def best(found: list[Row], nfe: int, *, holds: bool) -> Row:
+    """The smallest Fréchet distance at a budget, over both grids, of the samplers that hold the
+    data or of the others.
+    """
+    held = {s.name for s in samplers("psld") if s.holds_pair}
+    there = [row for row in found if row["nfe"] == nfe and row["frechet"] is not None]
+    mine = [row for row in there if (row["sampler"].partition(",")[0] in held) == holds]
+    return min(mine, key=lambda row: float(row["frechet"]))
+
+
+def gap(found: list[Row], nfe: int) -> tuple[float, float]:
+    """How much closer the best of those that hold the data comes than the best of the others, and
+    the standard error of that.
+    """
+    held, other = (best(found, nfe, holds=holds) for holds in (True, False))
+    error = math.hypot(held["frechet_error"], other["frechet_error"])
+    return other["frechet"] - held["frechet"], error
+
+
+def _budgets(found: list[Row]) -> list[int]:
+    return list(dict.fromkeys(row["nfe"] for row in found))
 
 
 def _lead(found: list[Row]) -> str:
-    holds = {s.name for s in samplers("psld") if s.holds_pair}
-    parts, certain = [], 0
-    for nfe, first in best(found).items():
-        rest = [
-            r
-            for r in found
-            if r["nfe"] == nfe
-            and r["frechet"] is not None
-            and (_base(r) in holds) != (_base(first) in holds)
-        ]
-        other = min(rest, key=lambda r: float(r["frechet"]))
-        gap = other["frechet"] - first["frechet"]
-        certain += (
-            gap > CERTAIN * (first["frechet_error"] ** 2 + other["frechet_error"] ** 2) ** 0.5
-        )
-        kind = "holds" if _base(first) in holds else "does not hold"
-        parts.append(
-            f"{nfe} evaluations {_shown(first)}, which {kind} the data ({_shown(other)} is the "
-            "best of the others)"
-        )
+    gaps = {nfe: gap(found, nfe) for nfe in _budgets(found)}
+    sure = [nfe for nfe, (value, error) in gaps.items() if value > CERTAIN * error]
+    lost = [nfe for nfe, (value, error) in gaps.items() if value < -CERTAIN * error]
+    open_ = [nfe for nfe in gaps if nfe not in (*sure, *lost)]
+    parts = []
+    for nfes, what in (
+        (sure, "samplers that hold the data come closest"),
+        (lost, "a sampler that does not hold the data comes closest"),
+        (open_, "the best of the two kinds are no further apart than chance allows"),
+    ):
+        if nfes:
+            parts.append(f"with {listed([str(n) for n in nfes])} evaluations {what}")
     return (
-        f"By the Fréchet distance of their samples the best are, with {listed(parts)}; "
-        f"{certain} of these {len(parts)} gaps exceed {CERTAIN} standard errors."
+        f"By the Fréchet distance of their samples, {'; '.join(parts)} "
+        f"({count(CERTAIN)} standard errors)."
     )
 
 
-def _base(row: Row) -> str:
-    return str(row["sampler"]).partition(",")[0]
+def _best(found: list[Row]) -> Table:
+    shown: list[tuple[Shown, ...]] = []
+    for nfe in _budgets(found):
+        value, error = gap(found, nfe)
+        held, other = (_shown(best(found, nfe, holds=holds)) for holds in (True, False))
+        shown.append((nfe, held, other, f"{printed(value, '2g')} ± {printed(error, '1g')}"))
+    return Table(
+        "family-best",
+        "**The best of the samplers that hold the data and of the others, over both grids**: "
+        "Fréchet distance with its standard error, and by how much the first is the smaller.",
+        (
+            Column("nfe", "evaluations", "", "d"),
+            Column("held", "hold the data"),
+            Column("other", "others"),
+            Column("gap", "difference"),
+        ),
+        tuple(shown),
+        f"stored results, {store.path_of('family').name}",
+    )
 
 
 def _shown(row: Row) -> str:
     value, error = printed(row["frechet"], "3g"), printed(row["frechet_error"], "1g")
-    return f"{row['sampler']} ({row['grid']}) at {value} ± {error}"
+    return f"{row['sampler']}, {row['grid']} grid: {value} ± {error}"
 
 
 def _samplers(found: list[Row]) -> dict[str, dict[int, Row]]:
@@ -113,7 +138,7 @@ def _word(cells: dict[int, Row]) -> str:
 
 
 def _distances(grid: str, found: list[Row]) -> Table:
-    nfes = list(dict.fromkeys(row["nfe"] for row in found))
+    nfes = _budgets(found)
     columns = [Column("sampler", "sampler"), Column("word", "word")]
     for nfe in nfes:
         columns += [
@@ -143,7 +168,7 @@ def _distances(grid: str, found: list[Row]) -> Table:
 
 
 def _exact(grid: str, found: list[Row]) -> Table:
-    nfes = list(dict.fromkeys(row["nfe"] for row in found))
+    nfes = _budgets(found)
     return Table(
         f"family-exact-{grid}",
         f"**The same cells’ exact position W_{{2}} on the digits spectrum, {grid} grid** (data "
