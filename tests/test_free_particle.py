@@ -23,9 +23,9 @@ from analytic_models.rules import advance
 from analytic_models.targets import Gaussian
 from gpu_samplers import rules
 from gpu_samplers.clocked import Step
-from reports.commands.step_code import FLOW
 from splitting_analysis.program import Advance
 from splitting_analysis.schemes import scheme
+from splitting_analysis.step_code import FLOW
 
 UBU = scheme("U/2 S B U/2", "langevin")
 H = 0.3

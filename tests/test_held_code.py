@@ -18,14 +18,14 @@ from analytic_models.probing.subject import load  # noqa: E402
 from analytic_models.probing.validate import validate  # noqa: E402
 from gpu_samplers import engine  # noqa: E402
 from gpu_samplers.plan import plan  # noqa: E402
-from reports.commands.held_code import runs_whole  # noqa: E402
-from reports.commands.step_code import step_code  # noqa: E402
 from splitting_analysis.catalogue import find  # noqa: E402
 from splitting_analysis.data_catalogue import DATA_CATALOGUE  # noqa: E402
+from splitting_analysis.held_code import runs_whole  # noqa: E402
 from splitting_analysis.position_catalogue import HELD_CATALOGUE  # noqa: E402
 from splitting_analysis.processes import PSLD, VP  # noqa: E402
 from splitting_analysis.retuned import with_noise_level  # noqa: E402
 from splitting_analysis.schemes import scheme  # noqa: E402
+from splitting_analysis.step_code import step_code  # noqa: E402
 from tests.test_held_predictions import CASES  # noqa: E402
 from tests.test_held_predictions import PROCESSES as POSITION_ONLY  # noqa: E402
 

@@ -15,10 +15,10 @@ from analytic_models.probing.running import Trouble
 from analytic_models.probing.subject import load, subject_of
 from analytic_models.probing.validate import PROCESSES, validate
 from reports import cli
-from reports.commands.step_code import step_code
 from splitting_analysis.catalogue import CATALOGUE, samplers
 from splitting_analysis.lookup import as_scheme
 from splitting_analysis.schemes import Scheme
+from splitting_analysis.step_code import step_code
 from tests import strategies
 
 

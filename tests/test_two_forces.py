@@ -14,13 +14,13 @@ from analytic_models.harmonic import PHI, X, Y, closed_forms, measures
 from analytic_models.probing.validate import validate
 from analytic_models.resonance import first_window
 from analytic_models.stability import largest_stable_step
-from reports.commands.step_code import step_code
 from splitting_analysis.catalogue import find, samplers
 from splitting_analysis.families import FAMILIES
 from splitting_analysis.models import Rule, model_of
 from splitting_analysis.notation import WordError
 from splitting_analysis.processes import Respa
 from splitting_analysis.schemes import scheme
+from splitting_analysis.step_code import step_code
 from splitting_analysis.weak import local_error, order_of
 
 WORDS = samplers("respa")

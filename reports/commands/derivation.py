@@ -11,7 +11,6 @@ from typing import Any
 
 from reports.commands.held_derivation import held_formulas
 from reports.commands.legend import legend
-from reports.commands.step_code import FORMATS, step_code
 from reports.commands.terminal import json_text
 from splitting_analysis.errors import LocalError, keys_of, spell_error, to_json
 from splitting_analysis.expressions import parse_settings
@@ -25,6 +24,7 @@ from splitting_analysis.points import (
     values_at,
 )
 from splitting_analysis.schemes import LambdaS, Scheme
+from splitting_analysis.step_code import FORMATS, step_code
 from splitting_analysis.strong import strong_error
 from splitting_analysis.styles import STYLES
 from splitting_analysis.weak import (

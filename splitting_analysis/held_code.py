@@ -12,8 +12,8 @@ import re
 from fractions import Fraction
 from textwrap import indent
 
-from reports.commands.pair_code import pair_functions, refuse_pair
-from reports.commands.position_code import needs_whole, position_functions, rule_name, rules_of
+from splitting_analysis.pair_code import pair_functions, refuse_pair
+from splitting_analysis.position_code import needs_whole, position_functions, rule_name, rules_of
 from splitting_analysis.program import Evaluate, Hold
 from splitting_analysis.schemes import Scheme
 

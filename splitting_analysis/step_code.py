@@ -15,7 +15,7 @@ from typing import Any, assert_never
 
 import sympy
 
-from reports.commands.held_code import held_code
+from splitting_analysis.held_code import held_code
 from splitting_analysis.models import Piece, Rule
 from splitting_analysis.program import Advance, Evaluate, Hold, Row
 from splitting_analysis.schemes import Scheme
