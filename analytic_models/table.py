@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from html import escape
@@ -99,8 +100,28 @@ def cell(row: Row, column: str) -> str:
     value = row[column]
     if value is None:
         return "-"
+    if isinstance(value, Formula):
+        return value.shown
     return f"{value:.4g}" if isinstance(value, float) else str(value)
 
 
 ERRORS = ("w2_x", "w2", "kl_x", "worst_mode_x")
 """Columns that are no numbers where a run blew up; w2 alone where only the momentum did."""
+
+
+class Formula(str):
+    """A formula as Python spells it, which is how rows hold it; a table shows it as people write:
+    x**3*tanh(x/4)**3 is x³ tanh³(x/4).
+    """
+
+    __slots__ = ()
+
+    @property
+    def shown(self) -> str:
+        text = re.sub(r"\btanh(\([^()]*\))\*\*(\d+)", lambda m: f"tanh{_raised(m[2])}{m[1]}", self)
+        text = re.sub(r"\*\*(\d+)", lambda m: _raised(m[1]), text)
+        return re.sub(r"\bphi\b", "φ", text.replace("*", " ").replace("-", "−"))
+
+
+def _raised(digits: str) -> str:
+    return digits.translate(str.maketrans("0123456789", "⁰¹²³⁴⁵⁶⁷⁸⁹"))

@@ -4,7 +4,7 @@ score.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import fields
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -15,12 +15,12 @@ from numpy.typing import NDArray
 
 from gpu_samplers import engine
 from gpu_samplers.embedded import KINDS, network_and_process
-from gpu_samplers.job import BLACK_BOX, TOLERANCE, Job
+from gpu_samplers.job import BLACK_BOX, STATES, TOLERANCE, Job
 from gpu_samplers.processes import steps_for, times_on
 from gpu_samplers.sampling import write_samples
 from gpu_samplers.shards import read_shard
 from splitting_analysis.grids import EPS, Grid
-from splitting_analysis.lookup import as_scheme, told
+from splitting_analysis.lookup import as_scheme
 from splitting_analysis.notation import Word
 from splitting_analysis.processes import PROCESSES
 from splitting_analysis.schemes import Denoise, Scheme
@@ -30,15 +30,20 @@ EVALUATIONS = 50
 
 
 def sampler_of(
-    sampler: str | Word | Scheme, model: str | None, dynamics: str | None, *settings: Any
+    sampler: str | Word | Scheme,
+    model: str | None,
+    dynamics: str | None,
+    tell: Callable[[list[Scheme]], list[Scheme]] | None = None,
 ) -> Scheme | None:
-    """The scheme that is meant, with lambda, factor, eta, clock and skip as `lookup.told` takes
-    them;
-    None is `BLACK_BOX`, in upper or lower case.
+    """The scheme that is meant, after what `tell` tells it; None is `BLACK_BOX`, in upper or lower
+    case.
+
+    Raises ValueError for what there is not, and where `BLACK_BOX` is told anything.
     """
     if not isinstance(sampler, str) or sampler.strip().casefold() != BLACK_BOX.casefold():
-        return told([as_scheme(sampler, model, dynamics)], *settings)[0]
-    if any(value is not None for value in settings):
+        found = as_scheme(sampler, model, dynamics)
+        return found if tell is None else tell([found])[0]
+    if tell is not None:
         raise ValueError(f"{BLACK_BOX} has no lambda, factor, eta, clock or skip")
     return None
 
@@ -53,13 +58,15 @@ def from_network(
     batch: int | None = None,
     device: str = "cpu",
     tol: float | None = None,
+    running: Mapping[str, Any] | None = None,
     **job: Any,
 ) -> NDArray[np.float32]:
     """Images (n, channels, height, width) in the scale of the data: samples 0 to n - 1, as the
     command's.
 
     `checkpoint` is a file or the name of a network in BUNDLED (default: digits); `parameters` are
-    those of its process where they differ from its record; `job` are fields of job.Job. A scheme
+    those of its process where they differ from its record; `job` are fields of job.Job, `running`
+    the flags of sampling.write_samples (compile, graphs, ...). A scheme
     takes 50 evaluations unless told otherwise, `BLACK_BOX`, None, its tolerance. Raises ValueError
     for what cannot be run.
     """
@@ -81,7 +88,7 @@ def from_network(
     budget = EVALUATIONS if nfe is None and scheme is not None else nfe
     made = Job(scheme, process, n, budget, tol=tol, **job)
     with TemporaryDirectory() as folder:  # the one way in which samples are made, and checked
-        write_samples(folder, made, network, batch=batch, device=device)
+        write_samples(folder, made, network, batch=batch, device=device, **(running or {}))
         shards = sorted(Path(folder).glob("*.npz"))
         return np.concatenate([read_shard(shard)[0] for shard in shards])
 
@@ -100,6 +107,8 @@ def from_score(
     lambda_s: float | None = None,
     batch: int = 64,
     device: str = "cpu",
+    merge_noise: bool = False,
+    state: str = "float64",
 ) -> NDArray[np.float64]:
     """Positions (n, *shape) of samples of `score(z, tau)`, z of shape (components, batch, *shape).
 
@@ -110,6 +119,8 @@ def from_score(
     if n < 1:
         raise ValueError(f"n = {n}: at least one sample")
     process = PROCESSES[scheme.model_name](**_given(scheme.model_name, parameters))
+    if state not in STATES:
+        raise ValueError(f"no state {state!r}; there are: {', '.join(STATES)}")
     nfe = EVALUATIONS if nfe is None else nfe
     ending = denoise if eps > 0 else False
     times = times_on(grid_name, steps_for(nfe, scheme, ending), process, eps)
@@ -123,8 +134,10 @@ def from_score(
         seed,
         batch=batch,
         device=device,
+        state_dtype=STATES[state],
         denoise=ending,
         lambda_s=lambda_s,
+        merge_noise=merge_noise,
     )
     return np.concatenate([part.z[0].double().cpu().numpy() for part in made])
 

@@ -6,6 +6,8 @@
     sa.local_error("ROBA"), sa.order("ROBA"), sa.strong_error("EM")   closed forms
     sa.gaussian("ROBA", "SSCS", nfe=[50, 100])                        exact errors, a table
     sa.stability("ROBA", "SSCS")                                      largest stable steps, a table
+    sa.harmonic("BAOAB", h=[0.5, 1])                 kinetic Langevin in a harmonic well, a table
+    sa.code("ROBAB", "torch")                                         the sampler itself, as code
     sa.sample("ROBA", n=16, nfe=50)                               samples of a network (needs torch)
     sa.validate(my_step, claims="ROBAB")                      is running code what it is said to be?
     sa.naive("O B/2 A B/2"), sa.reduced(...)                         the papers' two rules on a word
@@ -20,16 +22,9 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from splitting_analysis.catalogue import CATALOGUE, entries, find, read_catalogue, register
-    from splitting_analysis.door import (
-        gaussian,
-        local_error,
-        order,
-        sample,
-        scheme,
-        stability,
-        strong_error,
-        validate,
-    )
+    from splitting_analysis.door import code, local_error, order, scheme, strong_error
+    from splitting_analysis.door_runs import sample, validate
+    from splitting_analysis.door_tables import gaussian, harmonic, stability
     from splitting_analysis.notation import Word, WordError, parse
     from splitting_analysis.reduction import naive, reduced
     from splitting_analysis.schemes import LambdaS, Scheme, Source
@@ -37,16 +32,9 @@ if TYPE_CHECKING:
 
 _HOMES = {
     "catalogue": ("CATALOGUE", "entries", "find", "read_catalogue", "register"),
-    "door": (
-        "gaussian",
-        "local_error",
-        "order",
-        "sample",
-        "scheme",
-        "stability",
-        "strong_error",
-        "validate",
-    ),
+    "door": ("code", "local_error", "order", "scheme", "strong_error"),
+    "door_runs": ("sample", "validate"),
+    "door_tables": ("gaussian", "harmonic", "stability"),
     "notation": ("Word", "WordError", "parse"),
     "reduction": ("naive", "reduced"),
     "schemes": ("LambdaS", "Scheme", "Source"),
@@ -62,9 +50,11 @@ __all__ = [
     "Word",
     "WordError",
     "classes",
+    "code",
     "entries",
     "find",
     "gaussian",
+    "harmonic",
     "local_error",
     "naive",
     "order",

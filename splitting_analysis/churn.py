@@ -7,9 +7,11 @@ times the root of what sigma^2 grows by; then the word steps from there. Standar
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from math import inf
+from typing import Any
 
 from splitting_analysis.notation import read_number
 
@@ -56,8 +58,8 @@ class Churn:
         return {name: None if value is None else float(value) for name, value in numbers.items()}
 
 
-def told(parameters: str, own: Churn | None) -> tuple[Churn | None, str]:
-    """The churn that "S_churn=40,S_noise=1.003,..." says, over `own`, and what else is said there.
+def read(parameters: str) -> tuple[dict[str, Fraction], str]:
+    """The numbers that "S_churn=40,S_noise=1.003,..." says, by name, and what else is said there.
 
     Raises ValueError for a number that is none, or is said twice.
     """
@@ -74,6 +76,18 @@ def told(parameters: str, own: Churn | None) -> tuple[Churn | None, str]:
             found[key] = read_number(value)
         except ValueError as error:
             raise ValueError(f"--param {key}: {error}") from None
-    if not found:
-        return own, parameters
-    return replace(own or Churn(Fraction(0)), **found), ",".join(rest)
+    return found, ",".join(rest) if found else parameters
+
+
+def over(own: Churn | None, numbers: Mapping[str, Any]) -> Churn | None:
+    """The churn with other numbers, each taken for what it prints as; none without any.
+
+    Raises ValueError for what is no number, and as `Churn`.
+    """
+    found: dict[str, Fraction] = {}
+    for name, value in numbers.items():
+        try:
+            found[name] = read_number(str(value))
+        except ValueError as error:
+            raise ValueError(f"{name}: {error}") from None
+    return replace(own or Churn(Fraction(0)), **found) if found else own

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from fractions import Fraction
+from typing import Any
 
 from splitting_analysis.catalogue import find, named, samplers
 from splitting_analysis.checking import accepts
+from splitting_analysis.churn import over
 from splitting_analysis.clocks import CLOCKS
 from splitting_analysis.models import MODEL_NAMES, model_of
 from splitting_analysis.notation import Word, WordError, parse, read_number
@@ -107,15 +109,19 @@ def told(
     eta: str | float | Fraction | None = None,
     clock: str | None = None,
     skip: str | float | Fraction | None = None,
+    lower_final: bool = False,
+    churn: Mapping[str, Any] | None = None,
 ) -> list[Scheme]:
     """The schemes with that lambda and factor of their conjugate steps (or of data held on PSLD),
-    that noise level, that clock, and the C_skip of Gaussian data of variance `skip`; None leaves
-    each its own.
+    that noise level, that clock, the C_skip of Gaussian data of variance `skip`, a lower order in
+    the last steps and those numbers of noise before a step; None leaves each its own.
 
     A number is taken for what it prints as. Raises ValueError for what cannot be, and for what acts
     in one of the schemes not.
     """
-    schemes = clocked(schemes, clock)
+    schemes = clocked(lowered(schemes) if lower_final else schemes, clock)
+    if churn:
+        schemes = churned(schemes, churn)
     if eta is not None:
         level = _read("eta", eta)
         schemes = [with_noise_level(scheme, level) for scheme in schemes]
@@ -128,6 +134,31 @@ def told(
         raise ValueError(f"factor = {factor!r}: a name such as 'upper'")
     number = None if value is None else _read("lambda", value)
     return [with_conjugation(scheme, number, factor) for scheme in schemes]
+
+
+def lowered(schemes: list[Scheme]) -> list[Scheme]:
+    """The schemes with a lower order in the last steps, where they hold earlier steps' evaluations.
+
+    Raises ValueError where none of them does.
+    """
+    acts = [s.program.history > s.carries_score for s in schemes]
+    if not any(acts):
+        replace(schemes[0], lower_final=True)  # says what it is for
+    pairs = zip(schemes, acts, strict=True)
+    return [replace(s, lower_final=True) if act else s for s, act in pairs]
+
+
+def churned(schemes: list[Scheme], numbers: Mapping[str, Any]) -> list[Scheme]:
+    """The schemes with those numbers of noise before a step, S_churn, ..., each over its own.
+
+    Raises ValueError for what cannot be, and where it does not act in one of the schemes.
+    """
+    found = []
+    for each in schemes:
+        churn = over(each.churn, numbers)
+        consistent = each.churn is None or churn == each.churn
+        found.append(replace(each, churn=churn, order=each.order if consistent else None))
+    return found
 
 
 def clocked(schemes: list[Scheme], clock: str | None, option: str = "clock = ") -> list[Scheme]:

@@ -112,8 +112,8 @@ def refuse_held(scheme: Scheme) -> None:
     if scheme.program.holds:
         raise ValueError(
             f"{scheme.name}: {scheme.word} holds a prediction; its error is not one in elementary "
-            "differentials of the score: held_error.held_error(scheme) has it in derivatives "
-            "along the path, held_weak.weak_held_error(scheme) that of an SDE"
+            "differentials of the score: splitting_analysis.local_error(scheme) has it in "
+            "derivatives of the prediction, the weak one of an SDE"
         )
 
 

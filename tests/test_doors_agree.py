@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import inspect
 import json
 import re
+from importlib import import_module
+from typing import Any
 
 import pytest
 
+import splitting_analysis as sa
 from reports import cli
 from splitting_analysis.lookup import read_lambda_s, spelled
 
@@ -135,3 +139,164 @@ def test_the_examples_of_the_help_fit_a_terminal_of_eighty_columns(run, command,
 def test_a_name_that_is_unknown_stays_as_it_was_given():
     assert spelled(" PT ", ("prior", "pT")) == "pT"
     assert spelled("Data", ("prior", "pT")) == "Data"
+
+
+DOORS = {
+    "derive": (sa.local_error, sa.code),
+    "gaussian": (sa.gaussian,),
+    "stability": (sa.stability,),
+    "harmonic": (sa.harmonic,),
+    "sample": (sa.sample,),
+    "validate": (sa.validate,),
+}
+"""The functions of a notebook that do what a command does."""
+NO_KEYWORD = {
+    "derive": {
+        "style": "sa.code has a language; an error is data that displays as it is asked to",
+        "param": "lambda_, factor and skip",
+        **dict.fromkeys(("score_x", "score_m", "at"), "what .at(...) of the error takes"),
+        "long": "a function does not ask whether one is sure",
+    },
+    "gaussian": {
+        "names": "schemes",
+        "param": "lambda_, factor, skip and **parameters",
+        "denoise_by": "denoise='data'",
+        "as_json": "rows are data",
+    },
+    "stability": {
+        "names": "schemes",
+        "param": "lambda_, factor, skip and **parameters",
+        "as_json": "rows are data",
+    },
+    "harmonic": {"names": "schemes", "as_json": "rows are data"},
+    "sample": {
+        "sampler": "scheme",
+        "param": "lambda_, factor, skip and **parameters",
+        "denoise_by": "denoise='data'",
+        **dict.fromkeys(("out", "shard", "form"), "samples are an array, not files"),
+    },
+    "validate": {
+        "param": "lambda_, factor, skip and **parameters",
+        "report": "the verdict is data",
+        "as_json": "the verdict is data",
+    },
+}
+"""Options that are none of Python's, and what stands for them there."""
+
+
+@pytest.mark.parametrize("command", DOORS)
+def test_every_option_of_a_command_is_a_keyword_in_python_or_has_something_in_its_place(command):
+    options = set(
+        inspect.signature(getattr(import_module(f"reports.commands.{command}"), command)).parameters
+    )
+    taken = [set(inspect.signature(door).parameters) for door in DOORS[command]]
+    assert options - set[str].union(*taken) == set(NO_KEYWORD[command])
+    told = " ".join(NO_KEYWORD[command].values())
+    for keyword in {"lambda_", "factor", "skip"} & set(re.findall(r"\w+", told)):
+        assert all(keyword in door for door in taken)
+
+
+def test_what_is_told_to_a_sampler_in_python_is_what_the_command_tells_it(run):
+    cases: dict[tuple[str, str], tuple[dict[str, Any], list[str]]] = {
+        ("DPM++2M", "vp"): (
+            {"schedule": "cosine", "lower_order_final": True, "eta": 0.5},
+            ["--schedule=cosine", "--lower-order-final", "--eta=0.5"],
+        ),
+        ("EDM", "ve"): ({"S_churn": 0.5}, ["--param=S_churn=0.5"]),
+        ("LDDIM-I", "psld"): (
+            {"lambda_": 0.5, "factor": "upper"},
+            ["--param=lambda=0.5,factor=upper"],
+        ),
+    }
+    for (name, model), (keywords, options) in cases.items():
+        given = ["--spectrum=1,0.1", "--nfe=6", f"--model={model}"]
+        rows = json.loads(run("gaussian", name, *given, *options, "--json")[1])
+        told: dict[str, Any] = {"spectrum": "1,0.1", "nfe": 6, "model": model}
+        assert list(sa.gaussian(name, **told, **keywords)) == rows
+        assert sa.gaussian(name, **told)[0]["w2_x"] != rows[0]["w2_x"]
+
+
+def test_several_values_are_several_rows_and_a_scheme_that_takes_none_has_one():
+    table = sa.gaussian(
+        "LDDIM-I", nfe=5, spectrum=1, lambda_=[0, 0.5, 1], factor=["lower", "upper"]
+    )
+    assert [(row["lambda"], row["factor"]) for row in table] == [
+        (value, factor) for value in (0, 0.5, 1) for factor in ("lower", "upper")
+    ]
+    noisy = sa.gaussian("DDIM", model="vp", nfe=5, spectrum=1, eta=[0, "1/2"])
+    assert [row["eta"] for row in noisy] == [0, 0.5]
+    with pytest.raises(ValueError, match="an empty list of values"):
+        sa.gaussian("LDDIM-I", nfe=5, lambda_=[])
+
+
+def test_the_code_of_a_sampler_is_what_derive_writes(run):
+    for arguments, keywords in (
+        (("O S B A", "python"), {"lambda_s": 1.2}),
+        (("DPM++2M", "torch"), {"model": "vp", "eta": 0.5, "clock": "lambda"}),
+        (("P2M", "python"), {"factor": "upper"}),
+    ):
+        options = [
+            f"--param=factor={value}" if key == "factor" else f"--{key.replace('_', '-')}={value}"
+            for key, value in keywords.items()
+        ]
+        written = run("derive", arguments[0], "--format", arguments[1], *options)[1]
+        assert sa.code(*arguments, **keywords) == written and "def s" in written
+    with pytest.raises(ValueError, match="no language 'c'; there are: python, torch"):
+        sa.code("O S B A", "c")
+
+
+def test_the_harmonic_well_is_that_of_the_command_and_its_formulas_are_written_as_people_do(run):
+    rows = json.loads(run("harmonic", "BAOAB", "BAOAB-RESPA2", "--h", "0.5,3", "--json")[1])
+    table = sa.harmonic("BAOAB", "BAOAB-RESPA2", h=[0.5, "3"])
+    assert list(table) == rows and "BAOAB keeps no law at h = 3" in table.note
+    shown = run("harmonic", "OBABO")[1]
+    assert "**" not in shown and "*" not in shown
+    forms = sa.harmonic("OBABO")
+    assert list(forms) == json.loads(run("harmonic", "OBABO", "--json")[1])
+    assert forms[0]["position"] == "4/(4 - y)" and "4/(4 − y)" in str(forms)
+    for bad, said in (({"omega": 2}, "give h, too"), ({"h": "x"}, "h: 'x' is not a number")):
+        with pytest.raises(ValueError, match=said):
+            sa.harmonic("BAOAB", **bad)
+
+
+def test_the_error_where_a_prediction_is_held_is_what_derive_prints(run):
+    for name, keywords in (("DPM++2M", {}), ("DDIM", {"eta": 1}), ("S E:eps[2]", {"clock": "rho"})):
+        options = [f"--{key}={value}" for key, value in keywords.items()]
+        error: Any = sa.local_error(name, model="vp", **keywords)
+        printed = run("derive", name, "--model", "vp", *options)[1]
+        assert printed.endswith("\n" + "\n".join(error.lines()) + "\n")
+        assert repr(error).splitlines()[1:] == error.lines()
+        assert error.order == sa.order(name, model="vp", **keywords) == error.leading - 1
+        with pytest.raises(ValueError, match="in the prediction's derivatives"):
+            error.at(x=1)
+    with pytest.raises(ValueError, match="minus: of a word that holds a prediction"):
+        sa.local_error("DPM++2M", model="vp", minus="DDIM")
+    with pytest.raises(ValueError, match="eta acts in words that hold a prediction"):
+        sa.local_error("ROBA", eta=0.5)
+
+
+def test_samples_of_a_score_take_what_a_sampler_is_told_and_nothing_that_is_of_a_network():
+    pytest.importorskip("torch")
+    how: dict[str, Any] = {
+        "model": "vp",
+        "n": 2,
+        "nfe": 6,
+        "shape": (3,),
+        "score": lambda z, _: -2 * z,
+    }
+    plain = sa.sample("DPM++2M", **how)
+    for more in ({"lower_order_final": True}, {"eta": 0.5}, {"clock": "rho"}, {"state": "float32"}):
+        assert (sa.sample("DPM++2M", **how, **more) != plain).any()
+    for more in ({"precision": "bf16"}, {"compile": True}, {"numerical_eps": 1e-9}):
+        with pytest.raises(ValueError, match="are of a network"):
+            sa.sample("DPM++2M", **how, **more)
+
+
+@pytest.mark.heavy
+def test_a_claimed_word_is_told_in_python_what_the_command_tells_it():
+    assert sa.validate("DDIM", model="vp", eta=0.5, beta_max=8).holds
+    assert not sa.validate("DDIM", claims=sa.scheme("DDIM", "vp", eta=0.5)).holds
+    with pytest.raises(ValueError, match="settings of a sampler are for a claimed word"):
+        sa.validate("DDIM", claims="order=1", model="vp", eta=0.5)
+    with pytest.raises(ValueError, match="model vp has no parameter 'beta'"):
+        sa.validate("DDIM", model="vp", beta=8)

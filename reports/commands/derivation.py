@@ -15,6 +15,7 @@ from reports.commands.terminal import json_text
 from splitting_analysis.errors import LocalError, keys_of, spell_error, to_json
 from splitting_analysis.expressions import parse_settings
 from splitting_analysis.families import FAMILIES, Effort
+from splitting_analysis.held_results import NO_NUMBERS, refuse_more
 from splitting_analysis.lookup import as_scheme, check_lambda_s, conjugated, read_lambda_s
 from splitting_analysis.points import (
     check_scores,
@@ -96,7 +97,7 @@ def formulas(
         raise ValueError(f"no format {style!a}; there are: {known}")
     schemes = _bent(resolved(text, minus, model, dynamics), param)
     if any(scheme.program.holds for scheme in schemes):
-        _check_held(schemes, order, lambda_s)
+        refuse_more(**{"--minus": minus, "--order": order, "--lambda-s": lambda_s})
         heading = _heading(schemes[0], None, None) if style == "text" else []
         return held_formulas(schemes[0], style, heading, say)
     check_order(order, schemes, long)
@@ -128,7 +129,8 @@ def _bent(schemes: list[Scheme], param: str) -> list[Scheme]:
     if not param.strip():
         return schemes
     acts = [s for s in schemes if s.program.conjugates and (s.bends or "lambda" not in param)]
-    found, rest = conjugated(acts or schemes, param)
+    acts = acts or schemes
+    found, rest = conjugated(acts, param)
     if rest.strip():
         raise ValueError(
             f"--param {rest}: of a formula there are lambda, factor and skip, of conjugate steps; "
@@ -156,28 +158,15 @@ def code(
     dynamics: str | None,
     style: str,
     lambda_s: str | None,
+    param: str = "",
 ) -> str:
     """The sampler as Python code. Raises ValueError for anything it refuses."""
-    scheme = as_scheme(text, model, dynamics)
+    (scheme,) = _bent([as_scheme(text, model, dynamics)], param)
     if lambda_s is not None:
         check_lambda_s("--lambda-s", scheme)
     return step_code(
         scheme, style, None if lambda_s is None else read_lambda_s(lambda_s, "--lambda-s")
     )
-
-
-def _check_held(schemes: list[Scheme], order: int | None, lambda_s: str | None) -> None:
-    """Raise ValueError for options that a word that holds a prediction does not take."""
-    for option, given in (
-        ("--minus", len(schemes) > 1),
-        ("--order", order),
-        ("--lambda-s", lambda_s),
-    ):
-        if given:
-            raise ValueError(
-                f"{option}: of a word that holds a prediction the leading error is derived, in "
-                "derivatives of the prediction; that is all there is"
-            )
 
 
 def _derived(schemes: list[Scheme], order: int | None, say: Callable[[str], None]) -> LocalError:
@@ -274,10 +263,7 @@ def numbers(
     schemes = _bent(resolved(text, minus, model, dynamics), param)
     scheme = schemes[0]
     if any(each.program.holds for each in schemes):
-        raise ValueError(
-            f"{scheme.name}: --at: the error of a word that holds a prediction is in the "
-            "prediction's derivatives, not in the score's; leave out --at and --score-x"
-        )
+        raise ValueError(f"{scheme.name}: --at: {NO_NUMBERS}; leave out --at and --score-x")
     check_order(order, schemes, long)
     values = _values(schemes, at)
     expressions = score_expressions(scheme, scores, ("--score-x", "--score-m"))

@@ -96,9 +96,9 @@ def derive(
         if said := reading(one, dynamics):
             print(said, file=sys.stderr)
     if style in ("python", "torch"):
-        others = {"score_x": score_x, "score_m": score_m, "at": at, "param": param or None}
+        others = {"score_x": score_x, "score_m": score_m, "at": at}
         _refuse(style, order=order, minus=minus, **others)
-        print(derivation.code(given, model, dynamics, style, lambda_s), end="")
+        print(derivation.code(given, model, dynamics, style, lambda_s, param), end="")
         return
     if at is None and score_x is None and score_m is None:
         with heard() as say:
@@ -127,6 +127,6 @@ def _refuse(style: str, **given: object) -> None:
     for name, value in given.items():
         if value is not None:
             raise ValueError(
-                f"--{name.replace('_', '-')}: --format {style} writes the sampler's step; of it "
-                "there is neither an order nor a value"
+                f"--{name.replace('_', '-')} is of the error's formulas, and --format {style} "
+                "writes the sampler itself: leave one of the two out"
             )

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from dataclasses import fields, replace
+from dataclasses import fields
 from typing import Any
 
 from analytic_models.gaussian import Case
 from analytic_models.moments import run
 from analytic_models.problem import Problem, problem_for
-from splitting_analysis.churn import told
+from splitting_analysis import churn
 from splitting_analysis.expressions import parse_settings
 from splitting_analysis.families import FAMILIES
-from splitting_analysis.lookup import clocked, read_lambda_s
+from splitting_analysis.lookup import churned, clocked, lowered, read_lambda_s
 from splitting_analysis.notation import read_number
 from splitting_analysis.processes import PROCESSES
 from splitting_analysis.retuned import with_noise_level
@@ -103,13 +103,7 @@ def with_options(
     steps. Raises ValueError for a clock or level that there is not, or that does not act in one of
     them.
     """
-    if lower_final:
-        acts = [s.program.history > s.carries_score for s in schemes]
-        if not any(acts):
-            replace(schemes[0], lower_final=True)  # says what it is for
-        pairs = zip(schemes, acts, strict=True)
-        schemes = [replace(s, lower_final=True) if act else s for s, act in pairs]
-    schemes = clocked(schemes, clock, "--clock ")
+    schemes = clocked(lowered(schemes) if lower_final else schemes, clock, "--clock ")
     if eta is not None:
         try:
             level = read_number(eta)
@@ -124,15 +118,8 @@ def churning(schemes: list[Scheme], parameters: str) -> tuple[list[Scheme], str]
 
     Raises ValueError for what cannot be, and where it does not act in one of the schemes.
     """
-    found = []
-    for scheme in schemes:
-        churn, rest = told(parameters, scheme.churn)
-        consistent = scheme.churn is None or churn == scheme.churn
-        order = scheme.order if consistent else None
-        found.append(replace(scheme, churn=churn, order=order))
-        if scheme is schemes[-1]:
-            parameters = rest
-    return found, parameters
+    numbers, rest = churn.read(parameters)
+    return (churned(schemes, numbers), rest) if numbers else (schemes, parameters)
 
 
 def counts(text: str, option: str) -> list[int]:

@@ -2,20 +2,13 @@
 
 from __future__ import annotations
 
-import math
 import sys
-from dataclasses import asdict
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
 from reports.commands.terminal import a_float, print_json, print_table, progress
-from splitting_analysis.catalogue import samplers
-from splitting_analysis.lookup import as_scheme
 from splitting_analysis.notation import read_float
-from splitting_analysis.schemes import Scheme
-
-COLUMNS = ("position", "momentum", "correlation", "limit", "diffusion", "drift")
 
 
 def harmonic(
@@ -64,49 +57,19 @@ def harmonic(
       splitting-analysis harmonic --h 1 --gamma 0.1 --json
       splitting-analysis harmonic BAOAB-RESPA2 --h 0.5 --fast 0.99
     """
-    schemes = [_named(name) for name in names or ()]
-    chosen = schemes or list(samplers("langevin", "sde"))
-    columns: tuple[str, ...] = COLUMNS if h is None else ("h", *COLUMNS)
-    if h is None:
-        if (omega, gamma, fast) != (1.0, 1.0, None):
-            raise ValueError("--omega, --gamma and --fast are for numbers: give --h, too")
-        rows = _formulas(chosen)
-        note = "x = gamma h, y = (omega h)^2"
-        note += ", phi the fast part of the force" * any(s.model.acts for s in chosen)
-    else:
-        if fast is not None and not any(s.model.acts for s in chosen):
-            raise ValueError(
-                f"--fast is for words of two forces, such as BAOAB-RESPA2; {chosen[0].word} has one"
-            )
-        rows = _numbers(chosen, _steps(h), omega, gamma, fast)
-        note = f"omega = {omega:g}, gamma = {gamma:g}; exact: 1, 1, 0 and 1, 1"
-    made = list(progress(rows, len(chosen)))
+    from analytic_models import harmonic_table as t
+
+    steps = None if h is None else _steps(h)
+    schemes = t.chosen(names or ())
+    t.check(schemes, steps, omega, gamma, fast, "--")
+    made = list(progress(t.rows(schemes, steps, omega, gamma, fast), len(schemes)))
     flat = [row for group in made for row in group]
     if as_json:
         print_json(flat)
         return
-    print_table(
-        ("scheme", *columns), [[_cell(row[c]) for c in ("scheme", *columns)] for row in flat]
-    )
-    print(note, file=sys.stderr)
-    for row in flat:
-        if h is not None and row["position"] is None:
-            print(
-                f"{row['scheme']} keeps no law at h = {row['h']:g}: omega h = "
-                f"{omega * row['h']:g} is beyond its limit, {row['limit']:.5g}",
-                file=sys.stderr,
-            )
-
-
-def _named(name: str) -> Scheme:
-    """A sampler of one force, or of two where it is none of one."""
-    try:
-        return as_scheme(name, "langevin", "sde")
-    except ValueError as first:
-        try:
-            return as_scheme(name, "respa", "sde")
-        except ValueError as second:
-            raise (second if "C" in name.split() or "C/" in name else first) from None
+    columns = t.columns(steps)
+    print_table(columns, [[t.cell(row[c]) for c in columns] for row in flat])
+    print(t.note(schemes, steps, omega, gamma), *t.lawless(flat, omega), sep="\n", file=sys.stderr)
 
 
 def _steps(text: str) -> list[float]:
@@ -117,41 +80,3 @@ def _steps(text: str) -> list[float]:
         except ValueError as error:
             raise ValueError(f"--h: {error}") from None
     return found
-
-
-def _numbers(
-    schemes: Any, steps: list[float], omega: float, gamma: float, fast: float | None
-) -> Any:
-    from analytic_models.harmonic import measures
-
-    for scheme in schemes:
-        yield [
-            {"scheme": scheme.name, "word": str(scheme.word), "h": step}
-            | {k: _finite(v) for k, v in asdict(measures(scheme, step, omega, gamma, fast)).items()}
-            for step in steps
-        ]
-
-
-def _finite(value: float | None) -> float | None:
-    """A number that JSON has; what rounding has left of 0 is 0."""
-    if value is None or not math.isfinite(value):
-        return None
-    return 0.0 if abs(value) < 1e-13 else value
-
-
-def _formulas(schemes: Any) -> Any:
-    from analytic_models.harmonic import closed_forms
-
-    for scheme in schemes:
-        forms = asdict(closed_forms(scheme))
-        forms["limit"] = ", ".join(map(str, forms["limit"]))
-        yield [
-            {"scheme": scheme.name, "word": str(scheme.word)}
-            | {name: str(value) for name, value in forms.items()}
-        ]
-
-
-def _cell(value: Any) -> Any:
-    if value is None:
-        return "-"
-    return f"{value:.6g}" if isinstance(value, float) else value
