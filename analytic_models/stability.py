@@ -184,8 +184,9 @@ def _precise(
     start.
     """
     with mpmath.workdps(DIGITS):
+        names = [field.name for field in fields(diffusion) if field.init]
         numbers = {
-            field.name: mpmath.mpf(getattr(diffusion, field.name)) for field in fields(diffusion)
+            name: mpmath.mpf(getattr(diffusion, name)) for name in names if name != "schedule"
         }
         exact, time = replace(diffusion, **numbers), mpmath.mpf(tau)
         own, frozen = frozen_at(exact, mpmath.mpf(variance), time)

@@ -171,14 +171,14 @@ class Cosine:
         return math.pi / 2 * self.s / (1 + self.s), math.pi / 4 * tau / (1 + self.s)
 
     def integral(self, tau: Any) -> Any:
-        return each(self._integral, tau)
+        return each(self._integral, tau) + 0 * tau  # in the arithmetic of tau, so that alpha is
 
     def _integral(self, tau: float) -> float:
         first, half = self._angles(tau)
         return -2 * math.log1p(-2 * math.sin(first + half) * math.sin(half) / math.cos(first))
 
     def beta(self, tau: Any) -> Any:
-        return each(self._beta, tau)
+        return each(self._beta, tau) + 0 * tau
 
     def _beta(self, tau: float) -> float:
         first, half = self._angles(tau)

@@ -20,7 +20,9 @@ from analytic_models.moments import run
 from analytic_models.stability import largest_stable_step, stiffest
 from analytic_models.targets import Gaussian, digits_spectrum, marginal
 from splitting_analysis.catalogue import CATALOGUE, entries, find
+from splitting_analysis.clocks import Cosine, table
 from splitting_analysis.notation import Word
+from splitting_analysis.processes import ScheduledVP
 from splitting_analysis.schemes import Scheme, scheme
 from tests.strategies import examples, splitting_words
 
@@ -363,3 +365,16 @@ def test_what_makes_no_sense_is_refused():
     exact = tuple(tuple(sympy.Rational(float(e[0])) for e in row) for row in frozen)
     with pytest.raises(ValueError, match="carries its score"):
         jury_conditions(CARRIED[0], own, exact, sympy.Symbol("h"))
+
+
+@pytest.mark.parametrize("schedule", [Cosine(), table([0.9, 0.5, 0.2])], ids=["cosine", "table"])
+def test_a_schedule_has_the_limits_of_a_constant_rate_where_rate_and_integral_agree(schedule):
+    """Also where the second look, in many digits, has to tell them."""
+    process, tau = ScheduledVP(schedule=schedule), 0.6
+    rate = process.beta(tau)
+    for name in ("Strang", "EM", "SSCS"):
+        limits, expected = (
+            largest_stable_step(find(name, "vp"), own, [0.02, 0.7, 1.0], at, 20.0)
+            for own, at in ((process, tau), (VP(rate, rate), process.integral(tau) / rate))
+        )
+        assert limits == pytest.approx(expected, rel=1e-9, nan_ok=True)
