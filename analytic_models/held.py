@@ -6,6 +6,7 @@ of it again, by quadrature in tau. Entries are floats, arrays over steps, or mpm
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
@@ -20,6 +21,8 @@ from splitting_analysis.predictions import Prediction
 from splitting_analysis.program import Hold
 
 NODES, WEIGHTS = np.polynomial.legendre.leggauss(24)
+PANEL = 2.0
+"""Of lambda, at most, in a panel of the quadrature."""
 
 
 @dataclass(frozen=True)
@@ -208,15 +211,14 @@ def _integrals(
     end: Any,
     count: int,
 ) -> list[Any]:
-    """The moments by quadrature in lambda (the velocity's in tau), panel by panel between the
-    kinks.
+    """The moments by quadrature in lambda, in panels between the kinks that are no longer than
+    PANEL: what is integrated has poles beside the real line, pi/2 away.
     """
-    own: Clock = "tau" if prediction is Prediction.VELOCITY else "lambda"
     first, last = process.clock_at(clock, begin), process.clock_at(clock, end)
     stop = process.log_snr(end)
 
     def integrand(u: Any) -> tuple[Any, Any]:
-        tau = process.tau_at(own, u)
+        tau = process.tau_at("lambda", u)
         theta = (process.clock_at(clock, tau) - first) / (last - first)
         match prediction:
             case Prediction.DATA:
@@ -227,8 +229,11 @@ def _integrals(
                 return more * process.alpha(end) * process.sigma(tau) ** 2 / process.alpha(
                     tau
                 ), theta
-            case Prediction.VELOCITY:
-                return 1 + 0 * u, theta
+            case Prediction.VELOCITY:  # d tau / d lambda
+                alpha_rate, sigma_rate = process.rates(tau)
+                return 1 / (
+                    alpha_rate / process.alpha(tau) - sigma_rate / process.sigma(tau)
+                ), theta
             case Prediction.V:
                 size = _size(process, tau)
                 turn = process.alpha(tau) * process.sigma(tau) / size
@@ -237,13 +242,15 @@ def _integrals(
                 assert_never(prediction)
 
     kinks = [] if isinstance(end, np.ndarray) else process.kinks(float(end), float(begin))
-    borders = [process.clock_at(own, tau) for tau in (begin, *reversed(kinks), end)]
+    borders = [process.log_snr(tau) for tau in (begin, *reversed(kinks), end)]
     if isinstance(end, mpmath.mpf):
         return [mpmath.quad(_times(integrand, k), borders) for k in range(count)]
-    if len(borders) == 2:
-        borders.insert(1, (borders[0] + borders[1]) / 2)
-    totals: list[Any] = [0.0] * count
+    finer = [borders[0]]
     for low, high in pairwise(borders):
+        parts = max(1 + (len(borders) == 2), math.ceil(float(np.max(high - low)) / PANEL))
+        finer += [low + (high - low) * i / parts for i in range(1, parts + 1)]
+    totals: list[Any] = [0.0] * count
+    for low, high in pairwise(finer):
         kernel, theta = integrand(low + (high - low) * (NODES + 1) / 2)
         kernel = kernel * (high - low) * WEIGHTS / 2
         totals = [

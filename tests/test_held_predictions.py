@@ -15,12 +15,13 @@ import pytest
 
 torch = pytest.importorskip("torch", reason="the engine needs torch")
 
-from analytic_models import moments  # noqa: E402
+from analytic_models import held, moments  # noqa: E402
 from analytic_models.targets import Gaussian, marginal  # noqa: E402
 from gpu_samplers import engine, plain, plain_position, plain_position_noise  # noqa: E402
+from gpu_samplers import held as engines  # noqa: E402
 from gpu_samplers.plan import plan  # noqa: E402
 from splitting_analysis.catalogue import find  # noqa: E402
-from splitting_analysis.clocks import scaled_linear  # noqa: E402
+from splitting_analysis.clocks import CLOCKS, Table, scaled_linear  # noqa: E402
 from splitting_analysis.position_catalogue import HELD_CATALOGUE  # noqa: E402
 from splitting_analysis.processes import VE, VP, Flow, Process, ScheduledVP  # noqa: E402
 from splitting_analysis.retuned import with_noise_level  # noqa: E402
@@ -311,3 +312,17 @@ def test_every_entry_has_its_printed_sampler_and_every_printed_sampler_its_entry
     found = {plain.sampler_of(entry.model_name, entry.name) for entry in HELD_CATALOGUE}
     printed = plain_position.SAMPLERS | plain_position_noise.SAMPLERS
     assert found == {*printed.values()}
+
+
+@pytest.mark.parametrize("prediction", ["data", "eps", "score", "velocity", "v"])
+def test_a_step_however_long_in_lambda_holds_what_the_engines_quadrature_says(prediction):
+    (op,) = scheme(f"S E:{prediction}[2]", "vp", "ode").program.holds
+    table = ScheduledVP(schedule=Table((0.7, 0.2)))
+    for process in (VP(), ScheduledVP(), table, Flow(0.9)):
+        nodes = [0.9 * process.T, 0.95 * process.T]
+        for clock in CLOCKS:
+            for end in (1e-6, 0.01):
+                expected = engines.hold(op, process, clock, 0, nodes[0], end, nodes).gains
+                columns = (np.array([[tau]]) for tau in (nodes[0], end))
+                found = held.hold(op, process, clock, 0, *columns, nodes).gains
+                assert np.ravel(found) == pytest.approx(expected, rel=2e-10)
