@@ -19,7 +19,7 @@ import numpy as np
 from analytic_models.clocked import time_at
 from analytic_models.diffusions import Diffusion
 from analytic_models.grids import check_times
-from analytic_models.pushing import push, pushed
+from analytic_models.pushing import push, pushed, rooted, with_roots
 from analytic_models.rules import (
     Lambda,
     conjugate_tables,
@@ -101,13 +101,18 @@ def run(
     keys: list[Any] = [("z", i) for i in range(size)]
     holds, history = bool(scheme.program.holds), scheme.program.history
     kept: list[Any] = []
+    forms: tuple[Form, ...] = tuple({key: 1} for key in keys)
+    own = list(keys)
     if scheme.carries_score:
         kept = [diffusion.T - times[0]] if holds else []
         held = [("p", 0, c) for c in range(components_held(scheme))]
         keys += held if holds else [("s", i) for i in range(size)]
-        mean, covariance = _with_score(
-            scheme, diffusion, mean, covariance, score_at, diffusion.T - times[0]
-        )
+        forms = _with_score(scheme, diffusion, size, score_at, diffusion.T - times[0])
+    roots: Block = ()
+    if history and isinstance(target.variances, np.ndarray):
+        roots = rooted(forms, own, covariance)
+        covariance = tuple(tuple(0.0 for _ in row) for row in covariance)
+    mean, covariance = push(forms, (), own, mean, covariance)
     tables, done = conjugate_tables(scheme, diffusion, target, times), 0
     # a scheme beyond its stability ends at inf or nan
     with np.errstate(over="ignore", invalid="ignore"):
@@ -123,7 +128,9 @@ def run(
             forms = step.forms + (step.score if scheme.carries_score and not holds else ())
             forms += tuple(form for _, held in step.kept for form in held)
             if isinstance(t, np.ndarray):
-                mean, covariance = pushed(forms, step.noise, keys, mean, covariance, len(t))
+                mean, covariance, roots = pushed(
+                    forms, step.noise, keys, mean, covariance, len(t), roots
+                )
             else:
                 mean, covariance = push(forms, step.noise, keys, mean, covariance)
             kept = [_last(tau) for tau, _ in step.kept]
@@ -132,6 +139,7 @@ def run(
                 keys = [("z", i) for i in range(size)]
                 keys += [("p", j, c) for j in range(len(kept)) for c in parts]
         mean, covariance = mean[:size], tuple(row[:size] for row in covariance[:size])
+        covariance = with_roots(covariance, roots[:size]) if roots else covariance
         left = diffusion.T - times[-1]
         if denoise and left > 0 and scheme.model.time_dependent:
             forms = _denoising_step(scheme, diffusion, times[-1], left, score_at, denoise)
@@ -220,19 +228,16 @@ def starting_law(
 def _with_score(
     scheme: Scheme,
     diffusion: Diffusion,
-    mean: Pair,
-    covariance: Block,
+    size: int,
     score_at: Callable[[Any], Affine],
     tau: Any,
-) -> tuple[Pair, Block]:
-    """The law of the state and its score, or what a word holds of it."""
-    n = len(mean)
-    state: list[Form] = [{("z", i): 1} for i in range(n)]
-    keys = [("z", i) for i in range(n)]
+) -> tuple[Form, ...]:
+    """The state and its score, or what a word holds of it."""
+    state: list[Form] = [{("z", i): 1} for i in range(size)]
     held = without_skip(scheme, diffusion, tau, state, evaluated(score_at(tau), state))
     if scheme.program.holds:
         held = held_forms(scheme, diffusion, tau, state, held)
-    return push((*state, *held), (), keys, mean, covariance)
+    return (*state, *held)
 
 
 def _denoising_step(

@@ -89,20 +89,23 @@ def pushed(
     mean: Pair,
     covariance: Block,
     steps: int,
-) -> tuple[Pair, Block]:
+    roots: Block = (),
+) -> tuple[Pair, Block, Block]:
     """The law after `steps` steps, whose entries are arrays (steps, 1) or (steps, modes), and whose
     independent blocks of noise have the covariances `noise`.
 
     What the forms give are the inputs `keys` of the next step; of a single one, any number. Steps
     without noise, or with a history and noise of one component, are multiplied, one product of
     matrices each, and the law is pushed once; that also loses fewer digits where predictions that
-    are kept all but agree.
+    are kept all but agree. For the same reason what of the law a run started with comes apart, as
+    rows of `roots`: the whole covariance is roots roots^T more.
     """
     size = len(forms)
     whole = _stacked([[form.get(key, 0) for key in keys] for form in forms], steps)
     shift = _stacked([[form.get(CONSTANT, 0)] for form in forms], steps)
     centre = _stacked([[value] for value in mean], 1)[0]
     law = _stacked(covariance, 1)[0]
+    started = _stacked(roots, 1)[0] if roots else None
     in_columns = len(keys) > 1 and all(len(block) == 1 for block in noise)
     added = [] if in_columns else collected(forms, noise)
     if steps > 1 and all(is_zero(entry) for row in added for entry in row):
@@ -112,16 +115,45 @@ def pushed(
         columns = _columns(forms, noise, steps) if in_columns and noise else None
         product, spread = _multiplied(whole, columns)
         law = product @ law @ product.swapaxes(-1, -2) + spread
+        started = None if started is None else product @ started
         law[~np.isfinite(law).all(axis=(-2, -1))] = np.nan  # beyond stability no sign is right
     else:
         each = _stacked(added or collected(forms, noise), steps)
         for k in range(steps):
             centre = whole[k] @ centre + shift[k]
             law = whole[k] @ law @ whole[k].swapaxes(-1, -2) + each[k]
+            started = None if started is None else whole[k] @ started
     return (
         tuple(centre[:, i, 0] for i in range(size)),
         tuple(tuple(law[:, min(i, j), max(i, j)] for j in range(size)) for i in range(size)),
+        () if started is None else _entries(started),
     )
+
+
+def rooted(forms: Sequence[Form], keys: Sequence[Any], covariance: Block) -> Block:
+    """Rows of R, R R^T the covariance of the forms of `keys`, one or two, that have this one."""
+    law = _stacked(covariance, 1)[0]
+    first = np.sqrt(law[:, 0, 0])
+    root = np.zeros_like(law)
+    root[:, 0, 0] = first
+    if law.shape[-1] > 1:
+        root[:, 1, 0] = law[:, 1, 0] / np.where(first > 0, first, 1.0)
+        root[:, 1, 1] = np.sqrt(np.maximum(law[:, 1, 1] - root[:, 1, 0] ** 2, 0.0))
+    return _entries(_stacked([[form.get(key, 0) for key in keys] for form in forms], 1)[0] @ root)
+
+
+def with_roots(covariance: Block, roots: Block) -> Block:
+    """The covariance, roots roots^T more; nan where it is not finite, as no sign is right there."""
+    root = _stacked(roots, 1)[0]
+    law = _stacked(covariance, 1)[0] + root @ root.swapaxes(-1, -2)
+    law[~np.isfinite(law).all(axis=(-2, -1))] = np.nan
+    return _entries(law)
+
+
+def _entries(matrices: Any) -> Block:
+    """Matrices (modes, rows, columns) as rows of arrays (modes,)."""
+    rows, columns = matrices.shape[1:]
+    return tuple(tuple(matrices[:, i, j] for j in range(columns)) for i in range(rows))
 
 
 def _multiplied(whole: Any, columns: Any) -> tuple[Any, Any]:

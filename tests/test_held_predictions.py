@@ -326,3 +326,15 @@ def test_a_step_however_long_in_lambda_holds_what_the_engines_quadrature_says(pr
                 columns = (np.array([[tau]]) for tau in (nodes[0], end))
                 found = held.hold(op, process, clock, 0, *columns, nodes).gains
                 assert np.ravel(found) == pytest.approx(expected, rel=2e-10)
+
+
+def test_a_history_much_shorter_than_the_step_takes_no_digits_from_the_law():
+    """The evaluations kept all but agree there, and what multiplies them is large."""
+    entry, process, target = find("DEIS3", "flow"), Flow(0.999), Gaussian([0.01, 0.3])
+    grid = [0.0, 0.001, 0.002, 0.02, 0.3, 0.9]
+    score, ready = gaussian_score(process, target), plan(entry, process, grid, denoise=False)
+    exact = moments.run(entry, process, target, grid, denoise=False)
+    _, covariance = law(
+        lambda z, noise: engine.run(ready, score, z, noise)[0], 1, 2, process.stationary
+    )
+    same(covariance, np.array(exact.covariance), 1e-7)
