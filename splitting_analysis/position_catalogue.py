@@ -34,8 +34,11 @@ _LAST = (
     "too."
 )
 _EDM = (
-    "Each step goes back in time by adding noise, then follows the probability flow, so that its "
-    "order is Heun's. S_noise is 1 here: 1.003 or 1.007, as published, has another limit."
+    "Each step goes back in time by adding noise, then follows the probability flow: both keep "
+    "the exact law, so that its order is Heun's. What a run is off at the start fades as in the "
+    "reverse SDE with eta^2 = S_churn sigma/|d sigma/du|, u from 0 to 1 over the grid, with an "
+    "error of order 1: that is its weak order as a solver of this SDE. S_noise is 1 here: 1.003 or "
+    "1.007, as published, has another limit."
 )
 _2S_SDE = (
     "Both of a step's noises are those of one Brownian path, here as in SEEDS-2 (arXiv 2305.14267) "

@@ -55,13 +55,13 @@ def test_engine_print_and_exact_moments_are_one_with_any_four_numbers(numbers):
         same(covariance, np.array(exact.covariance))
 
 
-def variances(own: Any, counts: tuple[int, ...]) -> list[float]:
+def variances(own: Any, counts: tuple[int, ...], start: Any = "pT") -> list[float]:
     """Of a Gaussian, from its law at the start, on levels that fall geometrically to 1/2."""
     target = Gaussian(0.3)
     found = []
     for n in counts:
         levels = np.geomspace(20.0, 0.5, n + 1)
-        run = moments.run(own, PROCESS, target, (20.0 - levels).tolist(), "pT", False)
+        run = moments.run(own, PROCESS, target, (20.0 - levels).tolist(), start, False)
         found.append(float(np.ravel(run.covariance[0][0])[0]))
     return found
 
@@ -74,6 +74,19 @@ def test_with_noise_as_the_level_rises_the_order_is_heuns_and_with_more_the_limi
     assert abs(np.log2(errors[0] / errors[1]) - own.order) < 0.15
     more = variances(replace(own, churn=replace(churn, S_noise=Fraction(11, 10))), (100, 200))
     assert min(np.abs(np.array(more) - wanted)) > 50 * max(errors)
+
+
+def test_what_a_run_is_off_at_the_start_fades_as_in_its_own_sde_up_to_order_1():
+    """On these levels the SDE's eta^2 = S_churn / log(20 / 0.5) is one number, and a variance that
+    is off by a part of V = 0.3 + sigma^2 ends off by that part, times V^(1 + eta^2) at the end
+    over that at the start.
+    """
+    own, counts = replace(find("EDM", "ve"), churn=Churn(Fraction(4))), (200, 400)
+    right = variances(own, counts, ((0.0,), ((400.3,),)))
+    wide = variances(own, counts, ((0.0,), ((2 * 400.3 + 1e6,),)))
+    faded = (np.array(wide) - right) / (400.3 + 1e6)
+    errors = np.abs(faded / (0.55 / 400.3) ** (1 + 4 / np.log(40)) - 1)
+    assert abs(np.log2(errors[0] / errors[1]) - 1) < 0.05
 
 
 def test_without_churn_it_is_heun():
