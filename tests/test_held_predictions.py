@@ -323,8 +323,8 @@ def test_a_step_however_long_in_lambda_holds_what_the_engines_quadrature_says(pr
         for clock in CLOCKS:
             for end in (1e-6, 0.01):
                 expected = engines.hold(op, process, clock, 0, nodes[0], end, nodes).gains
-                columns = (np.array([[tau]]) for tau in (nodes[0], end))
-                found = held.hold(op, process, clock, 0, *columns, nodes).gains
+                begin, after = np.array([[nodes[0]]]), np.array([[end]])
+                found = held.hold(op, process, clock, 0, begin, after, nodes).gains
                 assert np.ravel(found) == pytest.approx(expected, rel=2e-10)
 
 
