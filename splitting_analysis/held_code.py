@@ -12,6 +12,7 @@ import re
 from fractions import Fraction
 from textwrap import indent
 
+from splitting_analysis.own_code import own_functions, own_step, reads_plainly, scales
 from splitting_analysis.pair_code import pair_functions, refuse_pair
 from splitting_analysis.position_code import needs_whole, position_functions, rule_name, rules_of
 from splitting_analysis.program import Evaluate, Hold
@@ -81,6 +82,8 @@ def _told(scheme: Scheme, style: str, text: str) -> list[str]:
 
 def _body(scheme: Scheme, stack: str) -> list[str]:
     """The functions, the step or run last."""
+    if not scheme.holds_pair and reads_plainly(scheme):
+        return [*own_functions(scheme), *_function(scheme, stack)]
     if not scheme.holds_pair:
         return [*position_functions(scheme), *_function(scheme, stack)]
     whole = all(needs_whole(op) for op in scheme.program.holds)
@@ -109,12 +112,16 @@ def _function(scheme: Scheme, stack: str) -> list[str]:
     """The step, or the run."""
     program = scheme.program
     first = "past.append((begin, predicted(x, begin, score, model)))"
-    inside = _step(scheme, stack)
+    plain = not scheme.holds_pair and reads_plainly(scheme)
+    inside = _step(scheme, stack, plain)
     if not runs_whole(scheme):
         head = ["def step(z, t, h, score, noise, model):", '    """From reverse time t over h."""']
         lines = ["begin, end, x, past = model.T - t, model.T - t - h, z, []", *inside, "return x"]
+        if plain:
+            lines[0] = "begin, end, x = model.T - t, model.T - t - h, z"
         return [*head, *(indent(line, "    ") for line in lines)]
     lines = ["x, past = z, []  # past: forward times and predictions, the newest last"]
+    lines = ["x = z"] if plain else lines
     if scheme.carries_score:
         lines += ["begin = model.T - grid[0]", first]
     if scheme.churn:
@@ -142,14 +149,17 @@ def _function(scheme: Scheme, stack: str) -> list[str]:
     loop += inside
     if program.history:
         loop.append(f"past = past[-{program.history}:]")
-    elif not scheme.carries_score:
+    elif not (scheme.carries_score or plain):
         loop.append("past = []")
     lines += ["for i in range(len(grid) - 1):", *(indent(line, "    ") for line in loop)]
     end = "(x + model.sigma(tau) ** 2 * score(x, tau)) / model.alpha(tau)"
+    if plain and not scales(scheme):
+        end = "x + model.sigma(tau) ** 2 * score(x, tau)"
     if scheme.holds_pair:
         end = f"{stack}((predicted(x, tau, score, model), x[:, x.shape[1] // 2 :]))"
     lines += ["if denoise:", "    tau = model.T - grid[-1]", f"    return {end}", "return x"]
-    told = "Over the reverse times of a grid; the first steps hold the evaluations that there are."
+    told = "Over the reverse times of a grid"
+    told += "." if plain else "; the first steps hold the evaluations that there are."
     return [
         "def sample(score, z, grid, noise, model, denoise=False):",
         f'    """{told}"""',
@@ -157,11 +167,11 @@ def _function(scheme: Scheme, stack: str) -> list[str]:
     ]
 
 
-def _step(scheme: Scheme, stack: str) -> list[str]:
+def _step(scheme: Scheme, stack: str, plain: bool) -> list[str]:
     """The instructions of one step."""
     program = scheme.program
     lines: list[str] = []
-    if any(op.restarts for op in program.holds):
+    if any(op.restarts for op in program.holds) and not plain:
         lines.append("start = x")
     drawn: dict[tuple[Fraction, Fraction], str] = {}
 
@@ -181,6 +191,8 @@ def _step(scheme: Scheme, stack: str) -> list[str]:
         named.add(time(at))
         share = f"{at.numerator} / {at.denominator}"
         lines.append(f"{time(at)} = between(begin, end, {share}, model)")
+    if plain:
+        return lines + own_step(scheme, {at: time(at) for at in marks})
     for op, token in zip(program.instructions, scheme.word, strict=True):
         lines.append(f"# {token}")
         if isinstance(op, Evaluate):

@@ -4,6 +4,7 @@ section 10): what is held, and what a step that holds it does.
 
 from __future__ import annotations
 
+from splitting_analysis.clocks import Clock
 from splitting_analysis.predictions import COEFFICIENTS, CoefficientRule, Prediction
 from splitting_analysis.program import Hold
 from splitting_analysis.schemes import Scheme
@@ -62,8 +63,12 @@ READINGS = {
     "rho": ("model.sigma(tau) / model.alpha(tau)", "model.tau_of_lambda(-log({0}))"),
 }
 """Of a clock: its reading at tau, and tau at a reading."""
+INSIDE = "begin + share * (end - begin)"
 NAMED = (Prediction.DATA, Prediction.EPS, Prediction.SCORE, Prediction.V)
 """Those whose coefficients know alpha and sigma at the end."""
+OWN: dict[Prediction, Clock] = {Prediction.EPS: "rho", Prediction.VELOCITY: "tau"}
+"""The clock in which the rate of what is held is constant: of the noise (1 + eta^2) alpha at the
+end, of the velocity 1."""
 RULES = {
     "dpm": """
     if len(moments) == 2:
@@ -84,9 +89,7 @@ def position_functions(scheme: Scheme) -> list[str]:
     holds = scheme.program.holds
     kind, ddim = holds[0].held.prediction, holds[0].held.ddim
     name, formula = PREDICTED[kind]
-    reading, back = READINGS[scheme.in_clock]
-    lines = ["def clock(tau, model):", f"    return {reading}", "", ""]
-    lines = [] if scheme.in_clock == "lambda" else lines
+    lines = [] if scheme.in_clock == "lambda" else clock_of(scheme)
     lines += [
         "def log_snr(tau, model):",
         "    return log(model.alpha(tau) / model.sigma(tau))",
@@ -138,17 +141,36 @@ def position_functions(scheme: Scheme) -> list[str]:
             "",
         ]
     lines += _gains(scheme, kind, ddim)
-    if any(op.start not in (0, 1) or op.stop not in (0, 1) for op in holds):
-        reading = "clock(begin, model) + share * (clock(end, model) - clock(begin, model))"
-        lines += [
-            "def between(begin, end, share, model):",
-            '    """The forward time at a part of the step, as its clock measures it."""',
-            f"    reading = {reading}",
-            f"    return {back.format('reading')}",
-            "",
-            "",
-        ]
+    if has_inside(scheme):
+        lines += between(scheme)
     return lines
+
+
+def has_inside(scheme: Scheme) -> bool:
+    """Whether a step stops inside."""
+    holds = scheme.program.holds
+    return any(op.start not in (0, 1) or op.stop not in (0, 1) for op in holds)
+
+
+def clock_of(scheme: Scheme) -> list[str]:
+    """The clock as a function."""
+    return ["def clock(tau, model):", f"    return {READINGS[scheme.in_clock][0]}", "", ""]
+
+
+def between(scheme: Scheme) -> list[str]:
+    """The time inside a step as a function."""
+    reading = "clock(begin, model) + share * (clock(end, model) - clock(begin, model))"
+    told = '    """The forward time at a part of the step, as its clock measures it."""'
+    if scheme.in_clock == "tau":
+        return ["def between(begin, end, share, model):", told, f"    return {INSIDE}", "", ""]
+    return [
+        "def between(begin, end, share, model):",
+        told,
+        f"    reading = {reading}",
+        f"    return {READINGS[scheme.in_clock][1].format('reading')}",
+        "",
+        "",
+    ]
 
 
 def _gains(scheme: Scheme, kind: Prediction, ddim: bool) -> list[str]:
@@ -185,10 +207,16 @@ def _gains(scheme: Scheme, kind: Prediction, ddim: bool) -> list[str]:
         "",
         "",
     ]
+    if scheme.in_clock == OWN.get(kind):  # in it the kernel is constant
+        rates = {"rho": "(1 + ETA**2) * alpha * ", "tau": ""}
+        span = "(clock(end, model) - clock(begin, model))"
+        whole = f"    whole = {rates[scheme.in_clock]}{span}"
+        each = "    moments = [whole / (k + 1) for k in range(len(taus))]"
+        return [*head, whole, each, *tail]
     if kind in WHOLE and all(needs_whole(op) for op in scheme.program.holds):
         whole = f"    moments = [{WHOLE[kind]}] * len(taus)  # the first alone counts"
         return [*head, whole, *tail]
-    each = [
+    inner = [
         "",
         "    def each(function):",
         f"        return np.array([function({back.format('v')}) for v in u])",
@@ -200,7 +228,7 @@ def _gains(scheme: Scheme, kind: Prediction, ddim: bool) -> list[str]:
         "    nodes, weights = np.polynomial.legendre.leggauss(20)",
         "    lengths = np.diff(edges)[:, None]",
         "    u = (edges[:-1, None] + lengths * (nodes + 1) / 2).ravel()",
-        *(each if uses_each else []),
+        *(inner if uses_each else []),
         f"    theta = {by_theta}",
         f"    kernel = {KERNEL[kind]} * (lengths * weights / 2).ravel()",
         "    moments = [np.sum(kernel * theta**k) for k in range(len(taus))]",

@@ -146,6 +146,40 @@ def test_the_numpy_code_gives_the_numbers_of_the_torch_code():
     assert isinstance(two, torch.Tensor) and np.max(np.abs(two.numpy() - one)) < 1e-13
 
 
+@pytest.mark.parametrize(
+    ("own", "line"),
+    [
+        (find("EDM", "ve"), "x = start + dt * (eps_1 + eps_2) / 2"),
+        (find("Midpoint", "flow"), "x = start + dt * v_2"),
+        (
+            scheme("S E:eps/2 S@1/2 E:eps[2]", "vp", "ode", clock="rho"),
+            "x = model.alpha(end) * (start / model.alpha(begin) + dt * eps_2)",
+        ),
+        (
+            scheme("S E:eps", "vp", "sde"),
+            "x = model.alpha(end) * (x / model.alpha(begin) + (1 + ETA**2) * dt * eps_1)",
+        ),
+        (scheme("S E:eps/2 S@1/2 E:eps[1]", "ve", "ode", clock="lambda"), "x = start + dt * eps_2"),
+    ],
+    ids=lambda value: "" if isinstance(value, str) else f"{value.model_name}-{value.name}",
+)
+def test_where_the_rate_of_what_is_held_is_constant_the_code_reads_as_the_papers(own, line):
+    code = step_code(own)
+    assert f"{line}\n" in code and "leggauss" not in code and "linalg" not in code
+    if own.model_name == "ve":
+        assert "dt = model.sigma(end) - model.sigma(begin)\n" in code
+        assert ("alpha" in code) == (own.in_clock == "lambda")  # which asks for a time inside
+    follows(own, PROCESSES[own.model_name])
+
+
+def test_lengths_in_a_clock_of_a_constant_rate_are_differences_with_a_history_too():
+    code = step_code(scheme("S E:eps[3]", "vp", "ode", clock="rho"))
+    assert "leggauss" not in code
+    assert "whole = (1 + ETA**2) * alpha * (clock(end, model) - clock(begin, model))\n" in code
+    bh1 = scheme("S E:eps S@1 E:eps[2:bh1]", "ve", "ode", clock="rho")
+    follows(bh1, PROCESSES["ve"])  # its coefficient is of the kernel in lambda
+
+
 def test_the_code_names_what_it_takes_of_the_process_and_no_more():
     code = step_code(find("DPM++2M", "vp"))
     assert "as functions of tau, alpha, sigma\n" in code and "def between" not in code
