@@ -28,15 +28,19 @@ MOST_ENTRIES = 100_000
 
 
 def elementary(name: str, value: Any) -> Any:
-    """The function of that name in the arithmetic of the value: math's, NumPy's or mpmath's."""
+    """The function of that name in the value's arithmetic: math's, NumPy's, mpmath's or SymPy's."""
     return _in(type(value).__module__, name)(value)
 
 
 @cache
 def _in(module: str, name: str) -> Callable[[Any], Any]:
     # whoever has such a number loaded it
-    home = sys.modules.get(module.partition(".")[0])
-    return getattr(home if hasattr(home, name) else math, name)
+    home: Any = sys.modules.get(module.partition(".")[0])
+    if hasattr(home, name):
+        return getattr(home, name)
+    if getattr(home, "__name__", "") == "sympy":  # which has neither
+        return {"expm1": lambda x: home.exp(x) - 1, "log1p": lambda x: home.log(1 + x)}[name]
+    return getattr(math, name)
 
 
 def each(function: Callable[[float], float], value: Any) -> Any:

@@ -95,8 +95,9 @@ class LocalError:
             local_error("RSE").at(score_x="-x", score_m="-m", x=0.3, m=-0.7, t=0.4, Gamma=0.01,
             nu=4.01)
 
-        The scores of position and momentum (position alone for vp and langevin) are texts in the
-        state and the forward time tau, numbers or SymPy expressions. Time is t (reverse) or tau = T
+        The scores of position and momentum (position alone but for psld and respa) are texts in the
+        state and the forward time tau, numbers or SymPy expressions. h is a length in the scheme's
+        clock. Time is t (reverse) or tau = T
         - t; the keys and defaults of the rest are those of `derive --at`: M follows from critical
         damping unless it is given, and lambda_s is 1. Raises ValueError for what is missing or
         means nothing.

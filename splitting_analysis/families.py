@@ -24,13 +24,12 @@ class Family:
 
     label       what a sentence calls it
     process     its process, whose defaults are the model's
+    point       where its error is a number, unless said otherwise
     diffuses    false where the target itself is sampled: no early stop, no denoising step, and a
                 score that does not depend on time
     denoises    whether a run ends with the denoising step unless said otherwise
     timesteps   whether networks know its time as timesteps of 1000
     spectrum    of the target, unless said otherwise
-    point       where its error is a number, unless said otherwise; None: its clock has no beta_min
-                and beta_max to give
     optional    what else may be given there
     kinds       what its ODE and its SDE are called
     titles      of the catalogue's chapters on them
@@ -40,11 +39,11 @@ class Family:
 
     label: str
     process: type[Process]
+    point: Mapping[str, float]
     diffuses: bool = True
     denoises: bool = True
     timesteps: bool = True
     spectrum: str = "digits"
-    point: Mapping[str, float] | None = None
     optional: tuple[str, ...] = ()
     kinds: Mapping[Dynamics, str] | None = None
     titles: Mapping[Dynamics, str] | None = None
@@ -85,8 +84,8 @@ FAMILIES: dict[str, Family] = {
         efforts={"sde": (6, 20, 9), "ode": (8, 16, 4)},
         observed=("0.1", "5", "1"),
     ),
-    "ve": Family("VE", VE, timesteps=False),
-    "flow": Family("flow matching", Flow, denoises=False),
+    "ve": Family("VE", VE, {"T": VE.T}, timesteps=False, optional=("tau", "t")),
+    "flow": Family("flow matching", Flow, {"T": Flow.T}, denoises=False, optional=("tau", "t")),
     "langevin": Family(
         "Langevin dynamics",
         Langevin,

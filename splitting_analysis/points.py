@@ -8,6 +8,7 @@ of the full drift.
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Callable, Mapping, Sequence
 from functools import cache, partial
 from itertools import islice, product
@@ -16,12 +17,13 @@ from typing import Any, TypeAlias
 import mpmath
 import sympy
 
+from splitting_analysis.clock_rates import Rates, rates_at, rates_of
 from splitting_analysis.expressions import did_you_mean, parse_expression
 from splitting_analysis.factor_rates import bent_values
-from splitting_analysis.families import FAMILIES, names
+from splitting_analysis.families import FAMILIES
 from splitting_analysis.lookup import check_lambda_s
 from splitting_analysis.notation import read_float
-from splitting_analysis.numbers import Directions, Point, beta_parameters, evaluate
+from splitting_analysis.numbers import Directions, Point, evaluate
 from splitting_analysis.schemes import Scheme
 from splitting_analysis.symbols import namespace, rows
 from splitting_analysis.trees import PHI, Combination
@@ -56,27 +58,15 @@ NOT_NEGATIVE = {
 def known_values(scheme: Scheme) -> tuple[str, ...]:
     """The keys that a point of a scheme's error may have: state, time and parameters.
 
-    Raises ValueError for a model whose errors are formulas alone.
+    Raises ValueError for a word whose errors are formulas alone.
     """
     if scheme.program.held_piece:
         raise ValueError(
             f"{scheme.name}: its error is one in derivatives of what its pieces hold, a formula "
             "alone: errors become numbers at a point for words with the score"
         )
-    family = FAMILIES[scheme.model_name]
-    known = (*_defaults(scheme), *family.optional, *scheme.model.components)
-    return (*known, *(_OF_CONJUGATES if scheme.program.conjugates else ()))
-
-
-def _defaults(scheme: Scheme) -> Mapping[str, float]:
-    point = FAMILIES[scheme.model_name].point
-    if point is None:
-        known = names(model for model, family in FAMILIES.items() if family.point is not None)
-        raise ValueError(
-            f"errors become numbers at a point for {known}, not for {scheme.model_name}: its clock "
-            "has no beta_min and beta_max"
-        )
-    return point
+    family, more = FAMILIES[scheme.model_name], _OF_CONJUGATES if scheme.program.conjugates else ()
+    return (*family.point, *family.optional, *scheme.model.components, *more)
 
 
 def values_at(schemes: Sequence[Scheme], point: Mapping[str, float | str]) -> dict[str, float]:
@@ -92,14 +82,14 @@ def values_at(schemes: Sequence[Scheme], point: Mapping[str, float | str]) -> di
         point = {"lambda" if key == "lambda_" else key: value for key, value in point.items()}
     given = {key: _number(key, value, known) for key, value in point.items()}
     _check_signs(given)
-    values: dict[str, float] = {**_defaults(schemes[0]), **given, **_lambda_at(schemes, given)}
+    values = {**FAMILIES[schemes[0].model_name].point, **given, **_lambda_at(schemes, given)}
     needed = [c for c in model.components if c not in values]
     if model.time_dependent and not ({"t", "tau"} & set(given)):
         needed.append("t (reverse time; or tau = T - t)")
     if needed:
         raise ValueError(f"missing {', '.join(needed)}")
     if model.time_dependent:
-        _set_clock(values, given)
+        _set_clock(schemes[0], values, given)
     if "M" in model.parameters:
         if values["Gamma"] == values["nu"]:
             raise ValueError("Gamma and nu must differ (critical damping: 1/M = (Gamma - nu)^2/4)")
@@ -152,15 +142,15 @@ def _check_signs(given: dict[str, float]) -> None:
             raise ValueError(f"{key} = {_exact(value)} must be >= 0: {NOT_NEGATIVE[key]}")
 
 
-def _set_clock(values: dict[str, float], given: dict[str, float]) -> None:
-    """beta and its derivatives at the time given, both times."""
+def _set_clock(scheme: Scheme, values: dict[str, float], given: dict[str, float]) -> None:
+    """beta and its derivatives at the time given, both times; those of r where data fade."""
     if "beta" in given and ({"beta_min", "beta_max"} & set(given)):
         raise ValueError("give beta (constant), or beta_min and beta_max, not both")
     if ("beta_min" in given) != ("beta_max" in given):
         raise ValueError("beta_min and beta_max go together")
     if "beta" in given or ("beta_min" not in given and "beta" in values):
         values["beta_min"] = values["beta_max"] = values["beta"]
-    if values["beta_min"] == values["beta_max"] == 0:
+    if values.get("beta_min") == values.get("beta_max") == 0:
         raise ValueError(f"beta_max = 0 must be > 0 where beta_min is 0: {POSITIVE['beta']}")
     if {"t", "tau"} <= set(given):
         raise ValueError("give t (reverse time) or tau = T - t, not both")
@@ -170,7 +160,12 @@ def _set_clock(values: dict[str, float], given: dict[str, float]) -> None:
     if not (0 <= values["tau"] <= values["T"] and 0 <= values[which] <= values["T"]):
         value, end = _exact(values[which]), _exact(values["T"])
         raise ValueError(f"{which} = {value} lies outside [0, T = {end}]")
-    values |= beta_parameters(rate(values), values["tau"])
+    if scheme.in_clock != "tau" and values["tau"] == 0:
+        raise ValueError(
+            f"the clock {scheme.in_clock} has no reading at tau = 0, where sigma is 0: choose "
+            "another time, or the clock tau"
+        )
+    values |= rates_at(rates_of(scheme, values), values["tau"])
 
 
 def _lambda_at(schemes: Sequence[Scheme], given: dict[str, float]) -> dict[str, float]:
@@ -179,12 +174,6 @@ def _lambda_at(schemes: Sequence[Scheme], given: dict[str, float]) -> dict[str, 
         check_lambda_s("lambda_s", *schemes)
     acts = any(scheme.has_tunable_noise for scheme in schemes)
     return {"lambda_s": given.get("lambda_s", 1.0)} if acts else {}
-
-
-def rate(values: dict[str, float]) -> sympy.Expr:
-    """beta as an expression in forward time tau."""
-    low, high = (sympy.Float(values[key], 30) for key in ("beta_min", "beta_max"))
-    return low + sympy.Symbol("tau") * ((high - low) / sympy.Float(values["T"], 30))
 
 
 Terms = Mapping[int, Mapping[str, Combination]]
@@ -203,7 +192,7 @@ def coefficients(
     with mpmath.workdps(DIGITS):
         if scheme.word.is_runge_kutta:
             return _runge_kutta_numbers(scheme, terms, values, expressions)
-        point = _point(scheme, values, expressions)
+        point = _point(scheme, values, expressions, max(terms, default=1))
         return {
             power: {
                 key: _finite(
@@ -224,7 +213,7 @@ def _finite(what: str, values: dict[str, float], number: Callable[[], Any]) -> f
         if not values.get("beta", 1.0):
             raise ValueError(
                 f"{what} divides by beta, which is 0 at tau = {values['tau']:g}: "
-                "choose another time, or beta_min > 0"
+                "choose another time" + ", or beta_min > 0" * ("beta_min" in values)
             ) from None
         value = math.nan
     except OverflowError:
@@ -255,8 +244,8 @@ def _check_value(name: str, expression: sympy.Expr, values: dict[str, float]) ->
 
 def place(values: dict[str, float]) -> str:
     """The point of `values` in words, state and time and the parameters that were chosen."""
-    hidden = {"beta_min", "beta_max", "dbeta", "d2beta", "d3beta", "tau", "T"}
-    shown = [key for key in values if key not in hidden]
+    hidden = {"beta_min", "beta_max", "tau", "T"}
+    shown = [key for key in values if key not in hidden and not re.match("d.?(beta|r)$", key)]
     return ", ".join(f"{key} = {values[key]:g}" for key in shown)
 
 
@@ -291,7 +280,7 @@ def _expression(score: Score, names: Sequence[str]) -> sympy.Expr:
 
 
 def _derivatives(
-    expressions: dict[str, sympy.Expr], values: dict[str, float]
+    expressions: dict[str, sympy.Expr], values: dict[str, float], rates: Rates
 ) -> Callable[[str, tuple[str, ...]], Any]:
     """number(name, variables): the value of an expression differentiated by these, as an mpmath
     number.
@@ -311,7 +300,7 @@ def _derivatives(
                 f"{_said(name, by[:-1])} has over {MAX_SIZE} terms and is not differentiated "
                 "further: a shorter score or a lower --order would do"
             )
-        return sympy.diff(before, sympy.Symbol(by[-1]))
+        return rates.slope(before) if by[-1] == "tau" else sympy.diff(before, sympy.Symbol(by[-1]))
 
     @cache
     def number(name: str, by: tuple[str, ...]) -> Any:
@@ -332,9 +321,16 @@ def _said(name: str, by: tuple[str, ...]) -> str:
     return f"the derivative of {what} by {', '.join(by)}" if by else what
 
 
-def _point(scheme: Scheme, values: dict[str, float], expressions: dict[str, sympy.Expr]) -> Point:
-    """Where to evaluate, in mpmath's numbers: nothing overflows on the way to a float64 result."""
-    number = _derivatives(expressions, values)
+def _point(
+    scheme: Scheme, values: dict[str, float], expressions: dict[str, sympy.Expr], power: int
+) -> Point:
+    """Where to evaluate terms up to h^power, in mpmath's numbers: nothing overflows on the way to a
+    float64 result.
+    """
+    rates = rates_of(scheme, values)
+    number = _derivatives(expressions, values, rates)
+    if scheme.model.time_dependent and power > 4:
+        values = {**values, **rates_at(rates, values["tau"], power)}
 
     def field(name: str, j: int, directions: Directions) -> Any:
         value = number(name, ("tau",) * j + tuple(sorted(c for c, _ in directions)))
@@ -356,10 +352,11 @@ def _runge_kutta_numbers(
     given = {row.value: sympy.Integer(1) for row in rows("parameter")} | numbers
     parameters = {row.name: row.at(given) for row in rows("parameter")}
     p = namespace(sympy.Rational(1, 2), parameters)
-    clock = rate(values) if model.time_dependent else sympy.Integer(1)
+    rates = rates_of(scheme, values)
     state = [sympy.Symbol(c) for c in model.components]
     drift = {
-        f"f{c}": clock
+        f"f{c}": rates.pace
+        * rates.beta
         * (
             sum(entry * z for entry, z in zip(row, state, strict=True))
             + sum(
@@ -372,8 +369,11 @@ def _runge_kutta_numbers(
         )
         for i, (c, row) in enumerate(zip(model.components, model.drift.linear(p), strict=True))
     }
+    if model.drift.fading:
+        share = sympy.Rational(*model.drift.fading.as_integer_ratio())
+        drift[f"f{model.components[0]}"] += rates.pace * rates.fading * share * state[0]
     names = [*model.components, "tau"]
-    number = _derivatives({**drift, "ftau": sympy.Integer(-1)}, values)
+    number = _derivatives({**drift, "ftau": -rates.pace}, values, Rates(*[sympy.Integer(1)] * 3))
 
     def field(_: str, __: int, directions: Directions) -> Any:
         """The derivative of the drift along the directions, vectors over `names`."""

@@ -64,8 +64,13 @@ def error_difference(left: Scheme, right: Scheme, order: int | None = None) -> L
     """The error of one scheme minus that of another, on to the leading term of the difference.
 
     At most two powers beyond the leading terms of both: what agrees there is taken to be equal.
-    Raises ValueError for errors of different kinds.
+    Raises ValueError for errors of different kinds, or in different clocks.
     """
+    if left.in_clock != right.in_clock:
+        raise ValueError(
+            f"{left.name} and {right.name} have no common error to subtract: the one clock is "
+            f"{left.in_clock}, the other {right.in_clock}, and h is a length in it"
+        )
     symbolic_entries(left, right)
     one_skip(left, right)
     power = max(*local_error(left, order).terms, *local_error(right, order).terms)

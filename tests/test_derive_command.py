@@ -12,10 +12,11 @@ import pytest
 
 from reports.commands import derivation
 from reports.commands.derivation import BEYOND, check_order, formulas
-from splitting_analysis import CATALOGUE, find, points
+from splitting_analysis import CATALOGUE, find, points, weak
 from splitting_analysis.expressions import MAX_NESTED, parse_expression
 from splitting_analysis.families import FAMILIES
 from splitting_analysis.lookup import as_scheme
+from splitting_analysis.schemes import scheme as scheme_of
 from tests.test_cli import run  # noqa: F401  the fixture
 
 FORMULA = re.compile(r" {1,3}(\w{1,2}): (.*)")
@@ -324,10 +325,30 @@ def test_a_time_just_outside_is_refused_with_its_digits(time_of: str) -> None:
         points.values_at([as_scheme("RSE")], {"x": 0.0, "m": 0.0, key: value})
 
 
-def test_a_model_whose_clock_is_no_line_has_formulas_to_any_order_and_says_that_no_numbers(run):  # noqa: F811
-    code, out, _ = run("derive", "S E", "--model", "ve", "--order", "2")
-    assert code == 0 and "local error, coefficient of h^2" in out
-    code, _, err = run(
-        "derive", "S E", "--model", "ve", "--score-x=-x", "--at", "x=1,t=0.2", "--dynamics", "ode"
+def test_numbers_at_a_point_are_those_of_the_clock_that_was_asked_for(run):  # noqa: F811
+    asked = ("derive", "S E", "--model", "ve", "--score-x=-x", "--dynamics", "ode")
+    at = ("--at", "x=1,tau=0.2,T=2", "--order", "2")
+    _, own, _ = run(*asked, *at)
+    code, there, _ = run(*asked, *at, "--clock", "lambda")
+    assert code == 0 and "clock" not in json.loads(own)
+    assert json.loads(there)["clock"] == "lambda"
+    # with s = -x the drift is -x tau per unit of tau, and -x tau^2 per unit of -lambda = log tau
+    for text, rate, slope in ((own, 0.2, 1.0), (there, 0.2**2, 2 * 0.2**2)):
+        assert json.loads(text)["h2"]["x"] == pytest.approx((rate**2 + slope) / 2)
+    code, _, err = run(*asked, "--at", "x=1,tau=0", "--clock", "rho")
+    assert code == 2 and "no reading at tau = 0" in err
+    one, other = (scheme_of("S E", "ve", clock=clock) for clock in ("tau", "rho"))
+    with pytest.raises(ValueError, match="the one clock is tau, the other rho"):
+        weak.error_difference(one, other)
+
+
+def test_numbers_at_a_high_order_have_all_derivatives_of_the_rate(run):  # noqa: F811
+    code, out, _ = run(
+        *("derive", "L/2 S@1/2 K L/2", "--model", "flow", "--score-x=-x", "--dynamics", "ode"),
+        *("--at", "x=1,tau=0.5", "--order", "4"),
     )
-    assert code == 2 and "for psld, vp, langevin and respa, not for ve" in err
+    assert code == 0 and json.loads(out)["at"]["d3r"] == pytest.approx(6 * 2**4)
+    error = weak.local_error(as_scheme("L/2 S@1/2 K L/2", "vp", "ode"), 5)
+    found = error.at(score_x="-2*x", x=1, tau=0.5, beta=3)[5]["x"]
+    # e^(-3h/2) less e^(3h/2) (1 - 3h)
+    assert found == pytest.approx((-1.5) ** 5 / 120 - (1.5**5 / 120 - 3 * 1.5**4 / 24))

@@ -200,7 +200,8 @@ def _heading(scheme: Scheme, minus: str | None, value: Fraction | None) -> list[
     if scheme.in_clock != "tau" and not scheme.program.holds:
         lines.append(
             f"in the clock {scheme.in_clock}: h is a step's length in it, beta (and r) are rates "
-            "per unit of it, and derivatives in tau are those in it, backwards"
+            "per unit of it, and derivatives in tau are those in "
+            + {"lambda": "-lambda", "sigma": "log sigma"}.get(scheme.in_clock, scheme.in_clock)
         )
     at = "" if value is None else f" at lambda_s = {value}"
     if minus is not None:
@@ -282,6 +283,7 @@ def numbers(
         "word": str(scheme.word),
         "dynamics": scheme.dynamics,
         "model": scheme.model_name,
+        **({} if scheme.in_clock == "tau" else {"clock": scheme.in_clock}),
         "at": {"lambda" if key == "lambda_" else key: value for key, value in values.items()},
     }
     for suffix, each in errors.items():
