@@ -55,7 +55,7 @@ def _named(text: str | Word | Scheme) -> Scheme:
         try:
             return as_scheme(text, "respa", "sde")
         except ValueError as second:
-            raise (second if "C" in re.split("[ /]", str(text)) else first) from None
+            raise (second if re.search(r"\bC\b", str(text).upper()) else first) from None
 
 
 def check(

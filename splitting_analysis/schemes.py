@@ -284,18 +284,18 @@ def scheme(
     eta: Fraction | None = None,
     churn: Churn | None = None,
 ) -> Scheme:
-    """A scheme from a word. In a named model, words with noise in them are the SDE's, others the
-    ODE's.
+    """A scheme from a word. In a named model, words with noise in them, or a piece that the ODE has
+    not, are the SDE's, others the ODE's.
 
     `model` is a name, upper or lower case, or a model of your own, which has its dynamics. `order`
     and `nfe` are claims. Raises WordError or ValueError when word, model and claims disagree.
     """
     word = as_word(word)
     if isinstance(model, str):
+        model = model.strip().lower()
         if dynamics is None:
-            noisy = word.letters & set("OLKU") or any(op.rule == "ddpm" for op in word)
-            dynamics = "sde" if noisy else "ode"
-        model = model_of(model.strip().lower(), dynamics.strip().lower())
+            dynamics = "sde" if _is_noisy(word, model) else "ode"
+        model = model_of(model, dynamics.strip().lower())
     elif dynamics not in (None, model.dynamics):
         raise ValueError(
             f"the model {model.name} that was given is one of the {model.dynamics.upper()}"
@@ -306,6 +306,15 @@ def scheme(
             f"{name}: claims {nfe} evaluations per step, but its word {word} makes {word.nfe}"
         )
     return Scheme(name, word, model, source, order, lambda_s, clock, eta, churn=churn)
+
+
+def _is_noisy(word: Word, model: str) -> bool:
+    """Whether a word that does not say so is one of the SDE."""
+    if word.letters & set("OLKU"):
+        return True
+    keys = {op.key for op in word if op.letter != "S"}
+    ode, sde = (all(model_of(model, kind).piece(key) for key in keys) for kind in ("ode", "sde"))
+    return sde and not ode
 
 
 def check_ending(denoise: Denoise, model: Model) -> None:

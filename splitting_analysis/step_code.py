@@ -10,11 +10,12 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from fractions import Fraction
-from textwrap import indent
 from typing import Any, assert_never
 
 import sympy
 
+from splitting_analysis.code_lines import grouped, indented, share_of, shifted, spelled, summed
+from splitting_analysis.fading_code import faded_lines, frozen_fading
 from splitting_analysis.held_code import held_code
 from splitting_analysis.models import Piece, Rule
 from splitting_analysis.program import Advance, Evaluate, Hold, Row
@@ -58,16 +59,11 @@ def step_code(scheme: Scheme, style: str = "python", lambda_s: Fraction | None =
             'Code is written for words of the other letters, such as "O S B A" or "S E:data"; '
             "others run as they are, by splitting-analysis sample"
         )
-    if scheme.in_clock != "tau" or any(piece.fading for piece in program.pieces):
-        what = f"runs in the clock {scheme.in_clock}"
-        if scheme.in_clock == "tau":
-            what = f"splits {scheme.model_name}, whose linear part has a rate of its own"
+    if scheme.in_clock != "tau":
         raise ValueError(
-            f"{scheme.name}: {scheme.word} {what}: code is written for splittings of psld, vp, ve "
-            "and langevin in forward time; others run as they are, in a notebook's sa.sample"
+            f"{scheme.name}: {scheme.word} runs in the clock {scheme.in_clock}: code is written "
+            "for splittings in forward time; others run as they are, in a notebook's sa.sample"
         )
-    if scheme.model.acts:
-        raise ValueError(f"{scheme.name} has two forces: code is written for words of one force")
     body = _Writer(scheme, style, lambda_s).written()
     head = [f'"""{_title(scheme)}', "", *_told(scheme, style), '"""', ""]
     return "\n".join([*head, *_imports(body), "", *body]) + "\n"
@@ -83,6 +79,7 @@ def _told(scheme: Scheme, style: str) -> list[str]:
     d = "(batch, d)" if len(scheme.model.components) == 1 else "(batch, 2 d), positions first"
     q = "q" if _is_force(scheme) else "z"
     of_q = " at positions (batch, d)" if q == "q" else ""
+    of_q += ": the fast force, then the slow one" * bool(scheme.model.acts)
     kind = "a tensor" if style == "torch" else "an array"
     return [
         f"z             {kind} {d}",
@@ -93,14 +90,14 @@ def _told(scheme: Scheme, style: str) -> list[str]:
 
 
 def _is_force(scheme: Scheme) -> bool:
-    """Whether the score is that of the positions alone, which moves the momenta."""
-    return "" in scheme.model.scores
+    """Whether the score is that of the positions alone, a force or two, which moves the momenta."""
+    return "" in scheme.model.scores or bool(scheme.model.acts)
 
 
 def _imports(body: list[str]) -> list[str]:
     """What the lines of the code use, and no more."""
     text = "\n".join(body)
-    used = [name for name in ("exp", "expm1", "sqrt") if re.search(rf"\b{name}\(", text)]
+    used = [name for name in ("exp", "expm1", "log", "sqrt") if re.search(rf"\b{name}\(", text)]
     lines = [f"from math import {', '.join(used)}", ""] if used else []
     others = {
         "import numpy as np": "np.",
@@ -122,6 +119,7 @@ class _Writer:
         self.vector = len(names) > 1
         self.scores = [f"s{n}" if self.vector else "s" for n in names]
         self.force = _is_force(scheme)
+        self.forces = ["fast", "slow"] if scheme.model.acts else []
         if self.force:
             self.scores = ["", "f"]
         self.normals = [f"xi_{n}" for n in names] if self.vector else ["xi"]
@@ -145,13 +143,13 @@ class _Writer:
             told = '"""From reverse time t over h."""'
             last = ["return " + self.state()]
             inside = [told, *self.known(), *self.split(), *step, *last]
-            return [*helper, head, *_indented(inside)]
+            return [*helper, head, *indented(inside)]
         head = "def sample(score, z, grid, noise, model):"
         told = '"""Over the reverse times of a grid; the score is carried from step to step."""'
         inside = [told, *self.known(), *self.split(), *self.evaluation("grid[0]")]
         inside += ["for t, after in zip(grid[:-1], grid[1:]):"]
-        inside += _indented(["h = after - t", *step]) + ["return " + self.state()]
-        return [*helper, head, *_indented(inside)]
+        inside += indented(["h = after - t", *step]) + ["return " + self.state()]
+        return [*helper, head, *indented(inside)]
 
     def known(self) -> list[str]:
         """The parameters of the process that the lines use."""
@@ -169,7 +167,8 @@ class _Writer:
 
     def frozen(self) -> list[str]:
         """What is fixed at a step's start."""
-        return ["b = h * model.beta(T - t)"] if self.used("b") else []
+        rates = {"b": "b = h * model.beta(T - t)", "r": "r = h * model.fading(T - t)"}
+        return [line for name, line in rates.items() if self.used(name)]
 
     def used(self, name: str) -> bool:
         return any(re.search(rf"\b{name}\b", line) for line in self.lines if line[0] != "#")
@@ -179,9 +178,9 @@ class _Writer:
             case Evaluate():
                 if op.begins and op.weighed:
                     self.begin(op.weighed)
-                self.lines += self.evaluation(_shifted("t", op.at))
+                self.lines += self.evaluation(shifted("t", op.at))
                 if op.weighed:
-                    self.drift(op.weighed, _shifted("t", op.at))
+                    self.drift(op.weighed, shifted("t", op.at))
             case Row():
                 self.row(op.weights)
             case Advance():
@@ -194,7 +193,8 @@ class _Writer:
     def evaluation(self, at: str) -> list[str]:
         tau = f"T - {at}" if at in ("t", "grid[0]") else f"T - ({at})"
         if self.force:
-            return [f"f = score({self.names[0]}, {tau})"]
+            asked = [f"f = score({self.names[0]}, {tau})"]
+            return [*asked, "fast, slow = f[:, :d], f[:, d:]"] if self.forces else asked
         if not self.vector:
             return [f"s = score(x, {tau})"]
         return [
@@ -220,7 +220,8 @@ class _Writer:
             if n not in self.moving:
                 continue
             text = self.drift_of(i, linear, score)
-            self.lines.append(f"d{n}{self.stages} = {rate}{_grouped(text) if rate else text}")
+            fades = frozen_fading(piece.fading, f"model.fading({tau})")
+            self.lines.append(f"d{n}{self.stages} = {rate}{grouped(text) if rate else text}{fades}")
 
     def row(self, weights: tuple[Fraction, ...]) -> None:
         for n in self.moving:
@@ -229,23 +230,26 @@ class _Writer:
                 for k, w in enumerate(weights, 1)
                 if w
             ]
-            moved = f" + h * {_grouped(_sum(terms))}" if terms else ""
+            moved = f" + h * {grouped(summed(terms))}" if terms else ""
             self.lines.append(f"{n} = {n}0{moved}")
 
     def advance(self, op: Advance) -> None:
         linear, score, noise = self.terms(op.piece)
-        b = _share("h" if self.force else "b", op.share)
+        b = share_of("h" if self.force else "b", op.share)
         if op.piece.has_noise:
             self.draw(op.piece, linear, noise)
         match op.piece.rule:
             case Rule.EULER:
-                self.euler(linear, score, noise, b)
+                fades = frozen_fading(op.piece.fading * op.share, "r")
+                self.euler(linear, score, noise, b, fades)
             case Rule.MIDPOINT:
                 self.midpoint(linear, score, noise, b)
             case Rule.ANCESTRAL:
                 self.lines.append(f"x = (x + {b} * s) / sqrt(1 - {b}) + sqrt({b}) * xi")
+            case Rule.EXPONENTIAL if op.piece.fading:
+                self.lines += faded_lines(op, noise[0])
             case Rule.EXPONENTIAL:
-                start, length = _shifted("t", op.start), _share("h", op.share)
+                start, length = shifted("t", op.start), share_of("h", op.share)
                 clock = length if self.force else f"model.clock({start}, {length})"
                 self.lines.append(f"delta = {clock}")
                 self.exponential(op.piece, linear, score, noise)
@@ -258,7 +262,16 @@ class _Writer:
         p = self.parameters
         linear, score, noise = piece.linear(p), piece.score(p), piece.noise(p)
         s = sympy.sympify
-        return [[s(e) for e in row] for row in linear], [s(e) for e in score], [s(e) for e in noise]
+        weights = [s(e) for e in score]
+        if self.forces:
+            weights = self.pushed(weights)
+        return [[s(e) for e in row] for row in linear], weights, [s(e) for e in noise]
+
+    def pushed(self, weights: list[Any]) -> list[Any]:
+        """By component the weight of what a piece takes of two forces, which is named for it."""
+        taken = [(w, n) for w, n in zip(weights, self.forces, strict=True) if w != 0]
+        self.scores = ["", grouped(summed(taken))]
+        return [sympy.Integer(0), sympy.Integer(bool(taken))]
 
     def draw(self, piece: Piece, linear: Any, noise: list[Any]) -> None:
         if not self.vector:
@@ -272,18 +285,18 @@ class _Writer:
 
     def drift_of(self, i: int, linear: Any, score: Any) -> str:
         terms = [(linear[i][j], n) for j, n in enumerate(self.names)] + [(score[i], self.scores[i])]
-        return _sum([(c, n) for c, n in terms if c != 0])
+        return summed([(c, n) for c, n in terms if c != 0])
 
-    def euler(self, linear: Any, score: Any, noise: Any, b: str) -> None:
+    def euler(self, linear: Any, score: Any, noise: Any, b: str, fades: str) -> None:
         """All components from the same state: one assignment where more than one moves."""
         moved: list[tuple[str, str]] = []
         for i, n in enumerate(self.names):
             text = self.drift_of(i, linear, score)
             if not text:
                 continue
-            line = f"{n} + {b} * {_grouped(text)}"
+            line = f"{n} + {b} * {grouped(text)}{fades}"
             if noise[i] != 0:
-                q = "" if noise[i] == 1 else f" * {_spelled(noise[i])}"
+                q = "" if noise[i] == 1 else f" * {spelled(noise[i])}"
                 line += f" + sqrt({b}{q}) * {self.normals[i]}"
             moved.append((n, line))
         if len(moved) == 1:
@@ -297,12 +310,12 @@ class _Writer:
         """Components that do not act on each other, each solved for where its step ends."""
         for i, n in enumerate(self.names):
             terms = [(linear[i][i] / 2, n), (score[i], self.scores[i])]
-            if not (text := _sum([(c, name) for c, name in terms if c != 0])):
+            if not (text := summed([(c, name) for c, name in terms if c != 0])):
                 continue
-            q = "" if noise[i] == 1 else f" * {_spelled(noise[i])}"
+            q = "" if noise[i] == 1 else f" * {spelled(noise[i])}"
             drawn = "" if noise[i] == 0 else f" + sqrt({b}{q}) * {self.normals[i]}"
-            below = f"(1 + {b} * {_grouped(_spelled(-linear[i][i] / 2))})"
-            self.lines.append(f"{n} = ({n} + {b} * {_grouped(text)}{drawn}) / {below}")
+            below = f"(1 + {b} * {grouped(spelled(-linear[i][i] / 2))})"
+            self.lines.append(f"{n} = ({n} + {b} * {grouped(text)}{drawn}) / {below}")
 
     def exponential(self, piece: Piece, linear: Any, score: Any, noise: Any) -> None:
         if self.couples(linear):
@@ -319,26 +332,26 @@ class _Writer:
     def alone(self, piece: Piece, i: int, rate: Any, weight: Any, noise: Any) -> None:
         """A component that no other one acts on."""
         name, delta = self.names[i], sympy.Symbol("delta", positive=True)
-        terms = [name if rate == 0 else f"exp({_spelled(rate * delta)}) * {name}"]
+        terms = [name if rate == 0 else f"exp({spelled(rate * delta)}) * {name}"]
         if weight != 0:
             ramp = delta * weight
             if rate != 0:
-                ramp = sympy.Symbol(f"expm1({_spelled(rate * delta)})") * weight / rate
-            terms.append(f"{_spelled(ramp)} * {self.scores[i]}")
+                ramp = sympy.Symbol(f"expm1({spelled(rate * delta)})") * weight / rate
+            terms.append(f"{spelled(ramp)} * {self.scores[i]}")
         if noise != 0:
             tuned = self.lambda_s if piece.tuned == i else sympy.Integer(1)
             own = rate * (tuned if self.scheme.lambda_s.rule == "exponent" else 1)
             spread = noise * tuned * delta
             if rate != 0:
-                grown = sympy.Symbol(f"expm1({_spelled(2 * own * delta)})")
+                grown = sympy.Symbol(f"expm1({spelled(2 * own * delta)})")
                 spread = sympy.cancel(noise * tuned / (2 * own)) * grown if own != 0 else 0 * delta
-            terms.append(f"sqrt({_spelled(spread)}) * {self.normals[i]}")
+            terms.append(f"sqrt({spelled(spread)}) * {self.normals[i]}")
         if terms != [name]:
             self.lines.append(f"{name} = {' + '.join(terms)}")
 
     def coupled(self, linear: Any, score: Any, noise: Any) -> None:
-        rows = ", ".join(f"({', '.join(map(_spelled, row))})" for row in linear)
-        pairs = [f"({', '.join(map(_spelled, each))})" for each in (score, noise)]
+        rows = ", ".join(f"({', '.join(map(spelled, row))})" for row in linear)
+        pairs = [f"({', '.join(map(spelled, each))})" for each in (score, noise)]
         silent, unscored = all(q == 0 for q in noise), all(w == 0 for w in score)
         made = f"keep, {'_' if unscored else 'gain'}, {'_' if silent else 'root'}"
         self.lines += [
@@ -361,40 +374,3 @@ def _scale(scheme: Scheme, given: Fraction | None) -> Any:
     if value == "free":
         return sympy.Integer(1)
     return sympy.Rational(value.numerator, value.denominator)
-
-
-def _indented(lines: list[str]) -> list[str]:
-    return [indent(line, "    ") for line in lines]
-
-
-def _share(what: str, share: Fraction) -> str:
-    """A part of something: "b", "b / 2", "3 * b / 10"."""
-    times = what if share.numerator == 1 else f"{share.numerator} * {what}"
-    return times if share.denominator == 1 else f"{times} / {share.denominator}"
-
-
-def _shifted(t: str, at: Fraction) -> str:
-    return t if at == 0 else f"{t} + {_share('h', at)}"
-
-
-def _sum(terms: list[tuple[Any, str]]) -> str:
-    """Coefficients times names, as a sum in their order."""
-    text = ""
-    for coefficient, name in terms:
-        spelled = _spelled(coefficient * sympy.Symbol(name))
-        minus = spelled.startswith("-")
-        if text:
-            text += f" - {spelled[1:]}" if minus else f" + {spelled}"
-        else:
-            text = spelled
-    return text
-
-
-def _grouped(text: str) -> str:
-    """A sum in brackets; a product as it is."""
-    return f"({text})" if " + " in text or " - " in text else text
-
-
-def _spelled(value: Any) -> str:
-    """A product of numbers and symbols as Python has it."""
-    return re.sub(r" *([*/]) *", r" \1 ", sympy.sstr(value))

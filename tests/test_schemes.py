@@ -246,6 +246,9 @@ def test_a_scheme_is_frozen():
         ("L/2 S K L/2", "vp", "sde"),
         ("S E:ddpm", "vp", "sde"),
         ("S E", "vp", "ode"),
+        ("S E:exp", "Langevin", "sde"),
+        ("S E:exp/2 S E:exp/2", "respa", "sde"),
+        ("S E:exp", "psld", "ode"),
     ],
 )
 def test_the_dynamics_of_a_users_word_follow_from_its_noise(word, model, dynamics):

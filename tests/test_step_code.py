@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from hypothesis import assume, given
 
+import splitting_analysis as sa
 from analytic_models.probing.law import output_law
 from analytic_models.probing.reference import subject_for
 from analytic_models.probing.running import Trouble
@@ -21,13 +22,7 @@ from splitting_analysis.schemes import Scheme
 from splitting_analysis.step_code import step_code
 from tests import strategies
 
-
-def unwritten(scheme: Scheme) -> bool:
-    """Whether it is refused: two forces, and splittings of flow matching, whose L has a rate."""
-    return scheme.model_name == "respa" or (scheme.model_name == "flow" and "L" in str(scheme.word))
-
-
-WRITTEN = [s for s in samplers() if not (s.program.holds or s.program.conjugates or unwritten(s))]
+WRITTEN = [s for s in samplers() if not (s.program.holds or s.program.conjugates)]
 WORDS = [
     ("O/2 S B/3 A S@1/2 B/3 S@1 B/3 O/2", "psld"),
     ("S E:exp", "psld"),
@@ -149,6 +144,7 @@ def compiled(scheme: Scheme, style: str = "python") -> Any:
         ("L/2 S K[1/2] S@1/2 K[0,1] L/2", "psld"),
         ("S E[1/2] S@1/2 E[0,1]", "langevin"),
         ("S K[1/4] S@1/4 K[0,1/2] L S@1/2 K[1/2]", "vp"),
+        ("L/2 S K[1/2] S@1/2 K[0,1] L/2", "flow"),
     ],
 )
 def test_the_code_of_rows_moves_what_its_piece_moves_from_where_its_own_run_began(word, model):
@@ -164,6 +160,29 @@ def test_the_code_of_rows_moves_what_its_piece_moves_from_where_its_own_run_bega
         for style, make in (("python", np.array), ("torch", torch.as_tensor))
     )
     assert np.max(np.abs(two.numpy() - one)) < 1e-14 < np.max(np.abs(one - z))
+
+
+@pytest.mark.parametrize(
+    ("word", "model", "eta"),
+    [
+        ("L/3 S K/2 L/3 S@1/2 K/2 L/3", "flow", None),
+        ("S L/3 K L*2/3", "flow", Fraction(2, 3)),
+        ("K/2 L S@1 K/2", "flow", Fraction(5, 3)),
+        ("L/2 S@1/2 K[1/2] S@1/2 K[0,1] L/2", "flow", Fraction(0)),
+        ("S E/3 S@1/3 E*2/3", "flow", Fraction(1, 2)),
+        ("C/2 B/3 A S C/2 B*2/3", "respa", None),
+        ("S E", "respa", None),
+        ("S E:exp/2 S E:exp/2", "respa", None),
+        ("S C[1/2] S C[0,1] S B/2 A S B/2", "respa", None),
+        ("U/2 S B C/2 S C/2 U/2", "respa", None),
+        ("S B C O:mid A", "respa", None),
+    ],
+)
+def test_the_code_of_what_fades_and_of_two_forces_is_the_word(word, model, eta):
+    parts = (0.2, 0.3, 0.45, 0.9)
+    dynamics = "sde" if "E" in word else None
+    own = sa.scheme(word, model, dynamics, eta=eta)
+    has_its_law(own, [PROCESSES[model].T * part for part in parts])
 
 
 @given(strategies.schemes(max_parts=2))

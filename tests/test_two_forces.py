@@ -11,6 +11,7 @@ import scipy.linalg
 import sympy
 
 from analytic_models.harmonic import PHI, X, Y, closed_forms, measures
+from analytic_models.harmonic_table import chosen
 from analytic_models.probing.validate import validate
 from analytic_models.resonance import first_window
 from analytic_models.stability import largest_stable_step
@@ -20,7 +21,6 @@ from splitting_analysis.models import Rule, model_of
 from splitting_analysis.notation import WordError
 from splitting_analysis.processes import Respa
 from splitting_analysis.schemes import scheme
-from splitting_analysis.step_code import step_code
 from splitting_analysis.weak import local_error, order_of
 
 WORDS = samplers("respa")
@@ -189,8 +189,8 @@ def test_the_midpoint_rule_is_refused_where_components_are_coupled():
 
 
 def test_what_two_forces_have_not_is_said():
-    with pytest.raises(ValueError, match="has two forces: code is written for words of one force"):
-        step_code(find("RESPA2", "respa"))
+    with pytest.raises(WordError, match="never used"):  # and not: unknown piece
+        chosen(["S C*2/3 B A O C*1/3 S"])
     with pytest.raises(WordError, match="A B does not add up"):
         scheme("B/2 A S B/2", "respa")
     with pytest.raises(ValueError, match="the part of the force that is fast is at most 1"):
