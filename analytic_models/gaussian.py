@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import fields
 from typing import Any
 
 from analytic_models.problem import Problem
+from analytic_models.schedules import schedule_name
 from analytic_models.table import Table
 from splitting_analysis.catalogue import entries, named
 from splitting_analysis.families import family_of
 from splitting_analysis.lookup import as_scheme, check_lambda_s, reading
 from splitting_analysis.models import MODEL_NAMES
 from splitting_analysis.notation import Word
-from splitting_analysis.schemes import Scheme
+from splitting_analysis.processes import Process
+from splitting_analysis.schemes import Scheme, nfe_for
+from splitting_analysis.settings import shown
 
 COLUMNS = ("scheme", "steps", "nfe", "lambda_s", "w2_x", "w2", "kl_x", "worst_mode_x")
 """The columns of a row that are shown; lambda_s only where it was given."""
@@ -24,11 +28,21 @@ def table(
     asked: Sequence[Case], problem: Problem, *, are_steps: bool, notes: Sequence[str] = ()
 ) -> Table:
     """The rows of all cases with what they refer to, and why those that blew up did."""
-    made = tuple(rows(asked, problem, are_steps=are_steps))
+    return tabled(tuple(rows(asked, problem, are_steps=are_steps)), asked, problem, notes)
+
+
+def tabled(
+    made: tuple[dict[str, Any], ...],
+    asked: Sequence[Case],
+    problem: Problem,
+    notes: Sequence[str] = (),
+) -> Table:
+    """The rows of those cases as a table."""
     columns = tuple(
         c for c in COLUMNS if c != "lambda_s" or any(value is not None for *_, value in asked)
     )
-    return Table(made, columns, "\n".join((footnote(problem, made), *notes, *blow_ups(made))))
+    note = "\n".join((footnote(problem, made), *notes, *blow_ups(made)))
+    return Table(made, columns, note, settings=tuple(shown([scheme for scheme, *_ in asked])))
 
 
 def schemes_of(
@@ -110,6 +124,39 @@ def cases(
     ]
 
 
+def counted(
+    schemes: Sequence[Scheme],
+    problem: Problem,
+    nfe: list[int] | None,
+    steps: list[int] | None,
+    options: str,
+) -> tuple[list[int], bool]:
+    """Numbers of steps or evaluations, and whether they are of steps: those of a grid that is given
+    need not be said.
+
+    Raises ValueError for both or neither, saying the options, and for others than a given grid has.
+    """
+    named = isinstance(problem.grid, str)
+    if (nfe is None) == (steps is None) and (named or nfe is not None):
+        raise ValueError(f"give either {options}")
+    asked = (nfe or []) if steps is None else steps
+    if named:
+        return asked, nfe is None
+    own = problem.least_steps
+    if nfe is None and set(asked) <= {own}:
+        return [own], True
+    costs = {scheme.name: nfe_for(own, scheme, problem.denoises) for scheme in schemes}
+    for scheme in schemes:
+        least, most = costs[scheme.name], costs[scheme.name] + scheme.nfe
+        if nfe is None or not all(least <= count < most for count in nfe):
+            takes = ", ".join(f"{name} {cost}" for name, cost in costs.items())
+            raise ValueError(
+                f"the grid given has {own} steps, whatever the number of steps or evaluations "
+                f"asked for: leave it out; evaluations on this grid: {takes}"
+            )
+    return asked, False
+
+
 def rows(asked: Sequence[Case], problem: Problem, *, are_steps: bool) -> Iterator[dict[str, Any]]:
     """One row per case, as soon as it is computed; its count is of steps, or of evaluations."""
     for scheme, count, lambda_s in asked:
@@ -132,6 +179,18 @@ def _blow_up(row: dict[str, Any], cause: dict[str, Any]) -> str:
     return text + f"is beyond the limit there, {cause['limit']:.3g}"
 
 
+def _told(process: Process) -> str:
+    """What a process is told that its model does not say."""
+    schedule = schedule_name(process)
+    usual = family_of(process).process()
+    told = [f"schedule {schedule}"] if schedule not in (None, schedule_name(usual)) else []
+    for one in fields(process):
+        value = getattr(process, one.name)
+        if isinstance(value, int | float) and value != getattr(usual, one.name, None):
+            told.append(f"{one.name} = {value:g}")
+    return "".join(f", {text}" for text in told)
+
+
 def footnote(problem: Problem, rows: Sequence[dict[str, Any]]) -> str:
     """What the table's numbers refer to."""
     modes = problem.target.variances.size
@@ -140,10 +199,10 @@ def footnote(problem: Problem, rows: Sequence[dict[str, Any]]) -> str:
             "unit variance" if modes == 1 and problem.target.variances[0] == 1 else f"{modes} modes"
         )
         steps = f"{problem.grid_name} steps over T = {problem.process.T:g}"
-        return f"{law}, start {problem.start}, {steps}"
+        return f"{law}, start {problem.start}, {steps}{_told(problem.process)}"
     text = f"{modes} modes, start {problem.start}, {problem.grid_name} grid, eps {problem.eps:g}"
     endings = {False: "no denoising step", True: "denoising step", "data": "ends with the data"}
-    text += f", {endings[problem.denoises]}"
+    text += f", {endings[problem.denoises]}{_told(problem.process)}"
     if rows and rows[0]["kl_modes"] < modes:
         text += f"; kl_x over the {rows[0]['kl_modes']} modes with positive variance"
     return text

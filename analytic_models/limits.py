@@ -12,6 +12,7 @@ from analytic_models.diffusions import Diffusion
 from analytic_models.stability import largest_stable_step
 from analytic_models.table import Table
 from splitting_analysis.schemes import Scheme
+from splitting_analysis.settings import shown
 
 COLUMNS = ("scheme", "tau", "largest_step", "mode", "variance")
 
@@ -50,4 +51,5 @@ def limits(
     if any(row["criterion"] is not None for row in rows):
         columns = (*COLUMNS, "criterion")
     note = f"shortest over {values.size} mode{'s' * (values.size > 1)}, coefficients frozen at tau"
-    return Table(tuple(rows), columns, note, ("tau", "largest_step"))
+    told = tuple(shown([scheme for scheme in schemes for _ in times]))
+    return Table(tuple(rows), columns, note, ("tau", "largest_step"), told)

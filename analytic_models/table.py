@@ -16,13 +16,20 @@ class Table:
     """Rows with the keys that JSON has, the columns of them that are shown, and a note on what they
     are.
 
-    `axes` are the columns that `plot` shows unless others are asked for.
+    `axes` are the columns that `plot` shows unless others are asked for. `settings` say of each row
+    what its sampler was told beside its name, in a column of their own if there is anything to say.
     """
 
     rows: tuple[Row, ...]
     columns: tuple[str, ...]
     note: str = ""
     axes: tuple[str, str] = ("nfe", "w2_x")
+    settings: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        if any(self.settings):
+            first, *others = self.columns
+            object.__setattr__(self, "columns", (first, SETTINGS, *others))
 
     def __len__(self) -> int:
         return len(self.rows)
@@ -35,7 +42,18 @@ class Table:
 
     def cells(self) -> list[list[str]]:
         """The shown columns as text, row by row."""
-        return [[cell(row, column) for column in self.columns] for row in self.rows]
+        told = self.settings or ("",) * len(self.rows)
+        return [
+            [said if column == SETTINGS else cell(row, column) for column in self.columns]
+            for row, said in zip(self.rows, told, strict=True)
+        ]
+
+    @property
+    def labels(self) -> list[str]:
+        """What tells the samplers of the rows apart: name and settings."""
+        names = [str(row["scheme"]) for row in self.rows]
+        told = self.settings or ("",) * len(names)
+        return [f"{name} {said}".strip() for name, said in zip(names, told, strict=True)]
 
     def __str__(self) -> str:
         lines = [list(self.columns), *self.cells()]
@@ -67,7 +85,7 @@ class Table:
         return pd.DataFrame(list(self.rows))
 
     def plot(self, y: str | None = None, x: str | None = None) -> Any:
-        """`y` against `x` on logarithmic axes, a line per scheme; returns the Matplotlib axes.
+        """`y` against `x` on logarithmic axes, a line per sampler; returns the Matplotlib axes.
 
         Raises ValueError for a column that there is not, or that holds no numbers.
         """
@@ -79,13 +97,14 @@ class Table:
             if name not in known:
                 raise ValueError(f"no column of numbers {name!r}; there are: {', '.join(known)}")
         axes = plt.figure(figsize=(6, 4)).add_subplot()
-        for scheme in dict.fromkeys(row["scheme"] for row in self.rows):
+        labels = self.labels
+        for label in dict.fromkeys(labels):
             points = sorted(
                 (row[x], row[y])
-                for row in self.rows
-                if row["scheme"] == scheme and row.get("unstable") is None and row[y] is not None
+                for row, own in zip(self.rows, labels, strict=True)
+                if own == label and row.get("unstable") is None and row[y] is not None
             )
-            axes.loglog(*zip(*points, strict=True), marker="o", label=scheme) if points else None
+            axes.loglog(*zip(*points, strict=True), marker="o", label=label) if points else None
         axes.set_xlabel(x)
         axes.set_ylabel(y)
         axes.legend()
@@ -105,6 +124,7 @@ def cell(row: Row, column: str) -> str:
     return f"{value:.4g}" if isinstance(value, float) else str(value)
 
 
+SETTINGS = "settings"
 ERRORS = ("w2_x", "w2", "kl_x", "worst_mode_x")
 """Columns that are no numbers where a run blew up; w2 alone where only the momentum did."""
 

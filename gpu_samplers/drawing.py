@@ -23,7 +23,7 @@ from splitting_analysis.grids import EPS, Grid
 from splitting_analysis.lookup import as_scheme
 from splitting_analysis.notation import Word
 from splitting_analysis.processes import PROCESSES
-from splitting_analysis.schemes import Denoise, Scheme
+from splitting_analysis.schemes import Denoise, Scheme, nfe_for
 
 EVALUATIONS = 50
 """Of each sample, unless said otherwise."""
@@ -85,7 +85,8 @@ def from_network(
         config,
         job.get("precision", "float32"),
     )
-    budget = EVALUATIONS if nfe is None and scheme is not None else nfe
+    named = isinstance(job.get("grid", "uniform"), str)
+    budget = EVALUATIONS if nfe is None and scheme is not None and named else nfe
     made = Job(scheme, process, n, budget, tol=tol, **job)
     with TemporaryDirectory() as folder:  # the one way in which samples are made, and checked
         write_samples(folder, made, network, batch=batch, device=device, **(running or {}))
@@ -121,8 +122,12 @@ def from_score(
     process = PROCESSES[scheme.model_name](**_given(scheme.model_name, parameters))
     if state not in STATES:
         raise ValueError(f"no state {state!r}; there are: {', '.join(STATES)}")
-    nfe = EVALUATIONS if nfe is None else nfe
+    if not isinstance(grid_name, str):  # it says itself where it ends, and in how many steps
+        eps = max(0.0, float(process.T) - grid_name[-1])
     ending = denoise if eps > 0 else False
+    if nfe is None and not isinstance(grid_name, str):
+        nfe = nfe_for(len(grid_name) - 1, scheme, ending)
+    nfe = EVALUATIONS if nfe is None else nfe
     times = times_on(grid_name, steps_for(nfe, scheme, ending), process, eps)
     made = engine.sample(
         scheme,

@@ -23,7 +23,7 @@ from gpu_samplers.processes import PSLD, VP, grid, steps_for, times_on
 from gpu_samplers.score import check_numerical_eps
 from splitting_analysis.grids import EPS, GRIDS, Grid
 from splitting_analysis.models import model_of
-from splitting_analysis.schemes import Denoise, Scheme, check_ending, check_history
+from splitting_analysis.schemes import Denoise, Scheme, check_ending, check_history, nfe_for
 
 BLACK_BOX = "RK45 adaptive"
 """The sampler that no word describes: Dormand-Prince with error control, on the probability
@@ -153,6 +153,9 @@ class Job:
             raise ValueError(
                 f"tol = {self.tol}: {self.name} has fixed steps; a tolerance is for {BLACK_BOX}"
             )
+        if self.nfe is None and not isinstance(self.grid, str):  # the grid says its steps itself
+            own = nfe_for(len(self.grid) - 1, scheme, self.denoises)
+            object.__setattr__(self, "nfe", own)
         if self.nfe is None:
             raise ValueError(f"nfe: {self.name} needs a budget of score evaluations, e.g. 50")
         if self.nfe > MOST_EVALUATIONS:

@@ -15,6 +15,7 @@ from typing import Any
 from splitting_analysis.conjugate_catalogue import CONJUGATE_CATALOGUE
 from splitting_analysis.data_catalogue import DATA_CATALOGUE
 from splitting_analysis.exponential_catalogue import EXPONENTIAL_CATALOGUE, RK4
+from splitting_analysis.kin import column_of, kin
 from splitting_analysis.kinetic_catalogue import KINETIC_CATALOGUE
 from splitting_analysis.models import Dynamics
 from splitting_analysis.notation import WordError, meant_word, parse, read_number
@@ -164,7 +165,7 @@ def register(*schemes: Scheme) -> None:
 
     All of them or none; the same one again changes nothing. Raises ValueError for a name that its
     model has for another, or that is none: up to 40 letters, digits and signs without a space, and
-    no word itself.
+    no word itself. A claimed order is not derived here; `derive NAME` shows it beside what is.
     """
     taken = {(s.model_name, s.name.casefold()): s for s in samplers()}
     known = set(taken.values())
@@ -284,8 +285,18 @@ def find(name: str, model: str | None = None, dynamics: str | None = None) -> Sc
     if found:
         asked = " ".join(part for part in (model, dynamics) if part)
         where = " and ".join(f"{s.model_name} ({s.dynamics})" for s in found)
-        raise ValueError(f"{found[0].name} is no {asked} scheme; it belongs to {where}")
+        near = _near(found, model)
+        raise ValueError(f"{found[0].name} is no {asked} scheme; it belongs to {where}{near}")
     raise ValueError(_unknown(name.strip(), model))
+
+
+def _near(found: list[Scheme], model: str | None) -> str:
+    """What a model has that is nearest to a sampler of others."""
+    if model is None or any(entry.model_name == model for entry in found):
+        return ""
+    known = [entry.name for entry in samplers(model)]
+    near = kin(found[0].name, found[0].model_name, known, column_of(model))
+    return f"; nearest in {model}: {near}" if near else ""
 
 
 def named(name: str) -> list[Scheme]:

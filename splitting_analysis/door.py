@@ -48,8 +48,8 @@ def scheme(
     `model` may be a model of your own, `lambda_s` a number that fixes the noise of the letter O;
     `lambda_`, `factor` and `skip` are those of conjugate steps, `eta`, `clock` and
     `lower_order_final` the commands'.
-    `name`, `source` and the claims `order` and `nfe` are for a word. Raises WordError or ValueError
-    where word, model and claims disagree, and for a name that there is not.
+    `name`, `source` and the claims `order` (which `sa.order` finds out) and `nfe` are for a word.
+    Raises WordError or ValueError where word, model and `nfe` disagree, and for unknown names.
     """
     if isinstance(text, Scheme) or (
         isinstance(text, str) and named(text) and not isinstance(model, Model)
@@ -69,7 +69,7 @@ def scheme(
         found = scheme_of(
             text, model or "psld", dynamics, name, source=source, order=order, nfe=nfe
         )
-    more = Settings(lambda_, factor, eta, clock, skip, lower_order_final)
+    more = Settings(lambda_, factor, eta, clock, skip, lower_order_final, None, dynamics)
     return more.of(tuned([found], lambda_s))[0]
 
 
@@ -99,7 +99,7 @@ def local_error(
     """
     from splitting_analysis import weak
 
-    more = Settings(lambda_, factor, eta, clock, skip)
+    more = Settings(lambda_, factor, eta, clock, skip, dynamics=dynamics)
     one = more.of([as_scheme(scheme, model, dynamics)])[0]
     others = [] if minus is None else [as_scheme(minus, model or one.model_name, dynamics)]
     if any(each.program.holds for each in (one, *others)):
@@ -136,7 +136,7 @@ def strong_error(
     """
     from splitting_analysis import strong
 
-    more = Settings(lambda_, factor, eta, clock, skip)
+    more = Settings(lambda_, factor, eta, clock, skip, dynamics=dynamics)
     one = more.of([as_scheme(scheme, model, dynamics)])
     return strong.strong_error(tuned(one, lambda_s)[0])
 
@@ -160,7 +160,7 @@ def order(
     """
     from splitting_analysis import weak
 
-    more = Settings(lambda_, factor, eta, clock, skip)
+    more = Settings(lambda_, factor, eta, clock, skip, dynamics=dynamics)
     return weak.order_of(tuned(more.of([as_scheme(scheme, model, dynamics)]), lambda_s)[0])
 
 
@@ -191,6 +191,6 @@ def code(
     style = spelled(language, FORMATS)
     if style not in FORMATS:
         raise ValueError(f"no language {language!a}; there are: {', '.join(FORMATS)}")
-    more = Settings(lambda_, factor, eta, clock, skip, lower_order_final)
+    more = Settings(lambda_, factor, eta, clock, skip, lower_order_final, None, dynamics)
     one = more.of([as_scheme(scheme, model, dynamics)])
     return step_code(tuned(one, lambda_s)[0], style)

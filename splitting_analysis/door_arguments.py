@@ -5,13 +5,13 @@ budgets.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from itertools import product
 from typing import Any
 
 from splitting_analysis.churn import NAMES as CHURN
-from splitting_analysis.lookup import check_lambda_s, read_lambda_s, told
+from splitting_analysis.lookup import check_lambda_s, read_lambda_s, spread, told
 from splitting_analysis.schemes import LambdaS, Scheme
 
 Scale = str | float | Fraction
@@ -29,6 +29,8 @@ class Settings:
     skip: Any = None
     lower_final: bool = False
     churn: Mapping[str, Any] | None = None
+    dynamics: str | None = field(default=None, compare=False)
+    """What was asked for: a noise level may contradict it."""
 
     @property
     def said(self) -> bool:
@@ -38,7 +40,7 @@ class Settings:
     def of(self, schemes: Sequence[Scheme]) -> list[Scheme]:
         """The schemes with it. Raises ValueError as `lookup.told`."""
         own = (self.lambda_, self.factor, self.eta, self.clock, self.skip)
-        return told(list(schemes), *own, self.lower_final, self.churn)
+        return told(list(schemes), *own, self.lower_final, self.churn, self.dynamics)
 
     def all_of(self, schemes: Sequence[Scheme]) -> list[Scheme]:
         """The schemes with every combination of the values, of which there may be several, each
@@ -51,7 +53,7 @@ class Settings:
         ]
         if not each:
             raise ValueError("an empty list of values: give at least one, e.g. lambda_=[0, 0.5]")
-        return [one for column in zip(*each, strict=True) for one in dict.fromkeys(column)]
+        return spread(each)
 
 
 def settings(parameters: dict[str, Any], lambda_: Any = None, **others: Any) -> Settings:

@@ -83,7 +83,7 @@ def sample(
             "'splitting-analysis[torch]'"
         ) from None
 
-    told = {"factor": factor, "eta": eta, "clock": clock, "skip": skip}
+    told = {"factor": factor, "eta": eta, "clock": clock, "skip": skip, "dynamics": dynamics}
     more = settings(parameters, lambda_, lower_final=lower_order_final, **told)
     found = drawing.sampler_of(scheme, model, dynamics, more.of if more.said else None)
     if lambda_s is not None and found is not None:
@@ -193,7 +193,7 @@ def validate(
         subject = as_scheme(subject, model, dynamics)
     if claims is None and not isinstance(subject, Scheme):
         raise ValueError("say what it is said to be: claims='ROBAB' or claims='order=2'")
-    own = {"factor": factor, "eta": eta, "clock": clock, "skip": skip}
+    own = {"factor": factor, "eta": eta, "clock": clock, "skip": skip, "dynamics": dynamics}
     more, process = settings(parameters, lambda_, **own), None
     said: Any = subject if claims is None else claims
     if more.said or parameters:

@@ -41,8 +41,8 @@ def gaussian(
     lower_order_final: bool = False,
     **parameters: Any,
 ) -> Table:
-    """Exact errors on a Gaussian target, a row per scheme, budget `nfe` (or number of `steps`) and
-    lambda_s.
+    """Exact errors on a Gaussian target, a row per scheme, budget `nfe` (or number of `steps`; none
+    for a `grid` of times) and lambda_s.
 
         table = sa.gaussian("ROBA", "SSCS", nfe=[50, 100])
         table.plot(); table.rows[0]["w2_x"]; table.to_pandas()
@@ -60,10 +60,9 @@ def gaussian(
 
     if not schemes:
         raise ValueError('no scheme: give names or words, sa.gaussian("ROBA", "O S B A", nfe=50)')
-    if (nfe is None) == (steps is None):
-        raise ValueError("give either nfe=[50, 100] (budgets of evaluations) or steps=[49, 99]")
-    budgets = counts("steps", steps) if nfe is None else counts("nfe", nfe)
-    own = {"factor": factor, "eta": eta, "clock": clock, "skip": skip}
+    budgets = None if nfe is None else counts("nfe", nfe)
+    numbers = None if steps is None else counts("steps", steps)
+    own = {"factor": factor, "eta": eta, "clock": clock, "skip": skip, "dynamics": dynamics}
     more = settings(parameters, lambda_, lower_final=lower_order_final, **own)
     named = exact.schemes_of(schemes, model, dynamics)
     found = more.all_of(named)
@@ -74,9 +73,11 @@ def gaussian(
     scales = (
         [None] if lambda_s is None else [float(read_lambda_s(value)) for value in many(lambda_s)]
     )
-    cases = exact.cases(found, budgets, scales)
-    notes = exact.readings(schemes, named, dynamics)
-    return exact.table(cases, problem, are_steps=nfe is None, notes=notes)
+    ask = "nfe=[50, 100] (budgets of evaluations) or steps=[49, 99]"
+    chosen_counts, are_steps = exact.counted(found, problem, budgets, numbers, ask)
+    cases = exact.cases(found, chosen_counts, scales)
+    notes = exact.readings(schemes, named, dynamics if eta is None else str(eta))
+    return exact.table(cases, problem, are_steps=are_steps, notes=notes)
 
 
 def stability(
@@ -106,7 +107,7 @@ def stability(
 
     if not schemes:
         raise ValueError('no scheme: give names or words, sa.stability("ROBA", "O S B A")')
-    own = {"factor": factor, "eta": eta, "clock": clock, "skip": skip}
+    own = {"factor": factor, "eta": eta, "clock": clock, "skip": skip, "dynamics": dynamics}
     found = settings(parameters, lambda_, **own).of(exact.schemes_of(schemes, model, dynamics))
     problem = problem_for(found[0].model_name, spectrum, parameters)
     return limits(found, problem.process, problem.target.variances, [float(t) for t in many(tau)])

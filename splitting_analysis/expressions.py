@@ -207,13 +207,16 @@ def did_you_mean(word: str, known: Iterable[str]) -> str:
     return f" (did you mean {close[0]}?)" if close else ""
 
 
-def parse_settings(text: str, known: Collection[str]) -> dict[str, float]:
+def parse_settings(
+    text: str, known: Collection[str], others: Collection[str] = ()
+) -> dict[str, float]:
     """The finite numbers of "key=value,key=value"; {} for an empty text.
 
-    Raises ValueError naming the item for an unknown, repeated or missing key and for a value
-    that is not a finite number.
+    `others` are keys that were read before, and that a message names too. Raises ValueError naming
+    the item for an unknown, repeated or missing key and for a value that is not a finite number.
     """
-    allowed = f"key=number,key=number with the keys {', '.join(known) or '(none)'}"
+    every = [*known, *others]
+    allowed = f"key=number,key=number with the keys {', '.join(every) or '(none)'}"
     values: dict[str, float] = {}
     start = 0
 
@@ -225,7 +228,7 @@ def parse_settings(text: str, known: Collection[str]) -> dict[str, float]:
         if not equals:
             raise refuse(f"no key=value in {item.strip()[:40]!a}")
         if key not in known:
-            raise refuse(f"unknown key {key[:40]!a}{did_you_mean(key, known)}")
+            raise refuse(f"unknown key {key[:40]!a}{did_you_mean(key, every)}")
         if key in values:
             raise refuse(f"{key} is given twice")
         try:

@@ -29,7 +29,13 @@ GRIDS = (*EVEN, *SPACED)
 TRAINED = 1000
 """Timesteps of the networks that the last three are made for."""
 KARRAS = 7
-HELP = f"{', '.join(GRIDS)}, FILE of reverse times (.npy or text), or times 0,0.3,0.9."
+HELP = (
+    "uniform; quadratic; of vp, ve and flow karras ((sigma/alpha)^(1/7) falls evenly: rho = 7) and "
+    "lambda (log(alpha/sigma) rises evenly); of psld, vp and flow, among 1000 timesteps of "
+    "networks, leading (every (1000//n)th, without the noisiest), trailing (from T on), linspace "
+    "(even between both ends); or FILE of reverse times (.npy or text), or times 0,0.3,0.9: these "
+    "say themselves how many steps there are."
+)
 Grid = str | tuple[float, ...]
 """A name, or reverse times."""
 Even = Callable[[str, int, Any, Any], list[Any]]
@@ -104,8 +110,8 @@ def given_times(times: tuple[float, ...], steps: int, T: float) -> list[float]:
     """An explicit grid, if it has so many steps and ends by T. Raises ValueError."""
     if steps != len(times) - 1:
         raise ValueError(
-            f"the grid given has {len(times) - 1} steps, and {steps} are asked for: give "
-            f"--steps {len(times) - 1}, or a budget that buys them"
+            f"the grid given has {len(times) - 1} steps, and {steps} are asked for: it says itself "
+            "how many there are, leave out the number of steps or evaluations"
         )
     if times[-1] > T:
         raise ValueError(f"the grid given ends at {times[-1]:g}, beyond T = {T:g}")

@@ -57,7 +57,7 @@ def _number(value: Fraction) -> str:
 def _title(scheme: Scheme) -> str:
     kind = "a whole run" if runs_whole(scheme) else "one step"
     name = "" if scheme.name == str(scheme.word) else f"{scheme.name} = "
-    return f"{name}{scheme.word} as {kind} ({scheme.model_name}, {scheme.dynamics})."
+    return f"{name}{scheme.word} as {kind} ({scheme.model_name}, {scheme.kind})."
 
 
 def _told(scheme: Scheme, style: str, text: str) -> list[str]:

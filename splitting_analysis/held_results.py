@@ -28,34 +28,35 @@ HOLDS = {
 CLOCKS = {"tau": "τ", "lambda": "λ = log(α/σ)", "sigma": "log σ", "rho": "σ/α"}
 PAIR_CLOCKS = {"tau": "τ", "lambda": "λ = log(Φ_xx/σ_x)", "sigma": "log σ_x", "rho": "σ_x/Φ_xx"}
 OF_A_PAIR = {
-    "kappa": "kappa1, ...: Taylor coefficients of the component's own kernel d(R^-1 μ)/dλ at the "
-    "step's start, over its value there; of x with the lower factor and in λ kappa_k = 1/k!",
-    "J": "J: derivative of the prediction along the kernel; J1, ...: its derivatives",
+    "kappa": "Taylor coefficients of the component's own kernel d(R^-1 μ)/dλ at the step's start, "
+    "over its value there; of x with the lower factor and in λ kappa_k = 1/k!",
+    "J": "derivative of the prediction along the kernel",
 }
 OF_A_PAIRS_EPS = {
-    "kappa": "kappa1, ...: Taylor coefficients of the integral's kernel at the step's start, over "
-    "its value there: 2 x 2 matrices, applied to P1, ...",
-    "J": "J: Jacobian of the prediction times the kernel, a matrix that is applied first; J1, ...: "
-    "its derivatives",
+    "kappa": "Taylor coefficients of the integral's kernel at the step's start, over its value "
+    "there: 2 x 2 matrices, applied to the derivatives of the prediction",
+    "J": "Jacobian of the prediction times the kernel, a matrix that is applied first",
 }
 SYMBOLS = {
-    "P": "P1, P2, ...: first, second, ... derivative of the prediction along the exact path, in "
-    "the clock",
-    "r": "r1, r2, ...: lengths of the step before, the one before that, ..., over the step's own",
-    "kappa": "kappa1, ...: Taylor coefficients of the integral's kernel at the step's start",
-    "J": "J: Jacobian of the prediction at the state with its linear part taken out; J1, ...: "
-    "its derivatives",
+    "P": "derivative of the prediction along the exact path, in the clock",
+    "r": "the step before, the one before that, the one before both, the fourth before",
+    "kappa": "Taylor coefficients of the integral's kernel at the step's start",
+    "J": "Jacobian of the prediction at the state with its linear part taken out",
 }
 WEAK_SYMBOLS = {
-    "P": "P: the prediction in units of the state with its linear part taken out; P_u: its "
-    "derivative in the clock, P_x(v), P_xx(v, w): those along directions; with e1, e2, unit "
-    "vectors, summed over all of them; outer(v, w): v w^T, on a diagonal block its symmetric part",
-    "q": "q: rate of the noise's variance at the step's start, in the clock; q1, ...: its Taylor "
-    "coefficients",
+    "P": "the prediction in units of the state with its linear part taken out",
+    "q": "rate of the noise's variance at the step's start, in the clock",
     "r": SYMBOLS["r"],
-    "kappa": "kappa1, ...: Taylor coefficients of the integral's kernel at the step's start, over "
-    "its value there",
+    "kappa": "Taylor coefficients of the integral's kernel at the step's start, over its value "
+    "there",
 }
+WEAK_PARTS = (
+    (r"P_u", "P_u: its derivative in the clock"),
+    (r"P_u*x", "P_x(v), P_xx(v, w): those along directions"),
+    (r"\be\d", "e1, e2: unit vectors, summed over all of them"),
+    (r"outer", "outer(v, w): v w^T, on a diagonal block its symmetric part"),
+)
+ORDINALS = ("first", "second", "third", "fourth", "fifth", "sixth", "seventh", "eighth")
 
 
 @dataclass(frozen=True, repr=False)
@@ -122,13 +123,16 @@ class HeldLocalError:
 
     def symbols(self) -> dict[str, str]:
         """What the symbols of the terms are, by the letters that they begin with."""
-        names = {str(s) for value in self.terms[self.power].values() for s in value.free_symbols}
-        kinds = {re.sub(r"\d*(_.*)?$", "", name) for name in names}
+        values = self.terms[self.power].values()
+        names = {str(s) for value in values for s in value.free_symbols}
         if self.kind == "weak":
-            return {k: told for k, told in WEAK_SYMBOLS.items() if k in kinds | {"P"}}
+            found = _legend(names | {"P"}, WEAK_SYMBOLS)
+            text = " ".join(map(str, values))
+            parts = (part for pattern, part in WEAK_PARTS if re.search(pattern, text))
+            return found | {"P": "; ".join((found["P"], *parts))}
         is_data = self.scheme.program.holds[0].held.prediction is Prediction.DATA
         other = (OF_A_PAIR if is_data else OF_A_PAIRS_EPS) if self.scheme.holds_pair else {}
-        return {k: other.get(k, told) for k, told in SYMBOLS.items() if k in kinds}
+        return _legend(names, SYMBOLS | other)
 
     def __str__(self) -> str:
         named = "" if self.name == str(self.scheme.word) else f" = {self.scheme.word}"
@@ -185,3 +189,25 @@ def refuse_more(**given: object) -> None:
 
 def _text(value: sympy.Expr) -> str:
     return str(sympy.sstr(value)).replace("**", "^")
+
+
+def _legend(symbols: set[str], told: dict[str, str]) -> dict[str, str]:
+    """A line for each kind of symbol that occurs, of those of it that do."""
+    lines: dict[str, str] = {}
+    for kind, text in told.items():
+        numbers = sorted(int(s[len(kind) :]) for s in symbols if re.fullmatch(rf"{kind}\d+", s))
+        names = ", ".join(f"{kind}{i}" for i in numbers)
+        if kind == "r" and numbers:
+            lengths, steps = f"length{'s' * (len(numbers) > 1)} of ", text.split(", ")
+            own = ", ".join(steps[i - 1] for i in numbers)
+            lines[kind] = f"{names}: {lengths}{own}, over the step's own"
+        elif kind == "P" and numbers:
+            lines[kind] = f"{names}: {', '.join(ORDINALS[i - 1] for i in numbers)} {text}"
+        elif kind == "kappa" and numbers:
+            one = text if len(numbers) > 1 else text.replace("coefficients", "coefficient", 1)
+            lines[kind] = f"{names}: {one}"
+        elif kind in symbols or numbers:
+            rates = "its Taylor coefficients" if kind == "q" else "its derivatives"
+            own = f"; {names}: {rates if len(numbers) > 1 else rates[:-1]}" if numbers else ""
+            lines[kind] = f"{kind}: {text}{own}"
+    return lines

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from fractions import Fraction
+from itertools import product
 from typing import Any
 
 from splitting_analysis.catalogue import find, named, samplers
@@ -15,6 +16,7 @@ from splitting_analysis.models import MODEL_NAMES, model_of
 from splitting_analysis.notation import Word, WordError, parse, read_number
 from splitting_analysis.retuned import with_conjugation, with_noise_level
 from splitting_analysis.schemes import Scheme, scheme
+from splitting_analysis.settings import where_it_acts
 
 LARGEST_LAMBDA = 10**6
 """Of lambda_s, and the smallest but 0 is its inverse: beyond, formulas are pages of digits."""
@@ -75,31 +77,52 @@ def as_scheme(
         raise ValueError(f"{error}\n  a name is written without spaces: {names}") from None
 
 
-def conjugated(schemes: list[Scheme], parameters: str) -> tuple[list[Scheme], str]:
-    """The schemes with what `parameters` says of conjugate steps, and the rest, which is the
-    process's.
+def conjugated(
+    schemes: list[Scheme], parameters: str, *, several: bool = False
+) -> tuple[list[Scheme], str]:
+    """The schemes with what `parameters` says of conjugate steps, each where it acts, and the rest,
+    which is the process's.
 
-    Raises ValueError for values that they cannot take, and where they act in one of the schemes
-    not.
+    With `several`, lambda=0,0.5 and factor=lower,upper make more schemes: one for each value in
+    those in which it acts. Raises ValueError for values that they cannot take, and for what acts in
+    none of them.
     """
-    own: dict[str, str] = {}
+    own: dict[str, list[str]] = {}
     rest = []
+    last = ""
     for item in parameters.split(","):
-        key, _, value = (part.strip() for part in item.partition("="))
+        key, equals, value = (part.strip() for part in item.partition("="))
+        if last and key and not equals:
+            own[last].append(key)
+            continue
+        last = key if key in ("lambda", "factor") else ""
         if key not in ("lambda", "factor", "skip"):
             rest.append(item)
         elif key in own:
             raise ValueError(f"--param: {key} is given twice")
         else:
-            own[key] = value
+            own[key] = [value]
     if not own:
         return schemes, parameters
+    for key, values in own.items():
+        if len(values) > 1 and not several:
+            raise ValueError(
+                f"--param {key}={','.join(values)}: one {key} here; several are for gaussian and "
+                "stability, a row for each"
+            )
+    (skip,) = own.get("skip", [None])
+    pairs = product(own.get("lambda", [None]), own.get("factor", [None]))
     try:
-        given = own.get("lambda"), own.get("factor")
-        return told(schemes, *given, skip=own.get("skip")), ",".join(rest)
+        made = [told(schemes, value, factor, skip=skip) for value, factor in pairs]
     except ValueError as error:
         marked = "--param " if str(error).startswith(("lambda: ", "skip: ")) else ""
         raise ValueError(f"{marked}{error}") from None
+    return spread(made), ",".join(rest)
+
+
+def spread(made: list[list[Scheme]]) -> list[Scheme]:
+    """Of the same schemes told different things: each with all that it was told, in turn."""
+    return [own for each in zip(*made, strict=True) for own in dict.fromkeys(each)]
 
 
 def told(
@@ -111,29 +134,49 @@ def told(
     skip: str | float | Fraction | None = None,
     lower_final: bool = False,
     churn: Mapping[str, Any] | None = None,
+    dynamics: str | None = None,
 ) -> list[Scheme]:
     """The schemes with that lambda and factor of their conjugate steps (or of data held on PSLD),
     that noise level, that clock, the C_skip of Gaussian data of variance `skip`, a lower order in
     the last steps and those numbers of noise before a step; None leaves each its own.
 
-    A number is taken for what it prints as. Raises ValueError for what cannot be, and for what acts
-    in one of the schemes not.
+    A number is taken for what it prints as. A setting is taken by those of the schemes in which it
+    acts. Raises ValueError for what cannot be, for what acts in none of them, and for a level that
+    the `dynamics` asked for do not have.
     """
+    check_level(eta, dynamics)
     schemes = clocked(lowered(schemes) if lower_final else schemes, clock)
     if churn:
         schemes = churned(schemes, churn)
     if eta is not None:
         level = _read("eta", eta)
-        schemes = [with_noise_level(scheme, level) for scheme in schemes]
+        schemes = where_it_acts(schemes, lambda one: with_noise_level(one, level))
     if skip is not None:
         variance = _read("skip", skip)
-        schemes = [replace(scheme, skip=variance) for scheme in schemes]
-    if value is None and factor is None:
-        return schemes
-    if factor is not None and not isinstance(factor, str):
-        raise ValueError(f"factor = {factor!r}: a name such as 'upper'")
-    number = None if value is None else _read("lambda", value)
-    return [with_conjugation(scheme, number, factor) for scheme in schemes]
+        schemes = where_it_acts(schemes, lambda one: replace(one, skip=variance))
+    if value is not None:
+        number = _read("lambda", value)
+        schemes = where_it_acts(schemes, lambda one: with_conjugation(one, number))
+    if factor is not None:
+        if not isinstance(factor, str):
+            raise ValueError(f"factor = {factor!r}: a name such as 'upper'")
+        schemes = where_it_acts(schemes, lambda one: with_conjugation(one, None, factor))
+    return schemes
+
+
+def check_level(eta: object, dynamics: str | None) -> None:
+    """Raise ValueError for a noise level beside dynamics that have another.
+
+    What else a level must be is checked where it is told.
+    """
+    if eta is None or dynamics is None:
+        return
+    name = dynamics.strip().lower()
+    if name in ("ode", "sde") and (name == "ode") != (_read("eta", str(eta)) == 0):
+        raise ValueError(
+            f"eta = {eta} with the {name.upper()}: eta = 0 is the ODE, and a level above it an "
+            "SDE; give one of the two, eta alone for noise of that level"
+        )
 
 
 def lowered(schemes: list[Scheme]) -> list[Scheme]:
@@ -151,14 +194,20 @@ def lowered(schemes: list[Scheme]) -> list[Scheme]:
 def churned(schemes: list[Scheme], numbers: Mapping[str, Any]) -> list[Scheme]:
     """The schemes with those numbers of noise before a step, S_churn, ..., each over its own.
 
-    Raises ValueError for what cannot be, and where it does not act in one of the schemes.
+    They are for those that have such noise of their own, beside which others stay as they are: Heun
+    is the baseline of EDM. Where none has, all take them that can. Raises ValueError for what
+    cannot be, and where it acts in none of the schemes.
     """
-    found = []
-    for each in schemes:
-        churn = over(each.churn, numbers)
-        consistent = each.churn is None or churn == each.churn
-        found.append(replace(each, churn=churn, order=each.order if consistent else None))
-    return found
+    some = any(one.churn for one in schemes)
+
+    def change(one: Scheme) -> Scheme:
+        if some and one.churn is None:
+            return one
+        churn = over(one.churn, numbers)
+        consistent = one.churn is None or churn == one.churn
+        return replace(one, churn=churn, order=one.order if consistent else None)
+
+    return where_it_acts(schemes, change)
 
 
 def clocked(schemes: list[Scheme], clock: str | None, option: str = "clock = ") -> list[Scheme]:
@@ -180,7 +229,12 @@ def clocked(schemes: list[Scheme], clock: str | None, option: str = "clock = ") 
             "of a step, e.g. S E:data[2] or S E:eps/2 S@1/2 E:eps[1], and in splittings of "
             f"positions alone, L/2 S K L/2 of vp; {names} does neither"
         )
-    return [replace(s, clock=chosen, order=s.order if s.clock == chosen else None) for s in schemes]
+    return [
+        replace(s, clock=chosen, order=s.order if s.clock == chosen else None)
+        if s.program.holds or s.runs_in_clocks
+        else s
+        for s in schemes
+    ]
 
 
 def _read(what: str, given: str | float | Fraction) -> Fraction:

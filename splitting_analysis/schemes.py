@@ -22,6 +22,7 @@ from splitting_analysis.told import (
     MOST_SKIP,
     TRIANGULAR,
     Denoise,
+    DoesNotAct,
     Factor,
     LambdaS,
     Source,
@@ -33,9 +34,10 @@ _USER, _FREE = Source("user"), LambdaS()
 
 @dataclass(frozen=True, repr=False)
 class Scheme:
-    """A named sampler. Raises WordError or ValueError when word, model and claims disagree.
+    """A named sampler. Raises WordError or ValueError when word, model and settings disagree.
 
-    `order` is the claimed order of the global error (weak, for an SDE); None claims nothing.
+    `order` is the claimed order of the global error (weak, for an SDE); None claims nothing. It is
+    not compared here, as deriving an order may take long: `derive` shows it beside the derived one.
     """
 
     name: str
@@ -113,7 +115,7 @@ class Scheme:
                 "deterministic, and 1, the exact bridge"
             )
         if self.churn and (not self.model.churns or not holds or self.program.history):
-            raise ValueError(
+            raise DoesNotAct(
                 f"{self.name}: S_churn adds noise before a step of ve that holds evaluations of "
                 f"its own alone, e.g. S E:eps S@1 E:eps[2]; this is {self.word} of "
                 f"{self.model.name}"
@@ -158,7 +160,7 @@ class Scheme:
     def _check_skip(self, variance: Fraction) -> None:
         users = [piece for piece in self.program.pieces if piece.uses_score]
         if not users or any(piece.rule is not Rule.CONJUGATE for piece in users):
-            raise ValueError(
+            raise DoesNotAct(
                 f"{self.name}: skip = {variance} acts in words whose scores conjugate steps alone "
                 f"use, e.g. S E:eps or S B:eye A:eye; {self.word} is none"
             )
@@ -246,6 +248,11 @@ class Scheme:
         return self.dynamics == "sde" or (self.churn is not None and self.churn.S_churn > 0)
 
     @property
+    def kind(self) -> str:
+        """Its dynamics, and whether it churns before a step of them: ode, sde, ode+churn."""
+        return self.dynamics + "+churn" * (self.churn is not None)
+
+    @property
     def nfe(self) -> int:
         """Score evaluations per step."""
         return self.program.evaluations
@@ -288,7 +295,8 @@ def scheme(
     not, are the SDE's, others the ODE's.
 
     `model` is a name, upper or lower case, or a model of your own, which has its dynamics. `order`
-    and `nfe` are claims. Raises WordError or ValueError when word, model and claims disagree.
+    and `nfe` are claims. Raises WordError or ValueError when word, model and the claimed `nfe`
+    disagree; a claimed order is kept beside the derived one, which `derive` and `sa.order` find.
     """
     word = as_word(word)
     if isinstance(model, str):
@@ -334,7 +342,7 @@ def steps_for(nfe: int, scheme: Scheme, denoise: Denoise = True) -> int:
     A run starts with an evaluation where the score is carried, and ends with one where it is
     denoised, in either way; a fixed target has no denoising step.
     """
-    extra = scheme.carries_score + (bool(denoise) and scheme.model.time_dependent)
+    extra = nfe_for(0, scheme, denoise)
     steps = (nfe - extra) // scheme.nfe
     if steps < 1:
         raise ValueError(
@@ -342,6 +350,12 @@ def steps_for(nfe: int, scheme: Scheme, denoise: Denoise = True) -> int:
             + (f", and {extra} go to the start or the denoising step" if extra else "")
         )
     return steps
+
+
+def nfe_for(steps: int, scheme: Scheme, denoise: Denoise = True) -> int:
+    """Score evaluations of a run of so many steps, as `steps_for` counts them."""
+    extra = scheme.carries_score + (bool(denoise) and scheme.model.time_dependent)
+    return steps * scheme.nfe + extra
 
 
 def check_history(scheme: Scheme, steps: int) -> None:

@@ -27,6 +27,10 @@ Denoise = bool | Literal["data"]
 data predicted in place of the position; the last two take one evaluation."""
 
 
+class DoesNotAct(ValueError):
+    """A setting that changes nothing in a word, told to it; another word may take it."""
+
+
 @dataclass(frozen=True)
 class Source:
     """Where a scheme was published: a citation, the place in it, and errata found since."""

@@ -5,6 +5,7 @@ take.
 from __future__ import annotations
 
 import json
+import re
 
 import pytest
 import sympy
@@ -30,7 +31,17 @@ def test_order_and_leading_term_are_printed_with_the_symbols_that_occur(derived)
     error = told.partition("x: ")[2].partition("\n")[0].replace("^", "**")
     r1, p1, p2 = sympy.symbols("r1 P1 P2")
     assert sympy.expand(sympy.sympify(error) - (p1 + 3 * p2 * r1 + 2 * p2) / 12) == 0
-    assert "P1, P2, ...:" in told and "r1, r2, ...:" in told and "J:" not in told
+    assert "\nP1, P2: first, second derivative of" in told and "J:" not in told
+    assert "\nr1: length of the step before, over the step's own\n" in told and "r2" not in told
+
+
+def test_a_legend_explains_what_stands_there_and_nothing_else(derived):
+    for name in ("DPM++3S", "Euler-a"):
+        error, *legend = derived(name, "--model", "vp").partition("coefficient of")[2].split("\n\n")
+        own = re.compile(r"\b(?:P\d+|r\d|kappa\d|J\d*|q\d*|P_u|outer|e1)\b")
+        told = " ".join(re.findall(r"(?:^|; )([^:;]*):", "\n".join(legend), re.MULTILINE))
+        assert set(own.findall(error)) - {"e2"} <= set(own.findall(told)) | {"P_u"}
+        assert set(own.findall(told)) <= set(own.findall(error)), name
 
 
 def test_an_erratum_stands_beside_the_order_that_is_derived(derived):

@@ -19,6 +19,8 @@ WORD_LEVEL = {
     "notation",
     "spelling",
     "schemes",
+    "settings",
+    "kin",
     "told",
     "splitting_catalogue",
     "pieces",

@@ -20,6 +20,7 @@ from reports import cli
 from reports.commands import terminal
 from reports.commands.terminal import make_readable, print_table
 from splitting_analysis import CATALOGUE, symbols
+from splitting_analysis.catalogue import samplers
 from splitting_analysis.styles import TEXT
 
 ROOT = Path(__file__).parents[1]
@@ -191,3 +192,30 @@ def test_long_work_is_heard_of_and_short_work_is_not(capsys):
     with terminal.heard(first=5) as say:
         say("deriving h^3")
     assert capsys.readouterr().err == ""
+
+
+def test_numbers_and_headers_stay_whole_and_the_words_wrap(monkeypatch):
+    columns = ("scheme", "settings", "steps", "nfe", "w2_x", "w2", "kl_x", "worst_mode_x")
+    row = ("S E:eps S@1 E:eps[2]", "clock λ", "9", "19", "0.07798", "0.4216", "1.3e-05", "0.1357")
+    for width in (70, 76, 80, 120):
+        shown = Terminal()
+        monkeypatch.setattr(sys, "stdout", shown)
+        monkeypatch.setenv("COLUMNS", str(width))
+        print_table(columns, [row])
+        lines = re.sub(r"\x1b\[[0-9;]*m", "", shown.getvalue()).splitlines()
+        assert max(map(len, lines)) <= width
+        for whole in (*columns, *row[2:]):
+            assert any(re.search(rf"(?<![\w.]){whole}(?![\w.])", line) for line in lines)
+    assert sum("S E:eps S@1 E:eps[2]" in line for line in lines) == 1  # room enough: one line
+
+
+def test_the_list_of_a_model_takes_few_lines_a_row_on_eighty_columns(monkeypatch):
+    shown = Terminal()
+    monkeypatch.setattr(sys, "stdout", shown)
+    monkeypatch.setenv("COLUMNS", "80")
+    with pytest.raises(SystemExit):
+        cli.main(["list", "--model", "ve"])
+    own = samplers("ve")
+    assert len(shown.getvalue().splitlines()) < 2 * len(own)
+    assert all(f"│ {s.name} " in shown.getvalue() for s in own)
+    assert shown.getvalue().count("2206.00364") == 3

@@ -25,6 +25,7 @@ from splitting_analysis.points import (
     values_at,
 )
 from splitting_analysis.schemes import LambdaS, Scheme
+from splitting_analysis.settings import changed
 from splitting_analysis.step_code import FORMATS, step_code
 from splitting_analysis.strong import strong_error
 from splitting_analysis.styles import STYLES
@@ -188,6 +189,7 @@ def resolved(
 
 def _heading(scheme: Scheme, minus: str | None, value: Fraction | None) -> list[str]:
     kind = FAMILIES[scheme.model_name].kind(scheme.dynamics)
+    kind += ", with noise before each step" * scheme.stochastic * (scheme.dynamics == "ode")
     title = f"{scheme.name} = {scheme.word}" if scheme.name != str(scheme.word) else scheme.name
     evaluations = f"{scheme.word.nfe} score evaluation{'s' if scheme.word.nfe > 1 else ''}"
     lines = [f"{title}  ({scheme.model_name}, {kind}, {evaluations} per step)"]
@@ -195,8 +197,11 @@ def _heading(scheme: Scheme, minus: str | None, value: Fraction | None) -> list[
         lines.append(f"source: {scheme.source.citation}, {scheme.source.place}".rstrip(", "))
     if scheme.source.erratum:
         lines.append(f"note: {scheme.source.erratum}")
-    if scheme.model.eta is not None:
-        lines.append(f"noise level: eta = {scheme.model.eta}")
+    told = changed(scheme)
+    if scheme.model.eta is not None or "eta" in told:
+        lines.append(f"noise level: eta = {scheme.noise_level}")
+    if others := [text for key, text in told.items() if key not in ("eta", "clock", "lambda_s")]:
+        lines.append(f"told: {', '.join(others)}")
     if scheme.in_clock != "tau" and not scheme.program.holds:
         lines.append(
             f"in the clock {scheme.in_clock}: h is a step's length in it, beta (and r) are rates "

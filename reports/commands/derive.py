@@ -74,6 +74,19 @@ def derive(
     With --format python the sampler's step as code that `validate` takes.
 
     \b
+    Words, carried out from left to right in one step:
+      S  S@1  S@1/2      evaluate the score: at the step's start, end, middle
+      A  B/2  B*2/3      advance a piece over all, half, two thirds of the step
+      E:exp  E:ddpm      by another rule than Euler's: exactly, DDPM's
+      E:data  E:eps      exactly, with a prediction held (also score, v, velocity)
+      E:data[2]          through the last two evaluations, earlier steps' too
+      E:data[2:dpm]      the same with coefficients as published by a sampler
+      E:data/2[1]        the same from the step's start to its middle
+      E[0,1/2]  K[0,1]   a Runge-Kutta row: weights of the last evaluations
+      E:eye  E:{1,0,0,1} a conjugate step (psld), B = lambda I or that matrix
+      (B/2 A/2)*2        what is in brackets, so many times
+
+    \b
     Examples:
       splitting-analysis derive ROBA
       splitting-analysis derive "S B/2 A S@1 B/2" --order 2 --format latex
@@ -90,10 +103,11 @@ def derive(
     style = style.strip().lower()
     given: str | Scheme = scheme
     if clock is not None or eta is not None:
-        (given,) = with_options([as_scheme(scheme, model, dynamics)], clock, eta)
+        read = as_scheme(scheme, model, dynamics)
+        (given,) = with_options([read], clock, eta, dynamics=dynamics)
     # said before the work, which may be long
     for one in derivation.resolved(given, minus, model, dynamics):
-        if said := reading(one, dynamics):
+        if said := reading(one, dynamics if eta is None else eta):
             print(said, file=sys.stderr)
     if style in ("python", "torch"):
         others = {"score_x": score_x, "score_m": score_m, "at": at}

@@ -15,8 +15,10 @@ from splitting_analysis.grids import HELP as GRID_HELP
 PARAM_HELP = (
     "Parameters of the process: beta_min=0.1,beta_max=20; of conjugate integrators: "
     "lambda=0.5,factor=upper,skip=1 (C_skip of Gaussian data of that variance); of data held on "
-    "psld: factor=lower, upper, symmetric, flow, aligned; "
-    "of noise before a step (EDM): S_churn=40,S_tmin=0.05,S_tmax=50,S_noise=1.003."
+    "psld: factor=lower, upper, symmetric, flow, aligned (several, as lambda=0,0.5, "
+    "are a row each); of noise before a step (EDM, or, where it is not among "
+    "the names, any sampler of ve that can): S_churn=40,S_tmin=0.05,S_tmax=50,S_noise=1.003. "
+    "Each acts on the rows that take it."
 )
 
 
@@ -53,8 +55,9 @@ def gaussian(
         bool | None,
         typer.Option(
             "--denoise/--no-denoise",
-            help="End with a noiseless Euler step over eps, 1 NFE (default: denoise; not for "
-            "langevin); --denoise data: with the data predicted there, 1 NFE too.",
+            help="End with a noiseless Euler step over eps, 1 NFE (default: denoise, of flow "
+            "--no-denoise; not for langevin); --denoise data: with the data predicted there, also "
+            "1 NFE.",
         ),
     ] = None,
     denoise_by: Annotated[str | None, typer.Option(hidden=True)] = None,
@@ -85,7 +88,12 @@ def gaussian(
     of data from sampler over the modes with positive variance. A run that
     blew up because its steps are beyond the stability limit is called
     unstable, with the step, the limit (none in a mode that rightly grows) and
-    the mode (in JSON under unstable).
+    the mode (in JSON under unstable). Options act on those rows that take them;
+    a column settings says what a row was told that its name does not say, λ of
+    conjugate integrators always, and clocks (τ, λ, σ, ρ) where they differ.
+    kl_x, which divides by the sampled variance, is enormous where samplers of an
+    SDE end with the Euler denoising step: of its full score it leaves a mode of
+    variance 1e-5 almost nothing (--denoise data, --no-denoise).
 
     \b
     Examples:
@@ -97,29 +105,29 @@ def gaussian(
           --nfe 10,20 --schedule cosine
     """
     from analytic_models import gaussian as g
-    from analytic_models.table import cell
     from reports.commands import gaussian_options as o
     from splitting_analysis.lookup import conjugated
 
-    if (nfe is None) == (steps is None):
-        raise ValueError("give either --nfe 50,100 (budgets) or --steps 49,99")
-    counts = o.counts(nfe, "--nfe") if nfe is not None else o.counts(steps or "", "--steps")
+    budgets = None if nfe is None else o.counts(nfe, "--nfe")
+    numbers = None if steps is None else o.counts(steps, "--steps")
     ending = ending_of(denoise, denoise_by)
     schemes = g.schemes_of(names, model, dynamics, "--model ")
-    schemes = o.with_options(schemes, clock, eta, lower_order_final)
-    schemes, param = conjugated(schemes, param)
+    readings = g.readings(names, schemes, dynamics if eta is None else eta, "--dynamics ")
+    schemes = o.with_options(schemes, clock, eta, lower_order_final, dynamics)
+    schemes, param = conjugated(schemes, param, several=True)
     schemes, param = o.churning(schemes, param)
     problem = o.problem_of(
         schemes[0].model_name, spectrum, param, start, grid, eps, ending, schedule
     )
+    ask = "--nfe 50,100 (budgets) or --steps 49,99"
+    counts, are_steps = g.counted(schemes, problem, budgets, numbers, ask)
     cases = g.cases(schemes, counts, o.lambdas(lambda_s), "--lambda-s")
-    if notice := o.announcement(o.check_time(cases, problem, are_steps=nfe is None)):
+    if notice := o.announcement(o.check_time(cases, problem, are_steps=are_steps)):
         print(notice, file=sys.stderr)
-    rows = list(progress(g.rows(cases, problem, are_steps=nfe is None), len(cases)))
+    rows = list(progress(g.rows(cases, problem, are_steps=are_steps), len(cases)))
     if as_json:
         print_json(rows)
     else:
-        shown = [c for c in g.COLUMNS if c != "lambda_s" or lambda_s]
-        print_table(shown, [[cell(row, c) for c in shown] for row in rows])
-        readings = g.readings(names, schemes, dynamics, "--dynamics ")
-        print(g.footnote(problem, rows), *readings, *g.blow_ups(rows), sep="\n", file=sys.stderr)
+        table = g.tabled(tuple(rows), cases, problem, readings)
+        print_table(table.columns, table.cells())
+        print(table.note, file=sys.stderr)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+import shutil
 import sys
 from collections.abc import Sequence
 from typing import Annotated
@@ -15,6 +17,8 @@ from splitting_analysis.models import MODEL_NAMES
 from splitting_analysis.schemes import Scheme
 
 COLUMNS = ("name", "model", "dynamics", "word", "nfe", "order", "source")
+WIDE = 140
+"""Columns of a terminal from which sources are written out."""
 
 
 def list_schemes(
@@ -47,7 +51,8 @@ def list_schemes(
     the ODE and another of the SDE: the column dynamics says of which. A sampler
     of the ODE that adds noise before each step is one of "ode+churn", and
     stochastic. In which clock a prediction is held, and how much noise churns,
-    --json says: DEIS2 and rho-DEIS2 are one word.
+    --json says: DEIS2 and rho-DEIS2 are one word. On a narrow terminal a source
+    is its number at arXiv.
 
     \b
     Examples:
@@ -80,9 +85,23 @@ def list_schemes(
     if as_json:
         print_json(rows)
         return
+    columns: tuple[str, ...] = COLUMNS
+    if sys.stdout.isatty():
+        columns = tuple(c for c in COLUMNS if c != "model" or model is None)
+        if shutil.get_terminal_size().columns < WIDE:
+            for row in rows:
+                row["source"] = _short(str(row["source"]))
     for row in rows:
         row["dynamics"] = f"{row['dynamics']}+churn" if row["churn"] else row["dynamics"]
-    print_table(COLUMNS, [[row[column] for column in COLUMNS] for row in rows])
+    print_table(columns, [[row[column] for column in columns] for row in rows])
+
+
+def _short(citation: str) -> str:
+    """A source in a word or two: its number at arXiv, or else author and year."""
+    if found := re.search(r"arXiv (\d+\.\d+)", citation):
+        return found[1]
+    year = re.search(r"\b(?:19|20)\d\d\b", citation)
+    return f"{re.split(r'[ ,]', citation)[0]} {year[0] if year else ''}".strip()
 
 
 def _list_classes(schemes: Sequence[Scheme], as_json: bool) -> None:
@@ -92,7 +111,7 @@ def _list_classes(schemes: Sequence[Scheme], as_json: bool) -> None:
     rows = [
         {
             "model": group[0].model_name,
-            "dynamics": group[0].dynamics + "+churn" * (group[0].churn is not None),
+            "dynamics": group[0].kind,
             "cycle": str(cycle(group[0])),
             "samplers": [s.name for s in group],
         }

@@ -22,8 +22,9 @@ NoiseLevel = Annotated[
 ClockName = Annotated[
     str | None,
     typer.Option(
-        help="tau, lambda, sigma or rho: in what a step is halved, Euler's pieces step, and held "
-        "predictions are polynomials (default: the word's own)."
+        help="tau (time), lambda (log(alpha/sigma)), sigma (log sigma) or rho (sigma/alpha): in "
+        "what a step is halved, Euler's pieces step, and held predictions are polynomials "
+        "(default: the name's own; of words lambda where a prediction is held, else tau)."
     ),
 ]
 LowerOrderFinal = Annotated[

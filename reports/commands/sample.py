@@ -27,6 +27,7 @@ from splitting_analysis.lookup import (
     read_lambda_s,
     reading,
 )
+from splitting_analysis.settings import keys
 
 if TYPE_CHECKING:
     from gpu_samplers.job import Job
@@ -232,7 +233,7 @@ def sample(
         model = scheme.model_name
         _check_model(model, f"{scheme.name} is a {model} scheme")
     said = reading(scheme, dynamics) if scheme is not None and eta is None else ""
-    scheme, param = _with_options(scheme, clock, eta, param, lower_order_final)
+    scheme, param = _with_options(scheme, clock, eta, param, lower_order_final, dynamics)
     ending = ending_of(denoise, denoise_by)
     precision = precision.strip().lower()
     network, process = _network_and_process(checkpoint, config, model or "psld", param, precision)
@@ -280,7 +281,12 @@ def sample(
 
 
 def _with_options(
-    scheme: Scheme | None, clock: str | None, eta: str | None, param: str, lower_final: bool
+    scheme: Scheme | None,
+    clock: str | None,
+    eta: str | None,
+    param: str,
+    lower_final: bool,
+    dynamics: str | None,
 ) -> tuple[Scheme | None, str]:
     """The scheme with its clock, its noise level and what `param` says of it, and the rest of
     `param`.
@@ -298,7 +304,7 @@ def _with_options(
                 "E:data[2]"
             )
         return None, param
-    schemes, rest = conjugated(with_options([scheme], clock, eta, lower_final), param)
+    schemes, rest = conjugated(with_options([scheme], clock, eta, lower_final, dynamics), param)
     return schemes[0], rest
 
 
@@ -321,7 +327,7 @@ def _network_and_process(
 
     if config is not None and checkpoint is None:
         raise ValueError("--config: the digits network has its own; give --checkpoint too")
-    given = parse_settings(param, [field.name for field in fields(KINDS[model])])
+    given = parse_settings(param, [field.name for field in fields(KINDS[model])], keys(model))
     return network_and_process(checkpoint, model, given, config, precision, "--model")
 
 

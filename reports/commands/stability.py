@@ -56,14 +56,16 @@ def stability(
     from reports.commands.gaussian_options import problem_of
     from splitting_analysis.lookup import conjugated
 
-    schemes, param = conjugated(schemes_of(names, model, dynamics, "--model "), param)
+    schemes = schemes_of(names, model, dynamics, "--model ")
+    said = readings(names, schemes, dynamics, "--dynamics ")
+    schemes, param = conjugated(schemes, param, several=True)
     problem = problem_of(schemes[0].model_name, spectrum, param, "prior", "uniform", None, None)
     try:
         times = [read_float(part) for part in tau.split(",")]
     except ValueError as error:
         raise ValueError(f"--tau: {error}") from None
-    for said in readings(names, schemes, dynamics, "--dynamics "):
-        print(said, file=sys.stderr)
+    for line in said:
+        print(line, file=sys.stderr)
     table = limits(schemes, problem.process, problem.target.variances, times)
     if as_json:
         print_json([_plain(row) for row in table.rows])

@@ -74,8 +74,9 @@ def ending_of(denoise: bool | None, by: str | None) -> Denoise | None:
 def print_table(columns: Sequence[str], rows: Iterable[Sequence[object]], title: str = "") -> None:
     """A decorated table where a person looks at it; otherwise a header and rows separated by tabs.
 
-    Cells too wide for the terminal are folded, never cut: what they say can be copied. Where the
-    columns would become too narrow to read, each row is a paragraph of "column: cell".
+    Cells too wide for the terminal are folded between words, never cut: what they say can be
+    copied; numbers, names and headers stay whole. Where the columns would become too narrow to
+    read, each row is a paragraph of "column: cell".
     """
     shown = [["" if cell is None else str(cell) for cell in row] for row in rows]
     if not sys.stdout.isatty():
@@ -83,9 +84,12 @@ def print_table(columns: Sequence[str], rows: Iterable[Sequence[object]], title:
             print(*row, sep="\t")
         return
     width = shutil.get_terminal_size().columns
-    cells = zip(columns, *shown, strict=True)
-    least = [min(max(map(len, column)), max(READABLE, len(column[0]))) for column in cells]
-    if sum(least) + 3 * len(least) >= width:  # 3: a border and a space on either side
+    padding = 1
+    widths = _widths(columns, shown, width, padding)
+    if widths is None:
+        padding = 0
+        widths = _widths(columns, shown, width, padding)
+    if widths is None:
         for row in shown:
             print(f"{columns[0]}: {row[0]}")
             for name, cell in zip(columns[1:], row[1:], strict=True):
@@ -96,12 +100,45 @@ def print_table(columns: Sequence[str], rows: Iterable[Sequence[object]], title:
     from rich.table import Column, Table
     from rich.text import Text
 
-    names, *rest = columns
-    heads = Column(names, no_wrap=True), *(Column(name, overflow="fold") for name in rest)
-    table = Table(*heads, title=title or None)
+    heads = (Column(n, overflow="fold", width=w) for n, w in zip(columns, widths, strict=True))
+    table = Table(*heads, title=title or None, padding=(0, padding))
     for row in shown:  # Text, because a word such as E[1/2] is not markup
         table.add_row(*map(Text, row))
     Console().print(table)
+
+
+def _widths(
+    columns: Sequence[str], rows: list[list[str]], width: int, padding: int
+) -> list[int] | None:
+    """The columns' widths on a terminal; None where what must stay whole is wider."""
+    whole, wanted = [], []
+    for i, name in enumerate(columns):
+        cells = [row[i] for row in rows]
+        parts = [part for cell in cells for part in cell.split()]
+        # the first column are names; a word's piece may be as long as a line
+        longest = [
+            len(p) if _is_number(p) else min(len(p), READABLE * (2 - (i > 0))) for p in parts
+        ]
+        whole.append(max([len(name), *longest]))
+        wanted.append(max(map(len, (name, *cells))))
+    left = width - sum(whole) - (1 + 2 * padding) * len(columns) - 1  # its borders
+    if left < 0:
+        return None
+    lacking = [want - have for want, have in zip(wanted, whole, strict=True)]
+    for i in sorted(range(len(columns)), key=lambda i: lacking[i]):  # those that lack little first
+        more = min(lacking[i], left // sum(1 for other in lacking if other >= lacking[i]))
+        whole[i] += more
+        left -= more
+        lacking[i] = -1
+    return whole
+
+
+def _is_number(text: str) -> bool:
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True
 
 
 def print_json(data: Any) -> None:

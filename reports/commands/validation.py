@@ -25,6 +25,7 @@ from splitting_analysis.lookup import (
 )
 from splitting_analysis.processes import PROCESSES, Process
 from splitting_analysis.schemes import Scheme
+from splitting_analysis.settings import keys
 
 
 @dataclass(frozen=True)
@@ -92,7 +93,7 @@ def _told(
         model = claims.model_name if isinstance(claims, Scheme) else model_for(claims)
     read, param = as_claims(claims, model, dynamics), settings.param
     if read.scheme is not None:
-        (scheme,) = with_options([read.scheme], settings.clock, settings.eta)
+        (scheme,) = with_options([read.scheme], settings.clock, settings.eta, dynamics=dynamics)
         (scheme,), param = conjugated([scheme], param)
         read = replace(read, scheme=scheme)
     elif settings.clock or settings.eta:
@@ -100,7 +101,7 @@ def _told(
     process, given = None, dict[str, Any]()
     if param.strip():
         names = [field.name for field in fields(PROCESSES[model])]
-        given = dict(parse_settings(param, names))
+        given = dict(parse_settings(param, names, keys(model)))
         process = replace(TRIED[model], **given)
     return read, process, given
 
