@@ -32,7 +32,8 @@ def stability(
     param: Annotated[
         str,
         typer.Option(
-            help="Parameters of the process: Gamma=0.02; of conjugate steps: lambda=0.5,skip=1."
+            help="Parameters of the process: Gamma=0.02; of conjugate steps: lambda=0.5 (several, "
+            "as lambda=0,0.5, are a row each), factor=upper, skip=1."
         ),
     ] = "",
     as_json: Annotated[bool, typer.Option("--json", help="A JSON array of rows.")] = False,
