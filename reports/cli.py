@@ -32,6 +32,7 @@ from reports.commands.terminal import NARROW, make_readable, narrow_help
 from reports.commands.train import train
 from reports.commands.validate import validate
 from splitting_analysis.catalogue import read_catalogue, register
+from splitting_analysis.notation import GRAMMAR, WordError
 
 
 def _without_types(parameters: list[Any]) -> list[Any]:
@@ -206,6 +207,8 @@ def _message(error: Exception) -> str:
     """One sentence for what went wrong."""
     if isinstance(error, KeyError) and error.args:
         return str(error.args[0])  # str(KeyError("text")) is its repr
+    if isinstance(error, WordError) and error.allowed == GRAMMAR:
+        return f"{error}\n  in full: splitting-analysis derive --help"
     if isinstance(error, ValueError):
         return str(error)
     if isinstance(error, OSError) and error.strerror:

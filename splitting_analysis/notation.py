@@ -37,7 +37,7 @@ from splitting_analysis.spelling import NUMBER, from_openmm, respell
 
 GRAMMAR = (
     "S, S@1/2 (score), A, B/2, B*2/3, B*0.5, E:exp (pieces), (S B/2 A/2)*2 (repeat), "
-    "E[1/2,1/2] (row), E:data[2] (prediction)\n  more: splitting-analysis derive --help"
+    "E[1/2,1/2] (row), E:data[2] (prediction)"
 )
 REPEAT = "(S B/2 A/2)*2"
 MAX_TOKENS = 400
