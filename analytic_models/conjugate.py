@@ -15,7 +15,9 @@ gpu_samplers.conjugate finds the same by collocation.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import lru_cache
+from itertools import pairwise
 from math import ceil
 from typing import Any
 
@@ -71,8 +73,50 @@ def conjugate_step(
         return times(_flow(diffusion, linear, bent(begin), u, end), forced)
 
     fastest = max(float(np.max(np.abs(entry))) for row in shift for entry in row)
+    if isinstance(diffusion, VP) and _jumps(diffusion, begin, end):
+        gain: Rows = [[_between_jumps(diffusion, linear, bent, integrand, begin, end, fastest)]]
+        return keep, times(gain, held)
     few = smooth(diffusion, begin, end, fastest)
     return keep, times(integral(integrand, (len(n), len(n)), begin, end, few), held)
+
+
+def _jumps(process: VP, begin: Any, end: Any) -> tuple[float, ...]:
+    """Where beta of a table jumps between the earliest end and the latest begin."""
+    return process.kinks(float(np.min(end)), float(np.max(begin)))
+
+
+def _between_jumps(
+    process: VP,
+    linear: Block,
+    bent: Callable[[Any], Block],
+    integrand: Callable[[Any, Any, Any], Rows],
+    begin: Any,
+    end: Any,
+    rate: float,
+) -> Any:
+    """The integral over steps in which beta jumps: from one jump to the next, all of them at once,
+    each carried on to the end of its step.
+    """
+    if not isinstance(begin, np.ndarray):
+        edges = [end, *_jumps(process, begin, end), begin]
+        total = 0 * end
+        for low, high in pairwise(edges):
+            ((part,),) = integral(integrand, (1, 1), high + 0 * end, low + 0 * end)
+            total = total + _flow(process, linear, bent(begin), low + 0 * end, end)[0][0] * part
+        return total
+    borders = [
+        [float(a), *reversed(_jumps(process, a, b)), float(b)]
+        for a, b in zip(begin.flat, end.flat, strict=True)
+    ]
+    high = np.array([[edge] for edges in borders for edge in edges[:-1]])
+    low = np.array([[edge] for edges in borders for edge in edges[1:]])
+    counts = [len(edges) - 1 for edges in borders]
+    last = np.repeat(end, counts, axis=0)
+    # 1/sigma is singular where b is 0: far from there, and in short stretches, few nodes do
+    few = (process.integral(high) <= 2 * process.integral(low)) & (rate * (high - low) < 1)
+    ((parts,),) = integral(integrand, (1, 1), high, low, few[:, 0])
+    carried = parts * _flow(process, linear, bent(high), low, last)[0][0]
+    return np.add.reduceat(carried, np.cumsum([0, *counts[:-1]]), axis=0)
 
 
 def _moving_step(
@@ -105,12 +149,7 @@ def smooth(process: PSLD | VP, begin: Any, end: Any, rate: float = 0.0) -> Any:
     """
     if not isinstance(begin, np.ndarray):
         return None
-    if isinstance(process, VP):
-        if process.kinks(float(np.min(end)), float(np.max(begin))):
-            return np.zeros(len(begin), bool)
-        speed = 1.0
-    else:
-        speed = (process.Gamma + process.nu) / 2
+    speed = 1.0 if isinstance(process, VP) else (process.Gamma + process.nu) / 2
     clock = process.clock(process.T - begin, begin - end)
     short = (speed * clock < 1) & (rate * (begin - end) < 1) & (begin <= 2 * end)
     return short[:, 0]

@@ -23,6 +23,8 @@ def wasserstein_squared(mean: Pair, covariance: Block, other_mean: Pair, other: 
     sqrt(tr(AB) + 2 sqrt(det A det B)) (Dowson & Landau 1982; Olkin & Pukelsheim 1982). Written as a
     sum of squares over a positive number, so that nearly equal laws lose no digits: with D = A - B,
     ((D_xx - D_mm)^2 + 4 D_xm^2 + 4 (sqrt det A - sqrt det B)^2) / (tr A + tr B + that trace).
+    The two roots differ by no more than the larger is: what more there is comes of rounding, where
+    A has one direction that is long beyond all others, as after a run that blew up.
     """
     total = sum((np.asarray(a, float) - b) ** 2 for a, b in zip(mean, other_mean, strict=True))
     if len(covariance) == 1:
@@ -32,7 +34,8 @@ def wasserstein_squared(mean: Pair, covariance: Block, other_mean: Pair, other: 
     (u, v), (_, w) = other
     roots = _root(p * r - q * q), _root(u * w - v * v)
     gap = (p - u) * r + u * (r - w) - (q - v) * (q + v)  # det A - det B
-    squares = (p - u - r + w) ** 2 + 4 * (q - v) ** 2 + 4 * _over(gap, roots[0] + roots[1]) ** 2
+    apart = np.minimum(np.abs(_over(gap, roots[0] + roots[1])), np.maximum(*roots))
+    squares = (p - u - r + w) ** 2 + 4 * (q - v) ** 2 + 4 * apart**2
     cross = _root(p * u + 2 * q * v + r * w + 2 * roots[0] * roots[1])
     return total + _over(squares, p + r + u + w + 2 * cross)
 

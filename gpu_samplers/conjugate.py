@@ -81,10 +81,20 @@ def conjugate_step(
         return np.asarray(at(shift, taus) + rates * own)
 
     moves = callable(shift) or skip is not None
-    size = float(np.abs(matrix(np.array([begin]))).sum()) if callable(shift) else 0.0
-    if not callable(shift):
-        size = float(np.abs(shift).sum() + process.beta(begin) * np.abs(linear).sum())
-    whole = panels(sqrt(begin), sqrt(end), sqrt(float(process.T)), size)
+
+    def rate_of(high: float, low: float) -> float:
+        """How fast the state moves between two times; of a table beta is one number there."""
+        if callable(shift):
+            return float(np.abs(matrix(np.array([high]))).sum())
+        beta = process.beta((high + low) / 2 if jumps else high)
+        return float(np.abs(shift).sum() + beta * np.abs(linear).sum())
+
+    jumps = process.kinks(end, begin) if isinstance(process, VP) else ()
+    whole = [
+        panel
+        for high, low in pairwise([begin, *reversed(jumps), end])
+        for panel in panels(sqrt(high), sqrt(low), sqrt(float(process.T)), rate_of(high, low))
+    ]
     for high, low in refined(whole, matrix) if moves else whole:
         v = high + (low - high) * NODES
         tau, speed = v * v, 2 * v * (high - low)

@@ -6,11 +6,13 @@ from __future__ import annotations
 
 from dataclasses import replace
 from fractions import Fraction
+from itertools import pairwise
 from typing import Any
 
 import mpmath
 import numpy as np
 import pytest
+import scipy.integrate
 import scipy.linalg
 
 torch = pytest.importorskip("torch")
@@ -24,6 +26,7 @@ from gpu_samplers import engine, plain  # noqa: E402
 from gpu_samplers.conjugate import conjugate_step as machine_step  # noqa: E402
 from gpu_samplers.plan import plan  # noqa: E402
 from splitting_analysis.catalogue import find  # noqa: E402
+from splitting_analysis.clocks import table  # noqa: E402
 from splitting_analysis.conjugate_catalogue import CONJUGATE_CATALOGUE  # noqa: E402
 from splitting_analysis.lookup import conjugated  # noqa: E402
 from splitting_analysis.models import conjugation  # noqa: E402
@@ -130,6 +133,43 @@ def test_short_steps_at_once_are_those_alone_which_take_many_nodes(process, valu
                 [entry[k, 0] for entry in np.broadcast_arrays(begin, *row)[1:]] for row in found
             ]
             assert apart(here, wanted) < 1e-13
+
+
+def test_on_a_table_of_alpha_bar_both_routes_stop_where_beta_jumps():
+    """dx = lambda x + beta/2 (x - eps/sigma), between the table's times by scipy's quadrature."""
+    falls, bend = np.cumprod(1 - np.random.default_rng(3).uniform(0.02, 0.3, 12)), 1.5
+    process, entry = ScheduledVP(schedule=table(falls)), bent(scheme("S E:eye", "vp", "ode"), bend)
+    knots, clock = np.arange(13) / 12, -np.log([1.0, *falls])
+
+    def b(tau: float) -> float:
+        return float(np.interp(tau, knots, clock))
+
+    stretches = ((1.0, 0.77), (0.77, 0.3), (0.3, 0.28), (0.2, 0.001))
+    taus: Any = np.array(stretches).T[:, :, None]
+    at_once = exact_step(entry, process, entry.program.pieces[0], taus[0], taus[1], taus[0])
+    for i, (begin, end) in enumerate(stretches):
+        edges = [end, *knots[(knots > end) & (knots < begin)], begin]
+        sigma = np.sqrt(-np.expm1(-b(begin)))
+
+        def rate(u: float, slope: float, end: float = end) -> float:
+            grown = np.exp(bend * (u - end) + (b(u) - b(end)) / 2)
+            return float(grown * slope / 2 / np.sqrt(-np.expm1(-b(u))))
+
+        gain = sigma * sum(
+            scipy.integrate.quad(
+                rate, low, high, ((b(high) - b(low)) / (high - low),), epsrel=1e-12
+            )[0]
+            for low, high in pairwise(edges)
+        )
+        alone = exact_step(entry, process, entry.program.pieces[0], begin, end, begin)
+        assert alone[1][0][0] == pytest.approx(gain, rel=1e-11)
+        assert at_once[1][0][0][i, 0] == pytest.approx(gain, rel=1e-11)
+        assert at_once[0][0][0][i, 0] == pytest.approx(alone[0][0][0], rel=1e-13)
+        found = machine(entry, process, begin, end)
+        assert found[0][0, 0] == pytest.approx(alone[0][0][0], rel=1e-13)
+        assert found[1][0, 0] == pytest.approx(gain, rel=1e-11)
+    far = exact_step(entry, process, entry.program.pieces[0], *map(mpmath.mpf, ("1", "0.77", "1")))
+    assert float(far[1][0][0]) == pytest.approx(at_once[1][0][0][0, 0], rel=1e-13)
 
 
 def test_steps_of_a_grid_at_once_are_the_steps_one_by_one():

@@ -99,6 +99,21 @@ def test_nearly_equal_laws_lose_no_digits(x, y, z):
         assert abs(ours / exact - 1) < 1e-12
 
 
+@pytest.mark.parametrize("long", [1.0, 1e20])
+@pytest.mark.parametrize("small", [1e-3, 1e-16])
+def test_a_law_along_one_direction_is_far_by_its_length_though_its_determinant_is_rounding(
+    long, small
+):
+    """(A^1/2 B A^1/2)^1/2 has the trace sqrt(u B u) then, for A = u u^T."""
+    angles = np.linspace(0.01, 1.5, 400)
+    x, m = np.sqrt(long) * np.cos(angles), np.sqrt(long) * np.sin(angles)
+    found = wasserstein_squared(
+        (0, 0), ((x * x, x * m), (x * m, m * m)), (0, 0), ((small, 0), (0, 2 * small))
+    )
+    wanted = long + 3 * small - 2 * np.sqrt(small * (x * x + 2 * m * m))
+    assert np.max(np.abs(found / wanted - 1)) < 1e-6
+
+
 def test_the_distance_of_positions_is_that_of_standard_deviations_and_means():
     ours, other = ((np.array([4.0, 9.0]),),), ((np.array([1.0, 0.0]),),)
     value = wasserstein_squared((np.array([1.0, 0.0]),), ours, (0.0,), other)
