@@ -74,8 +74,8 @@ def conjugate_step(
 
     fastest = max(float(np.max(np.abs(entry))) for row in shift for entry in row)
     if isinstance(diffusion, VP) and _jumps(diffusion, begin, end):
-        gain: Rows = [[_between_jumps(diffusion, linear, bent, integrand, begin, end, fastest)]]
-        return keep, times(gain, held)
+        found = _between_jumps(diffusion, linear, bent, integrand, begin, end, fastest)
+        return keep, times([[found]], held)
     few = smooth(diffusion, begin, end, fastest)
     return keep, times(integral(integrand, (len(n), len(n)), begin, end, few), held)
 

@@ -138,7 +138,10 @@ def test_short_steps_at_once_are_those_alone_which_take_many_nodes(process, valu
 def test_on_a_table_of_alpha_bar_both_routes_stop_where_beta_jumps():
     """dx = lambda x + beta/2 (x - eps/sigma), between the table's times by scipy's quadrature."""
     falls, bend = np.cumprod(1 - np.random.default_rng(3).uniform(0.02, 0.3, 12)), 1.5
-    process, entry = ScheduledVP(schedule=table(falls)), bent(scheme("S E:eye", "vp", "ode"), bend)
+    process, entry = (
+        ScheduledVP(schedule=table(falls.tolist())),
+        bent(scheme("S E:eye", "vp", "ode"), bend),
+    )
     knots, clock = np.arange(13) / 12, -np.log([1.0, *falls])
 
     def b(tau: float) -> float:
