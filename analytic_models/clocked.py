@@ -27,11 +27,11 @@ def time_at(scheme: Scheme, diffusion: Diffusion, t: Any, h: Any, at: Fraction) 
     """The forward time at the part `at` of the step, as the scheme's clock measures it."""
     if scheme.in_clock == "tau" or at.denominator == 1:
         return diffusion.T - t - at.numerator * h / at.denominator
+    _refuse_end(scheme, diffusion.T - t - h)
     if isinstance(diffusion, PSLD):
         share, start = number(at, t + h), diffusion.T - t
         return given_data.tau_between(diffusion, scheme.in_clock, start, start - h, share)
     process, clock = position_only(diffusion), scheme.in_clock
-    _refuse_end(scheme, diffusion.T - t - h)
     first, last = (
         process.clock_at(clock, diffusion.T - t),
         process.clock_at(clock, diffusion.T - t - h),

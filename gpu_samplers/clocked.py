@@ -34,11 +34,20 @@ class Step(NamedTuple):
         begin = float(self.process.T - self.t)
         if self.clock == "tau" or at in (0, 1):
             return float(self.process.T - self.t - float(at) * self.h)
+        self.refuse_end(begin - self.h)
         if isinstance(self.process, PSLD):
             return bridges.time_between(self.process, self.clock, begin, begin - self.h, float(at))
         process = position_only(self.process)
         first, last = (process.clock_at(self.clock, tau) for tau in (begin, begin - self.h))
         return float(process.tau_at(self.clock, first + float(at) * (last - first)))
+
+    def refuse_end(self, end: float) -> None:
+        """Raise ValueError where the clock is infinite at the step's end."""
+        if end <= 0:
+            raise ValueError(
+                f"a step ends at forward time {end:g}, where sigma is 0 and the clock "
+                f"{self.clock} has no reading: the grid ends at eps > 0"
+            )
 
     def length(self, tau: float) -> float:
         """The step's length for rates per unit of forward time at `tau`.
@@ -49,11 +58,7 @@ class Step(NamedTuple):
             return self.h
         process = position_only(self.process)
         begin, end = self.time(Fraction(0)), self.time(Fraction(1))
-        if end <= 0:
-            raise ValueError(
-                f"a step ends at forward time {end:g}, where sigma is 0 and the clock "
-                f"{self.clock} has no reading: the grid ends at eps > 0"
-            )
+        self.refuse_end(end)
         apart = abs(process.clock_at(self.clock, end) - process.clock_at(self.clock, begin))
         sigma = float(process.sigma(tau))
         speed = float(process.beta(tau)) / (2 * sigma**2)  # of lambda: g^2 = 2 sigma^2 |lambda'|

@@ -30,7 +30,7 @@ from splitting_analysis.clocks import CLOCKS  # noqa: E402
 from splitting_analysis.families import POSITION_ONLY  # noqa: E402
 from splitting_analysis.models import model_at, model_of  # noqa: E402
 from splitting_analysis.numbers import Point, evaluate  # noqa: E402
-from splitting_analysis.processes import VE, VP, Flow  # noqa: E402
+from splitting_analysis.processes import VE, VP, Flow, process_of  # noqa: E402
 from splitting_analysis.retuned import with_noise_level  # noqa: E402
 from splitting_analysis.schemes import scheme  # noqa: E402
 from splitting_analysis.splitting_catalogue import (  # noqa: E402
@@ -310,3 +310,24 @@ def test_an_euler_step_of_flow_matching_follows_its_velocity():
     of_velocity = moments.run(held, process, TARGET, grid, denoise=False)
     same(of_score.covariance[0][0], of_velocity.covariance[0][0])
     assert model_of("flow", "ode").drift.fading == 1
+
+
+@pytest.mark.parametrize(
+    ("word", "model"),
+    [
+        ("S E", "vp"),
+        ("L/2 S@1/2 K L/2", "flow"),
+        ("S E:data/2 S@1/2 E:data/2", "ve"),
+        ("S E:data/2 S@1/2 E:data/2", "psld"),
+        ("S E:eps/2 S@1/2 E:eps[1]", "psld"),
+    ],
+)
+def test_a_step_to_where_its_clock_has_no_reading_is_refused_in_both_worlds(word, model):
+    process = process_of(model)
+    for clock in ("lambda", "sigma", "rho"):
+        own, grid = scheme(word, model, "ode", clock=clock), [0.0, process.T / 2, process.T]
+        told = f"the clock {clock} has no reading.* at eps > 0"
+        with pytest.raises(ValueError, match=told):
+            moments.run(own, process, TARGET, grid, denoise=False)
+        with pytest.raises(ValueError, match=told):
+            plan(own, process, grid, denoise=False)
