@@ -18,7 +18,7 @@ from analytic_models.harmonic import X, Y, closed_forms, measures, transport
 from analytic_models.probing.reference import subject_for
 from analytic_models.probing.stability import transport as code_transport
 from reports import cli
-from splitting_analysis.catalogue import entries, find
+from splitting_analysis.catalogue import entries, find, samplers
 from splitting_analysis.schemes import scheme
 from tests.strategies import examples, splitting_words
 
@@ -95,6 +95,14 @@ def test_the_limit_is_where_the_closed_form_says():
         assert min(abs(found.limit**2 - root) for root in roots) < 1e-6
 
 
+@pytest.mark.parametrize(("name", "friction"), [("UBU", 30.0), ("BAOAB", 0.05)])
+def test_a_law_is_kept_up_to_the_limit_and_none_beyond_whatever_the_friction(name, friction):
+    own = find(name, "langevin")
+    limit = measures(own, 0.01, 1.0, friction).limit
+    below, above = (measures(own, limit * (1 + e), 1.0, friction) for e in (-1e-6, 1e-6))
+    assert below.position is not None and above.position is None
+
+
 TANGENT = sympy.tanh(X / 2)
 LIMITS = {
     **dict.fromkeys(("BAOAB", "ABOBA", "OBABO", "BAOA"), (sympy.Integer(4),)),
@@ -148,6 +156,44 @@ def test_the_command_gives_formulas_and_json(capsys):
     assert row["momentum"] == "1 - y/4" and row["limit"] == "4" and row["scheme"] == "BAOAB"
 
 
+def test_the_command_takes_every_number_to_the_measures_and_says_which(capsys, monkeypatch):
+    one, two = find("SPV", "langevin"), find("BAOAB-RESPA2", "respa")
+    mixed = scheme("S B A O", "langevin", "sde")
+    numbers = ["--omega", "3", "--gamma", "2"]
+    for own, more, told in (
+        (one, ["--h", "0.25,0.5"], {}),
+        (mixed, ["--h", "1e-5"], {}),
+        (two, ["--h", "0.25,0.5", "--fast", "0.8"], {"fast": 0.8}),
+    ):
+        with pytest.raises(SystemExit):
+            cli.main(["harmonic", own.name, *more, *numbers, "--json"])
+        rows = json.loads(capsys.readouterr().out)
+        assert [row["h"] for row in rows] == [float(h) for h in more[1].split(",")]
+        for row in rows:
+            found = measures(own, row["h"], 3.0, 2.0, **told)
+            assert row["word"] == str(own.word)
+            for key, value in vars(found).items():
+                assert row[key] == pytest.approx(value, rel=1e-12, abs=1e-13), (own.name, key)
+    assert abs(found.position - measures(two, 0.5, 3.0, 2.0).position) > 1e-3
+    monkeypatch.setattr("reports.commands.harmonic._formulas", lambda _: iter(()))  # seconds each
+    for names, note in (
+        (["SPV", "--h", "0.5", *numbers], "omega = 3, gamma = 2; exact: 1, 1, 0 and 1, 1\n"),
+        (["SPV"], "x = gamma h, y = (omega h)^2\n"),
+        (["SPV", "BAOAB-RESPA2"], "x = gamma h, y = (omega h)^2, phi the fast part of the force\n"),
+    ):
+        with pytest.raises(SystemExit):
+            cli.main(["harmonic", *names])
+        assert capsys.readouterr().err.endswith(note)
+
+
+def test_without_a_name_the_command_has_every_sampler_of_kinetic_langevin(capsys, monkeypatch):
+    monkeypatch.setattr("analytic_models.harmonic._limit", lambda *_: 2.0)
+    with pytest.raises(SystemExit):
+        cli.main(["harmonic", "--h", "0.5", "--json"])
+    rows = json.loads(capsys.readouterr().out)
+    assert [row["scheme"] for row in rows] == [s.name for s in samplers("langevin", "sde")]
+
+
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
@@ -157,6 +203,7 @@ def test_the_command_gives_formulas_and_json(capsys):
         (["BAOAB", "--h", "1", "--omega", "1e9"], "omega = 1e+09: omega lies between"),
         (["BAOAB", "--omega", "2"], "--omega, --gamma and --fast are for numbers: give --h, too"),
         (["S B C/2 A O"], "the fractions of C add up to 1/2"),
+        (["S B C A/2 O"], "the fractions of A add up to 1/2"),
         (["BAOAB", "--h", "1", "--fast", "0.9"], "--fast is for words of two forces"),
         (["VV"], "VV is no langevin sde scheme; it belongs to langevin (ode)"),
         (["ROBA", "--h", "1"], "ROBA is no langevin sde scheme"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import numpy as np
 import pytest
@@ -58,7 +59,7 @@ def ddim(alpha, times):
 def test_a_run_on_a_schedule_is_one_on_its_alpha(name, alpha, last, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     np.save("own.npy", OWN)
-    asked = {"model": "vp", "start": "pT", "denoise": False, "spectrum": VARIANCES}
+    asked: dict[str, Any] = {"model": "vp", "start": "pT", "denoise": False, "spectrum": VARIANCES}
     (row,) = sa.gaussian("DDIM", steps=4, schedule=name, **asked).rows
     times = [last - (last - 1e-3) * i / 4 for i in range(5)]
     assert row["w2_x"] == pytest.approx(ddim(alpha, times), rel=1e-10)
