@@ -16,7 +16,7 @@ from analytic_models.gaussian import schemes_of
 from reports import cli
 from reports.commands import gaussian_options
 from reports.commands.gaussian import gaussian
-from reports.commands.gaussian_options import lambdas
+from reports.commands.gaussian_options import announcement, lambdas
 from splitting_analysis import find
 from splitting_analysis.lookup import as_scheme, reading
 
@@ -240,3 +240,10 @@ def test_rows_of_every_kind_of_sampler_have_the_same_keys_and_say_what_is_set(ru
     (row,) = rows_of(run, *words.split(), "--steps", "8", "--spectrum", "1")
     assert list(row) == KEYS.split()
     assert {key: row[key] for key in told} == told
+
+
+def test_what_a_table_takes_is_announced_in_seconds_minutes_or_hours():
+    told = {5: None, 6: "6 seconds", 99: "99 seconds", 101: "2 minutes", 5999: "100 minutes"}
+    told |= {6001: "2 hours", 36000: "10 hours"}
+    for seconds, words in told.items():
+        assert announcement(seconds) == (words and f"about {words} to go")

@@ -16,6 +16,7 @@ from reports.pages.exact_runs import GRIDS
 from reports.pages.settings import QUICK
 from reports.render.document import printed
 from reports.render.figures import legend
+from reports.render.spelling import listed
 from splitting_analysis.grids import EPS
 from splitting_analysis.held_error import held_error, leading_power
 from splitting_analysis.lookup import as_scheme
@@ -117,9 +118,66 @@ def test_a_claim_is_shown_only_where_another_order_is_derived_and_a_note_says_so
     assert "**DPM++3M.**" in told and "order is 2, not 3" in told
 
 
-def test_the_dotted_line_is_the_exact_flow_cut_at_eps():
+def said(built):
+    return " ".join("".join(map(str, b.parts)) for b in built.blocks if hasattr(b, "parts"))
+
+
+def test_the_dotted_line_is_the_exact_flow_cut_at_eps(built):
     other_route = exact_runs.limit("vp", "ode", "pT", denoise=False)["w2_x"]
     assert page.limit("vp") == pytest.approx(other_route, rel=1e-6)
+    variances = np.asarray(page.problem("flow", "uniform").target.variances)
+    there = np.sqrt((1 - EPS) ** 2 * variances + EPS**2)  # x_tau = (1 - tau) x_0 + tau eps
+    assert page.limit("flow") == pytest.approx(np.linalg.norm(there - np.sqrt(variances)))
+    for model in ("vp", "flow"):
+        caption = built.find(f"position-only-{model}").caption
+        assert f"h → 0 is {printed(page.limit(model))}." in caption
+
+
+def test_who_is_said_to_be_below_the_dotted_line_has_a_point_there(built):
+    figure = built.find("position-only-nfe")
+    names = [line.label for line in figure.panels[0].lines]
+    low = {
+        line.label
+        for panel in figure.panels
+        for line in panel.lines
+        if min(y for y in line.y if y == y) < 0.95 * panel.marks[0].level
+    }
+    told = said(built).partition("The dotted line is no bound: ")[2].partition(" come")[0]
+    assert low and told == listed([name for name in names if name in low])
+
+
+def test_the_text_names_those_of_higher_order_that_are_behind_ddim_and_their_clocks(built):
+    told = said(built).partition("though of higher order, are ")[2]
+    for grid in GRIDS:
+        assert f"on the {grid} grid {listed(page.behind(grid))}" in told or not page.behind(grid)
+    behind = {name for grid in GRIDS for name in page.behind(grid)}
+    clocks = {as_scheme(name, "vp").in_clock for name in behind}
+    assert told.partition(".")[0].endswith("all of them in the clock λ") == (clocks == {"lambda"})
+
+
+def test_the_sentence_on_flow_matching_names_the_best_of_its_table(built):
+    found = cells(built.find("position-only-flow"))
+    told = said(built).partition("along a straight line. ")[2]
+    for grid in GRIDS:
+        errors = {n: e for n in page.FLOW if isinstance(e := found[n, grid, page.TOLD], float)}
+        best = min(errors, key=errors.__getitem__)
+        assert f"{printed(errors[best])} on the {grid} grid ({best})" in told
+
+
+def test_weak_orders_are_the_claimed_ones_and_every_sampler_says_its_cost_and_clock(built):
+    weak = {row[1]: row[2:] for row in built.find("position-only-weak-orders").rows}
+    noisy = {f"`{s.word}`": s for s in HELD_CATALOGUE if s.dynamics == "sde"}
+    assert weak == {word: (s.nfe, s.order, s.order) for word, s in noisy.items()}
+    clocks = {"tau": "τ", "lambda": "λ", "rho": "σ/α"}
+    rows = {(row[1], row[3], row[4]) for row in built.find("position-only-orders").rows}
+    assert rows == {(f"`{s.word}`", clocks[s.in_clock], s.nfe) for s in page.ordered()}
+    for model in ("vp", "flow"):
+        for row in built.find(f"position-only-{model}").rows:
+            name = re.sub(r"`|^\[|\]\(.*", "", str(row[0]))
+            assert row[2] == as_scheme(name, model).nfe
+    for s in HELD_CATALOGUE:
+        if s.model_name == "vp" and s.source.erratum:
+            assert s.source.erratum in said(built) and s.name in said(built)
 
 
 def test_a_run_that_blew_up_has_no_point_and_says_so_in_the_table(built):

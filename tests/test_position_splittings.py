@@ -326,8 +326,20 @@ def test_a_step_to_where_its_clock_has_no_reading_is_refused_in_both_worlds(word
     process = process_of(model)
     for clock in ("lambda", "sigma", "rho"):
         own, grid = scheme(word, model, "ode", clock=clock), [0.0, process.T / 2, process.T]
-        told = f"the clock {clock} has no reading.* at eps > 0"
+        told = rf"the clock {clock} has no reading.* at eps > 0"
         with pytest.raises(ValueError, match=told):
             moments.run(own, process, TARGET, grid, denoise=False)
         with pytest.raises(ValueError, match=told):
             plan(own, process, grid, denoise=False)
+
+
+@pytest.mark.parametrize("name", POSITION_ONLY)
+def test_a_piece_that_holds_a_prediction_down_to_time_0_is_refused_in_both_worlds(name):
+    process = process_of(name)
+    for held in ("data", "eps", "velocity"):
+        own = scheme(f"L/2 S K:{held} L/2", name, "sde")
+        for run in (moments.run, plan):
+            given = (TARGET,) if run is moments.run else ()
+            grid = [process.T / 2, process.T]
+            with pytest.raises(ValueError, match=r"to 0: .*ends? at eps > 0"):
+                run(own, process, *given, grid, denoise=False)  # type: ignore[operator]

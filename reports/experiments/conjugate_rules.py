@@ -45,6 +45,10 @@ SPECTRA: dict[str, Any] = {"digits": "digits", "patches": "patches", "power-law"
 FITTED_ON = ("digits", "patches")
 SEARCHED = np.unique(np.concatenate([np.arange(-6.0, 8.1, 1.0), np.arange(-2.5, 3.1, 0.5)]))
 """Values of lambda among which the best one is looked for, and then between the next."""
+FARTHEST = 150.0
+"""Where the best lies at an end of those, it is looked for beyond, so far: there all samples of a
+few long steps are the mean, which may be closer to the data than what a smaller lambda makes.
+"""
 
 
 @dataclass(frozen=True)
@@ -165,8 +169,13 @@ def choice(name: str, spectrum: Any, grid: str, nfe: int) -> Choice:
     """What the best of SEARCHED, refined, and the predicted lambda are worth at a budget."""
     problem = problem_for("psld", spectrum, grid=grid)
     tried = {float(value): w2(problem, name, float(value), nfe) for value in SEARCHED}
-    best = min(tried, key=lambda value: tried[value])
-    for width in (0.5, 0.25, 0.125, 0.06, 0.03):
+    best, width = min(tried, key=lambda value: tried[value]), 1.0
+    while best in (min(tried), max(tried)) and abs(best) < FARTHEST:
+        beyond = best + (width if best > 0 else -width)
+        tried[beyond] = w2(problem, name, beyond, nfe)
+        best, width = min(tried, key=lambda value: tried[value]), 2 * width
+    between = [width / 2**k for k in range(1, 20) if width / 2**k > 1.0]
+    for width in (*between, 0.5, 0.25, 0.125, 0.06, 0.03):
         for value in (best - width, best + width):
             tried[value] = w2(problem, name, value, nfe)
         best = min(tried, key=lambda value: tried[value])

@@ -17,6 +17,8 @@ WORST = 2.5
 """A rule whose predicted lambda ends more than so many times as far as the best somewhere tells
 nothing."""
 TEST = "power-law"
+FAR = 50.0
+"""With a lambda beyond it, of either sign, little is left of a state."""
 Rows = dict[tuple[str, str, int], dict[str, float]]
 
 
@@ -89,7 +91,7 @@ def rules() -> list[Block]:
         text(
             "Their closed forms give λ_{0} in the same way, and the rule has the same form, λ_{0} "
             "+ A β u / (1 + R u), with A and R chosen word by word on digits and patches; the "
-            f"power law is the test. {_verdict()}"
+            f"power law is the test. {_verdict()}{_far()}"
         ),
         _summary(),
         _all(),
@@ -119,6 +121,19 @@ def _verdict() -> str:
             f"{min(NFES)} evaluations at most {printed(late, '3g')} times."
         )
     return " ".join(parts)
+
+
+def _far() -> str:
+    """How often the best lambda is one of samples that are all alike."""
+    cases = [(name, at["best"]) for name, own in found().items() for at in own.values()]
+    far = [(name, best) for name, best in cases if abs(best) > FAR]
+    if not far:
+        return ""
+    return (
+        f" In {len(far)} of {len(cases)} rows, of {listed(sorted({name for name, _ in far}))}, the "
+        f"best λ lies beyond ±{FAR:g}: samples are then little more than the mean, which is closer "
+        "to the data than what the word makes at so few steps."
+    )
 
 
 def _summary() -> Table:
