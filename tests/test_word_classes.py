@@ -11,13 +11,17 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
+from analytic_models import moments
 from analytic_models.diffusions import PSLD, Diffusion, Langevin
 from analytic_models.frozen import frozen_problem, spectral_radius, step_matrix
 from analytic_models.harmonic import transport
 from analytic_models.stationary import stationary
+from analytic_models.targets import Gaussian
 from reports import cli
 from splitting_analysis.catalogue import find, samplers
+from splitting_analysis.families import POSITION_ONLY
 from splitting_analysis.notation import Word, WordError, parse
+from splitting_analysis.processes import process_of
 from splitting_analysis.schemes import LambdaS, Scheme, scheme
 from splitting_analysis.word_classes import classes, cycle, same_class
 from tests.strategies import examples, splitting_words
@@ -169,3 +173,22 @@ def test_the_command_lists_the_classes(capsys):
         cli.main(["list", "--model", "langevin", "--dynamics", "sde", "--classes"])
     shown = capsys.readouterr().out.splitlines()
     assert shown[1] == "langevin\tsde\tS B A/2 O A/2\tBAOAB BAOA" and len(shown) == 5
+
+
+@pytest.mark.parametrize("model", POSITION_ONLY)
+@pytest.mark.parametrize(
+    ("whole", "halves"),
+    [
+        ("L/2 S K L/2", "L/2 S K/2 K/2 L/2"),
+        ("S L/2 K L/2", "S L/4 L/4 K L/2"),
+    ],
+)
+def test_parts_of_positions_alone_are_merged_where_the_law_is_the_same(model, whole, halves):
+    process, laws = process_of(model), []
+    grid = [process.T * share for share in (0.0, 0.3, 0.5, 0.6)]
+    for word in (whole, halves):
+        run = moments.run(scheme(word, model, "sde"), process, Gaussian(0.3), grid, denoise=False)
+        laws.append(float(run.covariance[0][0]))
+    same = laws[0] == pytest.approx(laws[1], rel=1e-12)
+    assert same_class(whole, halves, model, "sde") == same
+    assert same == (model == "ve" or "L/4" in halves)
