@@ -250,15 +250,24 @@ def covariance(process: PSLD, tau: Any) -> tuple[Any, Any, Any, Any]:
 
 
 def _factor(process: PSLD, name: str, tau: Any) -> tuple[Any, Any, Any, Any]:
-    """Diagonal and off-diagonal entries of L, and the root of the determinant."""
+    """Diagonal and off-diagonal entries of L, and the root of the determinant; their limits at 0,
+    where positions have no noise.
+    """
     xx, xm, mm, det = covariance(process, tau)
-    if name == "lower":
-        root = xx**0.5 if not isinstance(xx, mpmath.mpf) else mpmath.sqrt(xx)
-        whole = det**0.5 if not isinstance(det, mpmath.mpf) else mpmath.sqrt(det)
-        return root, whole / root, xm / root, whole
-    root = mm**0.5 if not isinstance(mm, mpmath.mpf) else mpmath.sqrt(mm)
-    whole = det**0.5 if not isinstance(det, mpmath.mpf) else mpmath.sqrt(det)
-    return whole / root, root, xm / root, whole
+    xx, mm, whole = (
+        value**0.5 if not isinstance(value, mpmath.mpf) else mpmath.sqrt(value)
+        for value in (xx, mm, det)
+    )
+    if name != "lower":
+        return _over(whole, mm), mm, _over(xm, mm), whole
+    start = mm * (xx == 0)  # positions fade in by noise of their own, or by the momentum's alone
+    own, mixed = (start, 0 * start) if process.Gamma > 0 else (0 * start, start)
+    return xx, _over(whole, xx) + own, _over(xm, xx) + mixed, whole
+
+
+def _over(value: Any, root: Any) -> Any:
+    """Their ratio, and 0 where the root is."""
+    return value / (root + (root == 0))
 
 
 def transposed_factor(process: PSLD | VP, name: str, tau: Any) -> Rows:

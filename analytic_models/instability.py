@@ -121,9 +121,10 @@ def instability(
         own, frozen = frozen_problem(step.scheme, diffusion, variances, step.tau)
         right = np.maximum(exact_growth(step.scheme, own, frozen)[0], 0.0) * step.h
         matrix = step_matrix(step.scheme, own, frozen, step.h)
-        radius = np.log(np.nan_to_num(spectral_radius(matrix), nan=LARGE, posinf=LARGE))
+        with np.errstate(divide="ignore"):  # a map to 0, whose logarithm is -inf
+            radius = np.log(np.nan_to_num(spectral_radius(matrix), nan=LARGE, posinf=LARGE))
+            most = np.maximum(np.log(_norm(matrix, diffusion)), radius)
         beyond = radius > BEYOND * right + ROUND_OFF
-        most = np.maximum(np.log(_norm(matrix, diffusion)), radius)
         growth += step.weight * np.where(beyond, most - right, 0.0)
         for k in map(int, np.flatnonzero(beyond)):
             found = worst[k]

@@ -65,7 +65,7 @@ class Step(NamedTuple):
         if self.clock == "rho":
             speed *= sigma / float(process.alpha(tau))
         elif self.clock == "sigma":
-            speed -= fading(process, tau)
+            speed = float(process.rates(tau)[1]) / sigma
         return float(apart / speed)
 
 

@@ -218,11 +218,14 @@ def factors(process: PSLD | VP, name: str, taus: Array) -> Array:
     result = np.zeros_like(total)
     i, j = (0, 1) if name == "lower" else (1, 0)
     root = np.sqrt(total[:, i, i])
+    none = root == 0  # at tau = 0, where all entries are limits
+    root = np.where(none, 1.0, root)
     result[:, i, i], result[:, j, i], result[:, j, j] = (
-        root,
+        np.where(none, 0.0, root),
         total[:, 0, 1] / root,
         np.sqrt(det) / root,
     )
+    result[none, j, j if process.Gamma > 0 else i] = np.sqrt(total[none, j, j])
     return result
 
 

@@ -100,7 +100,7 @@ class PositionOnly:
             case "lambda":
                 return self.log_snr(tau)
             case "sigma":
-                return elementary("log", self.sigma(tau))
+                return self.log_sigma(tau)
             case "rho":
                 return self.sigma(tau) / self.alpha(tau)
 
@@ -116,9 +116,21 @@ class PositionOnly:
             case "rho":
                 return self.tau_of_lambda(-elementary("log", reading))
 
+    def log_sigma(self, tau: Any) -> Any:
+        return elementary("log", self.sigma(tau))
+
     def tau_of_log_sigma(self, value: Any) -> Any:
         """The forward time at which log sigma has this value."""
         raise NotImplementedError
+
+
+def _log_of_rest(value: Any) -> Any:
+    """log(1 - e^value) of a negative number, or of an array of them; it is its own inverse."""
+    if getattr(value, "ndim", 0):
+        return each(_log_of_rest, value)
+    if hasattr(value, "free_symbols") or value > -0.7:
+        return elementary("log", -elementary("expm1", value))
+    return elementary("log1p", -elementary("exp", value))
 
 
 class VariancePreserving(PositionOnly):
@@ -151,8 +163,12 @@ class VariancePreserving(PositionOnly):
     def tau_of_lambda(self, value: Any) -> Any:
         return self.tau_of_integral(elementary("log1p", elementary("exp", -2 * value)))
 
+    def log_sigma(self, tau: Any) -> Any:
+        """log(1 - e^-b) / 2, with all digits on both ends: sigma itself rounds to 1."""
+        return _log_of_rest(-self.integral(tau)) / 2
+
     def tau_of_log_sigma(self, value: Any) -> Any:
-        return self.tau_of_integral(-elementary("log1p", -elementary("exp", 2 * value)))
+        return self.tau_of_integral(-_log_of_rest(2 * value))
 
 
 @dataclass(frozen=True)
