@@ -97,6 +97,15 @@ def _checked(times: Sequence[float], name: str) -> tuple[float, ...]:
     return tuple(times)
 
 
+def check_end(times: Sequence[float], T: Any, eps: float) -> None:
+    """Raise ValueError where a grid that is given does not end at T - eps."""
+    if abs(T - eps - times[-1]) > 1e-9 * T:
+        raise ValueError(
+            f"eps = {eps:g} with a grid that is given: its last time is {times[-1]:g}, which says "
+            f"that eps is {T - times[-1]:g}; leave eps out, or end the grid at {T - eps:g}"
+        )
+
+
 def check_times(times: Sequence[Any], T: Any) -> None:
     """Raise ValueError unless the times are finite, increase strictly and lie in [0, T]."""
     if len(times) < 2 or not np.all(np.isfinite(np.asarray(times, dtype=np.float64))):

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import math
 from dataclasses import asdict, dataclass
+from numbers import Real
 from typing import Any
 
 import numpy as np
 
 from analytic_models.distances import score_card
-from analytic_models.grids import read_grid, times_on
+from analytic_models.grids import check_end, read_grid, times_on
 from analytic_models.instability import instability
 from analytic_models.moments import Moments, run
 from analytic_models.rules import Lambda
@@ -57,7 +58,7 @@ class Problem:
                 f"start {self.start}: there are prior (the stationary law) and pT (the exact law "
                 "at T)"
             )
-        if not 0 <= self.eps < self.process.T:
+        if not (isinstance(self.eps, Real) and 0 <= self.eps < self.process.T):
             raise ValueError(
                 f"eps {self.eps}: the last time is T - eps, 0 <= eps < T = {self.process.T}"
             )
@@ -195,5 +196,9 @@ def problem_for(
     if isinstance(spectrum, str) and spectrum.strip().isalpha():
         spectrum = spectrum.strip().lower()
     target = Gaussian(load_spectrum(spectrum) if isinstance(spectrum, str) else spectrum)
+    given = how.get("eps")
     how = {"denoise": family.denoises, "eps": EPS if family.diffuses else 0.0, **how}
-    return Problem(process, target, **how)
+    made = Problem(process, target, **how)
+    if given is not None and not isinstance(made.grid, str):
+        check_end(made.grid, process.T, given)
+    return made

@@ -58,15 +58,8 @@ def accepts(word: Word, model: Model) -> bool:
 
 
 def _check(word: Word, model: Model) -> None:
-    letters = ", ".join(
-        [
-            "S",
-            *model.pieces,
-            *(f"E:{name}" for name in model.held),
-            *model.conjugate,
-            *model.holding,
-        ]
-    )
+    known = ["S", *model.pieces, *(f"E:{name}" for name in model.held)]
+    letters = ", ".join(dict.fromkeys([*known, *model.conjugate, *model.holding]))
     if not word.ops:
         raise WordError("", 0, 1, "the word is empty", letters)
     for index, op in enumerate(word):
@@ -83,9 +76,8 @@ def _check(word: Word, model: Model) -> None:
             raise word.error(index, problem, ", ".join([f"E:{op.rule}", op.letter, *others]))
         if piece is None and op.letter == "E" and op.rule in HELD:
             where = f"{model.name} {model.dynamics.upper()}"
-            known = [f"E:{name}" for name in model.held]
-            problem = f"the {where} holds no {op.rule}"
-            raise word.error(index, problem, ", ".join(known or letters.split(", ")))
+            held = ", ".join(f"E:{name}" for name in model.held)
+            raise word.error(index, f"the {where} holds no {op.rule}", held or letters)
         if piece is None:
             what = (
                 "an ODE has no noise"

@@ -82,7 +82,8 @@ def read(parameters: str) -> tuple[dict[str, Fraction], str]:
 def over(own: Churn | None, numbers: Mapping[str, Any]) -> Churn | None:
     """The churn with other numbers, each taken for what it prints as; none without any.
 
-    Raises ValueError for what is no number, and as `Churn`.
+    Raises ValueError for what is no number, as `Churn`, and where numbers of a noise are given that
+    is not added.
     """
     found: dict[str, Fraction] = {}
     for name, value in numbers.items():
@@ -90,4 +91,12 @@ def over(own: Churn | None, numbers: Mapping[str, Any]) -> Churn | None:
             found[name] = read_number(str(value))
         except ValueError as error:
             raise ValueError(f"{name}: {error}") from None
-    return replace(own or Churn(Fraction(0)), **found) if found else own
+    if not found:
+        return own
+    churn = replace(own or Churn(Fraction(0)), **found)
+    if churn.S_churn == 0 and (others := [name for name in found if name != "S_churn"]):
+        raise ValueError(
+            f"{', '.join(others)}: of the noise that S_churn adds before a step, and S_churn is 0; "
+            "give S_churn, too, e.g. S_churn=40"
+        )
+    return churn

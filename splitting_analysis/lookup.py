@@ -28,7 +28,7 @@ def check_family(model: str | None, dynamics: str | None) -> tuple[str | None, s
     Raises ValueError for a model or dynamics that there is not; None is any.
     """
     given = model, dynamics
-    model, dynamics = (None if name is None else name.strip().lower() for name in given)
+    model, dynamics = (None if name is None else str(name).strip().lower() for name in given)
     if model not in (None, *MODEL_NAMES):
         raise ValueError(f"no model {given[0]!a}; there are: {', '.join(MODEL_NAMES)}")
     if dynamics not in (None, "ode", "sde"):
@@ -38,22 +38,29 @@ def check_family(model: str | None, dynamics: str | None) -> tuple[str | None, s
 
 def spelled(given: str, known: Iterable[str]) -> str:
     """The name among `known` that was given, whatever its case; what is unknown as it is."""
-    return next((name for name in known if name.casefold() == given.strip().casefold()), given)
+    own = str(given).strip().casefold()
+    return next((name for name in known if name.casefold() == own), given)
 
 
 def as_scheme(
     text: str | Word | Scheme, model: str | None = None, dynamics: str | None = None
 ) -> Scheme:
-    """The scheme of that name (in upper or lower case), or of that word ("S B A"); a scheme itself.
+    """The scheme of that name (in upper or lower case), or of that word ("S B A"); a scheme itself,
+    if it is one of that model and dynamics.
 
     Without `model`, a name is looked up in PSLD first and then in the other models, and a word
     is a PSLD word; `dynamics` is "ode", "sde" or whatever the name or word says. Raises
     WordError for a word that the model refuses, ValueError for an unknown name, model or
     dynamics, each saying what would be right.
     """
-    if isinstance(text, Scheme):
-        return text
     model, dynamics = check_family(model, dynamics)
+    if isinstance(text, Scheme):
+        if (model or text.model_name, dynamics or text.dynamics) != text.family:
+            raise ValueError(
+                f"{text.name} is a scheme of {' '.join(text.family)}, not of "
+                f"{' '.join(filter(None, (model, dynamics)))}: leave that out, or give its word"
+            )
+        return text
     if isinstance(text, Word):
         return scheme(text, model or "psld", dynamics)
     if not isinstance(text, str):

@@ -243,6 +243,11 @@ class Scheme:
         return self.model.dynamics
 
     @property
+    def family(self) -> tuple[str, Dynamics]:
+        """The names of its model and dynamics."""
+        return self.model_name, self.dynamics
+
+    @property
     def stochastic(self) -> bool:
         """Whether its runs draw noise: the SDE's, and those that churn before a step of the ODE."""
         return self.dynamics == "sde" or (self.churn is not None and self.churn.S_churn > 0)

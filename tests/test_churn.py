@@ -108,6 +108,8 @@ def test_the_numbers_come_from_the_parameters_and_leave_the_rest_to_the_process(
         ("S_churn=-1", find("EDM", "ve"), "between 0 and"),
         ("S_tmin=3,S_tmax=1", find("EDM", "ve"), "0 <= S_tmin <= S_tmax"),
         ("S_churn=x", find("EDM", "ve"), "--param S_churn"),
+        ("S_noise=1.1", find("Heun", "ve"), "S_noise: of the noise that S_churn adds"),
+        ("S_churn=0,S_tmin=1,S_tmax=2", find("EDM", "ve"), "S_tmin, S_tmax: .* e.g. S_churn=40"),
         ("S_churn=1,S_churn=2", find("EDM", "ve"), "given twice"),
         ("S_churn=1", find("DPM++2M", "ve"), "evaluations of its own alone"),
         ("S_churn=1", find("Heun", "flow"), "a step of ve"),

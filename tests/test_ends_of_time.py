@@ -10,12 +10,12 @@ import pytest
 
 pytest.importorskip("torch")
 
-import splitting_analysis as sa  # noqa: E402
-from analytic_models.conjugate import transposed_factor  # noqa: E402
-from analytic_models.problem import problem_for  # noqa: E402
-from gpu_samplers.conjugate import factors  # noqa: E402
-from splitting_analysis.clocks import Cosine  # noqa: E402
-from splitting_analysis.processes import PSLD, VP, ScheduledVP  # noqa: E402
+import splitting_analysis as sa
+from analytic_models.conjugate import transposed_factor
+from analytic_models.problem import problem_for
+from gpu_samplers.conjugate import factors
+from splitting_analysis.clocks import Cosine
+from splitting_analysis.processes import PSLD, VP, ScheduledVP
 
 
 @pytest.mark.parametrize(

@@ -122,8 +122,13 @@ def sample(
     ] = 0,
     grid: Annotated[str, typer.Option(help=GRID_HELP)] = "uniform",
     eps: Annotated[
-        float, typer.Option(parser=a_float, metavar="<float>", help="The grid ends at T - eps.")
-    ] = EPS,
+        float | None,
+        typer.Option(
+            parser=a_float,
+            metavar="<float>",
+            help=f"The grid ends at T - eps (default: {EPS:g}).",
+        ),
+    ] = None,
     denoise: Annotated[
         bool | None,
         typer.Option(
@@ -219,7 +224,7 @@ def sample(
             "'splitting-analysis[torch]'"
         ) from None
 
-    from analytic_models.grids import read_grid
+    from analytic_models.grids import check_end, read_grid
 
     rank, folder = rank_of(), named_folder(out)
     if rank.rank == 0:
@@ -240,14 +245,17 @@ def sample(
     scale = None if lambda_s is None else float(read_lambda_s(lambda_s, "--lambda-s"))
     if rank.rank == 0 and said:
         print(said, file=sys.stderr)
+    times = read_grid(grid)
+    if eps is not None and not isinstance(times, str):
+        check_end(times, process.T, eps)
     job = Job(
         scheme,
         process,
         n,
         nfe,
         seed=seed,
-        grid=read_grid(grid),
-        eps=eps,
+        grid=times,
+        eps=EPS if eps is None else eps,
         denoise=True if ending is None else ending,
         lambda_s=scale,
         merge_noise=merge_noise,

@@ -20,7 +20,9 @@ def stability(
     ] = "0.001",
     model: Annotated[
         str | None,
-        typer.Option(help="psld, vp or langevin; by default psld, or where the name is found."),
+        typer.Option(
+            help="psld, vp, ve, flow, langevin or respa; by default psld, or where the name is found."
+        ),
     ] = None,
     dynamics: Annotated[
         str | None, typer.Option(help="ode or sde; by default what the letters say (noise: sde).")
