@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 
@@ -99,7 +101,7 @@ def test_a_langevin_run_takes_steps_of_any_lengths():
 @pytest.mark.parametrize("given", ["0,0.3,0.9", (0.0, 0.3, 0.9)])
 def test_an_eps_that_a_given_grid_does_not_end_at_is_refused_and_one_that_it_does_is_not(given):
     for eps in (None, 0.1):
-        told = {} if eps is None else {"eps": eps}
+        told: dict[str, Any] = {} if eps is None else {"eps": eps}
         assert problem_for("vp", [1.0], {}, grid=given, **told).eps == pytest.approx(0.1)
     says = "eps = 0.01 with a grid that is given: its last time is 0.9, which says that eps is 0.1"
     with pytest.raises(ValueError, match=says):
@@ -108,5 +110,6 @@ def test_an_eps_that_a_given_grid_does_not_end_at_is_refused_and_one_that_it_doe
 
 @pytest.mark.parametrize(("what", "value"), [("eps", "x"), ("start", 3), ("eps", None)])
 def test_what_is_no_end_or_start_of_a_run_is_a_value_error(what, value):
+    how: Any = {what: value}
     with pytest.raises(ValueError, match=f"{what} {value}: "):
-        problem_for("vp", [1.0], {}, **{what: value})
+        problem_for("vp", [1.0], {}, **how)

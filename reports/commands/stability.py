@@ -21,7 +21,8 @@ def stability(
     model: Annotated[
         str | None,
         typer.Option(
-            help="psld, vp, ve, flow, langevin or respa; by default psld, or where the name is found."
+            help="psld, vp, ve, flow, langevin or respa; by default psld, or where the name is "
+            "found."
         ),
     ] = None,
     dynamics: Annotated[
