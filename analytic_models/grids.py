@@ -46,9 +46,18 @@ def times_on(chosen: Grid, steps: int, process: Process, eps: Any) -> list[Any]:
     return grids.times_on(chosen, steps, process, eps, grid)
 
 
-def read_grid(text: str) -> Grid:
-    """A grid's name, or the times that a text lists or a file holds. Raises ValueError."""
-    name = text.strip()
+def read_grid(given: str | Sequence[float]) -> Grid:
+    """A grid's name, or the times that a text lists, a file holds or that are given. Raises
+    ValueError.
+    """
+    if not isinstance(given, str):
+        try:
+            given = [float(time) for time in given]
+        except (TypeError, ValueError):
+            message = f"grid = {str(given)[:40]}: a name, or reverse times such as (0, 0.3, 0.9)"
+            raise ValueError(message) from None
+        return _checked(given, "given")
+    name = given.strip()
     if name.lower() in GRIDS:
         return name.lower()
     if "," in name and not Path(name).is_file():
@@ -95,15 +104,6 @@ def _checked(times: Sequence[float], name: str) -> tuple[float, ...]:
     if times[0] < 0:
         raise ValueError(f"grid {name[:60]}: reverse times start at 0 or later, not {times[0]:g}")
     return tuple(times)
-
-
-def check_end(times: Sequence[float], T: Any, eps: float) -> None:
-    """Raise ValueError where a grid that is given does not end at T - eps."""
-    if abs(T - eps - times[-1]) > 1e-9 * T:
-        raise ValueError(
-            f"eps = {eps:g} with a grid that is given: its last time is {times[-1]:g}, which says "
-            f"that eps is {T - times[-1]:g}; leave eps out, or end the grid at {T - eps:g}"
-        )
 
 
 def check_times(times: Sequence[Any], T: Any) -> None:

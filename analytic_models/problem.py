@@ -10,14 +10,14 @@ from typing import Any
 import numpy as np
 
 from analytic_models.distances import score_card
-from analytic_models.grids import check_end, read_grid, times_on
+from analytic_models.grids import read_grid, times_on
 from analytic_models.instability import instability
 from analytic_models.moments import Moments, run
 from analytic_models.rules import Lambda
 from analytic_models.schedules import schedule_name, scheduled
 from analytic_models.targets import Gaussian, load_spectrum
 from splitting_analysis.families import family_of
-from splitting_analysis.grids import EPS, Grid
+from splitting_analysis.grids import EPS, Grid, check_end
 from splitting_analysis.lookup import as_scheme, spelled
 from splitting_analysis.models import model_of
 from splitting_analysis.processes import Process, process_of

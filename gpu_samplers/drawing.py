@@ -19,10 +19,10 @@ from gpu_samplers.job import BLACK_BOX, STATES, TOLERANCE, Job
 from gpu_samplers.processes import steps_for, times_on
 from gpu_samplers.sampling import write_samples
 from gpu_samplers.shards import read_shard
-from splitting_analysis.grids import EPS, Grid
+from splitting_analysis.grids import EPS, Grid, check_end
 from splitting_analysis.lookup import as_scheme
 from splitting_analysis.notation import Word
-from splitting_analysis.processes import PROCESSES
+from splitting_analysis.processes import PROCESSES, Process
 from splitting_analysis.schemes import Denoise, Scheme, nfe_for
 
 EVALUATIONS = 50
@@ -87,6 +87,7 @@ def from_network(
     )
     named = isinstance(job.get("grid", "uniform"), str)
     budget = EVALUATIONS if nfe is None and scheme is not None and named else nfe
+    job["eps"] = _end(job.get("grid", "uniform"), process, job.get("eps"))
     made = Job(scheme, process, n, budget, tol=tol, **job)
     with TemporaryDirectory() as folder:  # the one way in which samples are made, and checked
         write_samples(folder, made, network, batch=batch, device=device, **(running or {}))
@@ -103,7 +104,7 @@ def from_score(
     shape: Sequence[int],
     seed: int = 0,
     grid_name: Grid = "uniform",
-    eps: float = EPS,
+    eps: float | None = None,
     denoise: Denoise = True,
     lambda_s: float | None = None,
     batch: int = 64,
@@ -122,13 +123,12 @@ def from_score(
     process = PROCESSES[scheme.model_name](**_given(scheme.model_name, parameters))
     if state not in STATES:
         raise ValueError(f"no state {state!r}; there are: {', '.join(STATES)}")
-    if not isinstance(grid_name, str):  # it says itself where it ends, and in how many steps
-        eps = max(0.0, float(process.T) - grid_name[-1])
-    ending = denoise if eps > 0 else False
-    if nfe is None and not isinstance(grid_name, str):
+    left = _end(grid_name, process, eps)
+    ending = denoise if left > 0 else False
+    if nfe is None and not isinstance(grid_name, str):  # it says itself in how many steps
         nfe = nfe_for(len(grid_name) - 1, scheme, ending)
     nfe = EVALUATIONS if nfe is None else nfe
-    times = times_on(grid_name, steps_for(nfe, scheme, ending), process, eps)
+    times = times_on(grid_name, steps_for(nfe, scheme, ending), process, left)
     made = engine.sample(
         scheme,
         process,
@@ -145,6 +145,18 @@ def from_score(
         merge_noise=merge_noise,
     )
     return np.concatenate([part.z[0].double().cpu().numpy() for part in made])
+
+
+def _end(grid: Grid, process: Process, eps: float | None) -> float:
+    """What a run leaves of T: EPS where neither a grid that is given nor `eps` says it.
+
+    Raises ValueError where both do, and differ.
+    """
+    if isinstance(grid, str):
+        return EPS if eps is None else eps
+    if eps is not None:
+        check_end(grid, process.T, eps)
+    return max(0.0, float(process.T) - grid[-1])
 
 
 def _given(model: str, parameters: Mapping[str, Any]) -> dict[str, Any]:

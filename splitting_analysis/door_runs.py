@@ -10,7 +10,6 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from splitting_analysis.door_arguments import Scale, settings
-from splitting_analysis.grids import EPS
 from splitting_analysis.lookup import as_scheme, check_lambda_s, read_lambda_s
 from splitting_analysis.notation import Word
 from splitting_analysis.schemes import Denoise, Scheme
@@ -37,7 +36,7 @@ def sample(
     shape: Sequence[int] | None = None,
     seed: int = 0,
     grid: str | Sequence[float] = "uniform",
-    eps: float = EPS,
+    eps: float | None = None,
     denoise: Denoise = True,
     lambda_s: Scale | None = None,
     lambda_: Scale | None = None,
@@ -90,7 +89,7 @@ def sample(
         check_lambda_s("lambda_s", found)
     from analytic_models.grids import read_grid
 
-    times = read_grid(grid) if isinstance(grid, str) else tuple(float(t) for t in grid)
+    times = read_grid(grid)
     scale = None if lambda_s is None else float(read_lambda_s(lambda_s))
     network = {
         "precision": precision,

@@ -56,6 +56,7 @@ def gaussian(
     what there is not.
     """
     from analytic_models import gaussian as exact
+    from analytic_models.grids import read_grid
     from analytic_models.problem import problem_for
 
     if not schemes:
@@ -66,8 +67,7 @@ def gaussian(
     more = settings(parameters, lambda_, lower_final=lower_order_final, **own)
     named = exact.schemes_of(schemes, model, dynamics)
     found = more.all_of(named)
-    chosen = grid if isinstance(grid, str) else tuple(float(t) for t in grid)
-    how: dict[str, Any] = {"start": start, "grid": chosen, "eps": eps, "denoise": denoise}
+    how: dict[str, Any] = {"start": start, "grid": read_grid(grid), "eps": eps, "denoise": denoise}
     how = {key: value for key, value in how.items() if value is not None}
     problem = problem_for(found[0].model_name, spectrum, parameters, schedule, **how)
     scales = (

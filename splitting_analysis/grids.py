@@ -15,7 +15,7 @@ position only, the last three for psld, vp and flow.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from itertools import pairwise
 from typing import Any
 
@@ -116,3 +116,12 @@ def given_times(times: tuple[float, ...], steps: int, T: float) -> list[float]:
     if times[-1] > T:
         raise ValueError(f"the grid given ends at {times[-1]:g}, beyond T = {T:g}")
     return list(times)
+
+
+def check_end(times: Sequence[float], T: Any, eps: float) -> None:
+    """Raise ValueError where a grid that is given does not end at T - eps."""
+    if abs(T - eps - times[-1]) > 1e-9 * T:
+        raise ValueError(
+            f"eps = {eps:g} with a grid that is given: its last time is {times[-1]:g}, which says "
+            f"that eps is {T - times[-1]:g}; leave eps out, or end the grid at {T - eps:g}"
+        )

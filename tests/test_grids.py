@@ -113,3 +113,33 @@ def test_what_is_no_end_or_start_of_a_run_is_a_value_error(what, value):
     how: Any = {what: value}
     with pytest.raises(ValueError, match=f"{what} {value}: "):
         problem_for("vp", [1.0], {}, **how)
+
+
+@pytest.mark.parametrize(
+    ("given", "says"),
+    [
+        (7, "grid = 7: a name, or reverse times"),
+        (None, "grid = None: a name, or reverse times"),
+        ((0.5,), "at least 2 reverse times, not 1"),
+        ((0.0, 0.9, 0.5), r"0\.9 is followed by 0\.5 at index 2"),
+        ((0.0, float("nan")), "0 is followed by nan"),
+        (("a", 0.5), "a name, or reverse times"),
+    ],
+)
+def test_what_is_no_grid_is_a_value_error_in_python_too(given, says):
+    with pytest.raises(ValueError, match=says):
+        sa.gaussian("ROBA", steps=2, spectrum=1, grid=given)
+    with pytest.raises(ValueError, match=says):
+        sa.sample("ROBA", n=1, nfe=3, grid=given)
+
+
+def test_an_eps_beside_a_given_grid_is_the_grids_or_refused_where_samples_are_drawn_too():
+    def drawn(**told: Any) -> Any:
+        return sa.sample("ROBA", n=1, nfe=3, score=lambda z, _: -z, shape=(1,), **told)
+
+    grid = (0.0, 0.3, 0.9)
+    assert drawn(grid=grid) == drawn(grid=grid, eps=0.1) != drawn()
+    with pytest.raises(ValueError, match=r"eps = 0\.01 with a grid that is given"):
+        drawn(grid=grid, eps=0.01)
+    with pytest.raises(ValueError, match=r"eps = 0\.01 with a grid that is given"):
+        sa.sample("ROBA", n=1, nfe=3, grid=grid, eps=0.01)

@@ -18,7 +18,7 @@ from reports.commands.terminal import a_float, an_int, ending_of
 from reports.render.progress import shown
 from splitting_analysis.catalogue import named
 from splitting_analysis.expressions import parse_settings
-from splitting_analysis.grids import EPS
+from splitting_analysis.grids import EPS, check_end
 from splitting_analysis.grids import HELP as GRID_HELP
 from splitting_analysis.lookup import (
     as_scheme,
@@ -224,7 +224,7 @@ def sample(
             "'splitting-analysis[torch]'"
         ) from None
 
-    from analytic_models.grids import check_end, read_grid
+    from analytic_models.grids import read_grid
 
     rank, folder = rank_of(), named_folder(out)
     if rank.rank == 0:
