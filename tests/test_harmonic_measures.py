@@ -95,7 +95,9 @@ def test_the_limit_is_where_the_closed_form_says():
         assert min(abs(found.limit**2 - root) for root in roots) < 1e-6
 
 
-@pytest.mark.parametrize(("name", "friction"), [("UBU", 30.0), ("BAOAB", 0.05)])
+@pytest.mark.parametrize(
+    ("name", "friction"), [pytest.param("UBU", 30.0, marks=pytest.mark.heavy), ("BAOAB", 0.05)]
+)
 def test_a_law_is_kept_up_to_the_limit_and_none_beyond_whatever_the_friction(name, friction):
     own = find(name, "langevin")
     limit = measures(own, 0.01, 1.0, friction).limit
