@@ -22,7 +22,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from gpu_samplers import engine, plain
+from gpu_samplers import engine
 from gpu_samplers.distributed import Rank, meeting
 from gpu_samplers.files import check_space
 from gpu_samplers.job import BLACK_BOX, MOST_EVALUATIONS, PRECISIONS, STATES, Job, settings_of
@@ -239,6 +239,8 @@ def _of_all(beat: Callable[[float, int], None], size: int) -> Callable[[float], 
 
 
 def _solved(job: Job, score: engine.Score, z: torch.Tensor) -> torch.Tensor:
+    from gpu_samplers import plain  # the papers' samplers: this is the only one that is needed
+
     try:
         return plain.sample(
             BLACK_BOX,

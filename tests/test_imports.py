@@ -301,3 +301,30 @@ def test_the_help_of_the_command_line_loads_no_numerical_package():
     loaded = modules_after("import reports.cli")
     assert "typer" in loaded
     assert not loaded & {"torch", "numpy", "scipy", "sympy", "mpmath", "matplotlib", "sklearn"}
+
+
+def test_formulas_are_derived_without_the_exact_world_and_the_machine():
+    """Which load SciPy and torch: twice the time that an error takes."""
+    arrows, reached, left = imports(), set[str](), ["reports.commands.derive"]
+    while left:
+        reached |= (new := arrows[left.pop()] - reached)
+        left += new
+    assert "splitting_analysis.weak" in reached
+    assert not tops(reached) & {"analytic_models", "gpu_samplers"}
+
+
+@pytest.mark.heavy
+def test_samples_of_a_word_are_made_without_torchs_compiler_and_sympy(tmp_path):
+    pytest.importorskip("torch")
+    made = f'["sample", "--sampler", "ROBA", "--nfe", "5", "-n", "1", "--out", "{tmp_path / "a"}"]'
+    code = f"from reports.cli import main\ntry:\n    main({made})\nexcept SystemExit: pass\n"
+    found = subprocess.run(
+        [sys.executable, "-c", f"{code}import sys; print(*sys.modules)"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=120,
+    )
+    loaded = set(found.stdout.splitlines()[-1].split())
+    assert "torch" in loaded and not loaded & {"torch._dynamo", "sympy"}

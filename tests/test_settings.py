@@ -11,7 +11,8 @@ import pytest
 
 import splitting_analysis as sa
 from reports.commands import derivation
-from reports.commands.gaussian_options import churning, with_options
+from reports.commands.gaussian_options import churning
+from reports.commands.options import with_options
 from splitting_analysis import find, scheme
 from splitting_analysis.held_code import _title
 from splitting_analysis.lookup import conjugated, reading, told

@@ -54,7 +54,10 @@ class FourierFeatures(nn.Module):
 
     def __init__(self, n: int, scale: float) -> None:
         super().__init__()
-        self.W = nn.Parameter(scale * torch.randn(n), requires_grad=False)
+        drawn = torch.empty(n)
+        if not drawn.is_meta:  # where there are no numbers, drawing would load torch's compiler
+            drawn = scale * torch.randn(n)
+        self.W = nn.Parameter(drawn, requires_grad=False)
 
     def forward(self, t: Tensor) -> Tensor:
         phase = t.log()[:, None] * self.W * 2 * math.pi

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from reports.commands.options import ClockName, ModelName, NoiseLevel
+from reports.commands.options import ClockName, ModelName, NoiseLevel, with_options
 from reports.commands.terminal import an_int, heard, print_json
 from splitting_analysis.lookup import as_scheme, reading
 from splitting_analysis.schemes import Scheme
@@ -98,7 +98,6 @@ def derive(
           --score-m "-m + x/3" --at Gamma=0.01,nu=4.01,beta=8,x=0.3,m=-0.7,t=0.4
     """
     from reports.commands import derivation
-    from reports.commands.gaussian_options import with_options
 
     style = style.strip().lower()
     given: str | Scheme = scheme

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from reports.commands.options import ClockName, LowerOrderFinal, ModelName, NoiseLevel
+from reports.commands.options import ClockName, LowerOrderFinal, ModelName, NoiseLevel, with_options
 from reports.commands.terminal import a_float, ending_of, print_json, print_table, progress
 from splitting_analysis.grids import EPS
 from splitting_analysis.grids import HELP as GRID_HELP
@@ -113,7 +113,7 @@ def gaussian(
     ending = ending_of(denoise, denoise_by)
     schemes = g.schemes_of(names, model, dynamics, "--model ")
     readings = g.readings(names, schemes, dynamics if eta is None else eta, "--dynamics ")
-    schemes = o.with_options(schemes, clock, eta, lower_order_final, dynamics)
+    schemes = with_options(schemes, clock, eta, lower_order_final, dynamics)
     schemes, param = conjugated(schemes, param, several=True)
     schemes, param = o.churning(schemes, param)
     problem = o.problem_of(

@@ -13,12 +13,10 @@ from analytic_models.problem import Problem, problem_for
 from splitting_analysis import churn
 from splitting_analysis.expressions import parse_settings
 from splitting_analysis.families import FAMILIES
-from splitting_analysis.lookup import check_level, churned, clocked, lowered, read_lambda_s
-from splitting_analysis.notation import read_number
+from splitting_analysis.lookup import churned, read_lambda_s
 from splitting_analysis.processes import PROCESSES
-from splitting_analysis.retuned import with_noise_level
 from splitting_analysis.schemes import Denoise, Scheme
-from splitting_analysis.settings import keys, where_it_acts
+from splitting_analysis.settings import keys
 
 MOST = 10**7
 """Steps or evaluations of one run, at most."""
@@ -93,31 +91,6 @@ def problem_of(
     how = {"eps": eps, "denoise": denoise}
     chosen: dict[str, Any] = {key: value for key, value in how.items() if value is not None}
     return problem_for(model, spectrum, given, schedule, start=start, grid=grid_name, **chosen)
-
-
-def with_options(
-    schemes: list[Scheme],
-    clock: str | None,
-    eta: str | None,
-    lower_final: bool = False,
-    dynamics: str | None = None,
-) -> list[Scheme]:
-    """The schemes in that clock and with that noise level, each where it acts; None leaves each its
-    own.
-
-    With `lower_final` those that hold earlier steps' evaluations lower their order in the last
-    steps. Raises ValueError for a clock or level that there is not, that acts in none of them, or
-    that the `dynamics` asked for do not have.
-    """
-    schemes = clocked(lowered(schemes) if lower_final else schemes, clock, "--clock ")
-    if eta is not None:
-        try:
-            level = read_number(eta)
-        except ValueError as error:
-            raise ValueError(f"--eta: {error}") from None
-        check_level(level, dynamics)
-        schemes = where_it_acts(schemes, lambda one: with_noise_level(one, level))
-    return schemes
 
 
 def churning(schemes: list[Scheme], parameters: str) -> tuple[list[Scheme], str]:

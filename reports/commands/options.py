@@ -1,10 +1,16 @@
-"""Options that several commands take, each said once."""
+"""Options that several commands take, each said once, and what they tell a sampler."""
 
 from __future__ import annotations
 
 from typing import Annotated
 
 import typer
+
+from splitting_analysis.lookup import check_level, clocked, lowered
+from splitting_analysis.notation import read_number
+from splitting_analysis.retuned import with_noise_level
+from splitting_analysis.schemes import Scheme
+from splitting_analysis.settings import where_it_acts
 
 ModelName = Annotated[
     str | None,
@@ -34,3 +40,28 @@ LowerOrderFinal = Annotated[
         help="Samplers that hold evaluations of earlier steps hold fewer in the last steps.",
     ),
 ]
+
+
+def with_options(
+    schemes: list[Scheme],
+    clock: str | None,
+    eta: str | None,
+    lower_final: bool = False,
+    dynamics: str | None = None,
+) -> list[Scheme]:
+    """The schemes in that clock and with that noise level, each where it acts; None leaves each its
+    own.
+
+    With `lower_final` those that hold earlier steps' evaluations lower their order in the last
+    steps. Raises ValueError for a clock or level that there is not, that acts in none of them, or
+    that the `dynamics` asked for do not have.
+    """
+    schemes = clocked(lowered(schemes) if lower_final else schemes, clock, "--clock ")
+    if eta is not None:
+        try:
+            level = read_number(eta)
+        except ValueError as error:
+            raise ValueError(f"--eta: {error}") from None
+        check_level(level, dynamics)
+        schemes = where_it_acts(schemes, lambda one: with_noise_level(one, level))
+    return schemes

@@ -13,7 +13,7 @@ import typer
 
 from gpu_samplers.files import check_folder
 from reports.commands.endings import ends_with_a_sentence
-from reports.commands.options import ClockName, LowerOrderFinal, NoiseLevel
+from reports.commands.options import ClockName, LowerOrderFinal, NoiseLevel, with_options
 from reports.commands.terminal import a_float, an_int, ending_of
 from reports.render.progress import shown
 from splitting_analysis.catalogue import named
@@ -299,8 +299,6 @@ def _with_options(
     """The scheme with its clock, its noise level and what `param` says of it, and the rest of
     `param`.
     """
-    from reports.commands.gaussian_options import with_options
-
     if scheme is None:
         if clock is not None:
             raise ValueError("--clock: RK45 adaptive chooses its steps itself, in forward time")

@@ -11,7 +11,7 @@ from analytic_models.probing.claims import Claims, as_claims, model_for
 from analytic_models.probing.validate import PROCESSES as TRIED
 from analytic_models.probing.validate import validate
 from gpu_samplers.adapters import named
-from reports.commands.gaussian_options import with_options
+from reports.commands.options import with_options
 from reports.pages import validation as page_of
 from reports.pages.word import Facts, facts
 from reports.render import html
