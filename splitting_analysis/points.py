@@ -345,7 +345,7 @@ def _point(
 def _runge_kutta_numbers(
     scheme: Scheme, terms: Terms, values: dict[str, float], expressions: dict[str, sympy.Expr]
 ) -> dict[int, dict[str, float]]:
-    """A Runge-Kutta word's error at a point: trees of the full drift, tau as one more variable."""
+    """A Runge-Kutta word's error at a point: trees of the whole drift and its clock."""
     model = scheme.model
     numbers = {key: sympy.Float(value, DIGITS) for key, value in values.items()}
     # 1: not in its drift
@@ -373,7 +373,7 @@ def _runge_kutta_numbers(
         share = sympy.Rational(*model.drift.fading.as_integer_ratio())
         drift[f"f{model.components[0]}"] += rates.pace * rates.fading * share * state[0]
     names = [*model.components, "tau"]
-    number = _derivatives({**drift, "ftau": -rates.pace}, values, Rates(*[sympy.Integer(1)] * 3))
+    number = _derivatives({**drift, "ftau": sympy.Integer(-1)}, values, rates)
 
     def field(_: str, __: int, directions: Directions) -> Any:
         """The derivative of the drift along the directions, vectors over `names`."""
