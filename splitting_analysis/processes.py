@@ -35,6 +35,9 @@ __all__ = [
 MOST_DAMPING = 1e3
 """The rate of decay times the time span; 700 is already beyond the range of exp."""
 
+MOST_FADING = 600.0
+"""The same of vp, whose exp(b) the clocks take, too."""
+
 
 class LinearClock:
     """A clock rate beta, linear in forward time tau from beta_min at 0 to beta_max at T."""
@@ -158,7 +161,7 @@ class ScheduledVP(VP):
         _check(self)
         if self.T > 1:
             raise ValueError(f"T = {self.T}: the {self.schedule.name} schedule ends at 1")
-        if not self.integral(self.T) <= MOST_DAMPING:
+        if not self.integral(self.T) <= MOST_FADING:
             raise ValueError(
                 f"T = {self.T}: alpha is nothing at all there; the {self.schedule.name} schedule "
                 f"is run from {self.schedule.last}"
@@ -338,8 +341,9 @@ def _check_together(process: Process) -> None:
     name = "the integral of beta"
     if isinstance(process, PSLD):
         name, damping = f"Gamma + nu times {name}", (process.Gamma + process.nu) * damping
-    if damping > MOST_DAMPING:
+    most = MOST_DAMPING if isinstance(process, PSLD) else MOST_FADING
+    if damping > most:
         raise ValueError(
             f"{name} is {float(damping):.3g}: exp of minus that much is nothing at all, and the "
-            f"formulas lose their digits; at most {MOST_DAMPING:g}, e.g. by a smaller T"
+            f"formulas lose their digits; at most {most:g}, e.g. by a smaller T"
         )

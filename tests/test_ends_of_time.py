@@ -14,7 +14,7 @@ import splitting_analysis as sa
 from analytic_models.conjugate import transposed_factor
 from analytic_models.problem import problem_for
 from gpu_samplers.conjugate import factors
-from splitting_analysis.clocks import Cosine
+from splitting_analysis.clocks import CLOCKS, Cosine
 from splitting_analysis.processes import PSLD, VP, ScheduledVP
 
 
@@ -78,3 +78,11 @@ def test_a_score_evaluated_at_time_zero_gives_a_conjugate_run_its_limit():
 def test_a_run_that_blew_up_where_one_of_its_steps_maps_to_zero_says_so_without_a_warning():
     (row,) = sa.gaussian(sa.scheme("SSCS2", "flow", eta=2), steps=4, grid="quadratic").rows
     assert row["unstable"]["components"] == ("x",)
+
+
+def test_a_vp_that_fades_beyond_what_exp_can_say_is_refused_and_one_before_runs_in_all_clocks():
+    for clock in CLOCKS:
+        (row,) = sa.gaussian("UniPC2", model="vp", steps=4, spectrum=1, clock=clock, T=59.0).rows
+        assert row["w2_x"] < 50
+    with pytest.raises(ValueError, match=r"the integral of beta is 704.*at most 600"):
+        sa.gaussian("UniPC2", model="vp", steps=4, spectrum=1, T=70.0)
