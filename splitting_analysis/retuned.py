@@ -22,7 +22,7 @@ def with_noise_level(scheme: Scheme, eta: Fraction) -> Scheme:
     if not scheme.program.holds and not scheme.model.has_levels:
         raise DoesNotAct(
             f"{scheme.name}: eta acts in words that hold a prediction, e.g. S E:data, and in those "
-            f"of positions alone, e.g. L/2 S K L/2 of vp; {scheme.word} of {scheme.model_name} is "
+            f"of positions alone, e.g. L/2 S K L/2 of vp; {scheme.again} of {scheme.model_name} is "
             "neither"
         )
     order = scheme.order if eta == scheme.eta else None
@@ -55,12 +55,12 @@ def with_conjugation(scheme: Scheme, value: Fraction | None, factor: str | None 
         what = "lambda" if value is not None else "factor"
         also = "" if value is not None else ", or where psld holds the data, S E:data"
         raise DoesNotAct(
-            f"{scheme.name}: {what} acts in conjugate steps, e.g. S E:eye{also}; {scheme.word} "
+            f"{scheme.name}: {what} acts in conjugate steps, e.g. S E:eye{also}; {scheme.again} "
             "has none"
         )
     if value is not None and not scheme.bends:
         raise DoesNotAct(
-            f"{scheme.name}: lambda acts in conjugate steps with a B, e.g. S E:eye; {scheme.word} "
+            f"{scheme.name}: lambda acts in conjugate steps with a B, e.g. S E:eye; {scheme.again} "
             "has B = 0, or one without lambda"
         )
     chosen = next(

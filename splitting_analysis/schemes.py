@@ -90,7 +90,7 @@ class Scheme:
         if self.clock != "tau" and not (holds or self.runs_in_clocks):
             raise ValueError(
                 f"{self.name}: the clock {self.clock} is for words that hold a prediction, e.g. S "
-                f"E:data[2], and for splittings of positions alone; {self.word} of "
+                f"E:data[2], and for splittings of positions alone; {self.again} of "
                 f"{self.model_name} runs in tau"
             )
         level = self.model.level
@@ -100,7 +100,7 @@ class Scheme:
             raise ValueError(
                 f"{self.name}: eta = {self.eta} acts in words that hold a prediction, e.g. S "
                 "E:data, and in those of positions alone, e.g. L/2 S K L/2 of vp; "
-                f"{self.word} is one of the {self.dynamics.upper()}, eta = {level}"
+                f"{self.again} is one of the {self.dynamics.upper()}, eta = {level}"
             )
         if (self.eta == 0) != (self.dynamics == "ode") or not 0 <= self.noise_level < inf:
             right = "0" if self.dynamics == "ode" else "above 0"
@@ -123,7 +123,7 @@ class Scheme:
         if self.lower_final and self.program.history <= self.carries_score:
             raise ValueError(
                 f"{self.name}: a lower order in the last steps is for words that hold evaluations "
-                f"of earlier steps, e.g. S E:data[2]; {self.word} holds none"
+                f"of earlier steps, e.g. S E:data[2]; {self.again} holds none"
             )
         if self.order is not None and self.order < 1:
             raise ValueError(
@@ -134,7 +134,7 @@ class Scheme:
         if self.conjugate and not self.bends:
             raise ValueError(
                 f"{self.name}: lambda = {self.conjugate} acts in conjugate steps, e.g. S E:eye or "
-                f"S E:ones; {self.word} has none"
+                f"S E:ones; {self.again} has none"
             )
         if not abs(self.conjugate) <= MOST_CONJUGATE:
             raise ValueError(
@@ -154,7 +154,7 @@ class Scheme:
             raise ValueError(
                 f"{self.name}: factor = {self.factor} is that of the eps that conjugate steps of "
                 "psld hold, e.g. S E:eps, or of data held there, S E:data; the score has no "
-                f"factor, and {self.word} has none"
+                f"factor, and {self.again} has none"
             )
 
     def _check_skip(self, variance: Fraction) -> None:
@@ -162,7 +162,7 @@ class Scheme:
         if not users or any(piece.rule is not Rule.CONJUGATE for piece in users):
             raise DoesNotAct(
                 f"{self.name}: skip = {variance} acts in words whose scores conjugate steps alone "
-                f"use, e.g. S E:eps or S B:eye A:eye; {self.word} is none"
+                f"use, e.g. S E:eps or S B:eye A:eye; {self.again} is none"
             )
         if not 0 < variance <= MOST_SKIP:
             raise ValueError(
@@ -186,6 +186,11 @@ class Scheme:
     def __str__(self) -> str:
         """Its name and word; of a scheme without a name of its own the word alone."""
         return str(self.word) if self.name == str(self.word) else f"{self.name} = {self.word}"
+
+    @property
+    def again(self) -> str:
+        """Its word, in a sentence that has begun with its name, which may be the word."""
+        return "this word" if self.name == str(self.word) else str(self.word)
 
     def __repr__(self) -> str:
         return f"<Scheme {self} ({self.model_name} {self.dynamics})>"

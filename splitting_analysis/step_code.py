@@ -55,13 +55,13 @@ def step_code(scheme: Scheme, style: str = "python", lambda_s: Fraction | None =
     if program.conjugates or program.held_piece:
         what = "takes conjugate steps" if program.conjugates else "holds a prediction in a piece"
         raise ValueError(
-            f"{scheme.name}: {scheme.word} {what}: its coefficients are integrals over each step. "
+            f"{scheme.name}: {scheme.again} {what}: its coefficients are integrals over each step. "
             'Code is written for words of the other letters, such as "O S B A" or "S E:data"; '
             "others run as they are, by splitting-analysis sample"
         )
     if scheme.in_clock != "tau":
         raise ValueError(
-            f"{scheme.name}: {scheme.word} runs in the clock {scheme.in_clock}: code is written "
+            f"{scheme.name}: {scheme.again} runs in the clock {scheme.in_clock}: code is written "
             "for splittings in forward time; others run as they are, in a notebook's sa.sample"
         )
     body = _Writer(scheme, style, lambda_s).written()

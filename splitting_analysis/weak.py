@@ -116,7 +116,7 @@ def refuse_held(scheme: Scheme) -> None:
     """Raise ValueError for a word that holds a prediction: its error is told by held_error.py."""
     if scheme.program.holds:
         raise ValueError(
-            f"{scheme.name}: {scheme.word} holds a prediction; its error is not one in elementary "
+            f"{scheme.name}: {scheme.again} holds a prediction; its error is not one in elementary "
             "differentials of the score: splitting_analysis.local_error(scheme) has it in "
             "derivatives of the prediction, the weak one of an SDE"
         )

@@ -300,3 +300,19 @@ def test_a_claimed_word_is_told_in_python_what_the_command_tells_it():
         sa.validate("DDIM", claims="order=1", model="vp", eta=0.5)
     with pytest.raises(ValueError, match="model vp has no parameter 'beta'"):
         sa.validate("DDIM", model="vp", beta=8)
+
+
+def test_a_refusal_names_a_word_once():
+    for refused in (
+        lambda: sa.code("S E:eye"),
+        lambda: sa.scheme("S E", eta=0.5),
+        lambda: sa.scheme("S E", lambda_=0.5),
+        lambda: sa.scheme("S E", skip=1),
+        lambda: sa.strong_error("S E:data", model="vp", eta=1),
+    ):
+        with pytest.raises(ValueError, match="this word") as said:
+            refused()
+        word = str(said.value).partition(": ")[0]
+        assert not re.search(rf"{re.escape(word)} (of|takes|has|is|holds)", str(said.value))
+    with pytest.raises(ValueError, match="LDDIM-I: S E:eye takes conjugate steps"):
+        sa.code("LDDIM-I", lambda_=0.5)
