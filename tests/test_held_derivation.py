@@ -6,12 +6,14 @@ from __future__ import annotations
 
 import json
 import re
+from typing import Any
 
 import pytest
 import sympy
 
 from splitting_analysis.catalogue import find
 from splitting_analysis.held_error import held_error
+from splitting_analysis.held_results import HeldLocalError
 from tests.test_cli import run  # noqa: F401 - a fixture
 
 
@@ -48,6 +50,13 @@ def test_an_erratum_stands_beside_the_order_that_is_derived(derived):
     told = derived("DPM++3M", "--model", "vp")
     assert "order: 2 (claimed here: 2)" in told and "its order is 2, not 3" in told
     assert "order: 3" in derived("S E:data[3]", "--model", "vp")
+
+
+def test_of_a_weak_legend_the_parts_that_do_not_occur_are_left_out():
+    error: Any = None  # not an ODE's
+    alone = HeldLocalError(find("Euler-a", "vp"), error, {2: {"x": sympy.Symbol("P_u")}})
+    assert list(alone.symbols()) == ["P"]
+    assert alone.symbols()["P"].endswith("taken out; P_u: its derivative in the clock")
 
 
 @pytest.mark.parametrize("name", ["DDIM", "DEIS2", "res2s"])
