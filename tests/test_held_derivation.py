@@ -6,7 +6,6 @@ from __future__ import annotations
 
 import json
 import re
-from typing import Any
 
 import pytest
 import sympy
@@ -14,6 +13,7 @@ import sympy
 from splitting_analysis.catalogue import find
 from splitting_analysis.held_error import held_error
 from splitting_analysis.held_results import HeldLocalError
+from splitting_analysis.held_weak import WeakHeldError
 from tests.test_cli import run  # noqa: F401 - a fixture
 
 
@@ -53,7 +53,7 @@ def test_an_erratum_stands_beside_the_order_that_is_derived(derived):
 
 
 def test_of_a_weak_legend_the_parts_that_do_not_occur_are_left_out():
-    error: Any = None  # not an ODE's
+    error = WeakHeldError(2, {})
     alone = HeldLocalError(find("Euler-a", "vp"), error, {2: {"x": sympy.Symbol("P_u")}})
     assert list(alone.symbols()) == ["P"]
     assert alone.symbols()["P"].endswith("taken out; P_u: its derivative in the clock")
