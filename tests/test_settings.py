@@ -185,6 +185,7 @@ def test_a_grid_that_is_given_needs_no_number_of_steps_and_says_what_it_costs(ru
     assert "give either --nfe 50,100" in run("gaussian", "ROBA")[2]
 
 
+@pytest.mark.heavy
 def test_samples_on_a_grid_that_is_given_need_no_budget():
     pytest.importorskip("torch")
     given: Any = {"n": 1, "grid": [0, 0.4, 1], "score": lambda z, tau: -z, "shape": (2,)}
