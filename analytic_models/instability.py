@@ -197,6 +197,6 @@ def _steps(
         steps += [_Step(scheme, tau - c * h, h, n / len(places)) for c in sorted({0.0, latest})]
     left = float(diffusion.T - times[-1])
     if denoise and left > 0 and scheme.model.time_dependent:
-        euler = Scheme("the denoising step", parse("S E"), scheme.model)
+        euler = Scheme("the denoising step", parse("S E"), scheme.equation)
         steps.append(_Step(euler, left, left, 1.0))
     return [step for step in steps if float(diffusion.beta(step.tau)) > 0]

@@ -255,7 +255,7 @@ def _denoising_step(
         data = predicted_forms(Prediction.DATA, diffusion, diffusion.T - t, state, held)
         return (*data, *state[1:])
     drift = drift_form(
-        scheme.model.drift, diffusion, diffusion.T - t, state, held, scheme.model.onto
+        scheme.equation.drift, diffusion, diffusion.T - t, state, held, scheme.model.onto
     )
     for i in range(n):
         add_scaled(state[i], left, drift[i])

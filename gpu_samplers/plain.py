@@ -315,20 +315,19 @@ def sampler_of(model: str, name: str) -> Sampler:
     return SAMPLERS[key]
 
 
-def is_stochastic(sampler: Sampler, **options: Any) -> bool:
-    """Whether it is one of a reverse SDE, which its noise, and an eta above 0, shows: its denoising
-    step follows that drift.
-    """
+def noise_level(sampler: Sampler, **options: Any) -> float:
+    """eta of the equation that it solves: 0 without noise, 1 with noise and no eta to take."""
     parameters = signature(sampler).parameters
     eta = options.get("eta", parameters["eta"].default if "eta" in parameters else 1)
-    return "noise" in parameters and eta != 0
+    return float(eta) if "noise" in parameters else 0.0
 
 
-def denoise(p: PSLD | VP | VE | Flow, stochastic: bool, score: Any, z: Tensor, t: float) -> Tensor:
-    """One Euler step, without noise, of the reverse drift from t to T; the score of an SDE counts
-    twice.
+def denoise(p: PSLD | VP | VE | Flow, eta: float, score: Any, z: Tensor, t: float) -> Tensor:
+    """One Euler step, without noise, from t to T of the reverse drift at noise level eta: the score
+    counts 1 + eta^2 times what it does in the flow, with a momentum twice at any level.
     """
-    h, b, k, s = p.T - t, p.beta(p.T - t), 2 if stochastic else 1, score(z, p.T - t)
+    eta = float(eta > 0) if isinstance(p, PSLD) else eta
+    h, b, k, s = p.T - t, p.beta(p.T - t), 1 + eta**2, score(z, p.T - t)
     if isinstance(p, VP):
         return z + h * b / 2 * (z + k * s)
     if isinstance(p, VE | Flow):
@@ -393,4 +392,4 @@ def sample(
         return z
     if last == "data":
         return known(p, score, z, p.T - times[-1])
-    return denoise(p, is_stochastic(sampler, **options), score, z, times[-1])
+    return denoise(p, noise_level(sampler, **options), score, z, times[-1])

@@ -223,7 +223,7 @@ class _Builder:
             data = self.predicted(*prediction(Prediction.DATA, self.process, left))
             self.form = data.above(self.form)
         else:
-            self.form = self.form.plus(left, self.drift(left, self.scheme.model.drift))
+            self.form = self.form.plus(left, self.drift(left, self.scheme.equation.drift))
 
     def step(self, t: float, h: float, index: int) -> None:
         own, program = self.scheme, self.scheme.program

@@ -213,6 +213,14 @@ class Scheme:
         return Fraction(0) if self.eta is None else self.eta
 
     @property
+    def equation(self) -> Model:
+        """What it solves: its model, of positions alone at its noise level. (Where evaluations are
+        held the word is written in the pieces of level 1.) The denoising step is one of Euler's of
+        its drift.
+        """
+        return model_at(self.model_name, self.noise_level) if self.model.has_levels else self.model
+
+    @property
     def bends(self) -> bool:
         """Whether lambda acts in it: one of its conjugate steps has a B with lambda in it."""
         return any(takes_lambda(piece.conjugation) for piece in self.program.pieces)

@@ -113,21 +113,25 @@ def test_a_printed_sampler_has_the_exact_law_and_the_engine_its_path(entry):
 
 @pytest.mark.parametrize("eta", [Fraction(0), Fraction(1, 2), Fraction(1)])
 @EVERY_PROCESS
-def test_ddim_is_the_printed_one_at_every_eta(process, eta):
+def test_ddim_and_its_denoising_step_are_the_printed_ones_at_every_eta(process, eta):
     ddim = next(s for s in HELD_CATALOGUE if (s.name, s.model_name) == ("DDIM", process.model_name))
     own, grid = with_noise_level(ddim, eta), times(process)
-    exact = moments.run(own, process, TARGET, grid, denoise=False)
+    exact = moments.run(own, process, TARGET, grid)
     score = gaussian_score(process, TARGET)
     mean, covariance = law(
-        lambda z, noise: plain.sample(
-            "DDIM", process, score, z, grid, noise, last=False, eta=float(eta)
-        ),
+        lambda z, noise: plain.sample("DDIM", process, score, z, grid, noise, eta=float(eta)),
         1,
         2,
         process.stationary,
     )
     same(mean, np.array(exact.mean))
     same(covariance, np.array(exact.covariance))
+    ready = plan(own, process, grid)
+    found = law(lambda z, noise: engine.run(ready, score, z, noise)[0], 1, 2, process.stationary)
+    same(found[1], np.array(exact.covariance))
+    # held or not, the equation is one: so is the step
+    euler = scheme("S E", process.model_name, eta=eta)
+    assert own.equation.drift == euler.equation.drift == euler.model.drift
 
 
 @EVERY_PROCESS

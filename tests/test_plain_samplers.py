@@ -59,7 +59,7 @@ def test_every_plain_version_is_that_of_one_entry_or_a_baseline():
 
 @EVERY_SCHEME
 def test_a_plain_version_takes_noise_if_it_is_one_of_an_sde(entry):
-    assert plain.is_stochastic(plain.sampler_of(entry.model_name, entry.name)) == (
+    assert plain.noise_level(plain.sampler_of(entry.model_name, entry.name)) == (
         entry.dynamics == "sde"
     )
 
