@@ -345,5 +345,5 @@ def _check_together(process: Process) -> None:
     if damping > most:
         raise ValueError(
             f"{name} is {float(damping):.3g}: exp of minus that much is nothing at all, and the "
-            f"formulas lose their digits; at most {most:g}, e.g. by a smaller T"
+            f"formulas lose their digits; at most {most:g}, e.g. by a smaller beta or T"
         )

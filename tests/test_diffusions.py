@@ -201,7 +201,7 @@ REFUSED = [
     (Langevin, {"T": float("-inf")}, "T must be a finite number"),
     (PSLD, {"nu": 1e200}, "nu = 1e+200: products of it leave double precision"),
     (PSLD, {"Gamma": 4.0, "nu": 4.0 + 1e-12}, "more than 1e-9 of their sum"),
-    (VP, {"beta_max": 1e6}, "at most 1000"),
+    (VP, {"beta_max": 1e6}, "at most 600"),
 ]
 
 
