@@ -162,7 +162,7 @@ def compute(target: str, spectrum: str = "", watch: Watch = SILENT) -> None:
             f"{store.path_of(name)}: holds another {', '.join(other)}; delete it to start anew"
         )
     cells = {key_of(entry): entry for entry in done["cells"]} if done else {}
-    wanted = list(keys(target))
+    wanted = list(keys())
     verdict = {}
     if target == "network":
         verdict = {"judge": (done or {}).get("judge") or judge()}

@@ -28,8 +28,6 @@ OTHERS = ("EM", "DDIM", "DPM++2M", TUNED, "DEIS2", "UniPC2", "UniPC3")
 """Others that are sampled, too; exact errors are of all of VP's samplers."""
 ETAS = tuple(Fraction(k, 4) for k in range(6))
 """Noise levels tried; with 0 it is DPM++2M."""
-ON_NETWORK = NFES[:3]
-"""Of a network the budgets that a core samples in half an hour."""
 
 
 def others() -> tuple[str, ...]:
@@ -87,9 +85,9 @@ def key_of(cell: Cell) -> Key:
     return cell["sampler"], cell["grid"], cell["nfe"]
 
 
-def keys(target: str) -> Iterator[Key]:
+def keys() -> Iterator[Key]:
     """All cells of a target, the cheap ones first."""
-    for nfe in ON_NETWORK if target == "network" else NFES:
+    for nfe in NFES:
         for grid in GRIDS:
             for name in (*SPLITTINGS, *OTHERS):
                 yield name, grid, nfe
