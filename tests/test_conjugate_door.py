@@ -49,7 +49,8 @@ def test_rows_of_a_notebook_are_those_of_the_command_with_the_same_settings(
 def test_a_formula_with_lambda_told_is_the_command_s(command):
     text = command("derive", "LDDIM-I", "--param", "lambda=0.5", "--order", "2")
     error = sa.local_error("LDDIM-I", 2, lambda_=0.5)
-    assert all(line in text for line in str(error).splitlines()[2:]) and "λ" not in text
+    assert all(line in text for line in str(error).splitlines()[2:])
+    assert "told: λ=0.5\n" in text and text.count("λ") == 1  # in the heading, in no formula
     assert "λ" in command("derive", "LDDIM-I", "--order", "2")
     where: Any = {"score_x": "-x", "score_m": "-m", "x": 1, "m": 2, "t": 0.2}
     symbol = sa.local_error("LDDIM-I", 2)

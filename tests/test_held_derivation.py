@@ -98,7 +98,7 @@ def test_the_weak_order_of_an_sde_and_its_leading_moments_are_printed(derived):
 def test_the_symbols_of_a_weak_error_are_told_where_they_occur(derived):
     told = derived("S E:data[2:dpm]", "--model", "vp", "--dynamics", "sde", "--clock", "tau")
     legend = [line.partition(":")[0] for line in told.strip().rpartition("\n\n")[2].split("\n")]
-    assert legend == ["P", "q", "r1, r2, ...", "kappa1, ..."]
+    assert legend == ["P", "q", "r1", "kappa1"]
 
 
 @pytest.mark.heavy
