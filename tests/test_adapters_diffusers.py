@@ -97,7 +97,7 @@ def test_ancestral_noise_is_the_protocols_and_has_the_variance_of_the_posterior(
     assert final == pytest.approx(x, rel=1e-10)
 
 
-@pytest.mark.share(2)
+@pytest.mark.share(5)
 @pytest.mark.parametrize("name", SAMPLERS)
 def test_every_scheduler_that_samples_runs_and_comes_near_the_target(name):
     options = {"tail_steps": "0"} if name == "RFD4ProteinaScheduler" else {}

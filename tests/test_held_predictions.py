@@ -69,7 +69,7 @@ def same(found, wanted, rtol=2e-11):
     np.testing.assert_allclose(found, wanted, rtol=rtol, atol=1e-13 * scale)
 
 
-@pytest.mark.share(8)  # every case, with one or two of the processes
+@pytest.mark.share(15)  # the heavy tests: every case with every process
 @EVERY_PROCESS
 @pytest.mark.parametrize(("word", "dynamics", "clock", "eta"), CASES)
 def test_the_engine_has_the_exact_law(process, word, dynamics, clock, eta):

@@ -226,6 +226,7 @@ def test_closed_forms_of_vp_are_the_textbook_ones():
     )
 
 
+@pytest.mark.heavy
 def test_a_limit_without_a_closed_form_is_none_and_no_error():
     word = scheme("B/2 O/2 A O/2 S B/2", model="langevin", dynamics="sde")
     assert boundaries(word) == ()

@@ -338,7 +338,7 @@ def test_an_order_that_float32_hides_is_that_of_the_word_whose_errors_it_has():
     assert validate(runge_kutta_in_float32((1, 2, 2, 1)), "order=3", "vp").failures
 
 
-@pytest.mark.share(2)
+@pytest.mark.heavy
 @pytest.mark.parametrize("claimed", [2, 3])
 def test_an_order_that_a_scheme_of_ones_own_claims_is_judged(claimed):
     own = scheme("S E:data[2]", "vp", name="MINE", order=claimed)

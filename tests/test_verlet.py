@@ -126,6 +126,7 @@ def test_every_printed_integrator_is_tried():
     assert list(STEPS) == list(BY_NAME)
 
 
+@pytest.mark.share(4)
 @pytest.mark.parametrize("name", STEPS)
 def test_a_printed_step_has_the_law_and_the_transport_of_its_positions(name):
     form = BY_NAME[name]

@@ -48,7 +48,7 @@ def test_a_verlet_step_of_a_unit_well_is_stable_up_to_two():
 
 
 @pytest.mark.parametrize("scheme", EVERY, ids=lambda s: f"{s.model_name} {s.dynamics} {s.name}")
-@pytest.mark.share(23)
+@pytest.mark.share(60)
 def test_all_there_is_of_any_sampler_is_told_and_what_there_is_not_has_its_reason(scheme):
     found = facts(scheme)
     told = found.as_dict()
