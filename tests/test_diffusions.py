@@ -110,6 +110,7 @@ def test_the_clock_of_a_tiny_step_keeps_every_digit():
         assert abs(process.clock(0.7, 1e-13) / exact - 1) < 1e-15
 
 
+@pytest.mark.heavy
 def test_the_symbolic_transition_solves_the_mean_equation():
     tau = sympy.Symbol("tau", positive=True)
     gamma, nu = sympy.Rational(1, 3), sympy.Rational(5, 2)

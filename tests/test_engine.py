@@ -198,6 +198,7 @@ def test_merged_noise_keeps_every_covariance_of_position_and_momentum_in_fewest_
     assert seen >= STEPS - 1  # of independent noise the test would say nothing
 
 
+@pytest.mark.share(4)
 @pytest.mark.parametrize("rule", ["exponent", "variance"])
 @pytest.mark.parametrize("value", [0.0, 0.4, lambda t: 0.2 + t], ids=["0", "0.4", "0.2 + t"])
 def test_lambda_s_means_the_same_to_the_engine_and_to_the_exact_side(rule, value):

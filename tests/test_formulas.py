@@ -175,7 +175,7 @@ def from_json(node, field, state, unit):
     return field(node["node"], node["d_tau"], tuple(along))
 
 
-@pytest.mark.share(9)
+@pytest.mark.heavy
 @pytest.mark.parametrize(
     "schemes",
     [

@@ -158,6 +158,7 @@ def test_with_eta_1_or_0_ddims_own_noise_is_that_of_the_reverse_sde(process):
     assert np.max(np.abs(np.array(half[0].covariance) / np.array(half[1].covariance) - 1)) > 1e-3
 
 
+@pytest.mark.share(4)
 @pytest.mark.parametrize(
     "word", ["S E:data[2:dpm]", "E:data[2:bh2] S@1 E:data[3:bh2]", "S E:eps[2]"]
 )

@@ -132,6 +132,7 @@ def test_the_command_writes_what_it_found_of_other_weights_and_says_it(
     assert found["pictures"]["samples"] == judge.mosaic(few[1])
 
 
+@pytest.mark.share(2)
 @pytest.mark.parametrize(
     ("spoil", "says"),
     [

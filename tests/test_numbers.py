@@ -97,7 +97,7 @@ def network(p):
     return callable_field(lambda name: jet(name, 0, ()), jvp, lambda name: jet(name, 1, ())), asked
 
 
-@pytest.mark.share(4)
+@pytest.mark.share(12)
 @pytest.mark.parametrize("scheme", named(SPLITTINGS))
 def test_callables_and_a_trace_term_are_enough_for_every_h2_coefficient_in_r_d(scheme):
     p = problems.problem(scheme.model_name, scheme.dynamics, 2)

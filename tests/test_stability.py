@@ -226,7 +226,6 @@ def test_closed_forms_of_vp_are_the_textbook_ones():
     )
 
 
-@pytest.mark.heavy
 def test_a_limit_without_a_closed_form_is_none_and_no_error():
     word = scheme("B/2 O/2 A O/2 S B/2", model="langevin", dynamics="sde")
     assert boundaries(word) == ()
@@ -234,6 +233,7 @@ def test_a_limit_without_a_closed_form_is_none_and_no_error():
     assert limit == pytest.approx(brentq(lambda h: h**2 - 4 * np.cosh(h / 2), 2, 4), rel=1e-7)
 
 
+@pytest.mark.heavy
 def test_every_splitting_of_the_harmonic_oscillator_is_stable_up_to_h_omega_two():
     omega = sympy.Symbol("omega", positive=True)
     data = np.array([0.1, 1.0, 7.0])

@@ -192,6 +192,7 @@ def wasteful(at_end, in_steps):
     return run_
 
 
+@pytest.mark.share(3)
 @pytest.mark.parametrize(
     ("call", "said"),
     [
