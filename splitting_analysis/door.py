@@ -137,8 +137,7 @@ def strong_error(
     from splitting_analysis import strong
 
     more = Settings(lambda_, factor, eta, clock, skip, dynamics=dynamics)
-    one = more.of([as_scheme(scheme, model, dynamics)])
-    return strong.strong_error(tuned(one, lambda_s)[0])
+    return strong.strong_error(more.meant(scheme, model, lambda_s))
 
 
 def order(
@@ -161,7 +160,7 @@ def order(
     from splitting_analysis import weak
 
     more = Settings(lambda_, factor, eta, clock, skip, dynamics=dynamics)
-    return weak.order_of(tuned(more.of([as_scheme(scheme, model, dynamics)]), lambda_s)[0])
+    return weak.order_of(more.meant(scheme, model, lambda_s))
 
 
 def code(
@@ -192,5 +191,4 @@ def code(
     if style not in FORMATS:
         raise ValueError(f"no language {language!a}; there are: {', '.join(FORMATS)}")
     more = Settings(lambda_, factor, eta, clock, skip, lower_order_final, None, dynamics)
-    one = more.of([as_scheme(scheme, model, dynamics)])
-    return step_code(tuned(one, lambda_s)[0], style)
+    return step_code(more.meant(scheme, model, lambda_s), style)

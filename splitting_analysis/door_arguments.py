@@ -11,7 +11,8 @@ from itertools import product
 from typing import Any
 
 from splitting_analysis.churn import NAMES as CHURN
-from splitting_analysis.lookup import check_lambda_s, read_lambda_s, spread, told
+from splitting_analysis.lookup import as_scheme, check_lambda_s, read_lambda_s, spread, told
+from splitting_analysis.notation import Word
 from splitting_analysis.schemes import LambdaS, Scheme
 
 Scale = str | float | Fraction
@@ -41,6 +42,14 @@ class Settings:
         """The schemes with it. Raises ValueError as `lookup.told`."""
         own = (self.lambda_, self.factor, self.eta, self.clock, self.skip)
         return told(list(schemes), *own, self.lower_final, self.churn, self.dynamics)
+
+    def meant(
+        self, given: str | Word | Scheme, model: str | None, lambda_s: LambdaS | Scale | None
+    ) -> Scheme:
+        """The scheme of a name or a word, told all that is said. Raises ValueError as
+        `lookup.told`.
+        """
+        return tuned(self.of([as_scheme(given, model, self.dynamics)]), lambda_s)[0]
 
     def all_of(self, schemes: Sequence[Scheme]) -> list[Scheme]:
         """The schemes with every combination of the values, of which there may be several, each
