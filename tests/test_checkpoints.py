@@ -143,6 +143,7 @@ def test_a_configuration_that_contradicts_the_file_is_refused(tmp_path):
         load_checkpoint(path, {**TINY.as_dict(), "nf": 4, "dropout": 0})
 
 
+@pytest.mark.heavy
 def test_a_file_without_configuration_names_those_that_fit_it(file):
     with pytest.raises(
         ValueError, match=r"does not say its configuration; .* They fit tiny_ablation\."

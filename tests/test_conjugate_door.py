@@ -85,6 +85,7 @@ def test_samples_of_a_score_of_ones_own_take_lambda_and_eta():
     assert not np.allclose(noisy, sa.sample("P2M", **given))
 
 
+@pytest.mark.heavy
 def test_stable_steps_of_the_command_are_those_of_a_notebook(command):
     given = ["--tau", "0.5,0.1", "--spectrum", "1.1,0.01", "--param", "lambda=0.5"]
     shown = json.loads(command("stability", "LDDIM-I", *given, "--json"))

@@ -133,12 +133,10 @@ CASES += [
 ]
 
 
+@pytest.mark.heavy
 @pytest.mark.parametrize(
     ("s", "factor"),
-    [
-        pytest.param(*case[1:], id=case[0], marks=() if case[0] == "mixed" else pytest.mark.heavy)
-        for case in CASES
-    ],
+    [pytest.param(*case[1:], id=case[0]) for case in CASES],
 )
 def test_the_leading_coefficient_is_the_limit_of_the_exact_error_of_one_step(s, factor):
     process = VP() if s.model_name == "vp" else PSLD(**PSLD_NUMBERS)

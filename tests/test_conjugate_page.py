@@ -20,7 +20,8 @@ from splitting_analysis.weak import local_error
 from tests.oracle_fields import error_numbers, linear_field
 
 
-@pytest.mark.parametrize("tau", [0.5, pytest.param(0.01, marks=pytest.mark.heavy)])
+@pytest.mark.heavy
+@pytest.mark.parametrize("tau", [0.5, 0.01])
 def test_the_parabola_in_lambda_is_the_closed_form_of_the_word(tau):
     variances, state = np.array([1.3, 0.01]), {"x": 0.4, "m": -0.9}
     parts = conjugate.local_error(variances, tau)

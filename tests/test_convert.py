@@ -36,6 +36,7 @@ def run(*arguments):
     return CliRunner().invoke(app, [str(a) for a in arguments])
 
 
+@pytest.mark.heavy
 def test_convert_writes_safetensors_that_need_no_configuration(tmp_path, file):  # noqa: F811
     path = file(lightning(network(1), network(2)))
     config = tmp_path / "tiny.json"

@@ -166,8 +166,9 @@ def test_a_weak_row_is_run_minus_exact_with_what_a_coarser_grid_changes(monkeypa
 DATA = store.stored("global")
 
 
+@pytest.mark.heavy
 @pytest.mark.skipif(DATA is None, reason="no stored results")
-@pytest.mark.parametrize("scheme", ["EM", pytest.param("NOBAB", marks=pytest.mark.heavy)])
+@pytest.mark.parametrize("scheme", ["EM", "NOBAB"])
 def test_stored_weak_errors_are_those_that_the_code_gives_now(scheme):
     assert DATA is not None
     exact = weak.expectation(weak.observables, weak.END)

@@ -143,6 +143,7 @@ def test_every_sde_word_errs_on_a_mixture_as_its_closed_forms_say(word):
         assert c.difference < 1e-6 and 0 < c.standard_error < 1e-6, kind
 
 
+@pytest.mark.heavy
 def test_a_weak_error_measured_at_a_step_of_no_use_does_not_pass():
     """The comparison is no tautology: at a large step the higher powers show."""
     c = sde.compare(

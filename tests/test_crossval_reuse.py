@@ -34,6 +34,7 @@ def test_the_kick_is_the_engines_b():
     assert float((kicked - z).abs().max()) > 1e-3
 
 
+@pytest.mark.heavy
 def test_the_change_of_the_score_halves_with_the_step():
     coarse, fine = (
         reuse.changes(TARGET, steps, cut=0.2, samples=1)[-steps // 4] for steps in (40, 80)
@@ -64,6 +65,7 @@ def test_the_closed_form_of_one_step_is_what_a_naive_step_adds_to_a_reduced_one(
     assert gaps[1] < 0.02 and 1.9 < gaps[0] / gaps[1] < 2.1
 
 
+@pytest.mark.heavy
 @pytest.mark.skipif(DATA is None, reason="no stored results")
 def test_the_stored_changes_and_differences_are_those_that_the_code_gives_now():
     assert DATA is not None

@@ -43,12 +43,6 @@ def test_a_path_on_half_as_many_intervals_is_the_same_path():
     assert torch.allclose(area(coarse, 2 * width), under, atol=1e-14)
 
 
-OFTEN = ("EM",)
-"""Run by default: the cheapest. One step of every kind of word is compared with its closed form
-elsewhere.
-"""
-
-
 REFERENCES: dict[int, torch.Tensor] = {}
 """Exact ends by the number of intervals of their path: each is computed once, as it takes
 seconds.
@@ -64,27 +58,22 @@ def remembered(*arguments):
 
 
 @cache
-def computed(often):
-    """The rows of the samplers that are run by default, or of the others."""
-    some = tuple(s for s in entries("psld", "sde") if (s.name in OFTEN) == often)
+def computed(name):
+    """What is stored of the sampler, as the test's smaller run finds it."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(strong_orders, "entries", lambda *_: some)
+        patch.setattr(strong_orders, "entries", lambda *_: (find(name),))
         patch.setattr(sde, "reference", remembered)
         return strong_orders.compute(TARGET, STEPS, samples=SAMPLES, fine=FINE)
 
 
 def found(name):
-    (row,) = (row for row in computed(name in OFTEN)["rows"] if row["scheme"] == name)
+    (row,) = computed(name)["rows"]
+    assert row["scheme"] == name
     return row
 
 
-@pytest.mark.parametrize(
-    "name",
-    [
-        pytest.param(s.name, marks=() if s.name in OFTEN else pytest.mark.heavy)
-        for s in entries("psld", "sde")
-    ],
-)
+@pytest.mark.heavy
+@pytest.mark.parametrize("name", [s.name for s in entries("psld", "sde")])
 def test_every_stochastic_sampler_is_of_strong_order_one_and_of_no_other(name):
     row = found(name)
     assert row["claim"] == 1
@@ -155,8 +144,7 @@ def test_too_much_position_noise_leaves_no_order():
 
 
 def test_the_reference_is_far_more_accurate_than_what_it_judges():
-    finest = min(row["norms"][1] for row in computed(True)["rows"])  # at 16 steps
-    assert 0 < computed(True)["floor"] < finest / 10
+    assert 0 < computed("EM")["floor"] < found("EM")["norms"][1] / 10  # at 16 steps
 
 
 def test_the_standard_error_is_the_jackknifes():

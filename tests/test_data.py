@@ -51,6 +51,7 @@ def patches():
     return load_images("patches")
 
 
+@pytest.mark.heavy
 def test_patches_are_of_left_halves_those_held_out_of_right_ones_and_each_has_a_mirror_image(
     patches,
 ):

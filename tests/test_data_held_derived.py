@@ -140,6 +140,7 @@ def tau_of(reading):
     return given_data.tau_between(PROCESS, "lambda", 1.0, 1e-3, share)
 
 
+@pytest.mark.heavy
 def test_stages_have_their_order_too_and_a_formula_where_it_is_one():
     assert leading_power(scheme("S E:data/2 S@1/2 E:data[2]", "psld")) == 3
     mixed = scheme("E:data[2:bh2] S@1 E:data[3:bh2]", "psld")
@@ -169,6 +170,7 @@ def test_the_command_gives_the_numbers_of_the_prototype(run):
     assert [row["nfe"] for row in rows] == [5, 10, 20, 50]
 
 
+@pytest.mark.heavy
 def test_factor_and_noise_level_reach_the_step_and_a_bridge_has_no_factor(run):
     def error(*options):
         out = run("gaussian", "P2M", "--nfe", "4", "--spectrum", "1,0.1", "--json", *options)[1]

@@ -23,12 +23,7 @@ from reports.pages.settings import QUICK
 from splitting_analysis.processes import VE, VP, Flow, Langevin
 from tests.test_false_alarms import complaints
 
-CHEAP = (
-    "frozen-linear-part",
-    "predictor-clamped",
-    "history-leaks",
-    "runge-kutta-start",
-)
+CHEAP = ("predictor-clamped", "history-leaks")
 """Of different kinds, judged anew by default; the others with the heavy tests."""
 STORED = {row["key"]: row for row in (store.stored("defects") or {}).get("rows", [])}
 

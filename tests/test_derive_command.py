@@ -165,6 +165,7 @@ def test_a_score_without_a_finite_value_is_one_sentence_that_names_it(run, name,
     assert said in err and " m = 1, t = 0.5" in err
 
 
+@pytest.mark.heavy
 def test_a_score_whose_derivatives_grow_is_refused_before_they_take_minutes(run, monkeypatch):  # noqa: F811
     score = "*".join(f"(sin({i}*x+m)+2)" for i in range(7))
     asked = ("derive", "ROBA", f"--score-x={score}", "--score-m=-m", "--at", PLACE["psld"])

@@ -245,6 +245,7 @@ def test_the_code_of_a_sampler_is_what_derive_writes(run):
         sa.code("O S B A", "c")
 
 
+@pytest.mark.heavy
 def test_the_harmonic_well_is_that_of_the_command_and_its_formulas_are_written_as_people_do(run):
     rows = json.loads(run("harmonic", "BAOAB", "BAOAB-RESPA2", "--h", "0.5,3", "--json")[1])
     table = sa.harmonic("BAOAB", "BAOAB-RESPA2", h=[0.5, "3"])

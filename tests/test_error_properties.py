@@ -219,6 +219,7 @@ def test_a_hamiltonian_splitting_has_the_order_that_free_algebra_says(pieces):
     assert leading == order + 1 if order < 4 else leading and leading > 4
 
 
+@pytest.mark.heavy
 @examples(6)
 @given(pieces=exact_splittings("ABO"))
 def test_a_langevin_splitting_has_the_order_that_free_algebra_says(pieces):

@@ -35,6 +35,7 @@ def test_the_features_are_what_the_last_layer_sees_in_float64():
     assert np.allclose(logits, network(images.double()).detach().numpy(), rtol=1e-12)
 
 
+@pytest.mark.heavy
 def test_noise_and_a_missing_class_both_move_the_frechet_distance():
     images = digits().pixels
     seen = features.digit_features(images)

@@ -32,6 +32,7 @@ def stored(name):
     return found
 
 
+@pytest.mark.heavy
 def test_exact_errors_name_the_best_of_the_page_and_of_all_samplers_of_psld():
     """Every sampler once more, through the door that users have."""
     ours, said = problem_for("psld", grid="uniform"), exact_best.lead().split(" With 100")[0]
@@ -123,6 +124,7 @@ def on_quality():
     return quality.build(QUICK)
 
 
+@pytest.mark.heavy
 @pytest.mark.parametrize("target", ["dataset", "network"])
 def test_quality_the_noise_that_reuse_saves(on_quality, target):
     found = quality_data.stored(target)

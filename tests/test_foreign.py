@@ -96,20 +96,17 @@ def here(library):
         return False
 
 
+@pytest.mark.heavy
 @pytest.mark.parametrize(
     "key",
     [
         "diffusers:DDIMScheduler | DDIM",
-        pytest.param(
-            "diffusers:DDPMScheduler | variance_type=fixed_large | Euler-a", marks=pytest.mark.heavy
-        ),
-        pytest.param("diffusers:EulerDiscreteScheduler | Euler", marks=pytest.mark.heavy),
-        pytest.param(
-            "diffusers:HeliosScheduler | scheduler_type=euler | Euler", marks=pytest.mark.heavy
-        ),
-        pytest.param("diffusers:IPNDMScheduler | order=4", marks=pytest.mark.heavy),
-        pytest.param("k_diffusion:sample_dpmpp_2m | DPM++2M", marks=pytest.mark.heavy),
-        pytest.param("openmm:LangevinMiddleIntegrator | BAOA", marks=pytest.mark.heavy),
+        "diffusers:DDPMScheduler | variance_type=fixed_large | Euler-a",
+        "diffusers:EulerDiscreteScheduler | Euler",
+        "diffusers:HeliosScheduler | scheduler_type=euler | Euler",
+        "diffusers:IPNDMScheduler | order=4",
+        "k_diffusion:sample_dpmpp_2m | DPM++2M",
+        "openmm:LangevinMiddleIntegrator | BAOA",
     ],
 )
 def test_a_stored_verdict_is_found_again(key):

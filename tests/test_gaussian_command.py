@@ -166,6 +166,7 @@ def _slow(truly):
     return run
 
 
+@pytest.mark.heavy
 def test_extreme_values_give_numbers_or_one_sentence(capsys):
     """No other exception, no warning, no nan or infinity shown as a number, for whatever
     combination.

@@ -158,6 +158,7 @@ def test_the_command_gives_formulas_and_json(capsys):
     assert row["momentum"] == "1 - y/4" and row["limit"] == "4" and row["scheme"] == "BAOAB"
 
 
+@pytest.mark.heavy
 def test_the_command_takes_every_number_to_the_measures_and_says_which(capsys, monkeypatch):
     one, two = find("SPV", "langevin"), find("BAOAB-RESPA2", "respa")
     mixed = scheme("S B A O", "langevin", "sde")

@@ -100,6 +100,7 @@ def test_unbalanced_latex_is_refused(wrong):
         broken(wrong)
 
 
+@pytest.mark.heavy
 def test_a_whole_error_is_one_display_of_lines_that_fit():
     shown = display(local_error(find("RVV")))
     assert shown.startswith(r"$$\begin{aligned}h^{2} \;\; x: \quad & ") and shown.endswith(

@@ -172,7 +172,7 @@ def test_high_precision_and_float64_agree(entry):
     assert law.nfe == exact.nfe
 
 
-@pytest.mark.share(3)
+@pytest.mark.heavy
 @pytest.mark.parametrize(
     "text",
     [

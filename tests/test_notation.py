@@ -292,6 +292,7 @@ def test_other_letters_are_not_taken_for_those_of_openmm():
     assert from_openmm(["V", "O"]) is from_openmm(["O", "S", "B", "A"]) is from_openmm([]) is None
 
 
+@pytest.mark.heavy
 @examples(25)
 @given(before=words(3), unit=words(3), after=words(2), times=st.integers(1, 5))
 def test_a_repeat_is_its_tokens_written_out_and_is_found_again(before, unit, after, times):

@@ -74,6 +74,7 @@ def test_the_wavelets_see_no_grey_level_and_each_sees_its_own_direction():
         assert seen.argmax() == k
 
 
+@pytest.mark.heavy
 def test_features_do_not_depend_on_which_patches_are_seen_together(taught):
     alone = np.concatenate([patch_features(taught[:1]), patch_features(taught[1:40])])
     assert patch_features(taught[:40]) == pytest.approx(alone, abs=1e-5)

@@ -246,6 +246,7 @@ def shared_memory(z, t, h, score, noise, model):
     return em(torch.utils.dlpack.from_dlpack(z), t, h, score, noise, model)
 
 
+@pytest.mark.heavy
 def test_what_could_not_be_looked_at_is_a_note_and_no_failure():
     found = validate(shared_memory, "EM", "vp")
     assert LIVES not in {c.name for c in found.checks}

@@ -162,6 +162,7 @@ def test_lambda_is_tuned_for_schemes_with_an_o_alone():
     assert {key[2] for key in quality.all_keys(50)} == {10, 20, 50}
 
 
+@pytest.mark.heavy
 def test_tuning_takes_the_smallest_distance_on_its_own_seed(monkeypatch):
     scheme, where = find("ROBA"), quality.target("dataset")
     monkeypatch.setattr(quality, "TUNING_SAMPLES", 40)

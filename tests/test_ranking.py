@@ -126,6 +126,7 @@ def test_the_page_names_the_best_of_each_budget_and_what_is_beyond_chance(kept):
     assert f"with {listed([str(n) for n in beyond])} evaluations samplers that hold" in page.lead
 
 
+@pytest.mark.heavy
 def test_the_exact_errors_beside_the_cells_are_those_of_now(kept):
     rows = [r for r in kept["rows"] if r["lambda"] is None and r["w2_x"] is not None][::3]
     assert len(rows) > 3

@@ -94,13 +94,8 @@ def test_a_step_of_higher_order_errs_now_as_the_stored_row_says():
     assert abs(now["ratio_minus_1"] - row["ratio_minus_1"]) < 10 * row["uncertainty"]
 
 
-@pytest.mark.parametrize(
-    "name",
-    [
-        pytest.param(n, marks=pytest.mark.heavy if "mixture" not in n else ())
-        for n in of("local")["targets"]
-    ],
-)
+@pytest.mark.heavy
+@pytest.mark.parametrize("name", of("local")["targets"])
 def test_the_stored_closed_forms_of_deterministic_steps_are_those_of_now(name):
     made = local.CASES[name]()
     for row in of("local")["targets"][name]["ode"]:

@@ -66,6 +66,7 @@ def test_a_verdict_is_what_the_coefficients_say(pair):
     assert verdicts
 
 
+@pytest.mark.heavy
 def test_without_gamma_is_the_error_at_gamma_zero():
     to_sympy, gamma = algebra().to_sympy, sympy.Symbol("Gamma", positive=True)
     removed = 0

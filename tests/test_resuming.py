@@ -63,7 +63,7 @@ def test_a_run_stopped_in_its_fourth_step_resumes_where_it_was_saved(
     assert {path.name for path in tmp_path.iterdir()} == {"whole.safetensors", "parts.safetensors"}
 
 
-@pytest.mark.share(3)
+@pytest.mark.heavy
 @pytest.mark.parametrize("save_every", [0.0, math.inf])
 def test_losses_that_are_read_late_are_kept_with_the_run(tmp_path, monkeypatch, save_every):
     """As on a card: whatever stops a run, and wherever it is saved, no loss is lost or counted
@@ -106,6 +106,7 @@ def test_a_run_stopped_after_a_bad_step_that_was_not_read_yet_is_stopped_and_not
     assert len(steps) == 3 and not list(tmp_path.iterdir())
 
 
+@pytest.mark.heavy
 def test_a_run_that_began_on_another_device_is_resumed_with_this_ones_adam(tmp_path):
     whole, parts = tmp_path / "whole.safetensors", tmp_path / "parts.safetensors"
     train(settings(steps=6), images(), whole)

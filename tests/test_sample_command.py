@@ -233,6 +233,7 @@ def test_the_black_box_is_run_by_its_name_and_to_a_tolerance(run, asked, net):
     assert [job.scheme for _, job, _, _ in asked] == [None, None]
 
 
+@pytest.mark.heavy
 @pytest.mark.skipif(not DIGITS.exists(), reason="the digits network is not trained yet")
 def test_without_a_checkpoint_samples_are_digits(run, tmp_path):
     code, out, _ = run("--sampler", "ROBA", "--nfe", 50, "--n", 8, "--batch", 8, "--out", tmp_path)

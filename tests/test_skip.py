@@ -78,9 +78,8 @@ def test_c_skip_is_minus_the_inverse_of_the_covariance_in_both_worlds_and_in_pri
             assert apart(plain_conjugate.skipped(process, tau, 0.7), wanted) < 1e-10
 
 
-@pytest.mark.parametrize(
-    "name", [pytest.param(n, marks=() if n == "cld" else pytest.mark.heavy) for n in PROCESSES]
-)
+@pytest.mark.heavy
+@pytest.mark.parametrize("name", PROCESSES)
 def test_on_gaussian_data_of_that_variance_the_exponential_integrator_is_exact(name):
     """eps is 0 there; of other data, and without C_skip, it is not."""
     process, times = PROCESSES[name], np.linspace(0, 0.999, 6).tolist()
@@ -94,6 +93,7 @@ def test_on_gaussian_data_of_that_variance_the_exponential_integrator_is_exact(n
     assert errors[0] < 1e-11 and min(errors[1:]) > 1e-4
 
 
+@pytest.mark.heavy
 def test_of_vp_it_is_exact_too_and_a_schedule_is_refused():
     s = replace(scheme("S E:eye", "vp", "ode"), skip=Fraction(2))
     times = np.linspace(0, 0.999, 6).tolist()

@@ -369,6 +369,7 @@ def ends(target, name, dtype, steps, z):
     return runs.end_state(find(name), target.process, target.machine(dtype), times, z)
 
 
+@pytest.mark.heavy
 def test_stored_errors_on_the_mixture_are_those_that_the_code_gives_now():
     target = runs.targets()["mixture"]
     z = runs.starts(target)

@@ -55,6 +55,7 @@ def asking(source: str) -> bool:
     return any(asks(node) for node in ast.walk(ast.parse(source)))
 
 
+@pytest.mark.heavy
 def test_a_new_model_touches_the_files_that_are_listed_and_no_others_ask_for_it():
     files, count = row("model |")
     extras, none = row("model's extras")

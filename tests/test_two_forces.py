@@ -71,9 +71,8 @@ def test_closed_forms_of_two_forces_are_the_numbers():
     assert sympy.cancel(forms.position.subs(PHI, 1) - 16 / (16 - Y)) == 0
 
 
-@pytest.mark.parametrize(
-    "fast", [0.99, *(pytest.param(value, marks=pytest.mark.heavy) for value in (0.9, 0.999))]
-)
+@pytest.mark.heavy
+@pytest.mark.parametrize("fast", [0.9, 0.99, 0.999])
 def test_two_forces_resonate_at_half_the_period_of_the_fast_one(fast):
     """Two inner steps turn the fast force by half a period at (omega h)^2 = 8/fast."""
     process = Respa(0.0, 1.0, fast)

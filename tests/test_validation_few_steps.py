@@ -61,6 +61,7 @@ def uneven(call, model="vp"):
     return asked.uneven(2)
 
 
+@pytest.mark.heavy
 def test_weights_for_equal_steps_alone_show_on_uneven_ones():
     right = uneven(second_order(lambda h, before: h / before / 2))
     assert (right.name, right.verdict) == (UNEVEN, "pass")

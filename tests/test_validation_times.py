@@ -49,6 +49,7 @@ def test_a_force_is_given_any_time(tau):
     assert validate(verlet, "VV", "langevin").holds
 
 
+@pytest.mark.heavy
 def test_times_in_float32_are_those_of_the_grid():
     def rounded(z, t, h, score, noise, model):
         tau, after = (float(np.float32(model.T - u)) for u in (t, t + h))

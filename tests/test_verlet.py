@@ -171,6 +171,7 @@ def test_the_gj_set_alone_is_exact_in_all_that_positions_show():
         assert (forms.position, forms.diffusion, forms.drift) == (1, 1, 1)
 
 
+@pytest.mark.heavy
 def test_gjf_is_the_member_of_the_gj_set_whose_step_is_not_scaled():
     member, forms = gj_form((1 - X / 2) / (1 + X / 2)), closed_forms(find("GJF", "langevin"))
     assert sympy.simplify(member.c3 / member.c1) == 1

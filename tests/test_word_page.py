@@ -84,6 +84,7 @@ def test_a_run_that_blew_up_is_unstable_here_as_it_is_in_the_table_and_its_probl
     assert f"on {on}\n" in str(found) and on in page and "unstable" in page
 
 
+@pytest.mark.heavy
 def test_validate_tells_of_a_word_all_that_is_known_beside_the_claimed_sampler(capsys, tmp_path):
     page = tmp_path / "page.html"
     code, shown, _ = ran(
