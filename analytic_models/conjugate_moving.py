@@ -28,7 +28,7 @@ from splitting_analysis.schemes import Scheme
 
 TERMS = 30
 """Of a panel's series in float64."""
-MOST_PANELS, SHORTEST = 4000, 2.0**-20
+MOST_PANELS, SHORTEST = 500, 2.0**-20
 """So many, and of so much of the way, before B counts as one that has no series."""
 Process = PSLD | VP
 Source = Callable[[Any], Rows]

@@ -43,7 +43,7 @@ from splitting_analysis.predictions import Prediction
 from splitting_analysis.program import Evaluate
 from splitting_analysis.schemes import Denoise, Scheme, check_ending
 
-CACHED = 3 * 2**12
+CACHED = 3 * 2**13
 """About the numbers in an array over steps and modes: a step's arrays stay in the processor's
 cache.
 """

@@ -1,7 +1,8 @@
 """The law of affine maps of a Gaussian: mean and covariance pushed through the forms of steps.
 
-Arrays over modes go through small matrices, one product a step for all modes; entries that are no
-arrays (mpmath numbers, SymPy expressions) go one by one.
+Arrays over modes go through small matrices (rows, columns, modes), one product a step for all
+modes, which lie side by side in memory; entries that are no arrays (mpmath numbers, SymPy
+expressions) go one by one.
 """
 
 from __future__ import annotations
@@ -111,21 +112,21 @@ def pushed(
     if steps > 1 and all(is_zero(entry) for row in added for entry in row):
         if np.any(centre) or np.any(shift):
             for k in range(steps):
-                centre = whole[k] @ centre + shift[k]
+                centre = _product(whole[k], centre) + shift[k]
         columns = _columns(forms, noise, steps) if in_columns and noise else None
         product, spread = _multiplied(whole, columns)
-        law = product @ law @ product.swapaxes(-1, -2) + spread
-        started = None if started is None else product @ started
-        law[~np.isfinite(law).all(axis=(-2, -1))] = np.nan  # beyond stability no sign is right
+        law = _by_transposed(_product(product, law), product) + spread
+        started = None if started is None else _product(product, started)
+        law[:, :, ~np.isfinite(law).all(axis=(0, 1))] = np.nan  # beyond stability no sign is right
     else:
         each = _stacked(added or collected(forms, noise), steps)
         for k in range(steps):
-            centre = whole[k] @ centre + shift[k]
-            law = whole[k] @ law @ whole[k].swapaxes(-1, -2) + each[k]
-            started = None if started is None else whole[k] @ started
+            centre = _product(whole[k], centre) + shift[k]
+            law = _by_transposed(_product(whole[k], law), whole[k]) + each[k]
+            started = None if started is None else _product(whole[k], started)
     return (
-        tuple(centre[:, i, 0] for i in range(size)),
-        tuple(tuple(law[:, min(i, j), max(i, j)] for j in range(size)) for i in range(size)),
+        tuple(centre[i, 0] for i in range(size)),
+        tuple(tuple(law[min(i, j), max(i, j)] for j in range(size)) for i in range(size)),
         () if started is None else _entries(started),
     )
 
@@ -133,45 +134,55 @@ def pushed(
 def rooted(forms: Sequence[Form], keys: Sequence[Any], covariance: Block) -> Block:
     """Rows of R, R R^T the covariance of the forms of `keys`, one or two, that have this one."""
     law = _stacked(covariance, 1)[0]
-    first = np.sqrt(law[:, 0, 0])
+    first = np.sqrt(law[0, 0])
     root = np.zeros_like(law)
-    root[:, 0, 0] = first
-    if law.shape[-1] > 1:
-        root[:, 1, 0] = law[:, 1, 0] / np.where(first > 0, first, 1.0)
-        root[:, 1, 1] = np.sqrt(np.maximum(law[:, 1, 1] - root[:, 1, 0] ** 2, 0.0))
-    return _entries(_stacked([[form.get(key, 0) for key in keys] for form in forms], 1)[0] @ root)
+    root[0, 0] = first
+    if len(law) > 1:
+        root[1, 0] = law[1, 0] / np.where(first > 0, first, 1.0)
+        root[1, 1] = np.sqrt(np.maximum(law[1, 1] - root[1, 0] ** 2, 0.0))
+    whole = _stacked([[form.get(key, 0) for key in keys] for form in forms], 1)[0]
+    return _entries(_product(whole, root))
 
 
 def with_roots(covariance: Block, roots: Block) -> Block:
     """The covariance, roots roots^T more; nan where it is not finite, as no sign is right there."""
     root = _stacked(roots, 1)[0]
-    law = _stacked(covariance, 1)[0] + root @ root.swapaxes(-1, -2)
-    law[~np.isfinite(law).all(axis=(-2, -1))] = np.nan
+    law = _stacked(covariance, 1)[0] + _by_transposed(root, root)
+    law[:, :, ~np.isfinite(law).all(axis=(0, 1))] = np.nan
     return _entries(law)
 
 
+def _product(a: Any, b: Any) -> Any:
+    """Of matrices (rows, columns, modes), in every mode."""
+    return np.einsum("ij...,jk...->ik...", a, b)
+
+
+def _by_transposed(a: Any, b: Any) -> Any:
+    """The first times the second one's transpose."""
+    return np.einsum("ij...,kj...->ik...", a, b)
+
+
 def _entries(matrices: Any) -> Block:
-    """Matrices (modes, rows, columns) as rows of arrays (modes,)."""
-    rows, columns = matrices.shape[1:]
-    return tuple(tuple(matrices[:, i, j] for j in range(columns)) for i in range(rows))
+    """Matrices (rows, columns, modes) as rows of arrays (modes,)."""
+    return tuple(tuple(row) for row in matrices)
 
 
 def _multiplied(whole: Any, columns: Any) -> tuple[Any, Any]:
-    """All steps as one matrix, (modes, n, n), and the covariance of the noise that they add, whose
-    roots are `columns`, (steps, modes, n, blocks), if any.
+    """All steps as one matrix, (n, n, modes), and the covariance of the noise that they add, whose
+    roots are `columns`, (steps, n, blocks, modes), if any.
     """
     product = whole[-1]
     if columns is None:
         for step in whole[-2::-1]:
-            product = product @ step
+            product = _product(product, step)
         return product, 0.0
-    modes = max(whole.shape[1], columns.shape[1])
-    moved = [np.broadcast_to(columns[-1], (modes, *columns.shape[2:]))]
+    modes = max(whole.shape[-1], columns.shape[-1])
+    moved = [np.broadcast_to(columns[-1], (*columns.shape[1:3], modes))]
     for step, root in zip(whole[-2::-1], columns[-2::-1], strict=True):
-        moved.append(product @ root)
-        product = product @ step
-    roots = np.concatenate(moved, axis=-1)
-    return product, roots @ roots.swapaxes(-1, -2)
+        moved.append(_product(product, root))
+        product = _product(product, step)
+    roots = np.concatenate(moved, axis=1)
+    return product, _by_transposed(roots, roots)
 
 
 def _columns(forms: Sequence[Form], noise: Sequence[Block], steps: int) -> Any:
@@ -183,11 +194,12 @@ def _columns(forms: Sequence[Form], noise: Sequence[Block], steps: int) -> Any:
 
 
 def _stacked(rows: Sequence[Sequence[Any]], steps: int) -> Any:
-    """Entries as matrices (steps, modes, rows, columns); modes is 1 where all have the same."""
-    values = [np.asarray(value, dtype=np.float64) for row in rows for value in row]
-    modes = max((value.shape[-1] for value in values if value.ndim), default=1)
-    result = np.zeros((steps, modes, len(rows), len(rows[0])))
-    for place, value in enumerate(values):
-        if value.ndim or value:
-            result[..., place // len(rows[0]), place % len(rows[0])] = value
+    """Entries as matrices (steps, rows, columns, modes); modes is 1 where all have the same."""
+    values = [[np.asarray(value, dtype=np.float64) for value in row] for row in rows]
+    modes = max((value.shape[-1] for row in values for value in row if value.ndim), default=1)
+    result = np.zeros((steps, len(rows), len(rows[0]), modes))
+    for i, row in enumerate(values):
+        for j, value in enumerate(row):
+            if value.ndim or value:
+                result[:, i, j] = value
     return result

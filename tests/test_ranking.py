@@ -97,6 +97,15 @@ def test_the_table_of_pairs_counts_the_stored_cells(part):
     assert row[3] == pytest.approx(100 * right / total)
 
 
+def test_the_lead_names_the_least_and_the_most_of_the_table():
+    page = ranking.build(QUICK)
+    for row in (r for r in page.find("ranking-pairs").rows if r[1] == "all"):
+        shares = [float(share) for share in row[3:] if share is not None]
+        said = next(part for part in page.lead.split("; ") if str(row[0]) in part[-60:])
+        for share in (min(shares), max(shares)):
+            assert f"{share:.0f}%" in said and f"of {row[2]} on the {row[0]}" in said
+
+
 def test_a_budget_that_was_not_computed_to_the_end_is_not_shown(kept, monkeypatch):
     assert {row["nfe"] for row in family_page.rows()} == set(kept["whole"])
     monkeypatch.setattr(store, "stored", lambda _: {**kept, "whole": kept["whole"][:1]})

@@ -139,12 +139,14 @@ def _lead(found: dict[str, list[Row]]) -> str:
             for predictor, title in PREDICTORS.items()
             if (k := right(pairs, predictor)) is not None
         }
-        order = sorted(shares, key=lambda title: -shares[title])
-        told = [f"{shares[title]:.0%} by the {title}" for title in order]
-        parts.append(f"on the {PARTS[part]} {listed(told)}, of {len(pairs)}")
+        least, most = min(shares, key=lambda t: shares[t]), max(shares, key=lambda t: shares[t])
+        told = f"{shares[least]:.0%} ({least}) to {shares[most]:.0%} ({most})"
+        if f"{shares[least]:.0%}" == f"{shares[most]:.0%}":
+            told = f"{shares[most]:.0%} by {listed(list(shares))}"
+        parts.append(f"{told} of {len(pairs)} on the {PARTS[part]}")
     return (
-        "How many pairs of samplers, whose Fréchet distances differ by more than chance, does an "
-        f"exact number put in the right order? It is, {'; '.join(parts)}."
+        "Of pairs of samplers whose Fréchet distances differ by more than chance an exact number "
+        f"puts most in the right order before any sample is drawn: {'; '.join(parts)}."
     )
 
 

@@ -54,7 +54,7 @@ GRID = GRIDS[1]
 """The grid of the figures and of what is said of single budgets."""
 CERTAIN = 2
 """Standard errors up to which a difference may be chance."""
-NEAR, FINE = 1.25, 4000
+FINE = 4000
 """So many times the limit no longer tells samplers apart; evaluations that reach it."""
 ALWAYS = (*SPLITTINGS, "DDIM")
 """Drawn in every figure, beside whatever else is the best at some budget."""
@@ -103,6 +103,7 @@ def build(_: Settings) -> Page:
             [_panel(title, cells, "w2_x", DRAWN) for title, cells in _spectra().items()],
             _source(),
         ),
+        _best("digits", digits(), "w2_x", "exact position W_{2}, digits spectrum", SPECTRUM),
         text(_said(digits())),
         *_tables("digits", digits(), "w2_x", "digits spectrum: exact position W_{2}", SPECTRUM),
     ]
@@ -153,16 +154,9 @@ def best(
 
 def _shown(found: tuple[str, float, float]) -> str:
     name, value, error = found
-    number = f"{printed(value, '2g')} ± {printed(error, '2g')}" if error else printed(value)
-    return f"{number} ({name})"
-
-
-def _pairs(cells: Cells, measure: str, budgets: tuple[int, ...]) -> str:
-    parts = []
-    for nfe in budgets:
-        own, other = (_shown(best(cells, own, nfe, measure)) for own in (True, False))
-        parts.append(f"{own} beside {other} with {nfe}")
-    return listed(parts)
+    return f"{name}: " + (
+        f"{printed(value, '2g')} ± {printed(error, '1g')}" if error else printed(value)
+    )
 
 
 def cases(cells: Cells) -> list[tuple[str, int]]:
@@ -192,30 +186,33 @@ def beyond_chance(cells: Cells) -> int:
 
 
 def _lead(cells: Cells) -> str:
-    return (
-        f"{_won(cells)} On the {GRID} grid the best splitting and the best other sampler come as "
-        f"close as {_pairs(cells, 'w2_x', NFES)} evaluations.{_by_samples()}"
-    )
-
-
-def _won(cells: Cells) -> str:
-    """At which grids and budgets a splitting is the best, by exact distances."""
     won, all_ = wins(cells, "w2_x"), cases(cells)
-    scope = (
-        f"Of {_names(cells)} samplers of VP a splitting comes closest to the "
-        f"digits spectrum, by exact position W_{{2}}, in {len(won)} of {len(all_)} cases "
-        f"({listed(GRIDS)} grid, {listed([str(n) for n in NFES])} evaluations)"
+    return (
+        f"Of {_names(cells)} samplers of VP a splitting comes closest to the digits spectrum, by "
+        f"exact position W_{{2}}, in {len(won) or 'none'} of {len(all_)} cases "
+        f"({listed(GRIDS)} grid, {listed([str(n) for n in NFES])} evaluations).{_by_samples()}"
     )
-    parts = []
-    for grid, nfe in won:
-        own, other = (best(cells, own, nfe, "w2_x", grid) for own in (True, False))
-        near = max(own[1], other[1]) < NEAR * limit("ode", grid)
-        left = f", both near the limit {printed(limit('ode', grid))} for ever more steps"
-        parts.append(
-            f"{own[0]} with {nfe} on the {grid} grid, {printed(own[1])} beside "
-            f"{printed(other[1])} ({other[0]}){left if near else ''}"
-        )
-    return scope + (f": {'; '.join(parts)}." if parts else ".")
+
+
+def _best(target: str, cells: Cells, measure: str, what: str, source: str) -> Table:
+    """The best splitting and the best other sampler of every grid and budget."""
+    rows: list[tuple[Shown, ...]] = []
+    for grid, nfe in cases(cells):
+        pair = (_shown(best(cells, own, nfe, measure, grid)) for own in (True, False))
+        rows.append((grid, nfe, *pair))
+    return Table(
+        f"vp-splitting-{target}-best",
+        f"**The best splitting and the best of the other samplers**: {what}"
+        f"{', with its standard error' if measure == 'frechet' else ''}.",
+        (
+            Column("grid", "grid"),
+            Column("nfe", "evaluations", "", "d"),
+            Column("splitting", "splitting"),
+            Column("other", "other"),
+        ),
+        tuple(rows),
+        source,
+    )
 
 
 def _by_samples() -> str:
@@ -227,12 +224,7 @@ def _by_samples() -> str:
             continue
         won = wins(cells, "frechet")
         apart, total = apart + beyond_chance(cells), total + len(cases(cells))
-        part = f"in {len(won)} of {len(cases(cells))} cases with the {title}"
-        if len(won) == 1:
-            ((grid, nfe),) = won
-            pair = (_shown(best(cells, own, nfe, "frechet", grid)) for own in (True, False))
-            part += f" ({' beside '.join(pair)} with {nfe} evaluations)"
-        parts.append(part)
+        parts.append(f"in {len(won)} of {len(cases(cells))} with the {title}")
     if not parts:
         return ""
     chance = f"none of these {total} differences is" if not apart else f"{apart} of {total} are"
@@ -284,17 +276,15 @@ def _sampled(target: str, title: str) -> list[Block]:
     if found is None:
         return [text(told(f"vp_{target}"))]
     cells, source = cells_of(found), f"stored results, {path_of(f'vp_{target}').name}"
-    budgets = tuple(sorted({nfe for _, _, nfe in cells}))
     body: list[Block] = [
         text(
             f"**Monte Carlo results, stored**: {found['samples']} samples per cell, seed "
             f"{found['seed']}, judged by the Fréchet distance of the digits’ features; standard "
             f"errors over {found['draws']} draws of the samples with replacement. "
             + (_judged(found["judge"]) if "judge" in found else "")
-            + f"Sampled are {_names(cells)} samplers. On the {GRID} grid the best "
-            "splitting and the best other of them have "
-            f"{_pairs(cells, 'frechet', budgets)} evaluations."
+            + f"Sampled are {_names(cells)} samplers."
         ),
+        _best(target, cells, "frechet", "Fréchet distance", source),
         _figure(
             f"vp-splitting-{target}",
             f"**Fréchet distance against cost, {title}, {GRID} grid.** {SHOWN} Above "
