@@ -86,11 +86,11 @@ def stability(
     model: str | None = None,
     dynamics: str | None = None,
     spectrum: str | float | ArrayLike | None = None,
-    lambda_: Scale | None = None,
-    factor: str | None = None,
-    skip: Scale | None = None,
-    eta: Scale | None = None,
-    clock: str | None = None,
+    lambda_: Scale | Iterable[Scale] | None = None,
+    factor: str | Iterable[str] | None = None,
+    skip: Scale | Iterable[Scale] | None = None,
+    eta: Scale | Iterable[Scale] | None = None,
+    clock: str | Iterable[str] | None = None,
     **parameters: Any,
 ) -> Table:
     """The largest stable step of each scheme on a Gaussian target, coefficients frozen at forward
@@ -98,8 +98,8 @@ def stability(
 
     A row per scheme and tau: the shortest limit over the target's variances, in units of time, with
     the mode and the variance that set it; inf where every step is stable, nan where the exact flow
-    grows in all modes, or stands still while the sampler grows. `spectrum` and `parameters` as in
-    `gaussian`. Raises ValueError for what there is not.
+    grows in all modes, or stands still while the sampler grows. `spectrum`, `parameters` and the
+    settings as in `gaussian`. Raises ValueError for what there is not.
     """
     from analytic_models import gaussian as exact
     from analytic_models.limits import limits
@@ -108,7 +108,7 @@ def stability(
     if not schemes:
         raise ValueError('no scheme: give names or words, sa.stability("ROBA", "O S B A")')
     own = {"factor": factor, "eta": eta, "clock": clock, "skip": skip, "dynamics": dynamics}
-    found = settings(parameters, lambda_, **own).of(exact.schemes_of(schemes, model, dynamics))
+    found = settings(parameters, lambda_, **own).all_of(exact.schemes_of(schemes, model, dynamics))
     problem = problem_for(found[0].model_name, spectrum, parameters)
     return limits(found, problem.process, problem.target.variances, [float(t) for t in many(tau)])
 

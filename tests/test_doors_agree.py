@@ -225,6 +225,9 @@ def test_several_values_are_several_rows_and_a_scheme_that_takes_none_has_one():
     ]
     noisy = sa.gaussian("DDIM", model="vp", nfe=5, spectrum=1, eta=[0, "1/2"])
     assert [row["eta"] for row in noisy] == [0, 0.5]
+    limits = sa.stability("LDDIM-I", spectrum=1, lambda_=[0, 0.5], tau=0.1)
+    each = [sa.stability("LDDIM-I", spectrum=1, lambda_=value, tau=0.1)[0] for value in (0, 0.5)]
+    assert list(limits) == each and each[0]["largest_step"] != each[1]["largest_step"]
     with pytest.raises(ValueError, match="an empty list of values"):
         sa.gaussian("LDDIM-I", nfe=5, lambda_=[])
 
