@@ -14,7 +14,7 @@ unexport PYTHONDONTWRITEBYTECODE
 
 .PHONY: help test report check check-report lint types bench heavy foreign gpu
 help:
-	@echo "make test    the tests (about 2 minutes);    make heavy   the long ones (a quarter of an hour)"
+	@echo "make test    the tests (about 2 minutes);    make heavy   the long ones (about 25 minutes)"
 	@echo "make report  regenerate the error analysis;  make check   lint, types, report unchanged"
 	@echo "make bench   measure what is claimed fast;   make gpu     the same on a GPU, at most 8 minutes"
 	@echo "make foreign the packages whose samplers the long tests judge, into $(VENV)"
