@@ -227,10 +227,9 @@ def _by_samples() -> str:
         parts.append(f"in {len(won)} of {len(cases(cells))} with the {title}")
     if not parts:
         return ""
-    chance = f"none of these {total} differences is" if not apart else f"{apart} of {total} are"
     return (
-        f" By the Fréchet distance of samples a splitting is the best {listed(parts)}; {chance} "
-        f"beyond {count(CERTAIN)} standard errors."
+        f" By the Fréchet distance of samples a splitting is the best {listed(parts)}; beyond "
+        f"{count(CERTAIN)} standard errors are {apart or 'none'} of these {total} differences."
     )
 
 
