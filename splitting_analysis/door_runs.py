@@ -182,7 +182,7 @@ def validate(
     and units: analytic_models.probing.subject. Raises ValueError for
     claims that cannot be read; whatever the code itself does wrong is a verdict.
     """
-    from analytic_models.claimed import told_claims
+    from analytic_models.claimed import noted, own_model, told_claims
     from analytic_models.probing.validate import validate as judge
     from gpu_samplers.adapters import named
 
@@ -192,13 +192,16 @@ def validate(
         subject = as_scheme(subject, model, dynamics)
     if claims is None and not isinstance(subject, Scheme):
         raise ValueError("say what it is said to be: claims='ROBAB' or claims='order=2'")
+    model = own_model(subject, model)
     own = {"factor": factor, "eta": eta, "clock": clock, "skip": skip, "dynamics": dynamics}
     more, process = settings(parameters, lambda_, **own), None
     said: Any = subject if claims is None else claims
     if more.said or parameters:
         tell = more.of if more.said else None
         said, process = told_claims(said, model, dynamics, tell, parameters)
+        own_model(subject, model, process)
     if claims is None:
         subject = said.scheme if process or more.said else subject  # itself, as it is told
     scale = None if lambda_s is None else float(read_lambda_s(lambda_s))
-    return judge(subject, said, model, dynamics=dynamics, lambda_s=scale, process=process)
+    found = judge(subject, said, model, dynamics=dynamics, lambda_s=scale, process=process)
+    return found if isinstance(said, Scheme) else noted(found, model)

@@ -306,6 +306,43 @@ def test_a_claimed_word_is_told_in_python_what_the_command_tells_it():
         sa.validate("DDIM", model="vp", beta=8)
 
 
+def test_a_sampler_that_brings_its_process_is_tried_on_no_other(tmp_path, run):
+    (tmp_path / "own.py").write_text(
+        """from analytic_models.probing.subject import Subject
+from splitting_analysis.processes import VP
+def sample(score, z, grid, noise, model):
+    return z * model.gamma
+mine = Subject("mine", "sample", sample, VP(), lambda n: [i / n * 0.9 for i in range(n + 1)])
+""",
+        encoding="utf-8",
+    )
+    own = f"{tmp_path / 'own.py'}:mine"  # breaks down at once, on what it is tried
+    told = sa.validate(own, claims="S E:data", eta=0, model="VP")
+    assert told.model == "vp" and told.notes == ()
+    _, out, _ = run("validate", own, "--claims", "S E:data", "--eta", "0")
+    assert out.startswith("mine (vp), said to be S E:data\n")
+    for keywords, option, why in (
+        ({"model": "psld"}, "--model=psld", "of model vp: model psld does not fit"),
+        ({"beta_max": 10}, "--param=beta_max=10", "parameters of another cannot be said"),
+    ):
+        with pytest.raises(ValueError, match=f"mine brings its own process.*{why}"):
+            sa.validate(own, claims="DDIM", **keywords)
+        code, _, err = run("validate", own, "--claims", "DDIM", option)
+        assert code == 2 and why in err
+
+
+def test_code_that_breaks_down_in_a_model_that_nobody_said_is_told_which_it_was(tmp_path, run):
+    (tmp_path / "kick.py").write_text(
+        "def step(z, t, h, score, noise, model):\n    return z * (1 - h * model.gamma)\n",
+        encoding="utf-8",
+    )
+    mine, note = f"{tmp_path / 'kick.py'}:step", "it was tried on psld: say another by --model"
+    assert note in str(sa.validate(mine, claims="order=1"))
+    assert note in run("validate", mine, "--claims", "order=1")[1]
+    assert note not in str(sa.validate(mine, claims="ROBA"))
+    assert note not in str(sa.validate(mine, claims="order=1", model="psld"))
+
+
 def test_a_refusal_names_a_word_once():
     for refused in (
         lambda: sa.code("S E:eye"),

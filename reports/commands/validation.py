@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields, replace
 from typing import Any
 
+from analytic_models.claimed import noted, own_model
 from analytic_models.probing.checks import Validation
 from analytic_models.probing.claims import Claims, as_claims, model_for
 from analytic_models.probing.validate import PROCESSES as TRIED
@@ -62,7 +63,9 @@ def judged(
         raise ValueError(
             "say what it is said to be: --claims ROBAB, --claims 'O S B A', --claims order=2"
         )
+    model = own_model(subject, model)
     said, process, given = _told(subject if claims is None else claims, model, dynamics, settings)
+    own_model(subject, model, process)
     if claims is None and isinstance(said, Claims) and said.scheme is not None:
         subject = said.scheme  # it is itself, with its settings
     if scale is not None:
@@ -75,7 +78,7 @@ def judged(
         subject, said, model, dynamics=dynamics, lambda_s=scale, process=process, say=say
     )
     if not isinstance(subject, Scheme):
-        return found, None
+        return noted(found, model), None
     say("what is known of the word")
     claimed = as_claims(said, subject.model_name, dynamics).scheme
     return found, facts(subject, claimed, given)
