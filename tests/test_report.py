@@ -331,7 +331,8 @@ def test_pages_of_the_catalogue_say_of_how_many_named_samplers_they_are(pages):
 
 
 def test_the_overview_opens_with_a_picture_and_three_sentences_and_lists_all_pages(pages):
-    picture, told, _, findings, *_ = pages[0].blocks
+    picture, told, _, chosen, _, findings, *_ = pages[0].blocks
+    assert pages[0].find("index-choice") is chosen
     assert isinstance(picture, Figure) and isinstance(told, Paragraph)
     parts = [overview.first_sentence(page.lead) for page in pages if page.slug in overview.TOLD]
     assert set(overview.TOLD) - {page.slug for page in pages} == {"quality"}  # not built here

@@ -162,7 +162,7 @@ def test_the_page_says_what_its_tables_hold(built):
 
 
 def test_what_the_lead_says_of_samples_is_counted_again_with_their_errors(built):
-    beyond = total = 0
+    sure, other_sure, total = 0, 0, 0
     for target, title in page.TITLES.items():
         kept(target)
         cases, won = 0, 0
@@ -176,10 +176,11 @@ def test_what_the_lead_says_of_samples_is_counted_again_with_their_errors(built)
                     told = f"{printed(values[name], '2g')} ± {printed(errors[nfe][name], '1g')}"
                     assert text == f"{name}: {told}"
                 chance = math.sqrt(errors[nfe][own] ** 2 + errors[nfe][other] ** 2)
-                beyond, total = beyond + (abs(a - b) > 2 * chance), total + 1
+                sure, other_sure = sure + (b > a + 2 * chance), other_sure + (a > b + 2 * chance)
+                total += 1
         assert f"in {won} of {cases} with the {title}" in built.lead
-    said = f"beyond two standard errors are {beyond or 'none'} of these {total} differences."
-    assert said in built.lead
+    said = f"by more than two standard errors it is in {sure or 'none'} of these {total}, and "
+    assert built.lead.endswith(f"{said}another sampler in {other_sure or 'none'}.")
 
 
 def test_no_table_has_more_columns_than_a_page_is_wide(built):

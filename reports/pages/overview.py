@@ -1,5 +1,5 @@
-"""Page: one picture and three sentences, then what every page finds, then their most telling
-figures.
+"""Page: which sampler for a budget; one picture and three sentences, then what every page finds,
+then their most telling figures.
 """
 
 from __future__ import annotations
@@ -7,6 +7,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
+from reports.pages import choice
 from reports.pages.catalogue import ELSEWHERE, WHAT, named
 from reports.render.document import Block, Column, Figure, Heading, Page, Table, text
 from splitting_analysis.catalogue import CATALOGUE
@@ -46,6 +47,7 @@ def build(pages: Sequence[Page]) -> Page:
     body: list[Block] = [
         *_picture(by_slug),
         text(" ".join(told)),
+        *_choice(),
         Heading("What each page finds", "findings"),
         _findings(pages),
         text(
@@ -60,10 +62,8 @@ def build(pages: Sequence[Page]) -> Page:
         if shown:
             body += [Heading(TITLES.get(page.slug, page.title), f"on-{page.slug}"), *shown]
     lead = (
-        f"{len(CATALOGUE)} of the {named()} named samplers, {WHAT} of diffusion models and of "
-        "molecular dynamics: closed-form errors, exact distances without Monte Carlo, and both "
-        "compared with samplers that run on a network. The others hold a prediction or are "
-        f"conjugate; pages of such samplers are {ELSEWHERE}."
+        f"{choice.lead()}The errors in closed form are of {len(CATALOGUE)} of the {named()} "
+        f"named samplers: {WHAT}. The others hold a prediction or are conjugate: {ELSEWHERE}."
     )
     return Page("index", "Splitting samplers, analysed exactly", lead, tuple(body))
 
@@ -71,6 +71,11 @@ def build(pages: Sequence[Page]) -> Page:
 def _picture(by_slug: dict[str, Page]) -> list[Figure]:
     slug, key = PICTURE
     return [by_slug[slug].find(key)] if slug in by_slug else []
+
+
+def _choice() -> list[Block]:
+    tables = choice.table()
+    return [Heading("Which sampler for a budget", "choice"), *tables] if tables else []
 
 
 def _findings(pages: Sequence[Page]) -> Table:

@@ -174,14 +174,16 @@ def wins(cells: Cells, measure: str) -> list[tuple[str, int]]:
     ]
 
 
-def beyond_chance(cells: Cells) -> int:
-    """At how many grids and budgets the best splitting and the best other sampler are apart by
-    more than CERTAIN standard errors of their difference.
+def certain(cells: Cells, own: bool) -> int:
+    """At how many grids and budgets the best splitting (`own`) or the best other sampler is the
+    better by more than CERTAIN standard errors of their difference.
     """
     found = 0
     for grid, nfe in cases(cells):
-        (_, a, da), (_, b, db) = (best(cells, own, nfe, "frechet", grid) for own in (True, False))
-        found += abs(a - b) > CERTAIN * math.hypot(da, db)
+        (_, a, da), (_, b, db) = (
+            best(cells, each, nfe, "frechet", grid) for each in (own, not own)
+        )
+        found += b - a > CERTAIN * math.hypot(da, db)
     return found
 
 
@@ -217,19 +219,21 @@ def _best(target: str, cells: Cells, measure: str, what: str, source: str) -> Ta
 
 def _by_samples() -> str:
     """The same by samples, where those are in this copy."""
-    parts, apart, total = [], 0, 0
+    parts, sure, total = [], [0, 0], 0
     for target, title in TITLES.items():
         cells = cells_of(kept(target))
         if not cells:
             continue
         won = wins(cells, "frechet")
-        apart, total = apart + beyond_chance(cells), total + len(cases(cells))
+        sure = [n + certain(cells, own) for n, own in zip(sure, (True, False), strict=True)]
+        total += len(cases(cells))
         parts.append(f"in {len(won)} of {len(cases(cells))} with the {title}")
     if not parts:
         return ""
     return (
-        f" By the Fréchet distance of samples a splitting is the best {listed(parts)}; beyond "
-        f"{count(CERTAIN)} standard errors are {apart or 'none'} of these {total} differences."
+        f" By the Fréchet distance of samples a splitting is the best {listed(parts)}; by more "
+        f"than {count(CERTAIN)} standard errors it is in {sure[0] or 'none'} of these {total}, and "
+        f"another sampler in {sure[1] or 'none'}."
     )
 
 
