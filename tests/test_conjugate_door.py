@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 import splitting_analysis as sa
+from analytic_models.table import Table
 from reports import cli
 
 
@@ -83,6 +84,23 @@ def test_samples_of_a_score_of_ones_own_take_lambda_and_eta():
     assert not np.allclose(plain, bent)
     assert np.array_equal(plain, sa.sample("LDDIM-I", **given))
     assert not np.allclose(noisy, sa.sample("P2M", **given))
+
+
+def test_a_limit_is_asked_for_alike_by_the_command_and_in_a_notebook(command, monkeypatch):
+    """What is asked for is caught: the limits themselves take seconds."""
+    asked: list[Any] = []
+
+    def caught(schemes: Any, process: Any, variances: Any, times: Any) -> Table:
+        asked.append(([(s.conjugate, s.factor) for s in schemes], process, list(variances), times))
+        return Table((), ("scheme",), "", ("tau", "largest_step"), ())
+
+    monkeypatch.setattr("analytic_models.limits.limits", caught)
+    given = ["--tau", "0.5,0.1", "--spectrum", "1.1,0.01", "--param", "lambda=0.5,nu=3"]
+    command("stability", "LDDIM-I", *given[:-1], f"{given[-1]},factor=upper")
+    sa.stability("LDDIM-I", tau=[0.5, 0.1], spectrum=[1.1, 0.01], lambda_=0.5, factor="upper", nu=3)
+    (schemes, process, variances, times) = asked[0]
+    assert asked[1] == asked[0] and schemes == [(0.5, "upper")]
+    assert (variances, times, process.nu) == ([1.1, 0.01], [0.5, 0.1], 3)
 
 
 @pytest.mark.heavy

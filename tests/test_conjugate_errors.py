@@ -117,7 +117,7 @@ def extrapolated(column: list[float]) -> float:
 
 _PIECES = "S B:{1/(1+tau),0,lambda*tau,nu}/2 A:{beta,0,0,sqrt(tau)} S@1 B:{tau,lambda,1,Gamma}/2"
 
-# every one with one factor or the other, in the default run one that has all that there is
+# every one with one factor or the other
 CASES = [(s.name, s, f) for s, f in zip(CONJUGATE_CATALOGUE, ["lower", "upper"] * 9, strict=False)]
 CASES += [
     ("mixed", scheme("S B:ones/2 A:eye S@1 B:eps/2", "psld", "ode"), "upper"),
@@ -129,14 +129,18 @@ CASES += [
     ("skip and pieces", replace(find("CVV"), skip=Fraction(2)), "upper"),
     ("skip and noise", replace(find("COBA"), skip=Fraction(2)), "lower"),
     ("skip of vp", replace(scheme("S E:eye", "vp", "ode"), skip=Fraction(2)), "lower"),
+    ("parts of vp", scheme("S E:eye/2 E:eye/2", "vp", "ode"), "lower"),
     ("moving noise", scheme("O S B:{tau/M,0,0,lambda} A:{sin(tau),1,0,tau}", "psld"), "lower"),
 ]
 
 
-@pytest.mark.heavy
 @pytest.mark.parametrize(
     ("s", "factor"),
-    [pytest.param(*case[1:], id=case[0]) for case in CASES],
+    # those of one component take a tenth of a second
+    [
+        pytest.param(*case[1:], id=case[0], marks=() if "vp" in case[0] else pytest.mark.heavy)
+        for case in CASES
+    ],
 )
 def test_the_leading_coefficient_is_the_limit_of_the_exact_error_of_one_step(s, factor):
     process = VP() if s.model_name == "vp" else PSLD(**PSLD_NUMBERS)
@@ -160,6 +164,13 @@ def test_the_leading_coefficient_is_the_limit_of_the_exact_error_of_one_step(s, 
 def test_what_lambda_brings_into_the_leading_error_is_one_line_a_component(name, said):
     change = error_difference(find(name, "psld"), find("EI", "psld"))
     assert {c: spell_error(change, 2, c) for c in ("x", "m") if change.terms[2][c]} == said
+
+
+def test_a_slope_of_b_enters_the_h2_error_with_its_sign():
+    """By hand: of B = b(tau) I the step keeps exp(integral of b) (1 - h b) z, reverse in time."""
+    moving, still = scheme("S E:{tau,0,0,tau}", "psld", "ode"), find("EI", "psld")
+    change = error_difference(moving, still, 2)
+    assert spell_error(change, 2, "x") == "1/4 (2 (τ² + 1) x − β Γ τ s^x)"
 
 
 def test_the_order_of_conjugate_words_is_derived_to_be_what_they_claim():

@@ -57,6 +57,19 @@ def test_convert_writes_safetensors_that_need_no_configuration(tmp_path, file): 
     assert again.read_bytes() == averaged.read_bytes()
 
 
+def test_convert_takes_the_averaged_weights_or_those_asked_for_and_keeps_the_record(tmp_path, file):  # noqa: F811
+    path, config = file(lightning(network(1), network(2))), tmp_path / "tiny.json"
+    config.write_text(json.dumps(TINY.as_dict()))
+    for online, seed in ((False, 2), (True, 1)):
+        target = tmp_path / f"{seed}.safetensors"
+        convert(path, target, str(config), online)
+        assert same(load_checkpoint(target), network(seed))
+    told, again = tmp_path / "told.safetensors", tmp_path / "again.safetensors"
+    save_checkpoint(told, network(), {"loss": 0.5})
+    convert(told, again)
+    assert again.read_bytes() == told.read_bytes()
+
+
 def test_convert_takes_a_configuration_by_name(tmp_path, file):  # noqa: F811
     target = tmp_path / "tiny.safetensors"
     convert(file(ncsnpp("tiny_ablation").state_dict()), target, config="tiny_ablation")

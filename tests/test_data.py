@@ -51,6 +51,21 @@ def patches():
     return load_images("patches")
 
 
+def test_patches_of_photographs_stand_where_they_were_taken_from(monkeypatch):
+    """Of small ones: of the first row, of the second and the last, each with its mirror image."""
+    levels = np.arange(2 * 50 * 140 * 3, dtype=np.float32).reshape(2, 50, 140, 3) % 251
+    shown = {"china.jpg": levels[0], "flower.jpg": levels[1]}
+    monkeypatch.setattr("sklearn.datasets.load_sample_image", shown.__getitem__)
+    for part, first, stride in zip(BUNDLED["patches"]().split(), (0, 70), (5, 16), strict=True):
+        corners = [(i, j) for i in range(0, 19, stride) for j in range(first, first + 39, stride)]
+        assert len(part) == 4 * len(corners) > 8
+        for at, (k, i, j) in enumerate((k, *corner) for k in (0, 1) for corner in corners):
+            patch = (levels[k, i : i + 32, j : j + 32] / 127.5 - 1).transpose(2, 0, 1)
+            place = at + k * len(corners)
+            assert np.allclose(part[place], patch, atol=1e-6)
+            assert np.allclose(part[place + len(corners)], patch[:, :, ::-1], atol=1e-6)
+
+
 @pytest.mark.heavy
 def test_patches_are_of_left_halves_those_held_out_of_right_ones_and_each_has_a_mirror_image(
     patches,
@@ -150,7 +165,7 @@ def test_two_sets_have_one_digest_only_if_every_pixel_is_the_same():
         ({"images": np.zeros((2, 4, 5))}, r"images are \(N, H, H\)"),
         ({"images": np.zeros((4, 4))}, r"images are \(N, H, H\)"),
         ({"images": np.zeros((0, 4, 4))}, r"images are \(N, H, H\)"),
-        ({"images": np.full((2, 4, 4), 7.0)}, r"numbers in \[-1, 1\]"),
+        ({"images": np.full((2, 4, 4), 1.01)}, r"numbers in \[-1, 1\].* from 1\.01 to 1\.01"),
         ({"images": np.full((2, 4, 4), np.nan)}, r"numbers in \[-1, 1\]"),
         ({"images": np.zeros((2, 4, 4), np.int64)}, "these are int64"),
         ({"images": np.zeros((2, 4, 4), object)}, "cannot be read: Object arrays"),

@@ -13,8 +13,9 @@ import pytest
 import sympy
 from hypothesis import given
 
+import splitting_analysis as sa
 from analytic_models.diffusions import Langevin
-from analytic_models.harmonic import X, Y, closed_forms, measures, transport
+from analytic_models.harmonic import Harmonic, X, Y, closed_forms, measures, transport
 from analytic_models.probing.reference import subject_for
 from analytic_models.probing.stability import transport as code_transport
 from reports import cli
@@ -156,6 +157,54 @@ def test_the_command_gives_formulas_and_json(capsys):
         cli.main(["harmonic", "BAOAB", "--json"])
     (row,) = json.loads(capsys.readouterr().out)
     assert row["momentum"] == "1 - y/4" and row["limit"] == "4" and row["scheme"] == "BAOAB"
+
+
+def test_command_and_notebook_take_every_number_to_its_place(capsys, monkeypatch):
+    """Measures that give back what they were asked for: those themselves take seconds."""
+    monkeypatch.setattr(
+        "analytic_models.harmonic_table.measures",
+        lambda _, h, omega, gamma, fast: Harmonic(h, omega, gamma, fast, 1e-14, 1e-12),
+    )
+    with pytest.raises(SystemExit):
+        cli.main(
+            [
+                "harmonic",
+                "BAOAB-RESPA2",
+                "--h",
+                "0.25,0.5",
+                "--omega",
+                "3",
+                "--gamma",
+                "2",
+                "--fast",
+                "0.8",
+                "--json",
+            ]
+        )
+    rows = json.loads(capsys.readouterr().out)
+    table = sa.harmonic("BAOAB-RESPA2", h=["1/4", 0.5], omega=3, gamma=2, fast=0.8)
+    assert list(table) == rows
+    for row, h in zip(rows, (0.25, 0.5), strict=True):
+        assert [row[key] for key in ("h", "position", "momentum", "correlation", "limit")] == [
+            h, h, 3, 2, 0.8
+        ]  # fmt: skip
+        assert (row["diffusion"], row["drift"]) == (0, 1e-12)  # what rounding leaves of 0 is 0
+
+
+def test_a_limit_is_that_of_a_unit_well_with_the_friction_in_units_of_its_frequency(monkeypatch):
+    monkeypatch.setattr("analytic_models.harmonic._limit", lambda _, friction, __: friction)
+    assert measures(find("BAOAB", "langevin"), 0.1, 2.0, 3.0).limit == 1.5
+
+
+def test_a_notebook_names_the_steps_that_keep_no_law_too(monkeypatch):
+    monkeypatch.setattr(
+        "analytic_models.harmonic_table.measures",
+        lambda *_: Harmonic(None, None, None, 2.0, 1.0, 1.0),
+    )
+    note = sa.harmonic("BAOAB", h=3, omega=2).note
+    assert note.endswith("BAOAB keeps no law at h = 3: omega h = 6 is beyond its limit, 2")
+    with pytest.raises(ValueError, match="omega, gamma and fast are for numbers: give h, too"):
+        sa.harmonic("BAOAB", omega=2)
 
 
 @pytest.mark.heavy

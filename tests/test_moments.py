@@ -19,6 +19,7 @@ from analytic_models import moments as module
 from analytic_models.diffusions import PSLD, VP, Diffusion, Langevin
 from analytic_models.grids import grid
 from analytic_models.moments import Moments, run, starting_law
+from analytic_models.pushing import pushed, with_roots
 from analytic_models.steps import one_step
 from analytic_models.targets import Gaussian, initial, marginal, score
 from splitting_analysis.catalogue import CATALOGUE, find
@@ -276,6 +277,45 @@ def test_neither_the_number_of_steps_at_once_nor_the_other_modes_change_a_result
         assert np.allclose(
             np.array(one.covariance)[..., 0], np.array(whole.covariance)[..., k], rtol=1e-14
         )
+
+
+@pytest.mark.parametrize(
+    ("word", "model", "lower_final"),
+    [
+        ("S E:data/2[2] S@1/2 E:data[3]", "vp", False),
+        ("S E:data[3]", "vp", True),
+        ("S B:eye A:eye", "psld", False),
+    ],
+)
+def test_nor_where_evaluations_are_kept_or_the_steps_come_from_a_table(
+    word, model, lower_final, monkeypatch
+):
+    entry = replace(scheme(word, model), lower_final=lower_final)
+    process, times = PROCESSES[model], TIMES[model]
+    one_by_one = run(entry, process, Gaussian(VARIANCES[1], MEAN[1]), times)
+    for size in (1, 6, 10**6):
+        monkeypatch.setattr(module, "CACHED", size)
+        found = run(entry, process, TARGET, times)
+        assert np.allclose(
+            np.array(found.covariance)[..., 1], one_by_one.covariance, rtol=1e-11, atol=1e-14
+        )
+        assert np.allclose(np.array(found.mean)[:, 1], one_by_one.mean, rtol=1e-12, atol=1e-14)
+        assert found.nfe == one_by_one.nfe
+
+
+def test_a_mode_that_leaves_the_numbers_is_nan_in_all_of_its_law_and_others_stay():
+    """Rounding can end at minus infinity, of which a distance would make what it likes."""
+    keys = [("z", 0), ("z", 1)]
+    law = (np.array([1.0, 1.0]), np.array([0.0, 0.0])), (np.array([0.0, 0.0]), np.ones(2))
+    grows = np.full((3, 2), [1e200, 0.5])
+    forms = ({keys[0]: grows}, {keys[1]: np.full((3, 1), 0.5)})
+    for roots in ((), law):
+        end, started = pushed(forms, (), keys, (0.0, 0.0), law, 3, roots)[1:]
+        whole = with_roots(end, started) if roots else end
+        for i in (0, 1):
+            for j in (0, 1):
+                assert np.isnan(whole[i][j][0])
+                assert whole[i][j][1] == (i == j) * (1 + bool(roots)) / 64
 
 
 def test_a_run_in_two_halves_is_the_run():

@@ -292,6 +292,20 @@ def test_other_letters_are_not_taken_for_those_of_openmm():
     assert from_openmm(["V", "O"]) is from_openmm(["O", "S", "B", "A"]) is from_openmm([]) is None
 
 
+@pytest.mark.parametrize(
+    ("text", "folded"),
+    [
+        ("O (S B/3 A/3)*3 O/2", "O (S B/3 A/3)*3 O/2"),
+        ("(S A)*5", "(S A)*5"),
+        ("S S A/2 (S B/4 A/4)*4", "S S A/2 (S B/4 A/4)*4"),  # not the short repeat before it
+        ("((S B/4)*2 A/2)*2", "(S B/4 S B/4 A/2)*2"),
+        ("S B A", "S B A"),
+    ],
+)
+def test_the_repeat_that_saves_most_is_written_in_brackets(text, folded):
+    assert parse(text).folded == folded and parse(folded) == parse(text)
+
+
 @pytest.mark.heavy
 @examples(25)
 @given(before=words(3), unit=words(3), after=words(2), times=st.integers(1, 5))

@@ -74,6 +74,14 @@ def test_the_wavelets_see_no_grey_level_and_each_sees_its_own_direction():
         assert seen.argmax() == k
 
 
+def test_features_of_a_patch_are_its_own():
+    images = torch.randn(3, 3, 32, 32, generator=torch.Generator().manual_seed(3))
+    found = patch_features(images)
+    assert found.shape == (3, 91) and found.dtype == np.float64
+    for k in range(3):
+        assert patch_features(images[k : k + 1])[0] == pytest.approx(found[k], abs=1e-5)
+
+
 @pytest.mark.heavy
 def test_features_do_not_depend_on_which_patches_are_seen_together(taught):
     alone = np.concatenate([patch_features(taught[:1]), patch_features(taught[1:40])])

@@ -10,6 +10,7 @@ import pytest
 import scipy.linalg
 import sympy
 
+from analytic_models import stability
 from analytic_models.harmonic import PHI, X, Y, closed_forms, measures
 from analytic_models.harmonic_table import chosen
 from analytic_models.probing.validate import validate
@@ -19,7 +20,7 @@ from splitting_analysis.catalogue import find, samplers
 from splitting_analysis.families import FAMILIES
 from splitting_analysis.models import Rule, model_of
 from splitting_analysis.notation import WordError
-from splitting_analysis.processes import Respa
+from splitting_analysis.processes import Langevin, Respa
 from splitting_analysis.schemes import scheme
 from splitting_analysis.weak import local_error, order_of
 
@@ -113,6 +114,17 @@ def test_the_window_of_impulses_on_an_exact_fast_flow_is_found():
     cut = first_window(impulses, np.linspace(3, 3.1405, 60))
     assert cut is not None and cut[1] == 3.1405  # where it does not end before
     assert first_window(impulses, np.geomspace(0.01, 2, 60)) is None
+
+
+@pytest.mark.parametrize(("window", "limit"), [((0.25, 0.5), 0.25), ((3.0, 4.0), 2.0), (None, 2.0)])
+def test_steps_are_stable_up_to_the_first_window_of_resonance(monkeypatch, window, limit):
+    """Of two forces; where a window is, and where eigenvalues leave the disk, is told."""
+    monkeypatch.setattr(stability, "excess", lambda *given: np.atleast_1d(given[3]) - 2.0)
+    monkeypatch.setattr(stability, "first_window", lambda *_: window)
+    found = largest_stable_step(scheme("S C B O A", "respa"), Respa(), [1.0], 0.0, 10.0)
+    assert found == pytest.approx([limit], rel=1e-12)
+    alone = largest_stable_step(scheme("S B O A", "langevin"), Langevin(), [1.0], 0.0, 10.0)
+    assert alone == pytest.approx([2.0], rel=1e-12)
 
 
 @pytest.mark.parametrize("own", WORDS, ids=lambda s: s.name)
