@@ -26,6 +26,7 @@ from gpu_samplers import (  # noqa: E402
     read_checkpoint,
     save_checkpoint,
 )
+from gpu_samplers.configs import config_of  # noqa: E402
 from tests.strategies import examples  # noqa: E402
 
 TINY = Config(8, 8, (1, 2), 1, (4,), 0.5)
@@ -141,6 +142,16 @@ def test_a_configuration_that_contradicts_the_file_is_refused(tmp_path):
         ValueError, match=r"another configuration .*: nf 8, not 4; dropout 0\.5, not 0$"
     ):
         load_checkpoint(path, {**TINY.as_dict(), "nf": 4, "dropout": 0})
+
+
+def test_of_two_configurations_the_one_that_fits_is_named(file, monkeypatch):
+    other = {**TINY.as_dict(), "nf": 4}
+    monkeypatch.setattr(checkpoints, "CONFIGS", {"this": TINY, "other": config_of(other)})
+    path = file(network().state_dict())
+    with pytest.raises(ValueError, match=r"its configuration; give one of .* They fit this\.$"):
+        load_checkpoint(path)
+    with pytest.raises(ValueError, match=r"weights do not fit(.|\n)* They fit this\.$"):
+        load_checkpoint(path, other)
 
 
 @pytest.mark.heavy

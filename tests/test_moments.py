@@ -306,16 +306,17 @@ def test_nor_where_evaluations_are_kept_or_the_steps_come_from_a_table(
 def test_a_mode_that_leaves_the_numbers_is_nan_in_all_of_its_law_and_others_stay():
     """Rounding can end at minus infinity, of which a distance would make what it likes."""
     keys = [("z", 0), ("z", 1)]
-    law = (np.array([1.0, 1.0]), np.array([0.0, 0.0])), (np.array([0.0, 0.0]), np.ones(2))
+    one, none = np.ones(2), np.zeros(2)
+    unit, nothing = ((one, none), (none, one)), ((none, none), (none, none))
     grows = np.full((3, 2), [1e200, 0.5])
     forms = ({keys[0]: grows}, {keys[1]: np.full((3, 1), 0.5)})
-    for roots in ((), law):
-        end, started = pushed(forms, (), keys, (0.0, 0.0), law, 3, roots)[1:]
-        whole = with_roots(end, started) if roots else end
+    for law, roots in ((unit, ()), (nothing, unit)):
+        end, moved = pushed(forms, (), keys, (0.0, 0.0), law, 3, roots)[1:]
+        whole = with_roots(end, moved) if roots else end
         for i in (0, 1):
             for j in (0, 1):
                 assert np.isnan(whole[i][j][0])
-                assert whole[i][j][1] == (i == j) * (1 + bool(roots)) / 64
+                assert whole[i][j][1] == (i == j) / 64
 
 
 def test_a_run_in_two_halves_is_the_run():

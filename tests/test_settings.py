@@ -18,7 +18,7 @@ from splitting_analysis.held_code import _title
 from splitting_analysis.lookup import conjugated, reading, told
 from splitting_analysis.notation import parse
 from splitting_analysis.retuned import with_noise_level
-from splitting_analysis.schemes import Scheme
+from splitting_analysis.schemes import Scheme, check_history
 from splitting_analysis.settings import keys, shown
 from tests.test_cli import run  # noqa: F401 - a fixture
 
@@ -97,6 +97,22 @@ def test_a_value_that_cannot_be_is_refused_beside_those_that_do_not_take_it():
             told([ROBA, P2M, EI, LDDIM], **given)
     with pytest.raises(ValueError, match="P2M: eta = 2"):  # though SA2 takes it
         told([find("SA2", "vp"), P2M], eta=2)
+    with pytest.raises(ValueError, match=r"eta = 3/2; DDIM's own lies between 0 and 1"):
+        told([scheme("S E:ddim", "vp")], eta="3/2")
+
+
+def test_an_order_is_claimed_in_the_clock_of_the_claim_alone():
+    own = find("DPM++2M", "vp")
+    assert [told([own], clock=clock)[0].order for clock in ("lambda", "rho", "tau")] == [
+        2, None, None
+    ]  # fmt: skip
+
+
+def test_a_score_that_is_carried_counts_among_the_evaluations_of_a_short_run():
+    word = scheme("E:data[4] S@1 E:data[4]", "vp")
+    check_history(word, 3)
+    with pytest.raises(ValueError, match="through 4 evaluations, and a run of 2 steps has 3: take"):
+        check_history(word, 2)
 
 
 @pytest.mark.parametrize(("dynamics", "eta"), [("ode", "0.5"), ("sde", "0"), (" ODE", "1")])

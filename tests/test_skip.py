@@ -23,7 +23,8 @@ from analytic_models.conjugate_stability import criterion, pinned, step_radius  
 from analytic_models.frozen import frozen_problem, step_matrix  # noqa: E402
 from analytic_models.probing import reference  # noqa: E402
 from analytic_models.stability import largest_stable_step  # noqa: E402
-from analytic_models.targets import Gaussian, marginal  # noqa: E402
+from analytic_models.steps import evaluated, without_skip  # noqa: E402
+from analytic_models.targets import Gaussian, marginal, score  # noqa: E402
 from gpu_samplers import engine, plain_conjugate  # noqa: E402
 from gpu_samplers.conjugate import skipped  # noqa: E402
 from gpu_samplers.plan import plan  # noqa: E402
@@ -76,6 +77,18 @@ def test_c_skip_is_minus_the_inverse_of_the_covariance_in_both_worlds_and_in_pri
         assert apart(skipped(process, 0.7, np.array([tau]))[0], wanted) < 1e-10
         if isinstance(process, PSLD):
             assert apart(plain_conjugate.skipped(process, tau, 0.7), wanted) < 1e-10
+
+
+@pytest.mark.parametrize(("word", "process"), [("S E:eps", PSLD(0.3)), ("S E:eye", VP())])
+def test_of_gaussian_data_of_that_variance_nothing_of_the_score_is_held(word, process):
+    own = scheme(word, process.model_name, "ode")
+    state = [{("z", i): 1} for i in range(len(process.stationary))]
+    for variance, left in ((2.0, False), (0.5, True)):
+        held = evaluated(score(process, Gaussian(variance), 0.3), state)
+        rest = without_skip(replace(own, skip=Fraction(2)), process, 0.3, state, held)
+        found = [abs(float(value)) for form in rest for value in form.values()]
+        assert max(found) > 0.1 if left else max(found) < 1e-12
+        assert without_skip(own, process, 0.3, state, held) == held
 
 
 @pytest.mark.heavy
