@@ -8,16 +8,18 @@ step has no other numbers, mass and temperature being 1.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
+import mpmath
 import sympy
 
 from analytic_models.boundaries import jury_conditions
 from analytic_models.diffusions import Langevin
 from analytic_models.stability import largest_stable_step
-from analytic_models.stationary import stationary
+from analytic_models.stationary import DIGITS, in_digits, stationary
 from analytic_models.steps import CONSTANT, one_step
 from splitting_analysis.families import FIXED_TARGETS
 from splitting_analysis.processes import Respa
@@ -66,9 +68,11 @@ def measures(
             raise ValueError(f"{name} = {value:g}: {name} lies between 1e-06 and 1e+06 here")
     process = _process(scheme, float(gamma), 1.0, fast)
     limit = _limit(scheme, gamma / omega, fast)
-    spread, velocity = transport(scheme, process, h)
+    with mpmath.workdps(DIGITS):
+        spread, velocity = transport(scheme, in_digits(process), mpmath.mpf(h))
+        variance = 1 / mpmath.mpf(omega) ** 2
     try:
-        (qq, qp), (_, pp) = stationary(scheme, process, 1 / omega**2, h)
+        (qq, qp), (_, pp) = stationary(scheme, process, variance, h)
     except ValueError:
         return Harmonic(None, None, None, limit, float(spread), float(velocity))
     law = [float(value) for value in (qq * omega**2, pp, qp * omega)]
@@ -77,9 +81,14 @@ def measures(
 
 @cache
 def _limit(scheme: Scheme, friction: float, fast: float | None) -> float:
-    """omega h up to which all steps are stable, by gamma/omega."""
-    process = _process(scheme, friction, 1.0, fast)
-    return float(largest_stable_step(scheme, process, [1.0], 0.0, 10 * max(1.0, friction))[0])
+    """omega h up to which all steps are stable, by gamma/omega; inf where that is any."""
+    process, found = _process(scheme, friction, 1.0, fast), math.inf
+    # of n evaluations each bounds its own part of the step; damped ones bear n^2 as much
+    for longest in (1, scheme.nfe**2):
+        if math.isinf(found):
+            reach = 10 * max(1.0, friction) * longest
+            found = float(largest_stable_step(scheme, process, [1.0], 0.0, reach)[0])
+    return found
 
 
 @cache

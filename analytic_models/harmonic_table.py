@@ -116,8 +116,8 @@ def note(
 def lawless(found: Sequence[Row], omega: float) -> list[str]:
     """A line for each row whose step keeps no law."""
     return [
-        f"{row['scheme']} keeps no law at h = {row['h']:g}: omega h = {omega * row['h']:g} is "
-        f"beyond its limit, {row['limit']:.5g}"
+        f"{row['scheme']} keeps no law at h = {row['h']:g}: omega h = {omega * row['h']:g} "
+        + (f"is beyond its limit, {row['limit']:.5g}" if row["limit"] else "is not stable")
         for row in found
         if row["position"] is None
     ]

@@ -16,6 +16,7 @@ from hypothesis import given
 import splitting_analysis as sa
 from analytic_models.diffusions import Langevin
 from analytic_models.harmonic import Harmonic, X, Y, closed_forms, measures, transport
+from analytic_models.harmonic_table import lawless
 from analytic_models.probing.reference import subject_for
 from analytic_models.probing.stability import transport as code_transport
 from reports import cli
@@ -104,6 +105,34 @@ def test_a_law_is_kept_up_to_the_limit_and_none_beyond_whatever_the_friction(nam
     limit = measures(own, 0.01, 1.0, friction).limit
     below, above = (measures(own, limit * (1 + e), 1.0, friction) for e in (-1e-6, 1e-6))
     assert below.position is not None and above.position is None
+
+
+@pytest.mark.parametrize(
+    ("name", "h", "omega", "gamma"),
+    [("EI", 100.0, 100.0, 0.1), ("BBK", 1e6, 1e6, 1e-6), ("SPV", 1e6, 1e6, 1e6)],
+)
+def test_far_beyond_stability_no_law_is_kept_either(name, h, omega, gamma, monkeypatch):
+    monkeypatch.setattr("analytic_models.harmonic._limit", lambda *_: 2.0)
+    assert measures(find(name, "langevin"), h, omega, gamma).position is None
+
+
+def test_friction_as_small_as_rounding_costs_no_digits(monkeypatch):
+    monkeypatch.setattr("analytic_models.harmonic._limit", lambda *_: 2.0)
+    for name in ("BAOAB", "EM"):
+        found = measures(find(name, "langevin"), 1e-6, 1e-6, 1e-6)
+        law = found.position, found.momentum, found.diffusion, found.drift
+        assert law == pytest.approx([1.0] * 4, abs=1e-11)
+
+
+def test_the_limit_of_a_word_of_many_short_steps_is_found_and_told(capsys):
+    word = "(B/12 A/12 O/6 A/12 S B/12)*6"  # BAOAB six times
+    with pytest.raises(SystemExit) as status:
+        cli.main(["harmonic", word, "--h", "40"])
+    assert not status.value.code
+    said = capsys.readouterr().err
+    assert "keeps no law at h = 40: omega h = 40 is beyond its limit, 12\n" in said
+    row = {"scheme": "X", "h": 40.0, "position": None, "limit": None}
+    assert lawless([row], 2.0) == ["X keeps no law at h = 40: omega h = 80 is not stable"]
 
 
 TANGENT = sympy.tanh(X / 2)
