@@ -43,8 +43,9 @@ def classes(schemes: Iterable[str | Word | Scheme]) -> list[tuple[Scheme, ...]]:
 
 
 def cycle(scheme: Scheme) -> Word:
-    """The word that stands for the class: pieces merged, each score evaluated once and as late as
-    it may be, and begun where it reads first in the alphabet, S before all.
+    """The word that stands for the class: pieces merged, those that may change places in the order
+    of the alphabet, each score evaluated once and as late as it may be, and begun where it reads
+    first in the alphabet, S before all. Pieces that do nothing come last.
 
     Words with rows, held predictions or conjugate steps, which remember where a step starts, stand
     for themselves.
@@ -52,10 +53,12 @@ def cycle(scheme: Scheme) -> Word:
     program = scheme.program
     if program.has_rows or program.holds or program.conjugates or program.held_piece:
         return scheme.word
-    ops = list(scheme.word.ops)
+    ops = [op for op in scheme.word.ops if not _is_idle(op, scheme.model)]
+    idle = [op for op in scheme.word.ops if _is_idle(op, scheme.model)]
     while _simplified(ops, scheme):
         pass
-    return Word(min(_rotations(ops, scheme.model), key=lambda each: [_place(op) for op in each]))
+    first = min(_rotations(ops, scheme.model), key=lambda each: [_place(op) for op in each])
+    return Word((*first, *_whole(idle)))
 
 
 def _key(scheme: Scheme) -> Any:
@@ -106,7 +109,45 @@ def _simplified(ops: list[Op], scheme: Scheme) -> bool:
             if ops[i - (j < i)].fraction == 0:
                 del ops[i - (j < i)]
             return True
+        elif after.letter != "S" and _place(after) < _place(op) and _commute(op, after, scheme):
+            ops[i], ops[j] = after, op
+            return True
     return False
+
+
+def _commute(op: Op, other: Op, scheme: Scheme) -> bool:
+    """Whether two pieces, one after the other, may change places: kicks of two forces, the noise
+    and the score of VE, parts of one piece, and frictions that keep the same law.
+    """
+    one, two = _piece(op, scheme.model), _piece(other, scheme.model)
+    if _only_adds(one) and _only_adds(two):
+        return True
+    if op.key == other.key and not one.has_noise:  # functions of one matrix
+        return True
+    tuned = one.tuned is not None and scheme.lambda_s.value not in ("free", 1)
+    return op.letter == other.letter and not (one.uses_score or two.uses_score or tuned)
+
+
+def _only_adds(piece: Piece) -> bool:
+    """Whether what the piece adds does not depend on the state."""
+    return not piece.fading and not any(map(any, piece.linear(ones())))
+
+
+def _is_idle(op: Op, model: Model) -> bool:
+    """Whether the piece does nothing, as the linear part of VE's flow."""
+    if op.letter == "S":
+        return False
+    piece, p = _piece(op, model), ones()
+    return _only_adds(piece) and not any((*piece.score(p), *piece.noise(p)))
+
+
+def _whole(idle: list[Op]) -> list[Op]:
+    """Pieces that do nothing, one of each kind."""
+    fractions = {op.key: Fraction(0) for op in sorted(idle, key=_place)}
+    for op in idle:
+        fractions[op.key] += op.fraction
+    found = {op.key: op for op in idle}
+    return [replace(found[key], fraction=part) for key, part in fractions.items() if part]
 
 
 def _is_known(ops: list[Op], index: int, model: Model) -> bool:

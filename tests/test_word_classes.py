@@ -192,3 +192,32 @@ def test_parts_of_positions_alone_are_merged_where_the_law_is_the_same(model, wh
     same = laws[0] == pytest.approx(laws[1], rel=1e-12)
     assert same_class(whole, halves, model, "sde") == same
     assert same == (model == "ve" or "L/4" in halves)
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "model", "dynamics", "same"),
+    [
+        ("S B*2/3 C B/3 A O", "S C B A O", "respa", "sde", True),  # two kicks
+        ("S C A B O", "S C B A O", "respa", "sde", False),
+        ("S L/3 K L*2/3", "S L K", "ve", "sde", True),  # noise and a score held
+        ("S L/3 K L*2/3", "S L K", "vp", "sde", False),
+        ("S K/3 L/2 K*2/3 L/2", "L S K", "ve", "ode", True),  # L does nothing
+        ("S L K/4 K*3/4", "S L K*3/4 K/4", "vp", "sde", True),  # parts of one piece
+        ("S L K/4 K*3/4", "S L K/2 K/2", "vp", "sde", False),
+        ("S B A O/3 O:mid*2/3", "S B A O:mid*2/3 O/3", "langevin", "sde", True),
+        ("S B A O:mid/3 O:mid*2/3", "S B A O:mid*2/3 O:mid/3", "langevin", "sde", True),
+        ("S B A O:mid/3 O:mid*2/3", "S B A O:mid", "langevin", "sde", False),
+        ("S E/4 E*3/4", "S E*3/4 E/4", "vp", "ode", True),
+        ("S E/4 E*3/4", "S E*3/4 E/4", "vp", "sde", False),  # the noise of the first grows
+    ],
+)
+def test_pieces_change_places_where_the_law_stays_the_same(one, other, model, dynamics, same):
+    pair, laws = [scheme(word, model, dynamics) for word in (one, other)], []
+    times = [process_of(model).T * share for share in (0.0, 0.2, 0.3, 0.5)]
+    for own in pair:
+        run = moments.run(own, process_of(model), Gaussian(0.3), times, denoise=False)
+        laws.append(np.array(run.covariance, dtype=float))
+    assert same == np.allclose(*laws, rtol=1e-12, atol=0)
+    assert same_class(*pair) == same_class(*pair[::-1]) == same
+    for own in pair:
+        assert cycle(replace(own, word=cycle(own))) == cycle(own)
