@@ -217,7 +217,8 @@ def test_pieces_change_places_where_the_law_stays_the_same(one, other, model, dy
     for own in pair:
         run = moments.run(own, process_of(model), Gaussian(0.3), times, denoise=False)
         laws.append(np.array(run.covariance, dtype=float))
-    assert same == np.allclose(*laws, rtol=1e-12, atol=0)
-    assert same_class(*pair) == same_class(*pair[::-1]) == same
+    assert same == np.allclose(laws[0], laws[1], rtol=1e-12, atol=0)
+    left, right = pair
+    assert same_class(left, right) == same_class(right, left) == same
     for own in pair:
         assert cycle(replace(own, word=cycle(own))) == cycle(own)
