@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from decimal import Decimal
 from html import unescape
 
@@ -144,3 +145,16 @@ def test_a_figure_is_drawn_from_the_rounded_numbers_that_json_holds():
 )
 def test_a_number_in_running_text_has_a_power_of_ten_where_it_is_long(value, shown):
     assert number(value) == shown
+
+
+def test_a_line_breaks_inside_the_longest_bracket_of_a_long_term_wherever_it_stands():
+    def sum_of(letters):
+        inside = "<mo>+</mo>".join(f"<mi>{each}</mi>" for each in letters)
+        return f"<mrow><mo>(</mo>{inside}<mo>)</mo></mrow>"
+
+    long, short = sum_of(["a" * 20, "b" * 20, "c"]), sum_of("de")
+    for before, after in (("", "<mi>x</mi>"), ("<mi>x</mi>", ""), (short, "<mi>x</mi>")):
+        parts = [re.sub("<[^>]*>", "", part) for part in html.breakable(before + long + after)]
+        first, last = (re.sub("<[^>]*>", "", text) for text in (before, after))
+        assert parts == [f"{first}({'a' * 20}", f"+{'b' * 20}", f"+c){last}"]
+    assert len(html.breakable(short + "<mi>x</mi>")) == 1

@@ -34,7 +34,7 @@ from reports.render.latex import display
 from reports.render.looks import Look
 
 LONG_TERM = 40
-"""Letters and digits in a term of a sum above which the line may break inside its last bracket."""
+"""Letters and digits of a term above which the line may break inside its longest bracket."""
 PROSE = 40
 """Characters from which a cell is running text."""
 TEMPLATES = Path(__file__).parent / "templates"
@@ -175,7 +175,7 @@ def _math(formula: Formula) -> Markup:
 
 
 def breakable(mathml: str) -> list[str]:
-    """Cut MathML before each + and - of its sum, and of the sums in brackets that close a long
+    """Cut MathML before each + and - of its sum, and of the longest sum in brackets of a long
     term.
 
     No browser breaks lines inside <math>; between two of them all do.
@@ -196,14 +196,16 @@ def _pieces(children: list[ET.Element]) -> list[list[ET.Element]]:
     terms = [children[a:b] for a, b in zip(starts, [*starts[1:], len(children)], strict=True)]
     result: list[list[ET.Element]] = []
     for term in terms:
-        size = sum(len("".join(element.itertext())) for element in term)
-        if size > LONG_TERM and _is_bracket(term[-1]):
-            opening, *inside, closing = list(term[-1])
+        sizes = [len("".join(element.itertext())) for element in term]
+        brackets = [i for i, element in enumerate(term) if _is_bracket(element)]
+        if sum(sizes) > LONG_TERM and brackets:
+            at = max(brackets, key=sizes.__getitem__)
+            opening, *inside, closing = list(term[at])
             for fence in (opening, closing):
                 fence.attrib |= {"minsize": "1.7em", "maxsize": "1.7em"}
             inner = _pieces(inside)
-            inner[0] = [*term[:-1], opening, *inner[0]]
-            inner[-1] = [*inner[-1], closing]
+            inner[0] = [*term[:at], opening, *inner[0]]
+            inner[-1] = [*inner[-1], closing, *term[at + 1 :]]
             result += inner
         else:
             result.append(term)
