@@ -56,7 +56,7 @@ def test_the_lead_names_the_most_accurate_of_the_table_with_its_error(built):
             best = min(errors, key=errors.__getitem__)
             assert re.search(rf"\b{re.escape(best)}\b", sentence)
             assert printed(errors[best]) in sentence
-    assert f"With {page.TOLD} score evaluations ten samplers" in sentence
+    assert f"With {page.TOLD} score evaluations the best of ten samplers" in sentence
 
 
 def test_the_lead_counts_those_of_higher_order_that_are_behind_ddim(built):

@@ -18,6 +18,7 @@ from reports.experiments import family, predicted, quality, store
 from reports.pages import family as family_page
 from reports.pages import questions, ranking, site
 from reports.pages.settings import QUICK
+from reports.render import figures
 from reports.render.spelling import listed
 from splitting_analysis.catalogue import find
 from splitting_analysis.schemes import steps_for
@@ -104,6 +105,11 @@ def test_the_lead_names_the_least_and_the_most_of_the_table():
         said = next(part for part in page.lead.split("; ") if str(row[0]) in part[-60:])
         for share in (min(shares), max(shares)):
             assert f"{share:.0f}%" in said and f"of {row[2]} on the {row[0]}" in said
+
+
+def test_a_budget_has_one_marker_in_all_panels():
+    figure = ranking.build(QUICK).find("ranking-foretold")
+    assert figures.shared_legend(figure) and len(figure.panels) == 3
 
 
 def test_a_budget_that_was_not_computed_to_the_end_is_not_shown(kept, monkeypatch):

@@ -58,10 +58,10 @@ def lead() -> str:
         parts.append((here, f"{first} ({printed(c)}) and {second} ({printed(e)})"))
     (here, all_), (here_100, all_100) = parts
     return (
-        "With 50 score evaluations on a uniform grid the deterministic and stochastic samplers "
-        f"closest to the digits spectrum (position W_{{2}}) are {here} of PSLD’s {compared()}; "
-        f"{all_} of all its {len(samplers('psld'))} named samplers. With 100 they are {here_100}; "
-        f"of all, {all_100}."
+        f"On PSLD with 50 score evaluations, uniform grid, {here} come closest to the digits "
+        "spectrum by position W_{2}, of the probability flow and of the reverse SDE, among "
+        f"{compared()}; of all its {len(samplers('psld'))} named samplers {all_}. With 100 they "
+        f"are {here_100}; of all, {all_100}."
     )
 
 

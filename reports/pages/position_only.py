@@ -172,15 +172,16 @@ def _lead() -> str:
     for grid in GRIDS:
         (name, own), (other, its) = _best(held(), grid, TOLD), _best(others(), grid, TOLD)
         parts.append(
-            f"{printed(own)} on the {grid} grid ({name}; of VP’s others {other}, {printed(its)})"
+            f"{printed(own)} on the {grid} grid ({name}; best of VP’s others: {other}, "
+            f"{printed(its)})"
         )
     shares = [
         f"{count(n) if (n := len(behind(grid))) else 'none'} on the {grid} grid" for grid in GRIDS
     ]
     return (
-        f"With {TOLD} score evaluations {count(len(held()))} samplers that hold a prediction come "
-        "as close "
-        f"to the digits spectrum as {listed(parts)}, by position W_{{2}} in data units. With "
+        f"With {TOLD} score evaluations the best of {count(len(held()))} samplers that hold a "
+        f"prediction comes as close to the digits spectrum as {listed(parts)}, by position W_{{2}} "
+        "in data units. With "
         f"{FEW}, of the {count(len(_of_higher_order()))} of order 2 or more {listed(shares)} are "
         f"less accurate than DDIM, of order {order(find('DDIM', 'vp'))}."
     )

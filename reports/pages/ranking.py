@@ -201,6 +201,7 @@ def _table(found: dict[str, list[Row]]) -> Table:
 
 def _figure(found: dict[str, list[Row]]) -> Figure:
     panels = []
+    budgets = sorted({row["nfe"] for own in found.values() for row in own})
     for part, own in found.items():
         drawn = [
             row
@@ -214,7 +215,7 @@ def _figure(found: dict[str, list[Row]]) -> Figure:
                 tuple(float(r["frechet"]) for r in drawn if r["nfe"] == nfe),
                 "points",
             )
-            for nfe in dict.fromkeys(row["nfe"] for row in drawn)
+            for nfe in budgets  # all in every panel: a budget has one marker
         )
         same = tuple(10.0**k for k in (-0.5, 1.0, 2.5, 4.0))
         panels.append(
