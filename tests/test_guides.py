@@ -23,6 +23,16 @@ from tests.test_package import shell
 PLUGINS = ["-p", "splitting_analysis.testing", "-p", "no:cacheprovider", "-p", "no:faulthandler"]
 
 
+@pytest.mark.parametrize("slug", ["design", "adapter"])
+def test_links_of_a_guide_lead_to_files_in_its_source_and_to_pages_in_the_report(slug):
+    linked = re.findall(r"\]\(([^)#]+)\)", guides.read(slug))
+    assert all((guides.FOLDER / name).is_file() for name in linked)
+    page = html.render(getattr(guides, slug)(QUICK), [])
+    for name in linked:
+        assert f'href="{name.removesuffix(".md")}.html"' in page and f'"{name}"' not in page
+    assert linked or slug != "design"
+
+
 def commands(slug):
     blocks = re.findall(r"```console\n(.*?)```", guides.read(slug), re.DOTALL)
     return [command for block in blocks for command, _ in guides.sessions(block)]

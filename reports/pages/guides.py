@@ -68,7 +68,8 @@ def _told(source: str) -> Iterator[Block]:
 
 
 def _line(paragraph: str) -> str:
-    return " ".join(paragraph.split("\n"))
+    """One line, its links to other guides as links to their pages."""
+    return re.sub(r"\]\(([\w-]+)\.md\)", r"](\1.html)", " ".join(paragraph.split("\n")))
 
 
 def sessions(block: str) -> list[tuple[str, str]]:
