@@ -110,7 +110,7 @@ def note(
     if steps is not None:
         return f"omega = {omega:g}, gamma = {gamma:g}; exact: 1, 1, 0 and 1, 1"
     two = ", φ the fast part of the force" * any(s.model.acts for s in schemes)
-    return f"x = gamma h, y = (omega h)²{two}"
+    return f"x = gamma h, y = (omega h)²{two}; the limit is of y, the correlation <q p>/h"
 
 
 def lawless(found: Sequence[Row], omega: float) -> list[str]:
