@@ -10,8 +10,10 @@ from typing import Any, Literal
 
 import numpy as np
 
+from analytic_models.arrays import read_row
 from splitting_analysis import grids
 from splitting_analysis.grids import EPS, GRIDS, Grid
+from splitting_analysis.notation import read_float
 from splitting_analysis.processes import Process
 
 GridName = Literal["uniform", "quadratic"]
@@ -70,31 +72,22 @@ def read_grid(given: str | Sequence[float]) -> Grid:
                 "or times as 0,0.3,0.9"
             )
         if path.suffix == ".npy":
-            return _checked(_array(path), name)
+            return _checked(read_row(path, "grid").tolist(), name)
         try:
-            parts = path.read_text(encoding="utf-8").replace(",", " ").split()
+            text = path.read_text(encoding="utf-8-sig")  # some editors begin with a mark
         except (UnicodeDecodeError, OSError) as error:
             raise ValueError(f"grid {name}: cannot be read as text ({error})") from None
+        parts = text.replace(",", " ").split()
     try:
-        times = [float(part) for part in parts]
-    except ValueError:
-        raise ValueError(f"grid {name[:60]}: times are numbers, e.g. 0,0.3,0.9") from None
+        times = [read_float(part) for part in parts]
+    except ValueError as error:
+        raise ValueError(f"grid {name[:60]}: {error}; times are numbers, e.g. 0,0.3,0.9") from None
     return _checked(times, name)
-
-
-def _array(path: Path) -> list[float]:
-    try:
-        values = np.load(path, allow_pickle=False)
-    except (ValueError, OSError, EOFError) as error:
-        raise ValueError(f"grid {path}: not an array of NumPy ({error})") from None
-    if values.ndim != 1 or values.dtype.kind not in "fiu":
-        raise ValueError(f"grid {path}: times are one row of numbers, not shape {values.shape}")
-    return [float(value) for value in values]
 
 
 def _checked(times: Sequence[float], name: str) -> tuple[float, ...]:
     if not 2 <= len(times) <= MOST_TIMES:
-        raise ValueError(f"grid {name[:60]}: at least 2 reverse times, not {len(times)}")
+        raise ValueError(f"grid {name[:60]}: 2 to {MOST_TIMES} reverse times, not {len(times)}")
     for i, (before, after) in enumerate(pairwise(times)):
         if not (isfinite(before) and isfinite(after) and before < after):
             raise ValueError(

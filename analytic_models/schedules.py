@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
-import numpy as np
-
+from analytic_models.arrays import read_row
 from splitting_analysis.clocks import Cosine, Schedule, scaled_linear, table
 from splitting_analysis.processes import VP, Process, ScheduledVP
 
@@ -25,16 +23,7 @@ def load_schedule(text: str) -> Schedule | None:
     if not text.endswith(".npy"):
         known = ", ".join(SCHEDULES)
         raise ValueError(f"schedule {text[:40]!a}: there are {known}, or FILE.npy of alpha-bar")
-    if not Path(text).is_file():
-        raise ValueError(f"schedule: there is no file {text}")
-    try:
-        values = np.load(text, allow_pickle=False)
-    except (ValueError, OSError, EOFError) as error:
-        raise ValueError(f"schedule: {text} is not a readable .npy array ({error})") from None
-    if not isinstance(values, np.ndarray) or values.dtype.kind not in "fiu" or values.ndim != 1:
-        message = f"schedule: {text} holds no list of real numbers, alpha-bar_0 to alpha-bar_N"
-        raise ValueError(message)
-    return table(values.tolist())
+    return table(read_row(text, "schedule").tolist())
 
 
 def schedule_name(process: Process) -> str | None:

@@ -15,6 +15,7 @@ import sympy
 from numpy.typing import NDArray
 
 from analytic_models import diffusions
+from analytic_models.arrays import read_row
 from analytic_models.diffusions import Diffusion, law
 from splitting_analysis.families import family_of, fixed_target
 from splitting_analysis.notation import read_float
@@ -167,25 +168,15 @@ def load_spectrum(text: str) -> NDArray[np.float64]:
     if text in BUNDLED:
         return BUNDLED[text]()
     if text.endswith(".npy"):
-        if not Path(text).is_file():
-            raise ValueError(f"spectrum: there is no file {text}")
-        try:
-            values = np.load(text, allow_pickle=False)
-        except (ValueError, OSError, EOFError) as error:
-            raise ValueError(f"spectrum: {text} is not a readable .npy array ({error})") from None
-        if values.dtype.kind not in "fiu":
-            raise ValueError(f"spectrum: {text} holds {values.dtype}, not real numbers")
+        values = read_row(text, "spectrum")
     else:
         try:
             values = np.array([read_float(part) for part in text.split(",")])
         except ValueError as error:
             how = f"give {', '.join(BUNDLED)}, FILE.npy or numbers v1,v2,..."
             raise ValueError(f"spectrum {text[:40]!a}: {how} ({error})") from None
-    values = np.asarray(values, dtype=np.float64)
     if not values.size:
         raise ValueError(f"spectrum {text!r} is empty: give at least one eigenvalue")
-    if values.ndim != 1:
-        raise ValueError(f"spectrum: a list of eigenvalues has one axis, not shape {values.shape}")
     if not np.all(np.isfinite(values)):
         raise ValueError(
             f"spectrum: eigenvalue {np.flatnonzero(~np.isfinite(values))[0]} is not finite"

@@ -304,6 +304,7 @@ def scaled_linear(first: float = 0.00085, last: float = 0.012, n: int = 1000) ->
 def table(values: Sequence[float]) -> Table:
     """A table of alpha-bar from any sequence of numbers. Raises ValueError as `Table`."""
     numbers = tuple(float(value) for value in values)
-    if not all(-inf < value < inf for value in numbers):
-        raise ValueError("a table of alpha-bar holds finite numbers")
+    for i, value in enumerate(numbers):
+        if not -inf < value < inf:
+            raise ValueError(f"alpha-bar {value} at index {i} of the table is not finite")
     return Table(numbers)

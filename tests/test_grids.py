@@ -120,7 +120,7 @@ def test_what_is_no_end_or_start_of_a_run_is_a_value_error(what, value):
     [
         (7, "grid = 7: a name, or reverse times"),
         (None, "grid = None: a name, or reverse times"),
-        ((0.5,), "at least 2 reverse times, not 1"),
+        ((0.5,), "2 to 1000000 reverse times, not 1"),
         ((0.0, 0.9, 0.5), r"0\.9 is followed by 0\.5 at index 2"),
         ((0.0, float("nan")), "0 is followed by nan"),
         (("a", 0.5), "a name, or reverse times"),

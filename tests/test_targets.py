@@ -231,7 +231,7 @@ def test_a_spectrum_is_read_from_numbers_and_files(tmp_path):
 @pytest.mark.parametrize(
     ("content", "problem"),
     [
-        (np.array([[1.0]]), "one axis"),
+        (np.array([[1.0]]), "not one row"),
         (np.array([1.0, np.nan]), "eigenvalue 1 is not finite"),
         (np.array([1.0, -0.5]), "eigenvalue 1 is -0.5"),
         (np.array([-1.0]), "eigenvalue 0 is -1"),
