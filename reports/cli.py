@@ -150,6 +150,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """
     arguments = list(sys.argv[1:] if arguments is None else arguments)
     debug = "--debug" in arguments
+    if sys.stderr is None:  # closed: what is said there goes nowhere, and not into the output
+        sys.stderr = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115 - to the end
     try:
         arguments = [argument for argument in arguments if argument != "--debug"]
         _run(_with_endings(_catalogue_first(arguments)))

@@ -108,6 +108,28 @@ def test_output_that_cannot_be_written_is_one_sentence_and_exit_code_1(command, 
     assert done.stderr == f"error: cannot write the output: {said}\n"
 
 
+@pytest.mark.parametrize(
+    ("command", "code", "shown"),
+    [
+        (["gaussian", "ROBA", "--steps", "9", "--spectrum", "1"], 0, "scheme\tsteps\tnfe"),
+        (["gaussian", "ROBA", "--steps", "x", "--spectrum", "1"], 2, ""),
+        (["list", "--no-such-option"], 2, ""),
+    ],
+)
+def test_where_standard_error_is_closed_results_are_printed_and_messages_are_not(
+    command, code, shown, monkeypatch, capsys
+):
+    monkeypatch.setattr("sys.stderr", None)
+    try:
+        cli.main(command)
+        got = 0
+    except SystemExit as stopped:
+        got = stopped.code
+    sys.stderr.close()
+    out = capsys.readouterr().out
+    assert got == code and out.startswith(shown) and bool(out) == bool(shown)
+
+
 @pytest.mark.heavy
 def test_an_output_of_ascii_alone_spells_out_what_it_lacks():
     done = subprocess.run(
