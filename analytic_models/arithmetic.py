@@ -104,8 +104,7 @@ def flow_2x2(
     ):
         return _free_particle(matrix, noise, delta)
     n = range(2)
-    size = float(np.max(np.abs(delta)) * max(sum(abs(e) for e in row) for row in matrix))
-    halvings = max(0, math.ceil(math.log2(size)) + 2) if size > 0 else 0
+    halvings = _halvings(np.abs(delta) * max(sum(abs(e) for e in row) for row in matrix))
     u = delta / 2**halvings
     e = [[int(i == j) + 0 * u for j in n] for i in n]
     g = [[int(i == j) * u for j in n] for i in n]
@@ -133,13 +132,30 @@ def flow_2x2(
         ):
             break
         q, g = new, longer
-    for _ in range(halvings):
+    for done in range(int(np.max(halvings))):
         right = [[sum(e[i][m] * g[m][j] for m in n) for j in n] for i in n]
         spread = [[sum(e[i][m] * q[m][k] * e[j][k] for m in n for k in n) for j in n] for i in n]
+        twice = [[sum(e[i][m] * e[m][j] for m in n) for j in n] for i in n]
+        if np.ndim(halvings):  # those that are long enough stay as they are
+            more = done < halvings
+            right = [[np.where(more, entry, 0.0) for entry in row] for row in right]
+            spread = [[np.where(more, entry, 0.0) for entry in row] for row in spread]
+            twice = [[np.where(more, twice[i][j], e[i][j]) for j in n] for i in n]
         g = [[g[i][j] + right[i][j] for j in n] for i in n]
         q = [[q[i][j] + spread[i][j] for j in n] for i in n]
-        e = [[sum(e[i][m] * e[m][j] for m in n) for j in n] for i in n]
+        e = twice
     return tuple(map(tuple, e)), tuple(map(tuple, g)), tuple(map(tuple, q))
+
+
+def _halvings(size: Any) -> Any:
+    """How often an interval of that length, in units of what moves in it, is halved to 1/4 or less.
+
+    Of an array each by itself: a short one, halved as often as the longest, would lose its digits
+    beside 1.
+    """
+    if np.ndim(size):
+        return np.maximum(0.0, np.ceil(np.log2(np.maximum(size, 1e-300))) + 2)
+    return max(0, math.ceil(math.log2(size)) + 2) if size > 0 else 0
 
 
 def _free_particle(

@@ -20,9 +20,11 @@ from analytic_models.arithmetic import flow_2x2
 from analytic_models.diffusions import Langevin
 from analytic_models.moments import run
 from analytic_models.rules import advance
+from analytic_models.stability import largest_stable_step
 from analytic_models.targets import Gaussian
 from gpu_samplers import rules
 from gpu_samplers.clocked import Step
+from splitting_analysis.lookup import as_scheme
 from splitting_analysis.program import Advance
 from splitting_analysis.schemes import scheme
 from splitting_analysis.step_code import FLOW
@@ -107,3 +109,33 @@ def test_a_free_particle_may_be_cut_anywhere_and_a_splitting_of_it_may_not():
     )
     assert cut == pytest.approx(whole, rel=1e-13)
     assert np.abs(split - whole).max() > 1e-3
+
+
+@pytest.mark.parametrize("matrix", [((0.0, 1.0), (0.0, -0.7)), ((-0.5, 2.0), (-3.0, 0.25))])
+def test_a_flow_over_many_intervals_is_that_over_each_by_itself(matrix):
+    """An array of lengths far apart, which one number of halvings does not suit: those of a scan,
+    or of a grid of one's own.
+    """
+    lengths = np.array([[1e-9], [0.01], [1.0], [30.0]])
+    lengths = np.vstack([lengths, [[1e18]]]) if matrix[0][0] == 0 else lengths
+    noise = (0.0, 1.4)
+    together = flow_2x2(matrix, noise, lengths)
+    for i, length in enumerate(lengths[:, 0]):
+        with mpmath.workdps(40):
+            exact = tuple(tuple(mpmath.mpf(e) for e in row) for row in matrix)
+            alone = flow_2x2(exact, tuple(map(mpmath.mpf, noise)), mpmath.mpf(length))
+        for whole, one in zip(together, alone, strict=True):
+            for row, other in zip(whole, one, strict=True):
+                size = max(abs(float(e)) for e in other)
+                assert [float(e[i, 0]) for e in row] == pytest.approx(
+                    [float(e) for e in other], rel=1e-12, abs=1e-13 * size
+                )
+
+
+@pytest.mark.parametrize("name", ["UBU", "BUB"])
+def test_a_limit_does_not_depend_on_how_far_one_looks(name):
+    scheme, well = as_scheme(name, "langevin", None), np.ones(1)
+    near, far = (
+        largest_stable_step(scheme, Langevin(T=T), well, 0.0, 2 * T)[0] for T in (10.0, 1e24)
+    )
+    assert 2 < near < 3 and far == pytest.approx(near, rel=1e-9)
