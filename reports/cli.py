@@ -11,6 +11,7 @@ from __future__ import annotations
 import os
 import shutil
 import sys
+from collections import Counter
 from collections.abc import Sequence
 from contextlib import suppress
 from functools import cache
@@ -43,11 +44,29 @@ def _without_types(parameters: list[Any]) -> list[Any]:
     return parameters
 
 
+def _refuse_twice(command: Any, ctx: Any, args: list[str]) -> None:
+    """Raise ValueError for an option that is given twice: all but the last would be lost unheard."""
+    *_, order = command.make_parser(ctx).parse_args(args=list(args))
+    for one, times in Counter(order).items():
+        if times < 2 or getattr(one, "multiple", True) or (one.is_flag and not one.secondary_opts):
+            continue
+        # "--denoise data" is an option of its own
+        name = "/".join([*one.opts[:1], *one.secondary_opts[:1]]).removesuffix("-by")
+        raise ValueError(
+            f"{name} is given {times} times, and the last alone would act: give it once; where "
+            "several values can be told, they stand in one, with commas"
+        )
+
+
 def _is_narrow() -> bool:
     return shutil.get_terminal_size().columns < NARROW
 
 
 class _Command(TyperCommand):
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        _refuse_twice(self, ctx, args)
+        return super().parse_args(ctx, args)
+
     def get_params(self, ctx: Any) -> list[Any]:
         return _without_types(super().get_params(ctx))
 
@@ -56,6 +75,10 @@ class _Command(TyperCommand):
 
 
 class _Group(TyperGroup):
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        _refuse_twice(self, ctx, args)
+        return super().parse_args(ctx, args)
+
     def get_params(self, ctx: Any) -> list[Any]:
         return _without_types(super().get_params(ctx))
 
@@ -151,7 +174,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     arguments = list(sys.argv[1:] if arguments is None else arguments)
     debug = "--debug" in arguments
     if sys.stderr is None:  # closed: what is said there goes nowhere, and not into the output
-        sys.stderr = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115 - to the end
+        sys.stderr = Path(os.devnull).open("w", encoding="utf-8")  # noqa: SIM115 - to the end
     try:
         arguments = [argument for argument in arguments if argument != "--debug"]
         _run(_with_endings(_catalogue_first(arguments)))

@@ -130,3 +130,28 @@ def test_a_diffusion_ends_at_a_thousandth_and_denoises_unless_told_otherwise(run
 def test_one_evaluation_is_singular(run):  # noqa: F811
     assert "1 score evaluation per step" in run("derive", "ROBA")[1]
     assert "2 score evaluations per step" in run("derive", "NOBA")[1]
+
+
+@pytest.mark.parametrize(
+    ("line", "name"),
+    [
+        ("gaussian ROBA --nfe 9 --param Gamma=0.02 --param nu=5", "--param"),
+        ("gaussian ROBA --nfe 9 --denoise --no-denoise", "--denoise/--no-denoise"),
+        ("gaussian ROBA --nfe 9 --denoise data --denoise=data", "--denoise"),
+        ("stability ROBA --tau 0.5 --tau=0.1", "--tau"),
+        ("list --model psld --model vp", "--model"),
+        ("sample --sampler ROBA -n 3 --n 4 --nfe 5 --out nowhere", "--n"),
+        ("--catalogue a.toml --catalogue b.toml list", "--catalogue"),
+    ],
+)
+def test_an_option_that_is_given_twice_is_refused_for_one_would_be_lost(run, line, name):  # noqa: F811
+    code, out, err = run(*line.split())
+    assert (code, out) == (2, "")
+    assert err.startswith(f"error: {name} is given 2 times, and the last alone would act")
+
+
+def test_options_that_may_be_repeated_and_flags_act_as_once(run):  # noqa: F811
+    once, twice = (run("list", "--model", "vp", *["--json"] * n) for n in (1, 2))
+    assert once == twice and once[0] == 0
+    code, _, err = run("validate", "nowhere.py:step", *("--option", "a=1") * 2, "--claims", "DDIM")
+    assert code == 2 and "given 2 times" not in err

@@ -120,14 +120,11 @@ def test_where_standard_error_is_closed_results_are_printed_and_messages_are_not
     command, code, shown, monkeypatch, capsys
 ):
     monkeypatch.setattr("sys.stderr", None)
-    try:
+    with pytest.raises(SystemExit) as stopped:
         cli.main(command)
-        got = 0
-    except SystemExit as stopped:
-        got = stopped.code
     sys.stderr.close()
     out = capsys.readouterr().out
-    assert got == code and out.startswith(shown) and bool(out) == bool(shown)
+    assert stopped.value.code == code and out.startswith(shown) and bool(out) == bool(shown)
 
 
 @pytest.mark.heavy
