@@ -45,7 +45,7 @@ def _without_types(parameters: list[Any]) -> list[Any]:
 
 
 def _refuse_twice(command: Any, ctx: Any, args: list[str]) -> None:
-    """Raise ValueError for an option that is given twice: all but the last would be lost unheard."""
+    """Raise ValueError for an option that is given twice: all but the last would be lost."""
     *_, order = command.make_parser(ctx).parse_args(args=list(args))
     for one, times in Counter(order).items():
         if times < 2 or getattr(one, "multiple", True) or (one.is_flag and not one.secondary_opts):
