@@ -26,8 +26,9 @@ def whole(path: Path) -> Iterator[Path]:
 
     Its name is always the same: what a killed run has left is written over, not added to. The file
     has the permissions that the umask leaves, whoever writes it. Raises ValueError where it cannot
-    be written.
+    be written, and where something else than a file is in its place.
     """
+    _check_place(path)
     part = part_of(path)
     try:
         try:
@@ -41,6 +42,16 @@ def whole(path: Path) -> Iterator[Path]:
             raise
     except OSError as error:
         raise ValueError(f"{path}: cannot be written: {_reason(error, path)}") from None
+
+
+def _check_place(path: Path) -> None:
+    """Raise ValueError where a pipe or a device is at `path`: a file would replace it, for all."""
+    with suppress(OSError):
+        mode = path.stat().st_mode
+        if not (stat.S_ISREG(mode) or stat.S_ISDIR(mode)):
+            raise ValueError(
+                f"{path}: cannot be written: it is a pipe or a device, a file is to be there"
+            )
 
 
 def part_of(path: Path) -> Path:
@@ -84,6 +95,7 @@ def check_file(path: Path, needed: int = 0) -> None:
     """
     if is_folder(path):
         raise ValueError(f"{path}: cannot be written: it is a folder, a file is to be there")
+    _check_place(path)
     try:
         _created(part_of(path))
         part_of(path).unlink()

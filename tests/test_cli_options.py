@@ -140,7 +140,7 @@ def test_one_evaluation_is_singular(run):  # noqa: F811
         ("gaussian ROBA --nfe 9 --denoise data --denoise=data", "--denoise"),
         ("stability ROBA --tau 0.5 --tau=0.1", "--tau"),
         ("list --model psld --model vp", "--model"),
-        ("sample --sampler ROBA -n 3 --n 4 --nfe 5 --out nowhere", "--n"),
+        ("sample --sampler ROBA -n 3 --n 4 --nfe 5 --out /dev/null/x", "--n"),
         ("--catalogue a.toml --catalogue b.toml list", "--catalogue"),
     ],
 )

@@ -83,6 +83,20 @@ def test_a_file_that_cannot_be_written_is_known_before_and_nothing_is_made(tmp_p
     assert names(tmp_path) == ["f", "folder"]
 
 
+@pytest.mark.parametrize("linked", [False, True])
+def test_a_pipe_or_a_device_is_not_replaced_by_a_file(tmp_path, linked):
+    os.mkfifo(tmp_path / "pipe")
+    place = tmp_path / "pipe"
+    if linked:  # as /dev/stdout is
+        place = tmp_path / "link"
+        place.symlink_to("pipe")
+    before = names(tmp_path)
+    for write in (check_file, lambda path: write_whole(path, "text")):
+        with pytest.raises(ValueError, match="it is a pipe or a device, a file is to be there"):
+            write(place)
+        assert stat.S_ISFIFO(place.stat().st_mode) and names(tmp_path) == before
+
+
 @pytest.mark.parametrize(
     "place", ["f", "f/g/h", "x" * 300, "new/" + "x" * 300, "/proc/new", "/dev/full/x"]
 )

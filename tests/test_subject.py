@@ -84,3 +84,11 @@ def test_a_file_that_was_edited_within_a_second_at_the_same_size_is_read_again(t
         os.utime(file, (1e9, 1e9))
         found.append(load(file, "step")())
     assert found == [1, 2]
+
+
+@pytest.mark.parametrize("code", [0, 3])
+def test_a_file_that_ends_the_program_is_refused_and_nobody_is_told_that_it_passed(tmp_path, code):
+    file = tmp_path / "own.py"
+    file.write_text(f"import sys\nsys.exit({code})\n", encoding="utf-8")
+    with pytest.raises(ValueError, match=f"own.py cannot be loaded: SystemExit: {code}"):
+        load(file, "step")

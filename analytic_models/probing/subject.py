@@ -172,7 +172,7 @@ def load(path: str | Path, attribute: str) -> Callable[..., Any]:
     try:
         with contextlib.redirect_stdout(sys.stderr):
             spec.loader.exec_module(module)
-    except Exception as error:  # noqa: BLE001 - whatever foreign code raises is its verdict
+    except (Exception, SystemExit) as error:  # noqa: BLE001 - whatever foreign code raises
         raise ValueError(f"{file} cannot be loaded: {type(error).__name__}: {error}") from None
     finally:
         sys.path.remove(str(file.parent.resolve()))
