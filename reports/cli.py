@@ -148,7 +148,10 @@ def _options(
     ] = False,
     catalogue: Annotated[
         Path | None,
-        typer.Option(help="A TOML file of samplers of your own, known by their names then."),
+        typer.Option(
+            help="A TOML file of samplers of your own, [[sampler]] with name and word each: names "
+            "like all others then."
+        ),
     ] = None,
 ) -> None:
     """One word in, a proven error out: samplers for diffusion models, analysed exactly.

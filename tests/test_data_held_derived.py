@@ -245,6 +245,20 @@ def test_the_page_is_registered_and_its_lead_names_the_best_on_either_side(built
             assert printed(min(errors)) in built.lead.partition(". Best")[0]
 
 
+def test_the_lead_says_at_which_budgets_the_data_held_do_not_come_closer(monkeypatch):
+    def told(worse):
+        scaled = {
+            at: error and error * (1e6 if at[2] in worse and at[0] in held_data.held() else 1)
+            for at, error in page.cifar10().items()
+        }
+        monkeypatch.setattr(page, "digits", lambda: scaled)
+        return re.sub(r" \([^)]*\)", "", page._lead()).partition("W_{2}, ")[2]
+
+    assert told(()) == "with 5, 10 and 20 evaluations."
+    assert told((10,)) == "with 5 and 20 evaluations, not with 10."
+    assert told((5, 10, 20)) == "at no budget, not with 5, 10 and 20."
+
+
 def test_the_table_of_the_page_holds_the_stored_errors_and_those_are_of_now(built):
     table, found = built.find("data-held-cifar10"), page.cifar10()
     shown = {

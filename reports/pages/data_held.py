@@ -211,16 +211,18 @@ def best(found: Errors, keys: dict[Key, object], nfe: int) -> tuple[Key, str, fl
 
 
 def _lead() -> str:
-    ours, theirs = [], []
+    closer: dict[bool, list[str]] = {True: [], False: []}
     for nfe in NFES:
         own, other = (best(digits(), dict(group), nfe) for group in (held(), others()))
-        ours.append(f"{printed(own[2])} ({own[0][0]})")
-        theirs.append(f"{printed(other[2])} ({other[0][0]})")
-    budgets = listed([str(nfe) for nfe in NFES])
+        closer[own[2] < other[2]].append(
+            f"{nfe} ({own[0][0]}, {printed(own[2])}; {other[0][0]}, {printed(other[2])})"
+        )
+    won, lost = (listed(closer[which]) for which in (True, False))
+    told = f"with {won} evaluations" if won else "at no budget"
     return (
-        f"With {budgets} evaluations the best of the samplers that hold the data come as close to "
-        f"the digits spectrum as {listed(ours)} by position W_{{2}}, the best of PSLD’s published "
-        f"samplers {listed(theirs)}."
+        "The best of the samplers that hold the data come closer to the digits spectrum than the "
+        f"best of PSLD’s published samplers, by position W_{{2}}, {told}"
+        f"{f', not with {lost}' if lost else ''}."
     )
 
 
