@@ -132,8 +132,8 @@ def _lead() -> str:
     key = max(gains, key=lambda k: gains[k])
     worst = max(found(), key=lambda k: regret(found()[k]))
     return (
-        "λ of λ-DDIM-I, predicted from spectrum and step by a rule made on "
-        f"{MADE_ON}, takes the position W_{{2}} of EI down by up to a factor of "
+        f"With its λ predicted from spectrum and step, by a rule made on {MADE_ON}, λ-DDIM-I takes "
+        "the position W_{2} of EI, which is its case λ = 0, down by up to a factor of "
         f"{printed(gains[key], '2g')} ({_case(key)}). {_untried(gains)} At worst it is "
         f"{printed(regret(found()[worst]), '3g')} times that of the best λ ({_case(worst)})."
     )
