@@ -1,0 +1,115 @@
+"""What the functions of `sa` are told arrives where the work is done: it is caught there, as the
+work itself takes seconds.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+import splitting_analysis as sa
+from splitting_analysis.processes import PSLD, VP
+
+TOLD: list[tuple[str, dict[str, Any]]] = [
+    ("ROBA", {"lambda_s": "5/4"}),
+    ("LDDIM-I", {"lambda_": "1/2", "factor": "upper", "skip": 2}),
+    ("DPM++2M", {"model": "vp", "eta": "1/2", "clock": "rho"}),
+]
+
+
+class Caught(Exception):
+    """Raised where work would begin."""
+
+    def __init__(self, *given: Any, **options: Any) -> None:
+        super().__init__()
+        self.given, self.options = given, options
+
+
+def catch(*given: Any, **options: Any) -> None:
+    raise Caught(*given, **options)
+
+
+@pytest.mark.parametrize(("name", "told"), TOLD)
+@pytest.mark.parametrize(
+    ("ask", "work"),
+    [
+        (sa.order, "weak.order_of"),
+        (sa.strong_error, "strong.strong_error"),
+        (sa.local_error, "weak.local_error"),
+        (sa.code, "step_code.step_code"),
+    ],
+)
+def test_a_scheme_is_told_all_that_is_said_of_it(monkeypatch, ask, work, name, told):
+    for place in (work, "held_results.held_local_error"):
+        monkeypatch.setattr(f"splitting_analysis.{place}", catch)
+    with pytest.raises(Caught) as caught:
+        ask(name, **told)
+    assert caught.value.given[0] == sa.scheme(name, **told) != sa.scheme(name, told.get("model"))
+
+
+def test_code_is_told_that_the_last_steps_hold_less(monkeypatch):
+    monkeypatch.setattr("splitting_analysis.step_code.step_code", catch)
+    with pytest.raises(Caught) as caught:
+        sa.code("DPM++2M", "torch", model="vp", lower_order_final=True)
+    own, style = caught.value.given
+    assert own.lower_final and style == "torch"
+
+
+def test_a_validation_is_told_the_noise_of_the_letter_o_and_the_process(monkeypatch):
+    monkeypatch.setattr("analytic_models.probing.validate.validate", catch)
+    with pytest.raises(Caught) as caught:
+        sa.validate("ROBA", lambda_s="5/4", nu=3)
+    assert caught.value.options["lambda_s"] == 1.25
+    assert caught.value.options["process"].nu == 3
+
+
+def test_samples_of_a_network_are_asked_for_with_every_option(monkeypatch):
+    drawing = pytest.importorskip("gpu_samplers.drawing", reason="networks need torch")
+    asked: list[Any] = []
+
+    def network_and_process(*given: Any) -> Any:
+        asked.append(given)
+        return "network", PSLD(nu=3)
+
+    monkeypatch.setattr(drawing, "network_and_process", network_and_process)
+    monkeypatch.setattr(drawing, "write_samples", catch)
+    job: dict[str, Any] = {"seed": 7, "grid": "quadratic", "eps": 0.01, "denoise": "data"}
+    job |= {"merge_noise": True, "precision": "bf16", "state": "float32", "numerical_eps": 1e-9}
+    running: dict[str, Any] = {"batch": 2, "device": "cuda", "compile": True}
+    running |= {"channels_last": True, "graphs": True, "winograd": True}
+    source = {"checkpoint": "file", "config": "own"}
+    with pytest.raises(Caught) as caught:
+        sa.sample(
+            "ROBA", 3, 20, **source, lambda_s="5/4", trained_factor="upper", nu=3, **job, **running
+        )
+    _, made, network = caught.value.given
+    wanted = {"n": 3, "nfe": 20, "lambda_s": 1.25, "factor": "upper", "process": PSLD(nu=3), **job}
+    assert {key: getattr(made, key) for key in wanted} == wanted
+    assert made.scheme == sa.scheme("ROBA") and network == "network"
+    assert caught.value.options == running
+    assert asked == [("file", "psld", {"nu": 3}, "own", "bf16")]
+    with pytest.raises(Caught) as caught:
+        sa.sample("RK45 adaptive", 2, tol=0.1)
+    assert caught.value.given[1].tol == 0.1 and caught.value.given[1].nfe is None
+
+
+def test_samples_of_a_score_are_asked_for_with_every_option(monkeypatch):
+    torch = pytest.importorskip("torch")
+    monkeypatch.setattr("gpu_samplers.engine.sample", catch)
+    told: dict[str, Any] = {"seed": 7, "denoise": "data", "merge_noise": True, "batch": 2}
+    with pytest.raises(Caught) as caught:
+        sa.sample(
+            "ROBA", 3, 21, score=abs, shape=(5,), grid="quadratic", eps=0.01, lambda_s="5/4",
+            device="cuda", state="float32", nu=3, **told,
+        )  # fmt: skip
+    own, process, score, times, shape, indices, seed = caught.value.given
+    assert (own, process) == (sa.scheme("ROBA"), PSLD(nu=3))
+    assert (score, shape, seed) == (abs, (5,), 7)
+    assert [*indices] == [0, 1, 2] and len(times) == 21 and times[-1] == pytest.approx(0.99)
+    assert times[1] == pytest.approx(0.99 * (1 - 0.95**2))
+    rest = {"device": "cuda", "state_dtype": torch.float32, "lambda_s": 1.25}
+    assert caught.value.options == rest | {key: told[key] for key in told if key != "seed"}
+    with pytest.raises(Caught) as caught:
+        sa.sample("DDIM", 1, 9, model="vp", score=abs, shape=(1,), eta=1, beta_max=9)
+    assert caught.value.given[:2] == (sa.scheme("DDIM", "vp", eta=1), VP(beta_max=9))
