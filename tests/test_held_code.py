@@ -160,6 +160,14 @@ def test_the_numpy_code_gives_the_numbers_of_the_torch_code():
             "x = model.alpha(end) * (x / model.alpha(begin) + (1 + ETA**2) * dt * eps_1)",
         ),
         (scheme("S E:eps/2 S@1/2 E:eps[1]", "ve", "ode", clock="lambda"), "x = start + dt * eps_2"),
+        (
+            scheme("S E:eps", "ve", "sde", eta=Fraction(1, 2), clock="rho"),
+            "x = x + ETA * sqrt(model.sigma(begin) ** 2 - model.sigma(end) ** 2) * xi_0",
+        ),
+        (  # one noise of the step, however often it is gone over
+            scheme("S E:eps S@1 E:eps[2]", "ve", "sde", eta=Fraction(3, 2), clock="rho"),
+            "x = start + (1 + ETA**2) * dt * (eps_1 + eps_2) / 2",
+        ),
     ],
     ids=lambda value: "" if isinstance(value, str) else f"{value.model_name}-{value.name}",
 )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from fractions import Fraction
 from typing import Any
 
@@ -18,7 +19,7 @@ from analytic_models.probing.validate import PROCESSES, validate
 from reports import cli
 from splitting_analysis.catalogue import CATALOGUE, samplers
 from splitting_analysis.lookup import as_scheme
-from splitting_analysis.schemes import Scheme
+from splitting_analysis.schemes import LambdaS, Scheme
 from splitting_analysis.step_code import step_code
 from tests import strategies
 
@@ -100,6 +101,18 @@ def test_lambda_s_scales_the_noise_of_the_code(value, tmp_path):
     call = written(scheme, tmp_path, lambda_s=value)
     assert validate(call, scheme, lambda_s=float(value)).holds
     assert not validate(call, scheme).holds
+
+
+@pytest.mark.parametrize("value", [0, Fraction(3, 2)])
+@pytest.mark.parametrize("rule", ["variance", "exponent"])
+def test_lambda_s_scales_the_noise_that_the_code_draws_by_its_rule(rule, value, tmp_path):
+    """From 0, without a score: what O, the last, adds to the position."""
+    own = replace(as_scheme("S B A O"), lambda_s=LambdaS(rule, Fraction(value)))
+    step, model, zero = written(own, tmp_path), PROCESSES["psld"], np.zeros((1, 2))
+    moved = step(zero, 0.2, 0.1, lambda *_: zero, lambda: np.array([[1.0, 0.0]]), model)
+    clock = model.Gamma * model.clock(0.2, 0.1)
+    wanted = -np.expm1(-value * clock) if rule == "exponent" else -value * np.expm1(-clock)
+    assert moved[0, 0] ** 2 == pytest.approx(float(wanted), rel=1e-12, abs=1e-15)
 
 
 def test_derive_prints_the_code_and_nothing_else(capsys):
