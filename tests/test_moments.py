@@ -308,7 +308,7 @@ def test_a_mode_that_leaves_the_numbers_is_nan_in_all_of_its_law_and_others_stay
     keys = [("z", 0), ("z", 1)]
     one, none = np.ones(2), np.zeros(2)
     unit, nothing = ((one, none), (none, one)), ((none, none), (none, none))
-    grows = np.full((3, 2), [1e200, 0.5])
+    grows = np.full((3, 2), [1e60, 0.5])
     forms = ({keys[0]: grows}, {keys[1]: np.full((3, 1), 0.5)})
     for law, roots in ((unit, ()), (nothing, unit)):
         end, moved = pushed(forms, (), keys, (0.0, 0.0), law, 3, roots)[1:]
@@ -317,6 +317,18 @@ def test_a_mode_that_leaves_the_numbers_is_nan_in_all_of_its_law_and_others_stay
             for j in (0, 1):
                 assert np.isnan(whole[i][j][0])
                 assert whole[i][j][1] == (i == j) / 64
+
+
+def test_noise_that_is_in_two_kept_predictions_alike_is_not_lost_in_their_difference():
+    """z <- z + 1e8 (z - p) after a step that gave both the same normals."""
+    keys, nothing = [("z", 0), ("p", 0, 0)], ((0.0, 0.0), (0.0, 0.0))
+    far = np.array([[0.0], [1e8]])
+    forms = (
+        {keys[0]: 1 + far, keys[1]: -far, ("n", 0, 0): 1},
+        {keys[1]: np.ones((2, 1)), ("n", 0, 0): 1},
+    )
+    law = pushed(forms, (((0.3,),),), keys, (0.0, 0.0), nothing, 2)[1]
+    assert np.array(law)[..., 0] == pytest.approx(np.full((2, 2), 0.6), rel=1e-7)
 
 
 def test_a_run_in_two_halves_is_the_run():

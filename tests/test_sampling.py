@@ -5,6 +5,7 @@ refused.
 from __future__ import annotations
 
 from dataclasses import replace
+from itertools import combinations
 
 import numpy as np
 import pytest
@@ -14,8 +15,9 @@ pytest.importorskip("safetensors", reason="checkpoints need safetensors")
 
 from PIL import Image  # noqa: E402
 
+import splitting_analysis as sa  # noqa: E402
 from gpu_samplers import engine, plain  # noqa: E402
-from gpu_samplers.job import BLACK_BOX, Job  # noqa: E402
+from gpu_samplers.job import BLACK_BOX, Job, settings_of  # noqa: E402
 from gpu_samplers.noise import Noise  # noqa: E402
 from gpu_samplers.processes import PSLD, VP, grid, steps_for  # noqa: E402
 from gpu_samplers.sampling import write_samples  # noqa: E402
@@ -64,6 +66,39 @@ def test_samples_are_those_of_the_engine_and_evaluations_are_those_of_the_networ
     np.testing.assert_array_equal(images(tmp_path), direct.z[0].numpy())
     (path,) = tmp_path.glob("*.npz")
     assert np.load(path)["nfe"].tolist() == [7] * 5
+
+
+def test_whatever_makes_other_samples_makes_other_settings_of_a_folder():
+    told = sa.scheme
+    schemes = [
+        told("P2M"),
+        told("LDDIM-I"),
+        told("P2M", eta=1),
+        told("P2M", eta="1/2"),
+        told("P2M", clock="rho"),
+    ]
+    schemes += [told("P2M", factor="upper"), told("P2M", lower_order_final=True)]
+    schemes += [told("LDDIM-I", lambda_=0.5), told("LDDIM-I", skip=2), told("LDDIM-I", skip=3)]
+    jobs = [Job(each, PSLD(), 4, 9) for each in schemes]
+    jobs += [Job(told("ROBA", lambda_s=value), PSLD(), 4, 9) for value in (1, "5/4")]
+    first = jobs[0]
+    jobs += [replace(first, **{key: value}) for key, value in (
+        ("nfe", 8), ("seed", 1), ("grid", "quadratic"), ("eps", 0.01), ("denoise", False),
+        ("denoise", "data"), ("precision", "bf16"), ("state", "float32"), ("factor", "upper"),
+        ("numerical_eps", 1e-9), ("process", PSLD(nu=3)), ("merge_noise", True),
+    )]  # fmt: skip
+    net, other = network(), network()
+    found = [settings_of(job, net, 2) for job in jobs]
+    with torch.no_grad():
+        next(other.parameters()).view(-1)[0] += 1
+    found.append(settings_of(first, other, 2))
+    assert all(one != two for one, two in combinations(found, 2))
+    assert settings_of(first, network(), 4) == found[0]
+
+
+def test_a_grid_that_ends_at_the_data_leaves_no_evaluation_for_a_denoising_step():
+    for eps, steps in ((0.01, 49), (0.0, 50)):
+        assert len(Job(find("ROBA"), PSLD(), 1, 50, eps=eps).times) == steps + 1
 
 
 @pytest.mark.parametrize(
