@@ -127,7 +127,6 @@ def on_quality():
     return quality.build(QUICK)
 
 
-@pytest.mark.heavy
 @pytest.mark.parametrize("target", ["dataset", "network"])
 def test_quality_the_noise_that_reuse_saves(on_quality, target):
     found = quality_data.stored(target)

@@ -319,16 +319,17 @@ def test_a_mode_that_leaves_the_numbers_is_nan_in_all_of_its_law_and_others_stay
                 assert whole[i][j][1] == (i == j) / 64
 
 
-def test_noise_that_is_in_two_kept_predictions_alike_is_not_lost_in_their_difference():
-    """z <- z + 1e8 (z - p) after a step that gave both the same normals."""
+def test_noise_in_which_two_kept_predictions_differ_a_little_is_not_lost():
+    """z <- z + 1e8 (z - p) after a step that gave both the same normals, and z 1e-8 of others."""
     keys, nothing = [("z", 0), ("p", 0, 0)], ((0.0, 0.0), (0.0, 0.0))
-    far = np.array([[0.0], [1e8]])
+    far, one = np.array([[0.0], [1e8]]), np.ones((2, 1))
     forms = (
-        {keys[0]: 1 + far, keys[1]: -far, ("n", 0, 0): 1},
-        {keys[1]: np.ones((2, 1)), ("n", 0, 0): 1},
+        {keys[0]: one + far, keys[1]: -far, ("n", 0, 0): one, ("n", 1, 0): 1e-8 * one},
+        {keys[1]: one, ("n", 0, 0): one},
     )
-    law = pushed(forms, (((0.3,),),), keys, (0.0, 0.0), nothing, 2)[1]
-    assert np.array(law)[..., 0] == pytest.approx(np.full((2, 2), 0.6), rel=1e-7)
+    law = pushed(forms, (((0.3,),), ((0.5,),)), keys, (0.0, 0.0), nothing, 2)[1]
+    found = np.array(law)[..., 0]
+    assert found == pytest.approx(np.array([[1.1, 0.6], [0.6, 0.6]]), rel=1e-7)
 
 
 def test_a_run_in_two_halves_is_the_run():

@@ -84,7 +84,6 @@ def test_pairs_with_a_gap_are_left_out_and_too_few_or_constant_ones_have_no_rank
         spearman([1, 2], [1, 2, 3])
 
 
-@pytest.mark.heavy
 @pytest.mark.parametrize("grid", quality_data.GRIDS)
 def test_the_tables_hold_the_stored_numbers(page, data, grid):
     cells, table = everything(data), page.find(f"quality-dataset-{grid}")

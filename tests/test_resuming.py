@@ -17,7 +17,7 @@ torch = pytest.importorskip("torch", reason="training needs torch")
 
 from torch import nn  # noqa: E402
 
-from gpu_samplers import matching, memory, training  # noqa: E402
+from gpu_samplers import matching, memory, resuming, training  # noqa: E402
 from gpu_samplers.checkpoints import read_checkpoint  # noqa: E402
 from gpu_samplers.training import train  # noqa: E402
 from reports.render import progress  # noqa: E402
@@ -104,6 +104,23 @@ def test_a_run_stopped_after_a_bad_step_that_was_not_read_yet_is_stopped_and_not
     with pytest.raises(KeyboardInterrupt):
         train(settings(steps=6), images(), tmp_path / "net.safetensors")
     assert len(steps) == 3 and not list(tmp_path.iterdir())
+
+
+def test_how_adam_is_computed_is_the_device_s_own_and_what_it_computes_the_run_s():
+    began, resumed = (training._started(settings(), "cpu") for _ in range(2))
+    state, own = began.state(), dict(resumed.optimizer.param_groups[0])
+    state["optimizer"]["param_groups"][0] |= {"fused": True, "foreach": False, "lr": 0.25}
+    state["step"] = 3
+    assert "another kind" not in resuming._optimizer_problem(state["optimizer"], began.optimizer)
+    resumed.restore(state)
+    group = resumed.optimizer.param_groups[0]
+    assert (group["fused"], group["foreach"]) == (own["fused"], own["foreach"])
+    assert group["lr"] == 0.25 != own["lr"] and not own["fused"]
+    assert resumed.step == resumed.kept == 3
+    state["optimizer"]["param_groups"][0]["amsgrad"] = True
+    assert "another kind" in resuming._optimizer_problem(state["optimizer"], began.optimizer)
+    assert not resuming._counts_problem(state, 3)
+    assert resuming._counts_problem(state, 2) == "it says step 3 of 2"
 
 
 @pytest.mark.heavy

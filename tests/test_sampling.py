@@ -4,6 +4,7 @@ refused.
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from dataclasses import replace
 from itertools import combinations
 
@@ -16,11 +17,12 @@ pytest.importorskip("safetensors", reason="checkpoints need safetensors")
 from PIL import Image  # noqa: E402
 
 import splitting_analysis as sa  # noqa: E402
-from gpu_samplers import engine, plain  # noqa: E402
+from gpu_samplers import engine, plain, sampling  # noqa: E402
+from gpu_samplers.distributed import Rank  # noqa: E402
 from gpu_samplers.job import BLACK_BOX, Job, settings_of  # noqa: E402
 from gpu_samplers.noise import Noise  # noqa: E402
 from gpu_samplers.processes import PSLD, VP, grid, steps_for  # noqa: E402
-from gpu_samplers.sampling import write_samples  # noqa: E402
+from gpu_samplers.sampling import Made, write_samples  # noqa: E402
 from gpu_samplers.score import NetworkScore  # noqa: E402
 from gpu_samplers.shards import write_shard  # noqa: E402
 from splitting_analysis import find, scheme  # noqa: E402
@@ -99,6 +101,32 @@ def test_whatever_makes_other_samples_makes_other_settings_of_a_folder():
 def test_a_grid_that_ends_at_the_data_leaves_no_evaluation_for_a_denoising_step():
     for eps, steps in ((0.01, 49), (0.0, 50)):
         assert len(Job(find("ROBA"), PSLD(), 1, 50, eps=eps).times) == steps + 1
+    for end, nfe in ((0.9, 3), (1.0, 2)):  # a grid that is given says itself where it ends
+        job = Job(find("ROBA"), PSLD(), 1, grid=(0.0, 0.5, end))
+        assert (job.nfe, job.eps) == (nfe, 1 - end) and bool(job.denoises) == (end < 1)
+
+
+def test_the_black_box_ends_as_it_is_asked_to(tmp_path):
+    ends = []
+    for k, denoise in enumerate((True, False, "data")):
+        run(tmp_path / str(k), Job(None, PSLD(), 2, tol=0.1, eps=0.1, denoise=denoise))
+        ends.append(images(tmp_path / str(k)))
+    assert all(np.abs(one - two).max() > 1e-3 for one, two in combinations(ends, 2))
+
+
+def test_processes_share_the_shards_that_are_left(tmp_path, monkeypatch):
+    """None waits for another here, and none makes what it is to make."""
+    asked = []
+
+    def make(_, job, shards, *rest):
+        asked.append(shards)
+        return Made(0, 0.0, (0, 0))
+
+    monkeypatch.setattr(sampling, "meeting", lambda _: nullcontext(lambda: None))
+    monkeypatch.setattr(sampling, "_make", make)
+    for k in (0, 1):
+        write_samples(tmp_path, replace(JOB, n=7, shard=2), network(), rank=Rank(k, 2))
+    assert asked == [[range(2), range(4, 6)], [range(2, 4), range(6, 7)]]
 
 
 @pytest.mark.parametrize(
