@@ -173,6 +173,19 @@ def test_a_slope_of_b_enters_the_h2_error_with_its_sign():
     assert spell_error(change, 2, "x") == "1/4 (2 (τ² + 1) x − β Γ τ s^x)"
 
 
+def test_a_score_that_is_held_as_eps_turns_by_the_transposed_rates_of_the_factor():
+    """By hand: held it is (1 + v l^T) s, of which the h^2 error has minus half, and its weight."""
+    said = {
+        "lower": ("− 2 ℓ_mx s^m − 2 ∂_τ s^x", "(−2 M ℓ_mm s^m − 2 M ∂_τ s^m"),
+        "upper": ("(−2 ℓ_xx s^x − 2 ∂_τ s^x", "(−2 M ℓ_xm s^x − 2 M ℓ_mm s^m − 2 M ∂_τ s^m"),
+    }
+    for factor, parts in said.items():
+        error = local_error(replace(find("EI", "psld"), factor=factor), 2)
+        for component, front, part in zip("xm", ("β Γ/8 (", "β ν/8 ("), parts, strict=True):
+            spelled = spell_error(error, 2, component)
+            assert spelled.startswith(front) and part in spelled, (factor, component)
+
+
 def test_the_order_of_conjugate_words_is_derived_to_be_what_they_claim():
     assert [order_of(s) for s in CONJUGATE_CATALOGUE] == [s.order for s in CONJUGATE_CATALOGUE]
 

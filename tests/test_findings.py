@@ -55,6 +55,29 @@ def test_exact_errors_name_the_best_of_the_page_and_of_all_samplers_of_psld():
     } == (plain)
 
 
+def test_exact_errors_name_the_best_of_the_page_before_that_of_all(monkeypatch):
+    """Of each group here its size, in place of the errors, which take a second."""
+    monkeypatch.setattr(exact_best, "_best", lambda own, *_: (f"best of {len(own)}", 0.5))
+    monkeypatch.setattr(exact_best, "_errors", lambda *_: {"Euler": 0.7})
+    here, of_all = (
+        [f"best of {len(own('psld', dynamics))} (0.500" for dynamics in ("ode", "sde")]
+        for own in (entries, samplers)
+    )
+    for said in exact_best.lead().split(" With 100 "):
+        places = [said.index(part) for part in (*here, *of_all)]
+        assert places == sorted(places)
+
+
+def test_the_best_is_the_sampler_of_the_smallest_finite_error(monkeypatch):
+    errors = {"EM": 2.0, "ROBA": 1.0, "SSCS": 3.0, "NOBA": math.inf}
+
+    def at_budget(own, *_):
+        return {"w2_x": errors[own.name]} if own.name in errors else None
+
+    monkeypatch.setattr(exact_best, "at_budget", at_budget)
+    assert exact_best._best(entries("psld", "sde"), "uniform", 50) == ("ROBA", 1.0)
+
+
 def test_one_step_the_largest_differences_are_those_named():
     targets = stored("local")["targets"].values()
     worst = {True: 0.0, False: 0.0}

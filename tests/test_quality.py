@@ -178,6 +178,35 @@ def test_tuning_takes_the_smallest_distance_on_its_own_seed(monkeypatch):
     assert quality.TUNING_SEED != quality.SEED
 
 
+def test_a_tuned_cell_is_that_of_the_smallest_distance_on_the_tuning_seed(monkeypatch):
+    """Distances in place of samples, which take seconds; on other samples the least is another."""
+    distances = {0.0: 5.0, 0.5: None, 1.0: 3.0, 2.0: 2.0, 4.0: 2.5, 8.0: None}
+    sizes = {quality.TUNING_SEED: quality.TUNING_SAMPLES, quality.SEED: 7}
+
+    def samples_of(where, scheme, grid_name, nfe, lambda_s, seed, number):
+        assert (scheme.name, grid_name, nfe, number) == ("ROBA", "quadratic", 20, sizes[seed])
+        return lambda_s if seed == quality.TUNING_SEED else 8.0 - lambda_s
+
+    monkeypatch.setattr(quality, "samples_of", samples_of)
+    monkeypatch.setattr(quality, "qualities", lambda _, value: {"frechet": distances.get(value)})
+    monkeypatch.setattr(quality, "gaussian", lambda *given: {"given": given[1:5]})
+    where = quality.target("dataset")
+    for rule, wanted in (("one", 1.0), ("tuned", 2.0)):
+        quality.tuned.cache_clear()
+        cell = quality.cell(where, ("ROBA", "quadratic", 20, rule), 7)
+        assert cell["lambda_s"] == wanted and cell["given"] == (
+            find("ROBA"),
+            "quadratic",
+            20,
+            wanted,
+        )
+    assert quality.cell(where, ("ROBA", "quadratic", 20, "tuned"), 7, 4.0)["lambda_s"] == 4
+    distances.clear()
+    quality.tuned.cache_clear()
+    assert quality.tuned(find("ROBA"), "quadratic", 20) == 1.0
+    quality.tuned.cache_clear()
+
+
 def test_a_sampler_that_diverges_has_no_quality(monkeypatch):
     where = quality.target("dataset")
 

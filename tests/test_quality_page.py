@@ -209,6 +209,16 @@ def test_the_sentences_turn_with_the_data(monkeypatch, data):
     assert quality._best(quality_terms.cells_of(other), "uniform", 50)["scheme"] == "NVV"
 
 
+def test_tuning_counts_the_cells_in_which_it_chose_another_lambda(data):
+    cells = everything(data)
+    moved = [key for key, cell in cells.items() if key[3] == "tuned" and cell["lambda_s"] != 1]
+    moved = [key for key in moved if key[2] in quality_data.COMPARED]
+    better = sum(cells[key]["frechet"] < cells[(*key[:3], "one")]["frechet"] for key in moved)
+    said = quality._tuning(quality_terms.cells_of(data))
+    assert f"off 1 ({len(moved)} cells at these budgets)" in said
+    assert f"fell in {better} of them" in said
+
+
 def test_without_stored_results_the_page_says_how_to_make_them(monkeypatch, tmp_path):
     monkeypatch.setattr(store, "DATA", tmp_path)
     empty = quality.build(QUICK)

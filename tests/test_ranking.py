@@ -68,6 +68,14 @@ ROWS = [
 ]
 
 
+def test_a_large_distance_without_an_error_of_its_own_has_a_twentieth_as_that():
+    found = [cell for cell in ranking.cells("dataset") if cell["frechet"] is not None]
+    spread = min(cell["frechet_error"] for cell in found)
+    assert {cell["frechet_error"] == spread for cell in found} == {True, False}
+    for cell in found:
+        assert cell["frechet_error"] == max(spread, 0.05 * cell["frechet"])
+
+
 def test_pairs_that_count_differ_by_more_than_chance_and_one_of_them_makes_images():
     pairs = {(a["sampler"], b["sampler"]) for a, b in ranking.decided(ROWS)}
     assert pairs == {("a", "c"), *product("abc", "de")}
