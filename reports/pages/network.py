@@ -110,7 +110,7 @@ def _colours(data: dict[str, Any], source: str) -> Figure:
         Panel(title, (), "", "", pixels=tuple(map(bytes.fromhex, data["pictures"][key])))
         for key, title in titles.items()
     )
-    caption = "**Luminance. Left: patches trained on. Right: the first samples**, not selected."
+    caption = "**Luminance of patches trained on, and of the first samples**, not selected."
     return Figure("network-patches", caption, panels, source)
 
 
@@ -148,7 +148,7 @@ def _pictures(data: dict[str, Any]) -> Figure:
         for key, title in titles.items()
     )
     caption = (
-        "**Left: images drawn from the training set. Right: the first samples**, not selected, "
+        "**Images drawn from the training set, and the first samples**, not selected, "
         f"{data['grid']} grid, seed {data['seed']}, 8 × 8 pixels each."
     )
     return Figure("network-samples", caption, panels, SOURCE)
