@@ -23,7 +23,7 @@ from splitting_analysis.factor_rates import factor_rates
 from splitting_analysis.numbers import Point
 from splitting_analysis.points import values_at
 from splitting_analysis.processes import PSLD, VP
-from splitting_analysis.schemes import Scheme, scheme
+from splitting_analysis.schemes import Factor, Scheme, scheme
 from splitting_analysis.weak import error_difference, local_error, order_of
 from tests.oracle_fields import error_numbers, linear_field
 
@@ -175,7 +175,7 @@ def test_a_slope_of_b_enters_the_h2_error_with_its_sign():
 
 def test_a_score_that_is_held_as_eps_turns_by_the_transposed_rates_of_the_factor():
     """By hand: held it is (1 + v l^T) s, of which the h^2 error has minus half, and its weight."""
-    said = {
+    said: dict[Factor, tuple[str, str]] = {
         "lower": ("− 2 ℓ_mx s^m − 2 ∂_τ s^x", "(−2 M ℓ_mm s^m − 2 M ∂_τ s^m"),
         "upper": ("(−2 ℓ_xx s^x − 2 ∂_τ s^x", "(−2 M ℓ_xm s^x − 2 M ℓ_mm s^m − 2 M ∂_τ s^m"),
     }

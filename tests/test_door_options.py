@@ -78,7 +78,7 @@ def test_samples_of_a_network_are_asked_for_with_every_option(monkeypatch):
     job |= {"merge_noise": True, "precision": "bf16", "state": "float32", "numerical_eps": 1e-9}
     running: dict[str, Any] = {"batch": 2, "device": "cuda", "compile": True}
     running |= {"channels_last": True, "graphs": True, "winograd": True}
-    source = {"checkpoint": "file", "config": "own"}
+    source: dict[str, Any] = {"checkpoint": "file", "config": "own"}
     with pytest.raises(Caught) as caught:
         sa.sample(
             "ROBA", 3, 20, **source, lambda_s="5/4", trained_factor="upper", nu=3, **job, **running

@@ -7,6 +7,7 @@ from __future__ import annotations
 from dataclasses import fields, replace
 from fractions import Fraction
 from itertools import pairwise
+from typing import Any
 
 import mpmath
 import numpy as np
@@ -328,7 +329,7 @@ def test_noise_in_which_two_kept_predictions_differ_a_little_is_not_lost():
         {keys[1]: one, ("n", 0, 0): one},
     )
     law = pushed(forms, (((0.3,),), ((0.5,),)), keys, (0.0, 0.0), nothing, 2)[1]
-    found = np.array(law)[..., 0]
+    found: Any = np.array(law)[..., 0]
     assert found == pytest.approx(np.array([[1.1, 0.6], [0.6, 0.6]]), rel=1e-7)
 
 

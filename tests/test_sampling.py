@@ -7,6 +7,7 @@ from __future__ import annotations
 from contextlib import nullcontext
 from dataclasses import replace
 from itertools import combinations
+from typing import Any
 
 import numpy as np
 import pytest
@@ -26,6 +27,7 @@ from gpu_samplers.sampling import Made, write_samples  # noqa: E402
 from gpu_samplers.score import NetworkScore  # noqa: E402
 from gpu_samplers.shards import write_shard  # noqa: E402
 from splitting_analysis import find, scheme  # noqa: E402
+from splitting_analysis.schemes import Denoise  # noqa: E402
 from tests.sampled import JOB, files, images, network, run  # noqa: E402
 
 # What the samples are.
@@ -84,11 +86,12 @@ def test_whatever_makes_other_samples_makes_other_settings_of_a_folder():
     jobs = [Job(each, PSLD(), 4, 9) for each in schemes]
     jobs += [Job(told("ROBA", lambda_s=value), PSLD(), 4, 9) for value in (1, "5/4")]
     first = jobs[0]
-    jobs += [replace(first, **{key: value}) for key, value in (
+    changes: list[tuple[str, Any]] = [
         ("nfe", 8), ("seed", 1), ("grid", "quadratic"), ("eps", 0.01), ("denoise", False),
         ("denoise", "data"), ("precision", "bf16"), ("state", "float32"), ("factor", "upper"),
         ("numerical_eps", 1e-9), ("process", PSLD(nu=3)), ("merge_noise", True),
-    )]  # fmt: skip
+    ]  # fmt: skip
+    jobs += [replace(first, **{key: value}) for key, value in changes]
     net, other = network(), network()
     found = [settings_of(job, net, 2) for job in jobs]
     with torch.no_grad():
@@ -108,7 +111,8 @@ def test_a_grid_that_ends_at_the_data_leaves_no_evaluation_for_a_denoising_step(
 
 def test_the_black_box_ends_as_it_is_asked_to(tmp_path):
     ends = []
-    for k, denoise in enumerate((True, False, "data")):
+    ways: tuple[Denoise, ...] = (True, False, "data")
+    for k, denoise in enumerate(ways):
         run(tmp_path / str(k), Job(None, PSLD(), 2, tol=0.1, eps=0.1, denoise=denoise))
         ends.append(images(tmp_path / str(k)))
     assert all(np.abs(one - two).max() > 1e-3 for one, two in combinations(ends, 2))

@@ -108,7 +108,8 @@ def test_lambda_s_scales_the_noise_of_the_code(value, tmp_path):
 def test_lambda_s_scales_the_noise_that_the_code_draws_by_its_rule(rule, value, tmp_path):
     """From 0, without a score: what O, the last, adds to the position."""
     own = replace(as_scheme("S B A O"), lambda_s=LambdaS(rule, Fraction(value)))
-    step, model, zero = written(own, tmp_path), PROCESSES["psld"], np.zeros((1, 2))
+    step, zero = written(own, tmp_path), np.zeros((1, 2))
+    model: Any = PROCESSES["psld"]
     moved = step(zero, 0.2, 0.1, lambda *_: zero, lambda: np.array([[1.0, 0.0]]), model)
     clock = model.Gamma * model.clock(0.2, 0.1)
     wanted = -np.expm1(-value * clock) if rule == "exponent" else -value * np.expm1(-clock)
