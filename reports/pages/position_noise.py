@@ -101,10 +101,10 @@ def _lead(settings: Settings) -> str:
     }
     name, nfe, grid = top = max(gains, key=lambda k: gains[k])
     return (
-        f"On the digits spectrum the best λ_{{s}} lies above 1 in {share(above, len(found))} "
-        f"cases; it "
-        f"gains most for {name} at {nfe} evaluations on the {grid} grid, a factor "
-        f"{printed(gains[top], '2g')} in position W_{{2}}, and as h → 0 it buys nothing but bias."
+        "On the digits spectrum the best scale λ_{s} of a splitting’s position noise lies above "
+        f"the exact one, 1, in {share(above, len(found))} cases; it gains most for {name} at {nfe} "
+        f"evaluations on the {grid} grid, a factor {printed(gains[top], '2g')} in position "
+        "W_{2}, and as h → 0 it buys nothing but bias."
     )
 
 
