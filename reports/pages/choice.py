@@ -110,7 +110,7 @@ def table() -> list[Table]:
             (
                 Column("model", "model"),
                 Column("nfe", "evaluations", "", "d"),
-                Column("other", "best, but splittings"),
+                Column("other", "best that is no splitting"),
                 Column("splitting", "best splitting"),
                 Column("apart", "apart", "standard errors", "2g"),
             ),
