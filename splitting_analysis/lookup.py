@@ -238,7 +238,7 @@ def clocked(schemes: list[Scheme], clock: str | None, option: str = "clock = ") 
         )
     return [
         replace(s, clock=chosen, order=s.order if s.clock == chosen else None)
-        if s.program.holds or s.runs_in_clocks
+        if s.uses_clock
         else s
         for s in schemes
     ]

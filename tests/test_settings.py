@@ -244,3 +244,10 @@ def test_the_help_of_derive_says_the_grammar_and_refused_words_name_it(run):  # 
 def test_the_footer_says_what_the_process_was_told(run, name, options, end):  # noqa: F811
     asked = ("gaussian", name, "--steps", "3", "--spectrum", "1", *options.split())
     assert run(*asked)[2].splitlines()[0].endswith(end)
+
+
+def test_a_clock_is_told_to_those_alone_in_which_it_acts_and_repeats_no_other():
+    table = sa.gaussian("DPM++2M", "DDIM", model="vp", clock=["tau", "rho"], nfe=5, spectrum=1)
+    assert [row["scheme"] for row in table] == ["DPM++2M", "DPM++2M", "DDIM"]
+    own = sa.gaussian("DDIM", model="vp", nfe=5, spectrum=1)
+    assert table.rows[2] == own.rows[0]
