@@ -107,12 +107,14 @@ def test_the_table_of_pairs_counts_the_stored_cells(part):
 
 
 def test_the_lead_names_the_least_and_the_most_of_the_table():
-    page = ranking.build(QUICK)
+    page, ends = ranking.build(QUICK), list[float]()
     for row in (r for r in page.find("ranking-pairs").rows if r[1] == "all"):
         shares = [float(share) for share in row[3:] if share is not None]
         said = next(part for part in page.lead.split("; ") if str(row[0]) in part[-60:])
         for share in (min(shares), max(shares)):
             assert f"{share:.0f}%" in said and f"of {row[2]} on the {row[0]}" in said
+        ends += shares
+    assert f"comes closer in {min(ends):.0f}% to {max(ends):.0f}% of the pairs" in page.lead
 
 
 def test_a_budget_has_one_marker_in_all_panels():

@@ -131,7 +131,7 @@ def build(_: Settings) -> Page:
 
 
 def _lead(found: dict[str, list[Row]]) -> str:
-    parts = []
+    parts, ends = [], list[float]()
     for part, own in found.items():
         pairs = decided(own)
         shares = {
@@ -140,13 +140,15 @@ def _lead(found: dict[str, list[Row]]) -> str:
             if (k := right(pairs, predictor)) is not None
         }
         least, most = min(shares, key=lambda t: shares[t]), max(shares, key=lambda t: shares[t])
+        ends += [shares[least], shares[most]]
         told = f"{shares[least]:.0%} ({least}) to {shares[most]:.0%} ({most})"
         if f"{shares[least]:.0%}" == f"{shares[most]:.0%}":
             told = f"{shares[most]:.0%} by {listed(list(shares))}"
         parts.append(f"{told} of {len(pairs)} on the {PARTS[part]}")
     return (
-        "Of pairs of samplers whose Fréchet distances differ by more than chance an exact number "
-        f"puts most in the right order before any sample is drawn: {'; '.join(parts)}."
+        "Before any sample is drawn an exact number tells which of two samplers comes closer in "
+        f"{min(ends):.0%} to {max(ends):.0%} of the pairs whose Fréchet distances differ by more "
+        f"than chance. It does so in {'; '.join(parts)}."
     )
 
 
