@@ -18,14 +18,15 @@ from analytic_models.moments import starting_law
 from analytic_models.problem import Problem
 from analytic_models.targets import Gaussian, load_spectrum
 from reports.experiments import cifar10, store
-from reports.pages import exact, exact_runs, position_noise, published, stability
+from reports.pages import exact, exact_runs, orders, position_noise, published, stability
 from reports.pages.settings import QUICK
 from reports.render import spelling
 from splitting_analysis import differences
 from splitting_analysis.algebra import algebra
-from splitting_analysis.catalogue import entries, find
+from splitting_analysis.catalogue import CATALOGUE, entries, find
 from splitting_analysis.errors import keys_of, spell_error
 from splitting_analysis.grids import EPS
+from splitting_analysis.observed import ObservedOrder
 from splitting_analysis.schemes import steps_for
 from splitting_analysis.styles import LATEX, TEXT
 from splitting_analysis.trees import Combination, linear
@@ -124,6 +125,57 @@ def test_the_budget_of_a_stable_run_is_the_smallest_that_keeps_every_step_stable
         assert (1 - EPS) / steps <= limit * (1 + 1e-9)
         assert steps == 1 or (1 - EPS) / (steps - 1) > limit
     assert stability._budget(scheme, [math.nan]) is None
+
+
+def test_the_lead_on_stability_names_the_shortest_and_the_longest_limit(monkeypatch):
+    limits = {"Euler": 4.0, "RSE": 2.5, "EM": 2.0, "ROBA": 3.5}
+    monkeypatch.setattr(stability, "_stiffest", lambda _: 0.25)
+    monkeypatch.setattr(
+        stability, "limits", lambda scheme, *_: np.array([limits.get(scheme.name, 3.0)])
+    )
+    said = stability._lead()
+    assert "from 2.50 (RSE) to 4.00 (Euler) for the probability flow" in said
+    assert "from 2.00 (EM) to 3.50 (ROBA) for the reverse SDE" in said
+    assert said.endswith("Euler’s is 2.0 times as long as Euler–Maruyama’s.")
+
+
+def test_the_entry_that_is_shown_is_the_one_that_converges_most_slowly(monkeypatch):
+    found = {
+        key: ObservedOrder((), "order", "", order, order, order)
+        for key, order in ((("x",), 2.0), (("x", "m"), 1.0), (("m", "m"), 3.0))
+    }
+    monkeypatch.setattr(orders, "global_orders", lambda *_: found)
+    key, worst, steps = orders.observed.__wrapped__(find("Euler"), (4, 8))
+    assert (key, worst.order, steps) == (("x", "m"), 1.0, (4, 8))
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "contradicted"),
+    [(1.9, 2.1, False), (2.02, 2.1, True), (1.9, 1.98, True), (None, None, True)],
+)
+def test_an_interval_without_the_derived_order_stands_against_it(
+    monkeypatch, low, high, contradicted
+):
+    found = ObservedOrder((), "order", "", 2.0, low, high)
+    monkeypatch.setattr(orders, "observed", lambda *_: ("x", found, ()))
+    monkeypatch.setattr(orders, "order_of", lambda _: 2)
+    said = orders._lead(QUICK)
+    assert (f"Against it stand {CATALOGUE[0].name}" in said) == contradicted
+    assert ("none contradicts it" in said) != contradicted
+
+
+def test_the_lead_on_position_noise_names_where_the_best_lambda_s_gains_most(monkeypatch):
+    def best(*given):
+        return noise.Best(*given, nfe=20, steps=19, boundary=None)
+
+    told = {
+        "uniform": {("EM", 20): best(1.5, 2.0, 3.0), ("ROBA", 50): best(0.5, 1.0, 4.0)},
+        "quadratic": {("EM", 20): best(1.2, 5.0, 5.0)},
+    }
+    monkeypatch.setattr(position_noise, "_all", lambda _, grid: told[grid])
+    said = position_noise._lead(QUICK)
+    assert "lies above 1 in 2 of 3 cases" in said
+    assert "gains most for ROBA at 50 evaluations on the uniform grid, a factor 4.0 in" in said
 
 
 def test_a_published_figure_agrees_up_to_half_a_unit_of_its_last_digit():

@@ -183,6 +183,29 @@ def test_what_the_lead_says_of_samples_is_counted_again_with_their_errors(built)
     assert built.lead.endswith(f"{said}another sampler in {other_sure or 'none'}.")
 
 
+@pytest.mark.parametrize(
+    ("frechet", "said"), [(25.0, "passes as"), (30.1, "does **not** pass as"), (5.0, "passes as")]
+)
+def test_a_network_passes_up_to_three_times_the_distance_of_held_out_images(frechet, said):
+    judge = {"frechet": frechet, "held_out": 10.0, "number": 5, "sampler": "EM", "nfe": 9}
+    told = page._judged(judge)
+    assert f"The network {said} a model" in told
+    assert f", {printed(frechet / 10, '2g')} times that of as many held-out" in told
+
+
+def test_the_ratios_that_are_told_are_over_the_error_of_sscs(monkeypatch):
+    errors = {"SSCS": 2.0, "SSCS2": 1.0, page.REUSED: 6.0}
+    names = (*page.SPLITTINGS, "DDIM")
+    cells = {
+        (name, page.GRID, nfe): {"w2_x": errors.get(name, 1.0)}
+        for name in names
+        for nfe in data.NFES
+    }
+    monkeypatch.setattr(page, "limit", lambda _: 0.125)
+    said = page._said(cells)
+    assert all(f"0.50 and 3.0 at {nfe}" in said for nfe in data.NFES)
+
+
 def test_no_table_has_more_columns_than_a_page_is_wide(built):
     for table in (block for block in built.blocks if isinstance(block, Table)):
         assert len(table.columns) <= 12 and len({c.key for c in table.columns}) == len(
