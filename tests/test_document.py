@@ -16,6 +16,7 @@ from reports.render.document import (
     Figure,
     Formula,
     Line,
+    Mark,
     Page,
     Panel,
     Table,
@@ -81,6 +82,27 @@ def test_the_smallest_of_a_column_is_bold_ties_included():
         "t", "c", columns, (("p", 0.1249), ("q", 0.5), ("r", 0.1201), ("s", None), ("t", 0.1251))
     )
     assert table.boldest() == {(0, 1), (2, 1)}
+
+
+def test_every_renderer_sets_the_same_cells_in_bold_and_keeps_them_in_their_columns():
+    columns = (Column("a", "a"), Column("b", "b", smallest=True), Column("c", "c", smallest=True))
+    table = Table("t", "c", columns, (("p|q", 2.0, 1.0), ("r", 1.5, 3.0), ("s", 4.0, 5.0)))
+    page = Page("p", "T", "l", (table,))
+    shown = markdown.render(page)
+    assert "| p\\|q | 2.00 | **1.00** |\n| r | **1.50** | 3.00 |\n| s | 4.00 | 5.00 |" in shown
+    bold = re.findall(r'<td class="number best">([\d.]+)</td>', html.render(page, []))
+    assert bold == re.findall(r"\\textbf{([\d.]+)}", latex.render(page)) == ["1.00", "1.50"]
+
+
+def test_a_mark_is_drawn_at_its_level():
+    panel = Panel("t", (Line("a", (1.0, 2.0), (3.0, 4.0)),), "x", "y", marks=(Mark(2.5, "m"),))
+    _, (ax,) = figures._canvas((3, 3), 1, 1)
+    figures._draw_panel(panel, ax)
+    assert [list(line.get_ydata()) for line in ax.lines] == [[3.0, 4.0], [2.5, 2.5]]
+
+
+def test_small_numbers_are_written_with_an_exponent_from_the_fourth_zero_on():
+    assert [printed(v) for v in (1.234e-3, 1.234e-4)] == ["0.00123", "1.23e−4"]
 
 
 def test_a_row_of_the_wrong_length_is_refused():

@@ -64,6 +64,49 @@ def test_a_validation_is_told_the_noise_of_the_letter_o_and_the_process(monkeypa
     assert caught.value.options["process"].nu == 3
 
 
+@pytest.mark.parametrize(
+    ("name", "model", "told", "wanted"),
+    [
+        ("ROBA", None, {"lambda_s": "5/4", "param": "nu=3"}, {"lambda_s": 1.25, "nu": 3}),
+        ("LDDIM-I", None, {"param": "lambda=1/2,factor=upper,nu=3"}, {"nu": 3}),
+        ("DPM++2M", "vp", {"eta": "1/2", "clock": "rho"}, {}),
+    ],
+)
+def test_the_command_tells_a_validation_the_same(monkeypatch, name, model, told, wanted):
+    pytest.importorskip("torch")
+    from reports.commands import validation
+
+    asked: list[Any] = []
+    monkeypatch.setattr(validation, "validate", lambda *given, **more: asked.append((given, more)))
+    monkeypatch.setattr(validation, "facts", catch)
+    with pytest.raises(Caught) as caught:
+        validation.judged(name, None, model, None, validation.Settings(**told), (), lambda _: None)
+    (((subject, said, *_), options),) = asked
+    own = {"lambda_": "1/2", "factor": "upper"} if "factor" in str(told) else {}
+    own |= {key: told[key] for key in ("eta", "clock") if key in told}
+    assert subject == sa.scheme(name, model, **own) == said.scheme
+    assert options["lambda_s"] == wanted.get("lambda_s")
+    given = {"nu": 3} if "nu" in wanted else {}
+    assert caught.value.given == (subject, said.scheme, given)
+    assert options["process"] is None or options["process"].nu == 3
+    assert (options["process"] is None) == (not given)
+
+
+def test_the_page_of_a_validation_shows_what_else_is_known_of_a_word(monkeypatch):
+    pytest.importorskip("torch")
+    from reports.commands import validation
+
+    class Known:
+        def blocks(self) -> list[str]:
+            return ["facts"]
+
+    monkeypatch.setattr(validation.page_of, "build", catch)
+    for known, blocks in ((Known(), ["facts"]), (None, [])):
+        with pytest.raises(Caught) as caught:
+            validation.page(None, known, "ROBA")  # type: ignore[arg-type]
+        assert caught.value.given == (None, "ROBA", blocks)
+
+
 def test_samples_of_a_network_are_asked_for_with_every_option(monkeypatch):
     drawing = pytest.importorskip("gpu_samplers.drawing", reason="networks need torch")
     asked: list[Any] = []

@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+import splitting_analysis as sa
 from analytic_models import moments
 from analytic_models.gaussian import schemes_of
 from reports import cli
@@ -154,6 +155,29 @@ def test_what_would_never_end_or_overflows_is_refused_at_once(run, arguments, me
     monkeypatch.setattr(gaussian_options, "run", _slow(moments.run))
     code, out, err = run("ROBA", *arguments)
     assert (code, out) == (2, "") and message in err and err.count("error: ") == 1
+
+
+@pytest.mark.parametrize(
+    ("option", "told"),
+    [
+        ("--start pT", {"start": "pT"}),
+        ("--grid quadratic", {"grid": "quadratic"}),
+        ("--eps 0.05", {"eps": 0.05}),
+        ("--no-denoise", {"denoise": False}),
+        ("--denoise data", {"denoise": "data"}),
+        ("--lambda-s 5/4", {"lambda_s": 1.25}),
+        ("--param nu=3", {"nu": 3}),
+        ("--spectrum 2,0.1", {"spectrum": [2, 0.1]}),
+    ],
+)
+def test_every_option_makes_another_row_and_it_is_that_of_a_notebook(run, option, told):
+    more = option if "spectrum" in told else f"{option} --spectrum 0.5"
+    plain, rows = (
+        rows_of(run, "ROBA", "--nfe", "9", *given.split()) for given in ("--spectrum 0.5", more)
+    )
+    asked: dict[str, Any] = {"spectrum": 0.5, **told}
+    assert list(sa.gaussian("ROBA", nfe=9, **asked)) == rows
+    assert rows[0]["w2_x"] != plain[0]["w2_x"]
 
 
 def _slow(truly):

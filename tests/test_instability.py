@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from analytic_models.diffusions import PSLD, VP, Langevin, diffusion_of
 from analytic_models.grids import grid
-from analytic_models.instability import instability
+from analytic_models.instability import _exploded, instability
 from analytic_models.moments import Moments, run
 from analytic_models.targets import Gaussian, marginal
 from splitting_analysis.catalogue import CATALOGUE, find
@@ -186,3 +186,11 @@ def test_an_ode_run_is_unstable_where_its_law_is_orders_of_magnitude_too_wide_an
         cause, law = cause_of(scheme, process, target, times, denoise)
     ratio = largest(law, process, target, times)
     assert cause is not None if ratio > 100 else cause is None or ratio > 9
+
+
+def test_a_mean_beyond_every_scale_has_exploded_as_a_spread_has():
+    process, target = PSLD(), Gaussian(np.array([1.0, 1.0]))
+    one, none = np.ones(2), np.zeros(2)
+    mean, spread = (np.array([1e3, 0.0]), none), ((one, none), (none, np.array([0.1, 1e4])))
+    found = _exploded(process, target, [0.0, 0.5, 1.0], Moments(mean, spread, 1, 1))
+    assert found.tolist() == [[True, False], [False, True]]
