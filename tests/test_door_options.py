@@ -82,7 +82,7 @@ def test_the_command_tells_a_validation_the_same(monkeypatch, name, model, told,
     with pytest.raises(Caught) as caught:
         validation.judged(name, None, model, None, validation.Settings(**told), (), lambda _: None)
     (((subject, said, *_), options),) = asked
-    own = {"lambda_": "1/2", "factor": "upper"} if "factor" in str(told) else {}
+    own: dict[str, Any] = {"lambda_": "1/2", "factor": "upper"} if "factor" in str(told) else {}
     own |= {key: told[key] for key in ("eta", "clock") if key in told}
     assert subject == sa.scheme(name, model, **own) == said.scheme
     assert options["lambda_s"] == wanted.get("lambda_s")
@@ -100,7 +100,7 @@ def test_the_page_of_a_validation_shows_what_else_is_known_of_a_word(monkeypatch
         def blocks(self) -> list[str]:
             return ["facts"]
 
-    monkeypatch.setattr(validation.page_of, "build", catch)
+    monkeypatch.setattr("reports.pages.validation.build", catch)
     for known, blocks in ((Known(), ["facts"]), (None, [])):
         with pytest.raises(Caught) as caught:
             validation.page(None, known, "ROBA")  # type: ignore[arg-type]

@@ -10,7 +10,7 @@ import pytest
 import splitting_analysis as sa
 from analytic_models.grids import read_grid, times_on
 from analytic_models.problem import problem_for
-from splitting_analysis.grids import GRIDS
+from splitting_analysis.grids import GRIDS, check_end
 from splitting_analysis.processes import PSLD, VE, VP, Flow, Langevin
 
 EPS = 1e-3
@@ -143,3 +143,9 @@ def test_an_eps_beside_a_given_grid_is_the_grids_or_refused_where_samples_are_dr
         drawn(grid=grid, eps=0.01)
     with pytest.raises(ValueError, match=r"eps = 0\.01 with a grid that is given"):
         sa.sample("ROBA", n=1, nfe=3, grid=grid, eps=0.01)
+
+
+def test_an_eps_beside_a_grid_that_is_given_is_what_the_grid_leaves():
+    check_end([0.0, 0.9], 1.0, 0.1)
+    with pytest.raises(ValueError, match="which says that eps is 0.105; leave eps out"):
+        check_end([0.0, 0.895], 1.0, 0.1)

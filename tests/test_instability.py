@@ -194,3 +194,12 @@ def test_a_mean_beyond_every_scale_has_exploded_as_a_spread_has():
     mean, spread = (np.array([1e3, 0.0]), none), ((one, none), (none, np.array([0.1, 1e4])))
     found = _exploded(process, target, [0.0, 0.5, 1.0], Moments(mean, spread, 1, 1))
     assert found.tolist() == [[True, False], [False, True]]
+
+
+def test_a_limit_that_is_not_found_below_the_step_is_the_step(monkeypatch):
+    given = find("EM", "langevin"), Langevin(), Gaussian([0.04]), [k * 0.1 for k in range(11)]
+    assert 0 < cause_of(*given)[0].limit < 0.1
+    place = "analytic_models.instability.largest_stable_step"
+    for limit, told in ((math.inf, 0.1), (math.nan, None)):
+        monkeypatch.setattr(place, lambda *_, limit=limit: np.array([limit]))
+        assert cause_of(*given)[0].limit == pytest.approx(told)

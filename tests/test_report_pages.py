@@ -142,11 +142,11 @@ def test_the_lead_on_stability_names_the_shortest_and_the_longest_limit(monkeypa
 def test_the_entry_that_is_shown_is_the_one_that_converges_most_slowly(monkeypatch):
     found = {
         key: ObservedOrder((), "order", "", order, order, order)
-        for key, order in ((("x",), 2.0), (("x", "m"), 1.0), (("m", "m"), 3.0))
+        for key, order in (("x", 2.0), ("xm", 1.0), ("mm", 3.0))
     }
     monkeypatch.setattr(orders, "global_orders", lambda *_: found)
     key, worst, steps = orders.observed.__wrapped__(find("Euler"), (4, 8))
-    assert (key, worst.order, steps) == (("x", "m"), 1.0, (4, 8))
+    assert (key, worst.order, steps) == ("xm", 1.0, (4, 8))
 
 
 @pytest.mark.parametrize(
@@ -165,8 +165,9 @@ def test_an_interval_without_the_derived_order_stands_against_it(
 
 
 def test_the_lead_on_position_noise_names_where_the_best_lambda_s_gains_most(monkeypatch):
-    def best(*given):
-        return noise.Best(*given, nfe=20, steps=19, boundary=None)
+    def best(*given: float) -> noise.Best:
+        value, least, exact = given
+        return noise.Best(value, least, exact, nfe=20, steps=19, boundary=None)
 
     told = {
         "uniform": {("EM", 20): best(1.5, 2.0, 3.0), ("ROBA", 50): best(0.5, 1.0, 4.0)},

@@ -194,8 +194,8 @@ def test_a_network_passes_up_to_three_times_the_distance_of_held_out_images(frec
 
 
 def test_the_ratios_that_are_told_are_over_the_error_of_sscs(monkeypatch):
-    errors = {"SSCS": 2.0, "SSCS2": 1.0, page.REUSED: 6.0}
-    names = (*page.SPLITTINGS, "DDIM")
+    errors = {"SSCS": 2.0, "SSCS2": 1.0, data.REUSED: 6.0}
+    names = (*data.SPLITTINGS, "DDIM")
     cells = {
         (name, page.GRID, nfe): {"w2_x": errors.get(name, 1.0)}
         for name in names
