@@ -147,5 +147,5 @@ def test_an_eps_beside_a_given_grid_is_the_grids_or_refused_where_samples_are_dr
 
 def test_an_eps_beside_a_grid_that_is_given_is_what_the_grid_leaves():
     check_end([0.0, 0.9], 1.0, 0.1)
-    with pytest.raises(ValueError, match="which says that eps is 0.105; leave eps out"):
+    with pytest.raises(ValueError, match=r"which says that eps is 0\.105; leave eps out"):
         check_end([0.0, 0.895], 1.0, 0.1)
