@@ -128,3 +128,14 @@ def test_the_page_of_what_fails_begins_with_what_fails(capsys, tmp_path):
     (checks,) = re.findall(r"of (\d+) checks", shown)
     assert failed and f"{failed} of {checks} checks fail" in text
     assert text.count("<b>fails</b>") == failed
+
+
+@pytest.mark.parametrize(("word", "dynamics"), [("S E:v[2]", "ode"), ("S E:data[2]", "sde")])
+def test_the_symbols_of_an_error_where_a_prediction_is_held_are_told_below_it(word, dynamics):
+    known = facts(as_scheme(word, "vp", dynamics))
+    told = str(known).split("coefficient of h³\n")[1].split("\n  exact W2")[0].split("\n")
+    formulas, legend = told[: len(known.error[0].items)], told[len(known.error[0].items) :]
+    letters = set(re.findall(r"\b(?:P\d?|r\d|q)(?![\w(])", "\n".join(formulas)))
+    assert {"r1"} < letters and all(
+        any(line.strip().startswith(f"{name}: ") for line in legend) for name in letters
+    )

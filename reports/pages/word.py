@@ -24,9 +24,7 @@ from reports.render.spelling import blocks as formulas_of
 from reports.render.spelling import count, expression, power
 from splitting_analysis.families import family_of
 from splitting_analysis.grids import EPS
-from splitting_analysis.held_error import held_error
-from splitting_analysis.held_terms import weak_moments
-from splitting_analysis.held_weak import weak_held_error
+from splitting_analysis.held_results import held_local_error
 from splitting_analysis.schemes import Scheme
 from splitting_analysis.weak import at_lambda_one, local_error, order_of
 
@@ -50,6 +48,7 @@ class Facts:
     order      derived; None where it is not (`absent` says why)
     rows       (scheme, budget, evaluations made, W2 of the positions or None)
     unstable   the (scheme, budget) whose runs blew up: these distances are no results
+    symbols    what the letters of the error are, where it is one of a prediction that is held
     problem    what these are distances on: spectrum, grid and start, in words
     limit      largest stable step at forward time NEAR_DATA, in units of time; None if not known
     """
@@ -62,6 +61,7 @@ class Facts:
     absent: tuple[str, ...]
     problem: str = ""
     unstable: frozenset[tuple[str, int]] = frozenset()
+    symbols: tuple[str, ...] = ()
 
     def as_dict(self) -> dict[str, Any]:
         """What the command prints as JSON; a number that is not known or not finite is null."""
@@ -100,6 +100,7 @@ class Facts:
         for block in self.error:
             lines.append(f"  {block.title.replace('_{s}', '_s')}")
             lines += [f"{'':6}{f.label}: {f.text}" for f in block.items]
+        lines += [f"{'':6}{symbol}" for symbol in self.symbols]
         lines.append(f"  exact W2 of the positions to the data, {_list(BUDGETS)} evaluations")
         lines += [f"{'':6}on {self.problem}"] * bool(self.problem)
         lines += [f"{'':6}{name}: {_list(values)}" for name, values in _by_name(self).items()]
@@ -143,7 +144,7 @@ def facts(
     """
     given = dict(parameters or {})
     absent: list[str] = []
-    order, error = _error(scheme, absent)
+    order, error, symbols = _error(scheme, absent)
     beside = [scheme]
     if claimed is not None and claimed.model_name == scheme.model_name:
         beside += [claimed] if claimed.name != scheme.name else []
@@ -157,30 +158,32 @@ def facts(
         tuple(absent),
         _problem(scheme, given),
         frozenset(row[:2] for row, blew_up in distances if blew_up),
+        symbols,
     )
 
 
-def _error(scheme: Scheme, absent: list[str]) -> tuple[int | None, tuple[Formulas, ...]]:
-    """Order and leading local error."""
+def _error(
+    scheme: Scheme, absent: list[str]
+) -> tuple[int | None, tuple[Formulas, ...], tuple[str, ...]]:
+    """Order, leading local error, and what the symbols of that are where they need a word."""
     try:
-        if scheme.program.holds and scheme.dynamics == "sde":
-            weak = weak_held_error(scheme)
-            title = f"Weak local error, coefficient of {power(weak.power)}"
-            terms = weak_moments(weak, scheme.model).items()
-            found = tuple(expression(value, key) for key, value in terms if value)
-            return weak.order, (Formulas("error", title, found),)
         if scheme.program.holds:
-            held = held_error(scheme)
-            title = f"Local error per unit of the linear part, coefficient of {power(held.power)}"
-            label = ", ".join(scheme.model.components)
-            return held.order, (Formulas("error", title, (expression(held.coefficient, label),)),)
+            held = held_local_error(scheme)
+            if held.kind == "weak":
+                title = "Weak local error"
+                shown = tuple(expression(c, key) for key, c in held.terms[held.power].items())
+            else:
+                title = "Local error per unit of the linear part"
+                shown = (expression(held.coefficient, ", ".join(scheme.model.components)),)
+            found = Formulas("error", f"{title}, coefficient of {power(held.power)}", shown)
+            return held.order, (found,), tuple(held.symbols().values())
         exact_noise = at_lambda_one(scheme)
         error = local_error(exact_noise, 1)
         note = ", λ_{s} = 1" if scheme.has_tunable_noise else ""
-        return order_of(exact_noise), tuple(formulas_of(error, "error", note))
+        return order_of(exact_noise), tuple(formulas_of(error, "error", note)), ()
     except ValueError as refused:
         absent.append(_sentence(refused))
-        return None, ()
+        return None, (), ()
 
 
 def _distance(
