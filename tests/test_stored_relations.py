@@ -8,7 +8,10 @@ import math
 
 import pytest
 
-from reports.experiments import store
+from reports.experiments import conjugate, conjugate_rules, store
+from splitting_analysis.catalogue import find
+from splitting_analysis.processes import PSLD
+from splitting_analysis.schemes import steps_for
 
 JUDGED = {"dataset": "residual", "network": "still"}
 """The noise of a cell that the comparisons on a target are about."""
@@ -64,3 +67,27 @@ def test_stored_errors_on_the_cifar_10_spectrum_are_the_published_ones_to_the_pr
                 assert abs(ours[eps][name][nfe] - printed) <= 0.00501, (eps, name, nfe)
     corrected, heun = ours["eps=1e-3"]["Heun, NFE/2 points"], ours["eps=1e-3"]["Heun"]
     assert all(corrected[nfe] == heun[str(int(nfe) // 2)] for nfe in ("500", "1000"))
+
+
+def beyond(rule, nfe, name):
+    """What a rule adds to lambda_0 at a budget, with h the mean step."""
+    p = PSLD()
+    beta = float(p.beta(p.T))
+    u = beta * p.T / steps_for(nfe, find(name, "psld"))
+    return rule.A * beta * u / (1 + rule.R * u)
+
+
+@pytest.mark.parametrize("name", [conjugate.NAME, *conjugate_rules.RULES])
+def test_a_stored_lambda_that_is_predicted_is_one_number_and_what_its_budget_adds(name):
+    if name == conjugate.NAME:
+        rule = conjugate_rules.Rule(1.0, conjugate.RULE)
+        kept = {**of("conjugate")["spectra"], "CIFAR-10": of("cifar10")["conjugate_lambda"]}
+    else:
+        rule = conjugate_rules.RULES[name]
+        kept = {key: own[name] for key, own in of("conjugate_rules")["spectra"].items()}
+    for grids in kept.values():
+        assert list(grids) == list(conjugate.GRIDS)
+        for rows in grids.values():
+            told = {n: row["predicted"] - beyond(rule, int(n), name) for n, row in rows.items()}
+            digits = max(last_digit(row["predicted"]) for row in rows.values())
+            assert len(told) > 2 and max(told.values()) - min(told.values()) < 2 * digits
