@@ -6,10 +6,13 @@ from __future__ import annotations
 
 import json
 import re
+from dataclasses import replace
+from typing import Any
 
 import pytest
 import sympy
 
+import splitting_analysis as sa
 from splitting_analysis.catalogue import find
 from splitting_analysis.held_error import held_error
 from splitting_analysis.held_results import HeldLocalError
@@ -106,3 +109,10 @@ def test_of_a_pair_every_moment_has_its_line(derived):
     told = derived("S E:data", "--model", "psld", "--dynamics", "sde")
     assert "weak order: 1" in told
     assert all(f"{key:>4}: " in told for key in ("x", "m", "xx", "xm", "mm")) and "q_xx" in told
+
+
+def test_a_coefficient_that_is_that_of_equal_steps_says_so():
+    own: Any = sa.local_error("DPM++2M", model="vp")
+    assert not own.error.equal_steps and "steps of equal length" not in str(own)
+    told = replace(own, error=replace(own.error, equal_steps=True))
+    assert f"coefficient of h^{own.power}, steps of equal length:" in str(told)

@@ -195,3 +195,13 @@ def test_numbers_hold_each_power_and_key_and_no_test_function():
     assert all(isinstance(v, float) for by_key in numbers.values() for v in by_key.values())
     nothing = error_numbers(local_error(find("RSE")) - local_error(scheme("S B A")), here)
     assert {v for by_key in nothing.values() for v in by_key.values()} == {0.0}
+
+
+def test_a_derivative_of_too_many_terms_is_not_differentiated_further(monkeypatch):
+    error = local_error(find("RSE"), 2)
+    where: dict[str, float] = {"x": 0.3, "m": -0.7, "t": 0.4}
+    asked = {"score_x": "sin(x + m)*exp(x*m)", "score_m": "-m"}
+    assert error.at(**asked, **where)[2]["x"] != 0
+    monkeypatch.setattr("splitting_analysis.points.MAX_SIZE", 5)
+    with pytest.raises(ValueError, match="has over 5 terms and is not differentiated further"):
+        error.at(**asked, **where)

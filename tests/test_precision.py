@@ -246,6 +246,12 @@ def shared_memory(z, t, h, score, noise, model):
     return em(torch.utils.dlpack.from_dlpack(z), t, h, score, noise, model)
 
 
+def test_of_what_could_not_be_looked_at_it_is_said_why():
+    told = located(subject_of(shared_memory), PROCESS, TIMES)
+    assert isinstance(told, str)
+    assert told.startswith(f"whether {LIVES} could not be looked at: it raises ")
+
+
 @pytest.mark.heavy
 def test_what_could_not_be_looked_at_is_a_note_and_no_failure():
     found = validate(shared_memory, "EM", "vp")

@@ -67,6 +67,19 @@ def test_a_verdict_is_what_the_coefficients_say(pair):
     assert verdicts
 
 
+def test_what_is_left_without_gamma_has_none_and_the_rest_vanishes_with_it():
+    gamma, removed = algebra().p.Gamma, 0
+    for combination in local_error(find("RSE"), 2).terms[2].values():
+        kept = differences.without_gamma(combination)
+        assert kept.keys() <= combination.keys()
+        for tree, coefficient in combination.items():
+            own = kept.get(tree, algebra().ring.zero)
+            assert own.subs([(gamma, 3)]) == own
+            assert (coefficient - own).subs([(gamma, 0)]) == 0
+            removed += not own
+    assert removed > 2 and kept
+
+
 @pytest.mark.heavy
 def test_without_gamma_is_the_error_at_gamma_zero():
     to_sympy, gamma = algebra().to_sympy, sympy.Symbol("Gamma", positive=True)

@@ -91,3 +91,12 @@ def test_a_stored_lambda_that_is_predicted_is_one_number_and_what_its_budget_add
             told = {n: row["predicted"] - beyond(rule, int(n), name) for n, row in rows.items()}
             digits = max(last_digit(row["predicted"]) for row in rows.values())
             assert len(told) > 2 and max(told.values()) - min(told.values()) < 2 * digits
+
+
+def test_a_card_agrees_with_what_it_was_compared_with_as_far_as_it_says():
+    found = of("gpu")["parts"]["parity"]
+    assert list(found) == of("gpu")["wanted"]["parity"]
+    found |= of("gpu")["parts"]["runs"]
+    assert all(row["error"] <= row["limit"] for row in found.values() if "limit" in row)
+    assert all(row["same"] is True for row in found.values() if "same" in row)
+    assert sum("limit" in row or "same" in row for row in found.values()) > 20
