@@ -180,6 +180,29 @@ def test_every_option_makes_another_row_and_it_is_that_of_a_notebook(run, option
     assert rows[0]["w2_x"] != plain[0]["w2_x"]
 
 
+def test_a_run_to_the_data_takes_no_denoising_step_and_no_evaluation_for_one(monkeypatch):
+    """Whether a run blew up is asked with the step that it ends with."""
+    asked = []
+    monkeypatch.setattr("analytic_models.problem.instability", lambda *given: asked.append(given))
+    for told, steps, ending in (
+        ({"eps": 0.0}, 9, False),
+        ({"eps": 0.01}, 8, True),
+        ({"eps": 0.01, "denoise": "data"}, 8, "data"),
+    ):
+        given: dict[str, Any] = {"spectrum": 0.5, **told}
+        (row,) = sa.gaussian("ROBA", nfe=9, **given)
+        assert (row["steps"], row["denoise"], row["nfe"]) == (steps, ending, 9)
+        assert asked[-1][-1] == (ending is True)
+
+
+def test_a_budget_beside_a_grid_that_is_given_is_one_that_buys_its_steps_and_no_more():
+    given: dict[str, Any] = {"grid": [0.0, 0.3, 0.6, 0.99], "spectrum": 0.5}
+    assert [sa.gaussian("NOBA", nfe=n, **given)[0]["steps"] for n in (7, 8)] == [3, 3]
+    for nfe in (6, 9):
+        with pytest.raises(ValueError, match=r"the grid given has 3 steps.*on this grid: NOBA 7"):
+            sa.gaussian("NOBA", nfe=nfe, **given)
+
+
 def _slow(truly):
     """A run that is never asked for more than the first steps, on which the estimate stands."""
 

@@ -98,6 +98,23 @@ def test_without_options_a_run_has_the_documented_defaults(run, asked, net):
     }
 
 
+def test_what_a_word_is_told_reaches_the_job_and_a_name_its_own_model(run, asked, net, monkeypatch):
+    given = ("--nfe", 9, "--n", 3, "--out", "x")
+    told = ("--lower-order-final", "--eta", "1/2", "--clock", "rho", "--param", "factor=upper")
+    assert run("--sampler", "P2M", *given, "--checkpoint", net, *told)[0] == 0
+    assert run("--sampler", "ROBA", *given, "--checkpoint", net, "--merge-noise")[0] == 0
+    monkeypatch.setattr(
+        "reports.commands.sample._network_and_process", lambda *_: ("network", VP())
+    )
+    assert run("--sampler", "DDPM", *given)[0] == 0
+    first, second, third = (job for _, job, _, _ in asked)
+    assert first.scheme == sa.scheme(
+        "P2M", lower_order_final=True, eta="1/2", clock="rho", factor="upper"
+    )
+    assert (first.merge_noise, second.merge_noise) == (False, True)
+    assert third.scheme == find("DDPM", "vp")
+
+
 def test_every_option_reaches_its_place(run, asked, net, tmp_path):
     torch.save(load_checkpoint(net).state_dict(), tmp_path / "bare.pt")
     (tmp_path / "config.json").write_text(json.dumps(CONFIG.as_dict()))

@@ -113,7 +113,7 @@ def test_the_black_box_ends_as_it_is_asked_to(tmp_path):
     ends = []
     ways: tuple[Denoise, ...] = (True, False, "data")
     for k, denoise in enumerate(ways):
-        run(tmp_path / str(k), Job(None, PSLD(), 2, tol=0.1, eps=0.1, denoise=denoise))
+        run(tmp_path / str(k), Job(None, PSLD(), 1, tol=0.5, eps=0.1, denoise=denoise))
         ends.append(images(tmp_path / str(k)))
     assert all(np.abs(one - two).max() > 1e-3 for one, two in combinations(ends, 2))
 
