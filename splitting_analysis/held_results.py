@@ -198,7 +198,8 @@ def _legend(symbols: set[str], told: dict[str, str]) -> dict[str, str]:
         numbers = sorted(int(s[len(kind) :]) for s in symbols if re.fullmatch(rf"{kind}\d+", s))
         names = ", ".join(f"{kind}{i}" for i in numbers)
         if kind == "r" and numbers:
-            lengths, steps = f"length{'s' * (len(numbers) > 1)} of ", text.split(", ")
+            lengths = f"length{'s' * (len(numbers) > 1)} of "
+            steps = text.split(", ") + [f"the {n} before" for n in ORDINALS[text.count(",") + 1 :]]
             own = ", ".join(steps[i - 1] for i in numbers)
             lines[kind] = f"{names}: {lengths}{own}, over the step's own"
         elif kind == "P" and numbers:

@@ -13,6 +13,7 @@ import pytest
 import sympy
 
 import splitting_analysis as sa
+from splitting_analysis import held_results
 from splitting_analysis.catalogue import find
 from splitting_analysis.held_error import held_error
 from splitting_analysis.held_results import HeldLocalError
@@ -116,3 +117,11 @@ def test_a_coefficient_that_is_that_of_equal_steps_says_so():
     assert not own.error.equal_steps and "steps of equal length" not in str(own)
     told = replace(own, error=replace(own.error, equal_steps=True))
     assert f"coefficient of h^{own.power}, steps of equal length:" in str(told)
+
+
+def test_eight_earlier_steps_and_eight_derivatives_have_names():
+    symbols = {f"{letter}{i}" for letter in "rP" for i in range(1, 9)}
+    told = held_results._legend(symbols, held_results.SYMBOLS)
+    assert told["r"].count(", ") == 2 * 7 + 1 and "the fourth before, the fifth before" in told["r"]
+    assert told["r"].endswith("the eighth before, over the step's own")
+    assert "seventh, eighth derivative" in told["P"]
