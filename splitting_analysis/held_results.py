@@ -191,6 +191,10 @@ def _text(value: sympy.Expr) -> str:
     return str(sympy.sstr(value)).replace("**", "^")
 
 
+def _before(first: int) -> list[str]:
+    return [f"the {ordinal} before" for ordinal in ORDINALS[first - 1 :]]
+
+
 def _legend(symbols: set[str], told: dict[str, str]) -> dict[str, str]:
     """A line for each kind of symbol that occurs, of those of it that do."""
     lines: dict[str, str] = {}
@@ -199,8 +203,8 @@ def _legend(symbols: set[str], told: dict[str, str]) -> dict[str, str]:
         names = ", ".join(f"{kind}{i}" for i in numbers)
         if kind == "r" and numbers:
             lengths = f"length{'s' * (len(numbers) > 1)} of "
-            steps = text.split(", ") + [f"the {n} before" for n in ORDINALS[text.count(",") + 1 :]]
-            own = ", ".join(steps[i - 1] for i in numbers)
+            named = dict(enumerate([*text.split(", "), *_before(text.count(",") + 2)], 1))
+            own = ", ".join(named.get(i, f"the {i}th before") for i in numbers)
             lines[kind] = f"{names}: {lengths}{own}, over the step's own"
         elif kind == "P" and numbers:
             lines[kind] = f"{names}: {', '.join(ORDINALS[i - 1] for i in numbers)} {text}"

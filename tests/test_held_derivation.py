@@ -119,9 +119,12 @@ def test_a_coefficient_that_is_that_of_equal_steps_says_so():
     assert f"coefficient of h^{own.power}, steps of equal length:" in str(told)
 
 
-def test_eight_earlier_steps_and_eight_derivatives_have_names():
-    symbols = {f"{letter}{i}" for letter in "rP" for i in range(1, 9)}
+def test_every_earlier_step_and_eight_derivatives_have_names():
+    symbols = {f"P{i}" for i in range(1, 9)} | {f"r{i}" for i in range(1, 15)}
     told = held_results._legend(symbols, held_results.SYMBOLS)
-    assert told["r"].count(", ") == 2 * 7 + 1 and "the fourth before, the fifth before" in told["r"]
-    assert told["r"].endswith("the eighth before, over the step's own")
+    assert (
+        told["r"].count(", ") == 2 * 13 + 1 and "the fourth before, the fifth before" in told["r"]
+    )
+    assert "the eighth before, the 9th before" in told["r"]
+    assert told["r"].endswith("the 14th before, over the step's own")
     assert "seventh, eighth derivative" in told["P"]
