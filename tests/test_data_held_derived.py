@@ -324,3 +324,20 @@ def test_the_table_of_pieces_holds_the_stored_errors_and_the_text_counts_them(bu
     own = held_data.problem("digits", "quadratic", "vp")
     one = held_data.w2(own, scheme("L/2 S K:data L/2", "vp", "sde"), 5)
     assert one == pytest.approx(own.errors(scheme("L/2 S K:data L/2", "vp", "sde"), 4)["w2_x"])
+
+
+def test_the_best_on_its_best_grid_is_told_by_how_much_it_is_closer_than_sscs(monkeypatch):
+    best, other, behind = ("P2M", "aligned"), ("P3M", "aligned"), ("SSCS", "")
+    found = {(best, n): (2.5, 0.5) for n in held_data.NFES}
+    found |= {(other, n): (4.0, 0.75) for n in held_data.NFES}
+    found |= {(behind, n): (3.0, 1.5) for n in held_data.NFES}
+    monkeypatch.setattr(page, "best_grids", lambda: found)
+    for nfe in held_data.NFES:
+        told = f"with {nfe} evaluations P2M, aligned, p = 2.5, 3.0 times as close as SSCS"
+        assert told in page._gridded()
+
+
+def test_a_stored_grid_is_a_power_and_the_error_on_it():
+    found = page.stored_grids()
+    assert found and {power for power, _ in found.values()} <= set(held_data.POWERS)
+    assert {error for _, error in found.values()} - set(held_data.POWERS)

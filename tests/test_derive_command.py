@@ -353,3 +353,22 @@ def test_numbers_at_a_high_order_have_all_derivatives_of_the_rate(run):  # noqa:
     found = error.at(score_x="-2*x", x=1, tau=0.5, beta=3)[5]["x"]
     # e^(-3h/2) less e^(3h/2) (1 - 3h)
     assert found == pytest.approx((-1.5) ** 5 / 120 - (1.5**5 / 120 - 3 * 1.5**4 / 24))
+
+
+@pytest.mark.parametrize(
+    ("lambda_s", "wanted"),
+    [(None, ["weak", "free", "1 at lambda_s = 1"]), ("5/4", ["weak", "5/4"])],
+)
+def test_a_free_lambda_s_brings_the_strong_error_at_one_too(monkeypatch, lambda_s, wanted):
+    """The schemes' lambda_s in place of the errors, which take a second."""
+    monkeypatch.setattr(derivation, "_derived", lambda *_: "weak")
+    monkeypatch.setattr(derivation, "strong_error", lambda scheme: str(scheme.lambda_s.value))
+    monkeypatch.setattr(derivation, "_formulas", lambda error, _, said, *__: [f"{error}{said}"])
+    told = derivation.formulas("ROBA", None, None, None, None, "latex", lambda_s, say=str)
+    assert told.split("\n") == wanted
+
+
+def test_what_lambda_brings_in_is_the_error_less_that_without_it():
+    own = find("LDDIM-I", "psld")
+    said = derivation._brought_in(own, weak.local_error(own, 2), [], str)
+    assert said[2:] == ["   x: λ/4 (2 λ x − β Γ s^x)", "   m: λ/4 (2 λ m − β ν M s^m)"]

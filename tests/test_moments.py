@@ -304,6 +304,16 @@ def test_nor_where_evaluations_are_kept_or_the_steps_come_from_a_table(
         assert found.nfe == one_by_one.nfe
 
 
+@pytest.mark.parametrize("name", ["Euler", "RVV"])
+def test_a_mean_that_a_run_starts_with_is_pushed_though_the_target_has_none(name):
+    entry, process, times = find(name), PROCESSES["psld"], TIMES["psld"]
+    start = (0.4, -1.0), ((1.0, 0.2), (0.2, 0.5))
+    found = run(entry, process, Gaussian(VARIANCES, 0.0), times, start)
+    alone = run(entry, process, Gaussian(VARIANCES[2], 0.0), times, start)
+    assert np.array(found.mean)[:, 2] == pytest.approx(np.array(alone.mean, dtype=float), rel=1e-12)
+    assert np.abs(found.mean).min() > 1e-3
+
+
 def test_a_mode_that_leaves_the_numbers_is_nan_in_all_of_its_law_and_others_stay():
     """Rounding can end at minus infinity, of which a distance would make what it likes."""
     keys = [("z", 0), ("z", 1)]

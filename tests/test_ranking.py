@@ -213,3 +213,13 @@ def test_every_open_question_is_answered_by_pages_that_there_are():
     page = ranking.build(QUICK)
     told = questions.build([page])
     assert any(page.lead[:60] in str(block) for block in told.blocks)
+
+
+def test_the_lead_on_the_family_says_who_is_closest_beyond_chance(monkeypatch):
+    gaps = {5: (10.0, 1.0), 10: (-10.0, 1.0), 20: (1.0, 1.0), 50: (-1.0, 1.0)}
+    monkeypatch.setattr(family_page, "_budgets", lambda _: list(gaps))
+    monkeypatch.setattr(family_page, "gap", lambda _, nfe: gaps[nfe])
+    said = family_page._lead([])
+    assert "with 5 evaluations samplers that hold the data come closest" in said
+    assert "with 10 evaluations a sampler that does not hold" in said
+    assert "with 20 and 50 evaluations the best of the two kinds" in said
