@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from itertools import pairwise
 
 import numpy as np
 import pytest
 
-from analytic_models.probing.agreement import agreement
+from analytic_models.probing.agreement import _ratio, _shown, agreement
 from analytic_models.probing.checks import apart
 from analytic_models.probing.comparison import Comparison
 from analytic_models.probing.reference import subject_for
 from analytic_models.probing.running import Trouble
+from analytic_models.probing.segments import Difference
 from analytic_models.probing.signature import probe
 from analytic_models.probing.subject import subject_of
 from analytic_models.probing.timing import timing
@@ -190,3 +192,12 @@ def test_a_time_that_is_off_by_little_is_shown_to_be_off():
     check = said_of_times(lambda tau, t, h: tau * (1 + 4e-8))
     assert "all are 1.00000004 times" in check.seen
     assert check.seen.split(";")[0] != check.expected
+
+
+def test_what_rounds_away_in_single_precision_is_said_to_be_missing_or_not_claimed():
+    gone = Difference(0, "gain", 0, 0, 0, seen=1.1e-11, claimed=-3.3e-3)
+    assert (_shown(gone.seen, gone.claimed), _ratio(gone)) == ("0", " (missing)")
+    extra = replace(gone, seen=-3.3e-3, claimed=1.1e-11)
+    assert (_shown(extra.claimed, extra.seen), _ratio(extra)) == ("0", " (claimed: none)")
+    small = replace(gone, seen=-3.3e-8)  # a part in 10^5 is one
+    assert _shown(small.seen, small.claimed) != "0" and "of the claimed one" in _ratio(small)

@@ -21,6 +21,8 @@ EVALUATIONS = "the score is evaluated as often as claimed"
 MOVES = "state and scores are weighed as claimed"
 NOISE = "the noise is as claimed"
 LATER = (TIMES, MOVES, NOISE)
+LOST = 1e-7
+"""Of the other coefficient: so little is none, single precision's round-off."""
 MOST_SHOWN = 3
 SIMPLE = 12
 """Largest denominator of a ratio that is shown as a fraction."""
@@ -228,7 +230,7 @@ def _label(c: Comparison, d: Difference) -> str:
 
 
 def _shown(value: float, other: float) -> str:
-    return "0" if abs(value) < 1e-13 else apart(value, other)
+    return "0" if abs(value) < max(1e-13, LOST * abs(other)) else apart(value, other)
 
 
 def _simple(d: Difference) -> bool:
@@ -241,7 +243,7 @@ def _off(d: Difference) -> float:
 
 
 def _fraction(d: Difference) -> Fraction | None:
-    if abs(d.claimed) < 1e-9 or abs(d.seen) < 1e-12:
+    if abs(d.claimed) < 1e-9 or abs(d.seen) < max(1e-12, LOST * abs(d.claimed)):
         return None
     ratio = d.seen / d.claimed
     nice = Fraction(ratio).limit_denominator(SIMPLE)
@@ -260,9 +262,9 @@ def _exponent(d: Difference) -> Fraction | None:
 
 
 def _ratio(d: Difference) -> str:
-    if not d.claimed or abs(d.claimed) < 1e-9 * abs(d.seen):
+    if not d.claimed or abs(d.claimed) < LOST * abs(d.seen):
         return " (claimed: none)"
-    if abs(d.seen) < 1e-12:
+    if abs(d.seen) < max(1e-12, LOST * abs(d.claimed)):
         return " (missing)"
     if (nice := _fraction(d)) is not None:
         return f" ({nice} of the claimed one)"
