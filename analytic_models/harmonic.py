@@ -180,7 +180,7 @@ def _in_tangent(value: Any) -> tuple[Any, Any]:
 
 def _boundaries(conditions: tuple[Any, ...]) -> tuple[Any, ...]:
     """Where Jury's conditions vanish, in y: roots of factors of degree 1 and 2 that are positive
-    for some friction.
+    for some friction, the other conditions holding there.
     """
     found = []
     for condition in conditions:
@@ -188,7 +188,7 @@ def _boundaries(conditions: tuple[Any, ...]) -> tuple[Any, ...]:
         for factor, _ in sympy.factor_list(sympy.fraction(sympy.together(rational))[0])[1]:
             if 0 < sympy.degree(factor, Y) <= 2:
                 found += [root.subs(_T, tangent) for root in sympy.solve(factor, Y)]
-    at = [sympy.Rational(1, 10), sympy.Integer(1), sympy.Integer(10)]
+    values = sympy.lambdify((X, Y, PHI), conditions, "math")
     return tuple(
         dict.fromkeys(
             root
@@ -196,10 +196,14 @@ def _boundaries(conditions: tuple[Any, ...]) -> tuple[Any, ...]:
             if any(
                 (number := root.subs({X: x, PHI: sympy.Rational(9, 10)}).evalf()).is_real
                 and number > 1e-9
-                for x in at
+                and min(values(float(x), float(number), 0.9)) > -1e-9
+                for x in _FRICTIONS
             )
         )
     )
+
+
+_FRICTIONS = tuple(map(sympy.Rational, ("1/10", "1/3", 1, 2, 3, 5, 10, 30)))
 
 
 def leading(value: Any, exact: int = 1) -> Any:

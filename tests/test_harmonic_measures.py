@@ -124,6 +124,12 @@ def test_friction_as_small_as_rounding_costs_no_digits(monkeypatch):
         assert law == pytest.approx([1.0] * 4, abs=1e-11)
 
 
+def test_a_step_without_a_law_is_told_where_no_limit_was_found_too():
+    row = {"scheme": "X", "h": 40.0, "position": None, "limit": None}
+    assert lawless([row], 2.0) == ["X keeps no law at h = 40: omega h = 80 is not stable"]
+
+
+@pytest.mark.heavy
 def test_the_limit_of_a_word_of_many_short_steps_is_found_and_told(capsys):
     word = "(B/12 A/12 O/6 A/12 S B/12)*6"  # BAOAB six times
     with pytest.raises(SystemExit) as status:
@@ -131,8 +137,6 @@ def test_the_limit_of_a_word_of_many_short_steps_is_found_and_told(capsys):
     assert not status.value.code
     said = capsys.readouterr().err
     assert "keeps no law at h = 40: omega h = 40 is beyond its limit, 12\n" in said
-    row = {"scheme": "X", "h": 40.0, "position": None, "limit": None}
-    assert lawless([row], 2.0) == ["X keeps no law at h = 40: omega h = 80 is not stable"]
 
 
 TANGENT = sympy.tanh(X / 2)
@@ -153,6 +157,15 @@ def test_the_boundaries_of_the_closed_forms_are_those(name):
         closed_forms(find(name, "langevin", "sde")).limit, LIMITS[name], strict=True
     ):
         assert sympy.simplify((ours - known).rewrite(sympy.exp)) == 0
+
+
+@pytest.mark.heavy
+def test_an_eigenvalue_on_the_circle_is_no_limit_where_another_is_beyond_it():
+    own = scheme("S B*2/3 U B/3", "langevin", "sde")
+    # an eigenvalue is -1 at 6 x/tanh(x/2), too
+    assert closed_forms(own).limit == (3 * X,)
+    limit = measures(own, 1.0, 1.0, 0.5).limit
+    assert limit**2 == pytest.approx(3 * 0.5 * limit, rel=1e-9)
 
 
 def test_formulas_have_no_sign_to_spare():
