@@ -15,9 +15,13 @@ from scipy.optimize import brentq
 
 from analytic_models.conjugate import covariance
 from analytic_models.diffusions import PSLD, transition
+from analytic_models.held import refuse_faint
 from analytic_models.targets import Block, Pair
 from splitting_analysis.clocks import Clock
 from splitting_analysis.clocks import elementary as of
+
+MOST_KAPPA = 1e6
+"""Of the momenta's starting variance, in units of M, where data are held."""
 
 
 def predicted(process: PSLD, tau: Any) -> tuple[Pair, Pair]:
@@ -109,6 +113,12 @@ def clock_ends(process: PSLD, clock: Clock, begin: Any, end: Any) -> tuple[Any, 
             f"a step from forward time {float(np.max(begin)):g} to {float(np.min(end)):g}: the "
             "position has no noise at 0, where a held prediction has no clock; end at eps > 0 (a "
             "last denoising step may go on to 0)"
+        )
+    refuse_faint(decay(process, begin), begin)
+    if not isinstance(process.kappa, mpmath.mpf) and process.kappa > MOST_KAPPA:
+        raise ValueError(
+            f"kappa = {process.kappa:g}: beside momenta that start so wide a held prediction "
+            f"has no digits left; it takes at most {MOST_KAPPA:g}"
         )
     first, last = clock_at(process, clock, begin), clock_at(process, clock, end)
     if not np.min((last - first) * (1 if clock == "lambda" else -1)) > 0:

@@ -21,6 +21,8 @@ from splitting_analysis.predictions import Prediction
 from splitting_analysis.program import Hold
 
 NODES, WEIGHTS = np.polynomial.legendre.leggauss(24)
+FAINTEST = 1e-12
+"""Of the data, the least that a position keeps where a prediction is held."""
 PANEL = 2.0
 """Of lambda, at most, in a panel of the quadrature."""
 
@@ -77,6 +79,8 @@ def hold(
         noise = eta * eta * sigma * sigma * (1 - ratio) * (1 + ratio)
         keep = of("sqrt", sigma * sigma - noise) / process.sigma(begin)
         return Step(keep, (alpha - process.alpha(begin) * keep,), noise)
+    if op.held.prediction is not Prediction.DATA:  # whose steps divide by sigma instead
+        refuse_faint(process.alpha(begin), begin)
     more = 1 + eta * eta
     match op.held.prediction:
         case Prediction.DATA:
@@ -112,6 +116,19 @@ def refuse_ends(process: PositionOnly, begin: Any, end: Any) -> None:
             "is 0 at 0, where a held prediction has no clock; end at eps > 0 (a last denoising "
             "step may go on to 0)"
         )
+
+
+def refuse_faint(kept: Any, tau: Any) -> None:
+    """Raise ValueError where float64 cannot tell what is kept of the data, x = kept x_0 + ..., from
+    none: a step divides by it, and the digits that it costs are in every step that follows.
+    """
+    if isinstance(kept, mpmath.mpf) or np.min(kept) >= FAINTEST:
+        return
+    raise ValueError(
+        f"the position keeps {float(np.min(kept)):.2g} of the data at forward time "
+        f"{float(np.max(tau)):g}, and a prediction that is held there has no digits left; it takes "
+        f"{FAINTEST:g} and more, e.g. by a smaller beta or T"
+    )
 
 
 def weights(places: Sequence[Any], moments: Sequence[Any]) -> tuple[Any, ...]:

@@ -12,9 +12,12 @@ pytest.importorskip("torch")
 
 import splitting_analysis as sa
 from analytic_models.conjugate import transposed_factor
+from analytic_models.moments import run
 from analytic_models.problem import problem_for
+from analytic_models.targets import Gaussian
 from gpu_samplers.conjugate import factors
 from splitting_analysis.clocks import CLOCKS, Cosine
+from splitting_analysis.lookup import as_scheme
 from splitting_analysis.processes import PSLD, VP, ScheduledVP
 
 
@@ -86,3 +89,42 @@ def test_a_vp_that_fades_beyond_what_exp_can_say_is_refused_and_one_before_runs_
         assert row["w2_x"] < 50
     with pytest.raises(ValueError, match=r"the integral of beta is 704.*at most 600"):
         sa.gaussian("UniPC2", model="vp", steps=4, spectrum=1, T=70.0)
+
+
+@pytest.mark.heavy
+@pytest.mark.parametrize(
+    ("name", "process"),
+    [
+        ("DEIS2", lambda number: VP(number(0), number(100), number(1))),
+        ("DPM++2M", lambda number: VP(number(0), number(1000), number(1))),
+        ("P2M", lambda number: PSLD(beta_min=number(24), beta_max=number(24))),
+        ("PDDIM", lambda number: PSLD(kappa=number(10**6))),
+    ],
+)
+def test_where_a_prediction_is_held_float64_has_the_digits_that_are_shown(name, process):
+    """At the ends of what is taken: little is kept of the data, or momenta start wide."""
+    found = []
+    for number in (float, mpmath.mpf):
+        with mpmath.workdps(60):
+            own = process(number)
+            variance = mpmath.mpf("0.01") if number is mpmath.mpf else np.array([0.01])
+            times = [number(i) / 5 for i in range(5)] + [1 - number(1) / 1000]
+            scheme = as_scheme(name, own.model_name, None)
+            law = run(scheme, own, Gaussian(variance, 0), times, denoise=False).covariance
+            found.append(float(np.ravel(law[0][0])[0]))
+    assert found[0] == pytest.approx(found[1], rel=1e-4)  # what tables show
+
+
+@pytest.mark.parametrize(
+    ("name", "process", "says"),
+    [
+        ("DEIS2", VP(0.0, 300.0), "keeps 2.7e-33 of the data at forward time 1, .*smaller beta"),
+        ("S E:score[2]", VP(0.0, 300.0), "keeps 2.7e-33 of the data"),
+        ("P2M", PSLD(T=20.0), "keeps 2.4e-68 of the data at forward time 20"),
+        ("PDDIM", PSLD(kappa=1e12), r"kappa = 1e\+12: .*it takes at most 1e\+06"),
+    ],
+)
+def test_a_prediction_that_has_no_digits_left_is_refused_and_no_number_is_told(name, process, says):
+    times = [process.T * (1 - 1e-3) * i / 5 for i in range(6)]
+    with pytest.raises(ValueError, match=says):
+        run(as_scheme(name, process.model_name, None), process, Gaussian([0.01], 0.0), times)
