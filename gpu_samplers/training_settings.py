@@ -19,6 +19,8 @@ depthwise convolutions."""
 NETWORKS: Mapping[str, Config] = {"digits": DIGITS_CONFIG, "patches": PATCHES_CONFIG}
 """For each of `data.BUNDLED`, with the channels of PSLD; `network_for` has those of a process."""
 PRECISIONS = ("float32", "bf16")
+MOST_RATE = 1e3
+"""Of Adam's step size; weights are of order 1."""
 
 
 @dataclass(frozen=True)
@@ -59,6 +61,11 @@ class Settings:
         for name in ("rate", "clip"):
             if not 0 < getattr(self, name) < math.inf:
                 raise ValueError(f"training: {name} = {getattr(self, name)}; it must be positive")
+        if self.rate > MOST_RATE:
+            raise ValueError(
+                f"training: rate = {self.rate:g}; Adam moves every weight by about so much a step: "
+                f"at most {MOST_RATE:g}, e.g. 1e-3"
+            )
         if not 0 <= self.ema < 1 or self.warmup < 0:
             raise ValueError(
                 f"training: ema = {self.ema} in [0, 1), warmup = {self.warmup} >= 0 must hold"

@@ -84,6 +84,10 @@ def as_scheme(
         raise ValueError(f"{error}\n  a name is written without spaces: {names}") from None
 
 
+OWN_PARAMETERS = {"lambda": "lambda=0.5", "factor": "factor=upper", "skip": "skip=1"}
+"""Parameters of a scheme rather than of its process, each as it is told."""
+
+
 def conjugated(
     schemes: list[Scheme], parameters: str, *, several: bool = False
 ) -> tuple[list[Scheme], str]:
@@ -103,10 +107,12 @@ def conjugated(
             own[last].append(key)
             continue
         last = key if key in ("lambda", "factor") else ""
-        if key not in ("lambda", "factor", "skip"):
+        if key not in OWN_PARAMETERS:
             rest.append(item)
         elif key in own:
             raise ValueError(f"--param: {key} is given twice")
+        elif not value:
+            raise ValueError(f"--param {key}=: what is it to be? e.g. {OWN_PARAMETERS[key]}")
         else:
             own[key] = [value]
     if not own:

@@ -155,3 +155,13 @@ def test_options_that_may_be_repeated_and_flags_act_as_once(run):  # noqa: F811
     assert once == twice and once[0] == 0
     code, _, err = run("validate", "nowhere.py:step", *("--option", "a=1") * 2, "--claims", "DDIM")
     assert code == 2 and "given 2 times" not in err
+
+
+@pytest.mark.parametrize("key", ["lambda", "factor", "skip"])
+@pytest.mark.parametrize(
+    "command", ["gaussian LDDIM-I --nfe 9 --spectrum 1", "stability LDDIM-I", "derive LDDIM-I"]
+)
+def test_a_parameter_of_a_scheme_without_a_value_is_refused_and_not_the_default(run, command, key):  # noqa: F811
+    code, out, err = run(*command.split(), "--param", f"{key}=")
+    assert (code, out) == (2, "")
+    assert err.startswith(f"error: --param {key}=: what is it to be? e.g. {key}=")

@@ -221,6 +221,7 @@ def test_the_rate_rises_in_the_warmup_and_falls_to_zero():
         ({"batch": -1}, "batch = -1"),
         ({"rate": 0.0}, "rate = 0.0; it must be positive"),
         ({"rate": math.nan}, "rate = nan"),
+        ({"rate": 1e300}, r"rate = 1e\+300; .*at most 1000, e.g. 1e-3"),
         ({"clip": math.inf}, "clip = inf"),
         ({"ema": 1.0}, "ema = 1.0"),
         ({"warmup": -1}, "warmup = -1"),
