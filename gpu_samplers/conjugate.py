@@ -34,6 +34,8 @@ RESOLVED = 1e-14
 """Of a matrix that moves, what its last Legendre coefficients on a panel may be."""
 MOST_PANELS, SHORTEST = 4000, 2.0**-20
 """So many, and of so much of the way, before B counts as one that has none."""
+MOST_SCALES = 1e4
+"""Of B times a step, at most: the state leaves float64 long before, and panels follow its size."""
 HALVINGS = 12
 """Panels double from T 4^-HALVINGS on: below, nothing varies that does not at 0."""
 
@@ -81,6 +83,12 @@ def conjugate_step(
         return np.asarray(at(shift, taus) + rates * own)
 
     moves = callable(shift) or skip is not None
+    if not callable(shift) and (scales := (begin - end) * np.abs(shift).sum()) > MOST_SCALES:
+        raise ValueError(
+            f"B moves too fast: from forward time {begin:.3g} to {end:.3g} it multiplies by up to "
+            f"exp({scales:.3g}), and may by exp({MOST_SCALES:g}); give smaller entries of B, or a "
+            "smaller lambda"
+        )
 
     def rate_of(high: float, low: float) -> float:
         """How fast the state moves between two times; of a table beta is one number there."""
