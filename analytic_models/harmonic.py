@@ -31,6 +31,10 @@ PHI = sympy.Symbol("phi", positive=True)
 """The fast force's part of the whole, omega_fast^2/omega^2."""
 
 
+WIDEST = 1e20
+"""Beyond it a law is none: a step that float64 tells from the limit keeps a narrower one."""
+
+
 @dataclass(frozen=True)
 class Harmonic:
     """position     <q^2> omega^2 of the law kept on the well
@@ -41,7 +45,8 @@ class Harmonic:
     diffusion    of a free particle, times gamma
     drift        velocity under a constant unit force, times gamma
 
-    The law is None where none is kept: the step is too long.
+    The law is None where none is kept: the step is too long. Diffusion and drift are nan where the
+    momentum of a free particle grows.
     """
 
     position: Any
@@ -76,6 +81,8 @@ def measures(
     except ValueError:
         return Harmonic(None, None, None, limit, float(spread), float(velocity))
     law = [float(value) for value in (qq * omega**2, pp, qp * omega)]
+    if max(map(abs, law)) > WIDEST:
+        return Harmonic(None, None, None, limit, float(spread), float(velocity))
     return Harmonic(law[0], law[1], law[2], limit, float(spread), float(velocity))
 
 
@@ -130,13 +137,17 @@ def transport(scheme: Scheme, process: Langevin, h: Any) -> tuple[Any, Any]:
     """Diffusion of a free particle and drift velocity under a unit force, both times gamma.
 
     Without a force that depends on q a step is q <- q + a p + n_q + u, p <- c p + n_p + w. The sum
-    of all p is that of all (n_p + w)/(1 - c), but for what does not grow.
+    of all p is that of all (n_p + w)/(1 - c), but for what does not grow: nan where p does, as
+    there is neither then.
     """
     forces = tuple(share + 0 * h for share in process.shares)
     pulled = ((0, 0), (0, 0)), forces
     step = one_step(scheme, process, 0 * h, h, lambda _: pulled)
     q, p = step.forms
-    reach = q.get(("z", 1), 0) / (1 - p.get(("z", 1), 0))
+    kept = p.get(("z", 1), 0)
+    if not isinstance(kept, sympy.Basic) and abs(kept) >= 1:
+        return math.nan, math.nan
+    reach = q.get(("z", 1), 0) / (1 - kept)
     # a carried score is the constant force, too
     pull = [
         form.get(CONSTANT, 0) + sum(f * form.get(("s", i), 0) for i, f in enumerate(forces))

@@ -114,12 +114,17 @@ def note(
 
 
 def lawless(found: Sequence[Row], omega: float) -> list[str]:
-    """A line for each row whose step keeps no law."""
+    """A line for each row whose step keeps no law, and for each that has no transport."""
     return [
         f"{row['scheme']} keeps no law at h = {row['h']:g}: omega h = {omega * row['h']:g} "
         + (f"is beyond its limit, {row['limit']:.5g}" if row["limit"] else "is not stable")
         for row in found
         if row["position"] is None
+    ] + [
+        f"{row['scheme']} has no transport at h = {row['h']:g}: the momentum of a free particle "
+        "grows"
+        for row in found
+        if row.get("diffusion", 0) is None
     ]
 
 

@@ -373,6 +373,6 @@ def test_a_matrix_that_is_none_is_refused_at_its_place(word, model):
 
 
 def test_a_constant_b_beyond_all_numbers_is_refused_at_once_by_the_engine():
-    told = with_conjugation(scheme("S E:{1000,0,0,1000}", "psld"), 900)
+    told = with_conjugation(scheme("S E:{1000,0,0,1000}", "psld"), Fraction(900))
     with pytest.raises(ValueError, match=r"B moves too fast: from forward time 1 to 0.75 .*exp\(4"):
         plan(told, PSLD(), [0.0, 0.25, 0.999])

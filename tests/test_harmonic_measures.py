@@ -47,6 +47,22 @@ def test_the_free_particle_moves_exactly_and_a_constant_force_pulls_it_exactly(t
         assert transport(named(text), Langevin(gamma), 0.5) == pytest.approx((1, 1), rel=1e-12)
 
 
+def test_where_the_momentum_of_a_free_particle_grows_there_is_no_transport_and_none_is_told():
+    """Euler-Maruyama multiplies it by 1 - gamma h, beyond -1 for gamma h > 2."""
+    table = sa.harmonic("EM", "BAOAB", h=[1.9, 2.5])
+    told = [(row["diffusion"], row["drift"]) for row in table.rows]
+    assert told[0] == pytest.approx((1, 1)) and told[1] == (None, None)
+    assert None not in told[2] + told[3]
+    assert "EM has no transport at h = 2.5: the momentum of a free particle grows" in table.note
+    assert "EM has no transport at h = 1.9" not in table.note
+
+
+def test_at_its_limit_a_step_keeps_no_law_and_just_below_it_a_wide_one():
+    at, below = sa.harmonic("OBABO", h=[2, 2 * (1 - 1e-12)]).rows
+    assert at["position"] is at["momentum"] is at["correlation"] is None
+    assert below["position"] > 1e10
+
+
 def test_kicks_moved_off_the_middle_of_the_friction_lose_that():
     found = transport(named("B/2 O/2 A O/2 S B/2"), Langevin(1.0), 1.0)
     assert found == pytest.approx((0.5 / math.tanh(0.5), 0.5 / math.sinh(0.5)), rel=1e-12)
