@@ -164,8 +164,20 @@ def rows(asked: Sequence[Case], problem: Problem, *, are_steps: bool) -> Iterato
 
 
 def blow_ups(rows: Sequence[dict[str, Any]]) -> list[str]:
-    """One line for every run that blew up: its step, the limit and the mode."""
-    return list(dict.fromkeys(_blow_up(row, row["unstable"]) for row in rows if row["unstable"]))
+    """One line for every run that blew up: its step, the limit and the mode; or that it left
+    float64, where no limit is known to be exceeded.
+    """
+    said = (_blow_up(row, row["unstable"]) if row["unstable"] else _beyond(row) for row in rows)
+    return [line for line in dict.fromkeys(said) if line]
+
+
+def _beyond(row: dict[str, Any]) -> str:
+    if None not in (row["w2_x"], row["w2"]):
+        return ""
+    return (
+        f"{row['scheme']} with {row['steps']} step{'s' * (row['steps'] > 1)} blew up: its law "
+        "left float64, and - stands for what is no number"
+    )
 
 
 def _blow_up(row: dict[str, Any], cause: dict[str, Any]) -> str:
