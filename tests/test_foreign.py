@@ -2,13 +2,14 @@
 
 from importlib.metadata import PackageNotFoundError, version
 from itertools import chain
+from typing import Any
 
 import pytest
 
 from reports.experiments import foreign_causes, foreign_runs, store
 from reports.experiments.foreign_cases import CASES, Case
 from reports.pages import foreign
-from reports.pages.foreign_causes import CAUSES, cause_of
+from reports.pages.foreign_causes import CAUSES, HARMLESS, cause_of
 from reports.pages.settings import QUICK
 from reports.render.document import tables
 
@@ -144,3 +145,43 @@ def test_a_stored_cause_is_found_again(trace):
         assert (found.seen is None) == (stored["seen"] is None)
         for name in ("right", "formula", *(["seen"] if found.seen is not None else [])):
             assert getattr(found, name) == pytest.approx(stored[name], rel=1e-5)
+
+
+def a_row(*checks: tuple[str, ...], verdict: str = "fails") -> dict[str, Any]:
+    return {"verdict": verdict, "checks": [(*check, "") for check in checks]}
+
+
+ORDER = ("the order is 2", "fail", "2; claimed", "nothing that settles; 1.4")
+NOISE = ("its noise is the claimed one", "fail", "1; whole", "0.5; half of it")
+FINE = ("its times are right", "pass", "", "all of them")
+
+
+def test_a_row_fails_where_more_than_an_unsettled_order_does():
+    assert foreign.verdict_of(a_row(FINE, ORDER)) == "not settled"
+    assert foreign.verdict_of(a_row(ORDER, NOISE)) == "fails"
+    assert foreign.verdict_of(a_row(FINE, verdict="holds")) == "holds"
+
+
+def test_of_the_first_check_that_fails_it_is_told_what_is_seen_and_what_was_claimed():
+    told = foreign._seen(a_row(FINE, NOISE, ORDER))
+    assert told == "Not so: its noise is the claimed one. Seen: 0.5. Claimed: 1"
+    assert foreign._seen(a_row(FINE, verdict="holds")) == "all of them"
+
+
+def test_the_lead_counts_failures_and_those_of_them_that_do_no_harm(monkeypatch):
+    cases = CASES["diffusers"][:6]
+    found = [
+        a_row(NOISE),
+        a_row(NOISE),
+        a_row(NOISE),
+        a_row(ORDER),
+        a_row(verdict="holds"),
+        a_row(),
+    ]
+    harm, harmless = "a cause", next(iter(HARMLESS))
+    causes = dict(zip(cases, (harm, harmless, harm, harm, harm, harm), strict=True))
+    monkeypatch.setattr(foreign, "cause_of", causes.__getitem__)
+    said = foreign._lead(list(zip(cases, found, strict=True)))
+    assert said.startswith("Of 6 configurations of ")
+    assert " 1 are exactly what they are said to be, 4 are not, one of them by design" in said
+    assert "and of one the order does not settle" in said

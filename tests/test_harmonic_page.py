@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from math import sqrt
+from dataclasses import replace
+from math import isnan, nan, sqrt
 from typing import Any
 
 import pytest
 
+from analytic_models.harmonic import Harmonic, X, Y
 from analytic_models.verlet import PRINTED
 from reports.pages import harmonic_forces, harmonic_well
 from reports.pages.settings import QUICK
@@ -98,3 +100,31 @@ def test_the_page_has_every_sampler_and_its_curves_end_at_its_limit():
         assert max(line.x) > limits[line.label]
         for x, y in zip(line.x, line.y, strict=True):
             assert (y == y) == (x < limits[line.label]), (line.label, x)
+
+
+def test_the_lead_names_the_smallest_error_the_largest_and_who_keeps_no_law(monkeypatch):
+    right, large, small, lost = own = harmonic_well.words()[:4]
+    errors = {large.name: 0.5, small.name: 0.02, lost.name: nan}
+    monkeypatch.setattr(harmonic_well, "words", lambda: own)
+    monkeypatch.setattr(harmonic_well, "exact", lambda scheme, _: scheme == right)
+    monkeypatch.setattr(harmonic_well, "error", lambda scheme, *_: errors[scheme.name])
+    said = harmonic_well._lead()
+    assert f"at every step for {right.name};" in said
+    assert (
+        f"off by 2.0 % for {small.name} and by 50 % for {large.name}, and {lost.name} keeps" in said
+    )
+
+
+def test_an_error_is_the_distance_of_a_moment_from_one(monkeypatch):
+    kept = Harmonic(0.75, 1.5, 0.0, 2.0, 1.0, 1.0)
+    monkeypatch.setattr(harmonic_well, "measures", lambda *_: kept)
+    own = harmonic_well.words()[0]
+    found = [harmonic_well.error.__wrapped__(own, 1.0, what) for what in ("position", "momentum")]
+    assert found == [0.25, 0.5]
+    monkeypatch.setattr(harmonic_well, "measures", lambda *_: replace(kept, position=None))
+    assert isnan(harmonic_well.error.__wrapped__(own, 1.0, "position"))
+
+
+def test_formulas_are_shown_in_the_friction_the_step_and_the_frequency():
+    assert harmonic_well.shown(X).text == "γ h"
+    assert harmonic_well.shown(Y).text in ("ω² h²", "h² ω²")

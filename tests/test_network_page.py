@@ -165,3 +165,8 @@ def test_a_page_without_its_stored_results_says_how_to_make_them(page, monkeypat
     assert "missing from this copy" in built.lead
     (module,) = re.findall(r"python -m (reports\.experiments\.\w+)", str(built.blocks))
     assert find_spec(module) is not None
+
+
+def test_the_ratio_is_of_samples_to_what_was_held_out():
+    judged = {"samples": {"frechet": 6.0}, "held-out images": {"frechet": 4.0}}
+    assert network.ratio({"judged": judged}) == 1.5
