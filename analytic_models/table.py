@@ -138,9 +138,10 @@ class Formula(str):
 
     @property
     def shown(self) -> str:
-        text = re.sub(r"\btanh(\([^()]*\))\*\*(\d+)", lambda m: f"tanh{_raised(m[2])}{m[1]}", self)
+        text = re.sub(r"\bphi\b", "φ", self)  # before it has a power, which is a letter to \b
+        text = re.sub(r"\btanh(\([^()]*\))\*\*(\d+)", lambda m: f"tanh{_raised(m[2])}{m[1]}", text)
         text = re.sub(r"\*\*(\d+)", lambda m: _raised(m[1]), text)
-        return re.sub(r"\bphi\b", "φ", text.replace("*", " ").replace("-", "−"))
+        return text.replace("*", " ").replace("-", "−")
 
 
 def _raised(digits: str) -> str:

@@ -19,6 +19,7 @@ from analytic_models.harmonic import Harmonic, X, Y, closed_forms, measures, tra
 from analytic_models.harmonic_table import lawless
 from analytic_models.probing.reference import subject_for
 from analytic_models.probing.stability import transport as code_transport
+from analytic_models.table import Formula
 from reports import cli
 from splitting_analysis.catalogue import entries, find, samplers
 from splitting_analysis.schemes import scheme
@@ -173,6 +174,11 @@ def test_the_boundaries_of_the_closed_forms_are_those(name):
         closed_forms(find(name, "langevin", "sde")).limit, LIMITS[name], strict=True
     ):
         assert sympy.simplify((ours - known).rewrite(sympy.exp)) == 0
+
+
+def test_a_power_of_the_fast_part_is_one_of_its_letter():
+    shown = Formula("phi**3*y**2*tanh(x/4)**3 - phi").shown
+    assert shown == "φ³ y² tanh³(x/4) − φ"
 
 
 @pytest.mark.heavy
