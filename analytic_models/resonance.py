@@ -1,9 +1,9 @@
-"""Steps at which two forces resonate: unstable windows that a scan of steps steps over.
+"""Steps at which kicks resonate: unstable windows that a scan of steps steps over.
 
 Where the slow kick comes in half a period of the fast force, a pair of eigenvalues meets at -1 and
 leaves the unit circle along the real axis, to come back a little later. The window is as narrow as
-the slow force is weak beside the fast one; Jury's condition has a maximum in it, which is looked
-for between the points of a scan.
+the slow force is weak beside the fast one, or as several kicks of one force are alike; Jury's
+condition has a maximum in it, which is looked for between the points of a scan.
 """
 
 from __future__ import annotations
@@ -21,12 +21,11 @@ _GOLDEN = (5**0.5 - 1) / 2
 
 
 def real_excess(matrix: Array) -> Array:
-    """By how much an eigenvalue is beyond +-1, |trace| - 1 - det, (...), for maps (..., k, k) with
-    two eigenvalues at most that are not 0.
+    """By how much det(1 -+ M) is below 0, (...), for maps (..., k, k): above 0 an odd number of
+    eigenvalues is beyond +1, or beyond -1. Of two eigenvalues it is |trace| - 1 - det.
     """
-    trace = np.einsum("...ii->...", matrix)
-    det = (trace**2 - np.einsum("...ij,...ji->...", matrix, matrix)) / 2
-    return np.asarray(np.abs(trace) - 1 - det)
+    one = np.eye(matrix.shape[-1])
+    return np.asarray(-np.minimum(np.linalg.det(one - matrix), np.linalg.det(one + matrix)))
 
 
 def first_window(matrix: Callable[[Any], Array], scan: Array) -> tuple[float, float] | None:

@@ -118,7 +118,8 @@ def largest_stable_step(
             limit[mode] = _first_exit(
                 leaves, reach, float(limit[mode]), 2 * SMALLEST / float(rate[mode])
             )
-    if scheme.model.acts:  # two forces resonate in windows that the scan steps over
+    # two forces, or kicks of one that differ, resonate in windows that the scan steps over
+    if scheme.model.acts or (scheme.nfe > 1 and not scheme.model.time_dependent):
         for mode in np.flatnonzero(limit > 0):
             one = partial(step_matrix, scheme, own, _of_mode(frozen, int(mode)))
             window = first_window(one, scan[scan >= SMALLEST / rate[mode]])

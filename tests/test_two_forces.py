@@ -14,7 +14,7 @@ from analytic_models import stability
 from analytic_models.harmonic import PHI, X, Y, closed_forms, measures
 from analytic_models.harmonic_table import chosen
 from analytic_models.probing.validate import validate
-from analytic_models.resonance import first_window
+from analytic_models.resonance import first_window, real_excess
 from analytic_models.stability import largest_stable_step
 from splitting_analysis.catalogue import find, samplers
 from splitting_analysis.families import FAMILIES
@@ -194,6 +194,27 @@ def test_code_of_respa_is_judged_force_by_force():
     found = validate(wrong, "RESPA2", "respa")
     bad = [check for check in found.checks if check.verdict == "fail"]
     assert "score_p" not in bad[0].seen and "slow" in bad[0].seen
+
+
+@pytest.mark.heavy
+def test_kicks_of_one_force_that_differ_a_little_resonate_in_a_window_that_is_found():
+    word = "S B*33/100 A/3 S B*33/100 A/3 S B*34/100 A/3 O"
+    limit = measures(scheme(word, "langevin", "sde"), 0.1, 1.0, 1e-3).limit
+
+    def radius(h):
+        kicks = [np.array([[1, 0], [-h * b, 1]]) for b in (0.33, 0.33, 0.34)]
+        move, step = np.array([[1, h / 3], [0, 1]]), np.eye(2)
+        for kick in kicks:
+            step = move @ kick @ step
+        return np.abs(np.linalg.eigvals(np.diag([1, np.exp(-1e-3 * h)]) @ step)).max()
+
+    assert limit == pytest.approx(2.98582, abs=1e-5)
+    assert radius(limit - 1e-5) < 1 < radius(limit + 1e-5) and radius(3.1) < 1  # the window's end
+
+
+def test_a_window_is_one_of_maps_with_any_number_of_eigenvalues():
+    inside, beyond = np.diag([0.9, -0.9, 0.5, 0.0]), np.diag([0.9, -1.01, 0.5, 0.0])
+    assert real_excess(inside) < 0 < real_excess(beyond)
 
 
 def test_the_midpoint_rule_is_refused_where_components_are_coupled():
