@@ -11,6 +11,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from functools import cache
+from numbers import Real
 from typing import Any
 
 import mpmath
@@ -69,8 +70,9 @@ def measures(
     if fast is not None and not 0 < fast < 1:
         raise ValueError(f"fast = {fast:g}: the fast force's part lies between 0 and 1")
     for name, value in (("h", h), ("omega", omega), ("gamma", gamma)):
-        if not 1e-6 <= value <= 1e6:
-            raise ValueError(f"{name} = {value:g}: {name} lies between 1e-06 and 1e+06 here")
+        if not (isinstance(value, Real) and 1e-6 <= value <= 1e6):
+            shown = f"{value:g}" if isinstance(value, float) else str(value)[:40]
+            raise ValueError(f"{name} = {shown}: {name} lies between 1e-06 and 1e+06 here")
     process = _process(scheme, float(gamma), 1.0, fast)
     limit = _limit(scheme, gamma / omega, fast)
     with mpmath.workdps(DIGITS):

@@ -188,13 +188,19 @@ def problem_for(
     family = family_of(process)
     if schedule is not None:
         process = scheduled(process, schedule, parameters or {})
-    if isinstance(spectrum, int | float):
-        spectrum = [spectrum]
     if spectrum is None:
         spectrum = family.spectrum
     # a name, not a file and not numbers
     if isinstance(spectrum, str) and spectrum.strip().isalpha():
         spectrum = spectrum.strip().lower()
+    if not isinstance(spectrum, str):
+        try:
+            spectrum = np.atleast_1d(np.asarray(spectrum, dtype=np.float64))
+        except (TypeError, ValueError, OverflowError):
+            raise ValueError(
+                f"spectrum = {str(spectrum)[:40]}: variances are one number, several, or a text "
+                "such as 'digits'"
+            ) from None
     target = Gaussian(load_spectrum(spectrum) if isinstance(spectrum, str) else spectrum)
     given = how.get("eps")
     how = {"denoise": family.denoises, "eps": EPS if family.diffuses else 0.0, **how}

@@ -13,6 +13,10 @@ SCHEDULES = ("linear", "cosine", "scaled-linear")
 
 def load_schedule(text: str) -> Schedule | None:
     """`cosine`, `scaled-linear` or FILE.npy of alpha-bar; None for `linear`. Raises ValueError."""
+    if not isinstance(text, str):
+        known = ", ".join(SCHEDULES)
+        message = f"schedule {str(text)[:40]}: there are {known}, or FILE.npy of alpha-bar"
+        raise ValueError(message)  # noqa: TRY004 - bad input is a ValueError
     name = text.strip().lower()
     if name == "linear":
         return None
@@ -38,7 +42,7 @@ def scheduled(process: Process, text: str, given: dict[str, Any]) -> Process:
     ValueError.
     """
     if not isinstance(process, VP):
-        message = f"schedule {text[:40]}: it belongs to vp, not to {process.model_name}"
+        message = f"schedule {str(text)[:40]}: it belongs to vp, not to {process.model_name}"
         raise ValueError(message)  # noqa: TRY004 - bad input is a ValueError
     schedule = load_schedule(text)
     if schedule is None:

@@ -144,7 +144,7 @@ MAX_CATALOGUE = 200_000
 def entries(model: str | None = None, dynamics: str | None = None) -> tuple[Scheme, ...]:
     """The catalogue and what was registered, or the part with the given model and dynamics."""
     every = (*CATALOGUE, *_registered)
-    model, dynamics = (part and part.strip().lower() for part in (model, dynamics))
+    model, dynamics = _lowered("model", model), _lowered("dynamics", dynamics)
     return tuple(
         s for s in every if model in (None, s.model_name) and dynamics in (None, s.dynamics)
     )
@@ -276,7 +276,7 @@ def find(name: str, model: str | None = None, dynamics: str | None = None) -> Sc
     Raises ValueError with the names there are, and the models in which this one exists.
     """
     found = named(name)
-    model, dynamics = (part and part.strip().lower() for part in (model, dynamics))
+    model, dynamics = _lowered("model", model), _lowered("dynamics", dynamics)
     for entry in found:
         if model in (None, entry.model_name) and dynamics in (None, entry.dynamics):
             return entry
@@ -301,8 +301,22 @@ def _near(found: list[Scheme], model: str | None) -> str:
 
 def named(name: str) -> list[Scheme]:
     """The schemes of that name in all models, PSLD's first."""
-    found = [entry for entry in samplers() if entry.name.casefold() == name.strip().casefold()]
+    own = _text("name", name).strip().casefold()
+    found = [entry for entry in samplers() if entry.name.casefold() == own]
     return sorted(found, key=lambda entry: entry.model_name != "psld")
+
+
+def _text(what: str, given: Any) -> str:
+    """What is given, if it is text. Raises ValueError."""
+    if not isinstance(given, str):
+        example = {"name": "'ROBA'", "model": "'psld'", "dynamics": "'sde'"}[what]
+        message = f"{what} = {str(given)[:40]}: a text such as {example}"
+        raise ValueError(message)  # noqa: TRY004 - bad input is a ValueError
+    return given
+
+
+def _lowered(what: str, given: str | None) -> str | None:
+    return None if given is None else _text(what, given).strip().lower()
 
 
 def _unknown(name: str, model: str | None) -> str:

@@ -15,6 +15,8 @@ from splitting_analysis.lookup import as_scheme, check_lambda_s, read_lambda_s, 
 from splitting_analysis.notation import Word
 from splitting_analysis.schemes import LambdaS, Scheme
 
+MOST = 10**7
+"""Steps or evaluations of one run, at most."""
 Scale = str | float | Fraction
 """A number as it may be given: 1.25, "1.25", "5/4", Fraction(5, 4)."""
 
@@ -101,5 +103,8 @@ def counts(what: str, given: int | Iterable[int] | None) -> list[int]:
     found = many(given)
     for count in found or [None]:
         if isinstance(count, bool) or not hasattr(count, "__index__") or count < 1:
-            raise ValueError(f"{what} = {count!r}: whole numbers from 1 on, e.g. {what}=[50, 100]")
+            shown = repr(count)[:40]
+            raise ValueError(f"{what} = {shown}: whole numbers from 1 on, e.g. {what}=[50, 100]")
+        if int(count) > MOST:
+            raise ValueError(f"{what} = {str(count)[:20]}: at most {MOST} in one run")
     return [int(count) for count in found]

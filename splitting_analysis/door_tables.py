@@ -110,7 +110,11 @@ def stability(
     own = {"factor": factor, "eta": eta, "clock": clock, "skip": skip, "dynamics": dynamics}
     found = settings(parameters, lambda_, **own).all_of(exact.schemes_of(schemes, model, dynamics))
     problem = problem_for(found[0].model_name, spectrum, parameters)
-    return limits(found, problem.process, problem.target.variances, [float(t) for t in many(tau)])
+    try:
+        taus = [float(time) for time in many(tau)]
+    except (TypeError, ValueError, OverflowError):
+        raise ValueError(f"tau = {str(tau)[:40]}: forward times, e.g. tau=[0.5, 0.1]") from None
+    return limits(found, problem.process, problem.target.variances, taus)
 
 
 def harmonic(

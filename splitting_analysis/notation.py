@@ -27,7 +27,7 @@ This module knows the grammar only. What a letter means is the model's business 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from functools import cache
@@ -359,12 +359,19 @@ def _folded(tokens: tuple[str, ...]) -> str:
 
 
 def as_word(word: str | Word | Sequence[Op]) -> Word:
-    """`word` itself, or its parse, or the word of the given ops. Raises WordError."""
+    """`word` itself, or its parse, or the word of the given ops. Raises WordError, or ValueError
+    for what is none of these.
+    """
     if isinstance(word, Word):
         return word
     if isinstance(word, str):
         return parse(word)
-    made = Word(tuple(word))
+    ops = tuple(word) if isinstance(word, Iterable) else (word,)
+    if not all(isinstance(op, Op) for op in ops):
+        raise ValueError(
+            f"{str(word)[:40]} is no word: give text such as 'O S B A', a Word, or operations"
+        )
+    made = Word(ops)
     for index, (op, spelled) in enumerate(zip(made, parse(str(made)), strict=True)):
         if op != spelled:
             raise made.error(index, f"{op!r} has no spelling", GRAMMAR)

@@ -26,7 +26,8 @@ def check_numbers(process: Any) -> bool:
     if any(hasattr(value, "free_symbols") for value in values.values()):
         return False
     for name, value in values.items():
-        if isinstance(value, bool) or not (is_number(value) and abs(value) < inf):
+        odd = isinstance(value, bool | complex) or not is_number(value)
+        if odd or not abs(value) < inf:
             raise ValueError(f"{name} = {value}: {name} must be a finite number")
         if name == "T" and value <= 0:
             raise ValueError(f"T = {value}: the time span must be positive")

@@ -125,7 +125,7 @@ class Scheme:
                 f"{self.name}: a lower order in the last steps is for words that hold evaluations "
                 f"of earlier steps, e.g. S E:data[2]; {self.again} holds none"
             )
-        if self.order is not None and self.order < 1:
+        if self.order is not None and not (hasattr(self.order, "__index__") and self.order >= 1):
             raise ValueError(
                 f"{self.name}: claims order {self.order}; a consistent scheme has at least 1"
             )

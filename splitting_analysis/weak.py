@@ -49,7 +49,7 @@ def local_error(scheme: Scheme, order: int | None = None) -> LocalError:
     if order is None:
         leading = scheme.word.is_runge_kutta or scheme.program.held_piece is not None
         order = 1 if leading else 3 if scheme.dynamics == "ode" else 2
-    if not 1 <= order <= highest:
+    if not (hasattr(order, "__index__") and 1 <= order <= highest):
         raise ValueError(
             f"{scheme.name}: order {order}; powers of h are derived from 1 to {highest}"
         )

@@ -9,6 +9,7 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 import splitting_analysis as sa
@@ -346,3 +347,52 @@ def test_the_rules_of_the_papers_take_names_words_and_schemes_in_their_models():
     assert str(sa.naive("B/2 A/2 O A/2 B/2")) == "S B/2 S A/2 O S A/2 S B/2"
     with pytest.raises(ValueError, match="no model 'cld'; there are"):
         sa.naive("O B A", "cld")
+
+
+door: Any = sa
+"""Called with what its types forbid."""
+NO_NAME: list[Any] = [None, 3, 1.5, True, b"ROBA", [], {}, object(), 1j, np.zeros(2)]
+
+
+@pytest.mark.parametrize("odd", NO_NAME, ids=lambda odd: type(odd).__name__)
+def test_what_is_no_name_word_or_model_is_a_value_error_with_a_sentence(odd):
+    says = "a text such as|is no word|no model|no dynamics|is empty|a model"
+    calls: list[Any] = [
+        lambda: door.find(odd),
+        lambda: door.scheme(odd),
+        lambda: door.naive(odd),
+        lambda: door.reduced(odd),
+        lambda: door.find("ROBA", odd if odd is not None else 0),
+        lambda: door.find("ROBA", dynamics=odd if odd is not None else 0),
+    ]
+    for call in calls:
+        with pytest.raises(ValueError, match=says):
+            call()
+
+
+@pytest.mark.parametrize(
+    ("call", "says"),
+    [
+        (lambda: door.gaussian("ROBA", nfe=10**400), "nfe = 1000.*: at most 10000000 in one run"),
+        (lambda: door.gaussian("ROBA", nfe=5, spectrum=1j), "spectrum = 1j: variances are one"),
+        (
+            lambda: door.gaussian("ROBA", nfe=5, spectrum=10**400),
+            "spectrum = 1000.*: variances are",
+        ),
+        (lambda: door.gaussian("ROBA", nfe=5, spectrum=["x"]), "spectrum = .*: variances are one"),
+        (lambda: door.gaussian("DDIM", model="vp", nfe=5, schedule=3), "schedule 3: there are lin"),
+        (lambda: door.gaussian("ROBA", nfe=5, schedule=3), "schedule 3: it belongs to vp"),
+        (
+            lambda: door.gaussian("ROBA", nfe=5, Gamma=1j),
+            "Gamma = 1j: Gamma must be a finite number",
+        ),
+        (lambda: door.stability("ROBA", tau="x"), r"tau = x: forward times, e\.g\. tau="),
+        (lambda: door.harmonic("BAOAB", h=1, omega="x"), "omega = x: omega lies between"),
+        (lambda: door.local_error("S B A", order="x"), "order x; powers of h are derived from 1"),
+        (lambda: door.local_error("S B A", order=1.5), "order 1.5; powers of h"),
+        (lambda: door.scheme("S B A", dynamics="ode", order="x"), "order"),
+    ],
+)
+def test_an_argument_of_a_wrong_kind_is_a_value_error_that_names_it(call: Any, says: str) -> None:
+    with pytest.raises(ValueError, match=says):
+        call()
