@@ -50,7 +50,7 @@ def _check_place(path: Path) -> None:
         mode = path.stat().st_mode
         if not (stat.S_ISREG(mode) or stat.S_ISDIR(mode)):
             raise ValueError(
-                f"{path}: cannot be written: it is a pipe or a device, a file is to be there"
+                f"{path}: cannot be written: it is a pipe or a device; give a file in a folder"
             )
 
 

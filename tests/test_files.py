@@ -92,7 +92,7 @@ def test_a_pipe_or_a_device_is_not_replaced_by_a_file(tmp_path, linked):
         place.symlink_to("pipe")
     before = names(tmp_path)
     for write in (check_file, lambda path: write_whole(path, "text")):
-        with pytest.raises(ValueError, match="it is a pipe or a device, a file is to be there"):
+        with pytest.raises(ValueError, match="it is a pipe or a device; give a file in a folder"):
             write(place)
         assert stat.S_ISFIFO(place.stat().st_mode) and names(tmp_path) == before
 
