@@ -163,3 +163,19 @@ def test_helping_leaves_every_bit_as_it_is():
     plain, ahead = (Noise(3, range(9), (3, 40, 40)) for _ in range(2))
     ahead.expect(200)
     assert all(torch.equal(plain(2), ahead(2)) for _ in range(100))
+
+
+def before_mixing(x):
+    """MurmurHash3's finalizer undone: there is one number for each, so no two streams meet."""
+    x ^= x >> 16
+    x = x * pow(0xC2B2AE35, -1, 2**32) % 2**32
+    x ^= x >> 13 ^ x >> 26
+    x = x * pow(0x85EBCA6B, -1, 2**32) % 2**32
+    return x ^ x >> 16
+
+
+@pytest.mark.parametrize("seed", [0, 7, -1])
+def test_the_streams_of_a_run_are_those_of_neighbouring_numbers_mixed_without_loss(seed):
+    first = before_mixing(stream_seed(seed, 0))
+    for index in (1, 2, 1000, 2**31, 2**32 - 1):
+        assert (before_mixing(stream_seed(seed, index)) - first) % 2**32 == index

@@ -18,7 +18,7 @@ from analytic_models.moments import starting_law
 from analytic_models.problem import Problem
 from analytic_models.targets import Gaussian, load_spectrum
 from reports.experiments import cifar10, store
-from reports.pages import exact, exact_runs, orders, position_noise, published, stability
+from reports.pages import exact, exact_runs, orders, position_noise, published, reuse, stability
 from reports.pages.settings import QUICK
 from reports.render import spelling
 from splitting_analysis import differences
@@ -65,6 +65,17 @@ def test_a_verdict_is_what_the_coefficients_say(pair):
         assert (c.verdict == "added") == (not c.before)
         assert (c.verdict == "sign flipped") == (not summed)
     assert verdicts
+
+
+def test_the_lead_on_reuse_names_what_is_no_more_and_in_which_pairs():
+    gone: dict[str, set[str]] = {}
+    for pair in PAIRS:
+        for change in reuse._leading_changes(pair):
+            if not change.after:
+                gone.setdefault(reuse._head(change), set()).add(pair.name)
+    names = [pair.name for pair in PAIRS if any(pair.name in pairs for pairs in gone.values())]
+    said = f"cancels {spelling.listed(sorted(gone))} in the momentum ({spelling.listed(names)})"
+    assert gone and said in reuse._lead()
 
 
 def test_what_is_left_without_gamma_has_none_and_the_rest_vanishes_with_it():
