@@ -46,12 +46,14 @@ HELD = (
     "DPM++2S",
     "DPM++3M",
     "S E:data[3]",
+    "S E:v[2]",
     "DEIS2",
     "DEIS3",
     "UniPC2",
     "UniPC3",
     "res2s",
 )
+UNNAMED = tuple(name for name in HELD if " " in name)
 FLOW = ("Euler", "Midpoint", "Heun", "DPM++2M", "UniPC2")
 CLAIMED = {"DPM++3M": 3}
 """Orders that a source claims, where the derived one is another."""
@@ -121,7 +123,9 @@ def build(_: Settings) -> Page:
             "polynomial through earlier evaluations, while the rest of the drift is advanced "
             "exactly: `S E:data[2]` evaluates the score and holds the data prediction on the "
             "line through the last two of them. DPM-Solver++, DEIS, UniPC and others are such "
-            f"words, in a clock of their own. Here they run on the Gaussian with the {SPECTRUM}, "
+            f"words, in a clock of their own; {listed([f'`{name}`' for name in UNNAMED])} have no "
+            "name. "
+            f"Here they run on the Gaussian with the {SPECTRUM}, "
             f"from its exact law at T to forward time ε = {EPS:g}, without a denoising step, and "
             f"their laws are pushed exactly; VP’s β goes from {_rates()}. A budget of N "
             "evaluations buys as many steps as it can, half as many where one takes two "
