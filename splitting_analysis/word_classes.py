@@ -62,8 +62,14 @@ def cycle(scheme: Scheme) -> Word:
 
 
 def _key(scheme: Scheme) -> Any:
-    settings = scheme.lambda_s, scheme.in_clock, scheme.eta, scheme.conjugate, scheme.factor
-    return scheme.model_name, scheme.dynamics, scheme.churn, cycle(scheme), settings
+    settings = (
+        scheme.lambda_s if scheme.has_tunable_noise else None,
+        scheme.in_clock if scheme.uses_clock else None,
+        scheme.conjugate if scheme.bends else None,
+        scheme.factor if scheme.factors else None,
+        (scheme.eta, scheme.skip, scheme.churn),
+    )
+    return scheme.model_name, scheme.dynamics, cycle(scheme), settings
 
 
 def _place(op: Op) -> Any:

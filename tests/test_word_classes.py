@@ -137,7 +137,14 @@ def test_settings_that_a_word_does_not_spell_make_another_sampler_each():
     bent = scheme("S E:eye", "psld", "ode")
     held = scheme("S E:data[2]", "vp", "sde")
     for own, others in (
-        (bent, [replace(bent, conjugate=Fraction(1)), replace(bent, factor="upper")]),
+        (
+            bent,
+            [
+                replace(bent, conjugate=Fraction(1)),
+                replace(bent, factor="upper"),
+                replace(bent, skip=Fraction(1)),
+            ],
+        ),
         (
             held,
             [
@@ -148,7 +155,13 @@ def test_settings_that_a_word_does_not_spell_make_another_sampler_each():
     ):
         for other in others:
             assert same_class(other, other) and not same_class(own, other), other
-        assert len(classes([own, *others, own])) == 3
+        assert len(classes([own, *others, own])) == 1 + len(others)
+
+
+def test_a_clock_that_does_not_act_makes_no_other_sampler():
+    own = scheme("S E:data", "vp", "ode")
+    assert same_class(own, scheme("S E:data", "vp", "ode", clock="tau"))
+    assert not same_class("S E:data[2]", scheme("S E:data[2]", "vp", "ode", clock="tau"), "vp")
 
 
 def test_the_law_of_aboba_is_that_of_obabo_after_what_lies_between():
