@@ -343,3 +343,11 @@ def test_a_piece_that_holds_a_prediction_down_to_time_0_is_refused_in_both_world
             moments.run(own, process, TARGET, grid, denoise=False)
         with pytest.raises(ValueError, match=told):
             plan(own, process, grid, denoise=False)
+
+
+@pytest.mark.parametrize("process", [VP(), VE(80.0), Flow(0.9)], ids=lambda p: p.model_name)
+@pytest.mark.parametrize("clock", [clock for clock in CLOCKS if clock != "tau"])
+def test_the_length_of_a_step_is_that_of_a_short_one_read_off_its_clock(process, clock):
+    tau, d = 0.4, 4e-7
+    change = process.clock_at(clock, tau + d) - process.clock_at(clock, tau - d)
+    assert clocked._pace(process, clock, tau) * abs(change) / (2 * d) == pytest.approx(1, rel=1e-8)
