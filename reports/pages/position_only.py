@@ -60,7 +60,6 @@ CLAIMED = {"DPM++3M": 3}
 VISIBLE = 0.05
 """How far below the limit, relatively, a sampler must lie to be named."""
 PROCESSES = {model: FAMILIES[model].label for model in POSITION_ONLY}
-UNSTABLE = "unstable"
 
 
 @cache
@@ -71,16 +70,14 @@ def problem(model: str, grid: str) -> Problem:
 
 @cache
 def error(scheme: Scheme, grid: str, nfe: int) -> float | str | None:
-    """Exact W2 in position at a budget; None where it buys no step, a word where the run blew
-    up.
-    """
+    """Exact W2 in position at a budget; None where it buys no step, a word for one that blew up."""
     ours = problem(scheme.model_name, grid)
     try:
         steps = ours.steps(scheme, nfe)
     except ValueError:
         return None
     found = ours.errors(scheme, steps)
-    return UNSTABLE if found["unstable"] else found["w2_x"]
+    return "unstable" if found["unstable"] else found["w2_x"]
 
 
 def limit(model: str) -> float:
