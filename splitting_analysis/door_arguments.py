@@ -5,6 +5,7 @@ budgets.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from itertools import product
@@ -12,7 +13,7 @@ from typing import Any
 
 from splitting_analysis.churn import NAMES as CHURN
 from splitting_analysis.lookup import as_scheme, check_lambda_s, read_lambda_s, spread, told
-from splitting_analysis.notation import Word
+from splitting_analysis.notation import Word, read_float
 from splitting_analysis.schemes import LambdaS, Scheme
 
 MOST = 10**7
@@ -68,7 +69,8 @@ class Settings:
 
 
 def settings(parameters: dict[str, Any], lambda_: Any = None, **others: Any) -> Settings:
-    """All that is said of schemes; what is said of them in `parameters` is taken out of it.
+    """All that is said of schemes; what is said of them in `parameters` is taken out of it, and the
+    numbers that stay are floats, however they are spelled.
 
     lambda is a word of Python's, and `**{"lambda": 0.5}` says it, too. Raises ValueError where both
     spellings are given.
@@ -77,6 +79,9 @@ def settings(parameters: dict[str, Any], lambda_: Any = None, **others: Any) -> 
     if other is not None and lambda_ is not None:
         raise ValueError("lambda is given twice: lambda_=0.5 and **{'lambda': 0.5} are the same")
     churn = {name: parameters.pop(name) for name in CHURN if name in parameters}
+    for name, value in parameters.items():
+        with suppress(ValueError):  # what is no number, or no parameter, the process refuses
+            parameters[name] = number(name, value)
     return Settings(other if lambda_ is None else lambda_, churn=churn or None, **others)
 
 
@@ -91,6 +96,19 @@ def tuned(schemes: list[Scheme], lambda_s: LambdaS | Scale | None) -> list[Schem
     check_lambda_s("lambda_s", *schemes)
     value = read_lambda_s(lambda_s)
     return [replace(each, lambda_s=replace(each.lambda_s, value=value)) for each in schemes]
+
+
+def number(what: str, given: Any) -> float:
+    """A number as it may be given, 0.5, "1/2" or Fraction(1, 2), as a float.
+
+    Raises ValueError that names it.
+    """
+    try:
+        return given if isinstance(given, float) else read_float(str(given))
+    except ValueError:
+        raise ValueError(
+            f"{what} = {str(given)[:40]}: a number, as 0.5, '1/2' or Fraction(1, 2)"
+        ) from None
 
 
 def many(given: Any) -> list[Any]:

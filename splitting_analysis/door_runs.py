@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from splitting_analysis.door_arguments import Scale, settings
+from splitting_analysis.door_arguments import Scale, number, settings
 from splitting_analysis.lookup import as_scheme, check_lambda_s, read_lambda_s
 from splitting_analysis.notation import Word
 from splitting_analysis.schemes import Denoise, Scheme
@@ -36,7 +36,7 @@ def sample(
     shape: Sequence[int] | None = None,
     seed: int = 0,
     grid: str | Sequence[float] = "uniform",
-    eps: float | None = None,
+    eps: Scale | None = None,
     denoise: Denoise = True,
     lambda_s: Scale | None = None,
     lambda_: Scale | None = None,
@@ -90,6 +90,7 @@ def sample(
     from analytic_models.grids import read_grid
 
     times = read_grid(grid)
+    end = None if eps is None else number("eps", eps)
     scale = None if lambda_s is None else float(read_lambda_s(lambda_s))
     network = {
         "precision": precision,
@@ -116,7 +117,7 @@ def sample(
             device,
             seed=seed,
             grid=times,
-            eps=eps,
+            eps=end,
             denoise=denoise,
             lambda_s=scale,
             tol=tol,
@@ -143,7 +144,7 @@ def sample(
         shape,
         seed,
         times,
-        eps,
+        end,
         denoise,
         scale,
         batch or 64,

@@ -8,10 +8,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
-from splitting_analysis.door_arguments import Scale, counts, many, settings
+from splitting_analysis.door_arguments import Scale, counts, many, number, settings
 from splitting_analysis.grids import EPS
 from splitting_analysis.lookup import read_lambda_s
-from splitting_analysis.notation import Word, read_float
+from splitting_analysis.notation import Word
 from splitting_analysis.schemes import Denoise, Scheme
 
 if TYPE_CHECKING:
@@ -29,7 +29,7 @@ def gaussian(
     spectrum: str | float | ArrayLike | None = None,
     start: str = "prior",
     grid: str | Sequence[float] = "uniform",
-    eps: float | None = None,
+    eps: Scale | None = None,
     denoise: Denoise | None = None,
     lambda_s: Scale | Iterable[Scale] | None = None,
     lambda_: Scale | Iterable[Scale] | None = None,
@@ -67,7 +67,8 @@ def gaussian(
     more = settings(parameters, lambda_, lower_final=lower_order_final, **own)
     named = exact.schemes_of(schemes, model, dynamics)
     found = more.all_of(named)
-    how: dict[str, Any] = {"start": start, "grid": read_grid(grid), "eps": eps, "denoise": denoise}
+    end = None if eps is None else number("eps", eps)
+    how: dict[str, Any] = {"start": start, "grid": read_grid(grid), "eps": end, "denoise": denoise}
     how = {key: value for key, value in how.items() if value is not None}
     problem = problem_for(found[0].model_name, spectrum, parameters, schedule, **how)
     scales = (
@@ -82,7 +83,7 @@ def gaussian(
 
 def stability(
     *schemes: str | Word | Scheme,
-    tau: float | Iterable[float] = EPS,
+    tau: Scale | Iterable[Scale] = EPS,
     model: str | None = None,
     dynamics: str | None = None,
     spectrum: str | float | ArrayLike | None = None,
@@ -110,19 +111,18 @@ def stability(
     own = {"factor": factor, "eta": eta, "clock": clock, "skip": skip, "dynamics": dynamics}
     found = settings(parameters, lambda_, **own).all_of(exact.schemes_of(schemes, model, dynamics))
     problem = problem_for(found[0].model_name, spectrum, parameters)
-    try:
-        taus = [float(time) for time in many(tau)]
-    except (TypeError, ValueError, OverflowError):
-        raise ValueError(f"tau = {str(tau)[:40]}: forward times, e.g. tau=[0.5, 0.1]") from None
+    taus = [number("tau", time) for time in many(tau)]
+    if not taus:
+        raise ValueError("tau = []: at least one forward time, e.g. tau=[0.5, 0.1]")
     return limits(found, problem.process, problem.target.variances, taus)
 
 
 def harmonic(
     *schemes: str | Word | Scheme,
-    h: float | str | Iterable[float | str] | None = None,
-    omega: float = 1.0,
-    gamma: float = 1.0,
-    fast: float | None = None,
+    h: Scale | Iterable[Scale] | None = None,
+    omega: Scale = 1.0,
+    gamma: Scale = 1.0,
+    fast: Scale | None = None,
 ) -> Table:
     """The law that kinetic Langevin samplers keep on a harmonic well, their limit and transport.
 
@@ -137,8 +137,6 @@ def harmonic(
     """
     from analytic_models.harmonic_table import table
 
-    try:
-        sizes = None if h is None else [read_float(str(value)) for value in many(h)]
-    except ValueError as error:
-        raise ValueError(f"h: {error}") from None
-    return table(schemes, sizes, omega, gamma, fast)
+    sizes = None if h is None else [number("h", value) for value in many(h)]
+    part = None if fast is None else number("fast", fast)
+    return table(schemes, sizes, number("omega", omega), number("gamma", gamma), part)

@@ -4,6 +4,7 @@ work itself takes seconds.
 
 from __future__ import annotations
 
+from fractions import Fraction
 from typing import Any
 
 import pytest
@@ -156,3 +157,19 @@ def test_samples_of_a_score_are_asked_for_with_every_option(monkeypatch):
     with pytest.raises(Caught) as caught:
         sa.sample("DDIM", 1, 9, model="vp", score=abs, shape=(1,), eta=1, beta_max=9)
     assert caught.value.given[:2] == (sa.scheme("DDIM", "vp", eta=1), VP(beta_max=9))
+
+
+def test_numbers_are_spelled_as_people_do_wherever_one_is_told():
+    half = (0.5, "1/2", Fraction(1, 2))
+    tables = [
+        [sa.gaussian("ROBA", steps=3, spectrum=1, Gamma=v, eps=v).rows for v in half],
+        [sa.stability("ROBA", spectrum=1, tau=v, Gamma=v).rows for v in half],
+        [sa.harmonic("BAOAB", h=v, omega=v, gamma=v).rows for v in half],
+        [sa.harmonic("BAOAB-RESPA2", h=1, fast=v).rows for v in half],
+    ]
+    for one, *others in tables:
+        assert others == [one, one]
+    with pytest.raises(ValueError, match="no parameter 'grids'"):
+        sa.gaussian("ROBA", steps=3, spectrum=1, grids="quadratic")
+    with pytest.raises(ValueError, match="at least one forward time"):
+        sa.stability("ROBA", spectrum=1, tau=[])
