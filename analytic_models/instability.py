@@ -40,6 +40,8 @@ EXPLODED = 10.0
 """A component this many times as wide as it should ever be has exploded."""
 LARGE = 1e300
 """Stands for what overflowed."""
+MOST_TIMES = 1000
+"""At so many times of a run, spread evenly, it is asked how wide its law should be."""
 LOOKED_AT = 100
 """Steps of a run that are examined, spread evenly, the first and the last among them."""
 
@@ -169,7 +171,9 @@ def _exploded(
     """Components (rows) and modes whose spread about 0 is EXPLODED times the largest it should ever
     have.
     """
-    taus = diffusion.T - np.append(np.asarray(times), diffusion.T)
+    seen = np.append(np.asarray(times), diffusion.T)
+    places = np.linspace(0, len(seen) - 1, min(len(seen), MOST_TIMES)).astype(int)
+    taus = diffusion.T - seen[places]
     mean, law = marginal(diffusion, target, taus[:, None])
     result = np.zeros((len(diffusion.stationary), np.size(target.variances)), dtype=bool)
     with np.errstate(all="ignore"):

@@ -77,7 +77,8 @@ def pytest_collection_finish() -> None:
 
 def pytest_runtest_logreport(report: pytest.TestReport) -> None:
     """In the process that shows the results, which may be another."""
-    spent[report.nodeid.partition("::")[0]] += report.processor_time
+    # a crashed worker sends none
+    spent[report.nodeid.partition("::")[0]] += getattr(report, "processor_time", 0.0)
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:

@@ -10,10 +10,12 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
+from analytic_models import instability as instability_module
 from analytic_models.diffusions import PSLD, VP, Langevin, diffusion_of
 from analytic_models.grids import grid
 from analytic_models.instability import _exploded, instability
 from analytic_models.moments import Moments, run
+from analytic_models.problem import problem_for
 from analytic_models.targets import Gaussian, marginal
 from splitting_analysis.catalogue import CATALOGUE, find
 from splitting_analysis.processes import process_of
@@ -203,3 +205,18 @@ def test_a_limit_that_is_not_found_below_the_step_is_the_step(monkeypatch):
     for limit, told in ((math.inf, 0.1), (math.nan, None)):
         monkeypatch.setattr(place, lambda *_, limit=limit: np.array([limit]))
         assert cause_of(*given)[0].limit == pytest.approx(told)
+
+
+def test_how_wide_a_law_should_be_is_asked_at_so_many_times_however_many_steps_there_are(
+    monkeypatch,
+):
+    asked = []
+
+    def counted(diffusion, target, tau):
+        asked.append(np.size(tau))
+        return marginal(diffusion, target, tau)
+
+    monkeypatch.setattr(instability_module, "marginal", counted)
+    problem = problem_for("psld", [1.0])
+    assert problem.errors(find("EM", "psld"), 3000)["unstable"] is None
+    assert asked == [instability_module.MOST_TIMES]
