@@ -27,7 +27,7 @@ run = test_sample_command.run
 """The fixtures."""
 
 
-def command(net, out, *more):
+def command(net, out, *more, n=23):
     return [
         "-m",
         "reports",
@@ -37,7 +37,7 @@ def command(net, out, *more):
         "--nfe",
         "5",
         "-n",
-        "23",
+        str(n),
         "--shard",
         "4",
         "--batch",
@@ -109,8 +109,9 @@ def test_a_process_that_fails_leaves_no_other_waiting(net, tmp_path, how):
     }
     started = []
     for rank in "01":
-        more = ["--seed", "1"] if how == "refused" and rank == "1" else ["-n", "4000"]
-        arguments = [sys.executable, *command(net, tmp_path / "out", *more)]
+        other = how == "refused" and rank == "1"
+        more = command(net, tmp_path / "out", *(["--seed", "1"] if other else []), n=4000)
+        arguments = [sys.executable, *more]
         environment = os.environ | places | {"RANK": rank, "LOCAL_RANK": rank}
         started.append(
             subprocess.Popen(
