@@ -78,7 +78,7 @@ def pytest_collection_finish() -> None:
 def pytest_runtest_logreport(report: pytest.TestReport) -> None:
     """In the process that shows the results, which may be another."""
     # a crashed worker sends none
-    spent[report.nodeid.partition("::")[0]] += getattr(report, "processor_time", 0.0)
+    spent[report.nodeid.partition("::")[0]] += getattr(report, "processor_time", 0)
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
