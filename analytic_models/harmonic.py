@@ -9,6 +9,7 @@ step has no other numbers, mass and temperature being 1.
 from __future__ import annotations
 
 import math
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cache
 from numbers import Real
@@ -78,14 +79,12 @@ def measures(
     with mpmath.workdps(DIGITS):
         spread, velocity = transport(scheme, in_digits(process), mpmath.mpf(h))
         variance = 1 / mpmath.mpf(omega) ** 2
-    try:
+    law: tuple[Any, Any, Any] = (None, None, None)
+    with suppress(ValueError):  # it keeps none
         (qq, qp), (_, pp) = stationary(scheme, process, variance, h)
-    except ValueError:
-        return Harmonic(None, None, None, limit, float(spread), float(velocity))
-    law = [float(value) for value in (qq * omega**2, pp, qp * omega)]
-    if max(map(abs, law)) > WIDEST:
-        return Harmonic(None, None, None, limit, float(spread), float(velocity))
-    return Harmonic(law[0], law[1], law[2], limit, float(spread), float(velocity))
+        kept = (float(qq * omega**2), float(pp), float(qp * omega))
+        law = kept if max(map(abs, kept)) <= WIDEST else law
+    return Harmonic(*law, limit, float(spread), float(velocity))
 
 
 @cache

@@ -172,8 +172,7 @@ def _exploded(
     have.
     """
     seen = np.append(np.asarray(times), diffusion.T)
-    places = np.linspace(0, len(seen) - 1, min(len(seen), MOST_TIMES)).astype(int)
-    taus = diffusion.T - seen[places]
+    taus = diffusion.T - seen[_spread(len(seen), MOST_TIMES)]
     mean, law = marginal(diffusion, target, taus[:, None])
     result = np.zeros((len(diffusion.stationary), np.size(target.variances)), dtype=bool)
     with np.errstate(all="ignore"):
@@ -185,6 +184,11 @@ def _exploded(
     return result
 
 
+def _spread(count: int, most: int) -> NDArray[np.intp]:
+    """At most so many of `count` places, evenly, the first and the last among them."""
+    return np.linspace(0, count - 1, min(count, most)).astype(np.intp)
+
+
 def _steps(
     scheme: Scheme, diffusion: Diffusion, times: Sequence[float], denoise: bool
 ) -> list[_Step]:
@@ -192,7 +196,7 @@ def _steps(
     evaluation.
     """
     n = len(times) - 1
-    places = np.unique(np.linspace(0, n - 1, min(n, LOOKED_AT)).astype(int))
+    places = _spread(n, LOOKED_AT)
     latest = float(max(op.at for op in scheme.word if op.letter == "S"))
     steps = []
     for i in places:

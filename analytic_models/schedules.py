@@ -13,20 +13,17 @@ SCHEDULES = ("linear", "cosine", "scaled-linear")
 
 def load_schedule(text: str) -> Schedule | None:
     """`cosine`, `scaled-linear` or FILE.npy of alpha-bar; None for `linear`. Raises ValueError."""
-    if not isinstance(text, str):
-        known = ", ".join(SCHEDULES)
-        message = f"schedule {str(text)[:40]}: there are {known}, or FILE.npy of alpha-bar"
-        raise ValueError(message)  # noqa: TRY004 - bad input is a ValueError
-    name = text.strip().lower()
+    name = text.strip().lower() if isinstance(text, str) else ""
     if name == "linear":
         return None
     if name == "cosine":
         return Cosine()
     if name == "scaled-linear":
         return scaled_linear()
-    if not text.endswith(".npy"):
+    if not name.endswith(".npy"):
         known = ", ".join(SCHEDULES)
-        raise ValueError(f"schedule {text[:40]!a}: there are {known}, or FILE.npy of alpha-bar")
+        shown = f"{text[:40]!a}" if name else str(text)[:40]
+        raise ValueError(f"schedule {shown}: there are {known}, or FILE.npy of alpha-bar")
     return table(read_row(text, "schedule").tolist())
 
 

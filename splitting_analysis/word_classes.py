@@ -149,11 +149,12 @@ def _is_idle(op: Op, model: Model) -> bool:
 
 def _whole(idle: list[Op]) -> list[Op]:
     """Pieces that do nothing, one of each kind."""
-    fractions = {op.key: Fraction(0) for op in sorted(idle, key=_place)}
-    for op in idle:
-        fractions[op.key] += op.fraction
-    found = {op.key: op for op in idle}
-    return [replace(found[key], fraction=part) for key, part in fractions.items() if part]
+    found: dict[Any, Op] = {}
+    for op in sorted(idle, key=_place):
+        before = found.get(op.key)
+        part = op.fraction + (before.fraction if before else 0)
+        found[op.key] = replace(op, fraction=part)
+    return [op for op in found.values() if op.fraction]
 
 
 def _is_known(ops: list[Op], index: int, model: Model) -> bool:

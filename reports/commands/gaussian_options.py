@@ -11,6 +11,7 @@ from analytic_models.gaussian import Case
 from analytic_models.moments import run
 from analytic_models.problem import Problem, problem_for
 from splitting_analysis import churn
+from splitting_analysis.door_arguments import MOST
 from splitting_analysis.expressions import parse_settings
 from splitting_analysis.families import FAMILIES
 from splitting_analysis.lookup import churned, read_lambda_s
@@ -18,8 +19,6 @@ from splitting_analysis.processes import PROCESSES
 from splitting_analysis.schemes import Denoise, Scheme
 from splitting_analysis.settings import keys
 
-MOST = 10**7
-"""Steps or evaluations of one run, at most."""
 LONGEST = 600.0
 """Seconds that a table may take by its estimate."""
 UNDISPUTED = 2 * 10**6

@@ -8,7 +8,7 @@ from typing import NamedTuple
 from reports.experiments.store import path_of
 from reports.experiments.vp_splitting_data import GRIDS
 from reports.pages import family, vp_splitting
-from reports.render.document import Cell, Column, Table, printed
+from reports.render.document import Cell, Column, Table, printed, with_error
 
 BUDGET = 10
 """Evaluations of which the lead speaks."""
@@ -23,8 +23,7 @@ class Best(NamedTuple):
     error: float
 
     def __str__(self) -> str:
-        distance, error = printed(self.distance, "3g"), printed(self.error, "1g")
-        return f"{self.name}, {self.grid}: {distance} ± {error}"
+        return f"{self.name}, {self.grid}: {with_error(self.distance, self.error)}"
 
 
 Pair = tuple[Best, Best]

@@ -8,7 +8,15 @@ from typing import Any
 from reports.experiments import store
 from reports.pages.absent import absent
 from reports.pages.settings import Settings
-from reports.render.document import Block, Column, Heading, Page, Table, printed, text
+from reports.render.document import (
+    Block,
+    Column,
+    Heading,
+    Page,
+    Table,
+    text,
+    with_error,
+)
 from reports.render.document import Cell as Shown
 from reports.render.spelling import count, listed
 from splitting_analysis.catalogue import samplers
@@ -105,7 +113,7 @@ def _best(found: list[Row]) -> Table:
     for nfe in _budgets(found):
         value, error = gap(found, nfe)
         held, other = (_shown(best(found, nfe, holds=holds)) for holds in (True, False))
-        shown.append((nfe, held, other, f"{printed(value, '2g')} ± {printed(error, '1g')}"))
+        shown.append((nfe, held, other, with_error(value, error, "2g")))
     return Table(
         "family-best",
         "**The best of the samplers that hold the data and of the others, over both grids**: "
@@ -122,8 +130,8 @@ def _best(found: list[Row]) -> Table:
 
 
 def _shown(row: Row) -> str:
-    value, error = printed(row["frechet"], "3g"), printed(row["frechet_error"], "1g")
-    return f"{row['sampler']}, {row['grid']} grid: {value} ± {error}"
+    value = with_error(row["frechet"], row["frechet_error"])
+    return f"{row['sampler']}, {row['grid']} grid: {value}"
 
 
 def _samplers(found: list[Row]) -> dict[str, dict[int, Row]]:

@@ -121,13 +121,11 @@ def build(_: Settings) -> Page:
             "exactly: `S E:data[2]` evaluates the score and holds the data prediction on the "
             "line through the last two of them. DPM-Solver++, DEIS, UniPC and others are such "
             f"words, in a clock of their own; {listed([f'`{name}`' for name in UNNAMED])} have no "
-            "name. "
-            f"Here they run on the Gaussian with the {SPECTRUM}, "
-            f"from its exact law at T to forward time ε = {EPS:g}, without a denoising step, and "
-            f"their laws are pushed exactly; VP’s β goes from {_rates()}. A budget of N "
-            "evaluations buys as many steps as it can, half as many where one takes two "
-            "evaluations; where a step begins with the last one’s evaluation, the first costs "
-            "one more."
+            f"name. Here they run on the Gaussian with the {SPECTRUM}, from its exact law at T to "
+            f"forward time ε = {EPS:g}, without a denoising step, and their laws are pushed "
+            f"exactly; VP’s β goes from {_rates()}. A budget of N evaluations buys as many steps "
+            "as it can, half as many where one takes two evaluations; where a step begins with "
+            "the last one’s evaluation, the first costs one more."
         ),
         Heading("VP", "vp"),
         _figure(),

@@ -41,6 +41,7 @@ from reports.render.document import (
     Table,
     printed,
     text,
+    with_error,
 )
 from reports.render.document import Cell as Shown
 from reports.render.spelling import count, link, listed
@@ -154,9 +155,7 @@ def best(
 
 def _shown(found: tuple[str, float, float]) -> str:
     name, value, error = found
-    return f"{name}: " + (
-        f"{printed(value, '2g')} ± {printed(error, '1g')}" if error else printed(value)
-    )
+    return f"{name}: {with_error(value, error, '2g') if error else printed(value)}"
 
 
 def cases(cells: Cells) -> list[tuple[str, int]]:

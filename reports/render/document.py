@@ -193,6 +193,11 @@ _NOISE = 12
 """Digits kept before rounding to those printed: a tie rounds the same way on every machine."""
 
 
+def with_error(value: float, error: float, digits: str = "3g") -> str:
+    """A number beside its standard error: "4.52 ± 1"."""
+    return f"{printed(value, digits)} ± {printed(error, '1g')}"
+
+
 def printed(cell: Cell, digits: str = "3g") -> str:
     """A cell as text: "0.120", "1.23e-05", "∞", "–" for None. Raises ValueError for a bad
     format.
