@@ -9,13 +9,12 @@ from typing import Any
 from analytic_models.probing.checks import Validation
 from analytic_models.probing.claims import Claims, as_claims, model_for
 from analytic_models.probing.subject import Subject
+from analytic_models.probing.validate import BROKEN
 from analytic_models.probing.validate import PROCESSES as TRIED
 from splitting_analysis.processes import PROCESSES, Process
 from splitting_analysis.schemes import Scheme
 
 Tell = Callable[[list[Scheme]], list[Scheme]]
-BROKEN = "it does what a sampler does"
-"""The check that fails where code raises."""
 
 
 def own_model(sampler: Any, model: str | None, told: Process | None = None) -> str | None:

@@ -230,7 +230,11 @@ def _label(c: Comparison, d: Difference) -> str:
 
 
 def _shown(value: float, other: float) -> str:
-    return "0" if abs(value) < max(1e-13, LOST * abs(other)) else apart(value, other)
+    return "0" if _is_none(value, other) else apart(value, other)
+
+
+def _is_none(value: float, other: float) -> bool:
+    return abs(value) < max(1e-12, LOST * abs(other))
 
 
 def _simple(d: Difference) -> bool:
@@ -243,7 +247,7 @@ def _off(d: Difference) -> float:
 
 
 def _fraction(d: Difference) -> Fraction | None:
-    if abs(d.claimed) < 1e-9 or abs(d.seen) < max(1e-12, LOST * abs(d.claimed)):
+    if abs(d.claimed) < 1e-9 or _is_none(d.seen, d.claimed):
         return None
     ratio = d.seen / d.claimed
     nice = Fraction(ratio).limit_denominator(SIMPLE)
@@ -264,7 +268,7 @@ def _exponent(d: Difference) -> Fraction | None:
 def _ratio(d: Difference) -> str:
     if not d.claimed or abs(d.claimed) < LOST * abs(d.seen):
         return " (claimed: none)"
-    if abs(d.seen) < max(1e-12, LOST * abs(d.claimed)):
+    if _is_none(d.seen, d.claimed):
         return " (missing)"
     if (nice := _fraction(d)) is not None:
         return f" ({nice} of the claimed one)"

@@ -55,6 +55,8 @@ PROCESSES: dict[str, Process] = {
 """On what samplers are tried: no parameter is 0 or 1 where it can be another, and none
 is stiff.
 """
+BROKEN = "it does what a sampler does"
+"""The check that fails where code raises."""
 AFFINE = "a step is an affine map of state, scores and normals, coordinate by coordinate"
 STEPS = 7
 """Of the run whose coefficients are read off: odd, for which code may have a branch of its own."""
@@ -129,9 +131,7 @@ def _uneven(process: Process) -> tuple[float, ...]:
 
 
 def _broken(trouble: Trouble) -> Check:
-    return Check(
-        "it does what a sampler does", "fail", trouble.expected, trouble.seen, trouble.where
-    )
+    return Check(BROKEN, "fail", trouble.expected, trouble.seen, trouble.where)
 
 
 class _Judge:
