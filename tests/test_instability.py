@@ -220,3 +220,8 @@ def test_how_wide_a_law_should_be_is_asked_at_so_many_times_however_many_steps_t
     problem = problem_for("psld", [1.0])
     assert problem.errors(find("EM", "psld"), 3000)["unstable"] is None
     assert asked == [instability_module.MOST_TIMES]
+
+
+def test_places_of_a_run_are_spread_from_its_first_to_its_last():
+    assert instability_module._spread(5, 9).tolist() == [0, 1, 2, 3, 4]
+    assert instability_module._spread(1000, 3).tolist() == [0, 499, 999]

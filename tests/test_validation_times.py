@@ -8,8 +8,9 @@ from itertools import pairwise
 import numpy as np
 import pytest
 
+from analytic_models.claimed import noted
 from analytic_models.probing.agreement import _ratio, _shown, agreement
-from analytic_models.probing.checks import apart
+from analytic_models.probing.checks import Check, Validation, apart
 from analytic_models.probing.comparison import Comparison
 from analytic_models.probing.reference import subject_for
 from analytic_models.probing.running import Trouble
@@ -17,7 +18,7 @@ from analytic_models.probing.segments import Difference
 from analytic_models.probing.signature import probe
 from analytic_models.probing.subject import subject_of
 from analytic_models.probing.timing import timing
-from analytic_models.probing.validate import PROCESSES, validate
+from analytic_models.probing.validate import BROKEN, PROCESSES, validate
 from reports.experiments.seeded.case import data_of, held
 from splitting_analysis.catalogue import find
 from tests.test_validation import PROCESS, TIMES_OF_VP, behaved, ddim, trouble
@@ -201,3 +202,11 @@ def test_what_rounds_away_in_single_precision_is_said_to_be_missing_or_not_claim
     assert (_shown(extra.claimed, extra.seen), _ratio(extra)) == ("0", " (claimed: none)")
     small = replace(gone, seen=-3.3e-8)  # a part in 10^5 is one
     assert _shown(small.seen, small.claimed) != "0" and "of the claimed one" in _ratio(small)
+
+
+def test_only_code_that_broke_down_in_a_model_that_nobody_said_is_told_which():
+    broke = Validation("mine", "psld", "order=1", (Check(BROKEN, "fail"),))
+    assert noted(broke, None).notes
+    assert not noted(broke, "psld").notes and not noted(replace(broke, claims="ROBA"), None).notes
+    for check in (Check(BROKEN, "pass"), Check("another", "fail")):
+        assert not noted(replace(broke, checks=(check,)), None).notes
